@@ -1,0 +1,211 @@
+"""A private PostgreSQL cluster per state folder: created, started and stopped without touching the distribution's.
+
+Standard library only, so that it runs before anything is installed. PostgreSQL refuses to run as root;
+when we are root every server program is run as the user ``postgres`` that Debian's package creates.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pwd
+import secrets
+import shutil
+import socket
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+SUPERUSER = "flowdb"
+
+
+class ClusterError(RuntimeError):
+    """The cluster could not be created, started or stopped; the text says what to do."""
+
+
+def binaries() -> Path:
+    """The folder with ``initdb`` and ``pg_ctl`` of the newest PostgreSQL installed, 15 or later."""
+    found = [
+        (int(folder.name), folder / "bin")
+        for folder in Path("/usr/lib/postgresql").glob("[0-9]*")
+        if (folder / "bin" / "initdb").exists() and int(folder.name) >= 15
+    ]
+    if not found:
+        raise ClusterError("PostgreSQL 15 or later is not installed; `make doctor` says how to get it.")
+    return max(found)[1]
+
+
+def free_port() -> int:
+    """A TCP port on the loopback interface that nothing listens on at this moment."""
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def port_is_free(port: int) -> bool:
+    """Whether a server could bind the port on the loopback interface now."""
+    with contextlib.closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One PostgreSQL cluster kept under ``state``; ``port`` is its TCP port on 127.0.0.1."""
+
+    state: Path
+    port: int
+
+    @property
+    def password_file(self) -> Path:
+        """File (0600) with the superuser's password."""
+        return self.state / "secrets" / "FLOWDB_POSTGRES_PASSWORD"
+
+    @property
+    def socket_folder(self) -> Path:
+        # A socket path may be no longer than 107 bytes, and a checkout may lie anywhere.
+        digest = hashlib.sha256(str(self.state.resolve()).encode()).hexdigest()[:10]
+        return Path("/tmp") / f"flowkit-{digest}"
+
+    @property
+    def data(self) -> Path:
+        """The data directory: inside the state folder where user ``postgres`` can reach it, else under /var/lib."""
+        if os.geteuid() != 0 or _reachable_by_others(self.state):
+            return self.state / "postgres"
+        digest = hashlib.sha256(str(self.state.resolve()).encode()).hexdigest()[:10]
+        return Path("/var/lib/flowkit") / digest / "postgres"
+
+    @property
+    def log(self) -> Path:
+        return self.data.parent / "postgres.log"
+
+    def running(self) -> bool:
+        """Whether the server of this cluster is up."""
+        if not (self.data / "PG_VERSION").exists():
+            return False
+        return self._server("pg_ctl", "status", "-D", str(self.data), check=False).returncode == 0
+
+    def running_port(self) -> int | None:
+        """The port on which the running server listens, or None."""
+        if not self.running():
+            return None
+        return int((self.data / "postmaster.pid").read_text().splitlines()[3])
+
+    def start(self, settings: dict[str, str]) -> None:
+        """Create the cluster if it does not exist and start it; returns when it accepts connections."""
+        if self.running():
+            return
+        if not port_is_free(self.port):
+            raise ClusterError(
+                f"Port {self.port} is taken by another program; set FLOWDB_PORT to a free one and try again."
+            )
+        self.socket_folder.mkdir(mode=0o755, exist_ok=True)
+        self._own(self.socket_folder)
+        if not (self.data / "PG_VERSION").exists():
+            self._create()
+        lines = [f"{name} = '{value}'" for name, value in sorted(settings.items())]
+        lines += [
+            f"port = {self.port}",
+            "listen_addresses = '127.0.0.1'",
+            f"unix_socket_directories = '{self.socket_folder}'",
+        ]
+        configuration = self.data / "flowkit.conf"
+        configuration.write_text("\n".join(lines) + "\n")
+        self._own(configuration)
+        self.log.touch()
+        self._own(self.log)
+        started = self._server(
+            "pg_ctl", "start", "-w", "-t", "120", "-D", str(self.data), "-l", str(self.log), check=False
+        )
+        if started.returncode != 0:
+            tail = "\n".join(self.log.read_text().splitlines()[-15:])
+            raise ClusterError(f"PostgreSQL did not start. The end of {self.log}:\n{tail}")
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop the server if it runs; ``mode`` is pg_ctl's: smart, fast or immediate."""
+        if self.running():
+            self._server("pg_ctl", "stop", "-w", "-m", mode, "-D", str(self.data))
+
+    def destroy(self) -> None:
+        """Stop the server and delete the cluster with everything in it."""
+        self.stop("immediate")
+        shutil.rmtree(self.data, ignore_errors=True)
+        shutil.rmtree(self.socket_folder, ignore_errors=True)
+
+    def password(self) -> str:
+        """The superuser's password, made on first use and kept in a file that only the owner reads."""
+        if not self.password_file.exists():
+            self.password_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle = os.open(self.password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w") as file:
+                file.write(secrets.token_urlsafe(24))
+        return self.password_file.read_text().strip()
+
+    def _create(self) -> None:
+        self.data.parent.mkdir(parents=True, exist_ok=True)
+        self.data.mkdir(mode=0o700, exist_ok=True)
+        self._own(self.data)
+        # initdb reads the password from a file; as root the file must belong to user postgres.
+        handover = self.socket_folder / "initial-password"
+        handover.write_text(self.password())
+        handover.chmod(0o600)
+        self._own(handover)
+        try:
+            self._server(
+                "initdb",
+                "-D",
+                str(self.data),
+                "-U",
+                SUPERUSER,
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+                "--auth=scram-sha-256",
+                f"--pwfile={handover}",
+                "--no-sync",
+            )
+        finally:
+            handover.unlink()
+        main = self.data / "postgresql.conf"
+        main.write_text(main.read_text() + "\ninclude 'flowkit.conf'\n")
+        self._own(main)
+
+    def _server(self, program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        user = {}
+        if os.geteuid() == 0:
+            account = pwd.getpwnam("postgres")
+            user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+        # pg_ctl hands its output streams to the server, so a pipe would never close: use a file.
+        output = self.socket_folder / f"{program}-{os.getpid()}.out"
+        output.parent.mkdir(mode=0o755, exist_ok=True)
+        try:
+            with output.open("w+") as stream:
+                done = subprocess.run(
+                    [str(binaries() / program), *arguments],
+                    stdout=stream,
+                    stderr=subprocess.STDOUT,
+                    stdin=subprocess.DEVNULL,
+                    cwd="/",
+                    env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+                    **user,  # type: ignore[arg-type]
+                )
+                stream.seek(0)
+                text = stream.read()
+        finally:
+            output.unlink(missing_ok=True)
+        if check and done.returncode != 0:
+            raise ClusterError(f"{program} failed:\n{text}")
+        return subprocess.CompletedProcess(done.args, done.returncode, text, "")
+
+    def _own(self, path: Path) -> None:
+        if os.geteuid() == 0:
+            account = pwd.getpwnam("postgres")
+            os.chown(path, account.pw_uid, account.pw_gid)
+
+
+def _reachable_by_others(folder: Path) -> bool:
+    return all(parent.stat().st_mode & 0o001 for parent in [folder, *folder.resolve().parents] if parent.exists())
