@@ -1,0 +1,27 @@
+"""Integer keys of the columnar files, derived from the pseudonym alone.
+
+A key needs no shared counter: every loader on every host derives the same one. The SQL function
+``subscriber_key(text)`` is the same definition. Two pseudonyms with one key are refused at load.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import pyarrow as pa
+
+
+def subscriber_key(pseudonym: str) -> int:
+    """First 8 bytes of SHA-256 over the UTF-8 text, big-endian, signed: -2**63 to 2**63 - 1."""
+    return int.from_bytes(sha256(pseudonym.encode()).digest()[:8], "big", signed=True)
+
+
+def subscriber_keys(pseudonyms: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """The keys of a text column as int64 of the same length, nulls kept; each distinct value is hashed once."""
+    if isinstance(pseudonyms, pa.ChunkedArray):
+        pseudonyms = pseudonyms.combine_chunks()
+    if not pa.types.is_dictionary(pseudonyms.type):
+        pseudonyms = pseudonyms.dictionary_encode()
+    distinct = (value.as_py() for value in pseudonyms.dictionary)
+    keys = pa.array([None if value is None else subscriber_key(value) for value in distinct], pa.int64())
+    return keys.take(pseudonyms.indices)
