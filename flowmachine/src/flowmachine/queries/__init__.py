@@ -1,0 +1,25 @@
+"""One module per query kind."""
+
+#: Kinds that place each subscriber at one location.
+REFERENCE_LOCATIONS = (
+    "daily_location",
+    "modal_location",
+    "most_frequent_location",
+    "visited_most_days",
+    "majority_location",
+    "coalesced_location",
+)
+
+#: Metrics with a number for each subscriber.
+HISTOGRAM_METRICS = (
+    "radius_of_gyration",
+    "unique_location_counts",
+    "topup_balance",
+    "subscriber_degree",
+    "topup_amount",
+    "event_count",
+    "pareto_interactions",
+    "nocturnal_events",
+    "displacement",
+    "total_active_periods",
+)

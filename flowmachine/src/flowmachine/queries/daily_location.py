@@ -1,0 +1,43 @@
+"""Where each subscriber was on one day."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.fields import Choice, Moment, required
+from flowmachine.queries._locating import last_location, most_common_location
+from flowmachine.registry import SubscriberLocations, query_kind
+from flowmachine.sampling import Sampled
+from flowmachine.sql.events import EventFields, EventSelection
+from flowmachine.sql.sources import Sources
+from flowmachine.units import Unit
+
+
+@query_kind("daily_location")
+class DailyLocation(Unit, EventFields, Sampled, SubscriberLocations):
+    """The location of each subscriber in the 24 hours from ``date``.
+
+    ``method`` ``last``: of the latest located event; of equally late ones the location that sorts first.
+    ``most-common``: the location with most events, then the later latest event, then the one that sorts first.
+    """
+
+    columns = {"subscriber": sa.Text(), "location": sa.Integer()}
+
+    date: datetime = required(Moment())
+    method: str = required(Choice("last", "most-common"))
+
+    @property
+    def events(self) -> tuple[EventSelection]:
+        return (
+            EventSelection(
+                self.date, self.date + timedelta(days=1), self.event_types, self.hours, self.subscriber_subset
+            ),
+        )
+
+    def select(self, sources: Sources) -> Select[Any]:
+        locate = last_location if self.method == "last" else most_common_location
+        return locate(sources, self.events[0], self.unit)

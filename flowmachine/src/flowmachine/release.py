@@ -1,0 +1,183 @@
+"""Disclosure control, all of it: what may leave, and the one place where results are cut to it.
+
+Every result that leaves the engine is made by ``released``. A kind says which columns it publishes, in which order, and
+by which column a row is judged: the number of distinct subscribers behind that published row. The absence of a row is
+the only sign of withholding.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import ColumnElement, FromClause, Select
+
+if TYPE_CHECKING:
+    from flowmachine.registry import Aggregate
+    from flowmachine.sql.sources import Sources
+    from flowmachine.units import SpatialUnit
+
+#: A row leaves only if more than this many subscribers stand behind it.
+LOWEST_FLOOR = 15
+
+
+class FloorTooLow(ValueError):
+    """The configured floor would publish more than the platform promises to withhold."""
+
+
+def floor() -> int:
+    """The floor in force: FLOWMACHINE_RELEASE_FLOOR, which may raise the limit of 15 but never lower it."""
+    configured = int(os.environ.get("FLOWMACHINE_RELEASE_FLOOR", LOWEST_FLOOR))
+    if configured < LOWEST_FLOOR:
+        raise FloorTooLow(f"FLOWMACHINE_RELEASE_FLOOR is {configured}; it must be {LOWEST_FLOOR} or more.")
+    return configured
+
+
+@dataclass(frozen=True)
+class KeepOver:
+    """Keep the rows whose ``count`` is over the floor."""
+
+    count: str
+
+    def keep(self, result: FromClause) -> tuple[ColumnElement[bool], FromClause]:
+        return result.c[self.count] > floor(), result
+
+
+@dataclass(frozen=True)
+class KeepGroups:
+    """Keep all rows of a group, or none: none if any of its rows is not over the floor, or if the group is null."""
+
+    by: tuple[str, ...]
+    count: str
+
+    def keep(self, result: FromClause) -> tuple[ColumnElement[bool], FromClause]:
+        smallest = sa.func.min(result.c[self.count]).over(partition_by=[result.c[name] for name in self.by])
+        judged = sa.select(result, smallest.label("smallest_of_group")).subquery("judged")
+        named = [judged.c[name].is_not(None) for name in self.by]
+        return sa.and_(judged.c.smallest_of_group > floor(), *named), judged
+
+
+@dataclass(frozen=True)
+class AllOrNothing:
+    """Keep all rows if each is over the floor, else publish one row of nulls. A column ``count`` that is null never passes."""
+
+    count: str
+
+    def keep(self, result: FromClause) -> tuple[ColumnElement[bool], FromClause]:
+        # Whether anything is published is decided in ``released``, which knows the columns to set to null.
+        return sa.true(), result
+
+
+@dataclass(frozen=True)
+class NothingPersonal:
+    """For results that are not made from subscribers at all; ``reason`` says why."""
+
+    reason: str
+
+    def keep(self, result: FromClause) -> tuple[ColumnElement[bool], FromClause]:
+        return sa.true(), result
+
+
+Rule = KeepOver | KeepGroups | AllOrNothing | NothingPersonal
+
+
+@dataclass(frozen=True)
+class Region:
+    """Published id columns of a region, from the integer key in ``source``; ``suffix`` is ``_from``, ``_to`` or empty."""
+
+    unit: SpatialUnit
+    source: str = "location"
+    suffix: str = ""
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        return {f"{name}{self.suffix}": type_ for name, type_ in self.unit.id_columns.items()}
+
+
+@dataclass(frozen=True)
+class Value:
+    """A published column taken as it is."""
+
+    name: str
+    type: Any
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        return {self.name: self.type}
+
+
+@dataclass(frozen=True)
+class Published:
+    """The published form of a result: columns in order, the rule, and the order of rows.
+
+    ``order`` names published columns, ``-`` before one for descending; left empty, all regions' columns ascending.
+    """
+
+    parts: tuple[Region | Value, ...]
+    rule: Rule
+    order: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """Names and SQLAlchemy types of the published columns."""
+        return {name: type_ for part in self.parts for name, type_ in part.columns.items()}
+
+    @property
+    def ordering(self) -> tuple[str, ...]:
+        """The row order with the default filled in, complete enough to be deterministic."""
+        columns = list(self.columns)
+        first = [name.lstrip("-") for name in self.order]
+        return (*self.order, *(name for name in columns if name not in first))
+
+
+def released(query: Aggregate, sources: Sources) -> Select[Any]:
+    """The statement of everything of ``query`` that may leave: judged, named, ordered."""
+    published = query.published
+    result = query.select(sources).subquery("result")
+    keep, judged = published.rule.keep(result)
+    statement_from: FromClause = judged
+    selected: dict[str, ColumnElement[Any]] = {}
+    for position, part in enumerate(published.parts):
+        if isinstance(part, Region):
+            regions = sources.regions(part.unit).alias(f"regions_{position}")
+            statement_from = statement_from.outerjoin(regions, judged.c[part.source] == regions.c.location)
+            for name in part.unit.id_columns:
+                selected[f"{name}{part.suffix}"] = regions.c[name]
+        else:
+            selected[part.name] = judged.c[part.name]
+    statement = sa.select(*(column.label(name) for name, column in selected.items())).select_from(statement_from)
+    if isinstance(published.rule, AllOrNothing):
+        return _all_or_nothing(statement, result, published, published.rule)
+    return _ordered(statement.where(keep), published, selected)
+
+
+def _all_or_nothing(statement: Select[Any], result: FromClause, published: Published, rule: AllOrNothing) -> Select[Any]:
+    count = result.c[rule.count]
+    smallest = sa.select(sa.func.min(sa.func.coalesce(count, 0)).label("smallest")).select_from(result).subquery("smallest")
+    rows = statement.subquery("rows")
+    passes = sa.func.coalesce(smallest.c.smallest, 0) > floor()
+    # Joined to the one verdict from the left, so that a refusal leaves one row, and that row is null.
+    joined = smallest.outerjoin(rows, passes)
+    columns = {name: rows.c[name] for name in published.columns}
+    return _ordered(
+        sa.select(*(column.label(name) for name, column in columns.items())).select_from(joined), published, columns
+    )
+
+
+def _ordered(
+    statement: Select[Any], published: Published, selected: dict[str, ColumnElement[Any]]
+) -> Select[Any]:
+    terms: Sequence[ColumnElement[Any]] = [
+        _term(selected[name.lstrip("-")], published.columns[name.lstrip("-")], descending=name.startswith("-"))
+        for name in published.ordering
+    ]
+    return statement.order_by(*terms)
+
+
+def _term(column: ColumnElement[Any], type_: Any, *, descending: bool) -> ColumnElement[Any]:
+    # Text sorts by bytes in both databases, and nulls come last, whatever the server's locale.
+    ordered: ColumnElement[Any] = sa.collate(column, "C") if isinstance(type_, sa.Text) else column
+    return (ordered.desc() if descending else ordered.asc()).nulls_last()

@@ -1,0 +1,1 @@
+"""The shared pieces of SQL that query kinds call."""
