@@ -1,0 +1,25 @@
+"""``python -m flowapi``: serve the HTTP API."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from flowapi.app import create_app
+from flowapi.server import serve
+from flowapi.services import services_of
+from flowapi.settings import SettingError, load_settings
+
+
+def main() -> None:
+    """Read the settings and serve until told to stop."""
+    try:
+        settings = load_settings()
+    except SettingError as error:
+        sys.exit(f"flowapi: {error}")
+    app = create_app(settings)
+    asyncio.run(serve(app, settings, services_of(app)))
+
+
+if __name__ == "__main__":
+    main()

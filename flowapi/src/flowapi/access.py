@@ -1,0 +1,128 @@
+"""Who may do what. Every route needs a token unless it is marked public; nothing is allowed by omission."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from quart import Quart, current_app, g, request
+
+from flowapi.bodies import read_body
+from flowapi.errors import ApiError
+from flowapi.logs import Logs, bounded
+from flowapi.recording import current_record
+from flowapi.services import services
+from flowapi.tokens import Caller, ExpiredToken, NoToken, TokenError, TokenReader
+
+View = TypeVar("View", bound=Callable[..., Awaitable[Any]])
+
+_SCOPES_SHOWN = 20
+
+
+def public(view: View) -> View:
+    """Mark a view as open to callers without a token."""
+    view.is_public = True  # type: ignore[attr-defined]
+    return view
+
+
+def install_access_control(app: Quart, reader: TokenReader, logs: Logs) -> None:
+    """Check the token of every request to a route that is not public, before its view runs."""
+
+    @app.before_request
+    async def authenticate() -> None:
+        record = current_record()
+        if request.url_rule is None:
+            return
+        record.route = request.url_rule.rule
+        if getattr(current_app.view_functions[request.url_rule.endpoint], "is_public", False):
+            return
+        logs.access.info("user load attempted", route=record.route)
+        try:
+            caller = reader.read(request.headers.get("Authorization"))
+        except TokenError as error:
+            await _log_refused_token(error, logs)
+            raise ApiError(401, str(error), headers={"WWW-Authenticate": _challenge(error)}) from None
+        g.caller = caller
+        record.user = caller.name
+        record.token_id = caller.token_id
+        logs.access.info(
+            "user loaded", route=record.route, roles=sorted(caller.roles), roles_digest=caller.digest()
+        )
+
+
+def caller() -> Caller:
+    """Who asks, on a route that needs a token."""
+    return g.caller
+
+
+async def require(scopes: frozenset[str]) -> None:
+    """Let the request go on if one single role holds all of ``scopes``.
+
+    Raises
+    ------
+    ApiError
+        403, naming the scopes.
+    """
+    logs = services().logs
+    granting = caller().roles_holding(scopes)
+    if granting:
+        logs.access.info("permission granted", requested_scopes=sorted(scopes), granting_roles=granting)
+        return
+    lacking = {role: sorted(scopes - held)[:_SCOPES_SHOWN] for role, held in caller().roles.items()}
+    await log_refused_scopes(sorted(scopes), lacking)
+    shown = sorted(scopes)[:_SCOPES_SHOWN]
+    more = f" and {len(scopes) - len(shown)} more" if len(scopes) > len(shown) else ""
+    raise ApiError(403, f"None of the token's roles holds all scopes needed here: {', '.join(shown)}{more}.")
+
+
+async def require_kind(simple_scope: str, top_kind: str) -> None:
+    """Refuse callers with no scope at all for ``top_kind``, before the engine is asked about their spec.
+
+    Otherwise the engine's answers about a spec would tell strangers which tables, dates and results exist.
+    """
+    prefix = f":{top_kind}:"
+    for held in caller().roles.values():
+        if simple_scope in held and any(prefix in scope for scope in held):
+            return
+    needed = [simple_scope, f"<unit>:{top_kind}:<kind>"]
+    await log_refused_scopes(needed, dict.fromkeys(caller().roles, needed))
+    raise ApiError(
+        403,
+        f"None of the token's roles lets its holder run queries of the kind {top_kind!r}, or no such kind.",
+    )
+
+
+async def log_refused_scopes(needed: list[str], lacking: dict[str, list[str]]) -> None:
+    """Write down a refusal: what was needed and what each role lacks."""
+    services().logs.access.info(
+        "CLAIMS_VERIFICATION_FAILED",
+        requested_scopes=needed[:_SCOPES_SHOWN],
+        lacking=lacking,
+        json_payload=await _payload_for_log(),
+    )
+
+
+async def _log_refused_token(error: TokenError, logs: Logs) -> None:
+    fields: dict[str, Any] = {"error_string": str(error), "json_payload": await _payload_for_log()}
+    if isinstance(error, ExpiredToken) and error.claims is not None:
+        claims = {name: error.claims.get(name) for name in ("sub", "aud", "exp", "iat", "jti")}
+        fields.update(identity=claims["sub"], decoded_token=claims)
+    logs.access.info(error.event, route=current_record().route, **fields)
+
+
+def _challenge(error: TokenError) -> str:
+    # RFC 6750: a request without any authentication gets a challenge without an error code.
+    return "Bearer" if isinstance(error, NoToken) else 'Bearer error="invalid_token"'
+
+
+async def _payload_for_log() -> Any:
+    if request.method != "POST":
+        return None
+    body = await read_body(services().settings.max_body)
+    if body is None:
+        return "larger than the limit"
+    try:
+        return bounded(json.loads(body)) if body else None
+    except (ValueError, RecursionError):
+        return bounded(body.decode("utf-8", "replace"))

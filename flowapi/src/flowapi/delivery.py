@@ -1,0 +1,55 @@
+"""Sending a result: the first rows are at hand before the status is, the rest is streamed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+
+from quart import Response, request
+
+from flowapi.encoding import Encoder
+from flowapi.recording import current_record
+from flowapi.results import DeliveryCutOff, ResultStream
+from flowapi.services import services
+
+
+async def deliver(
+    sql: str, encoder: Encoder, *, filename: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """A reply that streams the rows of ``sql`` as an attachment.
+
+    Raises
+    ------
+    DatabaseDown, ResultGone, ResultWithheld
+        Nothing can be read; no status has been sent yet.
+    """
+    record = current_record()
+    stream = await services().results.open(sql, encoder, record)
+    record.at_end.append(stream.close)
+    response = Response(
+        _logged(stream),
+        headers={**(headers or {}), "Content-Disposition": f"attachment;filename={filename}"},
+        content_type=encoder.media_type,
+    )
+    response.timeout = None
+    return response
+
+
+async def _logged(stream: ResultStream) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in stream.body():
+            yield chunk
+    except DeliveryCutOff as error:
+        # The status is out, so the only honest end is none: the connection is dropped and the caller
+        # sees that the reply is incomplete.
+        services().logs.debug.error("incomplete delivery", error=str(error).strip())
+        raise
+
+
+def matches_etag(etag: str) -> bool:
+    """Whether the caller already has what ``etag`` (with its quotes) names."""
+    return etag.strip('"') in request.if_none_match
+
+
+def not_modified(etag: str) -> Response:
+    """304: the caller's copy is good."""
+    return Response("", status=304, headers={"ETag": etag})

@@ -1,0 +1,80 @@
+"""The published description of this server, made from the engine's schemas and kept for a while."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from flowapi.engine import Conversation, EngineSilent
+from flowapi.errors import ApiError
+from flowapi.openapi import build_document
+from flowapi.scopes import offered_scopes
+
+FRESH_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Published:
+    """The OpenAPI document, its JSON text and its entity tag."""
+
+    document: dict[str, Any]
+    text: str
+    etag: str
+
+
+class Description:
+    """The OpenAPI document of the server called ``identifier``.
+
+    The engine is asked again when the copy is older than a minute; while it is away the old copy serves on.
+    """
+
+    def __init__(self, identifier: str, *, cancel: bool) -> None:
+        self._identifier = identifier
+        self._cancel = cancel
+        self._published: Published | None = None
+        self._schemas_digest = ""
+        self._fresh_until = 0.0
+
+    async def published(self, engine: Conversation) -> Published:
+        """The present description.
+
+        Raises
+        ------
+        ApiError
+            503 if the engine is away and there is no copy.
+        """
+        if self._published is None or time.monotonic() >= self._fresh_until:
+            await self._refresh(engine)
+        if self._published is None:
+            raise ApiError(
+                503,
+                "The query engine is away, so its query kinds are not known yet.",
+                status="error",
+                headers={"Retry-After": "10"},
+            )
+        return self._published
+
+    async def _refresh(self, engine: Conversation) -> None:
+        try:
+            reply = await engine.ask("get_query_schemas")
+        except EngineSilent:
+            return
+        if not reply.ok:
+            return
+        schemas = reply.payload["query_schemas"]
+        digest = _digest(json.dumps(schemas, sort_keys=True))
+        if digest != self._schemas_digest:
+            document = build_document(
+                schemas, offered_scopes(schemas, cancel=self._cancel), self._identifier, cancel=self._cancel
+            )
+            text = json.dumps(document, ensure_ascii=False)
+            self._published = Published(document, text, _digest(text))
+            self._schemas_digest = digest
+        self._fresh_until = time.monotonic() + FRESH_SECONDS
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

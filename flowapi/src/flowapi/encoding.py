@@ -1,0 +1,196 @@
+"""Turning result rows into JSON, CSV and GeoJSON text, batch by batch.
+
+Numbers leave exactly as the database printed them: a decimal keeps its scale and is a JSON number, not text.
+JSON has no words for not-a-number and infinity, so these are null, and empty in CSV.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import json
+import math
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from json.encoder import encode_basestring
+from typing import Any, Protocol
+
+Row = Sequence[Any]
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+class JsonText(str):
+    """Text that is JSON already, as the database's json and jsonb columns are."""
+
+
+def _encode_float(value: float) -> str:
+    return float.__repr__(value) if math.isfinite(value) else "null"
+
+
+def _encode_decimal(value: Decimal) -> str:
+    return str(value) if value.is_finite() else "null"
+
+
+def _encode_list(values: Iterable[Any]) -> str:
+    return f"[{','.join(encode_value(value) for value in values)}]"
+
+
+def _encode_map(values: dict[str, Any]) -> str:
+    return (
+        "{" + ",".join(f"{encode_text(str(key))}:{encode_value(item)}" for key, item in values.items()) + "}"
+    )
+
+
+def encode_text(value: str) -> str:
+    """A JSON string."""
+    return encode_basestring(value)
+
+
+_ENCODERS: dict[type, Callable[[Any], str]] = {
+    type(None): lambda _: "null",
+    bool: lambda value: "true" if value else "false",
+    int: str,
+    float: _encode_float,
+    Decimal: _encode_decimal,
+    str: encode_text,
+    JsonText: str,
+    datetime.date: lambda value: f'"{value.isoformat()}"',
+    datetime.datetime: lambda value: f'"{value.isoformat()}"',
+    datetime.time: lambda value: f'"{value.isoformat()}"',
+    datetime.timedelta: lambda value: str(value.total_seconds()),
+    uuid.UUID: lambda value: f'"{value}"',
+    list: _encode_list,
+    tuple: _encode_list,
+    dict: _encode_map,
+}
+
+
+def encode_value(value: Any) -> str:
+    """One value as JSON text; dates and times are ISO 8601, intervals seconds."""
+    encoder = _ENCODERS.get(type(value))
+    return encoder(value) if encoder else encode_text(str(value))
+
+
+class Encoder(Protocol):
+    """One output format. ``start`` is called once with the columns, then ``rows`` per batch, then ``end``."""
+
+    media_type: str
+    batch_rows: int
+
+    def start(self, columns: Sequence[str]) -> str:
+        """The text before the first row."""
+
+    def rows(self, rows: Sequence[Row]) -> str:
+        """The text of some rows; never called with none."""
+
+    def end(self) -> str:
+        """The text after the last row."""
+
+
+class _ObjectEncoder:
+    """Rows as JSON objects in a list, between a prefix and a suffix."""
+
+    prefix: str
+    suffix: str
+
+    def __init__(self) -> None:
+        self._keys: list[str] = []
+        self._is_first = True
+
+    def start(self, columns: Sequence[str]) -> str:
+        self._keys = [f"{encode_text(column)}:" for column in columns]
+        return self.prefix
+
+    def rows(self, rows: Sequence[Row]) -> str:
+        text = ",".join(self._row(row) for row in rows)
+        separator = "" if self._is_first else ","
+        self._is_first = False
+        return separator + text
+
+    def end(self) -> str:
+        return self.suffix
+
+    def _row(self, row: Row) -> str:
+        return (
+            "{"
+            + ",".join(key + encode_value(value) for key, value in zip(self._keys, row, strict=True))
+            + "}"
+        )
+
+
+class JsonEncoder(_ObjectEncoder):
+    """``{"query_id": id, "query_result": [{column: value}, ...]}``."""
+
+    media_type = "application/json"
+    batch_rows = 2_000
+
+    def __init__(self, query_id: str) -> None:
+        super().__init__()
+        self.prefix = f'{{"query_id":{encode_text(query_id)}, "query_result":['
+        self.suffix = "]}"
+
+
+class GeoJsonEncoder(_ObjectEncoder):
+    """A FeatureCollection of rows that have the columns ``type``, ``id``, ``geometry`` and ``properties``."""
+
+    media_type = "application/geo+json"
+    # A single boundary can be megabytes of coordinates.
+    batch_rows = 50
+    prefix = '{"type":"FeatureCollection", "features":['
+    suffix = "]}"
+    json_columns = frozenset({"geometry", "properties"})
+
+    def start(self, columns: Sequence[str]) -> str:
+        self._json_positions = [
+            position for position, column in enumerate(columns) if column in self.json_columns
+        ]
+        return super().start(columns)
+
+    def _row(self, row: Row) -> str:
+        values = list(row)
+        # PostGIS prints geometries as plain text that is JSON.
+        for position in self._json_positions:
+            if type(values[position]) is str:
+                values[position] = JsonText(values[position])
+        return super()._row(values)
+
+
+class CsvEncoder:
+    """RFC 4180 text with a header line. With ``safe``, text that a spreadsheet would run is quoted with ``'``."""
+
+    media_type = "text/csv"
+    batch_rows = 2_000
+
+    def __init__(self, *, safe: bool = False) -> None:
+        self._safe = safe
+        self._buffer = io.StringIO()
+        self._writer = csv.writer(self._buffer, lineterminator="\r\n")
+
+    def start(self, columns: Sequence[str]) -> str:
+        self._writer.writerow(columns)
+        return self._take()
+
+    def rows(self, rows: Sequence[Row]) -> str:
+        self._writer.writerows([self._cell(value) for value in row] for row in rows)
+        return self._take()
+
+    def end(self) -> str:
+        return ""
+
+    def _cell(self, value: Any) -> str:
+        if isinstance(value, str):
+            return f"'{value}" if self._safe and value.startswith(FORMULA_STARTS) else value
+        text = encode_value(value)
+        if text == "null":
+            return ""
+        if text.startswith('"'):
+            return str(json.loads(text))
+        return text
+
+    def _take(self) -> str:
+        text = self._buffer.getvalue()
+        self._buffer.seek(0)
+        self._buffer.truncate()
+        return text

@@ -1,0 +1,47 @@
+"""Counters for Prometheus, served on a port of their own so that the public port never shows them."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+
+from flowapi.recording import RequestRecord
+
+
+class Metrics:
+    """Requests, rows, bytes and times by route; routes are patterns, so that ids never become labels."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "flowapi_requests", "Requests answered", ["method", "route", "status"], registry=self.registry
+        )
+        self._cut_off = Counter(
+            "flowapi_replies_cut_off",
+            "Replies that did not reach their end",
+            ["route"],
+            registry=self.registry,
+        )
+        self._rows = Counter("flowapi_rows", "Result rows sent", registry=self.registry)
+        self._bytes = Counter("flowapi_reply_bytes", "Body bytes sent", registry=self.registry)
+        self._seconds = Histogram(
+            "flowapi_request_seconds", "Time from request to end of reply", ["route"], registry=self.registry
+        )
+        self._engine_seconds = Histogram(
+            "flowapi_engine_seconds", "Time spent waiting for the engine", ["route"], registry=self.registry
+        )
+
+    def observe(self, record: RequestRecord, duration: float) -> None:
+        """Count one finished request; ``duration`` in seconds."""
+        route = record.route or "none"
+        self._requests.labels(record.method, route, str(record.status)).inc()
+        self._bytes.inc(record.bytes)
+        self._rows.inc(record.rows or 0)
+        self._seconds.labels(route).observe(duration)
+        if record.engine_seconds:
+            self._engine_seconds.labels(route).observe(record.engine_seconds)
+        if not record.complete:
+            self._cut_off.labels(route).inc()
+
+    def serve(self, address: str, port: int) -> None:
+        """Serve the counters at ``http://address:port/metrics`` from a daemon thread."""
+        start_http_server(port, address, self.registry)

@@ -1,0 +1,66 @@
+"""Scopes of submitted queries, remembered so that polling does not ask the engine the same thing again."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+
+from flowapi.engine import Conversation
+from flowapi.errors import ApiError
+from flowapi.scopes import needed_scopes
+
+REMEMBERED = 10_000
+_QUERY_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+def unknown_query(query_id: str) -> ApiError:
+    """The refusal for an id that nobody has submitted; 404 tells clients that running it again may help."""
+    return ApiError(404, f"Unknown query id: '{query_id[:128]}'", status="awol")
+
+
+async def aggregation_unit(engine: Conversation, spec: dict[str, object]) -> str | None:
+    """The unit that a spec's result is about, None without geography; asking also validates the spec.
+
+    Raises
+    ------
+    ApiError
+        400, with the engine's findings, if it refuses the spec.
+    """
+    reply = await engine.ask("get_aggregation_unit", spec)
+    if not reply.ok:
+        raise ApiError(400, reply.message or "The spec is not valid.", status="Error", payload=reply.payload)
+    return reply.payload.get("aggregation_unit")
+
+
+class KnownQueries:
+    """Query id to the complex scopes it needs. An id names one spec for ever, so nothing here can go stale."""
+
+    def __init__(self) -> None:
+        self._scopes: OrderedDict[str, frozenset[str]] = OrderedDict()
+
+    def remember(self, query_id: str, scopes: frozenset[str]) -> None:
+        """Keep the scopes of a query, forgetting the least recently used beyond the limit."""
+        self._scopes[query_id] = scopes
+        self._scopes.move_to_end(query_id)
+        if len(self._scopes) > REMEMBERED:
+            self._scopes.popitem(last=False)
+
+    async def scopes_of(self, query_id: str, engine: Conversation) -> frozenset[str]:
+        """The complex scopes that a submitted query needs.
+
+        Raises
+        ------
+        ApiError
+            404 if the id is unknown.
+        """
+        if not _QUERY_ID.fullmatch(query_id):
+            raise unknown_query(query_id)
+        scopes = self._scopes.get(query_id)
+        if scopes is None:
+            reply = await engine.ask("get_query_params", {"query_id": query_id})
+            if not reply.ok:
+                raise unknown_query(query_id)
+            spec = reply.payload["query_params"]
+            scopes = needed_scopes(spec, await aggregation_unit(engine, spec))
+        self.remember(query_id, scopes)
+        return scopes

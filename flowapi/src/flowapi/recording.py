@@ -1,0 +1,184 @@
+"""What is known of one request, from its first byte to its closing log line.
+
+The recorder wraps the whole application, outside of the framework, because only there can it be seen how
+many bytes left and whether the reply was complete: a stream may fail long after its status was sent.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flowapi.logs import Logs
+    from flowapi.metrics import Metrics
+    from flowapi.settings import Network
+
+Message = dict[str, Any]
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+SECURITY_HEADERS = {
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+    b"referrer-policy": b"no-referrer",
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+    b"cache-control": b"no-store",
+}
+
+
+@dataclass
+class RequestRecord:
+    """One request as the logs tell it. ``duration`` and ``engine_seconds`` are seconds, ``bytes`` the body sent.
+
+    ``at_end`` holds what must be done when the request is over, however it ended: a body that is never iterated
+    cannot clean up after itself.
+    """
+
+    method: str
+    path: str
+    src_ip: str
+    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    user: str | None = None
+    token_id: str | None = None
+    route: str | None = None
+    status: int = 500
+    rows: int | None = None
+    bytes: int = 0
+    complete: bool = False
+    engine_seconds: float = 0.0
+    at_end: list[Callable[[], None]] = field(default_factory=list, repr=False)
+
+    def identity(self) -> dict[str, Any]:
+        """The fields under ``request`` of every log line."""
+        return {
+            "request_id": self.request_id,
+            "path": self.path,
+            "src_ip": self.src_ip,
+            "user": self.user,
+            "jti": self.token_id,
+        }
+
+
+_current: ContextVar[RequestRecord | None] = ContextVar("flowapi_request", default=None)
+
+
+def current_record() -> RequestRecord:
+    """The record of the request being answered."""
+    record = _current.get()
+    if record is None:
+        raise LookupError("No request is being answered.")
+    return record
+
+
+def current_record_or_none() -> RequestRecord | None:
+    """The record of the request being answered, or None outside of requests."""
+    return _current.get()
+
+
+def source_address(scope: Scope, trusted_proxies: tuple[Network, ...]) -> str:
+    """The caller's address: the peer, or what a trusted proxy says of it.
+
+    The header is read from its end and trusted only as far as the chain of trusted proxies reaches, since
+    everything before that was written by the caller.
+    """
+    peer = (scope.get("client") or ("unknown", 0))[0]
+    forwarded = [
+        part.strip()
+        for name, value in scope["headers"]
+        if name.lower() == b"x-forwarded-for"
+        for part in value.decode("latin-1").split(",")
+    ]
+    address = peer
+    while forwarded and _is_trusted(address, trusted_proxies):
+        address = forwarded.pop()
+    return address if _parse_address(address) else peer
+
+
+def _parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def _is_trusted(text: str, trusted_proxies: tuple[Network, ...]) -> bool:
+    address = _parse_address(text)
+    return address is not None and any(address in network for network in trusted_proxies)
+
+
+class RequestRecorder:
+    """ASGI wrapper: request id, security headers, closing log line and metrics of every request."""
+
+    def __init__(
+        self,
+        application: Application,
+        logs: Logs,
+        metrics: Metrics,
+        *,
+        trusted_proxies: tuple[Network, ...],
+        tls: bool,
+    ) -> None:
+        self._application = application
+        self._logs = logs
+        self._metrics = metrics
+        self._trusted_proxies = trusted_proxies
+        self._headers = dict(SECURITY_HEADERS)
+        if tls:
+            self._headers[b"strict-transport-security"] = b"max-age=31536000"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        record = RequestRecord(
+            method=scope["method"],
+            path=scope["path"],
+            src_ip=source_address(scope, self._trusted_proxies),
+        )
+        token = _current.set(record)
+        started = time.perf_counter()
+
+        async def recorded_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                record.status = message["status"]
+                message = {**message, "headers": self._add_headers(message.get("headers", []), record)}
+            await send(message)
+            if message["type"] == "http.response.body":
+                record.bytes += len(message.get("body", b""))
+                record.complete = not message.get("more_body", False)
+
+        try:
+            await self._application(scope, receive, recorded_send)
+        finally:
+            for action in record.at_end:
+                action()
+            self._close(record, time.perf_counter() - started)
+            _current.reset(token)
+
+    def _add_headers(self, headers: Any, record: RequestRecord) -> list[tuple[bytes, bytes]]:
+        present = [(bytes(name), bytes(value)) for name, value in headers]
+        names = {name.lower() for name, _ in present}
+        added = [(name, value) for name, value in self._headers.items() if name not in names]
+        return [*present, *added, (b"x-request-id", record.request_id.encode())]
+
+    def _close(self, record: RequestRecord, duration: float) -> None:
+        self._metrics.observe(record, duration)
+        self._logs.access.info(
+            "request finished" if record.complete else "request cut off",
+            method=record.method,
+            route=record.route,
+            status=record.status,
+            rows=record.rows,
+            bytes=record.bytes,
+            duration=round(duration, 6),
+            engine_seconds=round(record.engine_seconds, 6),
+            complete=record.complete,
+        )

@@ -1,0 +1,97 @@
+"""What data there is and how good it is."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from typing import Any
+
+from quart import Blueprint, Response, request
+
+from flowapi.access import require
+from flowapi.engine import Reply
+from flowapi.errors import ApiError, json_response
+from flowapi.scopes import GET_AVAILABLE_DATES, GET_QA_CHECKS
+from flowapi.services import engine, services
+
+dates = Blueprint("available_dates", __name__, url_prefix="/api/0")
+quality = Blueprint("qa", __name__, url_prefix="/api/0/qa")
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+@dates.get("/available_dates")
+async def get_available_dates() -> Response:
+    """Days with data, per event type."""
+    await require(frozenset({GET_AVAILABLE_DATES}))
+    services().logs.query.info("get_available_dates")
+    reply = _successful(await engine().ask("get_available_dates"))
+    available = {event_type: sorted(days) for event_type, days in sorted(reply.payload.items())}
+    return json_response({"available_dates": available})
+
+
+@quality.get("/", strict_slashes=False)
+async def list_qa_checks() -> Response:
+    """The pairs of event type and check that have outcomes."""
+    await require(frozenset({GET_QA_CHECKS}))
+    services().logs.query.info("list_qa_checks")
+    reply = _successful(await engine().ask("list_qa_checks"))
+    return json_response(reply.payload["available_qa_checks"])
+
+
+@quality.get("/<cdr_type>/<check_id>")
+async def get_qa_date_range(cdr_type: str, check_id: str) -> Response:
+    """The outcomes of one check for a range of days."""
+    await require(frozenset({GET_QA_CHECKS}))
+    start_date = _day("start_date", request.args.get("start_date"))
+    end_date = _day("end_date", request.args.get("end_date"))
+    return json_response(await _outcomes(cdr_type, check_id, start_date, end_date))
+
+
+@quality.get("/<cdr_type>/<check_id>/<check_date>")
+async def get_qa_date(cdr_type: str, check_id: str, check_date: str) -> Response:
+    """The outcome of one check for one day, as bare text."""
+    await require(frozenset({GET_QA_CHECKS}))
+    day = _day("check_date", check_date)
+    outcomes = await _outcomes(cdr_type, check_id, day, day)
+    return Response(outcomes[0]["outcome"], content_type="text/plain; charset=utf-8")
+
+
+async def _outcomes(cdr_type: str, check_id: str, start_date: str, end_date: str) -> list[dict[str, Any]]:
+    params = {
+        "cdr_type": cdr_type,
+        "check_type": check_id,
+        "start_date": start_date,
+        "end_date": end_date,
+    }
+    services().logs.query.info("get_qa_checks", **params)
+    reply = _successful(await engine().ask("get_qa_checks", params))
+    outcomes = [{**check, "outcome": str(check["outcome"])} for check in reply.payload["qa_checks"]]
+    if not outcomes:
+        raise ApiError(
+            404,
+            f"No outcome of the check {check_id!r} on {cdr_type!r} from {start_date} to {end_date}.",
+            status="not found",
+        )
+    return outcomes
+
+
+def _successful(reply: Reply) -> Reply:
+    if not reply.ok:
+        raise ApiError(500, reply.message or "The query engine failed.", status="error")
+    return reply
+
+
+def _day(name: str, text: str | None) -> str:
+    if text is None:
+        raise ApiError(
+            400, f"The parameter {name} is missing; give a date as YYYY-MM-DD.", status="bad request"
+        )
+    try:
+        if not _DAY.fullmatch(text):
+            raise ValueError
+        return datetime.date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise ApiError(
+            400, f"{name} is {text[:64]!r}; it must be a date as YYYY-MM-DD.", status="bad request"
+        ) from None

@@ -1,0 +1,60 @@
+"""The description of this server, for machines and for people."""
+
+from __future__ import annotations
+
+import json
+
+import yaml
+from quart import Blueprint, Response, render_template
+
+from flowapi.access import public
+from flowapi.delivery import matches_etag, not_modified
+from flowapi.description import Published
+from flowapi.services import engine, services
+
+blueprint = Blueprint("spec", __name__, url_prefix="/api/0/spec")
+
+_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+
+
+@blueprint.get("/openapi.json")
+@public
+async def get_openapi_json() -> Response:
+    """The OpenAPI document as JSON."""
+    published = await _published()
+    return _described(published, published.text, "application/json")
+
+
+@blueprint.get("/openapi.yaml")
+@public
+async def get_openapi_yaml() -> Response:
+    """The OpenAPI document as YAML."""
+    published = await _published()
+    text = yaml.safe_dump(json.loads(published.text), sort_keys=False, allow_unicode=True)
+    return _described(published, text, "application/yaml")
+
+
+@blueprint.get("/redoc")
+@public
+async def get_page() -> Response:
+    """The OpenAPI document as a page that needs no scripts and nothing from other hosts."""
+    published = await _published()
+    text = await render_template("redoc.html", document=published.document)
+    response = _described(published, text, "text/html; charset=utf-8")
+    response.headers["Content-Security-Policy"] = _PAGE_POLICY
+    return response
+
+
+async def _published() -> Published:
+    return await services().description.published(engine())
+
+
+def _described(published: Published, text: str, content_type: str) -> Response:
+    etag = f'"{published.etag}"'
+    response = (
+        not_modified(etag)
+        if matches_etag(etag)
+        else Response(text, headers={"ETag": etag}, content_type=content_type)
+    )
+    response.headers["Cache-Control"] = "no-cache"
+    return response

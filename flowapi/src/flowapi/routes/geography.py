@@ -1,0 +1,27 @@
+"""The shapes of spatial units."""
+
+from __future__ import annotations
+
+from quart import Blueprint, Response
+
+from flowapi.access import require
+from flowapi.delivery import deliver
+from flowapi.encoding import GeoJsonEncoder
+from flowapi.errors import ApiError
+from flowapi.scopes import GET_RESULT, geography_scope
+from flowapi.services import engine, services
+
+blueprint = Blueprint("geography", __name__, url_prefix="/api/0")
+
+
+@blueprint.get("/geography/<aggregation_unit>")
+async def get_geography(aggregation_unit: str) -> Response:
+    """The shapes of one unit, as a FeatureCollection in WGS84."""
+    await require(frozenset({GET_RESULT, geography_scope(aggregation_unit)}))
+    services().logs.query.info("get_geography", aggregation_unit=aggregation_unit)
+    reply = await engine().ask("get_geography", {"aggregation_unit": aggregation_unit})
+    if not reply.ok:
+        raise ApiError(400, reply.message or "The unit was refused.", status="Error", payload=reply.payload)
+    if reply.state != "completed":
+        raise ApiError(500, f"The shapes are in the unexpected state {reply.state!r}.", status="Error")
+    return await deliver(reply.payload["sql"], GeoJsonEncoder(), filename=f"{aggregation_unit}.geojson")

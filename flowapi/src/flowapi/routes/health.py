@@ -1,0 +1,60 @@
+"""Whether the API lives, and whether it can do its work."""
+
+from __future__ import annotations
+
+from quart import Blueprint, Response
+
+from flowapi.access import public
+from flowapi.engine import EngineSilent
+from flowapi.errors import json_response
+from flowapi.results import DatabaseDown
+from flowapi.services import engine, services
+
+blueprint = Blueprint("health", __name__)
+
+PING_SECONDS = 5.0
+
+
+@blueprint.get("/")
+@public
+async def heartbeat() -> Response:
+    """200 and nothing, as soon as the process serves; tests nothing."""
+    return Response("", content_type="text/plain; charset=utf-8")
+
+
+@blueprint.get("/api/0/health/live")
+@public
+async def live() -> Response:
+    """200 as soon as the process serves."""
+    return json_response({"status": "live"})
+
+
+@blueprint.get("/api/0/health/ready")
+@public
+async def ready() -> Response:
+    """200 if every part that requests need answers, else 503; the body says which does not."""
+    parts = {
+        "engine": "ok" if await _engine_answers() else "silent",
+        "database": "ok" if await _database_answers() else "down",
+        "key": "ok" if services().settings.public_keys else "missing",
+    }
+    if all(state == "ok" for state in parts.values()):
+        return json_response({"status": "ready", "parts": parts})
+    failing = ", ".join(f"{part} {state}" for part, state in parts.items() if state != "ok")
+    body = {"status": "error", "msg": f"Not ready: {failing}.", "parts": parts}
+    return json_response(body, 503, {"Retry-After": "5"})
+
+
+async def _engine_answers() -> bool:
+    try:
+        return (await engine().ask("ping", timeout=PING_SECONDS)).ok
+    except EngineSilent:
+        return False
+
+
+async def _database_answers() -> bool:
+    try:
+        await services().results.ping()
+    except DatabaseDown:
+        return False
+    return True

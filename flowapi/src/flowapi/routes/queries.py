@@ -1,0 +1,180 @@
+"""Submitting, polling, fetching and cancelling queries."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from quart import Blueprint, Response, request, url_for
+
+from flowapi.access import require, require_kind
+from flowapi.bodies import read_json_object
+from flowapi.delivery import deliver, matches_etag, not_modified
+from flowapi.encoding import CsvEncoder, Encoder, GeoJsonEncoder, JsonEncoder
+from flowapi.engine import Reply
+from flowapi.errors import ApiError, json_response
+from flowapi.logs import bounded
+from flowapi.queries import aggregation_unit, unknown_query
+from flowapi.scopes import CANCEL, GET_RESULT, RUN, geography_scope, needed_scopes
+from flowapi.services import engine, services
+
+blueprint = Blueprint("query", __name__, url_prefix="/api/0")
+
+FILE_TYPES = ("json", "geojson", "csv")
+LONGEST_WAIT_SECONDS = 30.0
+WAIT_STEP_SECONDS = 0.5
+PENDING = ("queued", "executing")
+GONE = ("known", "resetting")
+
+
+@blueprint.post("/run")
+async def run_query() -> Response:
+    """Submit the spec in the body; 202 and where to poll."""
+    spec = await read_json_object(services().settings.max_body)
+    top_kind = spec.get("query_kind")
+    if not isinstance(top_kind, str):
+        raise ApiError(400, "The query spec must name its kind: query_kind is missing or not a text.")
+    await require_kind(RUN, top_kind)
+    scopes = needed_scopes(spec, await aggregation_unit(engine(), spec))
+    await require(scopes | {RUN})
+    services().logs.query.info("run_query", query=bounded(spec))
+    reply = await engine().ask("run_query", spec)
+    if not reply.ok:
+        # Without a payload the engine says nothing about the spec: it failed itself.
+        code = 400 if reply.payload else 500
+        raise ApiError(code, reply.message or "The query was refused.", status="Error", payload=reply.payload)
+    query_id = reply.payload["query_id"]
+    services().queries.remember(query_id, scopes)
+    return json_response(
+        {"query_id": query_id, "progress": _progress(reply.payload)},
+        202,
+        {"Location": url_for("query.poll_query", query_id=query_id)},
+    )
+
+
+@blueprint.get("/poll/<query_id>")
+async def poll_query(query_id: str) -> Response:
+    """The state of a query: 202 while it is pending, 303 to its result when it is ready."""
+    wait = _wait_seconds(request.args.get("wait", "0"))
+    scopes = await services().queries.scopes_of(query_id, engine())
+    services().logs.query.info("poll_query", query_id=query_id)
+    await require(scopes)
+    reply = await _poll(query_id, wait)
+    message = _message(reply, query_id)
+    if reply.state in PENDING:
+        body = {"status": reply.state, "msg": message, "progress": _progress(reply.payload)}
+        return json_response(body, 202, {"Retry-After": "1"})
+    if reply.state == "completed":
+        location = url_for("query.get_query_result", query_id=query_id)
+        return json_response({"status": "completed"}, 303, {"Location": location})
+    if reply.state == "awol":
+        raise unknown_query(query_id)
+    raise ApiError(404 if reply.state in GONE else 500, message, status=reply.state or "Error")
+
+
+@blueprint.get("/get/<query_id>")
+async def get_query_result(query_id: str) -> Response:
+    """The result of a query, streamed as JSON, or as what follows the dot after the id."""
+    query_id, _, file_type = query_id.partition(".")
+    file_type = file_type or "json"
+    if file_type not in FILE_TYPES:
+        raise ApiError(400, f"The file type is {file_type!r}; it must be one of {', '.join(FILE_TYPES)}.")
+    safe = _is_safe(request.args.get("safe", "0"))
+    scopes = await services().queries.scopes_of(query_id, engine())
+    await require(scopes | {GET_RESULT})
+    services().logs.query.info("get_result", query_id=query_id, filetype=file_type)
+    is_geographic = file_type == "geojson"
+    action = "get_geo_sql_for_query_result" if is_geographic else "get_sql_for_query_result"
+    reply = await engine().ask(action, {"query_id": query_id})
+    if not reply.ok:
+        return await _not_ready(reply, query_id, is_geographic)
+    if is_geographic:
+        await require(frozenset({GET_RESULT, geography_scope(reply.payload["aggregation_unit"])}))
+    # The id alone would keep naming an old copy after the days behind it were loaded again.
+    table = await services().results.table_identity(query_id)
+    etag = f'"{query_id}.{file_type}{"-safe" if safe else ""}.{table}"'
+    if matches_etag(etag):
+        return not_modified(etag)
+    return await deliver(
+        reply.payload["sql"],
+        _encoder(file_type, query_id, safe),
+        filename=f"{query_id}.{file_type}",
+        headers={"ETag": etag},
+    )
+
+
+async def cancel_query(query_id: str) -> Response:
+    """Stop a query; 200 with the state it is in then."""
+    scopes = await services().queries.scopes_of(query_id, engine())
+    await require(scopes | {CANCEL})
+    services().logs.query.info("cancel_query", query_id=query_id)
+    reply = await engine().ask("cancel_query", {"query_id": query_id})
+    if reply.state == "awol":
+        raise unknown_query(query_id)
+    if not reply.ok:
+        raise ApiError(500, _message(reply, query_id), status=reply.state or "error")
+    return json_response({"status": reply.state})
+
+
+async def _poll(query_id: str, wait: float) -> Reply:
+    """The engine's word on a query; with ``wait`` seconds, the first one that is news."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + wait
+    first_state = None
+    while True:
+        reply = await engine().ask("poll_query", {"query_id": query_id})
+        first_state = first_state or reply.state
+        if reply.state not in PENDING or reply.state != first_state or loop.time() >= deadline:
+            return reply
+        await asyncio.sleep(min(WAIT_STEP_SECONDS, max(0.0, deadline - loop.time())))
+
+
+async def _not_ready(reply: Reply, query_id: str, is_geographic: bool) -> Response:
+    message = _message(reply, query_id)
+    if reply.state in PENDING:
+        return json_response({"status": reply.state, "msg": message}, 202, {"Retry-After": "1"})
+    if reply.state in ("known", "awol"):
+        raise ApiError(404, message, status="Error")
+    if reply.state == "resetting":
+        raise ApiError(404, message, status="resetting")
+    if reply.state == "errored" and is_geographic:
+        # The engine says errored both of a failed query and of a good result that has no geography.
+        poll = await engine().ask("poll_query", {"query_id": query_id})
+        if poll.state == "completed":
+            raise ApiError(400, message, status="Error")
+    raise ApiError(500, message, status=reply.state or "error")
+
+
+def _message(reply: Reply, query_id: str) -> str:
+    return reply.message or f"Query with id '{query_id}' is in the state {reply.state}."
+
+
+def _progress(payload: Mapping[str, Any]) -> dict[str, int]:
+    progress = payload.get("progress") or {}
+    return {name: int(progress.get(name, 0)) for name in ("eligible", "queued", "running")}
+
+
+def _wait_seconds(text: str) -> float:
+    try:
+        wait = float(text)
+    except ValueError:
+        wait = math.nan
+    if not 0 <= wait <= LONGEST_WAIT_SECONDS:
+        raise ApiError(400, f"wait is {text[:64]!r}; it must be a number from 0 to {LONGEST_WAIT_SECONDS:g}.")
+    return wait
+
+
+def _is_safe(text: str) -> bool:
+    if text not in ("0", "1"):
+        raise ApiError(400, f"safe is {text[:64]!r}; it must be 0 or 1.")
+    return text == "1"
+
+
+def _encoder(file_type: str, query_id: str, safe: bool) -> Encoder:
+    if file_type == "csv":
+        return CsvEncoder(safe=safe)
+    if file_type == "geojson":
+        return GeoJsonEncoder()
+    return JsonEncoder(query_id)

@@ -1,0 +1,53 @@
+"""What the views share: settings, logs, the engine's connection, the results and what is known of queries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from quart import Quart, current_app, g
+
+from flowapi.description import Description
+from flowapi.engine import Conversation, EngineClient
+from flowapi.logs import Logs
+from flowapi.metrics import Metrics
+from flowapi.queries import KnownQueries
+from flowapi.recording import current_record
+from flowapi.results import ResultStore
+from flowapi.settings import Settings
+
+_EXTENSION = "flowapi"
+
+
+@dataclass(frozen=True)
+class Services:
+    """One set per running application."""
+
+    settings: Settings
+    logs: Logs
+    metrics: Metrics
+    engine: EngineClient
+    results: ResultStore
+    queries: KnownQueries
+    description: Description
+
+
+def install_services(app: Quart, shared: Services) -> None:
+    """Make ``shared`` the services of ``app``."""
+    app.extensions[_EXTENSION] = shared
+
+
+def services_of(app: Quart) -> Services:
+    """The services of an application."""
+    return app.extensions[_EXTENSION]
+
+
+def services() -> Services:
+    """The services of the application that answers the present request."""
+    return current_app.extensions[_EXTENSION]
+
+
+def engine() -> Conversation:
+    """The exchange with the engine on behalf of the present request."""
+    if "conversation" not in g:
+        g.conversation = services().engine.conversation(current_record().request_id)
+    return g.conversation

@@ -1,0 +1,172 @@
+"""Reading bearer tokens: signature, time, audience and the roles they carry."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+LEEWAY_SECONDS = 30
+LARGEST_CLAIMS = 4 * 1024 * 1024
+_GZIP_WINDOW = 16 + zlib.MAX_WBITS
+
+Roles = Mapping[str, frozenset[str]]
+
+
+class TokenError(Exception):
+    """The token cannot be accepted; ``event`` is the name under which it is logged."""
+
+    event = "INVALID_TOKEN"
+
+    def __init__(self, message: str, claims: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.claims = claims
+
+
+class NoToken(TokenError):
+    """The request carried no token."""
+
+    event = "UNAUTHORISED"
+
+
+class ExpiredToken(TokenError):
+    """The token was good once; ``claims`` are its verified claims."""
+
+    event = "EXPIRED_TOKEN"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks, and with which roles; ``roles`` maps a role's name to its scopes."""
+
+    name: str
+    token_id: str | None
+    roles: Roles = field(repr=False)
+
+    def roles_holding(self, scopes: frozenset[str]) -> list[str]:
+        """Names of the roles that hold all of ``scopes``; rights of several roles are never added up."""
+        return sorted(role for role, held in self.roles.items() if scopes <= held)
+
+    def digest(self) -> str:
+        """A short fingerprint of the whole role map, for the logs."""
+        text = json.dumps({role: sorted(held) for role, held in sorted(self.roles.items())})
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def bearer_token(authorization: str | None) -> str:
+    """The token in an ``Authorization`` header.
+
+    Raises
+    ------
+    NoToken
+        There is no header.
+    TokenError
+        The header is not ``Bearer <one word>``.
+    """
+    if not authorization:
+        raise NoToken("Missing Authorization header.")
+    words = authorization.split()
+    if len(words) != 2 or words[0].lower() != "bearer":
+        raise TokenError("The Authorization header must be 'Bearer <token>'.")
+    return words[1]
+
+
+def read_roles(user_claims: Any) -> Roles:
+    """The roles of a token's ``user_claims``: a JSON object, or base64 of gzip of its text.
+
+    An absent claim (None) is no roles at all.
+    """
+    if user_claims is None:
+        return {}
+    if isinstance(user_claims, str):
+        user_claims = _unpack(user_claims)
+    if not isinstance(user_claims, dict):
+        raise TokenError("The token's user_claims are not a map of roles.")
+    roles = {}
+    for role, scopes in user_claims.items():
+        if not isinstance(scopes, list) or not all(isinstance(scope, str) for scope in scopes):
+            raise TokenError("The token's user_claims do not give each role a list of scopes.")
+        roles[role] = frozenset(scopes)
+    return roles
+
+
+def _unpack(text: str) -> Any:
+    try:
+        packed = base64.b64decode("".join(text.split()), validate=True)
+        unpacker = zlib.decompressobj(_GZIP_WINDOW)
+        content = unpacker.decompress(packed, LARGEST_CLAIMS)
+        # A few kilobytes of gzip can hold gigabytes of zeros, hence the limit on what is unpacked.
+        if unpacker.unconsumed_tail:
+            raise TokenError(f"The token's user_claims are larger than {LARGEST_CLAIMS} bytes.")
+        if not unpacker.eof:
+            raise TokenError("The token's user_claims are cut short.")
+        return json.loads(content)
+    except (binascii.Error, zlib.error, ValueError, RecursionError):
+        raise TokenError("The token's user_claims cannot be unpacked.") from None
+
+
+@dataclass(frozen=True)
+class TokenReader:
+    """Verifies tokens for one server: ``audience`` is its name, ``issuer`` is checked if given."""
+
+    public_keys: tuple[RSAPublicKey, ...]
+    audience: str
+    issuer: str | None = None
+
+    def read(self, authorization: str | None) -> Caller:
+        """The caller behind an ``Authorization`` header.
+
+        Raises
+        ------
+        TokenError
+            The token must not be accepted; one of its subclasses if there is none or it is expired.
+        """
+        claims = self._verify(bearer_token(authorization))
+        if claims.get("type", "access") != "access":
+            raise TokenError(f"A token of type {claims['type']!r} cannot be used here.")
+        if not claims["sub"]:
+            raise TokenError("The token names no user.")
+        token_id = claims.get("jti")
+        return Caller(
+            name=claims["sub"],
+            token_id=token_id if isinstance(token_id, str) else None,
+            roles=read_roles(claims.get("user_claims")),
+        )
+
+    def _verify(self, token: str) -> dict[str, Any]:
+        signature_error: jwt.InvalidTokenError | None = None
+        for key in self.public_keys:
+            try:
+                return self._decode(token, key)
+            except jwt.InvalidSignatureError as error:
+                signature_error = error
+            except jwt.ExpiredSignatureError:
+                raise ExpiredToken("The token has expired.", self._expired_claims(token, key)) from None
+            except (jwt.InvalidTokenError, RecursionError) as error:
+                raise TokenError(f"The token is not valid: {error}.") from None
+        raise TokenError(f"The token is not valid: {signature_error}.")
+
+    def _decode(self, token: str, key: RSAPublicKey) -> dict[str, Any]:
+        return jwt.decode(
+            token,
+            key,
+            algorithms=["RS256"],
+            audience=self.audience,
+            issuer=self.issuer,
+            leeway=LEEWAY_SECONDS,
+            options={"require": ["exp", "aud", "sub"], "strict_aud": True},
+        )
+
+    @staticmethod
+    def _expired_claims(token: str, key: RSAPublicKey) -> dict[str, Any]:
+        """The claims of a token whose signature is good but whose time is over; for the logs only."""
+        unchecked = {f"verify_{claim}": False for claim in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")}
+        return jwt.decode(token, key, algorithms=["RS256"], options=unchecked)  # type: ignore[arg-type]
