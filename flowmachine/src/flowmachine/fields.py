@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from flowmachine.registry import Query
 
 #: Finds the query with a given id among those submitted or stored; set around ``load`` by whoever can look.
-known_queries: ContextVar[Callable[[str], Query | None]] = ContextVar("known_queries", default=lambda query_id: None)
+known_queries: ContextVar[Callable[[str], Query | None]] = ContextVar(
+    "known_queries", default=lambda query_id: None
+)
 
 
 def required(field: ma.fields.Field) -> Any:
@@ -194,7 +196,9 @@ class Hours(ma.fields.Field[HourInterval]):
             {"start_hour": _required(Integer(0, 24)), "end_hour": _required(Integer(0, 24))}, value
         )
         if values["start_hour"] == 24:
-            raise ma.ValidationError({"start_hour": ["Must be greater than or equal to 0 and less than or equal to 23."]})
+            raise ma.ValidationError(
+                {"start_hour": ["Must be greater than or equal to 0 and less than or equal to 23."]}
+            )
         return HourInterval(**values)
 
     def canonical(self, value: HourInterval) -> Any:
@@ -275,7 +279,9 @@ def _bounds(at_least: float | None, at_most: float | None) -> dict[str, Any]:
     return {name: bound for name, bound in bounds.items() if bound is not None}
 
 
-def load_fields(fields: Mapping[str, ma.fields.Field], raw: Any, *, ignore: Sequence[str] = ()) -> dict[str, Any]:
+def load_fields(
+    fields: Mapping[str, ma.fields.Field], raw: Any, *, ignore: Sequence[str] = ()
+) -> dict[str, Any]:
     """Check ``raw`` against the fields and return the parsed values.
 
     Raises marshmallow.ValidationError with the messages of all fields at once. The loop replaces

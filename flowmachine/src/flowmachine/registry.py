@@ -23,6 +23,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
 import marshmallow as ma
+import sqlalchemy as sa
 from sqlalchemy.sql import Select
 
 from flowmachine.fields import canonical_json, canonical_value, load_fields, required
@@ -140,6 +141,8 @@ class Aggregate(Query):
 
 class SubscriberLocations(Query):
     """A kind with one or more rows (subscriber, location)."""
+
+    columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "location": sa.Integer()}
 
 
 class SubscriberMetric(Query):

@@ -148,22 +148,32 @@ def released(query: Aggregate, sources: Sources) -> Select[Any]:
                 selected[f"{name}{part.suffix}"] = regions.c[name]
         else:
             selected[part.name] = judged.c[part.name]
-    statement = sa.select(*(column.label(name) for name, column in selected.items())).select_from(statement_from)
+    statement = sa.select(*(column.label(name) for name, column in selected.items())).select_from(
+        statement_from
+    )
     if isinstance(published.rule, AllOrNothing):
         return _all_or_nothing(statement, result, published, published.rule)
     return _ordered(statement.where(keep), published, selected)
 
 
-def _all_or_nothing(statement: Select[Any], result: FromClause, published: Published, rule: AllOrNothing) -> Select[Any]:
+def _all_or_nothing(
+    statement: Select[Any], result: FromClause, published: Published, rule: AllOrNothing
+) -> Select[Any]:
     count = result.c[rule.count]
-    smallest = sa.select(sa.func.min(sa.func.coalesce(count, 0)).label("smallest")).select_from(result).subquery("smallest")
+    smallest = (
+        sa.select(sa.func.min(sa.func.coalesce(count, 0)).label("smallest"))
+        .select_from(result)
+        .subquery("smallest")
+    )
     rows = statement.subquery("rows")
     passes = sa.func.coalesce(smallest.c.smallest, 0) > floor()
     # Joined to the one verdict from the left, so that a refusal leaves one row, and that row is null.
     joined = smallest.outerjoin(rows, passes)
     columns = {name: rows.c[name] for name in published.columns}
     return _ordered(
-        sa.select(*(column.label(name) for name, column in columns.items())).select_from(joined), published, columns
+        sa.select(*(column.label(name) for name, column in columns.items())).select_from(joined),
+        published,
+        columns,
     )
 
 
@@ -171,7 +181,9 @@ def _ordered(
     statement: Select[Any], published: Published, selected: dict[str, ColumnElement[Any]]
 ) -> Select[Any]:
     terms: Sequence[ColumnElement[Any]] = [
-        _term(selected[name.lstrip("-")], published.columns[name.lstrip("-")], descending=name.startswith("-"))
+        _term(
+            selected[name.lstrip("-")], published.columns[name.lstrip("-")], descending=name.startswith("-")
+        )
         for name in published.ordering
     ]
     return statement.order_by(*terms)

@@ -11,9 +11,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import marshmallow as ma
+import sqlalchemy as sa
+from sqlalchemy.sql import ColumnElement, Select
 
 from flowmachine.fields import Choice, Flag, Integer, Number, load_fields, optional
 from flowmachine.registry import field_group
+from flowmachine.sql.functions import subscriber_number
 
 METHODS = ("system", "bernoulli", "random_ids")
 
@@ -75,3 +78,27 @@ class Sampled:
     """The field of a kind whose result may be sampled."""
 
     sampling: RandomSample | None = optional(Sampling())
+
+
+def sampled(statement: Select[Any], sampling: RandomSample) -> Select[Any]:
+    """The sample of a statement's rows: those whose keyed hash comes first.
+
+    All columns take part in the hash, so that rows are ordered alike in every store, whatever their physical order.
+    """
+    rows = statement.subquery("rows")
+    row = sa.func.concat_ws(":", *(sa.cast(_portable(column), sa.Text) for column in rows.c))
+    hashed = sa.func.md5(sa.literal(f"{sampling.sampling_method}:{sampling.seed!r}:").concat(row))
+    ranked = sa.select(
+        rows,
+        sa.func.row_number().over(order_by=[hashed, *rows.c]).label("rank"),
+        sa.func.count().over().label("total"),
+    ).subquery("ranked")
+    size: Any = (
+        sampling.size if sampling.size is not None else sa.func.floor(ranked.c.total * sampling.fraction)
+    )
+    return sa.select(*(ranked.c[column.name] for column in rows.c)).where(ranked.c.rank <= size)
+
+
+def _portable(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A subscriber as the integer key that both stores share; other columns as they are."""
+    return subscriber_number(column) if column.name == "subscriber" else column

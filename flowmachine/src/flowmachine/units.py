@@ -65,6 +65,4 @@ class Unit:
             # Administrative units always lie in the geography schema: the geometry fields mean nothing to them.
             return SpatialUnit(self.aggregation_unit, self.mapping_table)
         geom_table = None if self.geom_table == "infrastructure.cells" else self.geom_table
-        return SpatialUnit(
-            self.aggregation_unit, self.mapping_table, geom_table, self.geom_table_join_column
-        )
+        return SpatialUnit(self.aggregation_unit, self.mapping_table, geom_table, self.geom_table_join_column)

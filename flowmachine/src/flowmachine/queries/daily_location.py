@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.sql import Select
 
 from flowmachine.fields import Choice, Moment, required
@@ -24,8 +23,6 @@ class DailyLocation(Unit, EventFields, Sampled, SubscriberLocations):
     ``method`` ``last``: of the latest located event; of equally late ones the location that sorts first.
     ``most-common``: the location with most events, then the later latest event, then the one that sorts first.
     """
-
-    columns = {"subscriber": sa.Text(), "location": sa.Integer()}
 
     date: datetime = required(Moment())
     method: str = required(Choice("last", "most-common"))

@@ -102,7 +102,11 @@ class EventFields:
 def window_selection(query: Any) -> EventSelection:
     """The selection of a kind with the fields of ``Window`` and ``EventFields``."""
     return EventSelection(
-        query.start_date, query.end_date, query.event_types, getattr(query, "hours", None), query.subscriber_subset
+        query.start_date,
+        query.end_date,
+        query.event_types,
+        getattr(query, "hours", None),
+        query.subscriber_subset,
     )
 
 

@@ -20,7 +20,10 @@ class geodesic_metres(FunctionElement[float]):
 @compiles(geodesic_metres, "postgresql")
 def _geodesic_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:
     lon_a, lat_a, lon_b, lat_b = (compiler.process(clause, **kwargs) for clause in element.clauses)
-    points = [f"ST_SetSRID(ST_MakePoint({lon}, {lat}), 4326)::geography" for lon, lat in ((lon_a, lat_a), (lon_b, lat_b))]
+    points = [
+        f"ST_SetSRID(ST_MakePoint({lon}, {lat}), 4326)::geography"
+        for lon, lat in ((lon_a, lat_a), (lon_b, lat_b))
+    ]
     return f"ST_Distance({points[0]}, {points[1]})"
 
 
@@ -73,7 +76,12 @@ def _first_by_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
 
 
 def latest_location(
-    time: ColumnElement[Any], location: ColumnElement[Any], *, since: ColumnElement[Any], span: int, regions: int
+    time: ColumnElement[Any],
+    location: ColumnElement[Any],
+    *,
+    since: ColumnElement[Any],
+    span: int,
+    regions: int,
 ) -> ColumnElement[int]:
     """Aggregate: the location of the latest row; of equally late ones, the one that sorts first.
 
@@ -85,3 +93,21 @@ def latest_location(
     elapsed = sa.cast(microseconds(time) - microseconds(since), integer)
     packed = sa.func.max(elapsed * step + (step - 1 - location))
     return sa.cast((step - 1) - packed % step, sa.Integer())
+
+
+class subscriber_number(FunctionElement[int]):
+    """The 64-bit key of a subscriber: what the columnar store holds, computed from the pseudonym in the database."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(subscriber_number, "postgresql")
+def _subscriber_number_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:
+    pseudonym = compiler.process(element.clauses, **kwargs)
+    return f"('x' || substr(encode(sha256(convert_to({pseudonym}, 'UTF8')), 'hex'), 1, 16))::bit(64)::bigint"
+
+
+@compiles(subscriber_number, "duckdb")
+def _subscriber_number_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return str(compiler.process(element.clauses, **kwargs))

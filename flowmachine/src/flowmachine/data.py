@@ -1,0 +1,101 @@
+"""What data there is at one moment: days, their loads and files, the zone and the version of the cells.
+
+A result is fresh as long as the fingerprint of what it was made from equals the fingerprint of what there is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from flowmachine.registry import Query
+from flowmachine.sql.events import EventSelection, NotBuildable
+from flowmachine.tables import columnar_files, current_loads
+
+Day = tuple[str, date]
+
+
+@dataclass(frozen=True)
+class DataState:
+    """The loaded days (event type, date) with their load ids, and the columnar file of each that has one."""
+
+    loads: dict[Day, UUID]
+    files: dict[Day, str]
+    cells_version: int
+    zone_name: str
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The deployment's zone, on whose wall clock days and hours are counted."""
+        return ZoneInfo(self.zone_name)
+
+    def days_of(self, selection: EventSelection) -> list[Day]:
+        """The loaded days that a selection reads."""
+        return [
+            (event_type, day)
+            for event_type in selection.types
+            for day in selection.days
+            if (event_type, day) in self.loads
+        ]
+
+    def check(self, query: Query) -> None:
+        """Refuse a query for whose window nothing is loaded; raises NotBuildable."""
+        for part in query.graph():
+            for selection in part.events:
+                selection.check()
+                if not self.days_of(selection):
+                    raise NotBuildable(
+                        f"No data for date: {selection.start:%Y-%m-%d} - {selection.end:%Y-%m-%d}"
+                    )
+
+    def columnar(self, query: Query) -> bool:
+        """Whether every loaded day that the query and its sub-queries read has a current columnar file."""
+        return all(
+            day in self.files
+            for part in query.graph()
+            for selection in part.events
+            for day in self.days_of(selection)
+        )
+
+    def fingerprints(self, query: Query) -> dict[str, str]:
+        """For the query and each sub-query by id: a digest of the loads of all days read, absent days included."""
+        found: dict[str, str] = {}
+        for part in query.graph():
+            digest = hashlib.sha256()
+            if part.unit is not None or part.events:
+                digest.update(str(self.cells_version).encode())
+            for selection in part.events:
+                for event_type in selection.types:
+                    for day in selection.days:
+                        digest.update(f"{event_type} {day} {self.loads.get((event_type, day))};".encode())
+            for child in part.children:
+                digest.update(found[child.query_id].encode())
+            found[part.query_id] = digest.hexdigest()[:32]
+        return found
+
+    def inputs(self, query: Query) -> dict[Day, UUID]:
+        """The loads that the query itself reads."""
+        return {day: self.loads[day] for selection in query.events for day in self.days_of(selection)}
+
+
+def read_data_state(connection: sa.Connection) -> DataState:
+    """Read the state of the data in the connection's transaction."""
+    loads = {
+        (row.cdr_type, row.cdr_date): row.load_id
+        for row in connection.execute(sa.select(current_loads)).all()
+    }
+    files = {
+        (row.cdr_type, row.cdr_date): row.path
+        for row in connection.execute(sa.select(columnar_files)).all()
+        if loads.get((row.cdr_type, row.cdr_date)) == row.load_id
+    }
+    version, zone = connection.execute(
+        sa.select(sa.func.cells_version(), sa.func.current_setting("TimeZone"))
+    ).one()
+    return DataState(loads, files, version, zone)

@@ -1,0 +1,68 @@
+"""What an executor is, and what all share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.data import DataState
+from flowmachine.registry import Aggregate, Query
+from flowmachine.release import released
+from flowmachine.sampling import sampled
+from flowmachine.sql.sources import Sources
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Size of a stored result."""
+
+    rows: int
+    bytes: int
+
+
+class Executor(Protocol):
+    """One store with its way to compute. Not safe for use by several threads, but for ``interrupt``."""
+
+    name: str
+
+    def store(self, query: Query, data: DataState, connection: sa.Connection) -> Stored:
+        """Compute a query and store its result under its id. ``connection`` is a transaction of the caller's;
+        what becomes visible does so when it commits, or was a file that nobody knows of before."""
+        ...
+
+    def release(self, query: Aggregate, data: DataState, connection: sa.Connection) -> Stored:
+        """Compute what may leave of a query, into a table of schema ``cache`` made in the caller's transaction."""
+        ...
+
+    def stored_exists(self, query: Query, connection: sa.Connection) -> bool:
+        """Whether the stored result is really there."""
+        ...
+
+    def discard(self, query_id: str, connection: sa.Connection) -> None:
+        """Remove a stored result if there is one."""
+        ...
+
+    def interrupt(self) -> None:
+        """Stop the statement that runs now, if any; callable from another thread."""
+        ...
+
+    def rows(self, query: Query, data: DataState, connection: sa.Connection) -> list[tuple[Any, ...]]:
+        """The stored result's rows, in the internal columns."""
+        ...
+
+
+def stored_select(query: Query, sources: Sources) -> Select[Any]:
+    """The statement of a query's stored form: its own SQL, sampled where the query says so."""
+    statement = query.select(sources)
+    sampling = getattr(query, "sampling", None)
+    return statement if sampling is None else sampled(statement, sampling)
+
+
+def released_select(query: Aggregate, sources: Sources) -> Select[Any]:
+    """The statement of a query's released form: through the gate, then sampled where the query says so."""
+    statement = released(query, sources)
+    sampling = getattr(query, "sampling", None)
+    return statement if sampling is None else sampled(statement, sampling)

@@ -1,0 +1,269 @@
+"""Computing over columnar day files with DuckDB; intermediate results are Parquet files in the cache folder."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import sqlalchemy as sa
+from duckdb_sqlalchemy import Dialect
+from sqlalchemy.sql import FromClause, Select
+
+from flowmachine.data import DataState
+from flowmachine.executors.base import Stored, released_select, stored_select
+from flowmachine.executors.postgres import drop_table, table_size
+from flowmachine.maps import UnitMap, unit_map
+from flowmachine.registry import Aggregate, Query
+from flowmachine.settings import Computing
+from flowmachine.sql.events import EventSelection, in_hours
+from flowmachine.sql.statements import Analyze, Grant
+from flowmachine.tables import result_name
+from flowmachine.units import SpatialUnit
+
+_EVENT_COLUMNS: dict[str, Any] = {
+    "subscriber": sa.BigInteger(),
+    "time": sa.DateTime(),
+    "local_time": sa.DateTime(),
+    "cell": sa.Integer(),
+    "tac": sa.Integer(),
+    "counterpart": sa.BigInteger(),
+    "outgoing": sa.Boolean(),
+    "event_id": sa.BigInteger(),
+    "duration": sa.Double(),
+    "volume_total": sa.Double(),
+    "volume_upload": sa.Double(),
+    "volume_download": sa.Double(),
+    "recharge_amount": sa.Double(),
+    "airtime_fee": sa.Double(),
+    "tax_and_fee": sa.Double(),
+    "pre_event_balance": sa.Double(),
+    "post_event_balance": sa.Double(),
+}
+
+_dialect = Dialect(paramstyle="numeric_dollar")
+
+
+def parquet(paths: Sequence[str], columns: dict[str, Any], name: str) -> FromClause:
+    """Parquet files as a relation with the given columns."""
+    bound = sa.bindparam("files", list(paths), type_=sa.ARRAY(sa.Text), unique=True)
+    return (
+        sa.func.read_parquet(bound).table_valued(*(sa.column(n, t) for n, t in columns.items())).alias(name)
+    )
+
+
+class DuckDBSources:
+    """The relations of one query over files."""
+
+    def __init__(
+        self, settings: Computing, data: DataState, map_of: Callable[[SpatialUnit], UnitMap]
+    ) -> None:
+        self._settings = settings
+        self._data = data
+        self._map_of = map_of
+
+    def events(self, selection: EventSelection, columns: Sequence[str]) -> FromClause:
+        parts = [
+            part
+            for event_type in selection.types
+            if (part := self._events_of_type(event_type, selection, columns)) is not None
+        ]
+        if not parts:
+            nothing = sa.select(*(sa.cast(sa.null(), _EVENT_COLUMNS[name]).label(name) for name in columns))
+            return nothing.where(sa.false()).subquery("events")
+        return (parts[0] if len(parts) == 1 else sa.union_all(*parts)).subquery("events")
+
+    def _events_of_type(
+        self, event_type: str, selection: EventSelection, columns: Sequence[str]
+    ) -> Select[Any] | None:
+        days = [day for day in self._data.days_of(selection) if day[0] == event_type]
+        if not days:
+            return None
+        paths = [str(self._settings.columnar_path / self._data.files[day]) for day in days]
+        needed = {name: _EVENT_COLUMNS[name] for name in (*columns, "local_time")}
+        table = parquet(paths, needed, event_type)
+        statement = sa.select(*(table.c[name] for name in columns))
+        # A file holds one whole local day, so only a window that cuts a day needs to look at times.
+        if selection.start.time() != selection.start.min.time():
+            statement = statement.where(table.c.local_time >= selection.start)
+        if selection.end.time() != selection.end.min.time():
+            statement = statement.where(table.c.local_time < selection.end)
+        if selection.hours is not None:
+            statement = statement.where(in_hours(selection.hours, table.c.local_time))
+        return statement
+
+    def cells(self, unit: SpatialUnit) -> FromClause:
+        found = self._map_of(unit)
+        columns = {
+            "cell": sa.Integer(),
+            "valid_from": sa.DateTime(),
+            "valid_before": sa.DateTime(),
+            "location": sa.Integer(),
+        }
+        return parquet([str(map_path(self._settings, found.cells.name))], columns, "cells")
+
+    def regions(self, unit: SpatialUnit) -> FromClause:
+        found = self._map_of(unit)
+        columns = {"location": sa.Integer(), **unit.id_columns}
+        return parquet([str(map_path(self._settings, found.regions.name))], columns, "regions")
+
+    def region_count(self, unit: SpatialUnit) -> int:
+        return self._map_of(unit).region_count
+
+    def stored(self, query: Query) -> FromClause:
+        path = stored_path(self._settings, query.query_id)
+        return parquet([str(path)], dict(query.columns), "stored")
+
+    def devices(self) -> FromClause:
+        names = ("hnd_type", "brand", "model", "software_os_name", "software_os_vendor")
+        columns = {"tac": sa.Integer(), **dict.fromkeys(names, sa.Text())}
+        return parquet([str(self._settings.columnar_path / "tacs.parquet")], columns, "devices")
+
+
+def stored_path(settings: Computing, query_id: str) -> Path:
+    """The file of a stored intermediate result."""
+    return settings.cache_path / "results" / query_id[:2] / f"{query_id}.parquet"
+
+
+def map_path(settings: Computing, name: str) -> Path:
+    """The file of a cell map's relation."""
+    return settings.cache_path / "maps" / f"{name}.parquet"
+
+
+class DuckDBExecutor:
+    """Runs statements in a DuckDB of its own, with a memory limit, a spill folder and a thread budget."""
+
+    name = "duckdb"
+
+    def __init__(self, settings: Computing, reader: str = "flowapi") -> None:
+        self._settings = settings
+        self._reader = reader
+        self._connection = duckdb.connect(
+            config={
+                "threads": settings.threads,
+                "memory_limit": settings.memory_limit,
+                "temp_directory": str(settings.cache_path / "spill"),
+                "preserve_insertion_order": False,
+                # Everything it may read is named by us; nothing is ever fetched.
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+                "allow_unsigned_extensions": False,
+            }
+        )
+        self._connection.load_extension(spatial_extension())
+        self._maps: dict[tuple[SpatialUnit, int], UnitMap] = {}
+
+    def sources(self, data: DataState, connection: sa.Connection) -> DuckDBSources:
+        return DuckDBSources(
+            self._settings, data, lambda unit: self._map(unit, data.cells_version, connection)
+        )
+
+    def store(self, query: Query, data: DataState, connection: sa.Connection) -> Stored:
+        statement, values = compiled(stored_select(query, self.sources(data, connection)))
+        path = stored_path(self._settings, query.query_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            copied = self._connection.execute(
+                f"COPY ({statement}) TO '{partial}' (FORMAT parquet, COMPRESSION lz4_raw)", values
+            ).fetchall()
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        return Stored(int(copied[0][0]), path.stat().st_size)
+
+    def release(self, query: Aggregate, data: DataState, connection: sa.Connection) -> Stored:
+        table = self.query(released_select(query, self.sources(data, connection)))
+        name = result_name(query.query_id)
+        drop_table(connection, name)
+        columns = query.published.columns
+        target = sa.Table(name, sa.MetaData(), *(sa.Column(n, t) for n, t in columns.items()), schema="cache")
+        target.create(connection)
+        copy_into(connection, target, table)
+        connection.execute(Analyze("cache", name))
+        connection.execute(Grant("cache", name, self._reader))
+        return table_size(connection, name)
+
+    def stored_exists(self, query: Query, connection: sa.Connection) -> bool:
+        return stored_path(self._settings, query.query_id).exists()
+
+    def discard(self, query_id: str, connection: sa.Connection) -> None:
+        stored_path(self._settings, query_id).unlink(missing_ok=True)
+
+    def interrupt(self) -> None:
+        self._connection.interrupt()
+
+    def rows(self, query: Query, data: DataState, connection: sa.Connection) -> list[tuple[Any, ...]]:
+        stored = self.sources(data, connection).stored(query)
+        return [tuple(row.values()) for row in self.query(sa.select(stored)).to_pylist()]
+
+    def query(self, select: Select[Any]) -> pa.Table:
+        """The rows of a statement."""
+        statement, values = compiled(select)
+        return self._connection.execute(statement, values).fetch_arrow_table()
+
+    def _map(self, unit: SpatialUnit, version: int, connection: sa.Connection) -> UnitMap:
+        """The unit's map as files, exported from the database once per version."""
+        known = self._maps.get((unit, version))
+        if known is not None:
+            return known
+        found = unit_map(connection, unit, version)
+        for relation in (found.cells, found.regions):
+            path = map_path(self._settings, relation.name)
+            if not path.exists():
+                export(connection, relation, path)
+        self._maps[unit, version] = found
+        return found
+
+
+def compiled(select: Select[Any]) -> tuple[str, list[Any]]:
+    """A statement's text for DuckDB and its values in order."""
+    statement = select.compile(dialect=_dialect, compile_kwargs={"render_postcompile": True})
+    return str(statement), [statement.params[name] for name in statement.positiontup or ()]
+
+
+def export(connection: sa.Connection, relation: sa.TableClause, path: Path) -> None:
+    """Write a small relation of the database to a Parquet file, complete or not at all."""
+    result = connection.execute(sa.select(relation)).mappings().all()
+    kinds = {
+        sa.Text: pa.string(),
+        sa.Integer: pa.int32(),
+        sa.DateTime: pa.timestamp("us"),
+        sa.Double: pa.float64(),
+    }
+    schema = pa.schema([(column.name, kinds[type(column.type)]) for column in relation.columns])
+    table = pa.Table.from_pylist([dict(row) for row in result], schema=schema)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    pa.parquet.write_table(table, partial)
+    partial.replace(path)
+
+
+def copy_into(connection: sa.Connection, target: sa.Table, table: pa.Table) -> None:
+    """COPY rows into a table of the caller's transaction."""
+    stream = io.BytesIO()
+    options = pa.csv.WriteOptions(include_header=False, quoting_style="needed")
+    arrays = {
+        name: column.cast(pa.string()) if pa.types.is_timestamp(column.type) else column
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    }
+    pa.csv.write_csv(pa.table(arrays), stream, options)
+    stream.seek(0)
+    cursor = connection.connection.cursor()
+    quote = connection.dialect.identifier_preparer.quote
+    cursor.copy_expert(f"COPY {quote('cache')}.{quote(target.name)} FROM STDIN (FORMAT csv)", stream)
+
+
+@lru_cache(maxsize=1)
+def spatial_extension() -> str:
+    """The file of the spatial extension that matches the library."""
+    folder = package_files("duckdb_extension_spatial") / "extensions" / f"v{duckdb.__version__}"
+    return str(folder / "spatial.duckdb_extension")

@@ -1,0 +1,179 @@
+"""Computing over the event partitions in PostgreSQL; intermediate results are unlogged, analysed tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import ColumnElement, FromClause
+
+from flowmachine.data import DataState
+from flowmachine.executors.base import Stored, released_select, stored_select
+from flowmachine.maps import UnitMap, unit_map
+from flowmachine.registry import Aggregate, Query
+from flowmachine.sql.events import COLUMNS_OF_TYPES, EventSelection, in_hours
+from flowmachine.sql.statements import Analyze, CreateTableAs, Grant
+from flowmachine.tables import intermediate_name, result_name
+from flowmachine.units import SpatialUnit
+
+#: Physical columns of the event tables by the name that queries use, with the type that queries see.
+_PHYSICAL: dict[str, tuple[str, Any]] = {
+    "event_id": ("id", sa.Text()),
+    "counterpart": ("msisdn_counterpart", sa.Text()),
+    "outgoing": ("outgoing", sa.Boolean()),
+    "tac": ("tac", sa.Integer()),
+    **{
+        name: (name, sa.Double())
+        for name in (
+            "duration",
+            "volume_total",
+            "volume_upload",
+            "volume_download",
+            "recharge_amount",
+            "airtime_fee",
+            "tax_and_fee",
+            "pre_event_balance",
+            "post_event_balance",
+        )
+    },
+}
+
+
+class PostgresSources:
+    """The relations of one query over the database."""
+
+    def __init__(self, data: DataState, map_of: Callable[[SpatialUnit], UnitMap]) -> None:
+        self._data = data
+        self._map_of = map_of
+
+    def events(self, selection: EventSelection, columns: Sequence[str]) -> FromClause:
+        parts = [self._events_of_type(event_type, selection, columns) for event_type in selection.types]
+        return (parts[0] if len(parts) == 1 else sa.union_all(*parts)).subquery("events")
+
+    def _events_of_type(
+        self, event_type: str, selection: EventSelection, columns: Sequence[str]
+    ) -> sa.Select[Any]:
+        moment: ColumnElement[datetime] = sa.column("datetime", sa.DateTime(timezone=True))
+        table = sa.table(event_type, moment, schema="events")
+        local_time = sa.func.timezone(self._data.zone_name, table.c.datetime, type_=sa.DateTime())
+        selected: dict[str, ColumnElement[Any]] = {
+            "subscriber": sa.column("msisdn", sa.Text),
+            "time": sa.func.timezone("UTC", table.c.datetime, type_=sa.DateTime()),
+            "local_time": local_time,
+            "cell": sa.func.nullif(sa.column("location_id", sa.Text), ""),
+        }
+        for name, (physical, type_) in _PHYSICAL.items():
+            if event_type in COLUMNS_OF_TYPES.get(name, (event_type,)):
+                selected[name] = sa.cast(sa.column(physical), type_)
+        statement = (
+            sa.select(*(selected[name].label(name) for name in columns))
+            .select_from(table)
+            .where(
+                # Instants rather than wall-clock times, so that the planner prunes partitions.
+                table.c.datetime >= selection.start.replace(tzinfo=self._data.zone),
+                table.c.datetime < selection.end.replace(tzinfo=self._data.zone),
+            )
+        )
+        return (
+            statement if selection.hours is None else statement.where(in_hours(selection.hours, local_time))
+        )
+
+    def cells(self, unit: SpatialUnit) -> FromClause:
+        cells = self._map_of(unit).cells
+        return sa.select(
+            cells.c.location_id.label("cell"), cells.c.valid_from, cells.c.valid_before, cells.c.location
+        ).subquery("cells")
+
+    def regions(self, unit: SpatialUnit) -> FromClause:
+        return self._map_of(unit).regions
+
+    def region_count(self, unit: SpatialUnit) -> int:
+        return self._map_of(unit).region_count
+
+    def stored(self, query: Query) -> FromClause:
+        return stored_table(query)
+
+    def devices(self) -> FromClause:
+        names = ("hnd_type", "brand", "model", "software_os_name", "software_os_vendor")
+        tacs = sa.table(
+            "tacs", sa.column("id"), *(sa.column(name, sa.Text) for name in names), schema="infrastructure"
+        )
+        return sa.select(
+            sa.cast(tacs.c.id, sa.Integer).label("tac"), *(tacs.c[name] for name in names)
+        ).subquery("devices")
+
+
+def stored_table(query: Query) -> sa.TableClause:
+    """The table of a stored intermediate result."""
+    return sa.table(
+        intermediate_name(query.query_id),
+        *(sa.column(name, type_) for name, type_ in query.columns.items()),
+        schema="cache",
+    )
+
+
+class PostgresExecutor:
+    """Runs everything inside the database, in the caller's transaction."""
+
+    name = "postgres"
+
+    def __init__(self, reader: str = "flowapi") -> None:
+        self._reader = reader
+        self._running: Any = None
+
+    def sources(self, data: DataState, connection: sa.Connection) -> PostgresSources:
+        return PostgresSources(data, lambda unit: unit_map(connection, unit, data.cells_version))
+
+    def store(self, query: Query, data: DataState, connection: sa.Connection) -> Stored:
+        select = stored_select(query, self.sources(data, connection))
+        self.discard(query.query_id, connection)
+        return self._create(connection, intermediate_name(query.query_id), select, unlogged=True)
+
+    def release(self, query: Aggregate, data: DataState, connection: sa.Connection) -> Stored:
+        select = released_select(query, self.sources(data, connection))
+        name = result_name(query.query_id)
+        drop_table(connection, name)
+        size = self._create(connection, name, select, unlogged=False)
+        connection.execute(Grant("cache", name, self._reader))
+        return size
+
+    def stored_exists(self, query: Query, connection: sa.Connection) -> bool:
+        return sa.inspect(connection).has_table(intermediate_name(query.query_id), schema="cache")
+
+    def discard(self, query_id: str, connection: sa.Connection) -> None:
+        drop_table(connection, intermediate_name(query_id))
+
+    def interrupt(self) -> None:
+        running = self._running
+        if running is not None:
+            running.cancel()
+
+    def rows(self, query: Query, data: DataState, connection: sa.Connection) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in connection.execute(sa.select(stored_table(query)))]
+
+    def _create(
+        self, connection: sa.Connection, name: str, select: sa.Select[Any], *, unlogged: bool
+    ) -> Stored:
+        self._running = connection.connection.driver_connection
+        try:
+            connection.execute(CreateTableAs("cache", name, select, unlogged=unlogged))
+        finally:
+            self._running = None
+        # Without statistics the planner takes a parent's joins for tiny and falls into nested loops.
+        connection.execute(Analyze("cache", name))
+        return table_size(connection, name)
+
+
+def drop_table(connection: sa.Connection, name: str) -> None:
+    """Drop a table of schema ``cache`` if it is there."""
+    connection.execute(sa.schema.DropTable(sa.Table(name, sa.MetaData(), schema="cache"), if_exists=True))
+
+
+def table_size(connection: sa.Connection, name: str) -> Stored:
+    """Rows and bytes on disk of a table of schema ``cache``."""
+    table = sa.table(name, schema="cache")
+    rows = connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+    size = connection.execute(sa.select(sa.func.pg_total_relation_size(f'cache."{name}"'))).scalar_one()
+    return Stored(rows, size)

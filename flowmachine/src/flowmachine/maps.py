@@ -1,0 +1,180 @@
+"""Cell-to-region maps: which cell lay in which region when, joined once per version of the cells instead of per query.
+
+A map is two tables in schema ``engine``: ``regions_<unit>_<version>`` (integer key and id columns, in byte order) and
+``cells_<unit>_<version>`` (cell, validity on the wall clock, region key). They hold nothing about subscribers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import ColumnElement, FromClause, Select
+
+from flowmachine.sql.statements import CreateTableAs
+from flowmachine.tables import location_keys
+from flowmachine.units import SpatialUnit
+
+SINCE_EVER = datetime(1, 1, 1)
+FOR_EVER = datetime(9999, 12, 31)
+
+
+@dataclass(frozen=True)
+class UnitMap:
+    """The two relations of one unit at one version of the cells, and the number of regions."""
+
+    unit: SpatialUnit
+    version: int
+    region_count: int
+
+    @property
+    def cells(self) -> sa.TableClause:
+        """``location_id`` (text), ``cell`` (integer key of the columnar files), ``valid_from``, ``valid_before``, ``location``."""
+        return sa.table(
+            f"cells_{self.unit.key}_{self.version}",
+            sa.column("location_id", sa.Text),
+            sa.column("cell", sa.Integer),
+            sa.column("valid_from", sa.DateTime),
+            sa.column("valid_before", sa.DateTime),
+            sa.column("location", sa.Integer),
+            schema="engine",
+        )
+
+    @property
+    def regions(self) -> sa.TableClause:
+        """``location`` and the unit's id columns."""
+        return sa.table(
+            f"regions_{self.unit.key}_{self.version}",
+            sa.column("location", sa.Integer),
+            *(sa.column(name, type_) for name, type_ in self.unit.id_columns.items()),
+            schema="engine",
+        )
+
+
+def unit_map(connection: sa.Connection, unit: SpatialUnit, version: int) -> UnitMap:
+    """The unit's map, made now if it does not exist; two processes asked at once make it once."""
+    found = UnitMap(unit, version, 0)
+    lock = sa.func.hashtext(found.cells.name)
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock)))
+    if not sa.inspect(connection).has_table(found.cells.name, schema="engine"):
+        connection.execute(CreateTableAs("engine", found.regions.name, _regions(unit)))
+        connection.execute(CreateTableAs("engine", found.cells.name, _cells(unit, found.regions)))
+    count = connection.execute(sa.select(sa.func.count()).select_from(found.regions)).scalar_one()
+    return UnitMap(unit, version, count)
+
+
+def drop_old_maps(connection: sa.Connection, version: int) -> None:
+    """Drop the maps of versions before ``version``."""
+    for name in sa.inspect(connection).get_table_names(schema="engine"):
+        if name.startswith(("cells_", "regions_")) and int(name.rsplit("_", 1)[1]) < version:
+            sa.Table(name, sa.MetaData(), schema="engine").drop(connection)
+
+
+def location_table() -> sa.TableClause:
+    """The table of cells that ``events.*.location_id`` refers to."""
+    return sa.table(
+        "cells",
+        sa.column("id", sa.Text),
+        sa.column("version", sa.Integer),
+        sa.column("site_id", sa.Text),
+        sa.column("date_of_first_service", sa.Date),
+        sa.column("date_of_last_service", sa.Date),
+        sa.column("geom_point"),
+        schema="infrastructure",
+    )
+
+
+def admin_table(unit: SpatialUnit) -> tuple[sa.TableClause, ColumnElement[str]]:
+    """The boundaries of an administrative unit and their place code."""
+    pcod = f"{unit.name}pcod"
+    table = sa.table(unit.name, sa.column(pcod, sa.Text), sa.column("geom"), schema="geography")
+    return table, table.c[pcod]
+
+
+def named_table(name: str, *columns: str) -> sa.TableClause:
+    """A table given by name in a spec, ``schema.table`` or in schema ``flowmachine``; the name is always quoted."""
+    schema, _, table = name.rpartition(".")
+    return sa.table(table, *(sa.column(column) for column in columns), schema=schema or "flowmachine")
+
+
+def _points(unit: SpatialUnit) -> FromClause:
+    """Distinct points of a lon-lat unit."""
+    cells = location_table()
+    point: ColumnElement[Any] = cells.c.geom_point
+    if unit.geom_table is not None:
+        geometry = named_table(unit.geom_table, "geom_point")
+        point = geometry.c.geom_point
+    return (
+        sa.select(sa.func.ST_X(point).label("lon"), sa.func.ST_Y(point).label("lat"))
+        .where(point.is_not(None))
+        .distinct()
+        .subquery("points")
+    )
+
+
+def _regions(unit: SpatialUnit) -> Select[Any]:
+    if unit.has_polygons:
+        pcod = admin_table(unit)[1]
+        ids: FromClause = sa.select(pcod.label("pcod")).distinct().subquery("ids")
+        order = [sa.collate(ids.c.pcod, "C")]
+    else:
+        ids = _points(unit)
+        order = [ids.c.lon, ids.c.lat]
+    key = sa.cast(sa.func.row_number().over(order_by=order) - 1, sa.Integer).label("location")
+    known = sa.select(key, *ids.c)
+    if unit.mapping_table is None:
+        return known
+    # A cell mapped to a region that does not exist keeps its events, at a region without a name; it sorts last.
+    count = sa.select(sa.cast(sa.func.count(), sa.Integer)).select_from(ids).scalar_subquery()
+    nameless = sa.select(count, *(sa.cast(sa.null(), type_) for type_ in unit.id_columns.values()))
+    united = known.union_all(nameless).subquery("regions")
+    return sa.select(united)
+
+
+def _cells(unit: SpatialUnit, regions: sa.TableClause) -> Select[Any]:
+    cells = location_table()
+    joined: FromClause
+    location: ColumnElement[int] = regions.c.location
+    if unit.mapping_table is not None:
+        key_column = f"{unit.name}pcod" if unit.has_polygons else (unit.geom_table_join_column or "id")
+        mapping = named_table(unit.mapping_table, "id", key_column)
+        if unit.has_polygons:
+            same = regions.c.pcod == mapping.c[key_column]
+        else:
+            geometry = named_table(unit.geom_table or "infrastructure.cells", key_column, "geom_point")
+            point = geometry.c.geom_point
+            same = sa.and_(
+                geometry.c[key_column] == mapping.c[key_column],
+                regions.c.lon == sa.func.ST_X(point),
+                regions.c.lat == sa.func.ST_Y(point),
+            )
+        nameless = sa.select(sa.func.max(regions.c.location)).scalar_subquery()
+        location = sa.func.coalesce(regions.c.location, nameless)
+        joined = cells.join(mapping, mapping.c.id == cells.c.id)
+        if not unit.has_polygons:
+            placed = geometry.join(
+                regions, sa.and_(regions.c.lon == sa.func.ST_X(point), regions.c.lat == sa.func.ST_Y(point))
+            )
+            joined = joined.outerjoin(placed, geometry.c[key_column] == mapping.c[key_column])
+        else:
+            joined = joined.outerjoin(regions, same)
+    elif unit.has_polygons:
+        table, pcod = admin_table(unit)
+        joined = cells.join(table, sa.func.ST_Within(cells.c.geom_point, table.c.geom)).join(
+            regions, regions.c.pcod == pcod
+        )
+    else:
+        point = cells.c.geom_point
+        joined = cells.join(
+            regions, sa.and_(regions.c.lon == sa.func.ST_X(point), regions.c.lat == sa.func.ST_Y(point))
+        )
+    first, last = cells.c.date_of_first_service, cells.c.date_of_last_service
+    return sa.select(
+        cells.c.id.label("location_id"),
+        location_keys.c.location_key.label("cell"),
+        sa.func.coalesce(sa.cast(first, sa.DateTime), SINCE_EVER).label("valid_from"),
+        sa.func.coalesce(sa.cast(last + 1, sa.DateTime), FOR_EVER).label("valid_before"),
+        sa.cast(location, sa.Integer).label("location"),
+    ).select_from(joined.outerjoin(location_keys, location_keys.c.location_id == cells.c.id))

@@ -1,0 +1,76 @@
+"""The engine's settings. Each is read from a secret file or the environment (see ``flowdb.settings``)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from flowdb.settings import integer_setting, setting
+
+EXECUTORS = ("auto", "duckdb", "postgres")
+
+
+@dataclass(frozen=True)
+class Database:
+    """How to reach FlowDB as the engine's role."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    name: str
+
+    @classmethod
+    def from_environment(cls) -> Database:
+        """Read the settings; raises flowdb.settings.SettingError naming what lacks."""
+        return cls(
+            host=setting("FLOWDB_HOST", default="localhost"),
+            port=integer_setting("FLOWDB_PORT", 9000),
+            user=setting("FLOWMACHINE_FLOWDB_USER", default="flowmachine"),
+            password=setting("FLOWMACHINE_FLOWDB_PASSWORD"),
+            name=setting("FLOWDB_DATABASE", default="flowdb"),
+        )
+
+    @property
+    def url(self) -> sa.URL:
+        return sa.URL.create("postgresql+psycopg2", self.user, self.password, self.host, self.port, self.name)
+
+    def engine(self, application: str, pool_size: int = 5) -> sa.Engine:
+        """A pool of connections. JIT is off: it costs more than it saves on statements that run once."""
+        return sa.create_engine(
+            self.url,
+            pool_size=pool_size,
+            max_overflow=2,
+            pool_pre_ping=True,
+            connect_args={"application_name": application, "options": "-c jit=off", "connect_timeout": 10},
+        )
+
+
+@dataclass(frozen=True)
+class Computing:
+    """Where and with how much a worker computes."""
+
+    columnar_path: Path
+    cache_path: Path
+    executor: str
+    threads: int
+    memory_limit: str
+
+    @classmethod
+    def from_environment(cls) -> Computing:
+        executor = setting("FLOWMACHINE_EXECUTOR", default="auto")
+        if executor not in EXECUTORS:
+            raise ValueError(
+                f"FLOWMACHINE_EXECUTOR is {executor!r}; it must be one of {', '.join(EXECUTORS)}."
+            )
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return cls(
+            columnar_path=Path(setting("FLOWDB_COLUMNAR_PATH")),
+            cache_path=Path(setting("FLOWMACHINE_CACHE_PATH")),
+            executor=executor,
+            threads=integer_setting("FLOWMACHINE_THREADS", os.cpu_count() or 1),
+            memory_limit=setting("FLOWMACHINE_MEMORY_LIMIT", default=f"{memory // 4 // 2**20}MB"),
+        )

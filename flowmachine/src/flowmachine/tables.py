@@ -1,0 +1,116 @@
+"""The database relations that the engine reads and writes, as SQLAlchemy sees them."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = sa.MetaData()
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("query_id", sa.Text, primary_key=True),
+    sa.Column("store", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text),
+    sa.Column("spec", JSONB),
+    sa.Column("state", sa.Text),
+    sa.Column("planned", sa.Boolean),
+    sa.Column("pending", sa.Integer),
+    sa.Column("parts", sa.Integer),
+    sa.Column("executor", sa.Text),
+    sa.Column("requested_by", sa.Text),
+    sa.Column("request_id", sa.Text),
+    sa.Column("created", sa.DateTime(timezone=True)),
+    sa.Column("queued_at", sa.DateTime(timezone=True)),
+    sa.Column("started_at", sa.DateTime(timezone=True)),
+    sa.Column("finished_at", sa.DateTime(timezone=True)),
+    sa.Column("worker", sa.Text),
+    sa.Column("backend_pid", sa.Integer),
+    sa.Column("lease_until", sa.DateTime(timezone=True)),
+    sa.Column("attempts", sa.Integer),
+    sa.Column("cancel_requested", sa.Boolean),
+    sa.Column("error_class", sa.Text),
+    sa.Column("error", sa.Text),
+    sa.Column("fingerprint", sa.Text),
+    sa.Column("cells_version", sa.BigInteger),
+    sa.Column("compute_ms", sa.Double),
+    sa.Column("rows", sa.BigInteger),
+    sa.Column("bytes", sa.BigInteger),
+    sa.Column("score", sa.Double),
+    sa.Column("access_count", sa.BigInteger),
+    sa.Column("last_accessed", sa.DateTime(timezone=True)),
+    schema="engine",
+)
+
+edges = sa.Table(
+    "edges",
+    metadata,
+    sa.Column("query_id", sa.Text, primary_key=True),
+    sa.Column("store", sa.Text, primary_key=True),
+    sa.Column("depends_on", sa.Text, primary_key=True),
+    sa.Column("depends_store", sa.Text, primary_key=True),
+    schema="engine",
+)
+
+plan_parts = sa.Table(
+    "plan_parts",
+    metadata,
+    sa.Column("root", sa.Text, primary_key=True),
+    sa.Column("query_id", sa.Text, primary_key=True),
+    sa.Column("store", sa.Text, primary_key=True),
+    schema="engine",
+)
+
+inputs = sa.Table(
+    "inputs",
+    metadata,
+    sa.Column("query_id", sa.Text, primary_key=True),
+    sa.Column("store", sa.Text, primary_key=True),
+    sa.Column("cdr_type", sa.Text, primary_key=True),
+    sa.Column("cdr_date", sa.Date, primary_key=True),
+    sa.Column("load_id", sa.Uuid),
+    schema="engine",
+)
+
+current_loads = sa.table(
+    "current_loads",
+    sa.column("cdr_type", sa.Text),
+    sa.column("cdr_date", sa.Date),
+    sa.column("load_id", sa.Uuid),
+    schema="etl",
+)
+
+columnar_files = sa.table(
+    "columnar_files",
+    sa.column("cdr_type", sa.Text),
+    sa.column("cdr_date", sa.Date),
+    sa.column("load_id", sa.Uuid),
+    sa.column("path", sa.Text),
+    sa.column("rows", sa.BigInteger),
+    sa.column("sha256", sa.Text),
+    schema="etl",
+)
+
+location_keys = sa.table(
+    "location_keys", sa.column("location_id", sa.Text), sa.column("location_key", sa.Integer), schema="etl"
+)
+
+quality_checks = sa.table(
+    "deduped_post_etl_queries",
+    sa.column("cdr_date", sa.Date),
+    sa.column("cdr_type", sa.Text),
+    sa.column("type_of_query_or_check", sa.Text),
+    sa.column("outcome", sa.Text),
+    schema="etl",
+)
+
+
+def result_name(query_id: str) -> str:
+    """Table in schema ``cache`` of a released result."""
+    return f"x{query_id}"
+
+
+def intermediate_name(query_id: str) -> str:
+    """Table in schema ``cache`` of an intermediate, subscriber-level result of the PostgreSQL executor."""
+    return f"i{query_id}"
