@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import marshmallow as ma
 from marshmallow import validate
@@ -47,7 +47,7 @@ class Moment(ma.fields.Field[datetime]):
     An offset would have to be dropped or converted silently, so it is refused.
     """
 
-    default_error_messages = {"invalid": "Not a valid datetime."}
+    default_error_messages: ClassVar[dict[str, str]] = {"invalid": "Not a valid datetime."}
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
         if isinstance(value, datetime):

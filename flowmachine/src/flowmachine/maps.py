@@ -118,7 +118,7 @@ def _regions(unit: SpatialUnit) -> Select[Any]:
     if unit.has_polygons:
         pcod = admin_table(unit)[1]
         ids: FromClause = sa.select(pcod.label("pcod")).distinct().subquery("ids")
-        order = [sa.collate(ids.c.pcod, "C")]
+        order: list[ColumnElement[Any]] = [sa.collate(ids.c.pcod, "C")]
     else:
         ids = _points(unit)
         order = [ids.c.lon, ids.c.lat]

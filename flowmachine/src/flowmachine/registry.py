@@ -86,7 +86,8 @@ class Query:
     @cached_property
     def query_id(self) -> str:
         """32 hexadecimal digits; equal for equal questions, in any process and whatever the order of keys."""
-        parameters, dependencies = {}, {}
+        parameters: dict[str, Any] = {}
+        dependencies: dict[str, str | list[str]] = {}
         for name, field in self.fields.items():
             value = getattr(self, name)
             if isinstance(value, Query):
@@ -226,7 +227,7 @@ def load_any(spec: Any) -> Query:
 def load_one_of(accepted: Iterable[str], spec: Any) -> Query:
     """A query of one of several kinds."""
     if not isinstance(spec, Mapping):
-        raise ma.ValidationError({"_schema": f"Invalid data type: {spec}"})  # type: ignore[dict-item]
+        raise ma.ValidationError({"_schema": f"Invalid data type: {spec}"})
     kind = spec.get("query_kind")
     if kind is None:
         raise ma.ValidationError({"query_kind": ["Missing data for required field."]})
@@ -253,7 +254,7 @@ def load_kind(kind: str, spec: Any) -> Query:
     try:
         values = load_fields(cls.fields, spec, ignore=("query_kind",))
     except ma.ValidationError as error:
-        errors |= error.messages  # type: ignore[operator]
+        errors.update(error.normalized_messages())
     if errors:
         raise ma.ValidationError(errors)
     query = cls.__new__(cls)

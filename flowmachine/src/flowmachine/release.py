@@ -8,7 +8,7 @@ the only sign of withholding.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -178,7 +178,7 @@ def _all_or_nothing(
 
 
 def _ordered(
-    statement: Select[Any], published: Published, selected: dict[str, ColumnElement[Any]]
+    statement: Select[Any], published: Published, selected: Mapping[str, ColumnElement[Any]]
 ) -> Select[Any]:
     terms: Sequence[ColumnElement[Any]] = [
         _term(

@@ -39,7 +39,7 @@ class Sampling(ma.fields.Field[RandomSample]):
         if isinstance(value, RandomSample):
             value = asdict(value)
         if not isinstance(value, Mapping):
-            raise ma.ValidationError({"_schema": f"Invalid data type: {value}"})  # type: ignore[dict-item]
+            raise ma.ValidationError({"_schema": f"Invalid data type: {value}"})
         method = value.get("sampling_method")
         if method is None:
             raise ma.ValidationError({"sampling_method": ["Missing data for required field."]})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -55,8 +54,7 @@ class PostgresSources:
     def _events_of_type(
         self, event_type: str, selection: EventSelection, columns: Sequence[str]
     ) -> sa.Select[Any]:
-        moment: ColumnElement[datetime] = sa.column("datetime", sa.DateTime(timezone=True))
-        table = sa.table(event_type, moment, schema="events")
+        table = sa.table(event_type, sa.column("datetime", sa.DateTime(timezone=True)), schema="events")
         local_time = sa.func.timezone(self._data.zone_name, table.c.datetime, type_=sa.DateTime())
         selected: dict[str, ColumnElement[Any]] = {
             "subscriber": sa.column("msisdn", sa.Text),
