@@ -1,0 +1,12 @@
+"""Import the packages before pytest names test modules after their folders.
+
+A test file `flowapi/tests/test_x.py` becomes the module `flowapi.tests.test_x`; if `flowapi` were not imported yet,
+pytest would put the bare folder of that name in its place, and nothing could be imported from the package.
+"""
+
+import flowapi  # noqa: F401
+import flowauth  # noqa: F401
+import flowclient  # noqa: F401
+import flowdb  # noqa: F401
+import flowetl  # noqa: F401
+import flowmachine  # noqa: F401
