@@ -6,6 +6,7 @@ import asyncio
 import sys
 
 from flowapi.app import create_app
+from flowapi.logs import Logs
 from flowapi.server import serve
 from flowapi.services import services_of
 from flowapi.settings import SettingError, load_settings
@@ -17,7 +18,9 @@ def main() -> None:
         settings = load_settings()
     except SettingError as error:
         sys.exit(f"flowapi: {error}")
-    app = create_app(settings)
+    logs = Logs(settings.log_level)
+    logs.adopt_libraries()
+    app = create_app(settings, logs)
     asyncio.run(serve(app, settings, services_of(app)))
 
 

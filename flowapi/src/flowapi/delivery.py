@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from quart import Response, request
 
 from flowapi.encoding import Encoder
+from flowapi.logs import Logs
 from flowapi.recording import current_record
 from flowapi.results import DeliveryCutOff, ResultStream
 from flowapi.services import services
@@ -26,7 +27,7 @@ async def deliver(
     stream = await services().results.open(sql, encoder, record)
     record.at_end.append(stream.close)
     response = Response(
-        _logged(stream),
+        "" if request.method == "HEAD" else _logged(stream, services().logs),
         headers={**(headers or {}), "Content-Disposition": f"attachment;filename={filename}"},
         content_type=encoder.media_type,
     )
@@ -34,14 +35,14 @@ async def deliver(
     return response
 
 
-async def _logged(stream: ResultStream) -> AsyncIterator[bytes]:
+async def _logged(stream: ResultStream, logs: Logs) -> AsyncIterator[bytes]:
     try:
         async for chunk in stream.body():
             yield chunk
     except DeliveryCutOff as error:
         # The status is out, so the only honest end is none: the connection is dropped and the caller
         # sees that the reply is incomplete.
-        services().logs.debug.error("incomplete delivery", error=str(error).strip())
+        logs.debug.error("incomplete delivery", error=str(error).strip())
         raise
 
 
@@ -52,4 +53,6 @@ def matches_etag(etag: str) -> bool:
 
 def not_modified(etag: str) -> Response:
     """304: the caller's copy is good."""
-    return Response("", status=304, headers={"ETag": etag})
+    response = Response("", status=304, headers={"ETag": etag})
+    del response.headers["Content-Type"]
+    return response

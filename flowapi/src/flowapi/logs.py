@@ -45,6 +45,23 @@ def _add_request(_logger: Any, _method: str, event: EventDict) -> EventDict:
     return event
 
 
+class _LibraryHandler(logging.Handler):
+    """Passes what libraries log through :mod:`logging` on to the debug logger."""
+
+    def __init__(self, debug: Any) -> None:
+        super().__init__()
+        self._debug = debug
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._debug.log(
+            record.levelno,
+            "library",
+            source=record.name,
+            detail=record.getMessage(),
+            exc_info=record.exc_info,
+        )
+
+
 class Logs:
     """The three loggers of the API, each a structlog logger writing one JSON object per line."""
 
@@ -70,3 +87,7 @@ class Logs:
             ],
             wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         ).bind(logger=name)
+
+    def adopt_libraries(self) -> None:
+        """Let warnings and errors of the libraries come out as JSON lines of the debug logger."""
+        logging.basicConfig(handlers=[_LibraryHandler(self.debug)], level=logging.WARNING, force=True)

@@ -6,6 +6,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_
 
 from flowapi.recording import RequestRecord
 
+HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
 
 class Metrics:
     """Requests, rows, bytes and times by route; routes are patterns, so that ids never become labels."""
@@ -33,7 +35,9 @@ class Metrics:
     def observe(self, record: RequestRecord, duration: float) -> None:
         """Count one finished request; ``duration`` in seconds."""
         route = record.route or "none"
-        self._requests.labels(record.method, route, str(record.status)).inc()
+        # A method can be any word that a caller makes up; a label must not be.
+        method = record.method if record.method in HTTP_METHODS else "other"
+        self._requests.labels(method, route, str(record.status)).inc()
         self._bytes.inc(record.bytes)
         self._rows.inc(record.rows or 0)
         self._seconds.labels(route).observe(duration)

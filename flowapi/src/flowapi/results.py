@@ -273,6 +273,8 @@ def _discard(connection: PoolProxiedConnection, pending: Future[Any] | None) -> 
         with contextlib.suppress(psycopg2.Error):
             connection.cancel()
         wait([pending])
+    if getattr(connection.dbapi_connection, "closed", False):
+        connection.invalidate()
     connection.close()
 
 

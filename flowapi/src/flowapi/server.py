@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import sys
 from typing import Any
 
 import h2.errors
@@ -17,6 +18,7 @@ from hypercorn.config import Config
 from hypercorn.protocol.h2 import H2Protocol
 from quart import Quart
 
+from flowapi.results import DeliveryCutOff
 from flowapi.services import Services
 from flowapi.settings import Settings
 
@@ -60,6 +62,9 @@ class _QuietLogger:
         await self.log(logging.ERROR, message, *args, **fields)
 
     async def exception(self, message: str, *args: Any, **fields: Any) -> None:
+        # Raising is how a broken delivery ends its connection; it has been logged where it happened.
+        if isinstance(sys.exception(), DeliveryCutOff):
+            return
         self._debug.error("server", detail=message % args if args else message, exc_info=True)
 
     async def warning(self, message: str, *args: Any, **fields: Any) -> None:
