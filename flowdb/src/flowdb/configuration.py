@@ -1,0 +1,99 @@
+"""PostgreSQL settings that fit the memory and processors this process may use.
+
+Standard library only: the launcher loads this file by its path before anything is installed.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+_GIGABYTE = 1024**3
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def server_settings(memory: int | None = None, processors: int | None = None) -> dict[str, str]:
+    """Settings by name for ``postgresql.conf``, from bytes of memory and number of processors.
+
+    Both default to what the control group allows, else the machine's. ``jit`` is off because it costs more than it
+    gives on partitioned tables, where every statement touches many small plans.
+    """
+    memory = memory or available_memory()
+    processors = processors or available_processors()
+    parallel = max(1, math.ceil(processors / 2))
+    shared_buffers = min(memory // 4, 16 * _GIGABYTE)
+    return {
+        "shared_buffers": _megabytes(shared_buffers),
+        "effective_cache_size": _megabytes(memory * 3 // 4),
+        "work_mem": _megabytes(min(64 * 1024**2, memory // 128)),
+        "maintenance_work_mem": _megabytes(min(_GIGABYTE, memory // 16)),
+        "max_worker_processes": str(max(8, processors)),
+        "max_parallel_workers": str(max(parallel, processors - 1)),
+        "max_parallel_workers_per_gather": str(parallel),
+        "max_parallel_maintenance_workers": str(parallel),
+        # One lock per partition and index that a statement plans over; days carry few indexes here.
+        "max_locks_per_transaction": "4096",
+        "max_connections": "200",
+        "password_encryption": "scram-sha-256",
+        "jit": "off",
+        "default_statistics_target": "500",
+        "enable_partitionwise_aggregate": "on",
+        "geqo_effort": "10",
+        "effective_io_concurrency": "100",
+        "random_page_cost": "1.5",
+        "wal_level": "minimal",
+        "max_wal_senders": "0",
+        "wal_buffers": "16MB",
+        "min_wal_size": "1GB",
+        "max_wal_size": "12GB",
+        "wal_compression": "on",
+        "checkpoint_timeout": "30min",
+        "checkpoint_completion_target": "0.9",
+        "deadlock_timeout": "10s",
+        "tcp_keepalives_idle": "600",
+        "shared_preload_libraries": "pg_stat_statements",
+        "pg_stat_statements.track": "all",
+        # Statements hold pseudonyms; the log keeps their shape and time, not their values.
+        "log_min_duration_statement": "250ms",
+        "log_parameter_max_length": "0",
+        "log_parameter_max_length_on_error": "0",
+        "log_checkpoints": "on",
+        "log_connections": "on",
+        "log_disconnections": "on",
+        "log_lock_waits": "on",
+        "log_temp_files": "0",
+    }
+
+
+def available_memory() -> int:
+    """Bytes of memory: the control group's limit when it is below the machine's."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = _first_number(_CGROUP / "memory.max", _CGROUP / "memory" / "memory.limit_in_bytes")
+    return machine if limit is None else min(machine, limit)
+
+
+def available_processors() -> int:
+    """Whole processors, at least one: the control group's quota when it is below what we may run on."""
+    usable = len(os.sched_getaffinity(0))
+    try:
+        quota, period = (_CGROUP / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return usable
+    if quota == "max":
+        return usable
+    return max(1, min(usable, int(quota) // int(period)))
+
+
+def _first_number(*files: Path) -> int | None:
+    for file in files:
+        try:
+            text = file.read_text().strip()
+        except OSError:
+            continue
+        return int(text) if text.isdigit() else None
+    return None
+
+
+def _megabytes(size: int) -> str:
+    return f"{max(1, size // 1024**2)}MB"

@@ -1,0 +1,126 @@
+"""Bring a server to the state that this version of the code expects; safe at every start of every service."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import psycopg2
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+from sqlalchemy import Connection as SqlConnection
+from sqlalchemy import NullPool, create_engine, text
+
+from flowdb.deployment import Deployment
+from flowdb.migrations import FOLDER
+from flowdb.roles import ensure_roles, secure_database
+from flowdb.settings import integer_setting, setting
+
+CACHE_SETTINGS = {
+    "half_life": "CACHE_HALF_LIFE",
+    "cache_size": "CACHE_SIZE",
+    "cache_protected_period": "CACHE_PROTECTED_PERIOD",
+}
+
+_LOCK = 0x464C4F57
+_CONFIGURE_CACHE = text("UPDATE cache.cache_config SET value = :value WHERE key = :key")
+_DAYS_ARE_LOADED = text(
+    "SELECT EXISTS (SELECT FROM pg_inherits JOIN pg_class ON pg_class.oid = inhparent"
+    " JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE nspname = 'events' AND relkind = 'p')"
+)
+_CURRENT_TIMEZONE = text(
+    "SELECT split_part(configured, '=', 2) FROM pg_db_role_setting AS s"
+    " JOIN pg_database AS d ON d.oid = s.setdatabase, unnest(setconfig) AS configured"
+    " WHERE datname = current_database() AND setrole = 0 AND configured ILIKE 'timezone=%'"
+)
+
+
+class MigrationError(RuntimeError):
+    """The database cannot be brought to the expected state; the text says why."""
+
+
+def migrate(deployment: Deployment) -> str:
+    """Create roles and database if absent, apply what is missing and return the revision reached.
+
+    Two processes that start together take turns on an advisory lock. A failed migration leaves the
+    database as it was, since all of them run in one transaction.
+    """
+    with administration(deployment) as connection:
+        # Advisory locks belong to a database, so it is the maintenance database that all must share.
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+        ensure_roles(connection, deployment)
+        _ensure_database(connection, deployment)
+        _apply(deployment)
+        secure_database(connection, deployment)
+        return head()
+
+
+def head() -> str:
+    """The newest revision that this version of the code knows."""
+    revision = ScriptDirectory.from_config(_configuration()).get_current_head()
+    assert revision is not None
+    return revision
+
+
+@contextlib.contextmanager
+def administration(deployment: Deployment) -> Iterator[Connection]:
+    """A superuser's connection to the maintenance database, every statement its own transaction."""
+    connection = psycopg2.connect(
+        host=deployment.host,
+        port=deployment.port,
+        dbname="postgres",
+        user=deployment.superuser.user,
+        password=deployment.superuser.password,
+        application_name="flowdb-migrate",
+    )
+    connection.autocommit = True
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _ensure_database(connection: Connection, deployment: Deployment) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT FROM pg_database WHERE datname = %s", (deployment.database,))
+        if cursor.fetchone() is None:
+            cursor.execute(
+                sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0").format(
+                    sql.Identifier(deployment.database)
+                )
+            )
+
+
+def _apply(deployment: Deployment) -> None:
+    engine = create_engine(deployment.url(), poolclass=NullPool)
+    configuration = _configuration()
+    with engine.begin() as connection:
+        configuration.attributes["connection"] = connection
+        _refuse_another_timezone(connection, deployment.timezone)
+        command.upgrade(configuration, "head")
+        for key, name in CACHE_SETTINGS.items():
+            if setting(name, ""):
+                value = str(integer_setting(name))
+                connection.execute(_CONFIGURE_CACHE, {"key": key, "value": value})
+
+
+def _refuse_another_timezone(connection: SqlConnection, timezone: str) -> None:
+    # The bounds of attached days are instants that were computed from the zone of their day; under
+    # another zone every day would hold hours of its neighbour.
+    loaded = connection.execute(_DAYS_ARE_LOADED).scalar()
+    current = connection.execute(_CURRENT_TIMEZONE).scalar()
+    if loaded and current != timezone:
+        raise MigrationError(
+            f"FLOWDB_TIMEZONE is {timezone}, but days are already loaded in {current}; "
+            "set it back, or load the events into a new database."
+        )
+
+
+def _configuration() -> Config:
+    configuration = Config()
+    configuration.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    return configuration

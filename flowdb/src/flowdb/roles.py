@@ -1,0 +1,73 @@
+"""Roles belong to the cluster, so they are made before any database and kept apart from migrations."""
+
+from __future__ import annotations
+
+import psycopg2.extensions
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+
+from flowdb.deployment import API_ROLE, ENGINE_ROLE, Deployment, Login
+
+
+def ensure_roles(connection: Connection, deployment: Deployment) -> None:
+    """Create the roles that are absent and set every password to its setting, which is how one is rotated.
+
+    Roles ``flowmachine`` and ``flowapi`` always exist, since grants name them. A login under another name
+    becomes a member, and the literal role can then not log in. Passwords are hashed here (SCRAM-SHA-256), so none travels or
+    is logged as written.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET password_encryption = 'scram-sha-256'")
+        for role in (ENGINE_ROLE, API_ROLE):
+            _ensure_role(cursor, role)
+        for role, login in ((ENGINE_ROLE, deployment.engine), (API_ROLE, deployment.api)):
+            if login.user != role:
+                _ensure_role(cursor, login.user)
+                cursor.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(role)))
+                cursor.execute(
+                    sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(login.user))
+                )
+        for login in deployment.logins:
+            _set_password(connection, login)
+
+
+def secure_database(connection: Connection, deployment: Deployment) -> None:
+    """Set on the database itself what neither a migration nor a copy of a template carries.
+
+    Its time zone, which the bounds of the daily partitions depend on, and who may connect.
+    """
+    database = sql.Identifier(deployment.database)
+    statements = [
+        sql.SQL("ALTER DATABASE {} SET timezone = {}").format(database, sql.Literal(deployment.timezone)),
+        sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database),
+        sql.SQL("REVOKE ALL ON DATABASE {} FROM {}, {}").format(
+            database, sql.Identifier(ENGINE_ROLE), sql.Identifier(API_ROLE)
+        ),
+        sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(
+            database, sql.Identifier(ENGINE_ROLE)
+        ),
+        sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, sql.Identifier(API_ROLE)),
+    ]
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+def _ensure_role(cursor: psycopg2.extensions.cursor, name: str) -> None:
+    cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", (name,))
+    if cursor.fetchone() is None:
+        cursor.execute(
+            sql.SQL("CREATE ROLE {} NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION").format(
+                sql.Identifier(name)
+            )
+        )
+
+
+def _set_password(connection: Connection, login: Login) -> None:
+    hashed = psycopg2.extensions.encrypt_password(
+        login.password, login.user, scope=connection, algorithm="scram-sha-256"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(login.user), sql.Literal(hashed))
+        )
