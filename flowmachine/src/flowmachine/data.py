@@ -47,16 +47,19 @@ class DataState:
     def check(self, query: Query) -> None:
         """Refuse a query for whose window nothing is loaded; raises NotBuildable."""
         for part in query.graph():
+            part.check_buildable()
             for selection in part.events:
-                selection.check()
                 if not self.days_of(selection):
                     raise NotBuildable(
                         f"No data for date: {selection.start:%Y-%m-%d} - {selection.end:%Y-%m-%d}"
                     )
 
     def columnar(self, query: Query) -> bool:
-        """Whether every loaded day that the query and its sub-queries read has a current columnar file."""
-        return all(
+        """Whether every loaded day that the query and its sub-queries read has a current columnar file.
+
+        Never for what only the database has.
+        """
+        return not any(part.needs_database for part in query.graph()) and all(
             day in self.files
             for part in query.graph()
             for selection in part.events

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import marshmallow as ma
 from marshmallow import validate
@@ -47,8 +47,6 @@ class Moment(ma.fields.Field[datetime]):
     An offset would have to be dropped or converted silently, so it is refused.
     """
 
-    default_error_messages: ClassVar[dict[str, str]] = {"invalid": "Not a valid datetime."}
-
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
         if isinstance(value, datetime):
             moment = value
@@ -58,11 +56,11 @@ class Moment(ma.fields.Field[datetime]):
             try:
                 moment = datetime.fromisoformat(value)
             except ValueError:
-                raise self.make_error("invalid") from None
+                raise ma.ValidationError("Not a valid datetime.") from None
         else:
-            raise self.make_error("invalid")
+            raise ma.ValidationError("Not a valid datetime.")
         if moment.tzinfo is not None:
-            raise self.make_error("invalid")
+            raise ma.ValidationError("Not a valid datetime.")
         return moment.replace(microsecond=0)
 
     def canonical(self, value: datetime) -> str:

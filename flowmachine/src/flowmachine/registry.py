@@ -46,6 +46,8 @@ class Query:
     fields: ClassVar[dict[str, ma.fields.Field]]
     #: Columns of the stored result and their SQLAlchemy types, in order; ``location`` is a region's integer key.
     columns: ClassVar[dict[str, Any]]
+    #: Whether the query reads what only the database has, so that no other executor can run it.
+    needs_database: ClassVar[bool] = False
     #: Spelling of the kind in the published schema, where it is not plain CamelCase.
     component: ClassVar[str | None] = None
 
@@ -59,6 +61,11 @@ class Query:
 
     def check(self) -> None:
         """Rules between fields; raises marshmallow.ValidationError. Runs once every field is valid by itself."""
+
+    def check_buildable(self) -> None:
+        """Refuse a valid query that cannot be computed; raises NotBuildable."""
+        for selection in self.events:
+            selection.check()
 
     def select(self, sources: Sources) -> Select[Any]:
         """The result as one SELECT over ``sources``, with the columns of ``columns``."""

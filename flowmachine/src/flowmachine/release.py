@@ -86,11 +86,15 @@ Rule = KeepOver | KeepGroups | AllOrNothing | NothingPersonal
 
 @dataclass(frozen=True)
 class Region:
-    """Published id columns of a region, from the integer key in ``source``; ``suffix`` is ``_from``, ``_to`` or empty."""
+    """Published id columns of a region, from the integer key in ``source``; ``suffix`` is ``_from``, ``_to`` or empty.
+
+    ``named`` leaves out the rows that are at no region, or at one that a mapping table names but no geometry has.
+    """
 
     unit: SpatialUnit
     source: str = "location"
     suffix: str = ""
+    named: bool = False
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -146,14 +150,21 @@ def released(query: Aggregate, sources: Sources) -> Select[Any]:
             statement_from = statement_from.outerjoin(regions, judged.c[part.source] == regions.c.location)
             for name in part.unit.id_columns:
                 selected[f"{name}{part.suffix}"] = regions.c[name]
+                if part.named:
+                    keep = sa.and_(keep, regions.c[name].is_not(None))
         else:
-            selected[part.name] = judged.c[part.name]
+            selected[part.name] = _typed(judged.c[part.name], part.type)
     statement = sa.select(*(column.label(name) for name, column in selected.items())).select_from(
         statement_from
     )
     if isinstance(published.rule, AllOrNothing):
         return _all_or_nothing(statement, result, published, published.rule)
     return _ordered(statement.where(keep), published, selected)
+
+
+def _typed(column: ColumnElement[Any], type_: Any) -> ColumnElement[Any]:
+    # The databases disagree about the types of sums and means; what is published has the declared type in both.
+    return sa.cast(column, type_) if isinstance(type_, sa.types.Numeric | sa.types.Integer) else column
 
 
 def _all_or_nothing(

@@ -50,6 +50,7 @@ edges = sa.Table(
     sa.Column("store", sa.Text, primary_key=True),
     sa.Column("depends_on", sa.Text, primary_key=True),
     sa.Column("depends_store", sa.Text, primary_key=True),
+    sa.Column("waiting", sa.Boolean),
     schema="engine",
 )
 

@@ -1,0 +1,284 @@
+"""What the server can be asked: one function an action, each a few database reads and at most one write.
+
+An action gets its parameters and returns its payload, or raises ``Refused`` with the message and payload of the error
+reply. None computes a query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Any
+
+import marshmallow as ma
+import sqlalchemy as sa
+
+from flowmachine import jobs, tables
+from flowmachine.data import read_data_state
+from flowmachine.fields import known_queries
+from flowmachine.geojson import as_text, feature_statement, geography_statement, result_statement
+from flowmachine.jobs import RELEASED, Key
+from flowmachine.maps import unit_map
+from flowmachine.registry import Aggregate, Query, load, load_any, submittable_kinds
+from flowmachine.schema import query_schemas
+from flowmachine.sql.events import NotBuildable
+from flowmachine.tables import quality_checks, result_name
+from flowmachine.units import UNITS, SpatialUnit
+
+Params = Mapping[str, Any]
+Payload = dict[str, Any]
+
+#: Version of this protocol; raised when a reply changes its meaning.
+PROTOCOL = 1
+
+
+class Refused(Exception):
+    """An error reply."""
+
+    def __init__(self, message: str, payload: Payload | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.payload = payload or {}
+
+
+class Actions:
+    """The actions over one database."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def names(self) -> list[str]:
+        """All actions."""
+        return sorted(_ACTIONS)
+
+    def perform(
+        self, action: str, params: Params, *, user: str | None = None, request_id: str | None = None
+    ) -> Payload:
+        """Do one action; raises Refused."""
+        function, accepted = _ACTIONS[action]
+        if accepted is not None:
+            _check_params(action, params, accepted)
+        if action == "run_query":
+            return self.run_query(params, user=user, request_id=request_id)
+        return function(self, params)
+
+    def ping(self, params: Params) -> Payload:
+        return {}
+
+    def health(self, params: Params) -> Payload:
+        """Which parts are well: the database answers, and a worker has been seen at work on what waits."""
+        with self._engine.connect() as connection:
+            waiting = connection.execute(
+                sa.select(sa.func.count()).where(tables.jobs.c.state == "queued")
+            ).scalar_one()
+            running = connection.execute(
+                sa.select(sa.func.count()).where(tables.jobs.c.state == "executing")
+            ).scalar_one()
+        return {"protocol": PROTOCOL, "database": "ok", "queued": waiting, "running": running}
+
+    def get_available_queries(self, params: Params) -> Payload:
+        return {"available_queries": submittable_kinds()}
+
+    def get_query_schemas(self, params: Params) -> Payload:
+        return {"query_schemas": query_schemas()}
+
+    def get_aggregation_unit(self, params: Params) -> Payload:
+        with self._engine.connect() as connection:
+            query = self._load(connection, params)
+        return {"aggregation_unit": None if query.unit is None else query.unit.name}
+
+    def run_query(self, params: Params, *, user: str | None, request_id: str | None) -> Payload:
+        with self._engine.begin() as connection:
+            query = self._load(connection, params)
+            data = read_data_state(connection)
+            try:
+                data.check(query)
+            except NotBuildable as error:
+                raise Refused("Unable to create query object.", {"exception": str(error)}) from None
+            row = jobs.submit(connection, query, data, user=user, request_id=request_id)
+            progress = (
+                jobs.Progress(0, 0, 0)
+                if row["state"] == "completed"
+                else jobs.progress(connection, query.query_id)
+            )
+        return {"query_id": query.query_id, "progress": progress.as_dict()}
+
+    def poll_query(self, params: Params) -> Payload:
+        with self._engine.connect() as connection:
+            row = self._known(connection, params["query_id"])
+            progress = jobs.progress(connection, params["query_id"])
+        payload = {
+            "query_id": row["query_id"],
+            "query_kind": row["kind"],
+            "query_state": row["state"],
+            "progress": progress.as_dict(),
+        }
+        return payload | ({"cause": row["error"]} if row["state"] == "errored" else {})
+
+    def get_query_kind(self, params: Params) -> Payload:
+        with self._engine.connect() as connection:
+            row = self._known(connection, params["query_id"])
+        return {"query_id": row["query_id"], "query_kind": row["kind"]}
+
+    def get_query_params(self, params: Params) -> Payload:
+        with self._engine.connect() as connection:
+            row = self._known(connection, params["query_id"])
+        return {"query_id": row["query_id"], "query_params": row["spec"]}
+
+    def get_sql_for_query_result(self, params: Params) -> Payload:
+        query = self._ready(params["query_id"])
+        return {
+            "query_id": query.query_id,
+            "query_state": "completed",
+            "sql": as_text(result_statement(query)),
+        }
+
+    def get_geo_sql_for_query_result(self, params: Params) -> Payload:
+        query = self._ready(params["query_id"])
+        if query.unit is None or not query.geographic:
+            raise Refused(
+                f"Query with id '{query.query_id}' has no geography.",
+                {"query_id": query.query_id, "query_state": "errored"},
+            )
+        return {
+            "query_id": query.query_id,
+            "query_state": "completed",
+            "sql": as_text(feature_statement(query)),
+            "aggregation_unit": query.unit.name,
+        }
+
+    def get_geography(self, params: Params) -> Payload:
+        name = params["aggregation_unit"]
+        if name not in UNITS:
+            problem = {"aggregation_unit": [f"Must be one of: {', '.join(UNITS)}."]}
+            raise Refused("Parameter validation failed.", problem)
+        unit = SpatialUnit(name)
+        with self._engine.begin() as connection:
+            found = (
+                None
+                if unit.has_polygons
+                else unit_map(connection, unit, read_data_state(connection).cells_version)
+            )
+        return {"query_state": "completed", "sql": as_text(geography_statement(unit, found))}
+
+    def get_available_dates(self, params: Params) -> Payload:
+        with self._engine.connect() as connection:
+            loads = read_data_state(connection).loads
+        found: dict[str, list[str]] = {}
+        for event_type, day in sorted(loads):
+            found.setdefault(event_type, []).append(day.isoformat())
+        return found
+
+    def list_qa_checks(self, params: Params) -> Payload:
+        columns = (quality_checks.c.cdr_type, quality_checks.c.type_of_query_or_check)
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(*columns).distinct().order_by(*columns)).mappings().all()
+        return {"available_qa_checks": [dict(row) for row in rows]}
+
+    def get_qa_checks(self, params: Params) -> Payload:
+        checks = quality_checks.c
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                sa.select(checks.outcome, checks.cdr_date, checks.type_of_query_or_check)
+                .where(
+                    checks.cdr_type == str(params["cdr_type"]).lower(),
+                    checks.type_of_query_or_check == str(params["check_type"]).lower(),
+                    checks.cdr_date.between(_day(params, "start_date"), _day(params, "end_date")),
+                )
+                .order_by(checks.cdr_date)
+            ).mappings()
+            found = [dict(row) | {"cdr_date": row["cdr_date"].isoformat()} for row in rows]
+        return {"qa_checks": found}
+
+    def cancel_query(self, params: Params) -> Payload:
+        with self._engine.begin() as connection:
+            self._known(connection, params["query_id"])
+            state = jobs.cancel(connection, params["query_id"])
+        return {"query_id": params["query_id"], "query_state": state}
+
+    def _load(self, connection: sa.Connection, params: Params) -> Aggregate:
+        def find_query(query_id: str) -> Query | None:
+            row = connection.execute(
+                sa.select(tables.jobs.c.spec).where(tables.jobs.c.query_id == query_id).limit(1)
+            ).scalar_one_or_none()
+            return None if row is None else load_any(row)
+
+        token = known_queries.set(find_query)
+        try:
+            return load(params)
+        except ma.ValidationError as error:
+            raise Refused(
+                "Parameter validation failed.",
+                {"params": dict(params), "validation_error_messages": error.normalized_messages()},
+            ) from None
+        except NotBuildable as error:
+            raise Refused("Unable to create query object.", {"exception": str(error)}) from None
+        finally:
+            known_queries.reset(token)
+
+    def _known(self, connection: sa.Connection, query_id: str) -> sa.RowMapping:
+        row = jobs.find(connection, Key(query_id, RELEASED))
+        if row is None:
+            raise Refused(f"Unknown query id: '{query_id}'", {"query_id": query_id, "query_state": "awol"})
+        return row
+
+    def _ready(self, query_id: str) -> Aggregate:
+        """The query if its released result can be read now. A result that somebody dropped makes it merely known."""
+        with self._engine.begin() as connection:
+            row = self._known(connection, query_id)
+            state = row["state"]
+            if state == "completed":
+                if sa.inspect(connection).has_table(result_name(query_id), schema="cache"):
+                    jobs.touch(connection, Key(query_id, RELEASED))
+                    query = load_any(row["spec"])
+                    assert isinstance(query, Aggregate)
+                    return query
+                jobs.trigger(connection, Key(query_id, RELEASED), "reset")
+                jobs.trigger(connection, Key(query_id, RELEASED), "finish_resetting")
+                state = "known"
+        cause = f" {row['error']}" if state == "errored" else ""
+        raise Refused(
+            f"Query with id '{query_id}' {jobs.describe_state(state)}.{cause}",
+            {"query_id": query_id, "query_state": state},
+        )
+
+
+_ACTIONS: dict[str, tuple[Callable[[Actions, Params], Payload], tuple[str, ...] | None]] = {
+    "ping": (Actions.ping, ()),
+    "health": (Actions.health, ()),
+    "get_available_queries": (Actions.get_available_queries, ()),
+    "get_query_schemas": (Actions.get_query_schemas, ()),
+    "run_query": (lambda actions, params: actions.run_query(params, user=None, request_id=None), None),
+    "poll_query": (Actions.poll_query, ("query_id",)),
+    "get_query_kind": (Actions.get_query_kind, ("query_id",)),
+    "get_query_params": (Actions.get_query_params, ("query_id",)),
+    "get_sql_for_query_result": (Actions.get_sql_for_query_result, ("query_id",)),
+    "get_geo_sql_for_query_result": (Actions.get_geo_sql_for_query_result, ("query_id",)),
+    "get_geography": (Actions.get_geography, ("aggregation_unit",)),
+    "get_available_dates": (Actions.get_available_dates, ()),
+    "get_aggregation_unit": (Actions.get_aggregation_unit, None),
+    "list_qa_checks": (Actions.list_qa_checks, ()),
+    "get_qa_checks": (Actions.get_qa_checks, ("cdr_type", "start_date", "end_date", "check_type")),
+    "cancel_query": (Actions.cancel_query, ("query_id",)),
+}
+
+
+def _check_params(action: str, params: Params, accepted: tuple[str, ...]) -> None:
+    problems: Payload = {
+        name: ["Missing data for required field."] for name in accepted if name not in params
+    }
+    problems |= {name: ["Unknown field."] for name in params if name not in accepted}
+    problems |= {
+        name: ["Not a valid string."]
+        for name in accepted
+        if name in params and not isinstance(params[name], str)
+    }
+    if problems:
+        raise Refused(f"Wrong parameters for action '{action}'.", problems)
+
+
+def _day(params: Params, name: str) -> date:
+    try:
+        return date.fromisoformat(str(params[name]))
+    except ValueError:
+        raise Refused("Parameter validation failed.", {name: ["Not a valid date."]}) from None

@@ -1,0 +1,182 @@
+"""The statements by which the API reads results and boundaries as GeoJSON features.
+
+Each row is ``type``, ``id``, ``geometry``, ``properties``; geometries are WGS 84.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.sql import ColumnElement, FromClause, Select
+
+from flowmachine.maps import UnitMap, admin_table
+from flowmachine.registry import Aggregate
+from flowmachine.release import Region
+from flowmachine.tables import result_name
+from flowmachine.units import SpatialUnit
+
+
+def as_text(statement: Select[Any]) -> str:
+    """A statement as the text that goes over the wire to whoever runs it."""
+    return str(
+        statement.compile(
+            dialect=postgresql.dialect(paramstyle="named"),
+            compile_kwargs={"literal_binds": True},  # type: ignore[no-untyped-call]
+        )
+    )
+
+
+def result_statement(query: Aggregate) -> Select[Any]:
+    """The rows of a released result, in the order of its kind."""
+    table = _result_table(query)
+    terms = []
+    for name in query.published.ordering:
+        column: ColumnElement[Any] = table.c[name.lstrip("-")]
+        if isinstance(column.type, sa.Text):
+            column = sa.collate(column, "C")
+        terms.append((column.desc() if name.startswith("-") else column.asc()).nulls_last())
+    return sa.select(*table.c).order_by(*terms)
+
+
+def feature_statement(query: Aggregate) -> Select[Any]:
+    """The features of a released result that has one region a row, or one feature a region for results with two."""
+    suffixes = [part.suffix for part in query.published.parts if isinstance(part, Region)]
+    if suffixes == [""]:
+        return _row_features(query)
+    return _flow_features(query)
+
+
+def geography_statement(unit: SpatialUnit, unit_map: UnitMap | None = None) -> Select[Any]:
+    """The features of all regions of a unit; points come from the unit's map."""
+    if unit.has_polygons:
+        table, pcod = admin_table(unit)
+        regions: FromClause = sa.select(pcod.label("pcod"), table.c.geom).subquery("regions")
+    else:
+        assert unit_map is not None
+        points = unit_map.regions
+        regions = sa.select(points.c.lon, points.c.lat, _point(points).label("geom")).subquery("regions")
+    names = list(unit.id_columns)
+    order = [sa.collate(regions.c.pcod, "C")] if unit.has_polygons else [regions.c.lon, regions.c.lat]
+    return _features(regions, names, regions.c.geom, order)
+
+
+def _row_features(query: Aggregate) -> Select[Any]:
+    table = _result_table(query)
+    unit = query.unit
+    assert unit is not None
+    joined, geometry = _with_geometry(table, unit, "")
+    order: list[ColumnElement[Any]] = [table.c[name] for name in unit.id_columns]
+    return _features(table, list(query.published.columns), geometry, order, joined)
+
+
+def _flow_features(query: Aggregate) -> Select[Any]:
+    """One feature a region that occurs at either end, with ``outflows`` and ``inflows`` as {other region: value}."""
+    table = _result_table(query)
+    unit = query.unit
+    assert unit is not None
+    names = list(unit.id_columns)
+    ends = sa.union(
+        *(
+            sa.select(*(table.c[f"{name}{suffix}"].label(name) for name in names))
+            for suffix in ("_from", "_to")
+        )
+    ).subquery("ends")
+    here, geometry = _with_geometry(ends, unit, "")
+    properties: list[ColumnElement[Any]] = []
+    for name in names:
+        properties += [sa.literal(name), ends.c[name]]
+    for label, own, other in (("outflows", "_from", "_to"), ("inflows", "_to", "_from")):
+        rows = _result_table(query).alias(label)
+        flows = sa.func.coalesce(
+            _flows(rows, names, own, other, ends, labelled="value_label" in query.published.columns),
+            sa.cast("{}", postgresql.JSON),
+        )
+        properties += [sa.literal(label), flows]
+    properties += [sa.literal("centroid"), _json(sa.func.ST_Centroid(geometry))]
+    known = sa.and_(*(ends.c[name].is_not(None) for name in names))
+    return (
+        sa.select(
+            sa.literal("Feature").label("type"),
+            sa.func.row_number().over(order_by=[ends.c[name] for name in names]).label("id"),
+            _json(geometry).label("geometry"),
+            sa.func.json_build_object(*properties).label("properties"),
+        )
+        .select_from(here)
+        .where(known)
+    )
+
+
+def _flows(
+    rows: Any, names: list[str], own: str, other: str, ends: FromClause, *, labelled: bool
+) -> ColumnElement[Any]:
+    def name_of(source: Any, suffix: str) -> ColumnElement[Any]:
+        if len(names) == 1:
+            return source.c[f"{names[0]}{suffix}"]  # type: ignore[no-any-return]
+        return sa.func.concat_ws(",", *(source.c[f"{name}{suffix}"] for name in names))
+
+    same = [rows.c[f"{name}{own}"] == ends.c[name] for name in names]
+    other_known = [rows.c[f"{name}{other}"].is_not(None) for name in names]
+    if not labelled:
+        return (
+            sa.select(sa.func.json_object_agg(name_of(rows, other), rows.c.value))
+            .where(*same, *other_known)
+            .scalar_subquery()
+        )
+    by_label = (
+        sa.select(
+            rows.c.value_label,
+            sa.func.json_object_agg(name_of(rows, other), rows.c.value).label("flows"),
+        )
+        .where(*same, *other_known)
+        .group_by(rows.c.value_label)
+        .lateral()
+    )
+    return sa.select(
+        sa.func.json_object_agg(sa.func.coalesce(by_label.c.value_label, "null"), by_label.c.flows)
+    ).scalar_subquery()
+
+
+def _features(
+    source: FromClause,
+    names: list[str],
+    geometry: ColumnElement[Any],
+    order: list[ColumnElement[Any]],
+    joined: FromClause | None = None,
+) -> Select[Any]:
+    properties: list[ColumnElement[Any]] = []
+    for name in names:
+        properties += [sa.literal(name), source.c[name]]
+    properties += [sa.literal("centroid"), _json(sa.func.ST_Centroid(geometry))]
+    return sa.select(
+        sa.literal("Feature").label("type"),
+        sa.func.row_number().over(order_by=order).label("id"),
+        _json(geometry).label("geometry"),
+        sa.func.json_build_object(*properties).label("properties"),
+    ).select_from(source if joined is None else joined)
+
+
+def _with_geometry(
+    table: FromClause, unit: SpatialUnit, suffix: str
+) -> tuple[FromClause, ColumnElement[Any]]:
+    if unit.has_polygons:
+        boundaries, pcod = admin_table(unit)
+        return table.outerjoin(boundaries, table.c[f"pcod{suffix}"] == pcod), boundaries.c.geom
+    return table, _point(table, suffix)
+
+
+def _point(table: FromClause, suffix: str = "") -> ColumnElement[Any]:
+    return sa.func.ST_SetSRID(sa.func.ST_MakePoint(table.c[f"lon{suffix}"], table.c[f"lat{suffix}"]), 4326)
+
+
+def _json(geometry: ColumnElement[Any]) -> ColumnElement[Any]:
+    return sa.cast(sa.func.ST_AsGeoJSON(geometry), postgresql.JSON)
+
+
+def _result_table(query: Aggregate) -> sa.TableClause:
+    return sa.table(
+        result_name(query.query_id),
+        *(sa.column(name, type_) for name, type_ in query.published.columns.items()),
+        schema="cache",
+    )

@@ -1,0 +1,589 @@
+"""The job table: one row for each stored or wanted result, its state, its owner and what it waits for.
+
+A row is keyed by query id and store. Stores ``duckdb`` and ``postgres`` hold intermediate results of the two executors;
+``released`` holds what a submitted query publishes, and its state is the state of the query.
+
+Every function works in the transaction of the connection it is given, so that a result and its change of state become
+visible together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.sql import ColumnElement
+
+from flowmachine.data import DataState, Day
+from flowmachine.executors.base import Stored
+from flowmachine.registry import Aggregate, Query
+from flowmachine.sql.statements import Notify
+from flowmachine.tables import edges, inputs, jobs, plan_parts
+
+RELEASED = "released"
+
+#: Wakes workers when there may be something to do.
+WORK_CHANNEL = "flowmachine_work"
+#: Wakes workers when a running job is to stop.
+CANCEL_CHANNEL = "flowmachine_cancel"
+
+#: event -> states it may start from, state it leads to.
+TRANSITIONS: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "queue": (("known",), "queued"),
+    "execute": (("queued",), "executing"),
+    "finish": (("executing",), "completed"),
+    "error": (("executing",), "errored"),
+    "cancel": (("queued", "executing"), "cancelled"),
+    "reset": (("completed", "errored", "cancelled"), "resetting"),
+    "finish_resetting": (("resetting",), "known"),
+    # A lease that ended, or a part that another part's failure made pointless.
+    "expire": (("queued", "executing", "resetting"), "known"),
+}
+
+#: A job whose worker died this often is taken to be the cause.
+ATTEMPTS = 3
+
+_DESCRIPTIONS = {
+    "known": "is known, but has not yet been run",
+    "queued": "is queued",
+    "executing": "is currently running",
+    "completed": "is ready",
+    "errored": "finished with an error",
+    "cancelled": "was cancelled",
+    "resetting": "is being reset",
+}
+
+
+def describe_state(state: str) -> str:
+    """The state in words, as messages use it."""
+    return _DESCRIPTIONS[state]
+
+
+@dataclass(frozen=True)
+class Key:
+    """Names one job."""
+
+    query_id: str
+    store: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Parts of a query that are not stored yet: all of them, and those queued and running."""
+
+    eligible: int
+    queued: int
+    running: int
+
+    def as_dict(self) -> dict[str, int]:
+        return {"eligible": self.eligible, "queued": self.queued, "running": self.running}
+
+
+class LostLease(Exception):
+    """Somebody else owns the job by now; whatever was computed must not be recorded."""
+
+
+def is_job(key: Key) -> ColumnElement[bool]:
+    """The condition that a row of the job table is this job."""
+    return sa.and_(jobs.c.query_id == key.query_id, jobs.c.store == key.store)
+
+
+def find(connection: sa.Connection, key: Key) -> sa.RowMapping | None:
+    """The job's row, or None."""
+    return connection.execute(sa.select(jobs).where(is_job(key))).mappings().one_or_none()
+
+
+def trigger(connection: sa.Connection, key: Key, event: str, **changes: Any) -> bool:
+    """Let an event happen to a job; False, and no change, if its state does not allow it."""
+    sources, target = TRANSITIONS[event]
+    done = connection.execute(
+        sa.update(jobs).where(is_job(key), jobs.c.state.in_(sources)).values(state=target, **changes)
+    )
+    return done.rowcount == 1
+
+
+def submit(
+    connection: sa.Connection,
+    query: Aggregate,
+    data: DataState,
+    *,
+    user: str | None = None,
+    request_id: str | None = None,
+) -> sa.RowMapping:
+    """Make sure that the query is stored, running or queued; returns its row.
+
+    A result made from other data than there is now is computed anew, as is one that failed or was cancelled.
+    """
+    key = Key(query.query_id, RELEASED)
+    fingerprints = data.fingerprints(query)
+    existing = (
+        connection.execute(sa.select(jobs).where(is_job(key)).with_for_update()).mappings().one_or_none()
+    )
+    if existing is not None and (
+        existing["state"] in ("queued", "executing", "resetting")
+        or (existing["state"] == "completed" and existing["fingerprint"] == fingerprints[query.query_id])
+    ):
+        return existing
+    values: dict[str, Any] = {
+        "state": "queued",
+        "planned": False,
+        "pending": 0,
+        "parts": _unstored(connection, fingerprints),
+        "requested_by": user,
+        "request_id": request_id,
+        "queued_at": sa.func.clock_timestamp(),
+        **_FRESH,
+    }
+    statement = insert(jobs).values(
+        query_id=key.query_id, store=RELEASED, kind=query.kind, spec=query.spec(), **values
+    )
+    # Two servers may be asked at once: the second finds the row of the first.
+    statement = statement.on_conflict_do_update(
+        index_elements=["query_id", "store"],
+        set_=values,
+        where=jobs.c.state.not_in(("queued", "executing", "resetting")),
+    )
+    connection.execute(statement)
+    connection.execute(sa.delete(plan_parts).where(plan_parts.c.root == key.query_id))
+    connection.execute(Notify(WORK_CHANNEL))
+    row = find(connection, key)
+    assert row is not None
+    return row
+
+
+_FRESH: dict[str, Any] = {
+    "attempts": 0,
+    "cancel_requested": False,
+    "error": None,
+    "error_class": None,
+    "worker": None,
+    "lease_until": None,
+    "started_at": None,
+    "finished_at": None,
+}
+
+
+def _unstored(connection: sa.Connection, fingerprints: Mapping[str, str]) -> int:
+    """How many of the queries have no fresh stored result in any store."""
+    stored = connection.execute(
+        sa.select(jobs.c.query_id, jobs.c.fingerprint).where(
+            jobs.c.query_id == sa.any_(sa.literal(list(fingerprints), sa.ARRAY(sa.Text))),
+            jobs.c.state == "completed",
+        )
+    )
+    fresh = {row.query_id for row in stored if fingerprints[row.query_id] == row.fingerprint}
+    return len(fingerprints) - len(fresh)
+
+
+def progress(connection: sa.Connection, query_id: str) -> Progress:
+    """What is still to be done for a submitted query; all zero when its result is stored."""
+    row = find(connection, Key(query_id, RELEASED))
+    if row is None or row["state"] not in ("queued", "executing"):
+        return Progress(0, 0, 0)
+    if not row["planned"]:
+        return Progress(row["parts"], row["parts"], 0)
+    counts = {
+        state: count
+        for state, count in connection.execute(
+            sa.select(jobs.c.state, sa.func.count())
+            .join(
+                plan_parts,
+                sa.and_(plan_parts.c.query_id == jobs.c.query_id, plan_parts.c.store == jobs.c.store),
+            )
+            .where(plan_parts.c.root == query_id, jobs.c.state != "completed")
+            .group_by(jobs.c.state)
+        )
+    }
+    return Progress(sum(counts.values()), counts.get("queued", 0), counts.get("executing", 0))
+
+
+def next_unplanned(connection: sa.Connection) -> sa.RowMapping | None:
+    """The oldest job that waits to be planned, locked until the transaction ends."""
+    return (
+        connection.execute(
+            sa.select(jobs)
+            .where(jobs.c.state == "queued", ~jobs.c.planned)
+            .order_by(jobs.c.queued_at)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        .mappings()
+        .one_or_none()
+    )
+
+
+def enqueue_parts(
+    connection: sa.Connection,
+    root: Key,
+    executor: str,
+    parts: Sequence[Query],
+    needed: Mapping[str, Sequence[str]],
+) -> None:
+    """Queue the parts of a plan and make each wait for those of its inputs that are not stored.
+
+    ``parts`` are the queries without a fresh stored result, sub-queries first, the root last. ``needed`` gives for each
+    the ids of its inputs. Rows are locked in one order by all planners, so that two plans that share parts neither
+    queue one twice nor block each other for good.
+    """
+    wanted = {part.query_id: part for part in parts if part.query_id != root.query_id}
+    existing = {
+        row.query_id: row.state
+        for row in connection.execute(
+            sa.select(jobs.c.query_id, jobs.c.state)
+            .where(jobs.c.store == executor, jobs.c.query_id == _any_of(wanted))
+            .order_by(jobs.c.query_id)
+            .with_for_update()
+        )
+    }
+    queued = {
+        "state": "queued",
+        "planned": True,
+        "executor": executor,
+        "queued_at": sa.func.clock_timestamp(),
+        **_FRESH,
+    }
+    fresh = [part for query_id, part in wanted.items() if query_id not in existing]
+    again = [query_id for query_id, state in existing.items() if state not in ("queued", "executing")]
+    if fresh:
+        rows = [{"query_id": part.query_id, "kind": part.kind, "spec": part.spec()} for part in fresh]
+        connection.execute(
+            insert(jobs).values(store=executor, pending=0, **queued).on_conflict_do_nothing(),
+            rows,
+        )
+    if again:
+        connection.execute(
+            sa.update(jobs)
+            .where(jobs.c.store == executor, jobs.c.query_id == _any_of(again))
+            .values(pending=0, **queued)
+        )
+    started = {part.query_id for part in fresh} | set(again)
+    unfinished = set(wanted)
+    rows = []
+    for part in parts:
+        store = root.store if part.query_id == root.query_id else executor
+        if part.query_id == root.query_id or part.query_id in started:
+            rows += [
+                {
+                    "query_id": part.query_id,
+                    "store": store,
+                    "depends_on": child,
+                    "depends_store": executor,
+                    "waiting": child in unfinished,
+                }
+                for child in needed[part.query_id]
+            ]
+    if rows:
+        statement = insert(edges)
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["query_id", "store", "depends_on", "depends_store"],
+                set_={"waiting": statement.excluded.waiting},
+            ),
+            rows,
+        )
+    waiting_for = (
+        sa.select(sa.func.count())
+        .select_from(edges)
+        .where(edges.c.query_id == jobs.c.query_id, edges.c.store == jobs.c.store, edges.c.waiting)
+        .scalar_subquery()
+    )
+    for store, ids in ((executor, started), (root.store, {root.query_id})):
+        connection.execute(
+            sa.update(jobs)
+            .where(jobs.c.store == store, jobs.c.query_id == _any_of(ids))
+            .values(pending=waiting_for)
+        )
+    connection.execute(sa.update(jobs).where(is_job(root)).values(planned=True, executor=executor))
+    connection.execute(sa.delete(plan_parts).where(plan_parts.c.root == root.query_id))
+    connection.execute(
+        insert(plan_parts).on_conflict_do_nothing(),
+        [
+            {
+                "root": root.query_id,
+                "query_id": part.query_id,
+                "store": root.store if part.query_id == root.query_id else executor,
+            }
+            for part in parts
+        ],
+    )
+    connection.execute(Notify(WORK_CHANNEL))
+
+
+def claim(connection: sa.Connection, worker: str, lease: timedelta) -> sa.RowMapping | None:
+    """Take the oldest job that waits for nothing; its row, now ``executing`` and owned, or None."""
+    oldest = (
+        sa.select(jobs.c.query_id, jobs.c.store)
+        .where(jobs.c.state == "queued", jobs.c.planned, jobs.c.pending == 0)
+        .order_by(jobs.c.queued_at)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .cte("oldest")
+    )
+    now = sa.func.clock_timestamp()
+    return (
+        connection.execute(
+            sa.update(jobs)
+            .where(jobs.c.query_id == oldest.c.query_id, jobs.c.store == oldest.c.store)
+            .values(
+                state="executing",
+                worker=worker,
+                started_at=now,
+                lease_until=now + lease,
+                attempts=jobs.c.attempts + 1,
+            )
+            .returning(jobs)
+        )
+        .mappings()
+        .one_or_none()
+    )
+
+
+def renew(connection: sa.Connection, worker: str, lease: timedelta) -> list[Key]:
+    """Prolong the leases of a worker's jobs; returns those of them that are to be cancelled."""
+    rows = connection.execute(
+        sa.update(jobs)
+        .where(jobs.c.state == "executing", jobs.c.worker == worker)
+        .values(lease_until=sa.func.clock_timestamp() + lease)
+        .returning(jobs.c.query_id, jobs.c.store, jobs.c.cancel_requested)
+    )
+    return [Key(row.query_id, row.store) for row in rows if row.cancel_requested]
+
+
+def complete(
+    connection: sa.Connection,
+    key: Key,
+    worker: str,
+    *,
+    stored: Stored,
+    milliseconds: float,
+    fingerprint: str,
+    cells_version: int,
+    read: Mapping[Day, Any],
+) -> None:
+    """Record a stored result and release those who waited for it; raises LostLease if the worker is not the owner."""
+    done = connection.execute(
+        sa.update(jobs)
+        .where(is_job(key), jobs.c.state == "executing", jobs.c.worker == worker)
+        .values(
+            state="completed",
+            finished_at=sa.func.clock_timestamp(),
+            lease_until=None,
+            compute_ms=milliseconds,
+            rows=stored.rows,
+            bytes=stored.bytes,
+            fingerprint=fingerprint,
+            cells_version=cells_version,
+            cancel_requested=False,
+        )
+    )
+    if done.rowcount != 1:
+        raise LostLease(key)
+    connection.execute(
+        sa.delete(inputs).where(inputs.c.query_id == key.query_id, inputs.c.store == key.store)
+    )
+    if read:
+        connection.execute(
+            sa.insert(inputs),
+            [
+                {
+                    "query_id": key.query_id,
+                    "store": key.store,
+                    "cdr_type": event_type,
+                    "cdr_date": day,
+                    "load_id": load,
+                }
+                for (event_type, day), load in read.items()
+            ],
+        )
+    touch(connection, key)
+    released = (
+        sa.update(edges)
+        .where(edges.c.depends_on == key.query_id, edges.c.depends_store == key.store, edges.c.waiting)
+        .values(waiting=False)
+        .returning(edges.c.query_id, edges.c.store)
+    )
+    parents = sorted((row.query_id, row.store) for row in connection.execute(released))
+    if parents:
+        connection.execute(
+            sa.select(jobs.c.query_id)
+            .where(sa.tuple_(jobs.c.query_id, jobs.c.store).in_(parents))
+            .order_by(jobs.c.query_id, jobs.c.store)
+            .with_for_update()
+        )
+        connection.execute(
+            sa.update(jobs)
+            .where(sa.tuple_(jobs.c.query_id, jobs.c.store).in_(parents))
+            .values(pending=jobs.c.pending - 1)
+        )
+        connection.execute(Notify(WORK_CHANNEL))
+
+
+def fail(connection: sa.Connection, key: Key, worker: str, error_class: str, error: str) -> None:
+    """Record why a job failed, on it and on all that wait for it."""
+    done = connection.execute(
+        sa.update(jobs)
+        .where(is_job(key), jobs.c.state == "executing", jobs.c.worker == worker)
+        .values(
+            state="errored",
+            error_class=error_class,
+            error=error,
+            finished_at=sa.func.clock_timestamp(),
+            lease_until=None,
+        )
+    )
+    if done.rowcount == 1:
+        _fail_waiting(connection, [key], error_class, error)
+
+
+def cancelled(connection: sa.Connection, key: Key, worker: str) -> None:
+    """Record that a running job was stopped because it was cancelled."""
+    connection.execute(
+        sa.update(jobs)
+        .where(is_job(key), jobs.c.state == "executing", jobs.c.worker == worker)
+        .values(
+            state="cancelled", finished_at=sa.func.clock_timestamp(), lease_until=None, cancel_requested=False
+        )
+    )
+
+
+def give_back(connection: sa.Connection, key: Key, worker: str, *, replan: bool) -> None:
+    """Return a job to the queue unfinished: the worker stops, or an input was gone and the job must be planned anew."""
+    connection.execute(
+        sa.update(jobs)
+        .where(is_job(key), jobs.c.state == "executing", jobs.c.worker == worker)
+        .values(
+            state="queued",
+            worker=None,
+            lease_until=None,
+            planned=not replan,
+            attempts=jobs.c.attempts if replan else jobs.c.attempts - 1,
+        )
+    )
+    connection.execute(Notify(WORK_CHANNEL))
+
+
+def requeue_expired(connection: sa.Connection) -> list[Key]:
+    """Return jobs of dead workers to the queue; one that outlived several workers is failed. Returns all found."""
+    now = sa.func.clock_timestamp()
+    expired = sa.and_(jobs.c.state == "executing", jobs.c.lease_until < now)
+    hopeless = connection.execute(
+        sa.update(jobs)
+        .where(expired, jobs.c.attempts >= ATTEMPTS)
+        .values(
+            state="errored",
+            error_class="WorkerDied",
+            error=f"The worker that computed this died {ATTEMPTS} times, most likely for lack of memory.",
+            finished_at=now,
+            lease_until=None,
+        )
+        .returning(jobs.c.query_id, jobs.c.store)
+    ).all()
+    dead = [Key(*row) for row in hopeless]
+    if dead:
+        _fail_waiting(
+            connection, dead, "WorkerDied", "A worker died repeatedly while computing a part of this query."
+        )
+    back = connection.execute(
+        sa.update(jobs)
+        .where(expired)
+        .values(state="queued", worker=None, lease_until=None)
+        .returning(jobs.c.query_id, jobs.c.store)
+    ).all()
+    if back:
+        connection.execute(Notify(WORK_CHANNEL))
+    return dead + [Key(*row) for row in back]
+
+
+def cancel(connection: sa.Connection, query_id: str) -> str | None:
+    """Cancel a submitted query; its state afterwards, or None if it is not known.
+
+    Parts that another live query needs go on; the others are taken from the queue or stopped.
+    """
+    root = Key(query_id, RELEASED)
+    row = connection.execute(sa.select(jobs).where(is_job(root)).with_for_update()).mappings().one_or_none()
+    if row is None:
+        return None
+    others = plan_parts.alias("others")
+    other_root = jobs.alias("other_root")
+    needed_elsewhere = (
+        sa.exists()
+        .where(
+            others.c.query_id == jobs.c.query_id, others.c.store == jobs.c.store, others.c.root != query_id
+        )
+        .where(other_root.c.query_id == others.c.root, other_root.c.store == RELEASED)
+        .where(other_root.c.state.in_(("queued", "executing")))
+    )
+    parts = sa.select(plan_parts.c.query_id, plan_parts.c.store).where(plan_parts.c.root == query_id)
+    own = sa.or_(
+        is_job(root), sa.and_(sa.tuple_(jobs.c.query_id, jobs.c.store).in_(parts), ~needed_elsewhere)
+    )
+    connection.execute(
+        sa.update(jobs)
+        .where(own, jobs.c.state == "queued")
+        .values(state="cancelled", finished_at=sa.func.clock_timestamp())
+    )
+    stopping = connection.execute(
+        sa.update(jobs).where(own, jobs.c.state == "executing").values(cancel_requested=True)
+    )
+    if stopping.rowcount:
+        connection.execute(Notify(CANCEL_CHANNEL))
+    after = find(connection, root)
+    assert after is not None
+    return str(after["state"])
+
+
+def touch(connection: sa.Connection, key: Key) -> None:
+    """Count one use of a stored result in its score.
+
+    The multiplier grows by (1 + ln2/half_life)^t at touch t. It is kept as its logarithm, which never overflows.
+    """
+    rate = sa.func.ln(1 + sa.func.ln(2.0) / sa.func.cache_half_life())
+    exponent = sa.select((sa.func.nextval("engine.touches") * rate).label("exponent")).cte("exponent")
+    grown = sa.case(
+        (jobs.c.score.is_(None), exponent.c.exponent),
+        else_=sa.func.greatest(jobs.c.score, exponent.c.exponent)
+        + sa.func.ln(1 + sa.func.exp(-sa.func.abs(jobs.c.score - exponent.c.exponent))),
+    )
+    connection.execute(
+        sa.update(jobs)
+        .where(is_job(key), sa.true() == (exponent.c.exponent >= 0))
+        .values(score=grown, access_count=jobs.c.access_count + 1, last_accessed=sa.func.clock_timestamp())
+    )
+
+
+def _fail_waiting(connection: sa.Connection, keys: Sequence[Key], error_class: str, error: str) -> None:
+    level = list(keys)
+    while level:
+        waiting = connection.execute(
+            sa.select(edges.c.query_id, edges.c.store).where(
+                sa.tuple_(edges.c.depends_on, edges.c.depends_store).in_(
+                    [(k.query_id, k.store) for k in level]
+                ),
+                edges.c.waiting,
+            )
+        ).all()
+        if not waiting:
+            return
+        failed = connection.execute(
+            sa.update(jobs)
+            .where(
+                sa.tuple_(jobs.c.query_id, jobs.c.store).in_([tuple(row) for row in waiting]),
+                jobs.c.state == "queued",
+            )
+            .values(
+                state="errored",
+                error_class=error_class,
+                error=error,
+                finished_at=sa.func.clock_timestamp(),
+            )
+            .returning(jobs.c.query_id, jobs.c.store)
+        ).all()
+        level = [Key(*row) for row in failed]
+
+
+def _any_of(ids: Iterable[str]) -> ColumnElement[Any]:
+    return sa.any_(sa.literal(list(ids), sa.ARRAY(sa.Text)))

@@ -1,0 +1,62 @@
+"""Turning a queued query into parts: which sub-queries are not stored yet, who computes them, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+
+from flowmachine.data import DataState
+from flowmachine.executors.base import Executor
+from flowmachine.jobs import Key, enqueue_parts
+from flowmachine.registry import Query, load_any
+from flowmachine.tables import jobs
+
+
+def choose_executor(query: Query, data: DataState, setting: str) -> str:
+    """The executor that computes a query: the columnar one if every day it needs has a current file."""
+    if setting != "auto":
+        return setting
+    return "duckdb" if data.columnar(query) else "postgres"
+
+
+def make_plan(
+    connection: sa.Connection,
+    job: sa.RowMapping,
+    data: DataState,
+    executors: Mapping[str, Executor],
+    setting: str,
+) -> None:
+    """Queue what a job needs; raises NotBuildable if its data are not there.
+
+    A sub-query counts as stored if its row says so, it was made from the data that there are now, and the result is
+    really there. The search does not go below a stored sub-query.
+    """
+    root = load_any(job["spec"])
+    data.check(root)
+    name = job["store"] if job["store"] in executors else choose_executor(root, data, setting)
+    fingerprints = data.fingerprints(root)
+    by_id = {query.query_id: query for query in root.graph()}
+    completed = {
+        row.query_id
+        for row in connection.execute(
+            sa.select(jobs.c.query_id, jobs.c.fingerprint).where(
+                jobs.c.store == name,
+                jobs.c.state == "completed",
+                jobs.c.query_id == sa.any_(sa.literal(list(by_id), sa.ARRAY(sa.Text))),
+            )
+        )
+        if row.fingerprint == fingerprints[row.query_id]
+        and executors[name].stored_exists(by_id[row.query_id], connection)
+    }
+    unstored: dict[str, Query] = {}
+    stack = [root]
+    while stack:
+        query = stack.pop()
+        if query.query_id in unstored or (query.query_id in completed and query is not root):
+            continue
+        unstored[query.query_id] = query
+        stack.extend(query.children)
+    parts = [query for query in root.graph() if query.query_id in unstored]
+    needed = {part.query_id: [child.query_id for child in part.children] for part in parts}
+    enqueue_parts(connection, Key(job["query_id"], job["store"]), name, parts, needed)

@@ -1,0 +1,159 @@
+"""The server process: speaks ZeroMQ, reads and writes rows, computes nothing.
+
+Frames are identity, empty, JSON. What is not of that form is logged and gets no reply. Database work is done in a small
+pool of threads, so that the socket is always attended to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import sqlalchemy as sa
+import zmq
+import zmq.asyncio
+
+from flowdb.settings import integer_setting, setting
+from flowmachine.actions import Actions, Refused
+from flowmachine.logs import audit_log, debug_log
+from flowmachine.registry import kinds
+from flowmachine.schema import query_schemas
+from flowmachine.settings import Database
+
+#: Requests larger than this are not read; a spec of 5,000 parts has about 2 MB.
+LARGEST_MESSAGE = 16 * 2**20
+
+
+class Server:
+    """Answers requests until stopped."""
+
+    def __init__(self, database: Database, bind: str, port: int, threads: int = 8) -> None:
+        self._engine = database.engine("flowmachine-server", pool_size=threads)
+        self._actions = Actions(self._engine)
+        self._address = f"tcp://{bind}:{port}"
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="action")
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then finish what was begun."""
+        # Kinds and schemas are built before the first request, which would otherwise wait for them.
+        kinds()
+        query_schemas()
+        context = zmq.asyncio.Context()
+        socket = context.socket(zmq.ROUTER)
+        socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
+        socket.setsockopt(zmq.LINGER, 1000)
+        socket.bind(self._address)
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        debug_log().info("serving", submodule="server", address=self._address)
+        receiver = asyncio.create_task(self._receive(socket))
+        await stopping.wait()
+        receiver.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=10)
+        socket.close()
+        context.term()
+        self._threads.shutdown(cancel_futures=True)
+        self._engine.dispose()
+
+    async def _receive(self, socket: zmq.asyncio.Socket) -> None:
+        while True:
+            frames = await socket.recv_multipart()
+            if len(frames) != 3 or frames[1] != b"":
+                debug_log().error("malformed message", submodule="server", frames=len(frames))
+                continue
+            task = asyncio.create_task(self._answer(socket, frames[0], frames[2]))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, socket: zmq.asyncio.Socket, identity: bytes, message: bytes) -> None:
+        reply = await asyncio.get_running_loop().run_in_executor(self._threads, self.reply, message)
+        await socket.send_multipart([identity, b"", reply])
+
+    def reply(self, message: bytes) -> bytes:
+        """The reply to one message; never raises."""
+        try:
+            answer = self._reply(message)
+        except Exception as error:
+            debug_log().exception("no reply", submodule="server", error=type(error).__name__)
+            answer = _error("Could not get reply for message")
+        return json.dumps(answer, allow_nan=False, default=str).encode()
+
+    def _reply(self, message: bytes) -> dict[str, Any]:
+        try:
+            request = json.loads(message)
+        except (ValueError, RecursionError) as error:
+            return _error("Invalid JSON.", {"decode_error": str(error)[:300]})
+        problems = self._envelope_problems(request)
+        if problems:
+            return _error("Invalid action request.", problems)
+        action, request_id = request["action"], request["request_id"]
+        params = request.get("params") or {}
+        started = time.monotonic()
+        log = audit_log().bind(action_request={"request_id": request_id, "action": action})
+        log.info("received", params=_for_log(params))
+        try:
+            payload = self._actions.perform(action, params, user=None, request_id=request_id)
+            answer = {"status": "success", "msg": "pong" if action == "ping" else "", "payload": payload}
+        except Refused as refused:
+            answer = _error(refused.message, refused.payload)
+        except sa.exc.OperationalError as error:
+            debug_log().error("database unavailable", submodule="server", error=type(error.orig).__name__)
+            answer = _error("The database is unavailable; try again.")
+        except Exception as error:
+            debug_log().exception("action failed", submodule="server", error=type(error).__name__)
+            answer = _error("Could not get reply for message")
+        log.info(
+            "answered",
+            reply_status=answer["status"],
+            reply_msg=answer["msg"],
+            query_id=answer["payload"].get("query_id"),
+            seconds=round(time.monotonic() - started, 4),
+        )
+        return answer | {"request_id": request_id}
+
+    def _envelope_problems(self, request: Any) -> dict[str, list[str]]:
+        if not isinstance(request, dict):
+            return {"_schema": ["Invalid input type."]}
+        problems: dict[str, list[str]] = {
+            str(name): ["Unknown field."]
+            for name in request
+            if name not in ("action", "request_id", "params")
+        }
+        for name in ("action", "request_id"):
+            if name not in request:
+                problems[name] = ["Missing data for required field."]
+            elif not isinstance(request[name], str):
+                problems[name] = ["Not a valid string."]
+        if "action" not in problems and request["action"] not in self._actions.names():
+            problems["action"] = [f"Must be one of: {', '.join(self._actions.names())}."]
+        if request.get("params") is not None and not isinstance(request["params"], dict):
+            problems["params"] = ["Not a valid mapping type."]
+        return problems
+
+
+def _error(message: str, payload: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"status": "error", "msg": message, "payload": payload or {}}
+
+
+def _for_log(params: dict[str, Any]) -> Any:
+    """The parameters as the audit trail keeps them: whole, unless they are very large."""
+    text = json.dumps(params)
+    return params if len(text) <= 20_000 else {"query_kind": params.get("query_kind"), "bytes": len(text)}
+
+
+def main() -> None:
+    """Run the server."""
+    server = Server(
+        Database.from_environment(),
+        setting("FLOWKIT_BIND", default="127.0.0.1"),
+        integer_setting("FLOWMACHINE_PORT", 5555),
+    )
+    asyncio.run(server.run())

@@ -1,0 +1,244 @@
+"""The worker process: plans queued queries, computes their parts, keeps its leases, stops when told to.
+
+One job at a time. A second thread renews the lease, hears of cancellations and wakes the first; it owns its own
+connection, so a long statement never keeps a lease from being renewed.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+
+import duckdb
+import psycopg2
+import sqlalchemy as sa
+
+from flowdb.settings import setting
+from flowmachine import jobs
+from flowmachine.data import DataState, read_data_state
+from flowmachine.executors.base import Executor
+from flowmachine.executors.duckdb import DuckDBExecutor
+from flowmachine.executors.postgres import PostgresExecutor
+from flowmachine.jobs import Key
+from flowmachine.logs import debug_log
+from flowmachine.plan import make_plan
+from flowmachine.registry import Aggregate, Query, load_any
+from flowmachine.settings import Computing, Database
+from flowmachine.sql.events import NotBuildable
+
+#: How long a worker may be silent before its job goes to another.
+LEASE = timedelta(seconds=10)
+
+
+class DataChanged(Exception):
+    """A day was loaded anew while a query read it."""
+
+
+class Worker:
+    """Computes jobs until ``stop`` is called."""
+
+    def __init__(self, database: Database, computing: Computing, *, lease: timedelta = LEASE) -> None:
+        self.name = f"{socket.gethostname()}-{os.getpid()}"
+        self._lease = lease
+        self._setting = computing.executor
+        self._engine = database.engine("flowmachine-worker", pool_size=3)
+        reader = setting("FLOWAPI_FLOWDB_USER", default="flowapi")
+        self._executors: Mapping[str, Executor] = {
+            "duckdb": DuckDBExecutor(computing, reader),
+            "postgres": PostgresExecutor(reader),
+        }
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._current: Key | None = None
+        self._cancelling = False
+        self._log = debug_log().bind(submodule="worker", worker=self.name)
+
+    def stop(self) -> None:
+        """End after giving the current job back to the queue; callable from a signal handler."""
+        self._stopping.set()
+        self._wake.set()
+        self._interrupt()
+
+    def run(self) -> None:
+        """Work until stopped. A lost database is waited for; the jobs of that time go to whoever is first."""
+        keeper = threading.Thread(target=self._keep, name="lease keeper", daemon=True)
+        keeper.start()
+        pause = 0.1
+        while not self._stopping.is_set():
+            try:
+                busy = self._plan_one() or self._compute_one()
+                pause = 0.1
+            except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+                self._log.error("database lost", error=type(error).__name__, retry_in=pause)
+                self._stopping.wait(pause)
+                pause = min(pause * 2, 5.0)
+                continue
+            if not busy:
+                self._wake.wait(self._lease.total_seconds() / 2)
+                self._wake.clear()
+                self._recover()
+        keeper.join(timeout=self._lease.total_seconds())
+        self._engine.dispose()
+
+    def run_until_idle(self) -> None:
+        """Do everything that can be done now, then return; for direct use and for tests."""
+        while self._plan_one() or self._compute_one():
+            pass
+
+    def _plan_one(self) -> bool:
+        with self._engine.begin() as connection:
+            job = jobs.next_unplanned(connection)
+            if job is None:
+                return False
+            key = Key(job["query_id"], job["store"])
+            try:
+                with connection.begin_nested():
+                    make_plan(connection, job, read_data_state(connection), self._executors, self._setting)
+            except Exception as error:
+                self._log.error("planning failed", query_id=key.query_id, error=describe(error))
+                jobs.trigger(connection, key, "execute", worker=self.name)
+                jobs.fail(connection, key, self.name, type(error).__name__, describe(error))
+            return True
+
+    def _compute_one(self) -> bool:
+        with self._engine.begin() as connection:
+            job = jobs.claim(connection, self.name, self._lease)
+        if job is None:
+            return False
+        key = Key(job["query_id"], job["store"])
+        self._cancelling = False
+        self._current = key
+        try:
+            self._compute(key, load_any(job["spec"]), self._executors[job["executor"]])
+        except jobs.LostLease:
+            self._log.error("lease lost", query_id=key.query_id)
+        except Exception as error:
+            self._settle(key, error)
+        finally:
+            self._current = None
+        return True
+
+    def _compute(self, key: Key, query: Query, executor: Executor) -> None:
+        started = time.monotonic()
+        with self._engine.begin() as connection:
+            data = read_data_state(connection)
+            if key.store == jobs.RELEASED:
+                assert isinstance(query, Aggregate)
+                stored = executor.release(query, data, connection)
+            else:
+                stored = executor.store(query, data, connection)
+            self._check_unchanged(connection, query, data)
+            jobs.complete(
+                connection,
+                key,
+                self.name,
+                stored=stored,
+                milliseconds=(time.monotonic() - started) * 1000,
+                fingerprint=data.fingerprints(query)[query.query_id],
+                cells_version=data.cells_version,
+                read=data.inputs(query),
+            )
+        self._log.info("computed", query_id=key.query_id, kind=query.kind, store=key.store, rows=stored.rows)
+
+    @staticmethod
+    def _check_unchanged(connection: sa.Connection, query: Query, before: DataState) -> None:
+        after = read_data_state(connection)
+        if after.fingerprints(query) != before.fingerprints(query):
+            raise DataChanged
+
+    def _settle(self, key: Key, error: Exception) -> None:
+        """Record what became of a job that raised."""
+        with self._engine.begin() as connection:
+            if self._cancelling:
+                jobs.cancelled(connection, key, self.name)
+            elif self._stopping.is_set():
+                jobs.give_back(connection, key, self.name, replan=False)
+            elif self._input_gone(connection, key, error):
+                self._log.info("an input is gone; planning anew", query_id=key.query_id)
+                jobs.give_back(connection, key, self.name, replan=True)
+            else:
+                self._log.error("failed", query_id=key.query_id, error=describe(error))
+                jobs.fail(connection, key, self.name, type(error).__name__, describe(error))
+
+    def _input_gone(self, connection: sa.Connection, key: Key, error: Exception) -> bool:
+        """Whether a job failed because something it was to read vanished or changed, so that a new plan may succeed."""
+        job = jobs.find(connection, key)
+        if job is None or job["attempts"] >= jobs.ATTEMPTS:
+            return False
+        if isinstance(error, (DataChanged, duckdb.IOException)):
+            return True
+        if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+            return True
+        executor = self._executors[job["executor"]]
+        return any(not executor.stored_exists(child, connection) for child in load_any(job["spec"]).children)
+
+    def _recover(self) -> None:
+        with self._engine.begin() as connection:
+            for key in jobs.requeue_expired(connection):
+                self._log.error("lease expired", query_id=key.query_id, store=key.store)
+
+    def _interrupt(self) -> None:
+        for executor in self._executors.values():
+            executor.interrupt()
+
+    def _keep(self) -> None:
+        """Renew leases and listen, for as long as the worker runs."""
+        while not self._stopping.is_set():
+            try:
+                with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                    self._listen(connection)
+            except (sa.exc.DBAPIError, psycopg2.Error, OSError, ValueError):
+                self._stopping.wait(1.0)
+
+    def _listen(self, connection: sa.Connection) -> None:
+        raw = connection.connection.driver_connection
+        assert raw is not None
+        cursor = raw.cursor()
+        for channel in (jobs.WORK_CHANNEL, jobs.CANCEL_CHANNEL):
+            cursor.execute(f"LISTEN {channel}")
+        self._wake.set()
+        renew_every = self._lease.total_seconds() / 4
+        due = 0.0
+        while not self._stopping.is_set():
+            if time.monotonic() >= due:
+                due = time.monotonic() + renew_every
+                self._obey(jobs.renew(connection, self.name, self._lease))
+            readable, _, _ = select.select([raw], [], [], min(1.0, renew_every))
+            if not readable:
+                continue
+            raw.poll()
+            channels = {notice.channel for notice in raw.notifies}
+            raw.notifies.clear()
+            if jobs.WORK_CHANNEL in channels:
+                self._wake.set()
+            if jobs.CANCEL_CHANNEL in channels:
+                self._obey(jobs.renew(connection, self.name, self._lease))
+
+    def _obey(self, cancelled: list[Key]) -> None:
+        if self._current is not None and self._current in cancelled:
+            self._cancelling = True
+            self._interrupt()
+
+
+def describe(error: Exception) -> str:
+    """The cause in one line for users: never the statement, its values or rows."""
+    if isinstance(error, NotBuildable):
+        return str(error)
+    original = getattr(error, "orig", error)
+    diagnostics = getattr(original, "diag", None)
+    text = getattr(diagnostics, "message_primary", None) or str(original).splitlines()[0]
+    return f"{type(original).__name__}: {text[:300]}"
+
+
+def main() -> None:
+    """Run one worker until SIGTERM or SIGINT."""
+    worker = Worker(Database.from_environment(), Computing.from_environment())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: worker.stop())
+    worker.run()
