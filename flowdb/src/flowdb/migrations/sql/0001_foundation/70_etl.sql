@@ -32,6 +32,44 @@ CREATE TABLE etl.loads (
 CREATE INDEX loads_day_idx ON etl.loads (cdr_type, cdr_date);
 COMMENT ON COLUMN etl.loads.key_id IS 'Names the pseudonymisation key; days under different keys cannot be linked';
 
+CREATE TABLE etl.source_files (
+    load_id UUID NOT NULL REFERENCES etl.loads ON DELETE CASCADE,
+    uri TEXT NOT NULL,
+    size BIGINT,
+    mtime TIMESTAMPTZ,
+    sha256 TEXT,
+    rows BIGINT,
+    rejects BIGINT,
+    PRIMARY KEY (load_id, uri)
+);
+
+-- Reasons and counts only: the refused lines themselves hold raw identifiers and stay with the loader.
+CREATE TABLE etl.rejects (
+    load_id UUID NOT NULL REFERENCES etl.loads ON DELETE CASCADE,
+    reason TEXT NOT NULL,
+    records BIGINT NOT NULL,
+    first_line BIGINT,
+    PRIMARY KEY (load_id, reason)
+);
+
+CREATE TABLE etl.load_metrics (
+    load_id UUID NOT NULL REFERENCES etl.loads ON DELETE CASCADE,
+    step TEXT NOT NULL,
+    seconds DOUBLE PRECISION,
+    rows BIGINT,
+    bytes BIGINT,
+    PRIMARY KEY (load_id, step)
+);
+
+CREATE TABLE etl.pseudonym_epochs (
+    key_id TEXT PRIMARY KEY,
+    algorithm TEXT NOT NULL,
+    from_date DATE NOT NULL,
+    to_date DATE NOT NULL
+);
+COMMENT ON TABLE etl.pseudonym_epochs IS
+    'First and last day loaded under each pseudonymisation key; subscribers cannot be followed from one key to another';
+
 CREATE TABLE etl.columnar_files (
     cdr_type TEXT NOT NULL,
     cdr_date DATE NOT NULL,
