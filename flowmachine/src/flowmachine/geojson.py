@@ -23,7 +23,7 @@ def as_text(statement: Select[Any]) -> str:
     return str(
         statement.compile(
             dialect=postgresql.dialect(paramstyle="named"),
-            compile_kwargs={"literal_binds": True},  # type: ignore[no-untyped-call]
+            compile_kwargs={"literal_binds": True},
         )
     )
 
@@ -58,7 +58,9 @@ def geography_statement(unit: SpatialUnit, unit_map: UnitMap | None = None) -> S
         points = unit_map.regions
         regions = sa.select(points.c.lon, points.c.lat, _point(points).label("geom")).subquery("regions")
     names = list(unit.id_columns)
-    order = [sa.collate(regions.c.pcod, "C")] if unit.has_polygons else [regions.c.lon, regions.c.lat]
+    order: list[ColumnElement[Any]] = (
+        [sa.collate(regions.c.pcod, "C")] if unit.has_polygons else [regions.c.lon, regions.c.lat]
+    )
     return _features(regions, names, regions.c.geom, order)
 
 
@@ -113,7 +115,7 @@ def _flows(
 ) -> ColumnElement[Any]:
     def name_of(source: Any, suffix: str) -> ColumnElement[Any]:
         if len(names) == 1:
-            return source.c[f"{names[0]}{suffix}"]  # type: ignore[no-any-return]
+            return source.c[f"{names[0]}{suffix}"]
         return sa.func.concat_ws(",", *(source.c[f"{name}{suffix}"] for name in names))
 
     same = [rows.c[f"{name}{own}"] == ends.c[name] for name in names]

@@ -186,18 +186,16 @@ def progress(connection: sa.Connection, query_id: str) -> Progress:
         return Progress(0, 0, 0)
     if not row["planned"]:
         return Progress(row["parts"], row["parts"], 0)
-    counts = {
-        state: count
-        for state, count in connection.execute(
-            sa.select(jobs.c.state, sa.func.count())
-            .join(
-                plan_parts,
-                sa.and_(plan_parts.c.query_id == jobs.c.query_id, plan_parts.c.store == jobs.c.store),
-            )
-            .where(plan_parts.c.root == query_id, jobs.c.state != "completed")
-            .group_by(jobs.c.state)
+    rows = connection.execute(
+        sa.select(jobs.c.state, sa.func.count())
+        .join(
+            plan_parts,
+            sa.and_(plan_parts.c.query_id == jobs.c.query_id, plan_parts.c.store == jobs.c.store),
         )
-    }
+        .where(plan_parts.c.root == query_id, jobs.c.state != "completed")
+        .group_by(jobs.c.state)
+    )
+    counts: dict[str, int] = {state: count for state, count in rows.all()}  # noqa: C416 (rows are not pairs to mypy)
     return Progress(sum(counts.values()), counts.get("queued", 0), counts.get("executing", 0))
 
 
@@ -262,11 +260,11 @@ def enqueue_parts(
         )
     started = {part.query_id for part in fresh} | set(again)
     unfinished = set(wanted)
-    rows = []
+    links: list[dict[str, Any]] = []
     for part in parts:
         store = root.store if part.query_id == root.query_id else executor
         if part.query_id == root.query_id or part.query_id in started:
-            rows += [
+            links += [
                 {
                     "query_id": part.query_id,
                     "store": store,
@@ -276,14 +274,14 @@ def enqueue_parts(
                 }
                 for child in needed[part.query_id]
             ]
-    if rows:
+    if links:
         statement = insert(edges)
         connection.execute(
             statement.on_conflict_do_update(
                 index_elements=["query_id", "store", "depends_on", "depends_store"],
                 set_={"waiting": statement.excluded.waiting},
             ),
-            rows,
+            links,
         )
     waiting_for = (
         sa.select(sa.func.count())

@@ -99,6 +99,7 @@ class Server:
         started = time.monotonic()
         log = audit_log().bind(action_request={"request_id": request_id, "action": action})
         log.info("received", params=_for_log(params))
+        answer: dict[str, Any]
         try:
             payload = self._actions.perform(action, params, user=None, request_id=request_id)
             answer = {"status": "success", "msg": "pong" if action == "ping" else "", "payload": payload}

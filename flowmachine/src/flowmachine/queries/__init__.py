@@ -23,3 +23,9 @@ HISTOGRAM_METRICS = (
     "displacement",
     "total_active_periods",
 )
+
+#: Metrics that may be summarised at each location: the numeric ones and the handset's characteristics.
+JOINABLE_METRICS = (*HISTOGRAM_METRICS, "handset")
+
+#: Kinds that flows may run between: reference locations, or every location of each subscriber.
+INPUTS_TO_FLOWS = (*REFERENCE_LOCATIONS, "unique_locations")

@@ -21,7 +21,7 @@ def last_location(sources: Sources, selection: EventSelection, unit: SpatialUnit
         latest_location(
             located.c.time,
             located.c.location,
-            since=sa.literal(selection.start),
+            since=sa.literal(selection.earliest),
             span=selection.span,
             regions=sources.region_count(unit),
         ).label("location"),

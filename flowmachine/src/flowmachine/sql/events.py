@@ -62,9 +62,14 @@ class EventSelection:
         return [self.start.date() + timedelta(n) for n in range((last - self.start.date()).days + 1)]
 
     @property
+    def earliest(self) -> datetime:
+        """A UTC time before all events: the wall clock differs from UTC by less than a day."""
+        return self.start - timedelta(days=1)
+
+    @property
     def span(self) -> int:
-        """Length of the window in microseconds of wall-clock time, with a day to spare for a clock set back."""
-        return (self.end - self.start + timedelta(days=1)) // timedelta(microseconds=1)
+        """Microseconds from ``earliest`` to a UTC time after all events."""
+        return (self.end - self.earliest + timedelta(days=1)) // timedelta(microseconds=1)
 
     def check(self) -> None:
         """Refuse a window without length; raises NotBuildable."""

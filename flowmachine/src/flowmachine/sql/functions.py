@@ -86,13 +86,56 @@ def latest_location(
     """Aggregate: the location of the latest row; of equally late ones, the one that sorts first.
 
     Time and location are packed into one integer, so that a plain ``max`` decides, which both databases do in one
-    pass without sorting. ``span`` is the length of the window in microseconds, ``regions`` the number of regions.
+    pass without sorting. No time is before ``since`` or more than ``span`` microseconds after it; ``regions`` is the
+    number of regions.
     """
     step = 1 << max(regions - 1, 1).bit_length()
     integer: Any = sa.BigInteger() if (span + 1) * step < 1 << 62 else sa.Numeric(38, 0)
     elapsed = sa.cast(microseconds(time) - microseconds(since), integer)
     packed = sa.func.max(elapsed * step + (step - 1 - location))
     return sa.cast((step - 1) - packed % step, sa.Integer())
+
+
+class smallest_mode(FunctionElement[Any]):
+    """Aggregate: the most frequent value, nulls ignored; of equally frequent ones the smallest, texts by bytes."""
+
+    inherit_cache = True
+
+    def __init__(self, value: ColumnElement[Any]) -> None:
+        super().__init__(value)
+        self.type = value.type
+
+
+@compiles(smallest_mode, "postgresql")
+def _smallest_mode_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:
+    value = compiler.process(element.clauses, **kwargs)
+    collation = ' COLLATE "C"' if isinstance(element.type, sa.Text) else ""
+    return f"mode() WITHIN GROUP (ORDER BY {value}{collation})"
+
+
+@compiles(smallest_mode, "duckdb")
+def _smallest_mode_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
+    value = compiler.process(element.clauses, **kwargs)
+    # Of equally frequent values this takes the one that it met first.
+    return f"mode({value} ORDER BY {value})"
+
+
+class as_instant(FunctionElement[Any]):
+    """A wall-clock time as the instant it names in the deployment's zone, once it is in the database."""
+
+    type = sa.DateTime(timezone=True)
+    inherit_cache = True
+
+
+@compiles(as_instant, "postgresql")
+def _as_instant_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return f"CAST({compiler.process(element.clauses, **kwargs)} AS timestamptz)"
+
+
+@compiles(as_instant, "duckdb")
+def _as_instant_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
+    # The column of the released table has the zone; the database reads the naive text in its own.
+    return str(compiler.process(element.clauses, **kwargs))
 
 
 class subscriber_number(FunctionElement[int]):
