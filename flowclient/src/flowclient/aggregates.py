@@ -1,0 +1,2332 @@
+# Written by flowclient/tools/generate.py; edit its table of kinds instead.
+"""Aggregates: what a server releases.
+
+For each kind one function that returns its specification, and one that returns the query on a connection:
+an ``APIQuery``, or an ``ASyncAPIQuery`` on an asynchronous connection. Nothing is sent.
+
+Rows that stand for 15 or fewer subscribers are absent from every result.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowclient.api_query import APIQuery
+from flowclient.connection import Connection
+from flowclient.values import (
+    DateLike,
+    EventTypes,
+    Hours,
+    Spec,
+    Subset,
+    bounds,
+    histogram_bins,
+    hours_of_day,
+    interval,
+    iso_date,
+)
+
+__all__ = [
+    "active_at_reference_location_counts",
+    "active_at_reference_location_counts_spec",
+    "aggregate_network_objects",
+    "aggregate_network_objects_spec",
+    "calendar_activity",
+    "calendar_activity_spec",
+    "consecutive_trips_od_matrix",
+    "consecutive_trips_od_matrix_spec",
+    "dfs_metric_total_amount",
+    "dfs_metric_total_amount_spec",
+    "flows",
+    "flows_spec",
+    "histogram_aggregate",
+    "histogram_aggregate_spec",
+    "inflows",
+    "inflows_spec",
+    "joined_spatial_aggregate",
+    "joined_spatial_aggregate_spec",
+    "labelled_flows",
+    "labelled_flows_spec",
+    "labelled_spatial_aggregate",
+    "labelled_spatial_aggregate_spec",
+    "localised_calendar_activity",
+    "localised_calendar_activity_spec",
+    "location_event_counts",
+    "location_event_counts_spec",
+    "location_introversion",
+    "location_introversion_spec",
+    "meaningful_locations_aggregate",
+    "meaningful_locations_aggregate_spec",
+    "meaningful_locations_between_dates_od_matrix",
+    "meaningful_locations_between_dates_od_matrix_spec",
+    "meaningful_locations_between_label_od_matrix",
+    "meaningful_locations_between_label_od_matrix_spec",
+    "outflows",
+    "outflows_spec",
+    "spatial_aggregate",
+    "spatial_aggregate_spec",
+    "total_network_objects",
+    "total_network_objects_spec",
+    "trips_od_matrix",
+    "trips_od_matrix_spec",
+    "unique_subscriber_counts",
+    "unique_subscriber_counts_spec",
+    "unique_visitor_counts",
+    "unique_visitor_counts_spec",
+    "unmoving_at_reference_location_counts",
+    "unmoving_at_reference_location_counts_spec",
+    "unmoving_counts",
+    "unmoving_counts_spec",
+]
+
+
+def spatial_aggregate_spec(
+    *,
+    locations: Spec,
+) -> Spec:
+    """The number of subscribers at each location.
+
+    Parameters
+    ----------
+    locations : Spec
+        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "spatial_aggregate",
+        "locations": locations,
+    }
+
+
+def spatial_aggregate(
+    *,
+    connection: Connection,
+    locations: Spec,
+) -> APIQuery:
+    """The number of subscribers at each location.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    locations : Spec
+        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), value.
+    """
+    return connection.make_api_query(
+        spatial_aggregate_spec(
+            locations=locations,
+        )
+    )
+
+
+def joined_spatial_aggregate_spec(
+    *,
+    locations: Spec,
+    metric: Spec,
+    method: str = "avg",
+) -> Spec:
+    """A statistic, per location, of a metric of the subscribers there.
+
+    Parameters
+    ----------
+    locations : Spec
+        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location.
+    metric : Spec
+        Specification of a metric of subscribers.
+    method : str, optional
+        ``avg``, ``max``, ``min``, ``median``, ``mode``, ``stddev``, ``variance``, ``sum`` or ``count``; for
+        handsets ``distr`` or ``mode``.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "joined_spatial_aggregate",
+        "locations": locations,
+        "metric": metric,
+        "method": method,
+    }
+
+
+def joined_spatial_aggregate(
+    *,
+    connection: Connection,
+    locations: Spec,
+    metric: Spec,
+    method: str = "avg",
+) -> APIQuery:
+    """A statistic, per location, of a metric of the subscribers there.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    locations : Spec
+        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location.
+    metric : Spec
+        Specification of a metric of subscribers.
+    method : str, optional
+        ``avg``, ``max``, ``min``, ``median``, ``mode``, ``stddev``, ``variance``, ``sum`` or ``count``; for
+        handsets ``distr`` or ``mode``.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), value.
+    """
+    return connection.make_api_query(
+        joined_spatial_aggregate_spec(
+            locations=locations,
+            metric=metric,
+            method=method,
+        )
+    )
+
+
+def labelled_spatial_aggregate_spec(
+    *,
+    locations: Spec,
+    labels: Spec,
+) -> Spec:
+    """The number of subscribers at each location, by label.
+
+    Parameters
+    ----------
+    locations : Spec
+        Specification of a coalesced location.
+    labels : Spec
+        Specification of a mobility classification.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "labelled_spatial_aggregate",
+        "locations": locations,
+        "labels": labels,
+    }
+
+
+def labelled_spatial_aggregate(
+    *,
+    connection: Connection,
+    locations: Spec,
+    labels: Spec,
+) -> APIQuery:
+    """The number of subscribers at each location, by label.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    locations : Spec
+        Specification of a coalesced location.
+    labels : Spec
+        Specification of a mobility classification.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), value_label, value.
+    """
+    return connection.make_api_query(
+        labelled_spatial_aggregate_spec(
+            locations=locations,
+            labels=labels,
+        )
+    )
+
+
+def histogram_aggregate_spec(
+    *,
+    metric: Spec,
+    bins: int | list[float],
+    range: tuple[float, float] | None = None,
+) -> Spec:
+    """The number of subscribers by ranges of a metric.
+
+    Parameters
+    ----------
+    metric : Spec
+        Specification of a numeric metric of subscribers.
+    bins : int | list[float]
+        Number of bins, or their edges.
+    range : tuple[float, float] | None, optional
+        Lowest and highest value counted; None for all.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "histogram_aggregate",
+        "metric": metric,
+        "bins": histogram_bins(bins),
+        **({} if range is None else {"range": bounds(range)}),
+    }
+
+
+def histogram_aggregate(
+    *,
+    connection: Connection,
+    metric: Spec,
+    bins: int | list[float],
+    range: tuple[float, float] | None = None,
+) -> APIQuery:
+    """The number of subscribers by ranges of a metric.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    metric : Spec
+        Specification of a numeric metric of subscribers.
+    bins : int | list[float]
+        Number of bins, or their edges.
+    range : tuple[float, float] | None, optional
+        Lowest and highest value counted; None for all.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns value, lower_edge, upper_edge.
+    """
+    return connection.make_api_query(
+        histogram_aggregate_spec(
+            metric=metric,
+            bins=bins,
+            range=range,
+        )
+    )
+
+
+def flows_spec(
+    *,
+    from_location: Spec,
+    to_location: Spec,
+    join_type: str = "inner",
+) -> Spec:
+    """The number of subscribers who moved between each two locations.
+
+    Parameters
+    ----------
+    from_location : Spec
+        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location, or
+        unique locations.
+    to_location : Spec
+        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location, or
+        unique locations.
+    join_type : str, optional
+        ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "flows",
+        "from_location": from_location,
+        "to_location": to_location,
+        "join_type": join_type,
+    }
+
+
+def flows(
+    *,
+    connection: Connection,
+    from_location: Spec,
+    to_location: Spec,
+    join_type: str = "inner",
+) -> APIQuery:
+    """The number of subscribers who moved between each two locations.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    from_location : Spec
+        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location, or
+        unique locations.
+    to_location : Spec
+        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location, or
+        unique locations.
+    join_type : str, optional
+        ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod_from (for ``lon-lat`` lon_from, lat_from), pcod_to (for ``lon-lat``
+        lon_to, lat_to), value.
+    """
+    return connection.make_api_query(
+        flows_spec(
+            from_location=from_location,
+            to_location=to_location,
+            join_type=join_type,
+        )
+    )
+
+
+def inflows_spec(
+    *,
+    from_location: Spec,
+    to_location: Spec,
+    join_type: str = "inner",
+) -> Spec:
+    """The number of subscribers who arrived at each location.
+
+    Parameters
+    ----------
+    from_location : Spec
+        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location, or
+        unique locations.
+    to_location : Spec
+        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location, or
+        unique locations.
+    join_type : str, optional
+        ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "inflows",
+        "from_location": from_location,
+        "to_location": to_location,
+        "join_type": join_type,
+    }
+
+
+def inflows(
+    *,
+    connection: Connection,
+    from_location: Spec,
+    to_location: Spec,
+    join_type: str = "inner",
+) -> APIQuery:
+    """The number of subscribers who arrived at each location.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    from_location : Spec
+        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location, or
+        unique locations.
+    to_location : Spec
+        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location, or
+        unique locations.
+    join_type : str, optional
+        ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), value.
+    """
+    return connection.make_api_query(
+        inflows_spec(
+            from_location=from_location,
+            to_location=to_location,
+            join_type=join_type,
+        )
+    )
+
+
+def outflows_spec(
+    *,
+    from_location: Spec,
+    to_location: Spec,
+    join_type: str = "inner",
+) -> Spec:
+    """The number of subscribers who left each location.
+
+    Parameters
+    ----------
+    from_location : Spec
+        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location, or
+        unique locations.
+    to_location : Spec
+        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location, or
+        unique locations.
+    join_type : str, optional
+        ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "outflows",
+        "from_location": from_location,
+        "to_location": to_location,
+        "join_type": join_type,
+    }
+
+
+def outflows(
+    *,
+    connection: Connection,
+    from_location: Spec,
+    to_location: Spec,
+    join_type: str = "inner",
+) -> APIQuery:
+    """The number of subscribers who left each location.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    from_location : Spec
+        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location, or
+        unique locations.
+    to_location : Spec
+        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location, or
+        unique locations.
+    join_type : str, optional
+        ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), value.
+    """
+    return connection.make_api_query(
+        outflows_spec(
+            from_location=from_location,
+            to_location=to_location,
+            join_type=join_type,
+        )
+    )
+
+
+def labelled_flows_spec(
+    *,
+    from_location: Spec,
+    to_location: Spec,
+    labels: Spec,
+    join_type: str = "inner",
+) -> Spec:
+    """The number of subscribers who moved between each two locations, by label.
+
+    Parameters
+    ----------
+    from_location : Spec
+        Specification of a coalesced location.
+    to_location : Spec
+        Specification of a coalesced location.
+    labels : Spec
+        Specification of a mobility classification.
+    join_type : str, optional
+        ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "labelled_flows",
+        "from_location": from_location,
+        "to_location": to_location,
+        "labels": labels,
+        "join_type": join_type,
+    }
+
+
+def labelled_flows(
+    *,
+    connection: Connection,
+    from_location: Spec,
+    to_location: Spec,
+    labels: Spec,
+    join_type: str = "inner",
+) -> APIQuery:
+    """The number of subscribers who moved between each two locations, by label.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    from_location : Spec
+        Specification of a coalesced location.
+    to_location : Spec
+        Specification of a coalesced location.
+    labels : Spec
+        Specification of a mobility classification.
+    join_type : str, optional
+        ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod_from (for ``lon-lat`` lon_from, lat_from), pcod_to (for ``lon-lat``
+        lon_to, lat_to), value_label, value.
+    """
+    return connection.make_api_query(
+        labelled_flows_spec(
+            from_location=from_location,
+            to_location=to_location,
+            labels=labels,
+            join_type=join_type,
+        )
+    )
+
+
+def unique_subscriber_counts_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> Spec:
+    """The number of subscribers seen at each location.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "unique_subscriber_counts",
+        "start_date": iso_date(start_date),
+        "end_date": iso_date(end_date),
+        "aggregation_unit": aggregation_unit,
+        "mapping_table": mapping_table,
+        "geom_table": geom_table,
+        "geom_table_join_column": geom_table_join_column,
+        "event_types": event_types,
+        "subscriber_subset": subscriber_subset,
+        "hours": hours_of_day(hours),
+    }
+
+
+def unique_subscriber_counts(
+    *,
+    connection: Connection,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> APIQuery:
+    """The number of subscribers seen at each location.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), value.
+    """
+    return connection.make_api_query(
+        unique_subscriber_counts_spec(
+            start_date=start_date,
+            end_date=end_date,
+            aggregation_unit=aggregation_unit,
+            mapping_table=mapping_table,
+            geom_table=geom_table,
+            geom_table_join_column=geom_table_join_column,
+            event_types=event_types,
+            subscriber_subset=subscriber_subset,
+            hours=hours,
+        )
+    )
+
+
+def unique_visitor_counts_spec(
+    *,
+    active_at_reference_location_counts: Spec,
+    unique_subscriber_counts: Spec,
+) -> Spec:
+    """The number of subscribers seen at each location who do not belong there.
+
+    Parameters
+    ----------
+    active_at_reference_location_counts : Spec
+        Specification of active at reference location counts.
+    unique_subscriber_counts : Spec
+        Specification of unique subscriber counts.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "unique_visitor_counts",
+        "active_at_reference_location_counts": active_at_reference_location_counts,
+        "unique_subscriber_counts": unique_subscriber_counts,
+    }
+
+
+def unique_visitor_counts(
+    *,
+    connection: Connection,
+    active_at_reference_location_counts: Spec,
+    unique_subscriber_counts: Spec,
+) -> APIQuery:
+    """The number of subscribers seen at each location who do not belong there.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    active_at_reference_location_counts : Spec
+        Specification of active at reference location counts.
+    unique_subscriber_counts : Spec
+        Specification of unique subscriber counts.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), value.
+    """
+    return connection.make_api_query(
+        unique_visitor_counts_spec(
+            active_at_reference_location_counts=active_at_reference_location_counts,
+            unique_subscriber_counts=unique_subscriber_counts,
+        )
+    )
+
+
+def location_event_counts_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    count_interval: str,
+    direction: str = "both",
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+    hours: Hours = None,
+) -> Spec:
+    """The number of events at each location, by day, hour or minute.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    count_interval : str
+        ``day``, ``hour`` or ``min``.
+    direction : str, optional
+        ``in``, ``out`` or ``both``.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "location_event_counts",
+        "start_date": iso_date(start_date),
+        "end_date": iso_date(end_date),
+        "aggregation_unit": aggregation_unit,
+        "interval": interval(count_interval),
+        "direction": direction,
+        "event_types": event_types,
+        "subscriber_subset": subscriber_subset,
+        "mapping_table": mapping_table,
+        "geom_table": geom_table,
+        "geom_table_join_column": geom_table_join_column,
+        "hours": hours_of_day(hours),
+    }
+
+
+def location_event_counts(
+    *,
+    connection: Connection,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    count_interval: str,
+    direction: str = "both",
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+    hours: Hours = None,
+) -> APIQuery:
+    """The number of events at each location, by day, hour or minute.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    count_interval : str
+        ``day``, ``hour`` or ``min``.
+    direction : str, optional
+        ``in``, ``out`` or ``both``.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), date, value.
+    """
+    return connection.make_api_query(
+        location_event_counts_spec(
+            start_date=start_date,
+            end_date=end_date,
+            aggregation_unit=aggregation_unit,
+            count_interval=count_interval,
+            direction=direction,
+            event_types=event_types,
+            subscriber_subset=subscriber_subset,
+            mapping_table=mapping_table,
+            geom_table=geom_table,
+            geom_table_join_column=geom_table_join_column,
+            hours=hours,
+        )
+    )
+
+
+def location_introversion_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    direction: str = "both",
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> Spec:
+    """The share of each location's interactions whose other party is there too.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    direction : str, optional
+        ``in``, ``out`` or ``both``.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "location_introversion",
+        "start_date": iso_date(start_date),
+        "end_date": iso_date(end_date),
+        "aggregation_unit": aggregation_unit,
+        "direction": direction,
+        "mapping_table": mapping_table,
+        "geom_table": geom_table,
+        "geom_table_join_column": geom_table_join_column,
+        "event_types": event_types,
+        "subscriber_subset": subscriber_subset,
+        "hours": hours_of_day(hours),
+    }
+
+
+def location_introversion(
+    *,
+    connection: Connection,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    direction: str = "both",
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> APIQuery:
+    """The share of each location's interactions whose other party is there too.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    direction : str, optional
+        ``in``, ``out`` or ``both``.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), value.
+    """
+    return connection.make_api_query(
+        location_introversion_spec(
+            start_date=start_date,
+            end_date=end_date,
+            aggregation_unit=aggregation_unit,
+            direction=direction,
+            mapping_table=mapping_table,
+            geom_table=geom_table,
+            geom_table_join_column=geom_table_join_column,
+            event_types=event_types,
+            subscriber_subset=subscriber_subset,
+            hours=hours,
+        )
+    )
+
+
+def total_network_objects_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    total_by: str = "day",
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> Spec:
+    """The number of cells in use at each location, over time.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    total_by : str, optional
+        ``second``, ``minute``, ``hour``, ``day``, ``month`` or ``year``.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "total_network_objects",
+        "start_date": iso_date(start_date),
+        "end_date": iso_date(end_date),
+        "aggregation_unit": aggregation_unit,
+        "total_by": total_by,
+        "mapping_table": mapping_table,
+        "geom_table": geom_table,
+        "geom_table_join_column": geom_table_join_column,
+        "event_types": event_types,
+        "subscriber_subset": subscriber_subset,
+        "hours": hours_of_day(hours),
+    }
+
+
+def total_network_objects(
+    *,
+    connection: Connection,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    total_by: str = "day",
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> APIQuery:
+    """The number of cells in use at each location, over time.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    total_by : str, optional
+        ``second``, ``minute``, ``hour``, ``day``, ``month`` or ``year``.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), value, datetime.
+    """
+    return connection.make_api_query(
+        total_network_objects_spec(
+            start_date=start_date,
+            end_date=end_date,
+            aggregation_unit=aggregation_unit,
+            total_by=total_by,
+            mapping_table=mapping_table,
+            geom_table=geom_table,
+            geom_table_join_column=geom_table_join_column,
+            event_types=event_types,
+            subscriber_subset=subscriber_subset,
+            hours=hours,
+        )
+    )
+
+
+def aggregate_network_objects_spec(
+    *,
+    total_network_objects: Spec,
+    statistic: str,
+    aggregate_by: str = "day",
+) -> Spec:
+    """A statistic of the number of cells in use at each location, over time.
+
+    Parameters
+    ----------
+    total_network_objects : Spec
+        Specification of total network objects.
+    statistic : str
+        ``avg``, ``max``, ``min``, ``median``, ``mode``, ``stddev``, ``variance``, ``sum`` or ``count``.
+    aggregate_by : str, optional
+        ``second``, ``minute``, ``hour``, ``day``, ``month`` or ``year``, or ``century``.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "aggregate_network_objects",
+        "total_network_objects": total_network_objects,
+        "statistic": statistic,
+        "aggregate_by": aggregate_by,
+    }
+
+
+def aggregate_network_objects(
+    *,
+    connection: Connection,
+    total_network_objects: Spec,
+    statistic: str,
+    aggregate_by: str = "day",
+) -> APIQuery:
+    """A statistic of the number of cells in use at each location, over time.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    total_network_objects : Spec
+        Specification of total network objects.
+    statistic : str
+        ``avg``, ``max``, ``min``, ``median``, ``mode``, ``stddev``, ``variance``, ``sum`` or ``count``.
+    aggregate_by : str, optional
+        ``second``, ``minute``, ``hour``, ``day``, ``month`` or ``year``, or ``century``.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), value, datetime.
+    """
+    return connection.make_api_query(
+        aggregate_network_objects_spec(
+            total_network_objects=total_network_objects,
+            statistic=statistic,
+            aggregate_by=aggregate_by,
+        )
+    )
+
+
+def consecutive_trips_od_matrix_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+    hours: Hours = None,
+) -> Spec:
+    """The number of subscribers seen at one location right after another.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "consecutive_trips_od_matrix",
+        "start_date": iso_date(start_date),
+        "end_date": iso_date(end_date),
+        "aggregation_unit": aggregation_unit,
+        "event_types": event_types,
+        "subscriber_subset": subscriber_subset,
+        "mapping_table": mapping_table,
+        "geom_table": geom_table,
+        "geom_table_join_column": geom_table_join_column,
+        "hours": hours_of_day(hours),
+    }
+
+
+def consecutive_trips_od_matrix(
+    *,
+    connection: Connection,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+    hours: Hours = None,
+) -> APIQuery:
+    """The number of subscribers seen at one location right after another.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod_from (for ``lon-lat`` lon_from, lat_from), pcod_to (for ``lon-lat``
+        lon_to, lat_to), value.
+    """
+    return connection.make_api_query(
+        consecutive_trips_od_matrix_spec(
+            start_date=start_date,
+            end_date=end_date,
+            aggregation_unit=aggregation_unit,
+            event_types=event_types,
+            subscriber_subset=subscriber_subset,
+            mapping_table=mapping_table,
+            geom_table=geom_table,
+            geom_table_join_column=geom_table_join_column,
+            hours=hours,
+        )
+    )
+
+
+def trips_od_matrix_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+    hours: Hours = None,
+) -> Spec:
+    """The number of subscribers seen at one location some time after another.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "trips_od_matrix",
+        "start_date": iso_date(start_date),
+        "end_date": iso_date(end_date),
+        "aggregation_unit": aggregation_unit,
+        "event_types": event_types,
+        "subscriber_subset": subscriber_subset,
+        "mapping_table": mapping_table,
+        "geom_table": geom_table,
+        "geom_table_join_column": geom_table_join_column,
+        "hours": hours_of_day(hours),
+    }
+
+
+def trips_od_matrix(
+    *,
+    connection: Connection,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+    hours: Hours = None,
+) -> APIQuery:
+    """The number of subscribers seen at one location some time after another.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod_from (for ``lon-lat`` lon_from, lat_from), pcod_to (for ``lon-lat``
+        lon_to, lat_to), value.
+    """
+    return connection.make_api_query(
+        trips_od_matrix_spec(
+            start_date=start_date,
+            end_date=end_date,
+            aggregation_unit=aggregation_unit,
+            event_types=event_types,
+            subscriber_subset=subscriber_subset,
+            mapping_table=mapping_table,
+            geom_table=geom_table,
+            geom_table_join_column=geom_table_join_column,
+            hours=hours,
+        )
+    )
+
+
+def unmoving_counts_spec(
+    *,
+    unique_locations: Spec,
+) -> Spec:
+    """The number of subscribers seen at one location only.
+
+    Parameters
+    ----------
+    unique_locations : Spec
+        Specification of unique locations.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "unmoving_counts",
+        "locations": unique_locations,
+    }
+
+
+def unmoving_counts(
+    *,
+    connection: Connection,
+    unique_locations: Spec,
+) -> APIQuery:
+    """The number of subscribers seen at one location only.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    unique_locations : Spec
+        Specification of unique locations.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), value.
+    """
+    return connection.make_api_query(
+        unmoving_counts_spec(
+            unique_locations=unique_locations,
+        )
+    )
+
+
+def unmoving_at_reference_location_counts_spec(
+    *,
+    reference_locations: Spec,
+    unique_locations: Spec,
+) -> Spec:
+    """The number of subscribers seen at their reference location only.
+
+    Parameters
+    ----------
+    reference_locations : Spec
+        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location.
+    unique_locations : Spec
+        Specification of unique locations.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "unmoving_at_reference_location_counts",
+        "reference_locations": reference_locations,
+        "locations": unique_locations,
+    }
+
+
+def unmoving_at_reference_location_counts(
+    *,
+    connection: Connection,
+    reference_locations: Spec,
+    unique_locations: Spec,
+) -> APIQuery:
+    """The number of subscribers seen at their reference location only.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    reference_locations : Spec
+        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location.
+    unique_locations : Spec
+        Specification of unique locations.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), value.
+    """
+    return connection.make_api_query(
+        unmoving_at_reference_location_counts_spec(
+            reference_locations=reference_locations,
+            unique_locations=unique_locations,
+        )
+    )
+
+
+def active_at_reference_location_counts_spec(
+    *,
+    reference_locations: Spec,
+    unique_locations: Spec,
+) -> Spec:
+    """The number of subscribers seen at their reference location.
+
+    Parameters
+    ----------
+    reference_locations : Spec
+        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location.
+    unique_locations : Spec
+        Specification of unique locations.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "active_at_reference_location_counts",
+        "reference_locations": reference_locations,
+        "unique_locations": unique_locations,
+    }
+
+
+def active_at_reference_location_counts(
+    *,
+    connection: Connection,
+    reference_locations: Spec,
+    unique_locations: Spec,
+) -> APIQuery:
+    """The number of subscribers seen at their reference location.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    reference_locations : Spec
+        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location.
+    unique_locations : Spec
+        Specification of unique locations.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), value.
+    """
+    return connection.make_api_query(
+        active_at_reference_location_counts_spec(
+            reference_locations=reference_locations,
+            unique_locations=unique_locations,
+        )
+    )
+
+
+def meaningful_locations_aggregate_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    label: str,
+    labels: dict[str, Any],
+    tower_day_of_week_scores: dict[str, float],
+    tower_hour_of_day_scores: list[float],
+    aggregation_unit: str,
+    tower_cluster_radius: float = 1.0,
+    tower_cluster_call_threshold: int = 0,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+) -> Spec:
+    """The number of subscribers with a meaningful location of a label in each area.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    label : str
+        The label.
+    labels : dict[str, Any]
+        GeoJSON polygon by label, x = hour score, y = day score.
+    tower_day_of_week_scores : dict[str, float]
+        Number in [-1, 1] by weekday, all seven.
+    tower_hour_of_day_scores : list[float]
+        24 numbers in [-1, 1], one per hour.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    tower_cluster_radius : float, optional
+        Radius of a cluster of sites, in kilometres.
+    tower_cluster_call_threshold : int, optional
+        Days with calls that a cluster needs.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "meaningful_locations_aggregate",
+        "start_date": iso_date(start_date),
+        "end_date": iso_date(end_date),
+        "label": label,
+        "labels": labels,
+        "tower_day_of_week_scores": tower_day_of_week_scores,
+        "tower_hour_of_day_scores": tower_hour_of_day_scores,
+        "aggregation_unit": aggregation_unit,
+        "tower_cluster_radius": tower_cluster_radius,
+        "tower_cluster_call_threshold": tower_cluster_call_threshold,
+        "event_types": event_types,
+        "subscriber_subset": subscriber_subset,
+        "mapping_table": mapping_table,
+        "geom_table": geom_table,
+        "geom_table_join_column": geom_table_join_column,
+    }
+
+
+def meaningful_locations_aggregate(
+    *,
+    connection: Connection,
+    start_date: DateLike,
+    end_date: DateLike,
+    label: str,
+    labels: dict[str, Any],
+    tower_day_of_week_scores: dict[str, float],
+    tower_hour_of_day_scores: list[float],
+    aggregation_unit: str,
+    tower_cluster_radius: float = 1.0,
+    tower_cluster_call_threshold: int = 0,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+) -> APIQuery:
+    """The number of subscribers with a meaningful location of a label in each area.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    label : str
+        The label.
+    labels : dict[str, Any]
+        GeoJSON polygon by label, x = hour score, y = day score.
+    tower_day_of_week_scores : dict[str, float]
+        Number in [-1, 1] by weekday, all seven.
+    tower_hour_of_day_scores : list[float]
+        24 numbers in [-1, 1], one per hour.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    tower_cluster_radius : float, optional
+        Radius of a cluster of sites, in kilometres.
+    tower_cluster_call_threshold : int, optional
+        Days with calls that a cluster needs.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns label, pcod (for ``lon-lat`` lon, lat), value.
+    """
+    return connection.make_api_query(
+        meaningful_locations_aggregate_spec(
+            start_date=start_date,
+            end_date=end_date,
+            label=label,
+            labels=labels,
+            tower_day_of_week_scores=tower_day_of_week_scores,
+            tower_hour_of_day_scores=tower_hour_of_day_scores,
+            aggregation_unit=aggregation_unit,
+            tower_cluster_radius=tower_cluster_radius,
+            tower_cluster_call_threshold=tower_cluster_call_threshold,
+            event_types=event_types,
+            subscriber_subset=subscriber_subset,
+            mapping_table=mapping_table,
+            geom_table=geom_table,
+            geom_table_join_column=geom_table_join_column,
+        )
+    )
+
+
+def meaningful_locations_between_label_od_matrix_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    label_a: str,
+    label_b: str,
+    labels: dict[str, Any],
+    tower_day_of_week_scores: dict[str, float],
+    tower_hour_of_day_scores: list[float],
+    aggregation_unit: str,
+    tower_cluster_radius: float = 1.0,
+    tower_cluster_call_threshold: int = 0,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+) -> Spec:
+    """The number of subscribers by the areas of their meaningful locations of two labels.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    label_a : str
+        Label of the origin.
+    label_b : str
+        Label of the destination.
+    labels : dict[str, Any]
+        GeoJSON polygon by label, x = hour score, y = day score.
+    tower_day_of_week_scores : dict[str, float]
+        Number in [-1, 1] by weekday, all seven.
+    tower_hour_of_day_scores : list[float]
+        24 numbers in [-1, 1], one per hour.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    tower_cluster_radius : float, optional
+        Radius of a cluster of sites, in kilometres.
+    tower_cluster_call_threshold : int, optional
+        Days with calls that a cluster needs.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "meaningful_locations_between_label_od_matrix",
+        "start_date": iso_date(start_date),
+        "end_date": iso_date(end_date),
+        "label_a": label_a,
+        "label_b": label_b,
+        "labels": labels,
+        "tower_day_of_week_scores": tower_day_of_week_scores,
+        "tower_hour_of_day_scores": tower_hour_of_day_scores,
+        "aggregation_unit": aggregation_unit,
+        "tower_cluster_radius": tower_cluster_radius,
+        "tower_cluster_call_threshold": tower_cluster_call_threshold,
+        "event_types": event_types,
+        "subscriber_subset": subscriber_subset,
+        "mapping_table": mapping_table,
+        "geom_table": geom_table,
+        "geom_table_join_column": geom_table_join_column,
+    }
+
+
+def meaningful_locations_between_label_od_matrix(
+    *,
+    connection: Connection,
+    start_date: DateLike,
+    end_date: DateLike,
+    label_a: str,
+    label_b: str,
+    labels: dict[str, Any],
+    tower_day_of_week_scores: dict[str, float],
+    tower_hour_of_day_scores: list[float],
+    aggregation_unit: str,
+    tower_cluster_radius: float = 1.0,
+    tower_cluster_call_threshold: int = 0,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+) -> APIQuery:
+    """The number of subscribers by the areas of their meaningful locations of two labels.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    label_a : str
+        Label of the origin.
+    label_b : str
+        Label of the destination.
+    labels : dict[str, Any]
+        GeoJSON polygon by label, x = hour score, y = day score.
+    tower_day_of_week_scores : dict[str, float]
+        Number in [-1, 1] by weekday, all seven.
+    tower_hour_of_day_scores : list[float]
+        24 numbers in [-1, 1], one per hour.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    tower_cluster_radius : float, optional
+        Radius of a cluster of sites, in kilometres.
+    tower_cluster_call_threshold : int, optional
+        Days with calls that a cluster needs.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns label_from, label_to, pcod_from (for ``lon-lat`` lon_from, lat_from),
+        pcod_to (for ``lon-lat`` lon_to, lat_to), value.
+    """
+    return connection.make_api_query(
+        meaningful_locations_between_label_od_matrix_spec(
+            start_date=start_date,
+            end_date=end_date,
+            label_a=label_a,
+            label_b=label_b,
+            labels=labels,
+            tower_day_of_week_scores=tower_day_of_week_scores,
+            tower_hour_of_day_scores=tower_hour_of_day_scores,
+            aggregation_unit=aggregation_unit,
+            tower_cluster_radius=tower_cluster_radius,
+            tower_cluster_call_threshold=tower_cluster_call_threshold,
+            event_types=event_types,
+            subscriber_subset=subscriber_subset,
+            mapping_table=mapping_table,
+            geom_table=geom_table,
+            geom_table_join_column=geom_table_join_column,
+        )
+    )
+
+
+def meaningful_locations_between_dates_od_matrix_spec(
+    *,
+    start_date_a: DateLike,
+    end_date_a: DateLike,
+    start_date_b: DateLike,
+    end_date_b: DateLike,
+    label: str,
+    labels: dict[str, Any],
+    tower_day_of_week_scores: dict[str, float],
+    tower_hour_of_day_scores: list[float],
+    aggregation_unit: str,
+    tower_cluster_radius: float = 1.0,
+    tower_cluster_call_threshold: int = 0,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+) -> Spec:
+    """The number of subscribers by the areas of their meaningful locations in two spans of time.
+
+    Parameters
+    ----------
+    start_date_a : DateLike
+        First day, ISO text or a date.
+    end_date_a : DateLike
+        The day after the last, ISO text or a date.
+    start_date_b : DateLike
+        First day, ISO text or a date.
+    end_date_b : DateLike
+        The day after the last, ISO text or a date.
+    label : str
+        The label.
+    labels : dict[str, Any]
+        GeoJSON polygon by label, x = hour score, y = day score.
+    tower_day_of_week_scores : dict[str, float]
+        Number in [-1, 1] by weekday, all seven.
+    tower_hour_of_day_scores : list[float]
+        24 numbers in [-1, 1], one per hour.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    tower_cluster_radius : float, optional
+        Radius of a cluster of sites, in kilometres.
+    tower_cluster_call_threshold : int, optional
+        Days with calls that a cluster needs.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "meaningful_locations_between_dates_od_matrix",
+        "start_date_a": iso_date(start_date_a),
+        "end_date_a": iso_date(end_date_a),
+        "start_date_b": iso_date(start_date_b),
+        "end_date_b": iso_date(end_date_b),
+        "label": label,
+        "labels": labels,
+        "tower_day_of_week_scores": tower_day_of_week_scores,
+        "tower_hour_of_day_scores": tower_hour_of_day_scores,
+        "aggregation_unit": aggregation_unit,
+        "tower_cluster_radius": tower_cluster_radius,
+        "tower_cluster_call_threshold": tower_cluster_call_threshold,
+        "event_types": event_types,
+        "subscriber_subset": subscriber_subset,
+        "mapping_table": mapping_table,
+        "geom_table": geom_table,
+        "geom_table_join_column": geom_table_join_column,
+    }
+
+
+def meaningful_locations_between_dates_od_matrix(
+    *,
+    connection: Connection,
+    start_date_a: DateLike,
+    end_date_a: DateLike,
+    start_date_b: DateLike,
+    end_date_b: DateLike,
+    label: str,
+    labels: dict[str, Any],
+    tower_day_of_week_scores: dict[str, float],
+    tower_hour_of_day_scores: list[float],
+    aggregation_unit: str,
+    tower_cluster_radius: float = 1.0,
+    tower_cluster_call_threshold: int = 0,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+) -> APIQuery:
+    """The number of subscribers by the areas of their meaningful locations in two spans of time.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    start_date_a : DateLike
+        First day, ISO text or a date.
+    end_date_a : DateLike
+        The day after the last, ISO text or a date.
+    start_date_b : DateLike
+        First day, ISO text or a date.
+    end_date_b : DateLike
+        The day after the last, ISO text or a date.
+    label : str
+        The label.
+    labels : dict[str, Any]
+        GeoJSON polygon by label, x = hour score, y = day score.
+    tower_day_of_week_scores : dict[str, float]
+        Number in [-1, 1] by weekday, all seven.
+    tower_hour_of_day_scores : list[float]
+        24 numbers in [-1, 1], one per hour.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    tower_cluster_radius : float, optional
+        Radius of a cluster of sites, in kilometres.
+    tower_cluster_call_threshold : int, optional
+        Days with calls that a cluster needs.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns label_from, label_to, pcod_from (for ``lon-lat`` lon_from, lat_from),
+        pcod_to (for ``lon-lat`` lon_to, lat_to), value.
+    """
+    return connection.make_api_query(
+        meaningful_locations_between_dates_od_matrix_spec(
+            start_date_a=start_date_a,
+            end_date_a=end_date_a,
+            start_date_b=start_date_b,
+            end_date_b=end_date_b,
+            label=label,
+            labels=labels,
+            tower_day_of_week_scores=tower_day_of_week_scores,
+            tower_hour_of_day_scores=tower_hour_of_day_scores,
+            aggregation_unit=aggregation_unit,
+            tower_cluster_radius=tower_cluster_radius,
+            tower_cluster_call_threshold=tower_cluster_call_threshold,
+            event_types=event_types,
+            subscriber_subset=subscriber_subset,
+            mapping_table=mapping_table,
+            geom_table=geom_table,
+            geom_table_join_column=geom_table_join_column,
+        )
+    )
+
+
+def calendar_activity_spec(
+    *,
+    start_date: DateLike,
+    total_periods: int,
+    period_unit: str = "days",
+    period_length: int = 1,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> Spec:
+    """The number of subscribers by the periods in which they were active.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        Start of the first period, ISO text or a date.
+    total_periods : int
+        Number of periods.
+    period_unit : str, optional
+        ``days``, ``hours`` or ``minutes``.
+    period_length : int, optional
+        Length of a period, in that unit.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "calendar_activity",
+        "start_date": iso_date(start_date),
+        "total_periods": total_periods,
+        "period_unit": period_unit,
+        "period_length": period_length,
+        "event_types": event_types,
+        "subscriber_subset": subscriber_subset,
+        "hours": hours_of_day(hours),
+    }
+
+
+def calendar_activity(
+    *,
+    connection: Connection,
+    start_date: DateLike,
+    total_periods: int,
+    period_unit: str = "days",
+    period_length: int = 1,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> APIQuery:
+    """The number of subscribers by the periods in which they were active.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    start_date : DateLike
+        Start of the first period, ISO text or a date.
+    total_periods : int
+        Number of periods.
+    period_unit : str, optional
+        ``days``, ``hours`` or ``minutes``.
+    period_length : int, optional
+        Length of a period, in that unit.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns grp, value.
+    """
+    return connection.make_api_query(
+        calendar_activity_spec(
+            start_date=start_date,
+            total_periods=total_periods,
+            period_unit=period_unit,
+            period_length=period_length,
+            event_types=event_types,
+            subscriber_subset=subscriber_subset,
+            hours=hours,
+        )
+    )
+
+
+def localised_calendar_activity_spec(
+    *,
+    start_date: DateLike,
+    locations: Spec,
+    total_periods: int,
+    period_unit: str = "days",
+    period_length: int = 1,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> Spec:
+    """The number of subscribers by location and by the periods in which they were active.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        Start of the first period, ISO text or a date.
+    locations : Spec
+        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location.
+    total_periods : int
+        Number of periods.
+    period_unit : str, optional
+        ``days``, ``hours`` or ``minutes``.
+    period_length : int, optional
+        Length of a period, in that unit.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "localised_calendar_activity",
+        "start_date": iso_date(start_date),
+        "reference_location": locations,
+        "total_periods": total_periods,
+        "period_unit": period_unit,
+        "period_length": period_length,
+        "event_types": event_types,
+        "subscriber_subset": subscriber_subset,
+        "hours": hours_of_day(hours),
+    }
+
+
+def localised_calendar_activity(
+    *,
+    connection: Connection,
+    start_date: DateLike,
+    locations: Spec,
+    total_periods: int,
+    period_unit: str = "days",
+    period_length: int = 1,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> APIQuery:
+    """The number of subscribers by location and by the periods in which they were active.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    start_date : DateLike
+        Start of the first period, ISO text or a date.
+    locations : Spec
+        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location.
+    total_periods : int
+        Number of periods.
+    period_unit : str, optional
+        ``days``, ``hours`` or ``minutes``.
+    period_length : int, optional
+        Length of a period, in that unit.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), value_label, value.
+    """
+    return connection.make_api_query(
+        localised_calendar_activity_spec(
+            start_date=start_date,
+            locations=locations,
+            total_periods=total_periods,
+            period_unit=period_unit,
+            period_length=period_length,
+            event_types=event_types,
+            subscriber_subset=subscriber_subset,
+            hours=hours,
+        )
+    )
+
+
+def dfs_metric_total_amount_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    metric: str,
+    aggregation_unit: str,
+) -> Spec:
+    """The total of a mobile money metric in each area, by day. The end date is included.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The last day, ISO text or a date.
+    metric : str
+        ``amount``, ``commission``, ``fee`` or ``discount``.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "dfs_metric_total_amount",
+        "start_date": iso_date(start_date),
+        "end_date": iso_date(end_date),
+        "metric": metric,
+        "aggregation_unit": aggregation_unit,
+    }
+
+
+def dfs_metric_total_amount(
+    *,
+    connection: Connection,
+    start_date: DateLike,
+    end_date: DateLike,
+    metric: str,
+    aggregation_unit: str,
+) -> APIQuery:
+    """The total of a mobile money metric in each area, by day. The end date is included.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The last day, ISO text or a date.
+    metric : str
+        ``amount``, ``commission``, ``fee`` or ``discount``.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns date, pcod (for ``lon-lat`` lon, lat), value.
+    """
+    return connection.make_api_query(
+        dfs_metric_total_amount_spec(
+            start_date=start_date,
+            end_date=end_date,
+            metric=metric,
+            aggregation_unit=aggregation_unit,
+        )
+    )

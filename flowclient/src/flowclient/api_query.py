@@ -1,0 +1,299 @@
+"""A query on a server: what was asked, and where it stands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from flowclient import display, operations, results
+from flowclient.errors import QueryNotFoundError
+from flowclient.exchange import Operation, Pause
+from flowclient.progress import PartsBar
+
+if TYPE_CHECKING:
+    from flowclient.connection import Connection
+
+
+class APIQuery:
+    """A query of a FlowKit server.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    parameters : dict
+        The query's specification, such as :func:`flowclient.aggregates.spatial_aggregate_spec` returns.
+    """
+
+    def __init__(self, *, connection: Connection, parameters: Mapping[str, Any]) -> None:
+        self._connection = connection
+        self.parameters: dict[str, Any] = dict(parameters)
+        self._query_id: str | None = None
+        self._last_seen = "not_running"
+
+    @property
+    def connection(self) -> Connection:
+        """The server this query belongs to."""
+        return self._connection
+
+    @property
+    def query_id(self) -> str | None:
+        """The server's id of this query, None before it was run."""
+        return self._query_id
+
+    @property
+    def last_seen(self) -> str:
+        """The status that the server last reported; asks nothing."""
+        return self._last_seen
+
+    def __repr__(self) -> str:
+        module, name = type(self).__module__, type(self).__name__
+        return f"<{module}.{name} object, connection={self.connection!r}, parameters={self.parameters}>"
+
+    def _repr_html_(self) -> str:
+        return display.query_card(self)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, APIQuery):
+            return NotImplemented
+        return self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[str, int, str]:
+        return (self.connection.url, self.connection.api_version, self.to_json())
+
+    def to_json(self) -> str:
+        """Return the parameters as JSON text, the same text for the same parameters."""
+        return json.dumps(self.parameters, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, *, connection: Connection, text: str) -> APIQuery:
+        """Return the query whose parameters were written by :meth:`to_json`."""
+        return cls(connection=connection, parameters=json.loads(text))
+
+    # -- blocking ----------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Ask the server to run this query. Safe to repeat."""
+        self.connection.perform(self.run_operation())
+
+    @property
+    def status(self) -> str:
+        """``not_running``, ``queued``, ``executing`` or ``completed``; a query that failed raises."""
+        return self.connection.perform(self._status())
+
+    @property
+    def progress(self) -> dict[str, int]:
+        """The parts still ``eligible`` to run, ``queued`` and ``running``; all 0 when the result is there."""
+        return self.connection.perform(self._progress())
+
+    def job_progress(self, poll_interval: float = 1) -> Iterator[dict[str, int]]:
+        """Yield :attr:`progress` until no part is left, for a display of one's own."""
+        while True:
+            progress = self.progress
+            yield progress
+            if not any(progress.values()) and self.last_seen == "completed":
+                return
+            self.connection.perform(_pause(poll_interval))
+
+    def wait_until_ready(
+        self,
+        poll_interval: float | None = 1,
+        disable_progress: bool | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Wait until the result is there.
+
+        Parameters
+        ----------
+        poll_interval : float or None
+            Seconds between two looks; None starts with short ones and grows them.
+        disable_progress : bool or None
+            True shows no progress bar, False always one, None one on a terminal or in a notebook.
+        timeout : float or None
+            Seconds after which to stop waiting; the query keeps running.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the query was never run.
+        QueryFailedError, QueryCancelledError
+            If it ends without a result.
+        QueryTimeoutError
+            If the timeout has passed.
+        """
+        self.connection.perform(self._wait(poll_interval, disable_progress, timeout))
+
+    def get_result(
+        self,
+        format: str = "pandas",
+        poll_interval: float | None = 1,
+        disable_progress: bool | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """Run the query if it was not, wait for it, and return its result.
+
+        Parameters
+        ----------
+        format : str
+            ``pandas`` for a DataFrame, ``geojson`` for a FeatureCollection, ``geopandas`` for a GeoDataFrame in WGS 84,
+            ``csv`` for text, ``parquet`` for bytes, ``arrow`` for a table.
+        poll_interval, disable_progress, timeout
+            As in :meth:`wait_until_ready`.
+
+        Raises
+        ------
+        ValueError
+            If the format does not exist.
+        FlowclientConnectionError
+            As in :meth:`wait_until_ready`, and whatever the server refuses.
+        """
+        return self.connection.perform(
+            self.result_operation(format, poll_interval, disable_progress, timeout)
+        )
+
+    def cancel(self) -> dict[str, Any]:
+        """Stop the query on the server and return ``query_id`` and ``query_state``."""
+        return self.connection.perform(self._cancel())
+
+    def explain(self) -> dict[str, Any]:
+        """Return what running the query would take, without running it.
+
+        Returns
+        -------
+        dict
+            ``parts`` to run, those ``stored`` already, the ``days`` covered, the ``missing_days`` without data, and
+            ``forecast_seconds``.
+        """
+        return self.connection.perform(operations.explain(self.connection, self.parameters))
+
+    def to_geodataframe(self, result: Any = None, keep_redacted: bool = True) -> Any:
+        """Return the result with its geometry.
+
+        Parameters
+        ----------
+        result : pandas.DataFrame, optional
+            A result fetched before; fetched now if absent.
+        keep_redacted : bool
+            Whether areas without a row are kept, their column ``withheld`` True: too few subscribers, or none.
+
+        Returns
+        -------
+        geopandas.GeoDataFrame
+            In WGS 84: areas, or for kinds with an origin and a destination the lines between them.
+        """
+        return self.connection.perform(self._geodataframe(result, keep_redacted))
+
+    def plot(self, column: str = "value", kind: str | None = None, **options: Any) -> Any:
+        """Draw the result as a map with matplotlib and return its axes.
+
+        Areas are shaded by ``column``; those without a row are grey and hatched. Flows are lines, wider for more.
+
+        Parameters
+        ----------
+        column : str
+            What to draw.
+        kind : str, optional
+            ``areas`` or ``lines``; by default what the result is.
+        **options
+            Passed on to geopandas.
+        """
+        from flowclient import maps
+
+        return maps.plot(self.to_geodataframe(), column=column, kind=kind, **options)
+
+    def explore(self, column: str = "value", **options: Any) -> Any:
+        """Return the result as an interactive map; pass ``tiles=...`` for a background, which needs the internet."""
+        from flowclient import maps
+
+        return maps.explore(self.to_geodataframe(), column=column, **options)
+
+    # -- operations --------------------------------------------------------------------------------------------
+
+    def run_operation(self) -> Operation[None]:
+        self._query_id = yield from operations.run_query(self.connection, self.parameters)
+        if self._last_seen != "completed":
+            self._last_seen = "queued"
+
+    def _status(self) -> Operation[str]:
+        if self._query_id is None:
+            return "not_running"
+        self._last_seen = yield from operations.get_status(self.connection, self._query_id)
+        return self._last_seen
+
+    def _progress(self) -> Operation[dict[str, int]]:
+        ready, reply = yield from operations.poll(self.connection, self._known_id())
+        self._last_seen = "completed" if ready else "executing"
+        return dict.fromkeys(("eligible", "queued", "running"), 0) if ready else operations.progress_in(reply)
+
+    def _wait(
+        self, poll_interval: float | None, disable_progress: bool | None, timeout: float | None
+    ) -> Operation[None]:
+        query_id = self._known_id()
+        yield from operations.wait_until_ready(
+            self.connection, query_id, poll_interval, disable_progress, timeout
+        )
+        self._last_seen = "completed"
+
+    def result_operation(
+        self,
+        format: str = "pandas",
+        poll_interval: float | None = 1,
+        disable_progress: bool | None = None,
+        timeout: float | None = None,
+        bar: PartsBar | None = None,
+    ) -> Operation[Any]:
+        results.check_format(format)
+        fetch = (format, poll_interval, disable_progress, timeout, bar)
+        if self._query_id is None:
+            yield from self.run_operation()
+        try:
+            return (yield from self._fetched(*fetch))
+        except FileNotFoundError:
+            # The server has forgotten the query, or its result; asking once more makes it anew.
+            yield from self.run_operation()
+            return (yield from self._fetched(*fetch))
+
+    def _fetched(
+        self,
+        format: str,
+        poll_interval: float | None,
+        disable_progress: bool | None,
+        timeout: float | None,
+        bar: PartsBar | None,
+    ) -> Operation[Any]:
+        location = yield from operations.result_location(
+            self.connection, self._known_id(), poll_interval, disable_progress, timeout, bar
+        )
+        self._last_seen = "completed"
+        return (yield from results.fetch(self.connection, location, format, self.parameters))
+
+    def _cancel(self) -> Operation[dict[str, Any]]:
+        reply = yield from operations.cancel(self.connection, self._known_id())
+        self._last_seen = str(reply.get("query_state", self._last_seen))
+        return reply
+
+    def _geodataframe(self, result: Any, keep_redacted: bool) -> Operation[Any]:
+        from flowclient import maps
+        from flowclient.units import unit_of
+
+        maps.require_geopandas()
+        unit = unit_of(self.parameters)
+        if unit is None:
+            raise ValueError(f"A result of {self.parameters.get('query_kind')} has no places.")
+        if result is None:
+            result = yield from self.result_operation()
+        geography = yield from operations.get_geography(self.connection, unit)
+        return maps.located(result, geography, keep_redacted=keep_redacted)
+
+    def _known_id(self) -> str:
+        if self._query_id is None:
+            raise QueryNotFoundError("Query is not running.")
+        return self._query_id
+
+
+def _pause(seconds: float) -> Operation[None]:
+    yield Pause(seconds)

@@ -1,0 +1,88 @@
+"""A query whose server is asked without blocking the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any
+
+from flowclient import operations
+from flowclient.api_query import APIQuery, _pause
+from flowclient.async_connection import ASyncConnection
+
+
+class ASyncAPIQuery(APIQuery):
+    """An :class:`~flowclient.api_query.APIQuery` whose methods are coroutines; same arguments, same results."""
+
+    @property
+    def connection(self) -> ASyncConnection:
+        """The server this query belongs to."""
+        assert isinstance(self._connection, ASyncConnection)
+        return self._connection
+
+    async def run(self) -> None:  # type: ignore[override]
+        """Ask the server to run this query; see :meth:`APIQuery.run`."""
+        await self.connection.perform(self.run_operation())
+
+    @property
+    def status(self) -> Awaitable[str]:  # type: ignore[override]
+        """To be awaited; see :attr:`APIQuery.status`."""
+        return self.connection.perform(self._status())
+
+    @property
+    def progress(self) -> Awaitable[dict[str, int]]:  # type: ignore[override]
+        """To be awaited; see :attr:`APIQuery.progress`."""
+        return self.connection.perform(self._progress())
+
+    async def job_progress(self, poll_interval: float = 1) -> AsyncIterator[dict[str, int]]:  # type: ignore[override]
+        """Yield :attr:`progress` until no part is left."""
+        while True:
+            progress = await self.progress
+            yield progress
+            if not any(progress.values()) and self.last_seen == "completed":
+                return
+            await self.connection.perform(_pause(poll_interval))
+
+    async def wait_until_ready(  # type: ignore[override]
+        self,
+        poll_interval: float | None = 1,
+        disable_progress: bool | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Wait until the result is there; see :meth:`APIQuery.wait_until_ready`."""
+        await self.connection.perform(self._wait(poll_interval, disable_progress, timeout))
+
+    async def get_result(
+        self,
+        format: str = "pandas",
+        poll_interval: float | None = 1,
+        disable_progress: bool | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """Run the query if it was not, wait, and return its result; see :meth:`APIQuery.get_result`."""
+        return await self.connection.perform(
+            self.result_operation(format, poll_interval, disable_progress, timeout)
+        )
+
+    async def cancel(self) -> dict[str, Any]:  # type: ignore[override]
+        """Stop the query on the server; see :meth:`APIQuery.cancel`."""
+        return await self.connection.perform(self._cancel())
+
+    async def explain(self) -> dict[str, Any]:  # type: ignore[override]
+        """Return what running the query would take; see :meth:`APIQuery.explain`."""
+        return await self.connection.perform(operations.explain(self.connection, self.parameters))
+
+    async def to_geodataframe(self, result: Any = None, keep_redacted: bool = True) -> Any:
+        """Return the result with its geometry; see :meth:`APIQuery.to_geodataframe`."""
+        return await self.connection.perform(self._geodataframe(result, keep_redacted))
+
+    async def plot(self, column: str = "value", kind: str | None = None, **options: Any) -> Any:
+        """Draw the result as a map; see :meth:`APIQuery.plot`."""
+        from flowclient import maps
+
+        return maps.plot(await self.to_geodataframe(), column=column, kind=kind, **options)
+
+    async def explore(self, column: str = "value", **options: Any) -> Any:
+        """Return the result as an interactive map; see :meth:`APIQuery.explore`."""
+        from flowclient import maps
+
+        return maps.explore(await self.to_geodataframe(), column=column, **options)

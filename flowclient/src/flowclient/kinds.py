@@ -1,0 +1,45 @@
+# Written by flowclient/tools/generate.py; edit its table of kinds instead.
+"""What the client knows of the kinds of query."""
+
+from __future__ import annotations
+
+#: Columns of a result; ``location`` stands for the identifying columns of its aggregation unit.
+RESULT_COLUMNS: dict[str, tuple[str, ...]] = {
+    "spatial_aggregate": ("location", "value"),
+    "joined_spatial_aggregate": ("location", "value"),
+    "labelled_spatial_aggregate": ("location", "value_label", "value"),
+    "histogram_aggregate": ("value", "lower_edge", "upper_edge"),
+    "flows": ("location_from", "location_to", "value"),
+    "inflows": ("location", "value"),
+    "outflows": ("location", "value"),
+    "labelled_flows": ("location_from", "location_to", "value_label", "value"),
+    "unique_subscriber_counts": ("location", "value"),
+    "unique_visitor_counts": ("location", "value"),
+    "location_event_counts": ("location", "date", "value"),
+    "location_introversion": ("location", "value"),
+    "total_network_objects": ("location", "value", "datetime"),
+    "aggregate_network_objects": ("location", "value", "datetime"),
+    "consecutive_trips_od_matrix": ("location_from", "location_to", "value"),
+    "trips_od_matrix": ("location_from", "location_to", "value"),
+    "unmoving_counts": ("location", "value"),
+    "unmoving_at_reference_location_counts": ("location", "value"),
+    "active_at_reference_location_counts": ("location", "value"),
+    "meaningful_locations_aggregate": ("label", "location", "value"),
+    "meaningful_locations_between_label_od_matrix": (
+        "label_from",
+        "label_to",
+        "location_from",
+        "location_to",
+        "value",
+    ),
+    "meaningful_locations_between_dates_od_matrix": (
+        "label_from",
+        "label_to",
+        "location_from",
+        "location_to",
+        "value",
+    ),
+    "calendar_activity": ("grp", "value"),
+    "localised_calendar_activity": ("location", "value_label", "value"),
+    "dfs_metric_total_amount": ("date", "location", "value"),
+}

@@ -1,0 +1,412 @@
+"""What the client does, each thing once, as generators of requests and pauses (:mod:`flowclient.exchange`).
+
+:mod:`flowclient.client` performs them blocking, :mod:`flowclient.async_client` on an event loop; both document them.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from flowclient import replies
+from flowclient.errors import (
+    FlowclientConnectionError,
+    PermissionDeniedError,
+    QueryTimeoutError,
+)
+from flowclient.exchange import Operation, Pause
+from flowclient.progress import PartsBar
+from flowclient.transport import Reply
+from flowclient.units import nearest_unit, units_allowed
+from flowclient.values import iso_date
+
+if TYPE_CHECKING:
+    import pandas
+
+    from flowclient.connection import Connection
+
+logger = logging.getLogger(__name__)
+
+_FIRST_ADAPTIVE_INTERVAL = 0.2
+_LONGEST_ADAPTIVE_INTERVAL = 5.0
+
+# -- running and waiting -----------------------------------------------------------------------------------------
+
+
+def run_query(connection: Connection, query_spec: Mapping[str, Any]) -> Operation[str]:
+    try:
+        reply = yield from connection.post("run", dict(query_spec))
+    except PermissionDeniedError as error:
+        _name_nearest_unit(error, connection, query_spec)
+        raise
+    except FlowclientConnectionError as error:
+        if error.status_code is not None and 200 <= error.status_code < 300:
+            raise FlowclientConnectionError(
+                f"Error running the query: {error.msg or 'Unknown error'}. Status code: {error.status_code}.",
+                status_code=error.status_code,
+                url=error.url,
+            ) from None
+        raise
+    location = reply.headers.get("Location", "")
+    query_id = location.rpartition("/")[2]
+    if not query_id:
+        raise replies.malformed(
+            reply, connection.route_url("run"), "The reply to the query does not say where it is."
+        )
+    return query_id
+
+
+def _name_nearest_unit(
+    error: PermissionDeniedError, connection: Connection, query_spec: Mapping[str, Any]
+) -> None:
+    kind = query_spec.get("query_kind")
+    allowed = units_allowed(connection.permissions).get(str(kind), [])
+    nearest = nearest_unit(query_spec, allowed)
+    if nearest is not None:
+        error.args = (f"{error}\nThis token allows '{kind}' at aggregation unit '{nearest}'.",)
+
+
+def poll(connection: Connection, query_id: str) -> Operation[tuple[bool, Reply]]:
+    route = f"poll/{quote(query_id, safe='')}"
+    reply = yield from connection.get(route)
+    if reply.status_code == 303:
+        return True, reply
+    if reply.status_code != 202:
+        raise replies.unexpected_get(reply, connection.route_url(route))
+    progress = progress_in(reply)
+    logger.info(
+        "Query %s is not ready: %s parts to run, %s queued, %s running.",
+        query_id,
+        progress["eligible"],
+        progress["queued"],
+        progress["running"],
+    )
+    return False, reply
+
+
+def progress_in(reply: Reply) -> dict[str, int]:
+    """Return the three counts of parts in a poll's reply; a count that is absent is 0."""
+    progress = replies.json_object(reply).get("progress")
+    counts = progress if isinstance(progress, dict) else {}
+    return {name: int(counts.get(name) or 0) for name in ("eligible", "queued", "running")}
+
+
+def get_progress(connection: Connection, query_id: str) -> Operation[dict[str, int]]:
+    ready, reply = yield from poll(connection, query_id)
+    return {"eligible": 0, "queued": 0, "running": 0} if ready else progress_in(reply)
+
+
+def get_status(connection: Connection, query_id: str) -> Operation[str]:
+    try:
+        reply = yield from connection.get(f"poll/{quote(query_id, safe='')}")
+    except FileNotFoundError:
+        return "not_running"
+    if reply.status_code == 303:
+        return "completed"
+    try:
+        return str(replies.json_object(reply)["status"])
+    except KeyError:
+        raise replies.malformed(
+            reply, connection.route_url(f"poll/{query_id}"), "No status reported."
+        ) from None
+
+
+def wait_until_ready(
+    connection: Connection,
+    query_id: str,
+    poll_interval: float | None = 1,
+    disable_progress: bool | None = None,
+    timeout: float | None = None,
+    bar: PartsBar | None = None,
+) -> Operation[Reply]:
+    deadline = None if timeout is None else time.monotonic() + timeout
+    intervals = _intervals(poll_interval)
+    # A bar that was handed in is shared with other queries and closed by whoever made it.
+    with PartsBar(disable_progress) if bar is None else nullcontext(bar) as shown, _a_way_back(query_id):
+        while True:
+            ready, reply = yield from poll(connection, query_id)
+            if ready:
+                shown.finish(query_id)
+                return reply
+            shown.report(query_id, progress_in(reply))
+            pause = next(intervals)
+            if deadline is not None:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise QueryTimeoutError(
+                        f"Query {query_id} was not ready after {timeout} seconds. It keeps running.",
+                        query_id=query_id,
+                    )
+                pause = min(pause, left)
+            yield Pause(pause)
+
+
+def _intervals(poll_interval: float | None) -> Iterator[float]:
+    interval = _FIRST_ADAPTIVE_INTERVAL if poll_interval is None else poll_interval
+    while True:
+        yield interval
+        if poll_interval is None:
+            interval = min(interval * 1.5, _LONGEST_ADAPTIVE_INTERVAL)
+
+
+@contextmanager
+def _a_way_back(query_id: str) -> Iterator[None]:
+    """Let an interrupt say how to return to the query, since interrupting the wait does not stop it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"Query {query_id} keeps running on the server. Get its result later by running the same query again or with "
+            f"get_result_by_query_id(connection=..., query_id={query_id!r}), or stop it with cancel()."
+        ) from None
+
+
+def result_location(
+    connection: Connection,
+    query_id: str,
+    poll_interval: float | None = 1,
+    disable_progress: bool | None = None,
+    timeout: float | None = None,
+    bar: PartsBar | None = None,
+) -> Operation[str]:
+    reply = yield from wait_until_ready(
+        connection, query_id, poll_interval, disable_progress, timeout=timeout, bar=bar
+    )
+    location = reply.headers.get("Location")
+    if not location:
+        raise replies.malformed(
+            reply, connection.route_url(f"poll/{query_id}"), "The reply does not say where the result is."
+        )
+    return connection.route_of(location)
+
+
+def cancel(connection: Connection, query_id: str) -> Operation[dict[str, Any]]:
+    reply = yield from connection.post(f"cancel/{quote(query_id, safe='')}", {}, expected=200)
+    return replies.json_object(reply)
+
+
+def explain(connection: Connection, query_spec: Mapping[str, Any]) -> Operation[dict[str, Any]]:
+    reply = yield from connection.post("explain", dict(query_spec), expected=200)
+    return replies.json_object(reply)
+
+
+# -- results -----------------------------------------------------------------------------------------------------
+
+
+def _fetch(
+    connection: Connection, route: str, what: str, params: dict[str, str] | None = None
+) -> Operation[Reply]:
+    """GET what must be there whole: 200 or an error that begins with ``what``."""
+    reply = yield from connection.get(route, params=params)
+    if reply.status_code != 200:
+        raise replies.unfinished(reply, connection.route_url(route), what)
+    return reply
+
+
+def _parsed(connection: Connection, route: str, reply: Reply) -> Any:
+    try:
+        return reply.json()
+    except ValueError:
+        raise replies.malformed(
+            reply, connection.route_url(route), f"The reply to '{route}' is not valid JSON."
+        ) from None
+
+
+def _member(connection: Connection, route: str, reply: Reply, name: str) -> Any:
+    body = _parsed(connection, route, reply)
+    if not isinstance(body, dict) or name not in body:
+        raise replies.malformed(
+            reply, connection.route_url(route), f"The reply to '{route}' has no '{name}'."
+        )
+    return body[name]
+
+
+def get_records(connection: Connection, location: str) -> Operation[list[dict[str, Any]]]:
+    reply = yield from _fetch(connection, location, "Could not get result")
+    return _member(connection, location, reply, "query_result")
+
+
+def get_json_dataframe(connection: Connection, location: str) -> Operation[pandas.DataFrame]:
+    import pandas
+
+    records = yield from get_records(connection, location)
+    return pandas.DataFrame.from_records(records)
+
+
+def get_geojson(connection: Connection, location: str) -> Operation[dict[str, Any]]:
+    route = f"{location}.geojson"
+    reply = yield from _fetch(connection, route, "Could not get result")
+    return _parsed(connection, route, reply)
+
+
+def get_file(connection: Connection, location: str, ending: str) -> Operation[bytes]:
+    reply = yield from _fetch(connection, f"{location}.{ending}", "Could not get result")
+    return reply.content
+
+
+def get_result_by_query_id(
+    connection: Connection, query_id: str, poll_interval: float | None, disable_progress: bool | None
+) -> Operation[pandas.DataFrame]:
+    location = yield from result_location(connection, query_id, poll_interval, disable_progress)
+    return (yield from get_json_dataframe(connection, location))
+
+
+def get_geojson_result_by_query_id(
+    connection: Connection, query_id: str, poll_interval: float | None, disable_progress: bool | None
+) -> Operation[dict[str, Any]]:
+    location = yield from result_location(connection, query_id, poll_interval, disable_progress)
+    return (yield from get_geojson(connection, location))
+
+
+def get_result(
+    connection: Connection,
+    query_spec: Mapping[str, Any],
+    disable_progress: bool | None,
+    poll_interval: float | None,
+) -> Operation[pandas.DataFrame]:
+    query_id = yield from run_query(connection, query_spec)
+    return (yield from get_result_by_query_id(connection, query_id, poll_interval, disable_progress))
+
+
+def get_geojson_result(
+    connection: Connection,
+    query_spec: Mapping[str, Any],
+    disable_progress: bool | None,
+    poll_interval: float | None,
+) -> Operation[dict[str, Any]]:
+    query_id = yield from run_query(connection, query_spec)
+    return (yield from get_geojson_result_by_query_id(connection, query_id, poll_interval, disable_progress))
+
+
+def get_geography(connection: Connection, aggregation_unit: str, format: str = "geojson") -> Operation[Any]:
+    if format not in ("geojson", "geopandas"):
+        raise ValueError(f"Invalid format: '{format}'. Expected one of {{'geojson', 'geopandas'}}.")
+    route = f"geography/{quote(aggregation_unit, safe='')}"
+    reply = yield from _fetch(connection, route, "Could not get result")
+    collection = _parsed(connection, route, reply)
+    if format == "geopandas":
+        from flowclient.maps import geodataframe
+
+        return geodataframe(collection)
+    return collection
+
+
+# -- what there is to ask ----------------------------------------------------------------------------------------
+
+
+def get_available_dates(
+    connection: Connection, event_types: list[str] | None = None
+) -> Operation[dict[str, list[str]]]:
+    reply = yield from _fetch(connection, "available_dates", "Could not get available dates")
+    dates = _member(connection, "available_dates", reply, "available_dates")
+    return {name: days for name, days in dates.items() if event_types is None or name in event_types}
+
+
+def get_available_dates_df(
+    connection: Connection, event_types: list[str] | None = None
+) -> Operation[pandas.DataFrame]:
+    import pandas
+
+    dates = yield from get_available_dates(connection, event_types)
+    days = sorted({day for of_type in dates.values() for day in of_type})
+    index = pandas.DatetimeIndex(days, name="date")
+    return pandas.DataFrame(
+        {name: index.isin(pandas.DatetimeIndex(of_type)) for name, of_type in dates.items()}, index=index
+    )
+
+
+def get_available_qa_checks(
+    connection: Connection, event_types: list[str] | None = None
+) -> Operation[list[dict[str, str]]]:
+    reply = yield from _fetch(connection, "qa/", "Could not get qa checks")
+    checks = _parsed(connection, "qa/", reply)
+    return [check for check in checks if event_types is None or check["cdr_type"] in event_types]
+
+
+def get_available_qa_checks_df(
+    connection: Connection, event_types: list[str] | None = None
+) -> Operation[pandas.DataFrame]:
+    import pandas
+
+    checks = yield from get_available_qa_checks(connection, event_types)
+    return pandas.DataFrame(checks, columns=["cdr_type", "type_of_query_or_check"])
+
+
+def get_qa_check_outcome(
+    connection: Connection, event_type: str, check_type: str, event_date: str | datetime.date
+) -> Operation[str]:
+    route = f"{_qa_route(event_type, check_type)}/{quote(iso_date(event_date), safe='')}"
+    reply = yield from _fetch(connection, route, "Could not get qa check outcome")
+    return reply.text
+
+
+def get_qa_check_outcomes(
+    connection: Connection,
+    event_type: str,
+    check_type: str,
+    start_date: str | datetime.date,
+    end_date: str | datetime.date,
+) -> Operation[list[dict[str, str]]]:
+    route = _qa_route(event_type, check_type)
+    params = {"start_date": iso_date(start_date), "end_date": iso_date(end_date)}
+    reply = yield from _fetch(connection, route, "Could not get qa check outcome", params)
+    return _parsed(connection, route, reply)
+
+
+def get_qa_check_outcomes_df(
+    connection: Connection,
+    event_type: str,
+    check_type: str,
+    start_date: str | datetime.date,
+    end_date: str | datetime.date,
+) -> Operation[pandas.DataFrame]:
+    import pandas
+
+    outcomes = yield from get_qa_check_outcomes(connection, event_type, check_type, start_date, end_date)
+    frame = pandas.DataFrame(outcomes, columns=["cdr_date", "type_of_query_or_check", "outcome"])
+    numbers = pandas.to_numeric(frame["outcome"], errors="coerce")
+    # One outcome that is not a number keeps all of them as the text they are.
+    if not (numbers.isna() & frame["outcome"].notna()).any():
+        frame["outcome"] = numbers
+    return frame.assign(cdr_date=pandas.to_datetime(frame["cdr_date"]))
+
+
+def _qa_route(event_type: str, check_type: str) -> str:
+    return f"qa/{quote(event_type, safe='')}/{quote(check_type, safe='')}"
+
+
+def get_service_description(connection: Connection) -> Operation[dict[str, Any]]:
+    reply = yield from _fetch(connection, "spec/openapi.json", "Could not get service description")
+    return _parsed(connection, "spec/openapi.json", reply)
+
+
+def _offered_scopes(connection: Connection) -> Operation[list[str]]:
+    description = yield from get_service_description(connection)
+    schemes = description.get("components", {}).get("securitySchemes", {})
+    return list(schemes.get("token", {}).get("x-security-scopes", []))
+
+
+def get_aggregation_units(connection: Connection) -> Operation[list[str]]:
+    scopes = yield from _offered_scopes(connection)
+    units = {scope.partition(":")[0] for scope in scopes if scope.count(":") == 2}
+    return sorted(units - {"nonspatial"})
+
+
+def get_available_queries(connection: Connection) -> Operation[dict[str, list[str]]]:
+    offered = yield from _offered_scopes(connection)
+    on_offer = units_allowed({"server": ["run", *offered]})
+    allowed = units_allowed(connection.permissions)
+    both = {
+        kind: [unit for unit in units if unit in on_offer.get(kind, [])] for kind, units in allowed.items()
+    }
+    return {kind: units for kind, units in sorted(both.items()) if units}
+
+
+def get_queries(connection: Connection) -> Operation[list[dict[str, Any]]]:
+    reply = yield from _fetch(connection, "queries", "Could not get queries")
+    return _member(connection, "queries", reply, "queries")

@@ -1,0 +1,77 @@
+"""The bar that counts the parts of queries still to run."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+
+class PartsBar:
+    """One bar over the parts of one or several queries.
+
+    It appears with the first report, so a stored result shows nothing, and is closed as failed unless every query
+    reported was finished. A part is one query of the dependency tree that is not yet stored.
+
+    Parameters
+    ----------
+    disable : bool or None
+        True never shows it, False always, None only on a terminal or in a notebook, and not at all if the environment
+        variable ``FLOWCLIENT_DISABLE_PROGRESS`` is set.
+    """
+
+    def __init__(self, disable: bool | None = None) -> None:
+        if disable is None and os.environ.get("FLOWCLIENT_DISABLE_PROGRESS"):
+            disable = True
+        self._disable = disable
+        self._bar: Any = None
+        self._eligible: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> PartsBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def report(self, query_id: str, progress: Mapping[str, int]) -> None:
+        """Show what one poll said. More parts than before raise the total; what was done stays done."""
+        with self._lock:
+            eligible = progress["eligible"]
+            if self._bar is None:
+                self._bar = _tqdm()(total=eligible, desc="Parts run", unit="q", disable=self._disable)
+                self._eligible[query_id] = eligible
+            fall = self._eligible.get(query_id, 0) - eligible
+            self._eligible[query_id] = eligible
+            if fall < 0:
+                self._raise_total(-fall)
+            else:
+                self._bar.update(fall)
+            self._bar.set_postfix(queued=progress["queued"], running=progress["running"], refresh=False)
+            self._bar.refresh()
+
+    def finish(self, query_id: str) -> None:
+        """Count the rest of a query's parts as run."""
+        with self._lock:
+            rest = self._eligible.pop(query_id, 0)
+            if self._bar is not None:
+                self._bar.update(rest)
+                self._bar.refresh()
+
+    def _raise_total(self, rise: int) -> None:
+        self._bar.total += rise
+        # A notebook's widget keeps its own copy of the total.
+        container = getattr(self._bar, "container", None)
+        if container is not None:
+            container.children[1].max = self._bar.total
+
+
+def _tqdm() -> Any:
+    """Return the bar that fits the surroundings; without notebook widgets that is the plain one, and no word of it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from tqdm.auto import tqdm
+    return tqdm

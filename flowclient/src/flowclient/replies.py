@@ -1,0 +1,148 @@
+"""From a reply that is not what was hoped for to the exception that says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from flowclient.errors import (
+    AuthenticationError,
+    FlowclientConnectionError,
+    PermissionDeniedError,
+    QueryCancelledError,
+    QueryFailedError,
+    QueryNotFoundError,
+    QueryValidationError,
+)
+from flowclient.transport import Reply
+
+_NOT_JSON = "the response did not contain valid JSON"
+_ROUTES_ABOUT_QUERIES = ("poll/", "get/", "cancel/")
+
+
+def json_object(reply: Reply) -> dict[str, Any]:
+    """Return the reply's JSON object, or an empty one where the body is anything else."""
+    try:
+        body = reply.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _details(reply: Reply, url: str) -> dict[str, Any]:
+    body = json_object(reply)
+    return {
+        "status_code": reply.status_code,
+        "msg": body.get("msg"),
+        "payload": body.get("payload"),
+        "request_id": reply.headers.get("X-Request-ID"),
+        "url": url,
+    }
+
+
+def access_error(reply: Reply, url: str) -> FlowclientConnectionError:
+    """401 and 403: the server's own words."""
+    body = json_object(reply)
+    message = str(body.get("msg") or "Unknown access denied error")
+    if reply.status_code == 401:
+        return AuthenticationError(message, **_details(reply, url))
+    missing = _missing_scopes(body)
+    if missing:
+        message += "\nMissing scopes: " + ", ".join(missing)
+    return PermissionDeniedError(message, **_details(reply, url))
+
+
+def _missing_scopes(body: Mapping[str, Any]) -> list[str]:
+    payload = body.get("payload")
+    scopes = payload.get("missing_scopes") if isinstance(payload, dict) else body.get("missing_scopes")
+    return [str(scope) for scope in scopes] if isinstance(scopes, list) else []
+
+
+def not_found(reply: Reply, url: str, route: str) -> FileNotFoundError:
+    """404: on a query's routes the query is unknown, elsewhere the thing asked for."""
+    message = f"{url} not found."
+    if route.startswith(_ROUTES_ABOUT_QUERIES):
+        return QueryNotFoundError(message, **_details(reply, url))
+    return FileNotFoundError(message)
+
+
+def unexpected_get(reply: Reply, url: str) -> FlowclientConnectionError:
+    """Any other status of a GET; a query that failed or was cancelled says so in the body's ``status``."""
+    body = json_object(reply)
+    status = body.get("status", "Unknown status")
+    message = (
+        f"Something went wrong: {body.get('msg', 'Unknown error')}. "
+        f"API returned with status code: {reply.status_code} and status '{status}'"
+    )
+    kinds = {"errored": QueryFailedError, "cancelled": QueryCancelledError}
+    kind = (
+        kinds.get(status, FlowclientConnectionError) if isinstance(status, str) else FlowclientConnectionError
+    )
+    return kind(message, **_details(reply, url))
+
+
+def unexpected_post(reply: Reply, url: str, route: str, sent: Any) -> FlowclientConnectionError:
+    """Any other status of a POST; a refused query lists its problems one by one, then the reply as it came."""
+    body = json_object(reply)
+    message = f"Something went wrong. API returned with status code {reply.status_code}. Error message: "
+    if not _is_json(reply):
+        return FlowclientConnectionError(f"{message}'{_NOT_JSON}'.", **_details(reply, url))
+    message += f"'{body.get('msg', 'Unknown error')}'."
+    payload = body.get("payload")
+    if payload:
+        message += f" Payload: {payload}"
+    if reply.status_code != 400 or route != "run":
+        return FlowclientConnectionError(message, **_details(reply, url))
+    messages = payload.get("validation_error_messages") if isinstance(payload, dict) else None
+    lines = [_problem_line(path, problem, sent) for path, problem in problems(messages)]
+    return QueryValidationError("\n".join([*lines, message]), **_details(reply, url))
+
+
+def unfinished(reply: Reply, url: str, what: str) -> FlowclientConnectionError:
+    """A 202 where only 200 will do: the answer is still in the making."""
+    message = f"{what}. API returned with status code: {reply.status_code}."
+    reason = json_object(reply).get("msg")
+    if reason:
+        message += f" Reason: {reason}"
+    return FlowclientConnectionError(message, **_details(reply, url))
+
+
+def malformed(reply: Reply, url: str, message: str) -> FlowclientConnectionError:
+    """A reply that lacks what the protocol promises."""
+    return FlowclientConnectionError(message, **_details(reply, url))
+
+
+def _is_json(reply: Reply) -> bool:
+    try:
+        reply.json()
+    except ValueError:
+        return False
+    return True
+
+
+def problems(messages: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield (path into the spec, problem) for each leaf of a tree of validation messages."""
+    if isinstance(messages, Mapping):
+        for key, below in messages.items():
+            # "_schema" is a problem of the object itself; "key" and "value" are ends of a mapping's entry.
+            yield from problems(below, path if key == "_schema" else (*path, str(key)))
+    elif isinstance(messages, list):
+        for below in messages:
+            yield from problems(below, path)
+    elif messages is not None:
+        yield path, str(messages)
+
+
+def _problem_line(path: tuple[str, ...], problem: str, sent: Any) -> str:
+    value: Any = sent
+    for key in path:
+        if isinstance(value, Mapping) and key in value:
+            value = value[key]
+        elif isinstance(value, list) and key.isdigit() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            return f"{'.'.join(path) or 'query'}: {problem}"
+    if isinstance(value, Mapping):
+        return f"{'.'.join(path) or 'query'}: {problem}"
+    return f"{'.'.join(path) or 'query'} = {json.dumps(value, default=str)}: {problem}"

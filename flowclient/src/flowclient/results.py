@@ -1,0 +1,75 @@
+"""The forms that a query's result can take."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from flowclient import operations
+from flowclient.exchange import Operation
+from flowclient.kinds import RESULT_COLUMNS
+from flowclient.units import unit_of
+
+if TYPE_CHECKING:
+    import pandas
+
+    from flowclient.connection import Connection
+
+FORMATS = ("pandas", "geojson", "geopandas", "csv", "parquet", "arrow")
+
+
+def check_format(format: str) -> None:
+    """Refuse a format that does not exist."""
+    if format not in FORMATS:
+        names = ", ".join(f"'{name}'" for name in FORMATS)
+        raise ValueError(f"Invalid format: '{format}'. Expected one of {{{names}}}.")
+
+
+def fetch(connection: Connection, location: str, format: str, spec: Mapping[str, Any]) -> Operation[Any]:
+    """Operation that gets the result at a route in one of :data:`FORMATS`."""
+    if format == "geojson":
+        return (yield from operations.get_geojson(connection, location))
+    if format == "geopandas":
+        from flowclient.maps import geodataframe
+
+        return geodataframe((yield from operations.get_geojson(connection, location)))
+    if format == "pandas":
+        return frame((yield from operations.get_records(connection, location)), spec)
+    content: bytes = yield from operations.get_file(connection, location, format)
+    if format == "csv":
+        return content.decode("utf-8")
+    if format == "arrow":
+        return _arrow_table(content)
+    return content
+
+
+def frame(records: list[dict[str, Any]], spec: Mapping[str, Any]) -> pandas.DataFrame:
+    """Return records as a table; one without rows has its kind's columns all the same."""
+    import pandas
+
+    if not records:
+        return pandas.DataFrame(columns=result_columns(spec))
+    return pandas.DataFrame.from_records(records)
+
+
+def result_columns(spec: Mapping[str, Any]) -> list[str]:
+    """Return the columns of a kind's result, as far as the client knows the kind."""
+    columns: list[str] = []
+    for column in RESULT_COLUMNS.get(str(spec.get("query_kind")), ()):
+        if not column.startswith("location"):
+            columns.append(column)
+            continue
+        suffix = column.removeprefix("location")
+        names = ("lon", "lat") if unit_of(spec) == "lon-lat" else ("pcod",)
+        columns.extend(f"{name}{suffix}" for name in names)
+    return columns
+
+
+def _arrow_table(content: bytes) -> Any:
+    try:
+        import pyarrow
+    except ImportError:
+        raise ImportError("Arrow tables need pyarrow: install flowclient[arrow].") from None
+    with pyarrow.ipc.open_stream(io.BytesIO(content)) as stream:
+        return stream.read_all()
