@@ -1,12 +1,52 @@
-"""Keys and tokens shared by all tests of the API."""
+"""Keys, tokens, settings and log readers shared by all tests of the API."""
 
 from __future__ import annotations
 
-import pytest
+import io
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
+import pytest
+import zmq
+
+from flowapi.logs import Logs
+from flowapi.settings import Settings, parse_public_keys
 from flowapi.testing import TokenBuilder
 
 SERVER_NAME = "test_server"
+
+
+@dataclass
+class Captured:
+    """The log lines written so far, by stream."""
+
+    audit: io.StringIO = field(default_factory=io.StringIO)
+    debug: io.StringIO = field(default_factory=io.StringIO)
+
+    def logs(self) -> Logs:
+        return Logs("error", audit=self.audit, debug=self.debug)
+
+    def lines(self, logger: str, **fields: Any) -> list[dict[str, Any]]:
+        """Audit lines of ``flowapi.<logger>`` that have these fields."""
+        lines = [json.loads(line) for line in self.audit.getvalue().splitlines()]
+        return [
+            line for line in lines if line["logger"] == f"flowapi.{logger}" and fields.items() <= line.items()
+        ]
+
+    def events(self, logger: str) -> list[str]:
+        return [line["event"] for line in self.lines(logger)]
+
+    def clear(self) -> None:
+        for stream in (self.audit, self.debug):
+            stream.seek(0)
+            stream.truncate()
+
+    @property
+    def text(self) -> str:
+        return self.audit.getvalue() + self.debug.getvalue()
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +64,48 @@ def tokens() -> TokenBuilder:
 def foreign_tokens() -> TokenBuilder:
     """Mints tokens for the same server name with another key."""
     return TokenBuilder.create(SERVER_NAME)
+
+
+@pytest.fixture
+def captured() -> Captured:
+    return Captured()
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that accepts connections and never answers."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def lonely_settings(tokens: TokenBuilder, silent_port: int) -> Settings:
+    """Settings of an API whose engine is silent and whose database is not there."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        closed_port = unused.getsockname()[1]
+    return Settings(
+        identifier=SERVER_NAME,
+        public_keys=parse_public_keys(tokens.public_key),
+        engine_host="127.0.0.1",
+        engine_port=silent_port,
+        engine_timeout=0.3,
+        run_timeout=0.3,
+        database_host="127.0.0.1",
+        database_port=closed_port,
+        database_user="flowapi",
+        database_password="nothing to open",
+        max_body=64 * 1024,
+        cancel_enabled=True,
+    )
+
+
+@pytest.fixture
+def router() -> Iterator[tuple[zmq.Socket[bytes], int]]:
+    """A bare ROUTER socket in the engine's place, for what a healthy engine never does, and its port."""
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as bound:
+        bound.setsockopt(zmq.LINGER, 0)
+        bound.setsockopt(zmq.RCVTIMEO, 10_000)
+        yield bound, bound.bind_to_random_port("tcp://127.0.0.1")
