@@ -1,0 +1,53 @@
+"""The columnar copy: where its files are, and how one appears whole or not at all."""
+
+import datetime as dt
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from flowetl.events import CdrType
+
+
+@dataclass(frozen=True)
+class ColumnarFile:
+    """A file in place: its path relative to the columnar folder, size in bytes and SHA-256."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+def day_path(cdr_type: CdrType, date: dt.date, load_id: UUID) -> str:
+    """The relative path of a day file."""
+    return f"events/type={cdr_type}/date={date.isoformat()}/{load_id}.parquet"
+
+
+def dictionary_path(load_id: UUID) -> str:
+    """The relative path of the pairs of subscriber key and pseudonym that a load saw first."""
+    return f"subscribers/{load_id}.parquet"
+
+
+def publish_file(folder: Path, relative: str, write: Callable[[Path], None]) -> ColumnarFile:
+    """Write a file beside its place, flush it to disk and rename it, so that no reader ever sees a part of it."""
+    final = folder / relative
+    final.parent.mkdir(parents=True, exist_ok=True)
+    partial = final.with_name(f".{final.name}.partial")
+    write(partial)
+    with partial.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+    size = partial.stat().st_size
+    partial.rename(final)
+    _sync_folder(final.parent)
+    return ColumnarFile(relative, size, digest)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,96 @@
+"""Where this deployment's files, secrets and database are."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import psycopg2
+from flowdb.settings import SettingError, integer_setting, setting
+from psycopg2.extensions import connection as Connection
+
+from flowetl.errors import ConfigurationError
+from flowetl.pseudonyms import parse_key
+from flowetl.source import Source, read_sources
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Folders, time zone and connection of one deployment; nothing here is shown by ``repr`` that is secret.
+
+    ``landing``: the operator's files. ``columnar``: the day files. ``rejects``: what was refused, private to the
+    loader. ``zone``: the zone whose days are the days of the database.
+    """
+
+    landing: Path
+    columnar: Path
+    rejects: Path
+    sources_folder: Path
+    zone: ZoneInfo
+    dsn: dict[str, str | int] = field(repr=False)
+
+    @classmethod
+    def from_settings(cls) -> "Deployment":
+        """Read the settings of the contracts page.
+
+        Raises
+        ------
+        ConfigurationError
+            Naming the setting that is missing or wrong.
+        """
+        try:
+            zone_name = setting("FLOWDB_TIMEZONE", "UTC")
+            landing = Path(setting("FLOWETL_LANDING"))
+            return cls(
+                landing=landing,
+                columnar=Path(setting("FLOWDB_COLUMNAR_PATH")),
+                rejects=Path(setting("FLOWETL_REJECTS", str(landing.parent / "rejects"))),
+                sources_folder=Path(setting("FLOWETL_SOURCES")),
+                zone=ZoneInfo(zone_name),
+                dsn={
+                    "host": setting("FLOWDB_HOST", "localhost"),
+                    "port": integer_setting("FLOWDB_PORT", 9000),
+                    "dbname": setting("FLOWDB_DATABASE", "flowdb"),
+                    "user": "flowdb",
+                    "password": setting("FLOWDB_POSTGRES_PASSWORD"),
+                },
+            )
+        except SettingError as error:
+            raise ConfigurationError(str(error)) from error
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ConfigurationError(f"FLOWDB_TIMEZONE {zone_name!r} is not a time zone of the IANA database") from error
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A connection in autocommit mode, its clock in UTC; closed at the end, which undoes what was not committed."""
+        connection = psycopg2.connect(**self.dsn, application_name="flowetl", options="-c TimeZone=UTC -c jit=off")
+        connection.autocommit = True
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def sources(self) -> dict[str, Source]:
+        """The configured sources by name; see ``read_sources``."""
+        return read_sources(self.sources_folder)
+
+    @staticmethod
+    def pseudonym_key() -> bytes:
+        """The secret of the pseudonyms.
+
+        Raises
+        ------
+        ConfigurationError
+            When it is missing or shorter than 256 bits.
+        """
+        try:
+            return parse_key(setting("FLOWETL_PSEUDONYM_KEY"))
+        except SettingError as error:
+            raise ConfigurationError(str(error)) from error
+
+
+def available_cores() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,67 @@
+"""What the integer keys of the columnar files stand for."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import UUID
+
+import pyarrow as pa
+import pyarrow.parquet
+from psycopg2.extensions import cursor as Cursor
+
+from flowetl import columnar
+from flowetl.errors import DataFault
+from flowetl.partitions import copy_into
+
+
+def location_keys(cursor: Cursor, location_ids: Sequence[str]) -> dict[str, int]:
+    """The integer key of each location, new ones assigned. A key that no event uses in the end does no harm."""
+    cursor.execute(
+        "INSERT INTO etl.location_keys (location_id) "
+        "SELECT location_id FROM unnest(%s::text[]) AS location_id "
+        "WHERE location_id NOT IN (SELECT location_id FROM etl.location_keys) ORDER BY 1 ON CONFLICT DO NOTHING",
+        (list(location_ids),),
+    )
+    cursor.execute(
+        "SELECT location_id, location_key FROM etl.location_keys WHERE location_id = ANY (%s)", (list(location_ids),)
+    )
+    return dict(cursor.fetchall())
+
+
+def add_subscribers(cursor: Cursor, folder: Path, load_id: UUID, pairs: pa.Table) -> None:
+    """Add pairs not seen before to the dictionary, in the database and as a file beside the day files.
+
+    Parameters
+    ----------
+    pairs: ``subscriber_key`` and ``pseudonym``, sorted by key, so that loads at work together cannot deadlock.
+
+    Raises
+    ------
+    DataFault
+        When a key already stands for another pseudonym: the columnar files could not tell the two apart.
+    """
+    cursor.execute(
+        'CREATE TEMP TABLE seen (subscriber_key BIGINT, pseudonym TEXT COLLATE "C") ON COMMIT DROP'
+    )
+    copy_into(cursor, "COPY seen FROM STDIN (FORMAT csv)", pairs.to_batches())
+    cursor.execute(
+        "INSERT INTO etl.subscriber_keys SELECT seen.* FROM seen LEFT JOIN etl.subscriber_keys AS known "
+        "USING (subscriber_key) WHERE known.subscriber_key IS NULL ORDER BY 1 "
+        "ON CONFLICT (subscriber_key) DO NOTHING RETURNING subscriber_key, pseudonym"
+    )
+    added = cursor.fetchall()
+    # Checked after adding: a pair that another load added meanwhile is visible only now.
+    cursor.execute(
+        "SELECT count(*) FROM seen JOIN etl.subscriber_keys AS known USING (subscriber_key) "
+        "WHERE known.pseudonym <> seen.pseudonym"
+    )
+    (collisions,) = cursor.fetchone() or (0,)
+    if collisions:
+        raise DataFault(f"{collisions} subscriber keys already stand for other pseudonyms; the day was not loaded")
+    if added:
+        keys, names = zip(*added, strict=True)
+        table = pa.table({"subscriber_key": pa.array(keys, pa.int64()), "pseudonym": pa.array(names, pa.string())})
+        columnar.publish_file(
+            folder,
+            columnar.dictionary_path(load_id),
+            lambda path: pyarrow.parquet.write_table(table, path, compression="zstd"),
+        )

@@ -1,0 +1,164 @@
+"""The partition of one day: built aside, then put in the place of the old one."""
+
+import datetime as dt
+import io
+import time
+from collections.abc import Iterable
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import psycopg2.errors
+import pyarrow as pa
+import pyarrow.csv
+from psycopg2.extensions import cursor as Cursor
+from psycopg2.sql import SQL, Composable, Identifier, Literal
+
+from flowetl.errors import Busy
+from flowetl.events import CdrType
+
+COPY_BUFFER_BYTES = 1 << 20
+LOCK_TIMEOUT = "2s"
+SWAP_DEADLINE_SECONDS = 600.0
+# Columns of long hexadecimal text gain nothing from the thousands of common values a server may be set to keep.
+STATISTICS_TARGET = 100
+
+
+def partition_name(cdr_type: CdrType, date: dt.date) -> str:
+    """The name, without schema, of the partition of a day."""
+    return f"{cdr_type}_{date:%Y%m%d}"
+
+
+def day_bounds(date: dt.date, zone: ZoneInfo) -> tuple[dt.datetime, dt.datetime]:
+    """The instants between which a local day lies: midnight inclusive, next midnight exclusive."""
+    midnight = dt.time(tzinfo=zone)
+    return dt.datetime.combine(date, midnight), dt.datetime.combine(date + dt.timedelta(days=1), midnight)
+
+
+class _CsvStream(io.RawIOBase):
+    """Record batches as the CSV text that COPY reads, made as it is asked for."""
+
+    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
+        self._batches = iter(batches)
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if not self._rest:
+            batch = next(self._batches, None)
+            if batch is None:
+                return b""
+            sink = pa.BufferOutputStream()
+            pyarrow.csv.write_csv(batch, sink, pyarrow.csv.WriteOptions(include_header=False))
+            self._rest = memoryview(sink.getvalue())
+        part, self._rest = self._rest[:size], self._rest[size:]
+        return bytes(part)
+
+
+def copy_into(cursor: Cursor, statement: str | Composable, batches: Iterable[pa.RecordBatch]) -> None:
+    """Run a ``COPY ... FROM STDIN (FORMAT csv)`` on record batches."""
+    cursor.copy_expert(statement, _CsvStream(batches), COPY_BUFFER_BYTES)
+
+
+class NewPartition:
+    """A day's table while it is built: everything happens in the caller's transaction, so a crash leaves nothing."""
+
+    def __init__(self, cursor: Cursor, cdr_type: CdrType, date: dt.date, zone: ZoneInfo, load_id: UUID) -> None:
+        self._cursor = cursor
+        self._parent = Identifier("events", cdr_type)
+        self._final = partition_name(cdr_type, date)
+        self._name = f"{self._final}_{load_id.hex[:8]}"
+        self._bounds = tuple(Literal(bound) for bound in day_bounds(date, zone))
+        self.table = Identifier("events", self._name)
+
+    def create(self) -> None:
+        """An empty table like its parent, whose check lets it be attached later without another scan."""
+        lower, upper = self._bounds
+        self._cursor.execute(
+            SQL(
+                "CREATE TABLE {table} (LIKE {parent}, CONSTRAINT day CHECK (datetime >= {lower} AND datetime < {upper}))"
+            ).format(table=self.table, parent=self._parent, lower=lower, upper=upper)
+        )
+
+    def copy(self, batches: Iterable[pa.RecordBatch]) -> None:
+        """Fill it. The table is of this transaction, so rows are written frozen and, at ``wal_level`` minimal, unlogged."""
+        statement = SQL("COPY {table} FROM STDIN (FORMAT csv, FREEZE)").format(table=self.table)
+        copy_into(self._cursor, statement, batches)
+
+    def index(self, columns: Iterable[str]) -> None:
+        """One B-tree for each column."""
+        for column in columns:
+            self._cursor.execute(
+                SQL("CREATE INDEX {index} ON {table} ({column})").format(
+                    index=Identifier(f"{self._name}_{column}_idx"), table=self.table, column=Identifier(column)
+                )
+            )
+
+    def analyse(self) -> None:
+        """Statistics of the new table."""
+        self._cursor.execute(SQL("SET LOCAL default_statistics_target = {}").format(Literal(STATISTICS_TARGET)))
+        self._cursor.execute(SQL("ANALYZE {}").format(self.table))
+
+    def attach(self, columns: Iterable[str]) -> None:
+        """Take the old partition's place.
+
+        Replacing needs the parent for itself for a moment. Waiting for that in line would make every new query
+        wait behind us, so the wait is short and repeated.
+
+        Raises
+        ------
+        Busy
+            When queries on the event type leave no gap before the deadline.
+        """
+        deadline = time.monotonic() + SWAP_DEADLINE_SECONDS
+        pause = 0.05
+        while True:
+            self._cursor.execute("SAVEPOINT swap")
+            try:
+                self._cursor.execute(SQL("SET LOCAL lock_timeout = {}").format(Literal(LOCK_TIMEOUT)))
+                self._swap(columns)
+                self._cursor.execute("SET LOCAL lock_timeout = 0")
+                return
+            except psycopg2.errors.LockNotAvailable:
+                self._cursor.execute("ROLLBACK TO SAVEPOINT swap")
+                if time.monotonic() > deadline:
+                    raise Busy(f"queries on {self._final} left no moment to replace it") from None
+                time.sleep(pause)
+                pause = min(2 * pause, 5.0)
+
+    def _swap(self, columns: Iterable[str]) -> None:
+        execute = self._cursor.execute
+        lower, upper = self._bounds
+        execute(SQL("DROP TABLE IF EXISTS {}").format(Identifier("events", self._final)))
+        execute(SQL("ALTER TABLE {} RENAME TO {}").format(self.table, Identifier(self._final)))
+        final = Identifier("events", self._final)
+        execute(
+            SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
+                self._parent, final, lower, upper
+            )
+        )
+        execute(SQL("ALTER TABLE {} DROP CONSTRAINT day").format(final))
+        for column in columns:
+            execute(
+                SQL("ALTER INDEX {} RENAME TO {}").format(
+                    Identifier("events", f"{self._name}_{column}_idx"), Identifier(f"{self._final}_{column}_idx")
+                )
+            )
+
+
+def drop_partition(cursor: Cursor, cdr_type: CdrType, date: dt.date) -> None:
+    """Remove a day's rows from PostgreSQL, if there are any."""
+    cursor.execute(SQL("SET LOCAL lock_timeout = {}").format(Literal(LOCK_TIMEOUT)))
+    try:
+        cursor.execute(
+            SQL("DROP TABLE IF EXISTS {}").format(Identifier("events", partition_name(cdr_type, date)))
+        )
+    except psycopg2.errors.LockNotAvailable:
+        raise Busy(f"a query is reading {partition_name(cdr_type, date)}; try again later") from None
+
+
+def analyse_parent(cursor: Cursor, cdr_type: CdrType) -> None:
+    """Statistics over all days, for the columns that queries join, filter and group by."""
+    cursor.execute(SQL("SET default_statistics_target = {}").format(Literal(STATISTICS_TARGET)))
+    cursor.execute(SQL("ANALYZE {} (msisdn, location_id, datetime)").format(Identifier("events", cdr_type)))

@@ -1,0 +1,165 @@
+"""Raw identifiers become pseudonyms here, in memory, before anything is written anywhere.
+
+HMAC-SHA-256 with a secret of the deployment: the number space is small enough to enumerate, so an unkeyed hash would
+hide nothing. Numbers of both parties share one label so that links survive; SIMs and devices have their own.
+"""
+
+import hashlib
+import hmac
+import re
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flowetl.errors import ConfigurationError, DataFault
+
+LABELS: Final = {"msisdn": "msisdn", "msisdn_counterpart": "msisdn", "imsi": "imsi", "imei": "imei"}
+MINIMUM_KEY_BYTES: Final = 32
+
+_NOISE = re.compile(r"[\s().\-]")
+_PSEUDONYM = re.compile(r"[0-9a-f]{32,64}")
+_RAW_LOOKING = re.compile(r"\+?[0-9]{5,17}")
+_SHORT_CODE_DIGITS = 6
+_LONGEST_NATIONAL = 10
+
+
+def parse_key(secret: str) -> bytes:
+    """The key behind a secret: its hexadecimal bytes, or its text as UTF-8.
+
+    Raises
+    ------
+    ConfigurationError
+        When it has fewer than 256 bits.
+    """
+    try:
+        key = bytes.fromhex(secret)
+    except ValueError:
+        key = secret.encode()
+    if len(key) < MINIMUM_KEY_BYTES:
+        raise ConfigurationError(
+            f"FLOWETL_PSEUDONYM_KEY has {len(key) * 8} bits; at least {MINIMUM_KEY_BYTES * 8} are needed: "
+            "64 hexadecimal characters, or 32 characters of text"
+        )
+    return key
+
+
+def normalise_number(raw: str, calling_code: str) -> str | None:
+    """A telephone number in international form, digits only; None if it cannot be one.
+
+    Short codes and alphanumeric senders stay in classes of their own, so that none can meet a subscriber's number.
+    """
+    text = _NOISE.sub("", raw)
+    digits = text.removeprefix("+")
+    if not digits.isascii() or not digits.isalnum():
+        return None
+    if not digits.isdigit():
+        return f"name:{digits.lower()}"
+    if text.startswith("+"):
+        return digits
+    if digits.startswith("00"):
+        return digits[2:] or None
+    if len(digits) <= _SHORT_CODE_DIGITS:
+        return f"short:{digits}"
+    if calling_code and digits.startswith("0"):
+        return calling_code + digits[1:]
+    if calling_code and len(digits) <= _LONGEST_NATIONAL and not digits.startswith(calling_code):
+        return calling_code + digits
+    return digits
+
+
+def normalise_imsi(raw: str) -> str | None:
+    """A SIM's identity: 14 or 15 digits."""
+    text = raw.strip()
+    return text if re.fullmatch(r"[0-9]{14,15}", text) else None
+
+
+def normalise_imei(raw: str) -> str | None:
+    """A device's identity without its check digit or software version: 14 digits."""
+    text = _NOISE.sub("", raw)
+    return text[:14] if re.fullmatch(r"[0-9]{14,16}", text) else None
+
+
+class Pseudonymiser:
+    """Turns whole columns of raw identifiers into pseudonyms, each distinct value once per file.
+
+    A pseudonym is 64 lower-case hexadecimal characters. The cache lives as long as the object: one file.
+    """
+
+    def __init__(self, key: bytes, calling_code: str) -> None:
+        self._key = key
+        self._calling_code = calling_code
+        self._known: dict[tuple[str, str], str | None] = {}
+
+    def column(self, name: str, raw: pa.ChunkedArray) -> pa.DictionaryArray:
+        """The pseudonyms of one identifier column; null where the value is absent or malformed.
+
+        ``name`` is the target column and chooses the label.
+        """
+        label = LABELS[name]
+        encoded = _dictionary(raw)
+        known = self._known
+        pseudonyms: list[str | None] = []
+        for value in encoded.dictionary.to_pylist():
+            entry = (label, value)
+            if entry not in known:
+                normal = self._normalise(label, value)
+                known[entry] = None if normal is None else self._hash(label, normal)
+            pseudonyms.append(known[entry])
+        return _with_values(encoded, pseudonyms)
+
+    def _normalise(self, label: str, value: str) -> str | None:
+        if label == "msisdn":
+            return normalise_number(value, self._calling_code)
+        return normalise_imsi(value) if label == "imsi" else normalise_imei(value)
+
+    def _hash(self, label: str, normal: str) -> str:
+        return hmac.digest(self._key, f"{label}:{normal}".encode(), "sha256").hex()
+
+    def line_hash(self, content: str) -> str:
+        """A keyed hash of a refused line: two equal lines can be told, no line can be recovered."""
+        return self._hash("line", content)
+
+
+class UpstreamPseudonyms(Pseudonymiser):
+    """For sources whose operator delivers pseudonyms: passes them on, and refuses what still looks raw."""
+
+    def column(self, name: str, raw: pa.ChunkedArray) -> pa.DictionaryArray:
+        """As given, in lower case; null where it is not 32 to 64 hexadecimal characters.
+
+        Raises
+        ------
+        DataFault
+            When a value is all digits and as short as a telephone number, a SIM's or a device's identity.
+        """
+        encoded = _dictionary(raw)
+        pseudonyms: list[str | None] = []
+        for value in encoded.dictionary.to_pylist():
+            if _RAW_LOOKING.fullmatch(_NOISE.sub("", value)):
+                raise DataFault(f"{name} holds values that look like raw identifiers, not pseudonyms; nothing was loaded")
+            text = value.lower()
+            pseudonyms.append(text if _PSEUDONYM.fullmatch(text) else None)
+        return _with_values(encoded, pseudonyms)
+
+
+def key_id(name: str, key: bytes) -> str:
+    """What records the key behind a load: its configured name and a fingerprint that gives a changed key away."""
+    return f"{name}:{hmac.digest(key, b'fingerprint', hashlib.sha256).hex()[:12]}"
+
+
+def tac(raw_imei: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The device model of each raw IMEI: its first eight digits, as text; null where there are not 14 to 16 digits."""
+    plain = pc.replace_substring_regex(raw_imei, r"[\s().\-]", "")
+    return pc.if_else(pc.match_substring_regex(plain, r"^[0-9]{14,16}$"), pc.utf8_slice_codeunits(plain, 0, 8), None)
+
+
+def _dictionary(values: pa.ChunkedArray) -> pa.DictionaryArray:
+    return values.combine_chunks().dictionary_encode()
+
+
+def _with_values(encoded: pa.DictionaryArray, values: list[str | None]) -> pa.DictionaryArray:
+    """The same array with other values; an absent value makes null rows, never a null in the dictionary."""
+    kept = [value for value in values if value is not None]
+    positions = iter(range(len(kept)))
+    moved = pa.array([None if value is None else next(positions) for value in values], pa.int32())
+    return pa.DictionaryArray.from_arrays(moved.take(encoded.indices), pa.array(kept, pa.string()))

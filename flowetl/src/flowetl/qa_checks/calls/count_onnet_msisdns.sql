@@ -1,0 +1,1 @@
+SELECT count(*) FROM (SELECT DISTINCT msisdn FROM {{ final_table }}) AS party

@@ -1,0 +1,1 @@
+SELECT count(DISTINCT party.msisdn) FROM ({{ parties }}) AS party

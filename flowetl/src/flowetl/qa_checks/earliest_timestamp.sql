@@ -1,0 +1,1 @@
+SELECT min(datetime)::text FROM {{ final_table }}

@@ -1,0 +1,1 @@
+SELECT max(datetime)::text FROM {{ final_table }}

@@ -1,0 +1,116 @@
+"""The history of loads: which state each is in, and why."""
+
+import datetime as dt
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
+
+from flowetl import __version__
+from flowetl.errors import Busy
+from flowetl.events import CdrType
+from flowetl.source import Source
+
+TRANSIENT_STATES = ("expected", "waiting", "loading", "checking")
+
+
+@dataclass
+class Load:
+    """One attempt to load one day."""
+
+    source: Source
+    date: dt.date
+    key_id: str | None
+    load_id: uuid.UUID = field(default_factory=uuid.uuid4)
+
+    @property
+    def cdr_type(self) -> CdrType:
+        return self.source.cdr_type
+
+
+@contextmanager
+def day_lock(connection: Connection, cdr_type: CdrType, date: dt.date) -> Iterator[None]:
+    """Hold a day against every other loader. The lock ends with the connection, so a killed loader holds nothing.
+
+    Raises
+    ------
+    Busy
+        When another process is at work on the day.
+    """
+    with connection.cursor() as cursor:
+        name = f"flowetl {cdr_type} {date}"
+        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,))
+        if cursor.fetchone() != (True,):
+            raise Busy(f"{cdr_type} of {date} is being loaded by another process")
+        try:
+            yield
+        finally:
+            if not connection.closed:
+                cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (name,))
+
+
+def begin(cursor: Cursor, load: Load) -> None:
+    """Record a new attempt. Earlier ones of the day that never ended were killed: the day's lock is ours."""
+    cursor.execute(
+        "UPDATE etl.loads SET state = 'failed', finished = clock_timestamp(), note = 'interrupted' "
+        "WHERE cdr_type = %s AND cdr_date = %s AND state = ANY (%s)",
+        (load.cdr_type, load.date, list(TRANSIENT_STATES)),
+    )
+    cursor.execute(
+        "INSERT INTO etl.loads (load_id, source, cdr_type, cdr_date, state, mapping_version, code_version, key_id) "
+        "VALUES (%s, %s, %s, %s, 'waiting', %s, %s, %s)",
+        (
+            str(load.load_id),
+            load.source.name,
+            load.cdr_type,
+            load.date,
+            load.source.mapping_version,
+            __version__,
+            load.key_id,
+        ),
+    )
+    append(cursor, load, "waiting")
+
+
+def advance(cursor: Cursor, load: Load, state: str) -> None:
+    """Record that a load has entered a transient state."""
+    cursor.execute("UPDATE etl.loads SET state = %s WHERE load_id = %s", (state, str(load.load_id)))
+    append(cursor, load, state)
+
+
+def append(
+    cursor: Cursor, load: Load, state: str, *, rows: int | None = None, size: int | None = None, note: str | None = None
+) -> None:
+    """One row of the append-only history."""
+    cursor.execute(
+        "INSERT INTO etl.etl_records (cdr_type, cdr_date, state, timestamp, load_id, source, rows, bytes, note) "
+        "VALUES (%s, %s, %s, clock_timestamp(), %s, %s, %s, %s, %s)",
+        (load.cdr_type, load.date, state, str(load.load_id), load.source.name, rows, size, note),
+    )
+
+
+def fail(cursor: Cursor, load: Load, note: str) -> None:
+    """Record that a load stopped. The previous load of the day, if any, stays visible."""
+    cursor.execute(
+        "UPDATE etl.loads SET state = 'failed', finished = clock_timestamp(), note = %s WHERE load_id = %s",
+        (note, str(load.load_id)),
+    )
+    append(cursor, load, "failed", note=note)
+
+
+def current_load(cursor: Cursor, cdr_type: CdrType, date: dt.date) -> uuid.UUID | None:
+    """The load behind a visible day."""
+    cursor.execute(
+        "SELECT load_id::text FROM etl.current_loads WHERE cdr_type = %s AND cdr_date = %s", (cdr_type, date)
+    )
+    row = cursor.fetchone()
+    return uuid.UUID(row[0]) if row else None
+
+
+def available_days(cursor: Cursor, cdr_type: CdrType) -> set[dt.date]:
+    """The visible days of one event type."""
+    cursor.execute("SELECT cdr_date FROM etl.available_dates WHERE cdr_type = %s", (cdr_type,))
+    return {date for (date,) in cursor.fetchall()}

@@ -1,0 +1,33 @@
+"""The reject file of a day: what was refused and why, without a word of the records themselves."""
+
+import csv
+import datetime as dt
+import gzip
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+Reject = tuple[int, str, str]
+"""Line number in the operator's file, reason, keyed hash of the line."""
+
+
+def reject_path(folder: Path, source: str, date: dt.date) -> Path:
+    """Where the rejects of one day go."""
+    return folder / source / f"{date.isoformat()}.csv.gz"
+
+
+def write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
+    """Replace the reject file of a day; no file is left when nothing was refused. Only its owner may read it."""
+    if not rejects:
+        path.unlink(missing_ok=True)
+        return
+    for folder in (path.parent.parent, path.parent):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("line", "reason", "line_hash"))
+    writer.writerows(sorted(rejects))
+    partial = path.with_name(f".{path.name}.partial")
+    partial.touch(mode=0o600)
+    partial.write_bytes(gzip.compress(text.getvalue().encode(), compresslevel=6, mtime=0))
+    partial.rename(path)

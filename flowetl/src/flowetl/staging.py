@@ -1,0 +1,301 @@
+"""A day between its file and the stores: mapped, typed and pseudonymised records in an in-memory DuckDB table.
+
+A day larger than the memory limit spills to a private folder; by then it holds pseudonyms only.
+"""
+
+import datetime as dt
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from zoneinfo import ZoneInfo
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from flowdb.keys import subscriber_keys
+
+from flowetl import pseudonyms
+from flowetl.errors import DataFault
+from flowetl.events import COLUMNS, CdrType, Column, columnar_columns
+from flowetl.lines import RawBatch
+from flowetl.pseudonyms import Pseudonymiser
+from flowetl.source import Expression, Source
+
+MEMORY_LIMIT = "256MB"
+_STAGED_TYPES = {
+    "text": "VARCHAR",
+    "identifier": "VARCHAR",
+    "boolean": "BOOLEAN",
+    "number": "DOUBLE",
+    "integer": "INTEGER",
+    "timestamp": "TIMESTAMP",
+}
+_KEYS = {"id": "event_id", "msisdn": "subscriber", "msisdn_counterpart": "counterpart"}
+
+
+def quoted(name: str) -> str:
+    """An identifier of DuckDB's SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _raw(field: str) -> str:
+    return quoted(f"raw {field}")
+
+
+def _own(column: str) -> str:
+    return f"own {column}"
+
+
+def _repeat(text: str, mask: pa.ChunkedArray) -> pa.Array:
+    return pa.repeat(text, pc.sum(mask).as_py() or 0)
+
+
+def _literal(value: str | float | bool) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)
+
+
+def _select(column: Column, expression: Expression) -> str:
+    """The SQL of one mapped column that is not an identifier: its value, null where absent or malformed."""
+    kind = _STAGED_TYPES[column.kind]
+    if expression.constant is not None:
+        return f"CAST({_literal(expression.constant)} AS {kind})"
+    if expression.sum:
+        total = " + ".join(f"TRY_CAST({_raw(field)} AS DOUBLE)" for field in expression.sum)
+        return _scaled(f"({total})", expression)
+    field = _raw(expression.raw_fields[0])
+    if expression.values:
+        cases = " ".join(
+            f"WHEN {_literal(text)} THEN {_literal(value)}" for text, value in expression.values.items()
+        )
+        return f"TRY_CAST(CASE {field} {cases} END AS {kind})"
+    if column.kind == "timestamp":
+        return f"try_strptime({field}, {_literal(expression.format)})"
+    if column.kind == "number":
+        return _scaled(f"TRY_CAST({field} AS DOUBLE)", expression)
+    return f"TRY_CAST({field} AS {kind})"
+
+
+def _scaled(number: str, expression: Expression) -> str:
+    finite = f"CASE WHEN isfinite({number}) THEN {number} END"
+    return finite if expression.divide_by == 1 else f"({finite}) / {expression.divide_by!r}::DOUBLE"
+
+
+class StagedDay:
+    """The records of one day, and what was refused.
+
+    Use it as a context manager: leaving it frees the memory and removes anything spilled.
+
+    ``rows`` counts staged records, ``rejects`` holds (line, reason, keyed hash of the line).
+    """
+
+    def __init__(self, source: Source, date: dt.date, zone: ZoneInfo, hasher: Pseudonymiser, threads: int) -> None:
+        self.source = source
+        self.date = date
+        self.rows = 0
+        self.rejects: list[tuple[int, str, str]] = []
+        self._zone = zone
+        self._file_zone = source.zone(zone)
+        self._hasher = hasher
+        self._other_days: Counter[dt.date] = Counter()
+        self._spill = tempfile.TemporaryDirectory(prefix="flowetl-")
+        self.connection = duckdb.connect(
+            config={"memory_limit": MEMORY_LIMIT, "temp_directory": self._spill.name, "threads": threads}
+        )
+        self.connection.execute("SET preserve_insertion_order = false")
+        self._columns = COLUMNS[source.cdr_type]
+        columns = [f"{column.name} {_STAGED_TYPES[column.kind]}" for column in self._columns]
+        keys = [f"{key} BIGINT" for key in self._key_columns()]
+        self.connection.execute(f"CREATE TABLE day ({', '.join([*columns, *keys, 'local_time TIMESTAMP'])})")
+        self._select = self._selection()
+
+    def __enter__(self) -> "StagedDay":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.connection.close()
+        self._spill.cleanup()
+
+    def _key_columns(self) -> list[str]:
+        names = {column.name for column in self._columns}
+        return [key for name, key in _KEYS.items() if name in names]
+
+    def _distinct(self, column: str) -> int:
+        row = self.connection.execute(f"SELECT count(DISTINCT {column}) FROM day").fetchone()
+        return row[0] if row else 0
+
+    @property
+    def cdr_type(self) -> CdrType:
+        return self.source.cdr_type
+
+    def _selection(self) -> str:
+        """SQL from a batch to its mapped columns, identifiers aside, with ``row`` and ``reason`` (null = good)."""
+        mapping = self.source.mapping
+        selected, reasons = [], []
+        for column in self._columns:
+            expression = mapping.get(column.name)
+            value = quoted(column.name)
+            if column.kind == "identifier":
+                value = quoted(_own(column.name))
+            elif column.name == "tac" and expression is None and "imei" in mapping:
+                selected.append(f"TRY_CAST({quoted(_own('tac'))} AS INTEGER) AS tac")
+            else:
+                sql = _select(column, expression) if expression else "NULL"
+                selected.append(f"CAST({sql} AS {_STAGED_TYPES[column.kind]}) AS {column.name}")
+            if expression and expression.raw_fields:
+                given = " AND ".join(f"{_raw(field)} IS NOT NULL" for field in expression.raw_fields)
+                reasons.append(f"WHEN {value} IS NULL AND {given} THEN 'malformed_{column.name}'")
+            if column.required:
+                reasons.append(f"WHEN {value} IS NULL THEN 'missing_{column.name}'")
+        names = ", ".join(column.name for column in self._columns if column.kind != "identifier")
+        return (
+            f"SELECT row, {names}, CASE {' '.join(reasons)} END AS reason "
+            f"FROM (SELECT *, {', '.join(selected)} FROM batch)"
+        )
+
+    def add(self, batch: RawBatch) -> None:
+        """Map, pseudonymise, check and stage the records of one block of the file."""
+        for reject in batch.rejects:
+            self._reject(reject.line, reject.reason, reject.content)
+        own = self._pseudonymise(batch.table)
+        columns = {f"raw {name}": batch.table.column(name) for name in batch.table.column_names}
+        columns |= {_own(name): values for name, values in own.items()}
+        columns["row"] = pa.array(np.arange(batch.table.num_rows))
+        self.connection.register("batch", pa.table(columns))
+        mapped = self.connection.execute(self._select).to_arrow_table()
+        self.connection.unregister("batch")
+
+        # A clock that is set back repeats an hour: the first pass is taken. One set forward skips an hour: a time
+        # inside it becomes the first instant after.
+        instants = pc.assume_timezone(
+            mapped.column("datetime"), str(self._file_zone), ambiguous="earliest", nonexistent="latest"
+        )
+        local = pc.local_timestamp(instants.cast(pa.timestamp("us", str(self._zone))))
+        dates = local.cast(pa.date32())
+        malformed = pc.is_valid(mapped.column("reason"))
+        elsewhere = pc.and_(pc.invert(malformed), pc.fill_null(pc.not_equal(dates, pa.scalar(self.date)), False))
+        self._refuse(batch, mapped.filter(malformed))
+        for entry in pc.value_counts(dates.filter(elsewhere)).to_pylist():
+            self._other_days[entry["values"]] += entry["counts"]
+        self._refuse(
+            batch, mapped.filter(elsewhere).drop(["reason"]).append_column("reason", _repeat("other_day", elsewhere))
+        )
+
+        good = pc.invert(pc.or_(malformed, elsewhere))
+        utc = instants.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
+        self._stage(mapped.filter(good), own, utc.filter(good), local.filter(good))
+
+    def _pseudonymise(self, raw: pa.Table) -> dict[str, pa.Array]:
+        """Pseudonyms by target column, and the device model taken from the raw IMEI."""
+        mapping = self.source.mapping
+        own = {
+            column.name: self._hasher.column(column.name, raw.column(mapping[column.name].raw_fields[0]))
+            for column in self._columns
+            if column.kind == "identifier" and column.name in mapping
+        }
+        if "imei" in mapping and "tac" not in mapping:
+            own["tac"] = pseudonyms.tac(raw.column(mapping["imei"].raw_fields[0]))
+        return own
+
+    def _stage(self, mapped: pa.Table, own: dict[str, pa.Array], utc: pa.Array, local: pa.Array) -> None:
+        rows = mapped.column("row").combine_chunks()
+        staged: dict[str, pa.Array] = {}
+        keys: dict[str, pa.Array] = {}
+        for column in self._columns:
+            if column.kind == "identifier":
+                values = own[column.name].take(rows) if column.name in own else pa.nulls(len(rows), pa.string())
+            else:
+                values = utc if column.kind == "timestamp" else mapped.column(column.name)
+            staged[column.name] = values
+            if column.name in _KEYS:
+                keys[_KEYS[column.name]] = subscriber_keys(values)
+        self.connection.register("good", pa.table({**staged, **keys, "local_time": local}))
+        self.connection.execute("INSERT INTO day BY NAME SELECT * FROM good")
+        self.connection.unregister("good")
+        self.rows += len(rows)
+
+    def _refuse(self, batch: RawBatch, refused: pa.Table) -> None:
+        for row, reason in zip(
+            refused.column("row").to_pylist(), refused.column("reason").to_pylist(), strict=True
+        ):
+            self._reject(int(batch.lines[row]), reason, batch.content[row].as_py())
+
+    def _reject(self, line: int, reason: str, content: str) -> None:
+        self.rejects.append((line, reason, self._hasher.line_hash(content)))
+
+    def check(self, file_name: str) -> None:
+        """Whether the day as a whole may be loaded.
+
+        Raises
+        ------
+        DataFault
+            When most records are of another day, too many were refused, or too few are left.
+        """
+        records = self.rows + len(self.rejects)
+        maximum = self.source.rejects.maximum_rate
+        if self._other_days:
+            other, count = self._other_days.most_common(1)[0]
+            if count * 2 > records:
+                raise DataFault(
+                    f"{file_name} holds another day: {count} of {records} records are of {other}, not {self.date}"
+                )
+        if records and len(self.rejects) / records > maximum:
+            reasons = Counter(reason for _, reason, _ in self.rejects).most_common(3)
+            shown = ", ".join(f"{reason} {count}" for reason, count in reasons)
+            raise DataFault(
+                f"{file_name}: {len(self.rejects)} of {records} records are malformed, more than "
+                f"rejects.maximum_rate {maximum:g} allows; most frequent: {shown}"
+            )
+        if self.rows < self.source.minimum_rows:
+            raise DataFault(
+                f"{file_name} holds {self.rows} good records; minimum_rows is {self.source.minimum_rows}"
+            )
+        self._check_keys()
+
+    def _check_keys(self) -> None:
+        for name, key in _KEYS.items():
+            if key in self._key_columns() and self._distinct(name) != self._distinct(key):
+                raise DataFault(f"two values of {name} have one 64-bit key; the day cannot be kept in columnar form")
+
+    def location_ids(self) -> list[str]:
+        """The distinct locations of the day's events, sorted."""
+        found = self.connection.execute("SELECT DISTINCT location_id FROM day WHERE location_id IS NOT NULL ORDER BY 1")
+        return [location for (location,) in found.fetchall()]
+
+    def subscribers(self) -> pa.Table:
+        """The distinct (``subscriber_key``, ``pseudonym``) pairs of both parties, sorted by key."""
+        pairs = "SELECT subscriber AS subscriber_key, msisdn AS pseudonym FROM day"
+        if "counterpart" in self._key_columns():
+            pairs += " UNION SELECT counterpart, msisdn_counterpart FROM day WHERE counterpart IS NOT NULL"
+        return self.connection.execute(f"SELECT DISTINCT * FROM ({pairs}) ORDER BY 1, 2").to_arrow_table()
+
+    def rows_for_postgresql(self) -> Iterator[pa.RecordBatch]:
+        """The day's rows in the column order of ``events.<type>``, sorted by subscriber and time."""
+        names = ", ".join(column.name for column in self._columns)
+        result = self.connection.execute(f"SELECT {names} FROM day ORDER BY msisdn, datetime")
+        yield from result.to_arrow_reader(65536)
+
+    def write_columnar(self, path: Path, location_keys: dict[str, int]) -> None:
+        """The day as a Parquet file with integer keys, sorted by subscriber and time."""
+        keys = pa.table(
+            {
+                "location_id": pa.array(location_keys, pa.string()),
+                "cell": pa.array(location_keys.values(), pa.int32()),
+            }
+        )
+        self.connection.register("location_keys", keys)
+        sources = {"time": "datetime", "cell": "cell"}
+        columns = ", ".join(
+            f"CAST({sources.get(name, name)} AS {kind}) AS {name}" for name, kind in columnar_columns(self.cdr_type)
+        )
+        self.connection.execute(
+            f"COPY (SELECT {columns} FROM day LEFT JOIN location_keys USING (location_id) ORDER BY subscriber, time) "
+            f"TO {_literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
+        )
+        self.connection.unregister("location_keys")

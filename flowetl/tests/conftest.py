@@ -1,0 +1,122 @@
+"""A small operator: files written by hand, a fresh database, and everything else in a temporary folder."""
+
+import datetime as dt
+import gzip
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flowdb.testing import Database
+
+import flowetl
+from flowetl.deployment import Deployment
+from flowetl.source import Source
+
+PACKAGED_SOURCES = Path(flowetl.__file__).parent / "sources" / "synthetic"
+KEY = "0f" * 32
+DAY = dt.date(2016, 1, 1)
+
+
+
+@dataclass(frozen=True)
+class Person:
+    """Identifiers that occur nowhere else, so that a scanner can look for them."""
+
+    msisdn: str
+    imsi: str
+    imei: str
+
+
+ALICE = Person("9779812345601", "429011234567801", "35123456789010")
+BOB = Person("9779812345602", "429011234567802", "35123456789028")
+CAROL = Person("9779812345603", "429011234567803", "35765432109876")
+
+
+@dataclass
+class Operator:
+    """One deployment under test."""
+
+    deployment: Deployment
+    database: Database
+    environment: dict[str, str]
+    folder: Path
+    day: dt.date = DAY
+    alice: Person = ALICE
+    bob: Person = BOB
+    carol: Person = CAROL
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        return self.deployment.sources()
+
+    def write(self, source: str, rows: Iterable[Iterable[Any]], day: dt.date = DAY, header: bool = True) -> Path:
+        """Put a day's file into the landing folder, modified long ago."""
+        lines = [",".join(self.sources[source].fields)] if header else []
+        lines += [",".join(map(str, row)) for row in rows]
+        return self.write_bytes(source, gzip.compress("\n".join([*lines, ""]).encode()), day)
+
+    def write_bytes(self, source: str, content: bytes, day: dt.date = DAY) -> Path:
+        path = self.sources[source].file(self.deployment.landing, day)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        os.utime(path, (1e9, 1e9))
+        return path
+
+    def call(
+        self, identifier: str, time: str, who: Person, other: Person, out: bool = True, cell: str = "c1", day: dt.date = DAY
+    ) -> list[Any]:
+        """One line of a calls file."""
+        kind = "MOC" if out else "MTC"
+        return [identifier, kind, f"{day} {time}", 60, who.msisdn, other.msisdn, who.imsi, who.imei, cell]
+
+    def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run one statement as the superuser."""
+        connection = self.database.connect()
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(statement, values)
+                return cursor.fetchall() if cursor.description else []
+        finally:
+            connection.close()
+
+    def value(self, statement: str, *values: Any) -> Any:
+        ((value,),) = self.rows(statement, *values)
+        return value
+
+    def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run ``python -m flowetl``."""
+        done = subprocess.run(
+            [sys.executable, "-m", "flowetl", *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+
+@pytest.fixture
+def operator(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    for path in PACKAGED_SOURCES.glob("*.yml"):
+        (sources / path.name).write_text(path.read_text() + "stability: {pause: 0.2, timeout: 2}\nwait: {timeout: 5, poll: 0.1}\n")
+    settings = database.environment() | {
+        "FLOWDB_COLUMNAR_PATH": str(tmp_path / "columnar"),
+        "FLOWETL_LANDING": str(tmp_path / "landing"),
+        "FLOWETL_SOURCES": str(sources),
+        "FLOWETL_PSEUDONYM_KEY": KEY,
+        "FLOWKIT_SECRETS": str(tmp_path / "no-secrets"),
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "landing").mkdir()
+    yield Operator(Deployment.from_settings(), database, {**os.environ, **settings}, tmp_path)
+
