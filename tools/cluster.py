@@ -100,6 +100,16 @@ class Cluster:
         """Create the cluster if it does not exist and start it; returns when it accepts connections."""
         if self.running():
             return
+        self.prepare(settings)
+        started = self._server(
+            "pg_ctl", "start", "-w", "-t", "120", "-D", str(self.data), "-l", str(self.log), check=False
+        )
+        if started.returncode != 0:
+            tail = "\n".join(self.log.read_text().splitlines()[-15:])
+            raise ClusterError(f"PostgreSQL did not start. The end of {self.log}:\n{tail}")
+
+    def prepare(self, settings: dict[str, str]) -> None:
+        """Create the cluster if it does not exist and write its configuration; it must not be running."""
         if not port_is_free(self.port):
             raise ClusterError(
                 f"Port {self.port} is taken by another program; set FLOWDB_PORT to a free one and try again."
@@ -119,12 +129,17 @@ class Cluster:
         self._own(configuration)
         self.log.touch()
         self._own(self.log)
-        started = self._server(
-            "pg_ctl", "start", "-w", "-t", "120", "-D", str(self.data), "-l", str(self.log), check=False
-        )
-        if started.returncode != 0:
-            tail = "\n".join(self.log.read_text().splitlines()[-15:])
-            raise ClusterError(f"PostgreSQL did not start. The end of {self.log}:\n{tail}")
+
+    def command(self) -> list[str]:
+        """The command that runs the prepared cluster in the foreground, for a supervisor."""
+        return [str(binaries() / "postgres"), "-D", str(self.data)]
+
+    def owner(self) -> tuple[int, int] | None:
+        """User and group that must run the command; None when they are our own."""
+        if os.geteuid() != 0:
+            return None
+        account = pwd.getpwnam("postgres")
+        return account.pw_uid, account.pw_gid
 
     def stop(self, mode: str = "fast") -> None:
         """Stop the server if it runs; ``mode`` is pg_ctl's: smart, fast or immediate."""
@@ -175,10 +190,7 @@ class Cluster:
         self._own(main)
 
     def _server(self, program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        user = {}
-        if os.geteuid() == 0:
-            account = pwd.getpwnam("postgres")
-            user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+        user, group = self.owner() or (None, None)
         # pg_ctl hands its output streams to the server, so a pipe would never close: use a file.
         output = self.socket_folder / f"{program}-{os.getpid()}.out"
         output.parent.mkdir(mode=0o755, exist_ok=True)
@@ -191,7 +203,9 @@ class Cluster:
                     stdin=subprocess.DEVNULL,
                     cwd="/",
                     env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
-                    **user,  # type: ignore[arg-type]
+                    user=user,
+                    group=group,
+                    extra_groups=None if user is None else [],
                 )
                 stream.seek(0)
                 text = stream.read()
@@ -208,4 +222,6 @@ class Cluster:
 
 
 def _reachable_by_others(folder: Path) -> bool:
-    return all(parent.stat().st_mode & 0o001 for parent in [folder, *folder.resolve().parents] if parent.exists())
+    return all(
+        parent.stat().st_mode & 0o001 for parent in [folder, *folder.resolve().parents] if parent.exists()
+    )

@@ -1,0 +1,23 @@
+# The front door. Every target is one line; tools/stack.py does the work with nothing but Python's standard library.
+PYTHON := $(firstword $(wildcard /usr/bin/python3.11 /usr/bin/python3.12) python3)
+STACK := $(PYTHON) tools/stack.py
+
+.DEFAULT_GOAL := help
+.PHONY: help bootstrap demo test up down restart status logs token check bench docs containers reset doctor
+
+help:       ; @$(STACK) --help
+bootstrap:  ; @$(STACK) bootstrap
+demo:       ; @$(STACK) demo
+test:       ; @$(STACK) test $(ARGS)
+up:         ; @$(STACK) up
+down:       ; @$(STACK) down
+restart:    ; @$(STACK) restart $(SERVICE)
+status:     ; @$(STACK) status
+logs:       ; @$(STACK) logs $(SERVICE)
+token:      ; @$(STACK) token
+check:      ; @$(STACK) check
+bench:      ; @$(STACK) bench $(ARGS)
+docs:       ; @$(STACK) docs
+containers: ; @$(STACK) containers
+reset:      ; @$(STACK) reset
+doctor:     ; @$(STACK) doctor

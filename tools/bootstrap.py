@@ -1,0 +1,225 @@
+"""Make a bare Debian or Ubuntu machine ready: system packages, uv, the locked Python environment.
+
+Standard library only; does nothing, quickly, when everything is there.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from layout import CHECKOUT, PYTHON, VENV, StackError
+
+TOOLS = CHECKOUT / ".flowkit" / "tools"
+STAMP = VENV / "flowkit-stamp"
+UV_AT_LEAST = (0, 8)
+
+
+def bootstrap(*, echo: bool = True) -> None:
+    """Install whatever is missing; raises StackError with the exact command where that needs a person."""
+    install_system_packages(missing_system_packages())
+    if synchronised():
+        if echo:
+            print("Everything is installed.")
+        return
+    uv = find_uv() or install_uv()
+    print("Installing the locked Python packages ...", flush=True)
+    environment = uv_environment()
+    done = subprocess.run(
+        [uv, "sync", "--frozen", "--all-packages", "--all-groups"],
+        cwd=CHECKOUT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+    )
+    if done.returncode != 0:
+        raise StackError(
+            "uv could not install the packages of uv.lock; its message is above. "
+            "Package downloads need the internet or a mirror (UV_DEFAULT_INDEX) once."
+        )
+    STAMP.write_text(fingerprint())
+    print("Everything is installed.")
+
+
+def missing_system_packages() -> list[str]:
+    """Debian packages that the stack needs and this machine lacks."""
+    missing = []
+    if not shutil.which("git"):
+        missing.append("git")
+    if not shutil.which("make"):
+        missing.append("make")
+    if not _has_module("ensurepip"):
+        missing.append("python3-venv")
+    if not _chromium():
+        missing.append("chromium")
+    if not glob.glob("/usr/share/fonts/**/DejaVuSans.ttf", recursive=True):
+        missing.append("fonts-dejavu-core")
+    servers = {
+        int(match.group(1))
+        for path in glob.glob("/usr/lib/postgresql/*/bin/initdb")
+        if (match := re.match(r"/usr/lib/postgresql/(\d+)/", path)) and int(match.group(1)) >= 15
+    }
+    with_postgis = {
+        version
+        for version in servers
+        if os.path.exists(f"/usr/share/postgresql/{version}/extension/postgis.control")
+    }
+    # The private cluster uses the newest server found, so that one must have PostGIS.
+    if not servers or max(servers) not in with_postgis:
+        missing += _postgres_packages(max(servers) if servers else None)
+    return missing
+
+
+def install_system_packages(packages: list[str]) -> None:
+    """Install by apt when we are root or may become root without a password; otherwise say what to type."""
+    if not packages:
+        return
+    command = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
+    prefix = _root_prefix()
+    if prefix is None or not shutil.which("apt-get"):
+        raise StackError(
+            "These system packages are missing: "
+            + " ".join(packages)
+            + f"\nInstall them and try again:\n    sudo apt-get update && sudo {' '.join(command)}"
+        )
+    print(f"Installing system packages: {' '.join(packages)} ...", flush=True)
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    if prefix:
+        prefix = [*prefix, "DEBIAN_FRONTEND=noninteractive"]
+    for step in (["apt-get", "update", "-q"], command):
+        done = subprocess.run(
+            [*prefix, *step],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if done.returncode != 0:
+            raise StackError(f"`{' '.join(step)}` failed:\n{done.stdout[-3000:]}")
+
+
+def fingerprint() -> str:
+    """Changes whenever the environment has to be made anew."""
+    digest = hashlib.sha256()
+    for path in [
+        CHECKOUT / "uv.lock",
+        *sorted(CHECKOUT.glob("*/pyproject.toml")),
+        CHECKOUT / "pyproject.toml",
+    ]:
+        digest.update(path.read_bytes())
+    digest.update(str(CHECKOUT).encode())
+    return digest.hexdigest()
+
+
+def synchronised() -> bool:
+    """Whether the virtual environment is the one that uv.lock describes."""
+    return PYTHON.exists() and STAMP.exists() and STAMP.read_text() == fingerprint()
+
+
+def find_uv() -> str | None:
+    """A new enough uv: on the path, or the one installed for this checkout."""
+    for candidate in (shutil.which("uv"), str(TOOLS / "bin" / "uv")):
+        if candidate and os.path.exists(candidate):
+            answer = subprocess.run([candidate, "--version"], capture_output=True, text=True)
+            found = re.search(r"(\d+)\.(\d+)", answer.stdout)
+            if answer.returncode == 0 and found and (int(found[1]), int(found[2])) >= UV_AT_LEAST:
+                return candidate
+    return None
+
+
+def install_uv() -> str:
+    """Install uv by pip into a small environment of its own; returns its path."""
+    print("Installing uv ...", flush=True)
+    subprocess.run([find_python(), "-m", "venv", "--clear", str(TOOLS)], check=True)
+    wanted = f"uv>={UV_AT_LEAST[0]}.{UV_AT_LEAST[1]}"
+    done = subprocess.run([str(TOOLS / "bin" / "python"), "-m", "pip", "install", "-q", wanted])
+    if done.returncode != 0:
+        raise StackError("pip could not install uv; its message is above.")
+    return str(TOOLS / "bin" / "uv")
+
+
+def find_python() -> str:
+    """A Python of 3.11 or 3.12, the distribution's first: it is the one that stays."""
+    for candidate in (
+        "/usr/bin/python3.11",
+        "/usr/bin/python3.12",
+        shutil.which("python3.11"),
+        sys.executable,
+    ):
+        if not candidate or not os.path.exists(candidate):
+            continue
+        probe = "import sys, ensurepip; print(*sys.version_info[:2])"
+        answer = subprocess.run([candidate, "-c", probe], capture_output=True, text=True)
+        if answer.returncode == 0 and answer.stdout.split() in (["3", "11"], ["3", "12"]):
+            return candidate
+    raise StackError("Python 3.11 or 3.12 is needed: `apt-get install python3 python3-venv` on Debian 12.")
+
+
+def uv_environment() -> dict[str, str]:
+    """uv may not download interpreters, and trusts the certificates that the system trusts."""
+    environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_PYTHON": find_python()}
+    environment.setdefault("UV_HTTP_TIMEOUT", "300")
+    environment.setdefault("UV_SYSTEM_CERTS", "true")
+    environment.pop("VIRTUAL_ENV", None)
+    return environment
+
+
+def _has_module(name: str) -> bool:
+    try:
+        python = find_python()
+    except StackError:
+        return False
+    return subprocess.run([python, "-c", f"import {name}"], capture_output=True).returncode == 0
+
+
+def _chromium() -> str | None:
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def _postgres_packages(version: int | None) -> list[str]:
+    versions = [version] if version else [15, 16, 17]
+    for candidate in versions:
+        known = (
+            subprocess.run(
+                ["apt-cache", "show", f"postgresql-{candidate}-postgis-3"], capture_output=True, text=True
+            )
+            if shutil.which("apt-cache")
+            else None
+        )
+        # Before the first `apt-get update` the package lists may be empty; Debian 12's version is then the guess.
+        if known is not None and known.returncode == 0 and known.stdout:
+            versions = [candidate]
+            break
+    chosen = versions[0]
+    return [
+        f"postgresql-{chosen}",
+        f"postgresql-{chosen}-postgis-3",
+        f"postgresql-{chosen}-postgis-3-scripts",
+    ]
+
+
+def _root_prefix() -> list[str] | None:
+    if os.geteuid() == 0:
+        return []
+    if shutil.which("sudo") and subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode == 0:
+        return ["sudo", "-n", "env"]
+    return None
+
+
+def uv() -> str:
+    """The uv to call; installs it when there is none."""
+    return find_uv() or install_uv()
+
+
+def chromium() -> Path:
+    """The browser that the demo and the browser tests drive."""
+    found = _chromium()
+    if not found:
+        raise StackError("No chromium on the path: apt-get install chromium")
+    return Path(found)

@@ -1,0 +1,52 @@
+"""`make doctor`: what is missing or in the way on this machine, each finding with its cure. Standard library only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from bootstrap import find_python, find_uv, missing_system_packages, synchronised
+from cluster import port_is_free
+from layout import StackError
+from native import Native
+
+MEMORY_NEEDED = 4.0
+DISK_NEEDED = 10.0
+
+
+def diagnose(stack: Native) -> int:
+    """Print the findings; returns 0 when nothing stands in the way."""
+    findings = []
+    try:
+        print(f"python       {find_python()}")
+    except StackError as error:
+        findings.append(str(error))
+    print(f"uv           {find_uv() or 'none yet; `make bootstrap` installs it'}")
+    missing = missing_system_packages()
+    if missing:
+        findings.append(f"missing packages: {' '.join(missing)}; `make bootstrap` installs them or says how")
+    if not synchronised():
+        findings.append("the Python environment is not the locked one; `make bootstrap` makes it")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    existing = next(folder for folder in (stack.layout.state, *stack.layout.state.parents) if folder.exists())
+    disk = shutil.disk_usage(existing).free / 2**30
+    print(f"memory       {memory:.1f} GB\ndisk         {disk:.1f} GB free for {stack.layout.state}")
+    if memory < MEMORY_NEEDED:
+        findings.append(f"{memory:.1f} GB of memory; {MEMORY_NEEDED:.0f} GB are needed")
+    if disk < DISK_NEEDED:
+        findings.append(
+            f"{disk:.1f} GB of disk; {DISK_NEEDED:.0f} GB are needed (FLOWKIT_STATE moves the state)"
+        )
+    if stack.supervisor():
+        for name, reason in stack.ill().items():
+            findings.append(f"{name} {reason}; `make logs SERVICE={name}` shows its log")
+    else:
+        print("stack        not running")
+        for name, port in stack.layout.ports.items():
+            if not port_is_free(port):
+                findings.append(f"port {port} is taken; set {name} to a free one")
+    for finding in findings:
+        print(f"FINDING      {finding}")
+    if not findings:
+        print("Nothing stands in the way.")
+    return 1 if findings else 0

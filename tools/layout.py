@@ -1,0 +1,181 @@
+"""Where things are and what they are called: folders, ports, secrets and the environment of the native stack.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+VENV = CHECKOUT / ".venv"
+SOURCES = CHECKOUT / "flowetl" / "src" / "flowetl" / "sources" / "synthetic"
+PYTHON = VENV / "bin" / "python"
+
+DEFAULT_PORTS = {
+    "FLOWDB_PORT": 9000,
+    "FLOWMACHINE_PORT": 5555,
+    "FLOWAPI_PORT": 9090,
+    "FLOWAUTH_PORT": 9091,
+    "PREFECT_PORT": 4200,
+}
+
+# The demonstration's identities. They are public on purpose: the native stack listens on the loopback
+# interface only, and production goes by the compose file with names of its own.
+DEMO = {
+    "server": "TEST_SERVER",
+    "user": "TEST_USER",
+    "password": "DUMMY_PASSWORD",
+    "admin_user": "TEST_ADMIN",
+    "admin_password": "DUMMY_PASSWORD",
+}
+
+
+class StackError(RuntimeError):
+    """Something the person at the keyboard can put right; the text says what and how."""
+
+
+def default_state() -> Path:
+    """The state folder: ``FLOWKIT_STATE`` or ``.flowkit`` in the checkout."""
+    return Path(os.environ.get("FLOWKIT_STATE") or CHECKOUT / ".flowkit").resolve()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One native stack: its state folder, its ports and what follows from them."""
+
+    state: Path
+    ports: dict[str, int]
+    workers: int = 2
+    extra: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_environment(cls) -> Layout:
+        """Ports from the environment; for a stack that was started before, from its ``endpoints.json``."""
+        state = default_state()
+        known = _recorded_ports(state / "endpoints.json")
+        ports = {
+            name: _integer(name, os.environ.get(name) or known.get(name, default))
+            for name, default in DEFAULT_PORTS.items()
+        }
+        workers = _integer("FLOWMACHINE_WORKERS", os.environ.get("FLOWMACHINE_WORKERS") or 2)
+        return cls(state=state, ports=ports, workers=workers)
+
+    @property
+    def secrets(self) -> Path:
+        return self.state / "secrets"
+
+    @property
+    def logs(self) -> Path:
+        return self.state / "logs"
+
+    @property
+    def landing(self) -> Path:
+        return self.state / "landing"
+
+    @property
+    def columnar(self) -> Path:
+        return self.state / "columnar"
+
+    @property
+    def plan_file(self) -> Path:
+        """What the supervisor shall run."""
+        return self.state / "run" / "plan.json"
+
+    @property
+    def status_file(self) -> Path:
+        """What the supervisor runs."""
+        return self.state / "run" / "status.json"
+
+    @property
+    def endpoints_file(self) -> Path:
+        return self.state / "endpoints.json"
+
+    def url(self, port: str) -> str:
+        return f"http://127.0.0.1:{self.ports[port]}"
+
+    def endpoints(self) -> dict[str, Any]:
+        """Everything a script needs to find the stack; secrets by the path of their file only."""
+        return {
+            "flowapi": {"url": self.url("FLOWAPI_PORT")},
+            "flowauth": {"url": self.url("FLOWAUTH_PORT")},
+            "prefect": {"url": self.url("PREFECT_PORT")},
+            "flowmachine": {"host": "127.0.0.1", "port": self.ports["FLOWMACHINE_PORT"]},
+            "flowdb": {
+                "host": "127.0.0.1",
+                "port": self.ports["FLOWDB_PORT"],
+                "database": "flowdb",
+                "password_files": {
+                    "flowdb": str(self.secrets / "FLOWDB_POSTGRES_PASSWORD"),
+                    "flowmachine": str(self.secrets / "FLOWMACHINE_FLOWDB_PASSWORD"),
+                    "flowapi": str(self.secrets / "FLOWAPI_FLOWDB_PASSWORD"),
+                },
+            },
+            "columnar": {"path": str(self.columnar)},
+            "demo": DEMO,
+        }
+
+    def environment(self) -> dict[str, str]:
+        """The settings of every service. Secrets are not among them: services read those from files."""
+        settings = {
+            "FLOWKIT_SECRETS": str(self.secrets),
+            "FLOWKIT_BIND": "127.0.0.1",
+            "FLOWDB_HOST": "127.0.0.1",
+            "FLOWDB_PORT": str(self.ports["FLOWDB_PORT"]),
+            "FLOWDB_TIMEZONE": os.environ.get("FLOWDB_TIMEZONE", "UTC"),
+            "FLOWDB_COLUMNAR_PATH": str(self.columnar),
+            "FLOWMACHINE_HOST": "127.0.0.1",
+            "FLOWMACHINE_PORT": str(self.ports["FLOWMACHINE_PORT"]),
+            "FLOWMACHINE_FLOWDB_USER": "flowmachine",
+            "FLOWMACHINE_CACHE_PATH": str(self.state / "cache"),
+            "FLOWMACHINE_EXECUTOR": os.environ.get("FLOWMACHINE_EXECUTOR", "auto"),
+            "FLOWAPI_PORT": str(self.ports["FLOWAPI_PORT"]),
+            "FLOWAPI_IDENTIFIER": DEMO["server"],
+            "FLOWAPI_FLOWDB_USER": "flowapi",
+            "FLOWAUTH_PORT": str(self.ports["FLOWAUTH_PORT"]),
+            "DB_URI": f"sqlite:///{self.state / 'flowauth.sqlite'}",
+            "PREFECT_API_URL": f"{self.url('PREFECT_PORT')}/api",
+            "PREFECT_HOME": str(self.state / "prefect"),
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+            "FLOWETL_SOURCES": os.environ.get("FLOWETL_SOURCES", str(SOURCES)),
+            "FLOWETL_LANDING": str(self.landing),
+            "PYTHONUNBUFFERED": "1",
+        }
+        for name in ("FLOWMACHINE_MEMORY_LIMIT", "FLOWMACHINE_THREADS"):
+            if os.environ.get(name):
+                settings[name] = os.environ[name]
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ}
+        return {**inherited, **settings, **self.extra}
+
+    def database_settings(self) -> dict[str, str]:
+        """PostgreSQL's settings by flowdb's rules, for half of the memory: this machine does other work too."""
+        rules = runpy.run_path(str(CHECKOUT / "flowdb" / "src" / "flowdb" / "configuration.py"))
+        settings: dict[str, str] = rules["server_settings"](memory=rules["available_memory"]() // 2)
+        return settings
+
+
+def _integer(name: str, value: object) -> int:
+    try:
+        return int(str(value))
+    except ValueError:
+        raise StackError(f"{name} is {value!r}; it must be a whole number.") from None
+
+
+def _recorded_ports(endpoints: Path) -> dict[str, int]:
+    try:
+        known = json.loads(endpoints.read_text())
+    except (OSError, ValueError):
+        return {}
+    return {
+        "FLOWDB_PORT": known["flowdb"]["port"],
+        "FLOWMACHINE_PORT": known["flowmachine"]["port"],
+        "FLOWAPI_PORT": int(known["flowapi"]["url"].rsplit(":", 1)[1]),
+        "FLOWAUTH_PORT": int(known["flowauth"]["url"].rsplit(":", 1)[1]),
+        "PREFECT_PORT": int(known["prefect"]["url"].rsplit(":", 1)[1]),
+    }

@@ -1,0 +1,305 @@
+"""The native stack: secrets, start, health, stop. Standard library only; the services run in the environment."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cluster import ClusterError, port_is_free
+from layout import DEMO, PYTHON, Layout, StackError
+from services import (
+    Service,
+    cluster,
+    database_definition,
+    database_health,
+    get_json,
+    services,
+)
+
+START_LIMIT = 180.0
+LOG_LINES = 20
+
+
+class Native:
+    """One stack, running or not."""
+
+    def __init__(self, layout: Layout, say: Callable[[str], None] | None = None) -> None:
+        self.layout = layout
+        self.say = say or (lambda text: print(text, flush=True))
+
+    # -- start and stop ---------------------------------------------------------------------------------------
+
+    def up(self) -> None:
+        """Start everything that does not run yet; returns when all is healthy.
+
+        Raises
+        ------
+        StackError
+            A port is taken, or a service does not become healthy; the text has the end of its log.
+        """
+        if self.supervisor() and not self.ill():
+            self.say("The stack is up.")
+            return
+        self._make_folders()
+        self._make_secrets()
+        if not self.supervisor():
+            self._check_ports()
+            self._start_database()
+        self._one_shot("migrate", "flowdb", "migrate")
+        self._one_shot("flowauth", "flowauth", "init-db")
+        self._write_plan([database_definition(self.layout), *self._definitions()])
+        self._signal_supervisor(signal.SIGHUP)
+        for service in services(self.layout):
+            self._wait_until_well(service.name, lambda service=service: self._health(service))  # type: ignore[misc]
+        self._load_demo_identities()
+        self._write_private(self.layout.endpoints_file, json.dumps(self.layout.endpoints(), indent=2) + "\n")
+
+    def down(self) -> None:
+        """Stop everything, last started first; the data stay."""
+        process = self.supervisor()
+        if process:
+            os.kill(process, signal.SIGTERM)
+            self._wait_until(lambda: not self.supervisor(), 120, "The supervisor does not stop.")
+        cluster(self.layout).stop()
+
+    def restart(self, name: str | None) -> None:
+        """Kill one service, or all but the database; the supervisor starts them again at once."""
+        running = self.processes()
+        names = [name] if name else [service.name for service in services(self.layout)]
+        for each in names:
+            if each not in running or not running[each]["pid"]:
+                raise StackError(f"{each!r} does not run; running: {', '.join(running) or 'nothing'}.")
+            os.kill(running[each]["pid"], signal.SIGTERM)
+            before = running[each]["pid"]
+            self._wait_until(
+                lambda each=each, before=before: self.processes()[each]["pid"] not in (None, before),  # type: ignore[misc]
+                60,
+                f"{each} does not come back.",
+            )
+
+    def reset(self) -> None:
+        """Stop and delete everything: the database, columnar files, keys and logs."""
+        self.down()
+        cluster(self.layout).destroy()
+        for entry in self.layout.state.glob("*"):
+            # The test cluster and the installed tools belong to the checkout, not to this stack.
+            if entry.name not in ("tools", "test", "integration"):
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+    # -- what is there ----------------------------------------------------------------------------------------
+
+    def supervisor(self) -> int | None:
+        """Process id of the running supervisor."""
+        try:
+            process = int(json.loads(self.layout.status_file.read_text())["supervisor"])
+            command = Path(f"/proc/{process}/cmdline").read_bytes()
+        except (OSError, ValueError, KeyError):
+            return None
+        return process if str(self.layout.plan_file).encode() in command else None
+
+    def processes(self) -> dict[str, dict[str, Any]]:
+        """The supervisor's report on each service."""
+        if not self.supervisor():
+            return {}
+        try:
+            report: dict[str, dict[str, Any]] = json.loads(self.layout.status_file.read_text())["services"]
+        except (OSError, ValueError):
+            return {}
+        return report
+
+    def ill(self) -> dict[str, str]:
+        """The reason for each service that is not well."""
+        reasons = {"postgres": self._database_health()}
+        reasons |= {service.name: self._health(service) for service in services(self.layout)}
+        return {name: reason for name, reason in reasons.items() if reason}
+
+    def status(self) -> bool:
+        """Print a table of the services; returns whether all are well."""
+        ill = self.ill()
+        running = self.processes()
+        names = ["postgres", *[service.name for service in services(self.layout)]]
+        for name in names:
+            process = running.get(name, {})
+            mark = f"ILL   {ill[name]}" if name in ill else "well"
+            line = (
+                f"{name:<14} {process.get('pid') or '-':>8}  restarts {process.get('restarts', 0):>3}  {mark}"
+            )
+            self.say(line)
+        return not ill
+
+    def token(self, name: str | None = None) -> str:
+        """A fresh token of the demo user with every role, from flowauth's scripted access."""
+        base = f"{self.layout.url('FLOWAUTH_PORT')}/api/v1"
+        credentials = {"username": DEMO["user"], "password": DEMO["password"]}
+        try:
+            session = get_json(f"{base}/session", credentials)["access_token"]
+            servers = get_json(f"{base}/servers", token=session)
+            roles = [
+                role["name"]
+                for server in servers
+                if server["name"] == DEMO["server"]
+                for role in server["roles"]
+            ]
+            wanted = {"name": name or f"make_token_{time.strftime('%Y%m%d_%H%M%S')}", "roles": roles}
+            reply = get_json(f"{base}/servers/{DEMO['server']}/tokens", wanted, token=session)
+        except urllib.error.HTTPError as error:
+            detail = error.read().decode(errors="replace")[:300]
+            raise StackError(f"flowauth refused: {error.code} {detail}") from None
+        except OSError as error:
+            raise StackError(f"flowauth does not answer ({error}); `make up` starts it.") from None
+        return str(reply["token"])
+
+    def log_tail(self, name: str, lines: int = LOG_LINES) -> str:
+        """The end of a service's log."""
+        path = self.layout.logs / f"{name}.log"
+        if not path.exists():
+            return f"{path} does not exist."
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+
+    # -- steps ------------------------------------------------------------------------------------------------
+
+    def _definitions(self) -> list[dict[str, Any]]:
+        return [service.definition(self.layout) for service in services(self.layout)]
+
+    def _make_folders(self) -> None:
+        layout = self.layout
+        layout.state.mkdir(parents=True, exist_ok=True)
+        for folder in (
+            layout.logs,
+            layout.landing,
+            layout.columnar,
+            layout.state / "cache",
+            layout.state / "prefect",
+        ):
+            folder.mkdir(exist_ok=True)
+        for folder in (layout.secrets, layout.plan_file.parent):
+            folder.mkdir(mode=0o700, exist_ok=True)
+
+    def _make_secrets(self) -> None:
+        folder = self.layout.secrets
+        makers = {
+            "FLOWMACHINE_FLOWDB_PASSWORD": lambda: secrets.token_urlsafe(24),
+            "FLOWAPI_FLOWDB_PASSWORD": lambda: secrets.token_urlsafe(24),
+            "FLOWETL_PSEUDONYM_KEY": lambda: secrets.token_hex(32),
+            "FLOWAUTH_FERNET_KEY": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            "SECRET_KEY": lambda: secrets.token_urlsafe(48),
+        }
+        for name, make in makers.items():
+            if not (folder / name).exists():
+                self._write_private(folder / name, make())
+        if not (folder / "PRIVATE_JWT_SIGNING_KEY").exists():
+            self._one_shot("flowauth", "flowauth", "generate-signing-keys", str(folder))
+            (folder / "PUBLIC_JWT_SIGNING_KEY").chmod(0o600)
+
+    def _check_ports(self) -> None:
+        taken = [
+            f"port {port} is taken by another program; set {name} to a free one"
+            for name, port in self.layout.ports.items()
+            if not port_is_free(port)
+        ]
+        if taken:
+            raise StackError("; ".join(taken) + ".")
+
+    def _start_database(self) -> None:
+        # A supervisor that was killed may have left the server running.
+        cluster(self.layout).stop()
+        try:
+            cluster(self.layout).prepare(self.layout.database_settings())
+        except ClusterError as error:
+            raise StackError(str(error)) from None
+        self._write_plan([database_definition(self.layout)])
+        log = (self.layout.logs / "supervisor.log").open("ab")
+        subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("supervisor.py")), str(self.layout.plan_file)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd="/",
+            start_new_session=True,
+        )
+        log.close()
+        self._wait_until(
+            lambda: bool(self.supervisor()), 20, "The supervisor does not start; see supervisor.log."
+        )
+        self._wait_until_well("postgres", self._database_health)
+
+    def _load_demo_identities(self) -> None:
+        """Give flowauth the demo server with the scopes of the engine that runs, unless it has it already."""
+        description = get_json(f"{self.layout.url('FLOWAPI_PORT')}/api/0/spec/openapi.json", timeout=60)
+        path = self.layout.state / "run" / "openapi.json"
+        text = json.dumps(description, sort_keys=True)
+        if path.exists() and path.read_text() == text:
+            return
+        draft = path.with_suffix(".new.json")
+        draft.write_text(text)
+        self._one_shot("flowauth", "flowauth", "demo-data", "--api-description", str(draft))
+        draft.replace(path)
+
+    def _one_shot(self, label: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [str(PYTHON), "-m", *arguments],
+            env=self.layout.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        with (self.layout.logs / f"{label}.log").open("a") as log:
+            log.write(done.stdout)
+        if done.returncode != 0:
+            raise StackError(f"`python -m {' '.join(arguments)}` failed:\n{done.stdout[-3000:].rstrip()}")
+
+    def _database_health(self) -> str | None:
+        if not self.processes().get("postgres", {}).get("pid"):
+            return "is not running"
+        return database_health(self.layout)
+
+    def _health(self, service: Service) -> str | None:
+        if not self.processes().get(service.name, {}).get("pid"):
+            return "is not running"
+        return service.health(self.layout)
+
+    def _wait_until_well(self, name: str, health: Callable[[], str | None]) -> None:
+        begin = time.monotonic()
+        while reason := health():
+            waited = time.monotonic() - begin
+            crashes = self.processes().get(name, {}).get("restarts", 0)
+            if waited > START_LIMIT or crashes >= 4:
+                raise StackError(f"{name} {reason}. The end of its log:\n{self.log_tail(name)}")
+            time.sleep(0.2)
+        self.say(f"{name:<14} ready after {time.monotonic() - begin:4.1f} s")
+
+    def _wait_until(self, condition: Callable[[], bool], seconds: float, complaint: str) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise StackError(complaint)
+            time.sleep(0.1)
+
+    def _signal_supervisor(self, number: signal.Signals) -> None:
+        process = self.supervisor()
+        if not process:
+            raise StackError(f"The supervisor has gone:\n{self.log_tail('supervisor')}")
+        os.kill(process, number)
+
+    def _write_plan(self, definitions: list[dict[str, Any]]) -> None:
+        self._write_private(self.layout.plan_file, json.dumps({"services": definitions}, indent=1))
+
+    @staticmethod
+    def _write_private(path: Path, text: str) -> None:
+        draft = path.with_name(f".{path.name}.new")
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+        draft.replace(path)

@@ -1,0 +1,154 @@
+"""The services of the native stack: how each is started and how one knows that it is well. Standard library only."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cluster import Cluster, binaries
+from layout import PYTHON, Layout
+
+# What the healthy and the ill look like to a caller: None, or the reason.
+Health = Callable[[Layout], "str | None"]
+
+
+@dataclass(frozen=True)
+class Service:
+    """A process of the stack. ``port`` names the setting of the port it binds; ``health`` returns None or a reason."""
+
+    name: str
+    arguments: tuple[str, ...]
+    health: Health
+    port: str | None = None
+
+    def definition(self, layout: Layout) -> dict[str, Any]:
+        """Its entry in the supervisor's plan."""
+        return {
+            "name": self.name,
+            "command": [str(PYTHON), "-m", *self.arguments],
+            "environment": layout.environment(),
+            "log": str(layout.logs / f"{self.name}.log"),
+        }
+
+
+def cluster(layout: Layout) -> Cluster:
+    """The private PostgreSQL cluster of this stack."""
+    return Cluster(layout.state, layout.ports["FLOWDB_PORT"])
+
+
+def database_definition(layout: Layout) -> dict[str, Any]:
+    """The supervisor's entry for PostgreSQL, which may not run as root and takes SIGINT for a fast, clean stop."""
+    server = cluster(layout)
+    return {
+        "name": "postgres",
+        "command": server.command(),
+        "environment": {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
+        "log": str(layout.logs / "postgres.log"),
+        "user": server.owner(),
+        "stop_signal": "SIGINT",
+    }
+
+
+def services(layout: Layout) -> list[Service]:
+    """All services but the database, in the order of starting."""
+    prefect_server = (
+        "prefect",
+        "server",
+        "start",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(layout.ports["PREFECT_PORT"]),
+    )
+    return [
+        Service("flowmachine", ("flowmachine", "server"), _flowmachine, port="FLOWMACHINE_PORT"),
+        *[
+            Service(f"worker-{number}", ("flowmachine", "worker"), _alive)
+            for number in range(1, layout.workers + 1)
+        ],
+        Service(
+            "flowapi", ("flowapi",), _answers("FLOWAPI_PORT", "/api/0/health/ready"), port="FLOWAPI_PORT"
+        ),
+        Service(
+            "flowauth",
+            ("flowauth", "serve"),
+            _answers("FLOWAUTH_PORT", "/health/ready"),
+            port="FLOWAUTH_PORT",
+        ),
+        Service("prefect", prefect_server, _answers("PREFECT_PORT", "/api/health"), port="PREFECT_PORT"),
+        Service("flowetl", ("flowetl", "serve"), _deployments),
+    ]
+
+
+def database_health(layout: Layout) -> str | None:
+    """None when PostgreSQL accepts connections."""
+    program = [
+        str(binaries() / "pg_isready"),
+        "-q",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(layout.ports["FLOWDB_PORT"]),
+    ]
+    return None if subprocess.run(program).returncode == 0 else "does not accept connections"
+
+
+def get_json(url: str, body: object = None, token: str | None = None, timeout: float = 10) -> Any:
+    """The JSON reply of a GET, or of a POST when there is a body."""
+    request = urllib.request.Request(url)
+    if body is not None:
+        request.data = json.dumps(body).encode()
+        request.add_header("Content-Type", "application/json")
+    if token is not None:
+        request.add_header("Authorization", f"Bearer {token}")
+    # The stack is on the loopback interface: a proxy of the environment has no business with it.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=timeout) as reply:
+        return json.loads(reply.read() or b"null")
+
+
+def _answers(port: str, path: str) -> Health:
+    def health(layout: Layout) -> str | None:
+        try:
+            get_json(layout.url(port) + path)
+        except urllib.error.HTTPError as error:
+            return f"{path} answers {error.code}"
+        except (OSError, ValueError) as error:
+            return f"{path} does not answer ({error})"
+        return None
+
+    return health
+
+
+def _deployments(layout: Layout) -> str | None:
+    try:
+        found = get_json(f"{layout.url('PREFECT_PORT')}/api/deployments/filter", {})
+    except (OSError, ValueError) as error:
+        return f"the Prefect server does not answer ({error})"
+    return None if found else "no deployment is registered yet"
+
+
+def _flowmachine(layout: Layout) -> str | None:
+    # The wire protocol needs pyzmq, which only the environment's Python has.
+    probe = """
+import json, sys, zmq
+with zmq.Context() as context, context.socket(zmq.REQ) as socket:
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.RCVTIMEO, 3000)
+    socket.connect(sys.argv[1])
+    socket.send_json({"request_id": "health", "action": "ping"})
+    sys.exit(0 if socket.recv_json()["status"] == "success" else 1)
+"""
+    address = f"tcp://127.0.0.1:{layout.ports['FLOWMACHINE_PORT']}"
+    done = subprocess.run([str(PYTHON), "-c", probe, address], capture_output=True, text=True)
+    return None if done.returncode == 0 else "does not answer to a ping"
+
+
+def _alive(_layout: Layout) -> str | None:
+    # That the process runs is checked for every service; a worker has no port to ask.
+    return None

@@ -1,0 +1,172 @@
+"""The launcher behind the Makefile: installs, starts, stops, checks and tests. Standard library only.
+
+Settings come from the environment (docs/operators/settings.md lists them); state lives in ``.flowkit``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from bootstrap import bootstrap
+from cluster import Cluster, ClusterError
+from layout import CHECKOUT, PYTHON, VENV, Layout, StackError
+from native import Native
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the exit code is its own, or 1 with a sentence on standard error."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options) or 0)
+    except (StackError, ClusterError) as error:
+        print(f"flowkit: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="make", description="FlowKit on this machine. Each command is a make target of the same name."
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+    for name, run, text in (
+        ("demo", demo, "install, start, load a synthetic country, run the demonstration"),
+        ("test", test, "install what is missing and run the whole test suite"),
+        ("up", up, "start the stack and wait until all is healthy"),
+        ("down", down, "stop the stack; the data stay"),
+        ("restart", restart, "restart one service (SERVICE=name), or all but the database"),
+        ("status", status, "how each service is"),
+        ("logs", logs, "the end of the logs, or of one (SERVICE=name)"),
+        ("token", token, "print a token of the demo user with every role"),
+        ("check", check, "style, types, imports, lock, container files"),
+        ("bench", bench, "the benchmark questions"),
+        ("docs", docs, "build the documentation into site/"),
+        ("containers", containers, "build and run the compose stack with podman"),
+        ("reset", reset, "stop the stack and delete its data, keys and logs"),
+        ("doctor", doctor, "say what is missing or in the way on this machine"),
+        ("bootstrap", install, "install what is missing"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.set_defaults(run=run)
+        if name in ("restart", "logs"):
+            command.add_argument("service", nargs="?")
+        if name in ("test", "bench"):
+            command.add_argument("arguments", nargs=argparse.REMAINDER)
+    return parser
+
+
+def install(_options: argparse.Namespace) -> None:
+    bootstrap()
+
+
+def demo(_options: argparse.Namespace) -> int:
+    bootstrap(echo=False)
+    stack = Native(Layout.from_environment())
+    stack.up()
+    return _python("demo/run.py", environment=stack.layout.environment())
+
+
+def test(options: argparse.Namespace) -> int:
+    bootstrap(echo=False)
+    state = Path(os.environ.get("FLOWKIT_TEST_CLUSTER") or CHECKOUT / ".flowkit" / "test")
+    running_before = Cluster(state, 0).running()
+    try:
+        return _python("-m", "pytest", *options.arguments)
+    finally:
+        # The plugin starts the cluster with the first test that needs a database.
+        if not running_before:
+            Cluster(state, 0).stop()
+
+
+def up(_options: argparse.Namespace) -> None:
+    bootstrap(echo=False)
+    stack = Native(Layout.from_environment())
+    stack.up()
+    _print_access(stack.layout)
+
+
+def down(_options: argparse.Namespace) -> None:
+    Native(Layout.from_environment()).down()
+    print("The stack is stopped; its data stay.")
+
+
+def restart(options: argparse.Namespace) -> None:
+    Native(Layout.from_environment()).restart(options.service)
+
+
+def status(_options: argparse.Namespace) -> int:
+    return 0 if Native(Layout.from_environment()).status() else 1
+
+
+def logs(options: argparse.Namespace) -> None:
+    stack = Native(Layout.from_environment())
+    if options.service:
+        print(stack.log_tail(options.service, 200))
+        return
+    for path in sorted(stack.layout.logs.glob("*.log")):
+        print(f"==> {path} <==\n{stack.log_tail(path.stem)}\n")
+
+
+def token(_options: argparse.Namespace) -> None:
+    print(Native(Layout.from_environment()).token())
+
+
+def check(_options: argparse.Namespace) -> int:
+    bootstrap(echo=False)
+    import checks
+
+    return checks.check()
+
+
+def bench(options: argparse.Namespace) -> int:
+    bootstrap(echo=False)
+    return _python("-m", "benchmarks", *options.arguments)
+
+
+def docs(_options: argparse.Namespace) -> int:
+    bootstrap(echo=False)
+    return _python("-m", "mkdocs", "build", "--strict")
+
+
+def containers(_options: argparse.Namespace) -> int:
+    bootstrap(echo=False)
+    return _python("tools/containers.py")
+
+
+def reset(_options: argparse.Namespace) -> None:
+    layout = Layout.from_environment()
+    Native(layout).reset()
+    print(f"{layout.state} is empty.")
+
+
+def doctor(_options: argparse.Namespace) -> int:
+    import diagnosis
+
+    return diagnosis.diagnose(Native(Layout.from_environment()))
+
+
+def _python(*arguments: str, environment: dict[str, str] | None = None) -> int:
+    base = {**os.environ, **(environment or {})}
+    base["PATH"] = f"{VENV / 'bin'}{os.pathsep}{base.get('PATH', os.defpath)}"
+    return subprocess.run(
+        [str(PYTHON), *arguments], cwd=CHECKOUT, env=base, stdin=subprocess.DEVNULL
+    ).returncode
+
+
+def _print_access(layout: Layout) -> None:
+    print(
+        f"\nHTTP API     {layout.url('FLOWAPI_PORT')}/api/0/spec/redoc"
+        f"\nTokens       {layout.url('FLOWAUTH_PORT')}  user TEST_USER, password DUMMY_PASSWORD"
+        f"\nLoading      {layout.url('PREFECT_PORT')}"
+        f"\nEverything   {layout.endpoints_file}"
+        "\n`make token` prints a token; `make down` stops the stack."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
