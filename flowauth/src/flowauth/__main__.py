@@ -1,0 +1,171 @@
+"""``python -m flowauth <command>``."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import waitress
+from cryptography.fernet import Fernet
+from sqlalchemy import select
+
+from flowauth import __version__, api_description, logs
+from flowauth.actions.demo import load_demo
+from flowauth.actions.users import create_user
+from flowauth.app import create_app
+from flowauth.audit import CONSOLE
+from flowauth.database import migrate, reset
+from flowauth.errors import Refusal
+from flowauth.models import User
+from flowauth.services import Services
+from flowauth.settings import SettingError, Settings
+from flowauth.signing import new_key, private_pem, public_pem
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 when it worked, 1 with a sentence on standard error when it did not."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options) or 0)
+    except Refusal as refusal:
+        return _complain(refusal.message)
+    except (SettingError, OSError) as error:
+        return _complain(str(error))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="flowauth", description=__doc__)
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    command = commands.add_parser("init-db", help="create the schema or bring it up to date")
+    command.add_argument("--force", action="store_true", help="drop everything first")
+    command.set_defaults(run=init_db)
+
+    command = commands.add_parser("add-admin", help="create an administrator; asks for the password")
+    command.add_argument("username")
+    command.add_argument("--password-file", type=Path, help="read the password from this file")
+    command.set_defaults(run=add_admin)
+
+    command = commands.add_parser("demo-data", help="load the demo server, roles and users")
+    command.add_argument(
+        "--api-description",
+        type=Path,
+        default=Path(__file__).with_name("demo_api_description.json"),
+        help="OpenAPI document of the API server (default: a bundled one)",
+    )
+    command.set_defaults(run=demo_data)
+
+    command = commands.add_parser("generate-fernet-key", help="print a new FLOWAUTH_FERNET_KEY")
+    command.set_defaults(run=generate_fernet_key)
+
+    command = commands.add_parser("generate-signing-keys", help="write a new RSA key pair into a folder")
+    command.add_argument("folder", type=Path)
+    command.add_argument("--bits", type=int, default=4096, choices=(2048, 3072, 4096))
+    command.set_defaults(run=generate_signing_keys)
+
+    command = commands.add_parser("serve", help="migrate the schema and serve the app")
+    command.set_defaults(run=serve)
+    return parser
+
+
+def init_db(options: argparse.Namespace) -> None:
+    services = Services.of(Settings.from_environment())
+    if options.force:
+        reset(services.engine)
+    else:
+        migrate(services.engine)
+    ensure_configured_admin(services)
+
+
+def ensure_configured_admin(services: Services) -> None:
+    """Create the administrator named by the settings if absent; an existing one keeps the password it has."""
+    username, password = services.settings.admin_username, services.settings.admin_password
+    if not username or not password:
+        return
+    with services.session() as database:
+        if database.scalars(select(User.id).where(User.username == username)).first() is None:
+            _create_admin(services, username, password)
+
+
+def add_admin(options: argparse.Namespace) -> None:
+    services = Services.of(Settings.from_environment())
+    if options.password_file:
+        password = options.password_file.read_text().rstrip("\r\n")
+    else:
+        password = getpass.getpass(f"Password for {options.username}: ")
+        if getpass.getpass("Again: ") != password:
+            raise Refusal("The two passwords differ.")
+    _create_admin(services, options.username, password)
+
+
+def _create_admin(services: Services, username: str, password: str) -> None:
+    with services.session() as database:
+        create_user(
+            database, services, CONSOLE, username, password, is_admin=True, must_change_password=False
+        )
+
+
+def demo_data(options: argparse.Namespace) -> None:
+    description = api_description.parse(options.api_description.read_bytes())
+    services = Services.of(Settings.from_environment())
+    migrate(services.engine)
+    with services.session() as database:
+        load_demo(database, services, description)
+
+
+def generate_fernet_key(_options: argparse.Namespace) -> None:
+    sys.stdout.write(Fernet.generate_key().decode() + "\n")
+
+
+def generate_signing_keys(options: argparse.Namespace) -> None:
+    """Write ``PRIVATE_JWT_SIGNING_KEY`` and ``PUBLIC_JWT_SIGNING_KEY``; files that exist are never overwritten."""
+    options.folder.mkdir(parents=True, exist_ok=True)
+    key = new_key(options.bits)
+    for name, text, mode in (
+        ("PRIVATE_JWT_SIGNING_KEY", private_pem(key), 0o600),
+        ("PUBLIC_JWT_SIGNING_KEY", public_pem(key), 0o644),
+    ):
+        descriptor = os.open(options.folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+
+
+def serve(_options: argparse.Namespace) -> None:
+    settings = Settings.from_environment()
+    logs.configure(settings.log_level)
+    services = Services.of(settings)
+    migrate(services.engine)
+    ensure_configured_admin(services)
+    services.engine.dispose()
+    server = waitress.create_server(
+        create_app(settings), host=settings.bind, port=settings.port, threads=8, ident=None
+    )
+    signal.signal(signal.SIGTERM, _stop)
+    port = int(getattr(server, "effective_port", settings.port))
+    logs.logger().info("started", address=settings.bind, port=port, version=__version__)
+    try:
+        server.run()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        server.close()
+    logs.logger().info("stopped")
+
+
+def _stop(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _complain(message: str) -> int:
+    sys.stderr.write(f"flowauth: {message}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

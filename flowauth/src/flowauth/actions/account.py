@@ -1,0 +1,129 @@
+"""A user's own account: password and second factor. Each change ends the user's other sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from flowauth import audit, clock, sessions, two_factor
+from flowauth.actions.sign_in import consume_code
+from flowauth.audit import Actor
+from flowauth.database import transaction
+from flowauth.errors import Refusal
+from flowauth.models import BackupCode, Server, TwoFactor, User
+from flowauth.passwords import check_strength
+from flowauth.services import Services
+
+
+def guessable_words(database: Session, username: str) -> list[str]:
+    """What somebody guessing this user's password here would try first."""
+    return [username, *database.scalars(select(Server.name))]
+
+
+@transaction
+def change_password(
+    database: Session,
+    services: Services,
+    actor: Actor,
+    user: User,
+    old: str,
+    new: str,
+    session_digest: str | None,
+) -> None:
+    """Replace the password, given the old one."""
+    if not services.passwords.matches(user.password_hash, old):
+        raise Refusal("This is not your present password.", field="password")
+    if old == new:
+        raise Refusal("The new password is the old one.", field="new_password")
+    check_strength(new, "new_password", guessable_words(database, user.username))
+    user.password_hash = services.passwords.hash(new)
+    user.must_change_password = False
+    sessions.end_all(database, user.id, but=session_digest)
+    audit.record(database, actor, "password.changed", user.username)
+
+
+@transaction
+def confirm_two_factor(
+    database: Session,
+    services: Services,
+    actor: Actor,
+    user: User,
+    secret: str,
+    backup_codes: Sequence[str],
+    code: str,
+    session_digest: str | None,
+) -> None:
+    """Switch the second factor on with a secret whose code the user could give; replaces an earlier one."""
+    step = two_factor.matching_step(
+        secret, two_factor.plain(code), clock.now(), services.settings.two_factor_window
+    )
+    if step is None:
+        raise Refusal(
+            "Wrong code. Codes change every 30 seconds: try the present one.", 401, field="two_factor_code"
+        )
+    if user.two_factor is not None:
+        database.delete(user.two_factor)
+        database.flush()
+    # The code that switched it on is used up: it cannot sign in as well.
+    user.two_factor = TwoFactor(enabled=True, encrypted_secret=services.encrypt(secret), last_step=step)
+    database.flush()
+    _store_backup_codes(database, services, user.id, backup_codes)
+    sessions.end_all(database, user.id, but=session_digest)
+    audit.record(database, actor, "two_factor.enabled", user.username)
+
+
+@transaction
+def disable_two_factor(
+    database: Session,
+    services: Services,
+    actor: Actor,
+    user: User,
+    password: str,
+    code: str,
+    session_digest: str | None,
+) -> None:
+    """Switch the second factor off, given password and code, unless it is required."""
+    if user.two_factor is None or not user.two_factor.enabled:
+        raise Refusal("Two-factor sign-in is not on.")
+    if user.require_two_factor:
+        raise Refusal("Two-factor sign-in is required for this account.", 403)
+    check_identity(database, services, user, password, code)
+    database.delete(user.two_factor)
+    sessions.end_all(database, user.id, but=session_digest)
+    audit.record(database, actor, "two_factor.disabled", user.username)
+
+
+@transaction
+def replace_backup_codes(
+    database: Session, services: Services, actor: Actor, user: User, password: str
+) -> list[str]:
+    """New backup codes in place of all old ones; they are shown this once."""
+    if user.two_factor is None or not user.two_factor.enabled:
+        raise Refusal("Two-factor sign-in is not on.", 404)
+    if not services.passwords.matches(user.password_hash, password):
+        raise Refusal("This is not your password.", field="password")
+    codes = two_factor.new_backup_codes()
+    _store_backup_codes(database, services, user.id, codes)
+    audit.record(database, actor, "backup_codes.replaced", user.username)
+    return codes
+
+
+@transaction
+def check_identity(database: Session, services: Services, user: User, password: str, code: str) -> None:
+    """Ask again for what signed the user in."""
+    if not services.passwords.matches(user.password_hash, password):
+        raise Refusal("This is not your password.", field="password")
+    if user.has_two_factor and not consume_code(database, services, user.id, code):
+        raise Refusal("Wrong or used code.", field="two_factor_code")
+
+
+def _store_backup_codes(database: Session, services: Services, user_id: int, codes: Sequence[str]) -> None:
+    factor = database.get_one(TwoFactor, user_id)
+    factor.backup_codes.clear()
+    database.flush()
+    factor.backup_codes.extend(
+        BackupCode(digest=two_factor.backup_digest(services.settings.secret_key, user_id, code))
+        for code in codes
+    )

@@ -1,0 +1,80 @@
+"""The demo: one server, two roles, two users. For trying out only.
+
+Its password is printed in the documentation, so the strength rule is left out on purpose, and a database in which
+anybody else has an account is refused.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from flowauth import clock
+from flowauth.actions.roles import save_role
+from flowauth.actions.servers import change_limits, register_server, update_scopes
+from flowauth.api_description import ApiDescription
+from flowauth.audit import CONSOLE, record
+from flowauth.database import transaction
+from flowauth.errors import Refusal
+from flowauth.models import Role, Server, User
+from flowauth.services import Services
+
+PASSWORD = "DUMMY_PASSWORD"
+USERS = {"TEST_USER": False, "TEST_ADMIN": True}
+#: Simple scopes of each demo role; every complex scope comes on top.
+ROLES = {
+    "viewer": ("get_result", "get_available_dates", "get_qa_checks"),
+    "runner": ("run", "get_available_dates"),
+}
+_SERVER_DAYS, _SERVER_LATEST_DAYS, _ROLE_DAYS = 31, 365, 30
+_DAY_MINUTES = 24 * 60
+
+
+@transaction
+def load_demo(database: Session, services: Services, description: ApiDescription) -> Server:
+    """Load the demo data, or bring them up to date with a newer description; users' passwords are set again."""
+    strangers = database.scalars(select(User.username).where(User.username.not_in(USERS))).all()
+    if strangers:
+        raise Refusal(f"Demo data are refused: this database has other users, such as {min(strangers)}.", 409)
+    now = clock.now()
+    latest = now + timedelta(days=_SERVER_LATEST_DAYS)
+    server = database.scalars(select(Server).where(Server.name == description.audience)).one_or_none()
+    if server is None:
+        server = register_server(database, CONSOLE, description, _SERVER_DAYS * _DAY_MINUTES, latest)
+    else:
+        update_scopes(database, CONSOLE, server, description)
+        change_limits(database, CONSOLE, server, _SERVER_DAYS * _DAY_MINUTES, latest)
+    users = [_user(database, services, username, is_admin) for username, is_admin in USERS.items()]
+    for name, simple in ROLES.items():
+        offered = set(description.scopes)
+        scopes = [scope for scope in description.scopes if ":" in scope]
+        scopes += [scope for scope in simple if scope in offered]
+        save_role(
+            database,
+            CONSOLE,
+            server,
+            database.scalars(
+                select(Role).where(Role.name == name, Role.server_id == server.id)
+            ).one_or_none(),
+            name=name,
+            scopes=scopes,
+            users=[user.id for user in users],
+            longest_token_life_minutes=_ROLE_DAYS * _DAY_MINUTES,
+            latest_token_expiry=now + timedelta(days=_ROLE_DAYS),
+        )
+    return server
+
+
+def _user(database: Session, services: Services, username: str, is_admin: bool) -> User:
+    user = database.scalars(select(User).where(User.username == username)).one_or_none()
+    if user is None:
+        user = User(username=username, is_admin=is_admin, password_hash=services.passwords.hash(PASSWORD))
+        database.add(user)
+        database.flush()
+        record(database, CONSOLE, "user.created", username, is_admin=is_admin, demo=True)
+    elif not services.passwords.matches(user.password_hash, PASSWORD):
+        user.password_hash = services.passwords.hash(PASSWORD)
+        record(database, CONSOLE, "user.changed", username, password=True, demo=True)
+    return user

@@ -1,0 +1,142 @@
+"""Roles: named sets of one server's scopes, with their own limits and members."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from flowauth import audit, clock, sessions
+from flowauth.actions.servers import check_life
+from flowauth.audit import Actor
+from flowauth.database import transaction
+from flowauth.errors import Refusal
+from flowauth.models import Role, Scope, Server, User
+from flowauth.names import check_name
+
+
+def find_role(database: Session, role_id: int) -> Role:
+    role = database.get(Role, role_id)
+    if role is None:
+        raise Refusal(f"There is no role with id {role_id}.", 404)
+    return role
+
+
+@transaction
+def save_role(
+    database: Session,
+    actor: Actor,
+    server: Server,
+    role: Role | None,
+    *,
+    name: object,
+    scopes: Sequence[str],
+    users: Sequence[object],
+    longest_token_life_minutes: object,
+    latest_token_expiry: datetime | None,
+) -> Role:
+    """Create a role (``role`` None) or replace all of one's properties.
+
+    Raises
+    ------
+    Refusal
+        For a scope of another server, an unknown user, a name taken on this server, or a limit beyond the server's.
+    """
+    before = _facts(role) if role else None
+    checked = check_name(name, "name")
+    clash = database.scalars(
+        select(Role).where(Role.name == checked, Role.server_id == server.id)
+    ).one_or_none()
+    if clash is not None and clash is not role:
+        raise Refusal(f"{server.name} has a role {checked} already.", field="name")
+    _check_limits(server, check_life(longest_token_life_minutes), latest_token_expiry)
+    chosen, members = _scopes(server, scopes), _users(database, users)
+    if role is None:
+        role = Role(server=server)
+        database.add(role)
+    lost = {user.id for user in role.users} - {user.id for user in members}
+    role.name = checked
+    role.longest_token_life_minutes = check_life(longest_token_life_minutes)
+    role.latest_token_expiry = latest_token_expiry
+    role.scopes, role.users = chosen, members
+    database.flush()
+    for user_id in lost:
+        sessions.end_all(database, user_id)
+    after = _facts(role)
+    subject = f"{server.name}/{role.name}"
+    if before is None:
+        audit.record(database, actor, "role.created", subject, **after)
+    elif before != after:
+        audit.record(database, actor, "role.changed", subject, **_changes(before, after))
+    return role
+
+
+@transaction
+def delete_role(database: Session, actor: Actor, role: Role) -> None:
+    """Delete a role; tokens made from it keep its name, and stay valid to their end."""
+    subject, facts = f"{role.server.name}/{role.name}", _facts(role)
+    members = [user.id for user in role.users]
+    database.delete(role)
+    database.flush()
+    for user_id in members:
+        sessions.end_all(database, user_id)
+    audit.record(database, actor, "role.deleted", subject, **facts)
+
+
+def _check_limits(server: Server, life: int, latest: datetime | None) -> None:
+    if life > server.longest_token_life_minutes:
+        raise Refusal(
+            f"The longest life may be no more than the server's {server.longest_token_life_minutes} minutes.",
+            field="longest_token_life_minutes",
+        )
+    if server.latest_token_expiry is not None and (latest is None or latest > server.latest_token_expiry):
+        raise Refusal(
+            f"The latest expiry may be no later than the server's {clock.iso(server.latest_token_expiry)}.",
+            field="latest_token_expiry",
+        )
+
+
+def _scopes(server: Server, names: Sequence[str]) -> list[Scope]:
+    offered = {scope.name: scope for scope in server.scopes}
+    if strange := sorted({str(name)[:120] for name in names if name not in offered}):
+        raise Refusal(f"{server.name} does not offer the scope {strange[0]}.", field="scopes")
+    if not names:
+        raise Refusal("Choose at least one scope.", field="scopes")
+    return [offered[name] for name in sorted(set(names))]
+
+
+def _users(database: Session, ids: Sequence[object]) -> list[User]:
+    found = []
+    for identity in dict.fromkeys(ids):
+        user = database.get(User, identity) if isinstance(identity, int) else None
+        if user is None:
+            raise Refusal(f"There is no user with id {str(identity)[:20]}.", field="users")
+        found.append(user)
+    return found
+
+
+def _facts(role: Role) -> dict[str, Any]:
+    return {
+        "name": role.name,
+        "scopes": sorted(scope.name for scope in role.scopes),
+        "users": sorted(user.username for user in role.users),
+        "longest_token_life_minutes": role.longest_token_life_minutes,
+        "latest_token_expiry": role.latest_token_expiry and clock.iso(role.latest_token_expiry),
+    }
+
+
+def _changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """Only what differs; of lists what came and what went."""
+    changes: dict[str, Any] = {}
+    for key, old in before.items():
+        new = after[key]
+        if old == new:
+            continue
+        if isinstance(old, list):
+            changes[key] = {"added": sorted(set(new) - set(old)), "removed": sorted(set(old) - set(new))}
+        else:
+            changes[key] = {"before": old, "after": new}
+    return changes

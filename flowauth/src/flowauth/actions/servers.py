@@ -1,0 +1,200 @@
+"""Registering API servers and keeping their scopes up to date."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from flowauth import audit, clock
+from flowauth.api_description import ApiDescription
+from flowauth.audit import Actor
+from flowauth.database import transaction
+from flowauth.errors import Refusal
+from flowauth.expiry import LONGEST_LIFE_MINUTES
+from flowauth.models import Role, Scope, Server, User
+from flowauth.names import check_audience
+
+DEFAULT_LIFE_MINUTES = 1440
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What saving a description would change: scopes added and removed, and for each role the scopes it loses."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    roles: dict[str, tuple[str, ...]]
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.added and not self.removed
+
+
+def find_server(database: Session, name: str) -> Server:
+    server = database.scalars(select(Server).where(Server.name == name)).one_or_none()
+    if server is None:
+        raise Refusal(f"There is no server '{name[:75]}'.", 404)
+    return server
+
+
+def difference(server: Server | None, description: ApiDescription) -> Difference:
+    """Compare a server, or none yet, with a description.
+
+    Raises
+    ------
+    Refusal
+        When the description is of another server: a server's name is the audience of its tokens and stays.
+    """
+    if server is None:
+        return Difference(description.scopes, (), {})
+    if description.audience != server.name:
+        raise Refusal(
+            f"This description is of server {description.audience}, not of {server.name}.",
+            field="description",
+        )
+    present, offered = {scope.name for scope in server.scopes}, set(description.scopes)
+    removed = present - offered
+    roles = {
+        role.name: lost
+        for role in server.roles
+        if (lost := tuple(sorted(removed & {scope.name for scope in role.scopes})))
+    }
+    return Difference(tuple(sorted(offered - present)), tuple(sorted(removed)), roles)
+
+
+def check_life(value: object) -> int:
+    """Longest life of a token in minutes."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LONGEST_LIFE_MINUTES:
+        raise Refusal(
+            f"The longest life must be a whole number of minutes from 1 to {LONGEST_LIFE_MINUTES}.",
+            field="longest_token_life_minutes",
+        )
+    return value
+
+
+@transaction
+def register_server(
+    database: Session,
+    actor: Actor,
+    description: ApiDescription,
+    longest_token_life_minutes: object = DEFAULT_LIFE_MINUTES,
+    latest_token_expiry: datetime | None = None,
+) -> Server:
+    """A new server from its description."""
+    name = check_audience(description.audience)
+    if database.scalars(select(Server.id).where(Server.name == name)).first() is not None:
+        raise Refusal(f"Server {name} is registered already: open it to update its scopes.", field="name")
+    server = Server(
+        name=name,
+        longest_token_life_minutes=check_life(longest_token_life_minutes),
+        latest_token_expiry=latest_token_expiry,
+        scopes=[Scope(name=scope) for scope in description.scopes],
+    )
+    database.add(server)
+    database.flush()
+    audit.record(database, actor, "server.registered", name, **_facts(server), scopes=len(description.scopes))
+    return server
+
+
+@transaction
+def update_scopes(database: Session, actor: Actor, server: Server, description: ApiDescription) -> Difference:
+    """Make the server's scopes those of the description: kept ones keep their place in roles, gone ones leave all."""
+    change = difference(server, description)
+    if change.is_empty:
+        return change
+    removed = set(change.removed)
+    server.scopes = [scope for scope in server.scopes if scope.name not in removed]
+    server.scopes.extend(Scope(name=name) for name in change.added)
+    database.flush()
+    for role in server.roles:
+        database.expire(role, ["scopes"])
+    audit.record(
+        database,
+        actor,
+        "server.scopes_changed",
+        server.name,
+        added=list(change.added),
+        removed=list(change.removed),
+        roles={name: list(lost) for name, lost in change.roles.items()},
+    )
+    return change
+
+
+@transaction
+def change_limits(
+    database: Session,
+    actor: Actor,
+    server: Server,
+    longest_token_life_minutes: object,
+    latest_token_expiry: datetime | None,
+) -> Server:
+    """New limits. Roles left above them do no harm, since the earliest cap decides; the screen points them out."""
+    before = _facts(server)
+    server.longest_token_life_minutes = check_life(longest_token_life_minutes)
+    server.latest_token_expiry = latest_token_expiry
+    after = _facts(server)
+    if before != after:
+        audit.record(database, actor, "server.limits_changed", server.name, before=before, after=after)
+    return server
+
+
+@transaction
+def enable_scopes(database: Session, actor: Actor, server: Server, enabled: set[str]) -> None:
+    """Switch exactly these scopes on and all others off; a scope switched off is left out of new tokens."""
+    changed = [scope for scope in server.scopes if scope.enabled != (scope.name in enabled)]
+    for scope in changed:
+        scope.enabled = not scope.enabled
+    if changed:
+        audit.record(
+            database,
+            actor,
+            "server.scopes_switched",
+            server.name,
+            on=sorted(scope.name for scope in changed if scope.enabled),
+            off=sorted(scope.name for scope in changed if not scope.enabled),
+        )
+
+
+@transaction
+def delete_server(database: Session, actor: Actor, server: Server) -> None:
+    """Delete a server with its scopes, roles and tokens' history."""
+    facts = {**_facts(server), **goes_with(server)}
+    name = server.name
+    database.delete(server)
+    database.flush()
+    audit.record(database, actor, "server.deleted", name, **facts)
+
+
+def goes_with(server: Server) -> dict[str, Any]:
+    """What deleting the server takes along."""
+    holders: set[User] = {user for role in server.roles for user in role.users}
+    return {
+        "roles": [role.name for role in server.roles],
+        "scopes": len(server.scopes),
+        "tokens": len(server.tokens),
+        "users": sorted(user.username for user in holders),
+    }
+
+
+def exceeding_roles(server: Server) -> list[Role]:
+    """Roles whose limits lie above the server's and therefore have no effect."""
+    return [
+        role
+        for role in server.roles
+        if role.longest_token_life_minutes > server.longest_token_life_minutes
+        or (
+            server.latest_token_expiry is not None
+            and (role.latest_token_expiry is None or role.latest_token_expiry > server.latest_token_expiry)
+        )
+    ]
+
+
+def _facts(server: Server) -> dict[str, Any]:
+    return {
+        "longest_token_life_minutes": server.longest_token_life_minutes,
+        "latest_token_expiry": server.latest_token_expiry and clock.iso(server.latest_token_expiry),
+    }

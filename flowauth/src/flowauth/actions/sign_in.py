@@ -1,0 +1,144 @@
+"""Signing in: password, then second factor, each try counted."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from sqlalchemy import Delete, Update, delete, or_, select, update
+from sqlalchemy.orm import Session
+
+from flowauth import audit, clock, throttle, two_factor
+from flowauth.audit import Actor
+from flowauth.database import transaction
+from flowauth.errors import Refusal
+from flowauth.models import BackupCode, TwoFactor, User
+from flowauth.services import Services
+
+WRONG = "Wrong user name, password or code."
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """Who signed in, and how many tries on the account failed before."""
+
+    user_id: int
+    username: str
+    failures_before: int
+
+
+@dataclass(frozen=True)
+class HalfSignedIn:
+    """Somebody who gave the right password and owes a code; void once the password changes."""
+
+    user_id: int
+    proof: str
+
+
+class CodeNeeded(Refusal):
+    """The password is right and the second factor missing."""
+
+    def __init__(self, half: HalfSignedIn) -> None:
+        super().__init__("A two-factor code is needed.", field="two_factor_code", need_two_factor=True)
+        self.half = half
+
+
+def sign_in(
+    database: Session, services: Services, actor: Actor, username: str, password: str, code: str | None = None
+) -> SignedIn:
+    """Check a user's name, password and, where the second factor is on, code.
+
+    Raises
+    ------
+    Refusal
+        401 for a wrong name, password or code, in the same words; 429 after too many tries.
+    CodeNeeded
+        400 when the password is right and the code missing.
+    """
+    failures = throttle.reserve(database, username, actor.address)
+    user = database.scalars(select(User).where(User.username == username)).one_or_none()
+    stored = user.password_hash if user else None
+    # Hashing takes its time; no lock is held meanwhile.
+    database.rollback()
+    if not services.passwords.matches(stored, password) or user is None:
+        _failed(database, actor, username if user else "(unknown)", "password")
+        raise Refusal(WRONG, 401)
+    if services.passwords.is_outdated(user.password_hash):
+        _rehash(database, services, user.id, password)
+    if user.has_two_factor and not code:
+        throttle.give_back(database, username, actor.address)
+        raise CodeNeeded(HalfSignedIn(user.id, _proof(user)))
+    return _finish(database, services, actor, user, code, failures)
+
+
+def sign_in_with_code(
+    database: Session, services: Services, actor: Actor, half: HalfSignedIn, code: str
+) -> SignedIn:
+    """The second half of signing in, by somebody whose password was right a moment ago."""
+    user = database.get(User, half.user_id)
+    if user is None or _proof(user) != half.proof:
+        raise Refusal(WRONG, 401)
+    failures = throttle.reserve(database, user.username, actor.address)
+    return _finish(database, services, actor, user, code, failures)
+
+
+def _proof(user: User) -> str:
+    return hashlib.sha256(user.password_hash.encode()).hexdigest()
+
+
+def _finish(
+    database: Session, services: Services, actor: Actor, user: User, code: str | None, failures: int
+) -> SignedIn:
+    if user.has_two_factor and not _second_factor(database, services, user.id, code or ""):
+        _failed(database, actor, user.username, "code")
+        raise Refusal(WRONG, 401, field="two_factor_code", need_two_factor=True)
+    return _succeeded(database, actor, user, failures)
+
+
+@transaction
+def _failed(database: Session, actor: Actor, username: str, what: str) -> None:
+    audit.record(database, actor, "sign_in.failed", username, wrong=what)
+
+
+@transaction
+def _rehash(database: Session, services: Services, user_id: int, password: str) -> None:
+    database.get_one(User, user_id).password_hash = services.passwords.hash(password)
+
+
+@transaction
+def _succeeded(database: Session, actor: Actor, user: User, failures: int) -> SignedIn:
+    throttle.succeed(database, user.username, actor.address)
+    own = Actor(user.username, actor.address, actor.request_id)
+    audit.record(database, own, "sign_in.succeeded", user.username)
+    return SignedIn(user.id, user.username, failures)
+
+
+@transaction
+def _second_factor(database: Session, services: Services, user_id: int, code: str) -> bool:
+    return consume_code(database, services, user_id, code)
+
+
+def consume_code(database: Session, services: Services, user_id: int, code: str) -> bool:
+    """Accept a code once: the authenticator's first, then a backup code.
+
+    Both are taken by a single conditional statement, so that of two requests with one code only one gets it.
+    """
+    factor = database.get(TwoFactor, user_id)
+    if factor is None or not factor.enabled:
+        return False
+    secret = services.decrypt(factor.encrypted_secret)
+    step = two_factor.matching_step(
+        secret, two_factor.plain(code), clock.now(), services.settings.two_factor_window
+    )
+    if step is not None:
+        unused = or_(TwoFactor.last_step.is_(None), TwoFactor.last_step < step)
+        statement = update(TwoFactor).where(TwoFactor.user_id == user_id, unused).values(last_step=step)
+        return _changed_one(database, statement)
+    digest = two_factor.backup_digest(services.settings.secret_key, user_id, code)
+    return _changed_one(
+        database, delete(BackupCode).where(BackupCode.auth_id == user_id, BackupCode.digest == digest)
+    )
+
+
+def _changed_one(database: Session, statement: Update | Delete) -> bool:
+    return bool(database.execute(statement).rowcount == 1)  # type: ignore[attr-defined]

@@ -1,0 +1,220 @@
+"""Minting, renewing, revealing and revoking tokens."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from flowauth import audit, clock
+from flowauth.audit import Actor
+from flowauth.database import transaction
+from flowauth.errors import Refusal
+from flowauth.expiry import Cap, Limit, earliest, expiry
+from flowauth.models import Role, Server, Token, User
+from flowauth.names import check_name
+from flowauth.services import Services
+from flowauth.signing import sign
+
+
+def limits(server: Server, roles: Iterable[Role]) -> list[Limit]:
+    """The server's limit and each role's."""
+    return [
+        Limit(
+            f"server {server.name}",
+            timedelta(minutes=server.longest_token_life_minutes),
+            server.latest_token_expiry,
+        ),
+        *(
+            Limit(
+                f"role {role.name}",
+                timedelta(minutes=role.longest_token_life_minutes),
+                role.latest_token_expiry,
+            )
+            for role in roles
+        ),
+    ]
+
+
+def servers_of(user: User) -> list[Server]:
+    """Servers on which the user holds a role, by name."""
+    return sorted({role.server for role in user.roles}, key=lambda server: server.name)
+
+
+def roles_on(user: User, server: Server) -> list[Role]:
+    """The user's roles on a server, by name."""
+    return [role for role in user.roles if role.server_id == server.id]
+
+
+def own_server(user: User, name: str) -> Server:
+    """The server of that name. One on which the user holds no role is as unknown as one that does not exist."""
+    for server in servers_of(user):
+        if server.name == name:
+            return server
+    raise Refusal(f"There is no server '{name[:75]}' on which you hold a role.", 404)
+
+
+def chosen_roles(user: User, server: Server, names: object) -> list[Role]:
+    """The roles of those names that the user holds **on this server**, without repeats."""
+    if not isinstance(names, Sequence) or isinstance(names, str) or not names:
+        raise Refusal("Choose at least one role.", field="roles")
+    held = {role.name: role for role in roles_on(user, server)}
+    if missing := sorted({str(name)[:75] for name in names if name not in held}):
+        raise Refusal(f"You do not hold on {server.name}: {', '.join(missing)}.", 401, field="roles")
+    return [held[name] for name in sorted(set(names))]
+
+
+def requested_end(
+    server: Server, roles: Sequence[Role], lifetime_minutes: object, now: datetime
+) -> datetime | None:
+    """The end that a wished lifetime gives; None when none is wished."""
+    if lifetime_minutes is None:
+        return None
+    if not isinstance(lifetime_minutes, int) or isinstance(lifetime_minutes, bool) or lifetime_minutes < 1:
+        raise Refusal("lifetime_minutes must be a whole number above 0.", field="lifetime_minutes")
+    cap = earliest(limits(server, roles), now)
+    most = max(int((cap.at - now).total_seconds()) // 60, 0)
+    if lifetime_minutes > most and cap.at > now:
+        raise Refusal(
+            f"lifetime_minutes may be no more than {most}: the {cap.reason}.", field="lifetime_minutes"
+        )
+    # Beyond a cap already past every life is too long; `expiry` says so better.
+    return None if cap.at <= now else now + timedelta(minutes=lifetime_minutes)
+
+
+def resulting_expiry(server: Server, roles: Sequence[Role], requested: datetime | None, now: datetime) -> Cap:
+    """What `mint` would set as expiry."""
+    return expiry(limits(server, roles), now, requested)
+
+
+@transaction
+def mint(
+    database: Session,
+    services: Services,
+    actor: Actor,
+    user: User,
+    server_name: str,
+    name: object,
+    role_names: object,
+    *,
+    lifetime_minutes: object = None,
+    expires: datetime | None = None,
+) -> tuple[Token, str]:
+    """A new token and its text, from roles that the user holds on the server.
+
+    Raises
+    ------
+    Refusal
+        404 for a server without own roles, 400 for a bad field, 401 for a role not held or a cap already past.
+    """
+    server = own_server(user, server_name)
+    checked = check_name(name, "name")
+    roles = chosen_roles(user, server, role_names)
+    now = clock.now()
+    end = expires or requested_end(server, roles, lifetime_minutes, now)
+    return _issue(database, services, actor, user, server, checked, roles, end, now, "token.minted")
+
+
+@transaction
+def renew(
+    database: Session,
+    services: Services,
+    actor: Actor,
+    user: User,
+    token_id: int,
+    lifetime_minutes: object = None,
+) -> tuple[Token, str]:
+    """A new token with the name and roles of an earlier one, which stays as it is. Scopes are those of now."""
+    old = own_token(database, user, token_id)
+    if old.revoked_at is not None:
+        raise Refusal("A revoked token cannot be renewed.")
+    if not old.role_names:
+        raise Refusal("No roles are recorded for this token.")
+    held = {role.name for role in roles_on(user, old.server)}
+    if lost := sorted(set(old.role_names) - held):
+        raise Refusal(f"You no longer hold: {', '.join(lost)}.", 401)
+    roles = chosen_roles(user, old.server, old.role_names)
+    now = clock.now()
+    end = requested_end(old.server, roles, lifetime_minutes, now)
+    return _issue(database, services, actor, user, old.server, old.name, roles, end, now, "token.renewed")
+
+
+@transaction
+def reveal(
+    database: Session, services: Services, actor: Actor, user: User, token_id: int
+) -> tuple[Token, str]:
+    """The text of an own token; each look is recorded."""
+    token = own_token(database, user, token_id)
+    audit.record(database, actor, "token.revealed", f"{token.server.name}/{token.name}", jti=token.jti)
+    return token, services.decrypt(token.encrypted_token)
+
+
+@transaction
+def revoke(database: Session, actor: Actor, user: User, token_id: int) -> Token:
+    """Mark an own token as revoked. API servers learn of it only from a list of revoked ids."""
+    token = own_token(database, user, token_id)
+    if token.revoked_at is None:
+        token.revoked_at = clock.now()
+        audit.record(database, actor, "token.revoked", f"{token.server.name}/{token.name}", jti=token.jti)
+    return token
+
+
+def own_token(database: Session, user: User, token_id: int) -> Token:
+    token = database.get(Token, token_id)
+    if token is None or token.user_id != user.id:
+        raise Refusal("There is no such token.", 404)
+    return token
+
+
+def tokens_on(database: Session, user: User, server: Server) -> list[Token]:
+    """The user's tokens for a server, latest expiry first."""
+    return list(
+        database.scalars(
+            select(Token)
+            .where(Token.user_id == user.id, Token.server_id == server.id)
+            .order_by(Token.expiry.desc(), Token.id.desc())
+        )
+    )
+
+
+def _issue(
+    database: Session,
+    services: Services,
+    actor: Actor,
+    user: User,
+    server: Server,
+    name: str,
+    roles: list[Role],
+    requested: datetime | None,
+    now: datetime,
+    event: str,
+) -> tuple[Token, str]:
+    end = resulting_expiry(server, roles, requested, now).at
+    jti = str(uuid.uuid4())
+    text = sign(user.username, server.name, {role.name: role.scope_names for role in roles}, jti, now, end)
+    token = Token(
+        name=name,
+        encrypted_token=services.encrypt(text),
+        jti=jti,
+        issued=now,
+        expiry=end,
+        user=user,
+        server=server,
+        roles=roles,
+        role_names=[role.name for role in roles],
+    )
+    database.add(token)
+    database.flush()
+    audit.record(
+        database,
+        actor,
+        event,
+        f"{server.name}/{name}",
+        jti=jti,
+        roles=token.role_names,
+        expires=clock.iso(end),
+    )
+    return token, text

@@ -1,0 +1,171 @@
+"""Administering users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from flowauth import audit, sessions, throttle
+from flowauth.actions.account import guessable_words
+from flowauth.audit import Actor
+from flowauth.database import transaction
+from flowauth.errors import Refusal
+from flowauth.models import Role, User
+from flowauth.names import check_name
+from flowauth.passwords import check_strength
+from flowauth.services import Services
+
+
+def find_user(database: Session, user_id: int) -> User:
+    user = database.get(User, user_id)
+    if user is None:
+        raise Refusal(f"There is no user with id {user_id}.", 404)
+    return user
+
+
+@transaction
+def create_user(
+    database: Session,
+    services: Services,
+    actor: Actor,
+    username: object,
+    password: object,
+    *,
+    is_admin: bool = False,
+    require_two_factor: bool = False,
+    must_change_password: bool = True,
+    roles: Sequence[object] = (),
+) -> User:
+    """A new user. Somebody else chose the password, so it has to be changed at the first sign-in unless told otherwise."""
+    name = _free_name(database, username)
+    checked = check_strength(password, "password", guessable_words(database, name))
+    user = User(
+        username=name,
+        password_hash=services.passwords.hash(checked),
+        is_admin=is_admin,
+        require_two_factor=require_two_factor,
+        must_change_password=must_change_password,
+        roles=roles_by_id(database, roles),
+    )
+    database.add(user)
+    database.flush()
+    audit.record(database, actor, "user.created", name, **_facts(user))
+    return user
+
+
+@transaction
+def change_user(
+    database: Session,
+    services: Services,
+    actor: Actor,
+    user_id: int,
+    *,
+    username: object = None,
+    password: object = None,
+    is_admin: bool | None = None,
+    require_two_factor: bool | None = None,
+    remove_two_factor: bool = False,
+    roles: Sequence[object] | None = None,
+) -> User:
+    """Change what is given and leave the rest; an empty password leaves the password.
+
+    A change of password, of the second factor, of roles or of rank ends the user's sessions.
+    """
+    user = find_user(database, user_id)
+    before = _facts(user)
+    if username is not None and username != user.username:
+        user.username = _free_name(database, username)
+    if password:
+        checked = check_strength(password, "password", guessable_words(database, user.username))
+        user.password_hash = services.passwords.hash(checked)
+        user.must_change_password = True
+    if is_admin is not None and is_admin != user.is_admin:
+        if not is_admin:
+            _keep_an_administrator(database, user, "is_admin")
+        user.is_admin = is_admin
+    if require_two_factor is not None:
+        user.require_two_factor = require_two_factor
+    if remove_two_factor and user.two_factor is not None:
+        database.delete(user.two_factor)
+        user.two_factor = None
+    if roles is not None:
+        user.roles = roles_by_id(database, roles)
+    database.flush()
+    after = _facts(user)
+    if password or after != before:
+        if actor.username != user.username:
+            sessions.end_all(database, user.id)
+        audit.record(
+            database,
+            actor,
+            "user.changed",
+            user.username,
+            before=before,
+            after=after,
+            password=bool(password),
+        )
+    return user
+
+
+@transaction
+def delete_user(database: Session, actor: Actor, user_id: int) -> str:
+    """Delete a user with the tokens' history and second factor. Tokens already handed out stay valid to their end."""
+    user = find_user(database, user_id)
+    if user.is_admin:
+        _keep_an_administrator(database, user, None)
+    name, facts = user.username, {**_facts(user), "tokens": len(user.tokens)}
+    database.delete(user)
+    database.flush()
+    audit.record(database, actor, "user.deleted", name, **facts)
+    return name
+
+
+@transaction
+def unlock_user(database: Session, actor: Actor, user_id: int) -> User:
+    """Forget the failed tries of an account."""
+    user = find_user(database, user_id)
+    throttle.unlock(database, user.username)
+    audit.record(database, actor, "user.unlocked", user.username)
+    return user
+
+
+def roles_by_id(database: Session, ids: Sequence[object]) -> list[Role]:
+    """The roles of those ids, or a `Refusal` that names the unknown one."""
+    found = []
+    for identity in dict.fromkeys(ids):
+        role = database.get(Role, identity) if isinstance(identity, int) else None
+        if role is None:
+            raise Refusal(f"There is no role with id {str(identity)[:20]}.", field="roles")
+        found.append(role)
+    return found
+
+
+def _free_name(database: Session, username: object) -> str:
+    name = check_name(username, "username")
+    if database.scalars(select(User.id).where(User.username == name)).first() is not None:
+        raise Refusal(f"The user name {name} is taken.", field="username")
+    return name
+
+
+def _keep_an_administrator(database: Session, user: User, field: str | None) -> None:
+    # The rows are locked, so that two administrators cannot demote each other at one moment.
+    administrators = database.scalars(select(User.id).where(User.is_admin).with_for_update()).all()
+    if [identity for identity in administrators if identity != user.id] == []:
+        raise Refusal("The last administrator can be neither deleted nor demoted.", field=field)
+
+
+def _facts(user: User) -> dict[str, Any]:
+    return {
+        "username": user.username,
+        "is_admin": user.is_admin,
+        "require_two_factor": user.require_two_factor,
+        "has_two_factor": user.has_two_factor,
+        "roles": sorted(f"{role.server.name}/{role.name}" for role in user.roles),
+    }
+
+
+def count_users(database: Session) -> int:
+    return database.scalar(select(func.count()).select_from(User)) or 0

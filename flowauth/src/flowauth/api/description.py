@@ -1,0 +1,212 @@
+"""The OpenAPI document of ``/api/v1``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowauth import __version__
+
+_TEXT = {"type": "string"}
+_NAME = {"type": "string", "pattern": "^[A-Za-z0-9_]{1,75}$"}
+_WHOLE = {"type": "integer"}
+_FLAG = {"type": "boolean"}
+_MOMENT = {"type": "string", "format": "date-time"}
+_OPTIONAL_MOMENT = {"type": ["string", "null"], "format": "date-time"}
+_MINUTES = {"type": "integer", "minimum": 1}
+_OPTIONAL_MINUTES = {"type": ["integer", "null"], "minimum": 1}
+
+
+def _list(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+def _object(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": {**required, **optional}, "required": list(required)}
+
+
+_SCHEMAS: dict[str, Any] = {
+    "Problem": _object(
+        {"message": _TEXT, "code": _WHOLE}, bad_field=_TEXT, need_two_factor=_FLAG, retry_after=_WHOLE
+    ),
+    "Session": _object({"access_token": _TEXT, "expires": _MOMENT}),
+    "Server": _object(
+        {
+            "name": _TEXT,
+            "roles": _list(_object({"name": _NAME, "scopes": _list(_TEXT), "max_expiry": _MOMENT})),
+        }
+    ),
+    "RegisteredServer": _object({"name": _TEXT, "scopes": _list(_TEXT)}),
+    "ScopeChange": _object({"added": _list(_TEXT), "removed": _list(_TEXT), "roles": {"type": "object"}}),
+    "Token": _object(
+        {
+            "id": _WHOLE,
+            "name": _NAME,
+            "server": _TEXT,
+            "roles": _list(_NAME),
+            "issued": _MOMENT,
+            "expires": _MOMENT,
+            "revoked": _FLAG,
+        },
+        token={**_TEXT, "description": "The signed token; only where it is minted, renewed or revealed."},
+    ),
+    "User": _object(
+        {
+            "id": _WHOLE,
+            "username": _NAME,
+            "is_admin": _FLAG,
+            "has_two_factor": _FLAG,
+            "require_two_factor": _FLAG,
+            "roles": _list(_object({"id": _WHOLE, "name": _NAME, "server": _TEXT})),
+        }
+    ),
+    "Role": _object(
+        {
+            "id": _WHOLE,
+            "name": _NAME,
+            "server": _TEXT,
+            "scopes": _list(_TEXT),
+            "users": _list(_WHOLE),
+            "longest_token_life_minutes": _MINUTES,
+            "latest_token_expiry": _OPTIONAL_MOMENT,
+        }
+    ),
+    "PublicKey": _object({"public_key": _TEXT}),
+}
+
+_LIMITS = {"longest_token_life_minutes": _MINUTES, "latest_token_expiry": _OPTIONAL_MOMENT}
+_ROLE = _object(
+    {"name": _NAME, "scopes": _list(_TEXT), "longest_token_life_minutes": _MINUTES},
+    latest_token_expiry=_OPTIONAL_MOMENT,
+    users=_list(_WHOLE),
+)
+_NEW_ROLE = _object(
+    {"server": _TEXT, **{key: _ROLE["properties"][key] for key in _ROLE["required"]}},
+    latest_token_expiry=_OPTIONAL_MOMENT,
+    users=_list(_WHOLE),
+)
+_DESCRIPTION = {"type": "object", "description": "The API server's OpenAPI document."}
+
+
+def _operation(
+    summary: str,
+    status: int,
+    reply: str | None = None,
+    *,
+    many: bool = False,
+    body: dict[str, Any] | None = None,
+    anyone: bool = False,
+) -> dict[str, Any]:
+    success: dict[str, Any] = {"description": summary}
+    if reply:
+        schema: dict[str, Any] = {"$ref": f"#/components/schemas/{reply}"}
+        success["content"] = {"application/json": {"schema": _list(schema) if many else schema}}
+    operation: dict[str, Any] = {
+        "summary": summary,
+        "responses": {
+            str(status): success,
+            "default": {
+                "description": "Refused",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            },
+        },
+    }
+    if body:
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+    if anyone:
+        operation["security"] = []
+    return operation
+
+
+def _parameter(name: str, schema: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"name": name, "in": "path", "required": True, "schema": schema}]
+
+
+def describe() -> dict[str, Any]:
+    """The document as an object."""
+    credentials = _object({"username": _TEXT, "password": _TEXT}, two_factor_code=_TEXT)
+    new_token = _object({"name": _NAME, "roles": _list(_NAME)}, lifetime_minutes=_OPTIONAL_MINUTES)
+    lifetime = _object({}, lifetime_minutes=_OPTIONAL_MINUTES)
+    new_user = _object(
+        {"username": _NAME, "password": _TEXT}, is_admin=_FLAG, require_two_factor=_FLAG, roles=_list(_WHOLE)
+    )
+    server, token, one = _parameter("name", _TEXT), _parameter("token_id", _WHOLE), _parameter
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "FlowAuth",
+            "version": __version__,
+            "description": "Servers, roles, users and tokens.",
+        },
+        "security": [{"session": []}],
+        "paths": {
+            "/api/v1/openapi.json": {"get": {**_operation("This document", 200, anyone=True)}},
+            "/api/v1/session": {
+                "post": _operation("Sign in", 200, "Session", body=credentials, anyone=True),
+                "delete": _operation("Sign out", 204),
+            },
+            "/api/v1/servers": {
+                "get": _operation("Servers on which you hold a role", 200, "Server", many=True),
+                "post": _operation(
+                    "Register a server (administrators)",
+                    201,
+                    "RegisteredServer",
+                    body=_object({"description": _DESCRIPTION}, **_LIMITS),
+                ),
+            },
+            "/api/v1/servers/{name}": {
+                "parameters": server,
+                "delete": _operation("Delete a server with its roles and tokens (administrators)", 204),
+            },
+            "/api/v1/servers/{name}/scopes": {
+                "parameters": server,
+                "put": _operation(
+                    "Update a server's scopes (administrators)",
+                    200,
+                    "ScopeChange",
+                    body=_object({"description": _DESCRIPTION}),
+                ),
+            },
+            "/api/v1/servers/{name}/tokens": {
+                "parameters": server,
+                "get": _operation("Your tokens", 200, "Token", many=True),
+                "post": _operation("Mint a token", 201, "Token", body=new_token),
+            },
+            "/api/v1/tokens/{token_id}/renew": {
+                "parameters": token,
+                "post": _operation(
+                    "A new token with the roles of an earlier one", 201, "Token", body=lifetime
+                )
+                | {"requestBody": {"required": False, "content": {"application/json": {"schema": lifetime}}}},
+            },
+            "/api/v1/tokens/{token_id}/reveal": {
+                "parameters": token,
+                "post": _operation("The text of a token", 200, "Token"),
+            },
+            "/api/v1/tokens/{token_id}/revoke": {
+                "parameters": token,
+                "post": _operation("Mark a token as revoked", 200, "Token"),
+            },
+            "/api/v1/users": {
+                "get": _operation("All users (administrators)", 200, "User", many=True),
+                "post": _operation("Create a user (administrators)", 201, "User", body=new_user),
+            },
+            "/api/v1/users/{user_id}": {
+                "parameters": one("user_id", _WHOLE),
+                "delete": _operation("Delete a user (administrators)", 204),
+            },
+            "/api/v1/roles": {
+                "get": _operation("All roles (administrators)", 200, "Role", many=True),
+                "post": _operation("Create a role (administrators)", 201, "Role", body=_NEW_ROLE),
+            },
+            "/api/v1/roles/{role_id}": {
+                "parameters": one("role_id", _WHOLE),
+                "put": _operation("Replace a role (administrators)", 200, "Role", body=_ROLE),
+                "delete": _operation("Delete a role (administrators)", 204),
+            },
+            "/api/v1/public-key": {"get": _operation("The key that verifies tokens", 200, "PublicKey")},
+        },
+        "components": {
+            "schemas": _SCHEMAS,
+            "securitySchemes": {"session": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    }

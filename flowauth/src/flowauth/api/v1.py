@@ -1,0 +1,331 @@
+"""Version 1 of the JSON API. Every reply that is not a success is ``{"message", "code"[, "bad_field"]}``."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint, Response, g, jsonify, request
+from flask_jwt_extended import create_access_token, get_jwt
+from sqlalchemy import delete, select
+
+from flowauth import api_description, clock, sessions
+from flowauth.access import Access, actor, allow, database, user
+from flowauth.actions import roles as role_actions
+from flowauth.actions import servers as server_actions
+from flowauth.actions import sign_in as sign_in_actions
+from flowauth.actions import tokens as token_actions
+from flowauth.actions import users as user_actions
+from flowauth.api.description import describe
+from flowauth.errors import Refusal
+from flowauth.expiry import cap_of
+from flowauth.models import Role, Server, Token, User, WebSession
+from flowauth.names import OWN_AUDIENCE
+from flowauth.signing import public_pem
+from flowauth.views import services
+
+blueprint = Blueprint("v1", __name__, url_prefix="/api/v1")
+
+
+@blueprint.get("/openapi.json")
+@allow(Access.ANYONE)
+def openapi() -> Response:
+    return jsonify(describe())
+
+
+@blueprint.post("/session")
+@allow(Access.ANYONE)
+def open_session() -> Response:
+    body = _body("username", "password", optional=("two_factor_code",))
+    username, password = _text(body, "username"), _text(body, "password")
+    code = _text(body, "two_factor_code") if body.get("two_factor_code") else None
+    done = sign_in_actions.sign_in(database(), services(), actor(), username, password, code)
+    if database().get_one(User, done.user_id).is_pending:
+        raise Refusal("Sign in to the web pages first: this account has something to set up.", 403)
+    jti = str(uuid.uuid4())
+    row = sessions.open_scripted(database(), done.user_id, jti)
+    expires = row.expires
+    database().commit()
+    g.username = done.username
+    token = create_access_token(
+        identity=done.username,
+        expires_delta=False,
+        additional_claims={"aud": OWN_AUDIENCE, "jti": jti, "exp": expires},
+    )
+    return jsonify(access_token=token, expires=clock.iso(expires))
+
+
+@blueprint.delete("/session")
+@allow(Access.USER)
+def close_session() -> tuple[str, int]:
+    database().execute(delete(WebSession).where(WebSession.digest == sessions.digest_of(get_jwt()["jti"])))
+    database().commit()
+    return "", 204
+
+
+@blueprint.get("/servers")
+@allow(Access.USER)
+def servers() -> Response:
+    return jsonify([_server(server) for server in token_actions.servers_of(user())])
+
+
+@blueprint.post("/servers")
+@allow(Access.ADMIN)
+def register_server() -> tuple[Response, int]:
+    body = _body("description", optional=("longest_token_life_minutes", "latest_token_expiry"))
+    server = server_actions.register_server(
+        database(),
+        actor(),
+        api_description.from_document(body["description"]),
+        body.get("longest_token_life_minutes", server_actions.DEFAULT_LIFE_MINUTES),
+        _moment(body, "latest_token_expiry"),
+    )
+    return jsonify(name=server.name, scopes=[scope.name for scope in server.scopes]), 201
+
+
+@blueprint.put("/servers/<name>/scopes")
+@allow(Access.ADMIN)
+def update_scopes(name: str) -> Response:
+    description = api_description.from_document(_body("description")["description"])
+    change = server_actions.update_scopes(
+        database(), actor(), server_actions.find_server(database(), name), description
+    )
+    return jsonify(added=change.added, removed=change.removed, roles=change.roles)
+
+
+@blueprint.delete("/servers/<name>")
+@allow(Access.ADMIN)
+def delete_server(name: str) -> tuple[str, int]:
+    server_actions.delete_server(database(), actor(), server_actions.find_server(database(), name))
+    return "", 204
+
+
+@blueprint.get("/servers/<name>/tokens")
+@allow(Access.USER)
+def tokens(name: str) -> Response:
+    server = token_actions.own_server(user(), name)
+    return jsonify([_token(token) for token in token_actions.tokens_on(database(), user(), server)])
+
+
+@blueprint.post("/servers/<name>/tokens")
+@allow(Access.USER)
+def mint(name: str) -> tuple[Response, int]:
+    body = _body("name", "roles", optional=("lifetime_minutes",))
+    token, text = token_actions.mint(
+        database(),
+        services(),
+        actor(),
+        user(),
+        name,
+        body["name"],
+        body["roles"],
+        lifetime_minutes=body.get("lifetime_minutes"),
+    )
+    return jsonify(_token(token) | {"token": text}), 201
+
+
+@blueprint.post("/tokens/<int:token_id>/renew")
+@allow(Access.USER)
+def renew(token_id: int) -> tuple[Response, int]:
+    body = _body(optional=("lifetime_minutes",)) if request.data else {}
+    token, text = token_actions.renew(
+        database(), services(), actor(), user(), token_id, body.get("lifetime_minutes")
+    )
+    return jsonify(_token(token) | {"token": text}), 201
+
+
+@blueprint.post("/tokens/<int:token_id>/reveal")
+@allow(Access.USER)
+def reveal(token_id: int) -> Response:
+    token, text = token_actions.reveal(database(), services(), actor(), user(), token_id)
+    return jsonify(_token(token) | {"token": text})
+
+
+@blueprint.post("/tokens/<int:token_id>/revoke")
+@allow(Access.USER)
+def revoke(token_id: int) -> Response:
+    return jsonify(_token(token_actions.revoke(database(), actor(), user(), token_id)))
+
+
+@blueprint.get("/users")
+@allow(Access.ADMIN)
+def users() -> Response:
+    return jsonify([_user(one) for one in database().scalars(select(User).order_by(User.username))])
+
+
+@blueprint.post("/users")
+@allow(Access.ADMIN)
+def create_user() -> tuple[Response, int]:
+    body = _body("username", "password", optional=("is_admin", "require_two_factor", "roles"))
+    created = user_actions.create_user(
+        database(),
+        services(),
+        actor(),
+        body["username"],
+        body["password"],
+        is_admin=_flag(body, "is_admin"),
+        require_two_factor=_flag(body, "require_two_factor"),
+        roles=_list(body, "roles"),
+    )
+    return jsonify(_user(created)), 201
+
+
+@blueprint.delete("/users/<int:user_id>")
+@allow(Access.ADMIN)
+def delete_user(user_id: int) -> tuple[str, int]:
+    user_actions.delete_user(database(), actor(), user_id)
+    return "", 204
+
+
+@blueprint.get("/roles")
+@allow(Access.ADMIN)
+def roles() -> Response:
+    return jsonify(
+        [_role(role) for role in database().scalars(select(Role).order_by(Role.server_id, Role.name))]
+    )
+
+
+@blueprint.post("/roles")
+@allow(Access.ADMIN)
+def create_role() -> tuple[Response, int]:
+    body = _role_body("server")
+    server = server_actions.find_server(database(), _text(body, "server"))
+    return jsonify(_role(_save_role(server, None, body))), 201
+
+
+@blueprint.put("/roles/<int:role_id>")
+@allow(Access.ADMIN)
+def replace_role(role_id: int) -> Response:
+    role = role_actions.find_role(database(), role_id)
+    return jsonify(_role(_save_role(role.server, role, _role_body())))
+
+
+@blueprint.delete("/roles/<int:role_id>")
+@allow(Access.ADMIN)
+def delete_role(role_id: int) -> tuple[str, int]:
+    role_actions.delete_role(database(), actor(), role_actions.find_role(database(), role_id))
+    return "", 204
+
+
+@blueprint.get("/public-key")
+@allow(Access.USER)
+def public_key() -> Response:
+    return jsonify(public_key=public_pem(services().settings.private_key))
+
+
+def _body(*required: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The JSON object sent, with all required keys and none that nobody would look at."""
+    body = request.get_json(silent=True)
+    if not isinstance(body, dict):
+        raise Refusal("Send a JSON object with the content type application/json.")
+    for key in required:
+        if body.get(key) is None:
+            raise Refusal(f"{key} is missing.", field=key)
+    if unknown := sorted(set(body) - {*required, *optional}):
+        raise Refusal(
+            f"{unknown[0][:75]} is not among {', '.join((*required, *optional))}.", field=unknown[0][:75]
+        )
+    return body
+
+
+def _role_body(*more: str) -> dict[str, Any]:
+    return _body(
+        *more, "name", "scopes", "longest_token_life_minutes", optional=("latest_token_expiry", "users")
+    )
+
+
+def _save_role(server: Server, role: Role | None, body: dict[str, Any]) -> Role:
+    return role_actions.save_role(
+        database(),
+        actor(),
+        server,
+        role,
+        name=body["name"],
+        scopes=_list(body, "scopes"),
+        users=_list(body, "users"),
+        longest_token_life_minutes=body["longest_token_life_minutes"],
+        latest_token_expiry=_moment(body, "latest_token_expiry"),
+    )
+
+
+def _text(body: dict[str, Any], key: str) -> str:
+    if not isinstance(body[key], str):
+        raise Refusal(f"{key} must be a text.", field=key)
+    return str(body[key])
+
+
+def _flag(body: dict[str, Any], key: str) -> bool:
+    value = body.get(key, False)
+    if not isinstance(value, bool):
+        raise Refusal(f"{key} must be true or false.", field=key)
+    return value
+
+
+def _list(body: dict[str, Any], key: str) -> list[Any]:
+    value = body.get(key) or []
+    if not isinstance(value, list) or not all(isinstance(item, str | int) for item in value):
+        raise Refusal(f"{key} must be a list.", field=key)
+    return value
+
+
+def _moment(body: dict[str, Any], key: str) -> datetime | None:
+    value = body.get(key)
+    if value is None or value == "":
+        return None
+    try:
+        return clock.parse(value)
+    except (TypeError, ValueError):
+        raise Refusal(f"{key} must be a date and time such as 2016-01-31T18:30:00Z.", field=key) from None
+
+
+def _server(server: Server) -> dict[str, Any]:
+    now = clock.now()
+    return {
+        "name": server.name,
+        "roles": [
+            {
+                "name": role.name,
+                "scopes": role.scope_names,
+                "max_expiry": clock.iso(
+                    min(cap_of(limit, now).at for limit in token_actions.limits(server, [role]))
+                ),
+            }
+            for role in token_actions.roles_on(user(), server)
+        ],
+    }
+
+
+def _token(token: Token) -> dict[str, Any]:
+    return {
+        "id": token.id,
+        "name": token.name,
+        "server": token.server.name,
+        "roles": token.role_names,
+        "issued": clock.iso(token.issued),
+        "expires": clock.iso(token.expiry),
+        "revoked": token.revoked_at is not None,
+    }
+
+
+def _user(one: User) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "username": one.username,
+        "is_admin": one.is_admin,
+        "has_two_factor": one.has_two_factor,
+        "require_two_factor": one.require_two_factor,
+        "roles": [{"id": role.id, "name": role.name, "server": role.server.name} for role in one.roles],
+    }
+
+
+def _role(role: Role) -> dict[str, Any]:
+    return {
+        "id": role.id,
+        "name": role.name,
+        "server": role.server.name,
+        "scopes": sorted(scope.name for scope in role.scopes),
+        "users": sorted(one.id for one in role.users),
+        "longest_token_life_minutes": role.longest_token_life_minutes,
+        "latest_token_expiry": role.latest_token_expiry and clock.iso(role.latest_token_expiry),
+    }

@@ -1,0 +1,86 @@
+"""What an API server's OpenAPI document tells this app: its name and the scopes it offers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from flowauth.errors import Refusal
+from flowauth.names import check_audience
+from flowauth.scopes import Scope
+
+LARGEST_BYTES = 8 * 1024 * 1024
+MOST_SCOPES = 20_000
+_FIELD = "description"
+
+
+@dataclass(frozen=True)
+class ApiDescription:
+    """Audience and sorted, distinct scope names."""
+
+    audience: str
+    scopes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        check_audience(self.audience, _FIELD)
+        if not 0 < len(self.scopes) <= MOST_SCOPES:
+            raise Refusal(
+                f"The description offers {len(self.scopes)} scopes: 1 to {MOST_SCOPES} are allowed.",
+                field=_FIELD,
+            )
+        if len(set(self.scopes)) != len(self.scopes):
+            raise Refusal("The description offers a scope twice.", field=_FIELD)
+        for text in self.scopes:
+            try:
+                Scope(text)
+            except ValueError as error:
+                raise Refusal(str(error), field=_FIELD) from None
+
+
+def parse(document: bytes) -> ApiDescription:
+    """Read an OpenAPI document, JSON or YAML.
+
+    Raises
+    ------
+    Refusal
+        Naming what is wrong: too large, not parseable, ``components.securitySchemes.token`` without
+        ``x-audience`` or ``x-security-scopes``, a malformed or repeated scope.
+    """
+    if len(document) > LARGEST_BYTES:
+        raise Refusal(
+            f"The description is larger than {LARGEST_BYTES // 1024 // 1024} MiB.", 413, field=_FIELD
+        )
+    return from_document(_load(document))
+
+
+def from_document(document: Any) -> ApiDescription:
+    """The same, from the document already read."""
+    if not isinstance(document, dict) or not str(document.get("openapi", "")).startswith("3."):
+        raise Refusal("This is not an OpenAPI 3 document.", field=_FIELD)
+    scheme: Any = document
+    for key in ("components", "securitySchemes", "token"):
+        scheme = scheme.get(key) if isinstance(scheme, dict) else None
+    if not isinstance(scheme, dict):
+        raise Refusal("The description has no components.securitySchemes.token.", field=_FIELD)
+    audience, scopes = scheme.get("x-audience"), scheme.get("x-security-scopes")
+    if not isinstance(audience, str):
+        raise Refusal("components.securitySchemes.token has no text x-audience.", field=_FIELD)
+    if not isinstance(scopes, list) or not all(isinstance(scope, str) for scope in scopes):
+        raise Refusal(
+            "components.securitySchemes.token has no list of texts x-security-scopes.", field=_FIELD
+        )
+    return ApiDescription(audience, tuple(sorted(scopes)))
+
+
+def _load(document: bytes) -> Any:
+    try:
+        return json.loads(document)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return yaml.load(document, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise Refusal("The description is neither JSON nor YAML.", field=_FIELD) from None

@@ -1,0 +1,198 @@
+"""The Flask application put together."""
+
+from __future__ import annotations
+
+import time
+import traceback
+import uuid
+from typing import Any
+
+import structlog
+from flask import Flask, Response, g, jsonify, render_template, request, session
+from flask_jwt_extended import JWTManager
+from flask_wtf.csrf import CSRFError, CSRFProtect
+from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from flowauth import __version__, clock
+from flowauth.access import Access, allow, database, guard, is_api
+from flowauth.errors import Refusal
+from flowauth.logs import logger
+from flowauth.models import WebSession
+from flowauth.names import OWN_AUDIENCE
+from flowauth.services import Services
+from flowauth.sessions import IDLE, ServerSessions, digest_of
+from flowauth.settings import Settings
+from flowauth.signing import private_pem, public_pem
+
+LARGEST_REQUEST = 12 * 1024 * 1024
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    # Not "no-referrer": with that, browsers send forms with "Origin: null", and the origin could not be checked.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "X-Frame-Options": "DENY",
+}
+
+
+def create_app(settings: Settings) -> Flask:
+    """The application for these settings; the schema must be in place (`flowauth.database.migrate`)."""
+    app = Flask(__name__)
+    app.config.update(
+        SECRET_KEY=settings.secret_key,
+        MAX_CONTENT_LENGTH=LARGEST_REQUEST,
+        MAX_FORM_MEMORY_SIZE=LARGEST_REQUEST,
+        # A server's scopes come as one box each.
+        MAX_FORM_PARTS=25_000,
+        WTF_CSRF_CHECK_DEFAULT=False,
+        WTF_CSRF_TIME_LIMIT=None,
+        # The origin is checked instead of the referrer, over plain HTTP as well.
+        WTF_CSRF_SSL_STRICT=False,
+        JWT_ALGORITHM="RS256",
+        JWT_DECODE_ALGORITHMS=["RS256"],
+        JWT_PRIVATE_KEY=private_pem(settings.private_key),
+        JWT_PUBLIC_KEY=public_pem(settings.private_key),
+        JWT_DECODE_AUDIENCE=OWN_AUDIENCE,
+        JWT_TOKEN_LOCATION=["headers"],
+        # There are no cookies to protect, and the claim would end up in the tokens of API servers.
+        JWT_COOKIE_CSRF_PROTECT=False,
+    )
+    services = Services.of(settings)
+    app.extensions["flowauth"] = services
+    app.session_interface = ServerSessions(services)
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    csrf = CSRFProtect(app)
+    _guard_tokens(JWTManager(app))
+    _handle_requests(app, services, csrf)
+    _handle_errors(app)
+    _register(app)
+    return app
+
+
+def _register(app: Flask) -> None:
+    from flowauth.api import v1
+    from flowauth.views import account, audit, health, roles, servers, signing_in, tokens, users
+
+    for module in (signing_in, tokens, account, users, servers, roles, audit, health, v1):
+        app.register_blueprint(module.blueprint)
+    allow(Access.ANYONE)(app.view_functions["static"])
+    app.jinja_env.globals["version"] = __version__
+    app.jinja_env.globals["now"] = clock.now
+    app.jinja_env.globals["idle_minutes"] = int(IDLE.total_seconds() // 60)
+    app.jinja_env.filters["iso"] = clock.iso
+    app.jinja_env.filters["moment"] = lambda moment: moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+    app.jinja_env.filters["picker"] = lambda moment: moment.strftime("%Y-%m-%dT%H:%M")
+    app.jinja_env.filters["span"] = span
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.lstrip_blocks = True
+
+
+def span(minutes: int) -> str:
+    """``1 day 2 hours 3 minutes``."""
+    parts = []
+    for unit, size in (("day", 24 * 60), ("hour", 60), ("minute", 1)):
+        count, minutes = divmod(minutes, size)
+        if count:
+            parts.append(f"{count} {unit}{'' if count == 1 else 's'}")
+    return " ".join(parts) or "0 minutes"
+
+
+def _handle_requests(app: Flask, services: Services, csrf: CSRFProtect) -> None:
+    @app.before_request
+    def begin() -> Any:
+        g.request_id = str(uuid.uuid4())
+        g.started = time.monotonic()
+        g.database = services.session()
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=g.request_id)
+        return guard(app, csrf)
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        # Before the session is saved: on SQLite one open transaction keeps every other writer waiting.
+        g.database.close()
+        for name, value in _HEADERS.items():
+            response.headers[name] = value
+        if request.is_secure:
+            response.headers["Strict-Transport-Security"] = "max-age=31536000"
+        if request.endpoint != "static":
+            response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Request-ID"] = g.request_id
+        # The rule, not the path: names and ids of things stay out of the log.
+        logger().info(
+            "request",
+            method=request.method,
+            route=str(request.url_rule) if request.url_rule else None,
+            status=response.status_code,
+            milliseconds=round((time.monotonic() - g.started) * 1000, 1),
+            user=g.get("username"),
+            address=request.remote_addr,
+        )
+        return response
+
+
+def _guard_tokens(manager: JWTManager) -> None:
+    @manager.token_in_blocklist_loader
+    def has_ended(_header: dict[str, Any], claims: dict[str, Any]) -> bool:
+        row = database().get(WebSession, digest_of(str(claims["jti"])))
+        return row is None or row.expires <= clock.now()
+
+    def refuse(message: str) -> tuple[Response, int, dict[str, str]]:
+        body = jsonify(Refusal(message, 401).as_json())
+        return body, 401, {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+
+    manager.unauthorized_loader(
+        lambda _reason: refuse("Send the access token of POST /api/v1/session as bearer.")
+    )
+    manager.invalid_token_loader(lambda _reason: refuse("This is not an access token of this app."))
+    manager.expired_token_loader(lambda _header, _claims: refuse("This session has expired."))
+    manager.revoked_token_loader(lambda _header, _claims: refuse("This session has ended."))
+
+
+def _handle_errors(app: Flask) -> None:
+    def answer(refusal: Refusal) -> Response:
+        if is_api():
+            response = jsonify(refusal.as_json())
+        elif "HX-Request" in request.headers:
+            response = Response(render_template("fragments/problem.html", message=refusal.message))
+        else:
+            page = render_template("problem.html", message=refusal.message, code=refusal.status)
+            response = Response(page)
+        response.status_code = refusal.status
+        if "retry_after" in refusal.context:
+            response.headers["Retry-After"] = str(refusal.context["retry_after"])
+        return response
+
+    @app.errorhandler(Refusal)
+    def refused(error: Refusal) -> Response:
+        return answer(error)
+
+    @app.errorhandler(CSRFError)
+    def forged(_error: CSRFError) -> Response:
+        return answer(Refusal("This form is out of date: go back, reload the page and try again.", 403))
+
+    @app.errorhandler(HTTPException)
+    def http(error: HTTPException) -> Response:
+        code = error.code or 500
+        texts = {404: "There is nothing here.", 405: "This cannot be done here.", 413: "This is too large."}
+        return answer(Refusal(texts.get(code, error.name + "."), code))
+
+    @app.errorhandler(Exception)
+    def fault(error: Exception) -> Response:
+        logger().error("fault", route=str(request.url_rule), error=type(error).__name__, trace=_frames(error))
+        session.clear()
+        return answer(Refusal("Something went wrong on our side.", 500))
+
+
+def _frames(error: Exception) -> list[str]:
+    """Where it happened, without the message: that of a database error quotes the bound values."""
+    return traceback.format_tb(error.__traceback__)

@@ -1,0 +1,27 @@
+"""Time: always UTC with its zone, whole seconds, because a token's times are whole seconds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """The present, in UTC, without its fraction of a second."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def iso(moment: datetime) -> str:
+    """``2016-01-01T00:00:00Z``."""
+    return moment.astimezone(UTC).replace(microsecond=0).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse(text: str) -> datetime:
+    """Read ISO 8601; a time without a zone is UTC.
+
+    Raises
+    ------
+    ValueError
+        When the text is not a date and time.
+    """
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

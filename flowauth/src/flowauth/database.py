@@ -1,0 +1,124 @@
+"""The database: engine, sessions, schema."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+from collections.abc import Callable, Iterator
+from functools import wraps
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.orm import Session
+
+# Any constant serves, as long as no other program of this database takes the same advisory lock.
+_MIGRATION_LOCK = 0x666C6F7761757468
+_HOUR = 3600
+
+
+def connect(uri: str) -> Engine:
+    """An engine for an SQLAlchemy address of PostgreSQL or SQLite."""
+    url = make_url(uri)
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url, connect_args={"timeout": 30})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    return create_engine(url, pool_pre_ping=True, pool_recycle=_HOUR)
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
+    for pragma in ("foreign_keys = ON", "journal_mode = WAL"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later cannot be upgraded once somebody else has written:
+    # SQLite would answer "database is locked" at once. Taking the writer's place at the start makes it wait its turn.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def transaction(action: Callable[Concatenate[Session, P], R]) -> Callable[Concatenate[Session, P], R]:
+    """Make a function whose first argument is a session one transaction: all of it or nothing.
+
+    An action called by another belongs to the outer one's transaction.
+    """
+
+    @wraps(action)
+    def whole(database: Session, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if database.info.get("in_action"):
+            return action(database, *args, **kwargs)
+        database.info["in_action"] = True
+        try:
+            result = action(database, *args, **kwargs)
+            database.commit()
+        except BaseException:
+            database.rollback()
+            raise
+        finally:
+            database.info["in_action"] = False
+        return result
+
+    return whole
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema to the newest version; a second process doing the same waits until the first has done."""
+    with _migration_lock(engine), engine.connect() as connection:
+        command.upgrade(_configuration(connection), "head")
+        connection.commit()
+
+
+def reset(engine: Engine) -> None:
+    """Drop everything and build the schema anew."""
+    with _migration_lock(engine), engine.connect() as connection:
+        command.downgrade(_configuration(connection), "base")
+        command.upgrade(_configuration(connection), "head")
+        connection.commit()
+
+
+def is_current(engine: Engine) -> bool:
+    """Whether the database answers and its schema is the newest version."""
+    with engine.connect() as connection:
+        present = MigrationContext.configure(connection).get_current_revision()
+        newest = ScriptDirectory.from_config(_configuration(connection)).get_current_head()
+    return present == newest
+
+
+def _configuration(connection: Connection) -> Config:
+    configuration = Config()
+    configuration.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    configuration.set_main_option("path_separator", "os")
+    configuration.attributes["connection"] = connection
+    return configuration
+
+
+@contextlib.contextmanager
+def _migration_lock(engine: Engine) -> Iterator[None]:
+    if engine.dialect.name == "sqlite":
+        path = engine.url.database
+        if not path or path == ":memory:":
+            yield
+            return
+        with Path(f"{path}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        return
+    with engine.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
+        connection.commit()
+        try:
+            yield
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
+            connection.commit()

@@ -1,0 +1,67 @@
+"""When a token ends: the earliest of all caps, and which one that is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from flowauth.errors import Refusal
+
+#: No limit may be longer, so that no arithmetic on dates overflows: ten years.
+LONGEST_LIFE_MINUTES = 10 * 366 * 24 * 60
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What one server or role allows: a longest life, and optionally a last moment."""
+
+    owner: str
+    longest_life: timedelta
+    latest: datetime | None
+
+
+@dataclass(frozen=True)
+class Cap:
+    """A moment that a token may not outlive, and the sentence that says why."""
+
+    at: datetime
+    reason: str
+
+
+def cap_of(limit: Limit, now: datetime) -> Cap:
+    """The cap that one limit sets at a moment."""
+    end = now + limit.longest_life
+    if limit.latest is not None and limit.latest < end:
+        return Cap(limit.latest.replace(microsecond=0), f"latest expiry of {limit.owner}")
+    return Cap(end, f"longest life of {limit.owner}")
+
+
+def earliest(limits: Iterable[Limit], now: datetime) -> Cap:
+    """The cap that decides; the first of equals."""
+    return min((cap_of(limit, now) for limit in limits), key=lambda cap: cap.at)
+
+
+def expiry(limits: Iterable[Limit], now: datetime, requested: datetime | None = None) -> Cap:
+    """The end of a token asked for now.
+
+    Parameters
+    ----------
+    requested
+        An earlier end that the user wishes; None for the latest allowed.
+
+    Raises
+    ------
+    Refusal
+        401 when a cap is already past; 400 when the requested end is past or beyond the cap.
+    """
+    cap = earliest(limits, now)
+    if cap.at <= now:
+        raise Refusal(f"No token can be made: the {cap.reason} is past.", 401)
+    if requested is None:
+        return cap
+    if requested <= now:
+        raise Refusal("The expiry must be in the future.", field="expires")
+    if requested > cap.at:
+        raise Refusal(f"The expiry may be no later than the {cap.reason}.", field="expires")
+    return Cap(requested, "your choice")

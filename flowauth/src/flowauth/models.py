@@ -1,0 +1,267 @@
+"""The tables."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    false,
+    true,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment with its zone, also where the database keeps none."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError("A moment without a zone cannot be stored.")
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON, list[str]: JSON}  # noqa: RUF012
+
+
+def _link(name: str, left: str, right: str) -> Table:
+    """A many-to-many table whose rows go with either end."""
+    return Table(
+        name,
+        Base.metadata,
+        *(
+            Column(
+                f"{end}_id",
+                Integer,
+                ForeignKey(f"{'token_history' if end == 'token' else end}.id", ondelete="CASCADE"),
+                primary_key=True,
+            )
+            for end in (left, right)
+        ),
+    )
+
+
+scopes_in_role = _link("scopes_in_role", "scope", "role")
+users_with_roles = _link("users_with_roles", "user", "role")
+tokens_with_roles = _link("tokens_with_roles", "token", "role")
+
+
+class User(Base):
+    __tablename__ = "user"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    username: Mapped[str] = mapped_column(String(75), unique=True)
+    password_hash: Mapped[str] = mapped_column("_password", Text)
+    is_admin: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    require_two_factor: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    must_change_password: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+
+    roles: Mapped[list[Role]] = relationship(
+        secondary=users_with_roles, back_populates="users", order_by="Role.name", passive_deletes=True
+    )
+    tokens: Mapped[list[Token]] = relationship(
+        back_populates="user", cascade="all, delete-orphan", passive_deletes=True
+    )
+    two_factor: Mapped[TwoFactor | None] = relationship(
+        back_populates="user", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+    @property
+    def has_two_factor(self) -> bool:
+        return self.two_factor is not None and self.two_factor.enabled
+
+    @property
+    def must_set_up_two_factor(self) -> bool:
+        return self.require_two_factor and not self.has_two_factor
+
+    @property
+    def is_pending(self) -> bool:
+        """Signed in, but held at the gate until the account is in order."""
+        return self.must_change_password or self.must_set_up_two_factor
+
+
+class TwoFactor(Base):
+    __tablename__ = "two_factor_auth"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), primary_key=True)
+    enabled: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    encrypted_secret: Mapped[str] = mapped_column("_secret_key", Text)
+    last_step: Mapped[int | None] = mapped_column(BigInteger)
+
+    user: Mapped[User] = relationship(back_populates="two_factor")
+    backup_codes: Mapped[list[BackupCode]] = relationship(
+        back_populates="two_factor", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+
+class BackupCode(Base):
+    __tablename__ = "two_factor_backup"
+    __table_args__ = (UniqueConstraint("auth_id", "_backup_code"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    auth_id: Mapped[int] = mapped_column(ForeignKey("two_factor_auth.user_id", ondelete="CASCADE"))
+    digest: Mapped[str] = mapped_column("_backup_code", Text)
+
+    two_factor: Mapped[TwoFactor] = relationship(back_populates="backup_codes")
+
+
+class Server(Base):
+    __tablename__ = "server"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(75), unique=True)
+    latest_token_expiry: Mapped[datetime | None]
+    longest_token_life_minutes: Mapped[int]
+
+    scopes: Mapped[list[Scope]] = relationship(
+        back_populates="server", cascade="all, delete-orphan", passive_deletes=True, order_by="Scope.name"
+    )
+    roles: Mapped[list[Role]] = relationship(
+        back_populates="server", cascade="all, delete-orphan", passive_deletes=True, order_by="Role.name"
+    )
+    tokens: Mapped[list[Token]] = relationship(
+        back_populates="server", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+
+class Scope(Base):
+    __tablename__ = "scope"
+    __table_args__ = (UniqueConstraint("name", "server_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(512))
+    enabled: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
+    server_id: Mapped[int] = mapped_column(ForeignKey("server.id", ondelete="CASCADE"))
+
+    server: Mapped[Server] = relationship(back_populates="scopes")
+    roles: Mapped[list[Role]] = relationship(
+        secondary=scopes_in_role, back_populates="scopes", passive_deletes=True
+    )
+
+
+class Role(Base):
+    __tablename__ = "role"
+    __table_args__ = (UniqueConstraint("name", "server_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(75))
+    server_id: Mapped[int] = mapped_column(ForeignKey("server.id", ondelete="CASCADE"))
+    latest_token_expiry: Mapped[datetime | None]
+    longest_token_life_minutes: Mapped[int]
+
+    server: Mapped[Server] = relationship(back_populates="roles")
+    scopes: Mapped[list[Scope]] = relationship(
+        secondary=scopes_in_role, back_populates="roles", order_by="Scope.name", passive_deletes=True
+    )
+    users: Mapped[list[User]] = relationship(
+        secondary=users_with_roles, back_populates="roles", order_by="User.username", passive_deletes=True
+    )
+
+    @property
+    def scope_names(self) -> list[str]:
+        """Sorted names of the scopes that a new token gets; a disabled scope is left out."""
+        return sorted(scope.name for scope in self.scopes if scope.enabled)
+
+
+class Token(Base):
+    __tablename__ = "token_history"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(75))
+    encrypted_token: Mapped[str] = mapped_column("_token", Text)
+    jti: Mapped[str] = mapped_column(String(36), unique=True)
+    issued: Mapped[datetime]
+    expiry: Mapped[datetime]
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
+    server_id: Mapped[int] = mapped_column(ForeignKey("server.id", ondelete="CASCADE"), index=True)
+    #: Names of the roles when the token was made, so that its history survives a role's end.
+    role_names: Mapped[list[str]]
+    revoked_at: Mapped[datetime | None]
+
+    user: Mapped[User] = relationship(back_populates="tokens")
+    server: Mapped[Server] = relationship(back_populates="tokens")
+    roles: Mapped[list[Role]] = relationship(
+        secondary=tokens_with_roles, order_by="Role.name", passive_deletes=True
+    )
+
+
+class WebSession(Base):
+    """Somebody's visit. The key is a digest, so that a copy of the table opens no session."""
+
+    __tablename__ = "web_session"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
+    created: Mapped[datetime]
+    last_seen: Mapped[datetime]
+    expires: Mapped[datetime] = mapped_column(index=True)
+    encrypted_data: Mapped[str] = mapped_column("_data", Text)
+
+
+class SignInAttempts(Base):
+    """Tries since the last success, for one account or one address."""
+
+    __tablename__ = "sign_in_attempts"
+
+    subject: Mapped[str] = mapped_column(String(80), primary_key=True)
+    attempts: Mapped[int]
+    last_attempt: Mapped[datetime]
+    blocked_until: Mapped[datetime | None]
+
+
+class AuditEvent(Base):
+    """One change: who did what to what. Rows are never changed; triggers refuse it."""
+
+    __tablename__ = "audit_event"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(75))
+    action: Mapped[str] = mapped_column(String(60), index=True)
+    subject: Mapped[str] = mapped_column(String(200))
+    detail: Mapped[dict[str, Any]]
+    address: Mapped[str] = mapped_column(String(60))
+    request_id: Mapped[str] = mapped_column(String(36))
+    previous_hash: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+class AuditHead(Base):
+    """The end of the chain: its one row is locked by whoever appends, and betrays a shortened chain."""
+
+    __tablename__ = "audit_head"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    length: Mapped[int]
+    hash: Mapped[str] = mapped_column(String(64))

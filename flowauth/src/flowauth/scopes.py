@@ -1,0 +1,128 @@
+"""Scopes as a type that cannot hold a malformed one, and the tree they form on screen.
+
+``run`` is simple; ``admin3:flows:daily_location`` is complex: unit, kind that may be submitted, kind that occurs in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+_PART = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+LONGEST = 512
+
+
+@dataclass(frozen=True, order=True)
+class Scope:
+    """One scope, checked when made.
+
+    Raises
+    ------
+    ValueError
+        When the text is neither one part nor three parts joined by ``:``.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        parts = self.text.split(":")
+        if (
+            len(self.text) > LONGEST
+            or len(parts) not in (1, 3)
+            or not all(_PART.fullmatch(part) for part in parts)
+        ):
+            raise ValueError(f"'{self.text[:80]}' is not a scope: it must be one word, or unit:kind:kind.")
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """One or three parts. Compared whole, so that no part is taken for the beginning of another."""
+        return tuple(self.text.split(":"))
+
+    @property
+    def is_simple(self) -> bool:
+        return ":" not in self.text
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class State(Enum):
+    """How much below a branch is chosen."""
+
+    NONE = "none"
+    SOME = "some"
+    ALL = "all"
+
+
+@dataclass
+class Branch:
+    """A node that holds leaves by their last part and further branches by theirs."""
+
+    label: str
+    path: str
+    branches: dict[str, Branch] = field(default_factory=dict)
+    leaves: dict[str, Scope] = field(default_factory=dict)
+    total: int = 0
+    chosen: int = 0
+
+    @property
+    def state(self) -> State:
+        if self.chosen == 0:
+            return State.NONE
+        return State.ALL if self.chosen == self.total else State.SOME
+
+
+class ScopeTree:
+    """Scopes nested by part, with the number of scopes, and of chosen ones, at each branch.
+
+    Parameters
+    ----------
+    offered
+        Scopes to show; a repeated one is an error.
+    chosen
+        Those of them that are ticked.
+
+    Raises
+    ------
+    ValueError
+        When a scope is malformed, offered twice, or chosen without being offered.
+    """
+
+    def __init__(self, offered: Iterable[str], chosen: Collection[str] = ()) -> None:
+        self.root = Branch("", "")
+        self.chosen = frozenset(chosen)
+        seen: set[str] = set()
+        for scope in sorted(Scope(text) for text in offered):
+            if scope.text in seen:
+                raise ValueError(f"Scope {scope} is offered twice.")
+            seen.add(scope.text)
+            self._add(scope)
+        if stray := self.chosen - seen:
+            raise ValueError(f"Scope {min(stray)} is chosen but not offered.")
+
+    def _add(self, scope: Scope) -> None:
+        ticked = scope.text in self.chosen
+        branch = self.root
+        above = [branch]
+        for depth, part in enumerate(scope.parts[:-1], start=1):
+            path = ":".join(scope.parts[:depth])
+            branch = branch.branches.setdefault(part, Branch(part, path))
+            above.append(branch)
+        branch.leaves[scope.parts[-1]] = scope
+        for node in above:
+            node.total += 1
+            node.chosen += ticked
+
+    def __iter__(self) -> Iterator[Scope]:
+        yield from _leaves(self.root)
+
+    def __len__(self) -> int:
+        return self.root.total
+
+
+def _leaves(branch: Branch) -> Iterator[Scope]:
+    yield from branch.leaves.values()
+    for below in branch.branches.values():
+        yield from _leaves(below)

@@ -1,0 +1,33 @@
+"""What every request shares: settings, the database engine, the password hasher."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from flowauth.database import connect
+from flowauth.passwords import Passwords
+from flowauth.settings import Settings
+
+
+@dataclass(frozen=True)
+class Services:
+    settings: Settings
+    engine: Engine
+    passwords: Passwords
+
+    @classmethod
+    def of(cls, settings: Settings) -> Services:
+        return cls(settings, connect(settings.database_uri), Passwords(settings.hashing))
+
+    def session(self) -> Session:
+        return Session(self.engine)
+
+    def encrypt(self, text: str) -> str:
+        """Text as it is kept in the database."""
+        return self.settings.fernet.encrypt(text.encode()).decode()
+
+    def decrypt(self, stored: str) -> str:
+        return self.settings.fernet.decrypt(stored.encode()).decode()

@@ -1,0 +1,167 @@
+"""Web sessions kept on the server: the cookie holds a random key, the row its digest and encrypted content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from datetime import timedelta
+from typing import Any
+
+from flask import Flask, Request, Response
+from flask.sessions import SessionInterface, SessionMixin
+from sqlalchemy import delete, update
+from sqlalchemy.orm import Session
+from werkzeug.datastructures import CallbackDict
+
+from flowauth import clock
+from flowauth.models import WebSession
+from flowauth.services import Services
+
+IDLE = timedelta(minutes=20)
+ABSOLUTE = timedelta(hours=12)
+#: A visitor who has not signed in needs a session for the sign-in form alone.
+ANONYMOUS = timedelta(hours=1)
+SCRIPTED = timedelta(hours=1)
+_TOUCH_EVERY = timedelta(seconds=20)
+#: Paths that have nothing to do with a browser's session.
+_WITHOUT = ("/static/", "/health/", "/api/")
+
+
+def digest_of(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def end_all(database: Session, user_id: int, but: str | None = None) -> None:
+    """End every session of a user, scripted ones too, but the one with that digest."""
+    database.execute(
+        delete(WebSession).where(WebSession.user_id == user_id, WebSession.digest != (but or ""))
+    )
+
+
+def open_scripted(database: Session, user_id: int, jti: str) -> WebSession:
+    """A session of ``/api/v1``: its row lets a password change or an administrator end the bearer token early."""
+    now = clock.now()
+    row = WebSession(
+        digest=digest_of(jti),
+        user_id=user_id,
+        created=now,
+        last_seen=now,
+        expires=now + SCRIPTED,
+        encrypted_data="",
+    )
+    database.add(row)
+    return row
+
+
+class ServerSession(CallbackDict[str, Any], SessionMixin):
+    """One visitor's session; a change is stored at the end of the request."""
+
+    def __init__(self, content: dict[str, Any], row: WebSession | None) -> None:
+        self.modified = False
+        self.new = row is None
+        self.row = row
+        self.user_id = row.user_id if row else None
+        self.must_rotate = False
+        self.must_end = False
+        super().__init__(content, lambda changed: setattr(changed, "modified", True))
+
+    @property
+    def digest(self) -> str | None:
+        return self.row.digest if self.row else None
+
+    def sign_in(self, user_id: int) -> None:
+        """Become a signed-in session under a new key, with nothing kept of the old one."""
+        self.clear()
+        self.user_id = user_id
+        self.must_rotate = True
+
+    def sign_out(self) -> None:
+        self.clear()
+        self.user_id = None
+        self.must_end = True
+
+
+class ServerSessions(SessionInterface):
+    """Flask's way to open and save a session, on the table ``web_session``."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+    @staticmethod
+    def cookie_name(request: Request) -> str:
+        """A browser takes a ``__Host-`` cookie from HTTPS only; over plain HTTP the name is ``session``."""
+        return "__Host-session" if request.is_secure else "session"
+
+    def open_session(self, app: Flask, request: Request) -> ServerSession:
+        key = request.cookies.get(self.cookie_name(request))
+        if not key or request.path.startswith(_WITHOUT):
+            return ServerSession({}, None)
+        now = clock.now()
+        with self.services.session() as database:
+            row = database.get(WebSession, digest_of(key))
+            if row is None or row.expires <= now or row.last_seen + IDLE <= now or not row.encrypted_data:
+                return ServerSession({}, None)
+            database.expunge(row)
+        return ServerSession(json.loads(self.services.decrypt(row.encrypted_data)), row)
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        from flask import request
+
+        assert isinstance(session, ServerSession)
+        if request.path.startswith(_WITHOUT):
+            return
+        response.vary.add("Cookie")
+        if session.must_end:
+            self._delete(session.digest)
+            response.delete_cookie(
+                self.cookie_name(request), path="/", secure=request.is_secure, httponly=True, samesite="Lax"
+            )
+        elif session.must_rotate or (session.new and session.modified):
+            self._delete(session.digest)
+            self._insert(session, request, response)
+        elif session.row is not None:
+            self._update(session)
+
+    def _delete(self, digest: str | None) -> None:
+        with self.services.session() as database:
+            database.execute(
+                delete(WebSession).where((WebSession.digest == digest) | (WebSession.expires < clock.now()))
+            )
+            database.commit()
+
+    def _insert(self, session: ServerSession, request: Request, response: Response) -> None:
+        key, now = secrets.token_urlsafe(32), clock.now()
+        life = ANONYMOUS if session.user_id is None else ABSOLUTE
+        with self.services.session() as database:
+            database.add(
+                WebSession(
+                    digest=digest_of(key),
+                    user_id=session.user_id,
+                    created=now,
+                    last_seen=now,
+                    expires=now + life,
+                    encrypted_data=self._content(session),
+                )
+            )
+            database.commit()
+        response.set_cookie(
+            self.cookie_name(request), key, path="/", secure=request.is_secure, httponly=True, samesite="Lax"
+        )
+
+    def _update(self, session: ServerSession) -> None:
+        assert session.row is not None
+        now = clock.now()
+        if not session.modified and now - session.row.last_seen < _TOUCH_EVERY:
+            return
+        # An update, never an insert: a session ended by another request stays ended.
+        with self.services.session() as database:
+            database.execute(
+                update(WebSession)
+                .where(WebSession.digest == session.row.digest)
+                .values(last_seen=now, encrypted_data=self._content(session))
+            )
+            database.commit()
+
+    def _content(self, session: ServerSession) -> str:
+        return self.services.encrypt(json.dumps(dict(session)))

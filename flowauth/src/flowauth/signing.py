@@ -1,0 +1,66 @@
+"""The tokens that API servers accept, and the key pair behind them."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from flask_jwt_extended import create_access_token
+
+
+def compress_claims(roles: Mapping[str, Sequence[str]]) -> str:
+    """``{role name: sorted scopes}`` as JSON, gzipped, in base64 with a line break after every 76 characters."""
+    text = json.dumps({role: sorted(scopes) for role, scopes in roles.items()})
+    return base64.encodebytes(gzip.compress(text.encode())).decode("ascii")
+
+
+def sign(
+    username: str,
+    audience: str,
+    roles: Mapping[str, Sequence[str]],
+    jti: str,
+    issued: datetime,
+    expires: datetime,
+) -> str:
+    """A signed token; needs the app's context.
+
+    ``exp`` is given outright rather than as a lifetime, so that the signed moment is the one that was checked.
+    """
+    return create_access_token(
+        identity=username,
+        fresh=False,
+        expires_delta=False,
+        additional_claims={
+            "aud": audience,
+            "jti": jti,
+            "iat": issued,
+            "nbf": issued,
+            "exp": expires,
+            "user_claims": compress_claims(roles),
+        },
+    )
+
+
+def private_pem(key: RSAPrivateKey) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+
+
+def public_pem(key: RSAPrivateKey) -> str:
+    """The public half, as API servers need it."""
+    return (
+        key.public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        .decode()
+    )
+
+
+def new_key(bits: int = 4096) -> RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=bits)

@@ -1,0 +1,214 @@
+// What plain forms cannot do: tick boxes of branches, copying, the dialog, the warning before a session ends.
+"use strict";
+
+const announce = (text) => {
+  const place = document.getElementById("announcer");
+  place.textContent = "";
+  requestAnimationFrame(() => { place.textContent = text; });
+};
+
+/* Scope trees. Leaves submit by themselves; a branch's box only ticks the leaves below it. */
+
+const leavesBelow = (branch) => [...branch.querySelectorAll("li[data-leaf] input")];
+
+const showState = (branch) => {
+  const box = branch.querySelector(":scope > summary > [data-branch-box]");
+  const leaves = leavesBelow(branch);
+  const ticked = leaves.filter((leaf) => leaf.checked).length;
+  box.checked = ticked === leaves.length;
+  box.indeterminate = ticked > 0 && ticked < leaves.length;
+  branch.querySelector(":scope > summary > [data-branch-count]").textContent = `${ticked} of ${leaves.length}`;
+};
+
+const showStatesAbove = (element) => {
+  for (let branch = element.closest("[data-branch]"); branch; branch = branch.parentElement.closest("[data-branch]")) {
+    showState(branch);
+  }
+};
+
+const prepareChoice = (tree) => {
+  for (const box of tree.querySelectorAll("[data-branch-box]")) {
+    box.hidden = false;
+    box.checked = box.dataset.state === "all";
+    box.indeterminate = box.dataset.state === "some";
+  }
+  tree.addEventListener("change", (event) => {
+    if (event.target.matches("[data-branch-box]")) {
+      // A mixed box becomes ticked when clicked, so that mixed turns into all.
+      const branch = event.target.closest("[data-branch]");
+      leavesBelow(branch).forEach((leaf) => { leaf.checked = event.target.checked; });
+      branch.querySelectorAll("[data-branch]").forEach(showState);
+    }
+    showStatesAbove(event.target);
+  });
+};
+
+const prepareSearch = (tree) => {
+  const tools = tree.querySelector("[data-tree-tools]");
+  if (!tools) return;
+  tools.hidden = false;
+  const leaves = [...tree.querySelectorAll("li[data-leaf]")];
+  const branches = [...tree.querySelectorAll("[data-branch]")];
+  const field = tools.querySelector("[data-tree-search]");
+  const search = () => {
+    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let found = 0;
+    for (const leaf of leaves) {
+      const text = leaf.dataset.leaf.toLowerCase();
+      leaf.hidden = !words.every((word) => text.includes(word));
+      found += !leaf.hidden;
+    }
+    for (const branch of branches) {
+      const any = branch.querySelector("li[data-leaf]:not([hidden])") !== null;
+      branch.parentElement.hidden = !any;
+      // A search that leaves much open would lay out the whole tree.
+      branch.open = words.length > 0 && any && found <= 200;
+    }
+    tools.querySelector("[data-tree-count]").textContent = words.length ? `${found} of ${leaves.length} found` : "";
+  };
+  field.addEventListener("input", search);
+  field.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
+};
+
+for (const tree of document.querySelectorAll("[data-tree]")) {
+  if (tree.classList.contains("tree-choice")) prepareChoice(tree);
+  prepareSearch(tree);
+}
+
+for (const place of document.querySelectorAll("[data-select-all]")) {
+  place.hidden = false;
+  place.querySelector("button").addEventListener("click", () => {
+    const boxes = [...document.querySelectorAll(`input[name="${place.dataset.selectAll}"]:not(:disabled)`)];
+    boxes.forEach((box) => { box.checked = true; });
+    if (boxes.length) boxes[0].dispatchEvent(new Event("change", { bubbles: true }));
+  });
+}
+
+/* Copying */
+
+const showDialog = () => {
+  const dialog = document.getElementById("dialog");
+  if (!dialog.open) dialog.showModal();
+  const text = dialog.querySelector("textarea");
+  if (text) text.select();
+};
+
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.detail.target.id === "dialog-content") showDialog();
+});
+
+// The text of a token leaves the page with the dialog.
+document.getElementById("dialog").addEventListener("close", () => {
+  document.getElementById("dialog-content").replaceChildren();
+});
+
+const said = (button, text) => {
+  const before = button.textContent;
+  button.textContent = text;
+  announce(text);
+  setTimeout(() => { button.textContent = before; }, 2000);
+};
+
+for (const form of document.querySelectorAll("form[data-copy]")) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const reply = await fetch(form.action, {
+      method: "POST", body: new FormData(form), headers: { "HX-Request": "true" },
+    });
+    const target = reply.headers.get("HX-Redirect");
+    if (target) { window.location.assign(target); return; }
+    const content = document.getElementById("dialog-content");
+    const page = new DOMParser().parseFromString(await reply.text(), "text/html");
+    const text = page.querySelector("textarea");
+    try {
+      if (!text) throw new Error("refused");
+      await navigator.clipboard.writeText(text.value);
+      said(form.querySelector("button"), "Copied");
+    } catch {
+      // The clipboard is closed to pages over plain HTTP: the text is shown, selected, to be copied by hand.
+      content.replaceChildren(...page.body.childNodes);
+      showDialog();
+    }
+  });
+}
+
+const textOf = (selector) => {
+  const element = document.querySelector(selector);
+  const items = [...element.querySelectorAll("li")];
+  return items.length ? items.map((item) => item.textContent.trim()).join("\n") + "\n" : element.textContent;
+};
+
+for (const element of document.querySelectorAll("[data-with-script]")) element.hidden = false;
+
+for (const button of document.querySelectorAll("[data-copy-from]")) {
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(textOf(button.dataset.copyFrom));
+      said(button, "Copied");
+    } catch {
+      getSelection().selectAllChildren(document.querySelector(button.dataset.copyFrom));
+      announce("Selected: copy it with your keyboard.");
+    }
+  });
+}
+
+for (const button of document.querySelectorAll("[data-download-from]")) {
+  button.addEventListener("click", () => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([textOf(button.dataset.downloadFrom)], { type: "text/plain" }));
+    link.download = button.dataset.file;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  });
+}
+
+/* A random password for a new user, shown so that it can be passed on */
+
+for (const field of document.querySelectorAll("[data-generate]")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "quiet";
+  button.textContent = "Generate";
+  const row = document.createElement("div");
+  row.className = "with-button";
+  field.replaceWith(row);
+  row.append(field, button);
+  button.addEventListener("click", () => {
+    const letters = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+    // Bytes beyond the last whole multiple are left out, or the first letters would come more often.
+    const fair = 256 - (256 % letters.length);
+    let password = "";
+    while (password.length < Number(field.dataset.generate)) {
+      const [byte] = crypto.getRandomValues(new Uint8Array(1));
+      if (byte < fair) password += letters[byte % letters.length];
+    }
+    field.type = "text";
+    field.value = password;
+    field.select();
+  });
+}
+
+/* Two minutes before the session ends, say so and offer to stay */
+
+const idle = Number(document.body.dataset.idleMinutes);
+if (idle) {
+  const warn = () => {
+    const notice = document.createElement("p");
+    notice.className = "notice warning";
+    const stay = document.createElement("button");
+    stay.className = "quiet";
+    stay.textContent = "Stay signed in";
+    stay.addEventListener("click", async () => {
+      await fetch("/account", { headers: { "HX-Request": "true" } });
+      notice.remove();
+      timer = setTimeout(warn, (idle - 2) * 60000);
+    });
+    notice.append("You will be signed out in 2 minutes. ", stay);
+    document.querySelector(".notices").append(notice);
+  };
+  let timer = setTimeout(warn, (idle - 2) * 60000);
+  document.addEventListener("htmx:afterRequest", () => {
+    clearTimeout(timer);
+    timer = setTimeout(warn, (idle - 2) * 60000);
+  });
+}

@@ -1,0 +1,112 @@
+"""Guessing made slow: tries are counted per account and per address, and each too many doubles the wait.
+
+A try is counted *before* the password is looked at, so that tries sent side by side cannot all slip through. Unknown
+accounts are counted like known ones, so that the wait tells nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from flowauth import clock
+from flowauth.database import transaction
+from flowauth.errors import Refusal
+from flowauth.models import SignInAttempts
+
+ACCOUNT_TRIES = 5
+ADDRESS_TRIES = 30
+LONGEST_WAIT = timedelta(minutes=15)
+FORGOTTEN_AFTER = timedelta(hours=1)
+
+
+def _account(username: str) -> str:
+    # Hashed: people type passwords into the wrong field.
+    return "account:" + hashlib.sha256(username.encode()).hexdigest()[:64]
+
+
+def _address(address: str) -> str:
+    return f"address:{address}"[:80]
+
+
+@transaction
+def reserve(database: Session, username: str, address: str) -> int:
+    """Count one try and return how many came before it on the account since its last success.
+
+    Raises
+    ------
+    Refusal
+        429 with ``retry_after`` in seconds while the account or the address has to wait.
+    """
+    before = _count(database, _account(username), ACCOUNT_TRIES)
+    _count(database, _address(address), ADDRESS_TRIES)
+    return before
+
+
+def succeed(database: Session, username: str, address: str) -> None:
+    """Forget the account's tries and give the address back this one.
+
+    The address keeps its others: else whoever owns one account could guess at the rest for ever.
+    """
+    database.execute(delete(SignInAttempts).where(SignInAttempts.subject == _account(username)))
+    _give_back(database, _address(address), ADDRESS_TRIES)
+
+
+@transaction
+def give_back(database: Session, username: str, address: str) -> None:
+    """Uncount a try that was neither a success nor a failure."""
+    _give_back(database, _account(username), ACCOUNT_TRIES)
+    _give_back(database, _address(address), ADDRESS_TRIES)
+
+
+def unlock(database: Session, username: str) -> None:
+    """Let an account try again at once."""
+    database.execute(delete(SignInAttempts).where(SignInAttempts.subject == _account(username)))
+
+
+def blocked_until(database: Session, username: str) -> datetime | None:
+    """The end of an account's wait, if it has to wait."""
+    row = database.get(SignInAttempts, _account(username))
+    return row.blocked_until if row and row.blocked_until and row.blocked_until > clock.now() else None
+
+
+def _row(database: Session, subject: str) -> SignInAttempts:
+    query = select(SignInAttempts).where(SignInAttempts.subject == subject).with_for_update()
+    row = database.scalars(query).one_or_none()
+    if row is None:
+        try:
+            with database.begin_nested():
+                row = SignInAttempts(subject=subject, attempts=0, last_attempt=clock.now())
+                database.add(row)
+        except IntegrityError:
+            row = database.scalars(query).one()
+    return row
+
+
+def _count(database: Session, subject: str, free: int) -> int:
+    row, now = _row(database, subject), clock.now()
+    if row.blocked_until and row.blocked_until > now:
+        wait = int((row.blocked_until - now).total_seconds())
+        raise Refusal(f"Too many tries. Wait {wait} seconds.", 429, retry_after=wait)
+    if now - row.last_attempt > FORGOTTEN_AFTER:
+        row.attempts = 0
+    before = row.attempts
+    row.attempts += 1
+    row.last_attempt = now
+    row.blocked_until = now + _wait(row.attempts - free) if row.attempts >= free else None
+    return before
+
+
+def _wait(excess: int) -> timedelta:
+    return min(timedelta(seconds=2 ** min(excess + 1, 20)), LONGEST_WAIT)
+
+
+def _give_back(database: Session, subject: str, free: int) -> None:
+    row = _row(database, subject)
+    row.attempts = max(row.attempts - 1, 0)
+    if row.attempts < free:
+        row.blocked_until = None

@@ -1,0 +1,135 @@
+"""My account: password and second factor."""
+
+from __future__ import annotations
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from flowauth import two_factor
+from flowauth.access import Access, actor, allow, current_session, database, user
+from flowauth.actions import account as actions
+from flowauth.errors import Refusal
+from flowauth.views import forms, services
+
+blueprint = Blueprint("account", __name__, url_prefix="/account")
+_SETUP = "two_factor_setup"
+
+
+@blueprint.get("")
+@allow(Access.PENDING)
+def show() -> str:
+    return _page()
+
+
+def _page(problem: Refusal | None = None, form: str = "") -> str:
+    return render_template("account.html", user=user(), problem=problem, form=form)
+
+
+@blueprint.post("/password")
+@allow(Access.PENDING)
+def password() -> Response | tuple[str, int]:
+    try:
+        if forms.secret("new_password") != forms.secret("new_password_again"):
+            raise Refusal("The two new passwords differ.", field="new_password_again")
+        actions.change_password(
+            database(),
+            services(),
+            actor(),
+            user(),
+            forms.secret("password"),
+            forms.secret("new_password"),
+            current_session().digest,
+        )
+    except Refusal as refusal:
+        return _page(refusal, "password"), refusal.status
+    flash("Your password is changed. Your other sessions are ended.", "success")
+    return redirect(url_for("account.show"), 303)
+
+
+@blueprint.route("/two-factor", methods=["GET", "POST"])
+@allow(Access.PENDING)
+def two_factor_codes() -> Response | str | tuple[str, int]:
+    """Step 1: backup codes. Nothing is stored but in the session; loading the page again begins again.
+
+    Replacing a second factor that is on asks for the password and a code of it first, by POST.
+    """
+    if user().has_two_factor:
+        if request.method == "GET":
+            return redirect(url_for("account.show"), 303)
+        try:
+            actions.check_identity(
+                database(), services(), user(), forms.secret("password"), forms.text("two_factor_code")
+            )
+        except Refusal as refusal:
+            return _page(refusal, "reset"), refusal.status
+    setup = {"secret": two_factor.new_secret(), "codes": two_factor.new_backup_codes()}
+    current_session()[_SETUP] = setup
+    return render_template("two_factor_codes.html", codes=setup["codes"])
+
+
+@blueprint.get("/two-factor/app")
+@allow(Access.PENDING)
+def two_factor_app() -> Response | str:
+    """Step 2: the QR code, and a code from the authenticator app to prove that it works."""
+    return _qr_page() if _SETUP in current_session() else redirect(url_for("account.two_factor_codes"), 303)
+
+
+@blueprint.post("/two-factor/app")
+@allow(Access.PENDING)
+def confirm_two_factor() -> Response | tuple[str, int]:
+    setup = current_session().get(_SETUP)
+    if setup is None:
+        return redirect(url_for("account.two_factor_codes"), 303)
+    try:
+        actions.confirm_two_factor(
+            database(),
+            services(),
+            actor(),
+            user(),
+            setup["secret"],
+            setup["codes"],
+            forms.text("two_factor_code"),
+            current_session().digest,
+        )
+    except Refusal as refusal:
+        return _qr_page(refusal), refusal.status
+    del current_session()[_SETUP]
+    flash("Two-factor sign-in is on.", "success")
+    return redirect(url_for("account.show"), 303)
+
+
+def _qr_page(problem: Refusal | None = None) -> str:
+    secret = current_session()[_SETUP]["secret"]
+    uri = two_factor.provisioning_uri(secret, user().username, services().settings.two_factor_issuer)
+    return render_template("two_factor_app.html", secret=secret, qr=two_factor.qr_svg(uri), problem=problem)
+
+
+@blueprint.post("/two-factor/disable")
+@allow(Access.USER)
+def disable_two_factor() -> Response | tuple[str, int]:
+    try:
+        actions.disable_two_factor(
+            database(),
+            services(),
+            actor(),
+            user(),
+            forms.secret("password"),
+            forms.text("two_factor_code"),
+            current_session().digest,
+        )
+    except Refusal as refusal:
+        return _page(refusal, "disable"), refusal.status
+    flash("Two-factor sign-in is off.", "success")
+    return redirect(url_for("account.show"), 303)
+
+
+@blueprint.post("/two-factor/backup-codes")
+@allow(Access.USER)
+def backup_codes() -> str | tuple[str, int]:
+    try:
+        codes = actions.replace_backup_codes(
+            database(), services(), actor(), user(), forms.secret("password")
+        )
+    except Refusal as refusal:
+        return _page(refusal, "backup"), refusal.status
+    return render_template("backup_codes.html", codes=codes)

@@ -1,0 +1,82 @@
+"""The audit trail, and the public key that API servers need."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+from flask import Blueprint, Response, render_template, request
+from sqlalchemy import Select, func, or_, select
+
+from flowauth import audit, clock
+from flowauth.access import Access, allow, database
+from flowauth.models import AuditEvent
+from flowauth.signing import public_pem
+from flowauth.views import forms, services
+
+blueprint = Blueprint("audit", __name__, url_prefix="/admin")
+PAGE = 50
+_COLUMNS = ("id", "at", "actor", "action", "subject", "detail", "address", "request_id", "hash")
+
+
+@blueprint.get("/audit")
+@allow(Access.ADMIN)
+def trail() -> str:
+    query, page = _query(), forms.page()
+    total = database().scalar(select(func.count()).select_from(query.subquery())) or 0
+    events = (
+        database().scalars(query.order_by(AuditEvent.id.desc()).limit(PAGE).offset((page - 1) * PAGE)).all()
+    )
+    template = "fragments/audit_rows.html" if "HX-Request" in request.headers else "audit.html"
+    return render_template(
+        template,
+        events=events,
+        search=request.args.get("search", ""),
+        page=page,
+        pages=max(-(-total // PAGE), 1),
+        total=total,
+        first_break=audit.first_break(database()) if template == "audit.html" else None,
+    )
+
+
+@blueprint.get("/audit.csv")
+@allow(Access.ADMIN)
+def export() -> Response:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(_COLUMNS)
+    for event in database().scalars(_query().order_by(AuditEvent.id)):
+        values = {name: getattr(event, name) for name in _COLUMNS}
+        values |= {"at": clock.iso(event.at), "detail": json.dumps(event.detail, sort_keys=True)}
+        writer.writerow([values[name] for name in _COLUMNS])
+    return Response(
+        text.getvalue(),
+        mimetype="text/csv",
+        headers={"Content-Disposition": "attachment; filename=audit.csv"},
+    )
+
+
+def _query() -> Select[tuple[AuditEvent]]:
+    search = request.args.get("search", "").strip()
+    query = select(AuditEvent)
+    if search:
+        columns = (AuditEvent.actor, AuditEvent.action, AuditEvent.subject)
+        query = query.where(or_(*(column.icontains(search, autoescape=True) for column in columns)))
+    return query
+
+
+@blueprint.get("/public-key")
+@allow(Access.ADMIN)
+def public_key() -> str:
+    return render_template("public_key.html", pem=public_pem(services().settings.private_key))
+
+
+@blueprint.get("/public-key/flowauth_public_key.pub")
+@allow(Access.ADMIN)
+def public_key_file() -> Response:
+    return Response(
+        public_pem(services().settings.private_key),
+        mimetype="application/x-pem-file",
+        headers={"Content-Disposition": "attachment; filename=flowauth_public_key.pub"},
+    )

@@ -1,0 +1,52 @@
+"""Reading what a form sends."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from flask import request
+
+from flowauth import clock
+from flowauth.errors import Refusal
+
+
+def text(name: str) -> str:
+    return request.form.get(name, "").strip()
+
+
+def secret(name: str) -> str:
+    """A password, taken as it is typed."""
+    return request.form.get(name, "")
+
+
+def number(name: str) -> int | str:
+    """A whole number; anything else comes back as text, for the action to refuse by its rule."""
+    value = text(name)
+    return int(value) if value.isascii() and value.isdecimal() and len(value) < 10 else value
+
+
+def numbers(name: str) -> list[int | str]:
+    return [
+        int(value) if value.isascii() and value.isdecimal() else value for value in request.form.getlist(name)
+    ]
+
+
+def flag(name: str) -> bool:
+    return name in request.form
+
+
+def moment(name: str) -> datetime | None:
+    """A date and time in UTC, as date-time pickers send it; None when left empty."""
+    value = text(name)
+    if not value:
+        return None
+    try:
+        return clock.parse(value)
+    except ValueError:
+        raise Refusal("This is not a date and time, such as 2016-01-31T18:30.", field=name) from None
+
+
+def page() -> int:
+    """Number of the page asked for, from 1."""
+    value = request.args.get("page", "1")
+    return max(int(value), 1) if value.isascii() and value.isdecimal() and len(value) < 7 else 1

@@ -1,0 +1,28 @@
+"""Whether the process lives, and whether it can serve."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, jsonify
+from sqlalchemy.exc import SQLAlchemyError
+
+from flowauth.access import Access, allow
+from flowauth.database import is_current
+from flowauth.views import services
+
+blueprint = Blueprint("health", __name__, url_prefix="/health")
+
+
+@blueprint.get("/live")
+@allow(Access.ANYONE)
+def live() -> Response:
+    return jsonify(status="ok")
+
+
+@blueprint.get("/ready")
+@allow(Access.ANYONE)
+def ready() -> tuple[Response, int]:
+    try:
+        current = is_current(services().engine)
+    except SQLAlchemyError:
+        return jsonify(status="the database does not answer"), 503
+    return (jsonify(status="ok"), 200) if current else (jsonify(status="the schema is not migrated"), 503)

@@ -1,0 +1,95 @@
+"""Administering roles."""
+
+from __future__ import annotations
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from sqlalchemy import select
+from werkzeug.wrappers import Response
+
+from flowauth.access import Access, actor, allow, database
+from flowauth.actions import roles as actions
+from flowauth.actions.servers import find_server
+from flowauth.errors import Refusal
+from flowauth.models import Role, Server, Token, User, tokens_with_roles
+from flowauth.scopes import ScopeTree
+from flowauth.views import forms
+
+blueprint = Blueprint("roles", __name__, url_prefix="/admin/roles")
+
+
+@blueprint.get("")
+@allow(Access.ADMIN)
+def listing() -> str:
+    return render_template(
+        "roles.html", servers=database().scalars(select(Server).order_by(Server.name)).all()
+    )
+
+
+@blueprint.route("/new/<server_name>", methods=["GET", "POST"])
+@allow(Access.ADMIN)
+def new(server_name: str) -> Response | str | tuple[str, int]:
+    return _edit(find_server(database(), server_name), None)
+
+
+@blueprint.route("/<int:role_id>", methods=["GET", "POST"])
+@allow(Access.ADMIN)
+def edit(role_id: int) -> Response | str | tuple[str, int]:
+    role = actions.find_role(database(), role_id)
+    return _edit(role.server, role)
+
+
+def _edit(server: Server, role: Role | None) -> Response | str | tuple[str, int]:
+    if request.method == "GET":
+        return _form(server, role)
+    try:
+        saved = actions.save_role(
+            database(),
+            actor(),
+            server,
+            role,
+            name=forms.text("name"),
+            scopes=request.form.getlist("scopes"),
+            users=forms.numbers("users"),
+            longest_token_life_minutes=forms.number("longest_token_life_minutes"),
+            latest_token_expiry=forms.moment("latest_token_expiry"),
+        )
+    except Refusal as refusal:
+        return _form(server, role, refusal), refusal.status
+    flash(f"Role {saved.name} on {saved.server.name} is saved.", "success")
+    return redirect(url_for("roles.listing"), 303)
+
+
+def _form(server: Server, role: Role | None, problem: Refusal | None = None) -> str:
+    offered = {scope.name for scope in server.scopes}
+    if request.method == "POST":
+        chosen = offered & set(request.form.getlist("scopes"))
+        members = {identity for identity in forms.numbers("users") if isinstance(identity, int)}
+    else:
+        chosen = {scope.name for scope in role.scopes} if role else set()
+        members = {user.id for user in role.users} if role else set()
+    return render_template(
+        "role.html",
+        server=server,
+        role=role,
+        tree_scopes=ScopeTree(offered, chosen),
+        users=database().scalars(select(User).order_by(User.username)).all(),
+        members=members,
+        problem=problem,
+    )
+
+
+@blueprint.route("/<int:role_id>/delete", methods=["GET", "POST"])
+@allow(Access.ADMIN)
+def delete(role_id: int) -> Response | str:
+    role = actions.find_role(database(), role_id)
+    if request.method == "GET":
+        tokens = (
+            database()
+            .scalars(select(Token).join(tokens_with_roles).where(tokens_with_roles.c.role_id == role.id))
+            .all()
+        )
+        return render_template("delete_role.html", role=role, tokens=tokens)
+    name, server_name = role.name, role.server.name
+    actions.delete_role(database(), actor(), role)
+    flash(f"Role {name} on {server_name} is deleted.", "success")
+    return redirect(url_for("roles.listing"), 303)

@@ -1,0 +1,174 @@
+"""Administering servers: registering from a description, limits, scopes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from itsdangerous import BadData, URLSafeTimedSerializer
+from sqlalchemy import select
+from werkzeug.wrappers import Response
+
+from flowauth import api_description
+from flowauth.access import Access, actor, allow, database
+from flowauth.actions import servers as actions
+from flowauth.api_description import ApiDescription
+from flowauth.errors import Refusal
+from flowauth.models import Server
+from flowauth.scopes import ScopeTree
+from flowauth.views import forms, services
+
+blueprint = Blueprint("servers", __name__, url_prefix="/admin/servers")
+_AN_HOUR = 3600
+
+
+@blueprint.get("")
+@allow(Access.ADMIN)
+def listing() -> str:
+    return render_template(
+        "servers.html", servers=database().scalars(select(Server).order_by(Server.name)).all()
+    )
+
+
+@blueprint.get("/new")
+@allow(Access.ADMIN)
+def new() -> str:
+    return render_template("server_upload.html", server=None)
+
+
+@blueprint.post("/preview")
+@allow(Access.ADMIN)
+def preview() -> str | tuple[str, int]:
+    """Read the uploaded description and show what saving it would do; nothing is stored.
+
+    What was read travels to the saving form and back, signed, so that what is saved is what was shown.
+    """
+    server = None
+    try:
+        if name := forms.text("server"):
+            server = actions.find_server(database(), name)
+        upload = request.files.get("description")
+        if upload is None or not upload.filename:
+            raise Refusal("Choose the description file of the API server.", field="description")
+        description = api_description.parse(upload.stream.read())
+        change = actions.difference(server, description)
+        if (
+            server is None
+            and database().scalars(select(Server.id).where(Server.name == description.audience)).first()
+        ):
+            raise Refusal(
+                f"Server {description.audience} is registered already: open it to update its scopes.",
+                field="description",
+            )
+    except Refusal as refusal:
+        return render_template("server_upload.html", server=server, problem=refusal), refusal.status
+    return _confirm(server, description, change)
+
+
+def _confirm(
+    server: Server | None,
+    description: ApiDescription,
+    change: actions.Difference,
+    problem: Refusal | None = None,
+) -> str:
+    return render_template(
+        "server_confirm.html",
+        server=server,
+        description=description,
+        change=change,
+        added=ScopeTree(change.added),
+        removed=ScopeTree(change.removed),
+        signed=_serializer().dumps({"audience": description.audience, "scopes": description.scopes}),
+        default_life=actions.DEFAULT_LIFE_MINUTES,
+        problem=problem,
+    )
+
+
+@blueprint.post("/register")
+@allow(Access.ADMIN)
+def register() -> Response | str | tuple[str, int]:
+    description = _signed_description()
+    try:
+        server = actions.register_server(
+            database(),
+            actor(),
+            description,
+            forms.number("longest_token_life_minutes"),
+            forms.moment("latest_token_expiry"),
+        )
+    except Refusal as refusal:
+        return _confirm(None, description, actions.difference(None, description), refusal), refusal.status
+    flash(f"Server {server.name} is registered with {len(description.scopes)} scopes.", "success")
+    return redirect(url_for("servers.edit", name=server.name), 303)
+
+
+@blueprint.route("/<name>", methods=["GET", "POST"])
+@allow(Access.ADMIN)
+def edit(name: str) -> Response | str | tuple[str, int]:
+    server = actions.find_server(database(), name)
+    if request.method == "GET":
+        return _page(server)
+    try:
+        actions.change_limits(
+            database(),
+            actor(),
+            server,
+            forms.number("longest_token_life_minutes"),
+            forms.moment("latest_token_expiry"),
+        )
+    except Refusal as refusal:
+        return _page(actions.find_server(database(), name), refusal), refusal.status
+    flash(f"The limits of {name} are saved.", "success")
+    return redirect(url_for("servers.edit", name=name), 303)
+
+
+def _page(server: Server, problem: Refusal | None = None) -> str:
+    enabled = [scope.name for scope in server.scopes if scope.enabled]
+    return render_template(
+        "server.html",
+        server=server,
+        tree_scopes=ScopeTree((scope.name for scope in server.scopes), enabled),
+        exceeding=actions.exceeding_roles(server),
+        problem=problem,
+    )
+
+
+@blueprint.post("/<name>/scopes")
+@allow(Access.ADMIN)
+def update_scopes(name: str) -> Response:
+    server = actions.find_server(database(), name)
+    change = actions.update_scopes(database(), actor(), server, _signed_description())
+    flash(f"{len(change.added)} scopes added to {name}, {len(change.removed)} removed.", "success")
+    return redirect(url_for("servers.edit", name=name), 303)
+
+
+@blueprint.post("/<name>/scopes/enabled")
+@allow(Access.ADMIN)
+def enable_scopes(name: str) -> Response:
+    server = actions.find_server(database(), name)
+    actions.enable_scopes(database(), actor(), server, set(request.form.getlist("scopes")))
+    flash(f"The scopes of {name} are saved. Tokens already made keep theirs.", "success")
+    return redirect(url_for("servers.edit", name=name), 303)
+
+
+@blueprint.route("/<name>/delete", methods=["GET", "POST"])
+@allow(Access.ADMIN)
+def delete(name: str) -> Response | str:
+    server = actions.find_server(database(), name)
+    if request.method == "GET":
+        return render_template("delete_server.html", server=server, goes=actions.goes_with(server))
+    actions.delete_server(database(), actor(), server)
+    flash(f"Server {name} is deleted.", "success")
+    return redirect(url_for("servers.listing"), 303)
+
+
+def _serializer() -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(services().settings.secret_key, salt="api-description")
+
+
+def _signed_description() -> ApiDescription:
+    try:
+        content: Any = _serializer().loads(forms.text("signed"), max_age=_AN_HOUR)
+    except BadData:
+        raise Refusal("This page is too old: upload the description again.") from None
+    return ApiDescription(content["audience"], tuple(content["scopes"]))

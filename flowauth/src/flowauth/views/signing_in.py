@@ -1,0 +1,91 @@
+"""Signing in and out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from flowauth import clock
+from flowauth.access import Access, actor, allow, current_session, database
+from flowauth.actions import sign_in as actions
+from flowauth.errors import Refusal
+from flowauth.views import forms, services
+
+blueprint = Blueprint("signing_in", __name__)
+_HALF = "half_signed_in"
+_CODE_WITHIN = timedelta(minutes=5)
+
+
+@blueprint.route("/sign-in", methods=["GET", "POST"])
+@allow(Access.ANYONE)
+def sign_in() -> Response | str | tuple[str, int]:
+    target = request.values.get("next", "")
+    if request.method == "GET":
+        if g.user is not None:
+            return redirect(url_for("tokens.servers"), 303)
+        current_session().pop(_HALF, None)
+        return render_template("sign_in.html", target=target)
+    username = forms.text("username")
+    try:
+        done = actions.sign_in(database(), services(), actor(), username, forms.secret("password"))
+    except actions.CodeNeeded as needed:
+        until = clock.now() + _CODE_WITHIN
+        current_session()[_HALF] = {**asdict(needed.half), "until": until.timestamp(), "next": target}
+        return redirect(url_for("signing_in.code"), 303)
+    except Refusal as refusal:
+        page = render_template("sign_in.html", target=target, username=username, problem=refusal)
+        return page, refusal.status
+    return _enter(done, target)
+
+
+@blueprint.route("/sign-in/code", methods=["GET", "POST"])
+@allow(Access.ANYONE)
+def code() -> Response | str | tuple[str, int]:
+    half = current_session().get(_HALF)
+    if half is None or half["until"] < clock.now().timestamp():
+        return redirect(url_for("signing_in.sign_in"), 303)
+    if request.method == "GET":
+        return render_template("sign_in_code.html")
+    given = actions.HalfSignedIn(half["user_id"], half["proof"])
+    try:
+        done = actions.sign_in_with_code(
+            database(), services(), actor(), given, forms.text("two_factor_code")
+        )
+    except Refusal as refusal:
+        return render_template("sign_in_code.html", problem=refusal), refusal.status
+    return _enter(done, half["next"])
+
+
+@blueprint.post("/sign-out")
+@allow(Access.PENDING)
+def sign_out() -> Response:
+    current_session().sign_out()
+    return redirect(url_for("signing_in.sign_in"), 303)
+
+
+def _enter(done: actions.SignedIn, target: str) -> Response:
+    current_session().sign_in(done.user_id)
+    g.username = done.username
+    if done.failures_before:
+        times = "once" if done.failures_before == 1 else f"{done.failures_before} times"
+        flash(
+            f"Somebody tried to sign in to this account and failed {times} since your last visit.", "warning"
+        )
+    return redirect(_own_page(target), 303)
+
+
+def _own_page(target: str) -> str:
+    """The page asked for before signing in, if it is one of ours; browsers read ``\\`` as ``/``."""
+    parts = urlsplit(target)
+    if (
+        target.startswith("/")
+        and not target.startswith(("//", "/\\"))
+        and not parts.netloc
+        and "\\" not in target
+    ):
+        return target
+    return url_for("tokens.servers")

@@ -1,0 +1,148 @@
+"""My servers, and the tokens on each."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from flowauth import clock
+from flowauth.access import Access, actor, allow, database, user
+from flowauth.actions import tokens as actions
+from flowauth.errors import Refusal
+from flowauth.expiry import Cap, cap_of
+from flowauth.models import Role, Server
+from flowauth.scopes import ScopeTree
+from flowauth.views import forms, services
+
+blueprint = Blueprint("tokens", __name__)
+
+
+@blueprint.get("/")
+@allow(Access.USER)
+def servers() -> str:
+    held = [(server, actions.roles_on(user(), server)) for server in actions.servers_of(user())]
+    active = {
+        server.id: sum(token.expiry > clock.now() and not token.revoked_at for token in tokens)
+        for server, _ in held
+        for tokens in [actions.tokens_on(database(), user(), server)]
+    }
+    return render_template("my_servers.html", servers=held, active=active)
+
+
+@blueprint.get("/servers/<name>")
+@allow(Access.USER)
+def server(name: str) -> str:
+    return _list(actions.own_server(user(), name))
+
+
+def _list(shown: Server, problem: Refusal | None = None, problem_token: int | None = None) -> str:
+    tokens, now = actions.tokens_on(database(), user(), shown), clock.now()
+    active = [token for token in tokens if token.expiry > now and token.revoked_at is None]
+    return render_template(
+        "my_server.html",
+        server=shown,
+        active=active,
+        ended=[token for token in tokens if token not in active],
+        problem=problem,
+        problem_token=problem_token,
+    )
+
+
+@blueprint.route("/servers/<name>/tokens/new", methods=["GET", "POST"])
+@allow(Access.USER)
+def new(name: str) -> BaseResponse | str | tuple[str, int]:
+    shown = actions.own_server(user(), name)
+    if request.method == "GET":
+        return _form(shown)
+    try:
+        token, _ = actions.mint(
+            database(),
+            services(),
+            actor(),
+            user(),
+            name,
+            forms.text("name"),
+            request.form.getlist("roles"),
+            expires=forms.moment("expires"),
+        )
+    except Refusal as refusal:
+        return _form(actions.own_server(user(), name), refusal), refusal.status
+    flash(f"Token {token.name} is ready. It ends on {clock.iso(token.expiry)}.", "success")
+    return redirect(url_for("tokens.server", name=name), 303)
+
+
+def _form(shown: Server, problem: Refusal | None = None) -> str:
+    held, now = actions.roles_on(user(), shown), clock.now()
+    offers = []
+    for role in held:
+        cap = min((cap_of(limit, now) for limit in actions.limits(shown, [role])), key=lambda one: one.at)
+        offers.append((role, cap, ScopeTree(role.scope_names)))
+    chosen = set(request.form.getlist("roles"))
+    return render_template(
+        "new_token.html",
+        server=shown,
+        offers=offers,
+        chosen=chosen,
+        problem=problem,
+        result=_result(shown, [role for role in held if role.name in chosen]),
+    )
+
+
+@blueprint.post("/servers/<name>/tokens/preview")
+@allow(Access.USER)
+def preview(name: str) -> str:
+    """The line of the form that says when the token would end, and why."""
+    shown = actions.own_server(user(), name)
+    chosen = set(request.form.getlist("roles"))
+    roles = [role for role in actions.roles_on(user(), shown) if role.name in chosen]
+    return render_template("fragments/resulting_expiry.html", result=_result(shown, roles))
+
+
+def _result(shown: Server, roles: list[Role]) -> Cap | Refusal | None:
+    if not roles:
+        return None
+    try:
+        return actions.resulting_expiry(shown, roles, forms.moment("expires"), clock.now())
+    except Refusal as refusal:
+        return refusal
+
+
+@blueprint.post("/tokens/<int:token_id>/view")
+@allow(Access.USER)
+def view(token_id: int) -> str:
+    token, text = actions.reveal(database(), services(), actor(), user(), token_id)
+    template = "fragments/token_text.html" if "HX-Request" in request.headers else "token_text.html"
+    return render_template(template, token=token, text=text)
+
+
+@blueprint.post("/tokens/<int:token_id>/download")
+@allow(Access.USER)
+def download(token_id: int) -> Response:
+    token, text = actions.reveal(database(), services(), actor(), user(), token_id)
+    disposition = f"attachment; filename={token.name}.txt"
+    return Response(text + "\n", mimetype="text/plain", headers={"Content-Disposition": disposition})
+
+
+@blueprint.post("/tokens/<int:token_id>/renew")
+@allow(Access.USER)
+def renew(token_id: int) -> BaseResponse | tuple[str, int]:
+    shown = actions.own_token(database(), user(), token_id).server
+    name = shown.name
+    try:
+        token, _ = actions.renew(database(), services(), actor(), user(), token_id)
+    except Refusal as refusal:
+        return _list(actions.own_server(user(), name), refusal, token_id), refusal.status
+    flash(f"Token {token.name} is renewed: a new one ends on {clock.iso(token.expiry)}.", "success")
+    return redirect(url_for("tokens.server", name=name), 303)
+
+
+@blueprint.route("/tokens/<int:token_id>/revoke", methods=["GET", "POST"])
+@allow(Access.USER)
+def revoke(token_id: int) -> BaseResponse | str:
+    token = actions.own_token(database(), user(), token_id)
+    name = token.server.name
+    if request.method == "GET":
+        return render_template("revoke_token.html", token=token)
+    actions.revoke(database(), actor(), user(), token_id)
+    flash(f"Token {token.name} is marked as revoked.", "success")
+    return redirect(url_for("tokens.server", name=name), 303)

@@ -1,0 +1,116 @@
+"""Administering users."""
+
+from __future__ import annotations
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from sqlalchemy import func, select
+from werkzeug.wrappers import Response
+
+from flowauth import throttle
+from flowauth.access import Access, actor, allow, database, user
+from flowauth.actions import users as actions
+from flowauth.errors import Refusal
+from flowauth.models import Role, Server, User
+from flowauth.views import forms, services
+
+blueprint = Blueprint("users", __name__, url_prefix="/admin/users")
+PAGE = 50
+
+
+@blueprint.get("")
+@allow(Access.ADMIN)
+def listing() -> str:
+    search, page = request.args.get("search", "").strip(), forms.page()
+    query = select(User).order_by(User.username)
+    if search:
+        query = query.where(User.username.icontains(search, autoescape=True))
+    total = database().scalar(select(func.count()).select_from(query.subquery())) or 0
+    found = database().scalars(query.limit(PAGE).offset((page - 1) * PAGE)).all()
+    template = "fragments/user_rows.html" if "HX-Request" in request.headers else "users.html"
+    return render_template(
+        template, users=found, search=search, page=page, pages=max(-(-total // PAGE), 1), total=total
+    )
+
+
+@blueprint.route("/new", methods=["GET", "POST"])
+@allow(Access.ADMIN)
+def new() -> Response | str | tuple[str, int]:
+    if request.method == "GET":
+        return _form(None)
+    try:
+        created = actions.create_user(
+            database(),
+            services(),
+            actor(),
+            forms.text("username"),
+            forms.secret("password"),
+            is_admin=forms.flag("is_admin"),
+            require_two_factor=forms.flag("require_two_factor"),
+            roles=forms.numbers("roles"),
+        )
+    except Refusal as refusal:
+        return _form(None, refusal), refusal.status
+    flash(
+        f"User {created.username} is created and will choose an own password at the first sign-in.", "success"
+    )
+    return redirect(url_for("users.listing"), 303)
+
+
+@blueprint.route("/<int:user_id>", methods=["GET", "POST"])
+@allow(Access.ADMIN)
+def edit(user_id: int) -> Response | str | tuple[str, int]:
+    if request.method == "GET":
+        return _form(actions.find_user(database(), user_id))
+    try:
+        changed = actions.change_user(
+            database(),
+            services(),
+            actor(),
+            user_id,
+            username=forms.text("username"),
+            password=forms.secret("password"),
+            is_admin=forms.flag("is_admin"),
+            require_two_factor=forms.flag("require_two_factor"),
+            remove_two_factor=forms.flag("remove_two_factor"),
+            roles=forms.numbers("roles"),
+        )
+    except Refusal as refusal:
+        return _form(actions.find_user(database(), user_id), refusal), refusal.status
+    flash(f"User {changed.username} is saved.", "success")
+    return redirect(url_for("users.listing"), 303)
+
+
+@blueprint.route("/<int:user_id>/delete", methods=["GET", "POST"])
+@allow(Access.ADMIN)
+def delete(user_id: int) -> Response | str:
+    if request.method == "GET":
+        shown = actions.find_user(database(), user_id)
+        return render_template("delete_user.html", shown=shown)
+    name = actions.delete_user(database(), actor(), user_id)
+    flash(f"User {name} is deleted.", "success")
+    return redirect(url_for("users.listing"), 303)
+
+
+@blueprint.post("/<int:user_id>/unlock")
+@allow(Access.ADMIN)
+def unlock(user_id: int) -> Response:
+    unlocked = actions.unlock_user(database(), actor(), user_id)
+    flash(f"User {unlocked.username} may try to sign in again.", "success")
+    return redirect(url_for("users.edit", user_id=user_id), 303)
+
+
+def _form(shown: User | None, problem: Refusal | None = None) -> str:
+    roles = database().scalars(select(Role).join(Server).order_by(Server.name, Role.name)).all()
+    if request.method == "POST":
+        chosen = {identity for identity in forms.numbers("roles") if isinstance(identity, int)}
+    else:
+        chosen = {role.id for role in shown.roles} if shown else set()
+    return render_template(
+        "user.html",
+        shown=shown,
+        roles=roles,
+        chosen=chosen,
+        problem=problem,
+        is_self=shown is not None and shown.id == user().id,
+        blocked_until=throttle.blocked_until(database(), shown.username) if shown else None,
+    )
