@@ -9,6 +9,7 @@ visible together.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -539,16 +540,18 @@ def touch(connection: sa.Connection, key: Key) -> None:
 
     The multiplier grows by (1 + ln2/half_life)^t at touch t. It is kept as its logarithm, which never overflows.
     """
-    rate = sa.func.ln(1 + sa.func.ln(2.0) / sa.func.cache_half_life())
-    exponent = sa.select((sa.func.nextval("engine.touches") * rate).label("exponent")).cte("exponent")
-    grown = sa.case(
-        (jobs.c.score.is_(None), exponent.c.exponent),
-        else_=sa.func.greatest(jobs.c.score, exponent.c.exponent)
-        + sa.func.ln(1 + sa.func.exp(-sa.func.abs(jobs.c.score - exponent.c.exponent))),
-    )
+    turn, half_life = connection.execute(
+        sa.select(sa.func.nextval("engine.touches"), sa.func.cache_half_life())
+    ).one()
+    exponent = turn * math.log1p(math.log(2) / half_life)
+    score = connection.execute(sa.select(jobs.c.score).where(is_job(key)).with_for_update()).scalar_one()
+    if score is None:
+        grown = exponent
+    else:
+        grown = max(score, exponent) + math.log1p(math.exp(-abs(score - exponent)))
     connection.execute(
         sa.update(jobs)
-        .where(is_job(key), sa.true() == (exponent.c.exponent >= 0))
+        .where(is_job(key))
         .values(score=grown, access_count=jobs.c.access_count + 1, last_accessed=sa.func.clock_timestamp())
     )
 

@@ -11,7 +11,16 @@ import marshmallow as ma
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, FromClause
 
-from flowmachine.fields import EventTypes, HourInterval, Hours, Moment, SubscriberSubset, optional, required
+from flowmachine.fields import (
+    Choice,
+    EventTypes,
+    HourInterval,
+    Hours,
+    Moment,
+    SubscriberSubset,
+    optional,
+    required,
+)
 from flowmachine.registry import Query, field_group
 
 if TYPE_CHECKING:
@@ -102,6 +111,13 @@ class EventFields:
     event_types: tuple[str, ...] | None = optional(EventTypes())
     subscriber_subset: Query | None = optional(SubscriberSubset())
     hours: HourInterval | None = optional(Hours())
+
+
+@field_group
+class Directed:
+    """The field of a kind that may count events of one direction only."""
+
+    direction: str = optional(Choice("in", "out", "both"), "both")
 
 
 def window_selection(query: Any) -> EventSelection:

@@ -1,0 +1,270 @@
+"""The job table: transitions, single ownership, waiting, failure, cancellation, leases and scores."""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+
+from flowmachine import jobs
+from flowmachine.data import DataState
+from flowmachine.executors.base import Stored
+from flowmachine.jobs import ATTEMPTS, RELEASED, TRANSITIONS, Key
+from flowmachine.registry import Aggregate, load
+from flowmachine.tables import jobs as table
+
+LEASE = timedelta(seconds=30)
+LOAD = UUID(int=1)
+STATES = ("known", "queued", "executing", "completed", "errored", "cancelled", "resetting")
+
+
+def data(load: UUID = LOAD) -> DataState:
+    days = {(kind, date(2016, 1, day)): load for kind in ("calls", "sms") for day in range(1, 8)}
+    return DataState(days, {day: "file" for day in days}, 1, "UTC")
+
+
+def daily(day: int) -> dict[str, Any]:
+    return {
+        "query_kind": "daily_location",
+        "date": f"2016-01-{day:02}",
+        "method": "last",
+        "aggregation_unit": "admin3",
+    }
+
+
+def aggregate(*days: int) -> Aggregate:
+    """A spatial aggregate over a modal location of some days."""
+    locations = {"query_kind": "modal_location", "locations": [daily(day) for day in days]}
+    return load({"query_kind": "spatial_aggregate", "locations": locations})
+
+
+def plan(connection: sa.Connection, query: Aggregate, stored: set[str] = frozenset()) -> None:  # type: ignore[assignment]
+    parts = [part for part in query.graph() if part.query_id not in stored]
+    needed = {part.query_id: [child.query_id for child in part.children] for part in parts}
+    jobs.enqueue_parts(connection, Key(query.query_id, RELEASED), "duckdb", parts, needed)
+
+
+def state(connection: sa.Connection, key: Key) -> str:
+    row = jobs.find(connection, key)
+    assert row is not None
+    return str(row["state"])
+
+
+def finish(connection: sa.Connection, key: Key, worker: str = "w") -> None:
+    jobs.complete(
+        connection,
+        key,
+        worker,
+        stored=Stored(1, 8192),
+        milliseconds=5.0,
+        fingerprint=data().fingerprints(aggregate(1))[aggregate(1).query_id],
+        cells_version=1,
+        read={},
+    )
+
+
+def test_every_pair_of_state_and_event(engine: sa.Engine) -> None:
+    query = aggregate(1)
+    key = Key(query.query_id, RELEASED)
+    with engine.begin() as connection:
+        jobs.submit(connection, query, data())
+        for event, (sources, target) in TRANSITIONS.items():
+            for start in STATES:
+                connection.execute(sa.update(table).where(jobs.is_job(key)).values(state=start))
+                changed = jobs.trigger(connection, key, event)
+                assert changed == (start in sources), (start, event)
+                assert state(connection, key) == (target if changed else start)
+
+
+def test_a_hundred_at_once_have_one_owner(engine: sa.Engine) -> None:
+    query = aggregate(1)
+    with engine.begin() as connection:
+        jobs.submit(connection, query, data())
+        plan(connection, query)
+
+    def claim(worker: int) -> str | None:
+        with engine.begin() as connection:
+            row = jobs.claim(connection, str(worker), LEASE)
+            return None if row is None else row["query_id"]
+
+    with ThreadPoolExecutor(20) as pool:
+        claimed = [found for found in pool.map(claim, range(100)) if found is not None]
+    # Of the three parts only the daily location waits for nothing.
+    assert claimed == [load_daily_id(1)]
+
+
+def load_daily_id(day: int) -> str:
+    return next(part.query_id for part in aggregate(day).graph() if part.kind == "daily_location")
+
+
+def test_two_servers_submit_one_job(engine: sa.Engine) -> None:
+    query = aggregate(1, 2)
+
+    def submit(_: int) -> str:
+        with engine.begin() as connection:
+            return str(jobs.submit(connection, query, data())["query_id"])
+
+    with ThreadPoolExecutor(10) as pool:
+        assert set(pool.map(submit, range(30))) == {query.query_id}
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one() == 1
+
+
+def test_parts_become_runnable_when_their_inputs_are_stored(engine: sa.Engine) -> None:
+    query = aggregate(1, 2)
+    with engine.begin() as connection:
+        jobs.submit(connection, query, data())
+        plan(connection, query)
+        assert jobs.progress(connection, query.query_id) == jobs.Progress(4, 4, 0)
+        order = []
+        while (row := jobs.claim(connection, "w", LEASE)) is not None:
+            order.append(row["kind"])
+            finish(connection, Key(row["query_id"], row["store"]))
+    assert order == ["daily_location", "daily_location", "modal_location", "spatial_aggregate"]
+    with engine.connect() as connection:
+        assert state(connection, Key(query.query_id, RELEASED)) == "completed"
+        assert jobs.progress(connection, query.query_id) == jobs.Progress(0, 0, 0)
+
+
+def test_plans_share_parts_and_each_waits_for_all_of_its_own(engine: sa.Engine) -> None:
+    first, second = aggregate(1, 2), aggregate(2, 3)
+    with engine.begin() as connection:
+        for query in (first, second):
+            jobs.submit(connection, query, data())
+            plan(connection, query)
+        kinds = connection.execute(sa.select(table.c.kind)).scalars().all()
+        assert kinds.count("daily_location") == 3
+        done = 0
+        while (row := jobs.claim(connection, "w", LEASE)) is not None:
+            finish(connection, Key(row["query_id"], row["store"]))
+            done += 1
+    assert done == 7
+
+
+def test_a_stored_result_is_served_until_its_data_change(engine: sa.Engine) -> None:
+    query = aggregate(1)
+    key = Key(query.query_id, RELEASED)
+    with engine.begin() as connection:
+        jobs.submit(connection, query, data())
+        connection.execute(
+            sa.update(table)
+            .where(jobs.is_job(key))
+            .values(state="completed", fingerprint=data().fingerprints(query)[query.query_id])
+        )
+        assert jobs.submit(connection, query, data())["state"] == "completed"
+        assert jobs.submit(connection, query, data(UUID(int=2)))["state"] == "queued"
+
+
+def test_failure_reaches_those_who_wait_and_a_new_request_tries_again(engine: sa.Engine) -> None:
+    query = aggregate(1, 2)
+    key = Key(query.query_id, RELEASED)
+    with engine.begin() as connection:
+        jobs.submit(connection, query, data())
+        plan(connection, query)
+        row = jobs.claim(connection, "w", LEASE)
+        assert row is not None
+        jobs.fail(connection, Key(row["query_id"], row["store"]), "w", "DiskFull", "No space left.")
+        root = jobs.find(connection, key)
+        assert root is not None
+        assert (root["state"], root["error"]) == ("errored", "No space left.")
+        again = jobs.submit(connection, query, data())
+        assert (again["state"], again["error"], again["planned"]) == ("queued", None, False)
+
+
+def test_cancelling_leaves_what_others_wait_for(engine: sa.Engine) -> None:
+    first, second = aggregate(1, 2), aggregate(2, 3)
+    with engine.begin() as connection:
+        for query in (first, second):
+            jobs.submit(connection, query, data())
+            plan(connection, query)
+        assert jobs.cancel(connection, first.query_id) == "cancelled"
+        assert state(connection, Key(load_daily_id(1), "duckdb")) == "cancelled"
+        assert state(connection, Key(load_daily_id(2), "duckdb")) == "queued"
+        assert state(connection, Key(second.query_id, RELEASED)) == "queued"
+        assert jobs.cancel(connection, "0" * 32) is None
+
+
+def test_cancelling_a_running_job_asks_its_worker(engine: sa.Engine) -> None:
+    query = aggregate(1)
+    with engine.begin() as connection:
+        jobs.submit(connection, query, data())
+        plan(connection, query)
+        row = jobs.claim(connection, "w", LEASE)
+        assert row is not None
+        key = Key(row["query_id"], row["store"])
+        assert jobs.renew(connection, "w", LEASE) == []
+        jobs.cancel(connection, query.query_id)
+        assert jobs.renew(connection, "w", LEASE) == [key]
+        jobs.cancelled(connection, key, "w")
+        assert state(connection, key) == "cancelled"
+
+
+def test_a_dead_workers_job_is_done_by_another_and_the_dead_cannot_record(engine: sa.Engine) -> None:
+    query = aggregate(1)
+    with engine.begin() as connection:
+        jobs.submit(connection, query, data())
+        plan(connection, query)
+        row = jobs.claim(connection, "first", timedelta(seconds=-1))
+        assert row is not None
+        key = Key(row["query_id"], row["store"])
+        assert jobs.requeue_expired(connection) == [key]
+        again = jobs.claim(connection, "second", LEASE)
+        assert again is not None
+        assert again["query_id"] == key.query_id
+        with pytest.raises(jobs.LostLease):
+            finish(connection, key, "first")
+        finish(connection, key, "second")
+
+
+def test_a_job_that_kills_its_workers_is_given_up(engine: sa.Engine) -> None:
+    query = aggregate(1)
+    with engine.begin() as connection:
+        jobs.submit(connection, query, data())
+        plan(connection, query)
+        for attempt in range(ATTEMPTS):
+            assert jobs.claim(connection, f"w{attempt}", timedelta(seconds=-1)) is not None
+            jobs.requeue_expired(connection)
+        root = jobs.find(connection, Key(query.query_id, RELEASED))
+        assert root is not None
+        assert (root["state"], root["error_class"]) == ("errored", "WorkerDied")
+
+
+def test_scores_follow_the_published_vector(engine: sa.Engine, database: Any) -> None:
+    """Half-life 2; a touched at t=0, b at t=1 to 5; 100 s of work, 10 and 100 bytes: 10 and 13.317."""
+    with database.connect("flowdb") as raw:
+        raw.cursor().execute("UPDATE cache.cache_config SET value = '2' WHERE key = 'half_life'")
+    a, b = aggregate(1), aggregate(2)
+    with engine.begin() as connection:
+        for query in (a, b):
+            jobs.submit(connection, query, data())
+
+        def multiplier(query: Aggregate) -> float:
+            row = jobs.find(connection, Key(query.query_id, RELEASED))
+            assert row is not None
+            return math.exp(row["score"])
+
+        jobs.touch(connection, Key(a.query_id, RELEASED))
+        assert multiplier(a) * 100 / 10 == pytest.approx(10)
+        jobs.touch(connection, Key(b.query_id, RELEASED))
+        assert multiplier(b) * 100 / 100 == pytest.approx(1.3466, abs=5e-5)
+        for _ in range(4):
+            jobs.touch(connection, Key(b.query_id, RELEASED))
+        assert multiplier(b) * 100 / 100 == pytest.approx(13.317, abs=5e-4)
+
+
+def test_a_score_survives_ten_million_touches(engine: sa.Engine) -> None:
+    query = aggregate(1)
+    key = Key(query.query_id, RELEASED)
+    with engine.begin() as connection:
+        jobs.submit(connection, query, data())
+        jobs.touch(connection, key)
+        connection.execute(sa.select(sa.func.setval("engine.touches", 10_000_000)))
+        jobs.touch(connection, key)
+        row = jobs.find(connection, key)
+    assert row is not None
+    assert row["score"] == pytest.approx(10_000_001 * math.log(1 + math.log(2) / 1000))
