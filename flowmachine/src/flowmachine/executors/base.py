@@ -45,6 +45,10 @@ class Executor(Protocol):
         """Remove a stored result if there is one."""
         ...
 
+    def drop_unnamed(self, named: set[str]) -> list[str]:
+        """Remove stored results outside the database whose ids are not ``named``; returns what was removed."""
+        ...
+
     def interrupt(self) -> None:
         """Stop the statement that runs now, if any; callable from another thread."""
         ...

@@ -198,6 +198,16 @@ class DuckDBExecutor:
     def discard(self, query_id: str, connection: sa.Connection) -> None:
         stored_path(self._settings, query_id).unlink(missing_ok=True)
 
+    def drop_unnamed(self, named: set[str]) -> list[str]:
+        found = [
+            path
+            for path in (self._settings.cache_path / "results").glob("*/*.parquet")
+            if path.stem not in named
+        ]
+        for path in found:
+            path.unlink(missing_ok=True)
+        return [path.name for path in found]
+
     def interrupt(self) -> None:
         self._connection.interrupt()
 

@@ -143,6 +143,9 @@ class PostgresExecutor:
     def discard(self, query_id: str, connection: sa.Connection) -> None:
         drop_table(connection, intermediate_name(query_id))
 
+    def drop_unnamed(self, named: set[str]) -> list[str]:
+        return []
+
     def interrupt(self) -> None:
         running = self._running
         if running is not None:
