@@ -22,7 +22,6 @@ KEY = "0f" * 32
 DAY = dt.date(2016, 1, 1)
 
 
-
 @dataclass(frozen=True)
 class Person:
     """Identifiers that occur nowhere else, so that a scanner can look for them."""
@@ -54,7 +53,9 @@ class Operator:
     def sources(self) -> dict[str, Source]:
         return self.deployment.sources()
 
-    def write(self, source: str, rows: Iterable[Iterable[Any]], day: dt.date = DAY, header: bool = True) -> Path:
+    def write(
+        self, source: str, rows: Iterable[Iterable[Any]], day: dt.date = DAY, header: bool = True
+    ) -> Path:
         """Put a day's file into the landing folder, modified long ago."""
         lines = [",".join(self.sources[source].fields)] if header else []
         lines += [",".join(map(str, row)) for row in rows]
@@ -68,7 +69,14 @@ class Operator:
         return path
 
     def call(
-        self, identifier: str, time: str, who: Person, other: Person, out: bool = True, cell: str = "c1", day: dt.date = DAY
+        self,
+        identifier: str,
+        time: str,
+        who: Person,
+        other: Person,
+        out: bool = True,
+        cell: str = "c1",
+        day: dt.date = DAY,
     ) -> list[Any]:
         """One line of a calls file."""
         kind = "MOC" if out else "MTC"
@@ -107,7 +115,9 @@ def operator(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     sources = tmp_path / "sources"
     sources.mkdir()
     for path in PACKAGED_SOURCES.glob("*.yml"):
-        (sources / path.name).write_text(path.read_text() + "stability: {pause: 0.2, timeout: 2}\nwait: {timeout: 5, poll: 0.1}\n")
+        (sources / path.name).write_text(
+            path.read_text() + "stability: {pause: 0.2, timeout: 2}\nwait: {timeout: 5, poll: 0.1}\n"
+        )
     settings = database.environment() | {
         "FLOWDB_COLUMNAR_PATH": str(tmp_path / "columnar"),
         "FLOWETL_LANDING": str(tmp_path / "landing"),
@@ -119,4 +129,3 @@ def operator(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv(name, value)
     (tmp_path / "landing").mkdir()
     yield Operator(Deployment.from_settings(), database, {**os.environ, **settings}, tmp_path)
-

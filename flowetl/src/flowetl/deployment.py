@@ -60,12 +60,16 @@ class Deployment:
         except SettingError as error:
             raise ConfigurationError(str(error)) from error
         except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ConfigurationError(f"FLOWDB_TIMEZONE {zone_name!r} is not a time zone of the IANA database") from error
+            raise ConfigurationError(
+                f"FLOWDB_TIMEZONE {zone_name!r} is not a time zone of the IANA database"
+            ) from error
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
         """A connection in autocommit mode, its clock in UTC; closed at the end, which undoes what was not committed."""
-        connection = psycopg2.connect(**self.dsn, application_name="flowetl", options="-c TimeZone=UTC -c jit=off")
+        connection = psycopg2.connect(
+            **self.dsn, application_name="flowetl", options="-c TimeZone=UTC -c jit=off"
+        )
         connection.autocommit = True
         try:
             yield connection

@@ -22,7 +22,8 @@ def location_keys(cursor: Cursor, location_ids: Sequence[str]) -> dict[str, int]
         (list(location_ids),),
     )
     cursor.execute(
-        "SELECT location_id, location_key FROM etl.location_keys WHERE location_id = ANY (%s)", (list(location_ids),)
+        "SELECT location_id, location_key FROM etl.location_keys WHERE location_id = ANY (%s)",
+        (list(location_ids),),
     )
     return dict(cursor.fetchall())
 
@@ -56,10 +57,14 @@ def add_subscribers(cursor: Cursor, folder: Path, load_id: UUID, pairs: pa.Table
     )
     (collisions,) = cursor.fetchone() or (0,)
     if collisions:
-        raise DataFault(f"{collisions} subscriber keys already stand for other pseudonyms; the day was not loaded")
+        raise DataFault(
+            f"{collisions} subscriber keys already stand for other pseudonyms; the day was not loaded"
+        )
     if added:
         keys, names = zip(*added, strict=True)
-        table = pa.table({"subscriber_key": pa.array(keys, pa.int64()), "pseudonym": pa.array(names, pa.string())})
+        table = pa.table(
+            {"subscriber_key": pa.array(keys, pa.int64()), "pseudonym": pa.array(names, pa.string())}
+        )
         columnar.publish_file(
             folder,
             columnar.dictionary_path(load_id),

@@ -133,7 +133,9 @@ class LineReader:
         missing = ", ".join(name for name in self._fields if name not in found) or "none"
         surplus = [name for name in found if name not in self._fields]
         # A file without its header starts with a record, and a record must not be shown.
-        unexpected = ", ".join(surplus) if all(map(str.isidentifier, surplus)) else "values that are not names"
+        unexpected = (
+            ", ".join(surplus) if all(map(str.isidentifier, surplus)) else "values that are not names"
+        )
         raise DataFault(
             f"{self._path.name}: wrong header: missing {missing}; unexpected {unexpected or 'none'}; "
             f"expected {self._format.delimiter.join(self._fields)}"
@@ -199,7 +201,9 @@ class LineReader:
         """The fields of one line, or None if its quoting is broken."""
         if self._format.quote not in line:
             return line.split(self._format.delimiter)
-        reader = csv.reader([line], delimiter=self._format.delimiter, quotechar=self._format.quote, strict=True)
+        reader = csv.reader(
+            [line], delimiter=self._format.delimiter, quotechar=self._format.quote, strict=True
+        )
         try:
             return next(reader)
         except csv.Error:

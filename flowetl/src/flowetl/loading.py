@@ -22,7 +22,7 @@ from flowetl import arrival, columnar, dictionary, pseudonyms, quality, records
 from flowetl.arrival import FileState
 from flowetl.columnar import ColumnarFile
 from flowetl.deployment import Deployment, available_cores
-from flowetl.errors import DataFault, LoadError
+from flowetl.errors import ConfigurationError, LoadError
 from flowetl.events import HAS_COUNTERPARTS
 from flowetl.lines import LineReader
 from flowetl.partitions import NewPartition
@@ -102,7 +102,9 @@ def attempt(
             note = str(error) if isinstance(error, LoadError) else f"unexpected {type(error).__name__}"
             if isinstance(error, psycopg2.Error) and error.pgcode:
                 note += f" ({error.pgcode})"
-            _log.error("load failed", source=source.name, date=str(date), load_id=str(load.load_id), cause=note)
+            _log.error(
+                "load failed", source=source.name, date=str(date), load_id=str(load.load_id), cause=note
+            )
             if not connection.closed:
                 with connection.cursor() as cursor:
                     records.fail(cursor, load, note)
@@ -133,7 +135,14 @@ def load_day(
             publish(this, extracted, file)
             rows, rejects = extracted.day.rows, len(extracted.day.rejects)
     seconds = time.monotonic() - started
-    _log.info("day loaded", source=source.name, date=str(date), rows=rows, rejects=rejects, seconds=round(seconds, 3))
+    _log.info(
+        "day loaded",
+        source=source.name,
+        date=str(date),
+        rows=rows,
+        rejects=rejects,
+        seconds=round(seconds, 3),
+    )
     return Loaded(source.name, date, rows, rejects, seconds)
 
 
@@ -163,8 +172,7 @@ def extract(this: Attempt, state: FileState) -> Iterator[Extracted]:
     with this.connection.cursor() as cursor:
         _require_known_key(cursor, this.load)
         records.advance(cursor, this.load, "loading")
-    kind = UpstreamPseudonyms if source.identifiers.pseudonymise == "upstream" else Pseudonymiser
-    hasher = kind(this.key, source.identifiers.calling_code)
+    hasher = _hasher(source, this.key)
     reader = LineReader(this.path, source.format, source.fields)
     with StagedDay(source, this.load.date, this.deployment.zone, hasher, this.threads) as day:
         with this.timed("extract"):
@@ -219,6 +227,25 @@ def publish(this: Attempt, extracted: Extracted, file: ColumnarFile) -> None:
     _remove_other_versions(this.deployment.columnar / file.path)
 
 
+def preview(
+    deployment: Deployment, source: Source, date: dt.date, rows: int
+) -> tuple[list[dict[str, object]], list[tuple[int, str, str]]]:
+    """How the first records of a file would be stored, and what would be refused; nothing is written."""
+    hasher = _hasher(source, deployment.pseudonym_key())
+    path = source.file(deployment.landing, date)
+    arrival.state_of(path)
+    with StagedDay(source, date, deployment.zone, hasher, 1) as day:
+        day.add(next(LineReader(path, source.format, source.fields).batches()))
+        result = day.connection.execute("SELECT * FROM day ORDER BY rowid LIMIT ?", [rows])
+        names = [column[0] for column in result.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()], day.rejects
+
+
+def _hasher(source: Source, key: bytes) -> Pseudonymiser:
+    kind = UpstreamPseudonyms if source.identifiers.pseudonymise == "upstream" else Pseudonymiser
+    return kind(key, source.identifiers.calling_code)
+
+
 def _remove_other_versions(path: Path) -> None:
     """Delete the files of earlier loads of the day. An engine that has one open can read it to its end."""
     for other in path.parent.glob("*.parquet"):
@@ -236,7 +263,7 @@ def _require_known_key(cursor: Cursor, load: Load) -> None:
         (name, load.key_id),
     )
     if cursor.fetchone():
-        raise DataFault(
+        raise ConfigurationError(
             f"FLOWETL_PSEUDONYM_KEY is not the secret that key id {name!r} stood for: days under it are loaded already. "
             "Put the old secret back, or give identifiers.key_id a new value to begin a new epoch"
         )
@@ -258,7 +285,8 @@ def _record_file(cursor: Cursor, this: Attempt, day: StagedDay, state: FileState
         ),
     )
     cursor.execute(
-        "UPDATE etl.loads SET rows = %s, rejects = %s WHERE load_id = %s", (day.rows, len(day.rejects), load_id)
+        "UPDATE etl.loads SET rows = %s, rejects = %s WHERE load_id = %s",
+        (day.rows, len(day.rejects), load_id),
     )
     if day.rejects:
         counts = Counter(reason for _, reason, _ in day.rejects)

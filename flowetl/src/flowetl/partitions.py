@@ -64,7 +64,9 @@ def copy_into(cursor: Cursor, statement: str | Composable, batches: Iterable[pa.
 class NewPartition:
     """A day's table while it is built: everything happens in the caller's transaction, so a crash leaves nothing."""
 
-    def __init__(self, cursor: Cursor, cdr_type: CdrType, date: dt.date, zone: ZoneInfo, load_id: UUID) -> None:
+    def __init__(
+        self, cursor: Cursor, cdr_type: CdrType, date: dt.date, zone: ZoneInfo, load_id: UUID
+    ) -> None:
         self._cursor = cursor
         self._parent = Identifier("events", cdr_type)
         self._final = partition_name(cdr_type, date)
@@ -91,13 +93,17 @@ class NewPartition:
         for column in columns:
             self._cursor.execute(
                 SQL("CREATE INDEX {index} ON {table} ({column})").format(
-                    index=Identifier(f"{self._name}_{column}_idx"), table=self.table, column=Identifier(column)
+                    index=Identifier(f"{self._name}_{column}_idx"),
+                    table=self.table,
+                    column=Identifier(column),
                 )
             )
 
     def analyse(self) -> None:
         """Statistics of the new table."""
-        self._cursor.execute(SQL("SET LOCAL default_statistics_target = {}").format(Literal(STATISTICS_TARGET)))
+        self._cursor.execute(
+            SQL("SET LOCAL default_statistics_target = {}").format(Literal(STATISTICS_TARGET))
+        )
         self._cursor.execute(SQL("ANALYZE {}").format(self.table))
 
     def attach(self, columns: Iterable[str]) -> None:
@@ -142,7 +148,8 @@ class NewPartition:
         for column in columns:
             execute(
                 SQL("ALTER INDEX {} RENAME TO {}").format(
-                    Identifier("events", f"{self._name}_{column}_idx"), Identifier(f"{self._final}_{column}_idx")
+                    Identifier("events", f"{self._name}_{column}_idx"),
+                    Identifier(f"{self._final}_{column}_idx"),
                 )
             )
 

@@ -136,7 +136,9 @@ class UpstreamPseudonyms(Pseudonymiser):
         pseudonyms: list[str | None] = []
         for value in encoded.dictionary.to_pylist():
             if _RAW_LOOKING.fullmatch(_NOISE.sub("", value)):
-                raise DataFault(f"{name} holds values that look like raw identifiers, not pseudonyms; nothing was loaded")
+                raise DataFault(
+                    f"{name} holds values that look like raw identifiers, not pseudonyms; nothing was loaded"
+                )
             text = value.lower()
             pseudonyms.append(text if _PSEUDONYM.fullmatch(text) else None)
         return _with_values(encoded, pseudonyms)
@@ -150,7 +152,9 @@ def key_id(name: str, key: bytes) -> str:
 def tac(raw_imei: pa.ChunkedArray) -> pa.ChunkedArray:
     """The device model of each raw IMEI: its first eight digits, as text; null where there are not 14 to 16 digits."""
     plain = pc.replace_substring_regex(raw_imei, r"[\s().\-]", "")
-    return pc.if_else(pc.match_substring_regex(plain, r"^[0-9]{14,16}$"), pc.utf8_slice_codeunits(plain, 0, 8), None)
+    return pc.if_else(
+        pc.match_substring_regex(plain, r"^[0-9]{14,16}$"), pc.utf8_slice_codeunits(plain, 0, 8), None
+    )
 
 
 def _dictionary(values: pa.ChunkedArray) -> pa.DictionaryArray:

@@ -59,19 +59,23 @@ def run(cursor: Cursor, checks: Iterable[Check], cdr_type: CdrType, date: dt.dat
     for check in checks:
         cursor.execute("SAVEPOINT quality_check")
         try:
-            cursor.execute(_TEMPLATES.from_string(check.path.read_text(encoding="utf-8")).render(variables))
-            (outcome,) = cursor.fetchone() or (None,)
+            select = _TEMPLATES.from_string(check.path.read_text(encoding="utf-8")).render(variables)
+            cursor.execute(f"SELECT (\n{select.strip().rstrip(';')}\n)::text")
             cursor.execute(
                 "INSERT INTO etl.post_etl_queries (cdr_date, cdr_type, type_of_query_or_check, outcome, timestamp) "
                 "VALUES (%s, %s, %s, %s, clock_timestamp())",
-                (date, cdr_type, check.name, None if outcome is None else str(outcome)),
+                (date, cdr_type, check.name, *(cursor.fetchone() or (None,))),
             )
             stored += 1
         except (psycopg2.Error, TemplateError, ValueError) as error:
             # The text of a database error can quote the row it failed on, so only its class is logged.
             cursor.execute("ROLLBACK TO SAVEPOINT quality_check")
             _log.warning(
-                "quality check failed", check=check.name, cdr_type=cdr_type, date=str(date), error=type(error).__name__
+                "quality check failed",
+                check=check.name,
+                cdr_type=cdr_type,
+                date=str(date),
+                error=type(error).__name__,
             )
     return stored
 

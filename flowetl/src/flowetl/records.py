@@ -82,7 +82,13 @@ def advance(cursor: Cursor, load: Load, state: str) -> None:
 
 
 def append(
-    cursor: Cursor, load: Load, state: str, *, rows: int | None = None, size: int | None = None, note: str | None = None
+    cursor: Cursor,
+    load: Load,
+    state: str,
+    *,
+    rows: int | None = None,
+    size: int | None = None,
+    note: str | None = None,
 ) -> None:
     """One row of the append-only history."""
     cursor.execute(

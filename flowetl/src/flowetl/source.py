@@ -111,9 +111,13 @@ class Wait(_Strict):
 
 
 class Rejects(_Strict):
-    """The largest share of a file's records that may be malformed before the whole file is refused."""
+    """The largest share of a file's records that may be malformed before the whole file is refused.
+
+    A share says little about a small file, so ``tolerated`` records never refuse one.
+    """
 
     maximum_rate: float = Field(default=0.01, ge=0, le=1)
+    tolerated: int = Field(default=20, ge=0)
 
 
 class Source(_Strict):
@@ -177,27 +181,41 @@ class Source(_Strict):
         allowed = column_names(self.cdr_type)
         for target, expression in self.mapping.items():
             if target not in allowed:
-                raise ValueError(f"mapping.{target}: no such column of {self.cdr_type}; allowed: {', '.join(allowed)}")
+                raise ValueError(
+                    f"mapping.{target}: no such column of {self.cdr_type}; allowed: {', '.join(allowed)}"
+                )
             for field in expression.raw_fields:
                 if field not in self.fields:
-                    raise ValueError(f"mapping.{target}: {field!r} is not among fields: {', '.join(self.fields)}")
+                    raise ValueError(
+                        f"mapping.{target}: {field!r} is not among fields: {', '.join(self.fields)}"
+                    )
         for column in COLUMNS[self.cdr_type]:
             if column.required and column.name not in self.mapping:
                 raise ValueError(f"mapping.{column.name} is missing; every event needs it")
             expression = self.mapping.get(column.name)
             if column.kind in ("identifier", "timestamp") and expression and expression.column is None:
                 raise ValueError(f"mapping.{column.name} must name a column")
-        if self.identifiers.pseudonymise == "upstream" and "tac" not in self.mapping and "imei" in self.mapping:
-            raise ValueError("mapping.tac is missing: it cannot be taken from an imei that is a pseudonym already")
+        if (
+            self.identifiers.pseudonymise == "upstream"
+            and "tac" not in self.mapping
+            and "imei" in self.mapping
+        ):
+            raise ValueError(
+                "mapping.tac is missing: it cannot be taken from an imei that is a pseudonym already"
+            )
         for index in self.indexes:
             if index not in allowed:
-                raise ValueError(f"indexes: no column {index!r} of {self.cdr_type}; allowed: {', '.join(allowed)}")
+                raise ValueError(
+                    f"indexes: no column {index!r} of {self.cdr_type}; allowed: {', '.join(allowed)}"
+                )
         return self
 
     @property
     def mapping_version(self) -> str:
         """Changes whenever anything that shapes the loaded rows changes."""
-        shaping = self.model_dump_json(include={"cdr_type", "timezone", "format", "fields", "mapping", "identifiers"})
+        shaping = self.model_dump_json(
+            include={"cdr_type", "timezone", "format", "fields", "mapping", "identifiers"}
+        )
         return hashlib.sha256(shaping.encode()).hexdigest()[:16]
 
     def zone(self, deployment_zone: ZoneInfo) -> ZoneInfo:

@@ -93,7 +93,9 @@ class StagedDay:
     ``rows`` counts staged records, ``rejects`` holds (line, reason, keyed hash of the line).
     """
 
-    def __init__(self, source: Source, date: dt.date, zone: ZoneInfo, hasher: Pseudonymiser, threads: int) -> None:
+    def __init__(
+        self, source: Source, date: dt.date, zone: ZoneInfo, hasher: Pseudonymiser, threads: int
+    ) -> None:
         self.source = source
         self.date = date
         self.rows = 0
@@ -179,12 +181,17 @@ class StagedDay:
         local = pc.local_timestamp(instants.cast(pa.timestamp("us", str(self._zone))))
         dates = local.cast(pa.date32())
         malformed = pc.is_valid(mapped.column("reason"))
-        elsewhere = pc.and_(pc.invert(malformed), pc.fill_null(pc.not_equal(dates, pa.scalar(self.date)), False))
+        elsewhere = pc.and_(
+            pc.invert(malformed), pc.fill_null(pc.not_equal(dates, pa.scalar(self.date)), False)
+        )
         self._refuse(batch, mapped.filter(malformed))
         for entry in pc.value_counts(dates.filter(elsewhere)).to_pylist():
             self._other_days[entry["values"]] += entry["counts"]
         self._refuse(
-            batch, mapped.filter(elsewhere).drop(["reason"]).append_column("reason", _repeat("other_day", elsewhere))
+            batch,
+            mapped.filter(elsewhere)
+            .drop(["reason"])
+            .append_column("reason", _repeat("other_day", elsewhere)),
         )
 
         good = pc.invert(pc.or_(malformed, elsewhere))
@@ -209,7 +216,9 @@ class StagedDay:
         keys: dict[str, pa.Array] = {}
         for column in self._columns:
             if column.kind == "identifier":
-                values = own[column.name].take(rows) if column.name in own else pa.nulls(len(rows), pa.string())
+                values = (
+                    own[column.name].take(rows) if column.name in own else pa.nulls(len(rows), pa.string())
+                )
             else:
                 values = utc if column.kind == "timestamp" else mapped.column(column.name)
             staged[column.name] = values
@@ -238,19 +247,19 @@ class StagedDay:
             When most records are of another day, too many were refused, or too few are left.
         """
         records = self.rows + len(self.rejects)
-        maximum = self.source.rejects.maximum_rate
+        rejects = self.source.rejects
         if self._other_days:
             other, count = self._other_days.most_common(1)[0]
             if count * 2 > records:
                 raise DataFault(
                     f"{file_name} holds another day: {count} of {records} records are of {other}, not {self.date}"
                 )
-        if records and len(self.rejects) / records > maximum:
+        if len(self.rejects) > max(rejects.tolerated, rejects.maximum_rate * records):
             reasons = Counter(reason for _, reason, _ in self.rejects).most_common(3)
             shown = ", ".join(f"{reason} {count}" for reason, count in reasons)
             raise DataFault(
                 f"{file_name}: {len(self.rejects)} of {records} records are malformed, more than "
-                f"rejects.maximum_rate {maximum:g} allows; most frequent: {shown}"
+                f"rejects.maximum_rate {rejects.maximum_rate:g} allows; most frequent: {shown}"
             )
         if self.rows < self.source.minimum_rows:
             raise DataFault(
@@ -261,11 +270,15 @@ class StagedDay:
     def _check_keys(self) -> None:
         for name, key in _KEYS.items():
             if key in self._key_columns() and self._distinct(name) != self._distinct(key):
-                raise DataFault(f"two values of {name} have one 64-bit key; the day cannot be kept in columnar form")
+                raise DataFault(
+                    f"two values of {name} have one 64-bit key; the day cannot be kept in columnar form"
+                )
 
     def location_ids(self) -> list[str]:
         """The distinct locations of the day's events, sorted."""
-        found = self.connection.execute("SELECT DISTINCT location_id FROM day WHERE location_id IS NOT NULL ORDER BY 1")
+        found = self.connection.execute(
+            "SELECT DISTINCT location_id FROM day WHERE location_id IS NOT NULL ORDER BY 1"
+        )
         return [location for (location,) in found.fetchall()]
 
     def subscribers(self) -> pa.Table:
@@ -292,7 +305,8 @@ class StagedDay:
         self.connection.register("location_keys", keys)
         sources = {"time": "datetime", "cell": "cell"}
         columns = ", ".join(
-            f"CAST({sources.get(name, name)} AS {kind}) AS {name}" for name, kind in columnar_columns(self.cdr_type)
+            f"CAST({sources.get(name, name)} AS {kind}) AS {name}"
+            for name, kind in columnar_columns(self.cdr_type)
         )
         self.connection.execute(
             f"COPY (SELECT {columns} FROM day LEFT JOIN location_keys USING (location_id) ORDER BY subscriber, time) "

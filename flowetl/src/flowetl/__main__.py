@@ -1,0 +1,106 @@
+"""``python -m flowetl``: loading by hand and by schedule."""
+
+import argparse
+import datetime as dt
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from flowdb.settings import SettingError
+
+from flowetl import commands
+from flowetl.errors import ConfigurationError, LoadError
+from flowetl.events import CDR_TYPES
+from flowetl.logs import configure_logging
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 = done, 1 = something could not be loaded, 2 = wrong settings or arguments."""
+    options = _parser().parse_args(arguments)
+    configure_logging()
+    try:
+        command: Callable[[argparse.Namespace], int] = options.command
+        return command(options)
+    except (ConfigurationError, SettingError) as error:
+        sys.stderr.write(f"flowetl: {error}\n")
+        return commands.USAGE
+    except LoadError as error:
+        sys.stderr.write(f"flowetl: {error}\n")
+        return commands.FAILED
+    except KeyboardInterrupt:
+        sys.stderr.write("flowetl: interrupted; days that were not finished are as they were before\n")
+        return 130
+
+
+def _day(text: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date of the form YYYY-MM-DD") from None
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above zero")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m flowetl", description="Load operator data into FlowDB.")
+    subparsers = parser.add_subparsers(required=True, metavar="command")
+
+    def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        subparser = subparsers.add_parser(name, help=text, description=text)
+        subparser.set_defaults(command=command)
+        return subparser
+
+    geography = add("geography", commands.geography, "Load cells, sites, device models and boundaries.")
+    geography.add_argument("folder", type=Path)
+
+    backfill = add("backfill", commands.backfill, "Load many days; those loaded already are skipped.")
+    backfill.add_argument("--source", required=True, help="a source's name, or all")
+    backfill.add_argument("--start", type=_day, required=True, help="first day")
+    backfill.add_argument("--end", type=_day, required=True, help="last day, inclusive")
+    backfill.add_argument(
+        "--max-parallel", type=_positive, help="days loaded at once; default: one for each core"
+    )
+    backfill.add_argument("--force", action="store_true", help="load days again that are loaded already")
+
+    run = add("run", commands.run, "Load one day, replacing an earlier load of it.")
+    run.add_argument("--source", required=True)
+    run.add_argument("--date", type=_day, required=True)
+    run.add_argument("--wait", action="store_true", help="wait for the file as long as the source says")
+
+    add("status", commands.status, "Show what is loaded and what failed.").add_argument(
+        "--json", action="store_true", help="for scripts"
+    )
+
+    drop = add("drop", commands.drop, "Withdraw one day from both stores.")
+    drop.add_argument("--cdr-type", choices=CDR_TYPES, required=True)
+    drop.add_argument("--date", type=_day, required=True)
+    drop.add_argument("--reason", required=True, help="recorded in the history")
+
+    qa = add("qa", commands.qa, "Run the quality checks again on loaded days.")
+    qa.add_argument("--cdr-type", choices=CDR_TYPES, required=True)
+    qa.add_argument("--start", type=_day, required=True)
+    qa.add_argument("--end", type=_day, required=True)
+
+    preview = add("preview", commands.preview, "Show how the first records of a file would be loaded.")
+    preview.add_argument("--source", required=True)
+    preview.add_argument("--date", type=_day, required=True)
+    preview.add_argument("--rows", type=_positive, default=10)
+
+    add("validate-config", commands.validate_config, "Check every source file.").add_argument(
+        "folder", type=Path, nargs="?", help="default: FLOWETL_SOURCES"
+    )
+    add("reconcile", commands.reconcile, "Remove orphans of killed loads and report what disagrees.")
+    add(
+        "serve",
+        commands.serve,
+        "Register one deployment for each source with Prefect and run them by schedule.",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

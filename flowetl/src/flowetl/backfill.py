@@ -1,0 +1,173 @@
+"""Loading many days at once, in as many processes as there are cores."""
+
+import datetime as dt
+import logging
+import multiprocessing
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+
+from flowetl import records
+from flowetl.deployment import Deployment, available_cores
+from flowetl.errors import LoadError
+from flowetl.loading import Loaded, load_day
+from flowetl.logs import configure_logging
+from flowetl.partitions import analyse_parent
+from flowetl.source import Source, days
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one day went: ``loaded``, or the cause of its failure."""
+
+    source: str
+    date: dt.date
+    loaded: Loaded | None
+    cause: str = ""
+
+
+@dataclass
+class Summary:
+    """What a backfill did."""
+
+    days: int = 0
+    rows: int = 0
+    rejects: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+    failures: list[Outcome] = field(default_factory=list)
+
+
+def missing_days(deployment: Deployment, source: Source, start: dt.date, end: dt.date) -> list[dt.date]:
+    """The days of a period, within the source's own, that are not visible yet; newest first."""
+    first = max(start, source.start)
+    last = min(end, source.end) if source.end else end
+    with deployment.connect() as connection, connection.cursor() as cursor:
+        there = records.available_days(cursor, source.cdr_type)
+    return [date for date in days(first, last) if date not in there][::-1]
+
+
+def backfill(
+    deployment: Deployment,
+    sources: Iterable[Source],
+    start: dt.date,
+    end: dt.date,
+    *,
+    max_parallel: int | None = None,
+    force: bool = False,
+) -> Summary:
+    """Load every day from start to end, both inclusive, newest first; a day that fails does not stop the others.
+
+    Parameters
+    ----------
+    max_parallel: how many days to load at once, by default one for each core.
+    force: whether to load days again that are visible already.
+    """
+    started = time.monotonic()
+    wanted: list[tuple[Source, dt.date]] = []
+    summary = Summary()
+    for source in sources:
+        last = min(end, source.end) if source.end else end
+        all_days = list(days(max(start, source.start), last))[::-1]
+        chosen = all_days if force else missing_days(deployment, source, start, end)
+        summary.skipped += len(all_days) - len(chosen)
+        wanted += [(source, date) for date in chosen]
+    # Days of all sources side by side, so that the large sources do not queue up at the end.
+    wanted.sort(key=lambda item: item[1], reverse=True)
+
+    progress = Progress(len(wanted))
+    for outcome in _load_all(deployment, wanted, max_parallel or available_cores()):
+        if outcome.loaded:
+            summary.days += 1
+            summary.rows += outcome.loaded.rows
+            summary.rejects += outcome.loaded.rejects
+        else:
+            summary.failures.append(outcome)
+        progress.show(outcome)
+    progress.close()
+    _analyse_parents(deployment, {source.cdr_type: source for source, _ in wanted}.values())
+    summary.seconds = time.monotonic() - started
+    return summary
+
+
+def _load_all(
+    deployment: Deployment, wanted: Sequence[tuple[Source, dt.date]], parallel: int
+) -> Iterator[Outcome]:
+    parallel = min(parallel, len(wanted))
+    if parallel <= 1:
+        for source, date in wanted:
+            yield _load_one(deployment, source, date, available_cores())
+        return
+    threads = max(1, available_cores() // parallel)
+    # Spawned, not forked: a forked copy of DuckDB's and Arrow's threads may hang.
+    with ProcessPoolExecutor(
+        parallel,
+        multiprocessing.get_context("spawn"),
+        initializer=configure_logging,
+        initargs=(logging.WARNING,),
+    ) as pool:
+        futures = [pool.submit(_load_one, deployment, source, date, threads) for source, date in wanted]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _load_one(deployment: Deployment, source: Source, date: dt.date, threads: int) -> Outcome:
+    try:
+        return Outcome(source.name, date, load_day(deployment, source, date, threads=threads))
+    except LoadError as error:
+        return Outcome(source.name, date, None, str(error))
+    except Exception as error:
+        # Recorded by the load itself; its text may quote data, so only the class is passed on.
+        return Outcome(source.name, date, None, f"unexpected {type(error).__name__}")
+
+
+def _analyse_parents(deployment: Deployment, sources: Iterable[Source]) -> None:
+    with deployment.connect() as connection, connection.cursor() as cursor:
+        for source in sources:
+            analyse_parent(cursor, source.cdr_type)
+
+
+class Progress:
+    """A bar that redraws itself on a terminal, one line a day elsewhere; both on standard error."""
+
+    WIDTH = 30
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._rows = 0
+        self._started = time.monotonic()
+        self._terminal = sys.stderr.isatty()
+
+    def show(self, outcome: Outcome) -> None:
+        """Count one finished day."""
+        self._done += 1
+        self._rows += outcome.loaded.rows if outcome.loaded else 0
+        rate = self._rows / max(time.monotonic() - self._started, 1e-9)
+        counted = f"{self._done}/{self._total} days"
+        if outcome.loaded:
+            told = f"{outcome.loaded.rows:,} rows, {outcome.loaded.rejects:,} rejected, {outcome.loaded.seconds:.1f} s"
+        else:
+            told = f"FAILED: {outcome.cause}"
+        line = f"{outcome.source} {outcome.date}: {told}"
+        if self._terminal:
+            filled = self.WIDTH * self._done // max(self._total, 1)
+            if not outcome.loaded:
+                sys.stderr.write(f"\r\x1b[K{line}\n")
+            sys.stderr.write(
+                f"\r\x1b[K[{'█' * filled}{'·' * (self.WIDTH - filled)}] {counted}  {rate:,.0f} rows/s"
+            )
+        else:
+            sys.stderr.write(f"{counted}  {rate:,.0f} rows/s  {line}\n")
+        sys.stderr.flush()
+
+    def close(self) -> None:
+        """End the bar's line."""
+        if self._terminal and self._done:
+            sys.stderr.write("\n")

@@ -1,0 +1,185 @@
+"""The commands behind ``python -m flowetl``: each takes parsed options, writes for a person and returns an exit code.
+
+What a command needs is imported when it runs: ``serve`` alone needs Prefect, whose import takes seconds.
+"""
+
+import argparse
+import json
+import sys
+from itertools import islice
+
+from flowetl.deployment import Deployment
+from flowetl.errors import ConfigurationError
+from flowetl.source import Source, days, read_source, read_sources
+
+OK, FAILED, USAGE = 0, 1, 2
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _source(deployment: Deployment, name: str) -> Source:
+    sources = deployment.sources()
+    if name not in sources:
+        raise ConfigurationError(f"no source {name!r}; there are: {', '.join(sources)}")
+    return sources[name]
+
+
+def geography(options: argparse.Namespace) -> int:
+    """Load cells, sites, device models and boundaries."""
+    from flowetl.geography import load_geography
+
+    for changes in load_geography(Deployment.from_settings(), options.folder):
+        _say(
+            f"{changes.file}: {changes.records:,} records, {changes.added:,} added, {changes.changed:,} changed, "
+            f"{changes.removed:,} removed"
+        )
+    return OK
+
+
+def backfill(options: argparse.Namespace) -> int:
+    """Load many days."""
+    from flowetl.backfill import backfill as load_all
+
+    deployment = Deployment.from_settings()
+    if options.end < options.start:
+        raise ConfigurationError(f"--end {options.end} is before --start {options.start}")
+    deployment.pseudonym_key()
+    wanted = (
+        list(deployment.sources().values())
+        if options.source == "all"
+        else [_source(deployment, options.source)]
+    )
+    summary = load_all(
+        deployment, wanted, options.start, options.end, max_parallel=options.max_parallel, force=options.force
+    )
+    rate = summary.rows / summary.seconds if summary.seconds else 0
+    _say(
+        f"{summary.days:,} days loaded, {summary.skipped:,} already there, {len(summary.failures):,} failed: "
+        f"{summary.rows:,} rows, {summary.rejects:,} rejected, {summary.seconds:.1f} s, {rate:,.0f} rows/s"
+    )
+    for failure in summary.failures:
+        _say(f"failed: {failure.source} {failure.date}: {failure.cause}")
+    return FAILED if summary.failures else OK
+
+
+def run(options: argparse.Namespace) -> int:
+    """Load one day."""
+    from flowetl.loading import load_day
+
+    deployment = Deployment.from_settings()
+    loaded = load_day(deployment, _source(deployment, options.source), options.date, wait=options.wait)
+    _say(
+        f"{loaded.source} {loaded.date}: {loaded.rows:,} rows, {loaded.rejects:,} rejected, {loaded.seconds:.1f} s"
+    )
+    return OK
+
+
+def status(options: argparse.Namespace) -> int:
+    """Show what is loaded and what failed."""
+    from flowetl.report import coverage
+
+    found = coverage(Deployment.from_settings())
+    if options.json:
+        _say(json.dumps(found, indent=2, default=str))
+        return OK
+    for entry in found:
+        span = f"{entry['first']} to {entry['last']}" if entry["days"] else "nothing loaded"
+        _say(
+            f"{entry['cdr_type']}: {entry['days']:,} days, {span}, {entry['rows']:,} rows, {entry['rejects']:,} rejected"
+        )
+        for problem in entry["problems"]:
+            _say(
+                f"  {problem['date']} {problem['state']}: {problem['note'] or 'since ' + str(problem['started'])}"
+            )
+    return OK
+
+
+def drop(options: argparse.Namespace) -> int:
+    """Withdraw one day."""
+    from flowetl.withdrawal import drop_day
+
+    drop_day(Deployment.from_settings(), options.cdr_type, options.date, options.reason)
+    _say(f"{options.cdr_type} {options.date}: dropped")
+    return OK
+
+
+def qa(options: argparse.Namespace) -> int:
+    """Run the quality checks again on loaded days."""
+    from psycopg2.sql import Identifier
+
+    from flowetl import quality, records
+    from flowetl.partitions import partition_name
+
+    deployment = Deployment.from_settings()
+    checks = quality.discover(options.cdr_type, [deployment.sources_folder])
+    complete = True
+    with deployment.connect() as connection:
+        with connection.cursor() as cursor:
+            there = records.available_days(cursor, options.cdr_type)
+        connection.autocommit = False
+        for date in (date for date in days(options.start, options.end) if date in there):
+            table = Identifier("events", partition_name(options.cdr_type, date))
+            with connection, connection.cursor() as cursor:
+                stored = quality.run(cursor, checks, options.cdr_type, date, table)
+            complete = complete and stored == len(checks)
+            _say(f"{options.cdr_type} {date}: {stored} of {len(checks)} checks")
+    return OK if complete else FAILED
+
+
+def preview(options: argparse.Namespace) -> int:
+    """Show how the first records of a file would be loaded. Identifiers are shown as pseudonyms."""
+    from flowetl.loading import preview as map_first
+
+    deployment = Deployment.from_settings()
+    rows, rejects = map_first(deployment, _source(deployment, options.source), options.date, options.rows)
+    for row in rows:
+        _say(json.dumps(row, default=str))
+    for line, reason, _ in islice(rejects, options.rows):
+        _say(f"refused: line {line}: {reason}")
+    return OK
+
+
+def validate_config(options: argparse.Namespace) -> int:
+    """Check every source file, so that one wrong file does not hide the faults of the others."""
+    folder = options.folder or Deployment.from_settings().sources_folder
+    faults = 0
+    for path in sorted(folder.glob("*.yml")):
+        try:
+            source = read_source(path)
+        except ConfigurationError as error:
+            faults += 1
+            _say(f"wrong: {error}")
+        else:
+            _say(f"good: {path.name}: {source.name} ({source.cdr_type}), {source.schedule}")
+    if not faults:
+        read_sources(folder)
+    return USAGE if faults else OK
+
+
+def reconcile(options: argparse.Namespace) -> int:
+    """Remove orphans of killed loads and report what disagrees."""
+    from flowetl.withdrawal import reconcile as compare
+
+    drift = compare(Deployment.from_settings())
+    for text, entries in (
+        ("removed orphan", drift.orphans_removed),
+        ("ended interrupted load", drift.interrupted),
+        ("columnar file missing, load the day again", drift.files_missing),
+        ("partition missing, load the day again", drift.partitions_missing),
+        ("partition without a record, load the day again or drop it", drift.partitions_unrecorded),
+    ):
+        for entry in entries:
+            _say(f"{text}: {entry}")
+    if not drift.needs_attention:
+        _say("both stores agree with the records")
+    return FAILED if drift.needs_attention else OK
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Run the sources by schedule until told to stop."""
+    from flowetl.flows import serve_sources
+
+    serve_sources(Deployment.from_settings())
+    return OK

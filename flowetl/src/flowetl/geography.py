@@ -1,0 +1,307 @@
+"""Cells, sites, device models and boundaries, loaded whole and only where they differ.
+
+Loading the same files again changes nothing, not even the version of the cell list: a stored result stays fresh.
+"""
+
+import csv
+import datetime as dt
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from psycopg2.extensions import cursor as Cursor
+from psycopg2.extras import execute_values
+
+from flowetl import dictionary
+from flowetl.deployment import Deployment
+from flowetl.errors import DataFault
+
+MAXIMUM_LEVEL = 3
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What loading one file changed."""
+
+    file: str
+    records: int
+    added: int
+    changed: int
+    removed: int
+
+
+def _text(value: str) -> str | None:
+    return value or None
+
+
+def _required(value: str) -> str:
+    if not value:
+        raise ValueError("is empty")
+    return value
+
+
+def _date(value: str) -> dt.date | None:
+    return dt.date.fromisoformat(value) if value else None
+
+
+def _degrees(limit: float) -> Callable[[str], float | None]:
+    def parse(value: str) -> float | None:
+        if not value:
+            return None
+        degrees = float(value)
+        if not -limit <= degrees <= limit:
+            raise ValueError(f"is not within {limit:g} degrees of zero")
+        return degrees
+
+    return parse
+
+
+_PLACE: dict[str, Callable[[str], Any]] = {
+    "id": _required,
+    "version": int,
+    "name": _text,
+    "latitude": _degrees(90),
+    "longitude": _degrees(180),
+    "date_of_first_service": _date,
+    "date_of_last_service": _date,
+}
+CELL_COLUMNS: dict[str, Callable[[str], Any]] = {**_PLACE, "site_id": _text, "type": _text}
+TAC_COLUMNS: dict[str, Callable[[str], Any]] = {
+    "id": int,
+    **dict.fromkeys(("brand", "model", "hnd_type", "software_os_name", "software_os_vendor"), _text),
+}
+
+
+def load_geography(deployment: Deployment, folder: Path) -> list[Changes]:
+    """Load what a folder holds of ``cells.csv``, ``sites.csv``, ``tacs.csv`` and ``boundaries/admin<L>.geojson``.
+
+    Everything is one transaction. Cells and sites are added and corrected by (id, version), never removed: past
+    events need them. Boundaries of a level are replaced by what the file holds.
+
+    Raises
+    ------
+    DataFault
+        Naming the file, the line and the field that is wrong, or a folder without any of the files.
+    """
+    loaders: list[tuple[Path, Callable[[Cursor, Path], Changes]]] = [
+        (folder / "sites.csv", _load_sites),
+        (folder / "cells.csv", _load_cells),
+        (folder / "tacs.csv", _load_tacs),
+    ]
+    loaders += [
+        (folder / "boundaries" / f"admin{level}.geojson", _boundary_loader(level))
+        for level in range(MAXIMUM_LEVEL + 1)
+    ]
+    present = [(path, load) for path, load in loaders if path.exists()]
+    if not present:
+        raise DataFault(
+            f"{folder} holds neither cells.csv, sites.csv, tacs.csv nor boundaries/admin<level>.geojson"
+        )
+    with deployment.connect() as connection:
+        connection.autocommit = False
+        with connection, connection.cursor() as cursor:
+            return [load(cursor, path) for path, load in present]
+
+
+def read_table(path: Path, columns: dict[str, Callable[[str], Any]]) -> list[dict[str, Any]]:
+    """The records of a comma-separated file with exactly these columns, in any order, each parsed.
+
+    Raises
+    ------
+    DataFault
+        Naming the missing and unexpected columns, or the line, field and value that cannot be parsed.
+    """
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file, strict=True)
+        found = reader.fieldnames or []
+        missing = [name for name in columns if name not in found]
+        unexpected = [name for name in found if name not in columns]
+        if missing or unexpected or len(set(found)) != len(found):
+            raise DataFault(
+                f"{path.name}: wrong columns: missing {', '.join(missing) or 'none'}; "
+                f"unexpected {', '.join(unexpected) or 'none'}; expected {', '.join(columns)}"
+            )
+        records = [_parse_record(f"{path.name} line {reader.line_num}", row, columns) for row in reader]
+    if not records:
+        raise DataFault(f"{path.name} holds no records")
+    return records
+
+
+def _parse_record(
+    where: str, row: dict[str | Any, str | Any], columns: dict[str, Callable[[str], Any]]
+) -> dict[str, Any]:
+    record = {}
+    for name, parse in columns.items():
+        value = row[name]
+        if value is None or None in row:
+            raise DataFault(f"{where}: has not {len(columns)} fields")
+        try:
+            record[name] = parse(value.strip())
+        except ValueError as error:
+            raise DataFault(f"{where}: {name} {value!r}: {error}") from error
+    return record
+
+
+def _load_sites(cursor: Cursor, path: Path) -> Changes:
+    sites = read_table(path, _PLACE)
+    _check_places(path, sites)
+    return _correct(cursor, path, "infrastructure.sites", ("id", "version"), sites)
+
+
+def _load_cells(cursor: Cursor, path: Path) -> Changes:
+    cells = read_table(path, CELL_COLUMNS)
+    _check_places(path, cells)
+    dictionary.location_keys(cursor, sorted({cell["id"] for cell in cells}))
+    return _correct(cursor, path, "infrastructure.cells", ("id", "version"), cells)
+
+
+def _load_tacs(cursor: Cursor, path: Path) -> Changes:
+    tacs = read_table(path, TAC_COLUMNS)
+    _check_unique(path, ((tac["id"],) for tac in tacs))
+    return _correct(cursor, path, "infrastructure.tacs", ("id",), tacs)
+
+
+def _check_unique(path: Path, keys: Iterable[tuple[Any, ...]]) -> None:
+    seen = set()
+    for key in keys:
+        if key in seen:
+            raise DataFault(f"{path.name}: {' version '.join(map(str, key))} occurs twice")
+        seen.add(key)
+
+
+def _check_places(path: Path, places: Sequence[dict[str, Any]]) -> None:
+    """Versions must be distinct and may not share a day: an event of that day would count for each of them."""
+    _check_unique(path, ((place["id"], place["version"]) for place in places))
+    periods = defaultdict(list)
+    for place in places:
+        first = place["date_of_first_service"] or dt.date.min
+        last = place["date_of_last_service"] or dt.date.max
+        where = f"{path.name}: {place['id']} version {place['version']}"
+        if last < first:
+            raise DataFault(f"{where}: date_of_last_service {last} is before date_of_first_service {first}")
+        if (place["latitude"] is None) != (place["longitude"] is None):
+            raise DataFault(f"{where}: needs both latitude and longitude, or neither")
+        periods[place["id"]].append((first, last, place["version"]))
+    for identifier, versions in periods.items():
+        versions.sort()
+        for (_, last, one), (first, _, other) in zip(versions, versions[1:], strict=False):
+            if first <= last:
+                raise DataFault(
+                    f"{path.name}: versions {one} and {other} of {identifier} are both in service on {first}"
+                )
+
+
+def _correct(
+    cursor: Cursor, path: Path, table: str, key: tuple[str, ...], delivered: Sequence[dict[str, Any]]
+) -> Changes:
+    """Add the records that a table lacks and correct those that differ.
+
+    Rows that are the same are not touched, since any statement on cells or sites moves the version of the cell list.
+    """
+    names = list(delivered[0])
+    located = "latitude" in names
+    columns = [name for name in names if name not in ("latitude", "longitude")]
+    selected = [*columns, "ST_Y(geom_point)", "ST_X(geom_point)"] if located else columns
+    order = [*columns, "latitude", "longitude"] if located else columns
+    cursor.execute(f"SELECT {', '.join(selected)} FROM {table}")
+    known = {tuple(row[order.index(name)] for name in key): row for row in cursor.fetchall()}
+
+    rows = [tuple(record[name] for name in order) for record in delivered]
+    by_key = [(tuple(record[name] for name in key), row) for record, row in zip(delivered, rows, strict=True)]
+    added = [row for identity, row in by_key if identity not in known]
+    changed = [row for identity, row in by_key if identity in known and known[identity] != row]
+    point = ", CASE WHEN %s IS NOT NULL THEN ST_SetSRID(ST_MakePoint(%s, %s), 4326) END"
+    stored = [*columns, "geom_point"] if located else columns
+    if added or changed:
+        execute_values(
+            cursor,
+            f"INSERT INTO {table} ({', '.join(stored)}) VALUES %s ON CONFLICT ({', '.join(key)}) DO UPDATE SET "
+            + ", ".join(f"{name} = excluded.{name}" for name in stored),
+            [_with_point(row) if located else row for row in (*added, *changed)],
+            template=f"({', '.join(['%s'] * len(columns))}{point if located else ''})",
+            page_size=1000,
+        )
+    return Changes(path.name, len(rows), len(added), len(changed), 0)
+
+
+def _with_point(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    *values, latitude, longitude = row
+    return (*values, longitude, longitude, latitude)
+
+
+def _boundary_loader(level: int) -> Callable[[Cursor, Path], Changes]:
+    return lambda cursor, path: _load_boundaries(cursor, path, level)
+
+
+def _load_boundaries(cursor: Cursor, path: Path, level: int) -> Changes:
+    """Bring one level of ``geography.geoms`` to what the file says."""
+    units = _read_boundaries(path, level)
+    cursor.execute(
+        "SELECT short_name, long_name, additional_metadata ->> 'parent', ST_AsBinary(geom) FROM geography.geoms "
+        "WHERE geo_kind_id = 1 AND spatial_resolution = %s",
+        (level,),
+    )
+    known = {pcod: (name, parent, bytes(shape)) for pcod, name, parent, shape in cursor.fetchall()}
+    added = changed = 0
+    for pcod, (name, parent, geometry) in units.items():
+        shape = _shape(cursor, f"{path.name}: {pcod}", geometry)
+        if known.get(pcod) == (name, parent, shape):
+            continue
+        added, changed = (added, changed + 1) if pcod in known else (added + 1, changed)
+        cursor.execute(
+            "INSERT INTO geography.geoms AS known "
+            "(short_name, long_name, geo_kind_id, spatial_resolution, additional_metadata, geom) "
+            "VALUES (%s, %s, 1, %s, json_build_object('parent', %s::text), ST_GeomFromWKB(%s, 4326)) "
+            "ON CONFLICT (spatial_resolution, short_name) WHERE geo_kind_id = 1 DO UPDATE SET "
+            "long_name = excluded.long_name, additional_metadata = excluded.additional_metadata, geom = excluded.geom",
+            (pcod, name, level, parent, shape),
+        )
+    gone = sorted(known.keys() - units.keys())
+    if gone:
+        cursor.execute(
+            "DELETE FROM geography.geoms WHERE geo_kind_id = 1 AND spatial_resolution = %s AND short_name = ANY (%s)",
+            (level, gone),
+        )
+    return Changes(path.name, len(units), added, changed, len(gone))
+
+
+def _read_boundaries(path: Path, level: int) -> dict[str, tuple[str, str | None, str]]:
+    """Name, parent's code and GeoJSON geometry of each unit, by place code."""
+    try:
+        features = json.loads(path.read_text(encoding="utf-8"))["features"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataFault(f"{path.name} is not a GeoJSON FeatureCollection: {error}") from error
+    units: dict[str, tuple[str, str | None, str]] = {}
+    for number, feature in enumerate(features, 1):
+        properties, geometry = feature.get("properties") or {}, feature.get("geometry") or {}
+        missing = [
+            name for name in ("pcod", "name", *(["parent"] if level else [])) if not properties.get(name)
+        ]
+        if missing:
+            raise DataFault(f"{path.name} feature {number}: property {', '.join(missing)} is missing")
+        pcod = str(properties["pcod"])
+        if geometry.get("type") not in ("Polygon", "MultiPolygon"):
+            raise DataFault(
+                f"{path.name}: {pcod} is a {geometry.get('type')}; allowed: Polygon, MultiPolygon"
+            )
+        if pcod in units:
+            raise DataFault(f"{path.name}: {pcod} occurs twice")
+        units[pcod] = (str(properties["name"]), properties.get("parent"), json.dumps(geometry))
+    if level == 0 and len(units) != 1:
+        raise DataFault(f"{path.name} holds {len(units)} units; level 0 is the country and has exactly one")
+    return units
+
+
+def _shape(cursor: Cursor, where: str, geometry: str) -> bytes:
+    """A GeoJSON polygon as the well-known binary of a valid multipolygon."""
+    cursor.execute(
+        "SELECT ST_AsBinary(shape), ST_IsValid(shape) FROM (SELECT ST_Multi(ST_GeomFromGeoJSON(%s)) AS shape) AS given",
+        (geometry,),
+    )
+    shape, valid = cursor.fetchone() or (b"", False)
+    if not valid:
+        raise DataFault(f"{where} is not a valid polygon: its outline crosses itself")
+    return bytes(shape)
