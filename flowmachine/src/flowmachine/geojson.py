@@ -93,7 +93,7 @@ def _flow_features(query: Aggregate) -> Select[Any]:
         rows = _result_table(query).alias(label)
         flows = sa.func.coalesce(
             _flows(rows, names, own, other, ends, labelled="value_label" in query.published.columns),
-            sa.cast("{}", postgresql.JSON),
+            sa.cast(sa.literal("{}", sa.Text), postgresql.JSON),
         )
         properties += [sa.literal(label), flows]
     properties += [sa.literal("centroid"), _json(sa.func.ST_Centroid(geometry))]
