@@ -205,6 +205,15 @@ class Hours(ma.fields.Field[HourInterval]):
     def describe(self) -> dict[str, Any]:
         return {"$ref": "#/components/schemas/Hours"}
 
+    def component_schema(self) -> dict[str, Any]:
+        hour = {"type": "integer", "minimum": 0, "maximum": 24}
+        return {
+            "type": "object",
+            "properties": {"start_hour": hour, "end_hour": hour},
+            "required": ["end_hour", "start_hour"],
+            "additionalProperties": False,
+        }
+
 
 class Nested(ma.fields.Field["Query"]):
     """A query of one of the named kinds; one kind is refused in that kind's own words, several as a union."""
