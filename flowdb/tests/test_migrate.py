@@ -1,9 +1,128 @@
-"""Migrations from nothing, again, and by several processes at once."""
+"""Migrations from nothing, again, by several processes at once, and with other users."""
 
-from flowdb.testing import Database
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import psycopg2
+import pytest
+from psycopg2 import sql
+
+from flowdb.check import failures
+from flowdb.deployment import Deployment, Login
+from flowdb.migrate import MigrationError, administration, head, migrate
+from flowdb.testing import Database, TestCluster
 
 
-def test_a_clone_has_the_schemas(database: Database) -> None:
-    with database.connect("flowmachine") as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT version FROM flowdb_version()")
-        assert cursor.fetchall() == [("1.34.0",)]
+@pytest.fixture
+def absent(cluster: TestCluster) -> Iterator[Deployment]:
+    """A deployment whose database does not exist yet."""
+    deployment = cluster.deployment.named(f"test_{os.getpid()}_{secrets.token_hex(4)}")
+    yield deployment
+    with administration(deployment) as connection, connection.cursor() as cursor:
+        name = sql.Identifier(deployment.database)
+        cursor.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+
+
+def connect(deployment: Deployment, login: Login) -> psycopg2.extensions.connection:
+    return psycopg2.connect(
+        host=deployment.host,
+        port=deployment.port,
+        dbname=deployment.database,
+        user=login.user,
+        password=login.password,
+    )
+
+
+def schema_of(deployment: Deployment) -> list[tuple[object, ...]]:
+    """Every column, function and privilege of our schemas."""
+    with connect(deployment, deployment.superuser) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT n.nspname, c.relname, c.relkind::text, c.relowner::regrole::text, c.relacl::text,"
+            " array_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum)"
+            " FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = relnamespace"
+            " JOIN pg_attribute AS a ON attrelid = c.oid"
+            " WHERE nspname !~ '^(pg_|information_schema)' GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2"
+        )
+        return cursor.fetchall()
+
+
+def test_from_nothing_and_again(absent: Deployment) -> None:
+    assert migrate(absent) == head()
+    assert failures(absent) == []
+    once = schema_of(absent)
+    assert migrate(absent) == head()
+    assert schema_of(absent) == once
+
+
+def test_services_that_start_together_take_turns(absent: Deployment) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(migrate, [absent] * 3)) == [head()] * 3
+    assert failures(absent) == []
+
+
+def test_the_clone_of_the_tests_is_like_a_migrated_database(database: Database, absent: Deployment) -> None:
+    migrate(absent)
+    assert schema_of(database.deployment) == schema_of(absent)
+    assert failures(database.deployment) == []
+
+
+def test_the_command_migrates_and_checks(absent: Deployment, cluster: TestCluster) -> None:
+    environment = {"PATH": os.environ["PATH"], "FLOWDB_TIMEZONE": "Asia/Kathmandu"}
+    for role in ("flowdb", "flowmachine", "flowapi"):
+        environment = Database(absent).environment(role) | environment
+
+    def run(command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "flowdb", command], env=environment, capture_output=True, text=True
+        )
+
+    refused = run("check")
+    assert refused.returncode == 1
+    assert f'database "{absent.database}" does not exist' in refused.stderr
+    migrated = run("migrate")
+    assert (migrated.returncode, migrated.stderr) == (0, "")
+    assert migrated.stdout == f"Database {absent.database} is at revision {head()}.\n"
+    assert run("check").returncode == 0
+    environment["FLOWDB_TIMEZONE"] = "UTC"
+    wrong = run("check")
+    assert wrong.returncode == 1
+    assert "timezone is set" in wrong.stderr
+    del environment["FLOWAPI_FLOWDB_PASSWORD"]
+    missing = run("migrate")
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert missing.stderr.startswith("FLOWAPI_FLOWDB_PASSWORD is not set")
+
+
+def test_the_time_zone_is_kept_once_days_are_loaded(database: Database) -> None:
+    elsewhere = replace(database.deployment, timezone="Asia/Kathmandu")
+    migrate(elsewhere)
+    with connect(elsewhere, elsewhere.engine) as connection, connection.cursor() as cursor:
+        cursor.execute("SHOW timezone")
+        assert cursor.fetchone() == ("Asia/Kathmandu",)
+    with connect(elsewhere, elsewhere.superuser) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TABLE events.sms_20160101 PARTITION OF events.sms FOR VALUES FROM ('2016-01-01') TO ('2016-01-02')"
+        )
+    migrate(elsewhere)
+    with pytest.raises(MigrationError, match=r"FLOWDB_TIMEZONE is UTC.*loaded in Asia/Kathmandu"):
+        migrate(database.deployment)
+
+
+def test_cache_settings_are_kept_unless_given(absent: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    def configured() -> tuple[object, ...] | None:
+        with connect(absent, absent.engine) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT cache_half_life(), cache_max_size(), cache_protected_period()")
+            return cursor.fetchone()
+
+    monkeypatch.setenv("CACHE_SIZE", "123456789")
+    migrate(absent)
+    assert configured() == (1000.0, 123456789, 86400)
+    monkeypatch.delenv("CACHE_SIZE")
+    monkeypatch.setenv("CACHE_HALF_LIFE", "2")
+    migrate(absent)
+    assert configured() == (2.0, 123456789, 86400)

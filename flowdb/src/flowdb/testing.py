@@ -2,7 +2,7 @@
 
 ``cluster`` starts the cluster of ``.flowkit/test`` in the checkout (or uses the one whose state folder
 ``FLOWKIT_TEST_CLUSTER`` names) and leaves it running: other test processes share it, and the next run starts at
-once. Stop it with ``python tools/cluster.py``'s `Cluster.stop` or ``make reset``. Roles belong to the cluster,
+once; ``make reset`` stops it. Roles belong to the cluster,
 so their passwords are made once and kept in its state folder.
 
 ``database`` is a fresh clone per test, ``module_database`` one per module. ``cluster.database(timezone=...)`` is
@@ -143,7 +143,7 @@ class TestCluster:
 @pytest.fixture(scope="session")
 def cluster(pytestconfig: pytest.Config) -> TestCluster:
     """The private PostgreSQL cluster of this checkout's tests, started if it is not running."""
-    tool = _cluster_tool(pytestconfig.rootpath)
+    tool = cluster_tool(pytestconfig.rootpath)
     named = os.environ.get("FLOWKIT_TEST_CLUSTER")
     state = Path(named) if named else pytestconfig.rootpath / ".flowkit" / "test"
     state.mkdir(parents=True, exist_ok=True)
@@ -240,9 +240,10 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _cluster_tool(root: Path) -> Any:
+def cluster_tool(root: Path) -> Any:
+    """The checkout's ``tools/cluster.py`` as a module; it is no package because it must run before any is installed."""
     path = root / "tools" / "cluster.py"
-    specification = importlib.util.spec_from_file_location("flowkit_cluster_tool", path)
+    specification = importlib.util.spec_from_file_location("flowkitcluster_tool", path)
     assert specification is not None
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)

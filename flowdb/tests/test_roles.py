@@ -1,0 +1,90 @@
+"""Users and passwords, in a cluster of this module's own: the shared one's roles serve other test processes."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from flowdb.check import failures
+from flowdb.deployment import SUPERUSER, Deployment, Login
+from flowdb.migrate import migrate
+from flowdb.testing import FAST_AND_UNSAFE, Database, cluster_tool
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Deployment]:
+    tool = cluster_tool(pytestconfig.rootpath)
+    state: Path = tmp_path_factory.mktemp("cluster")
+    own = tool.Cluster(state, tool.free_port())
+    try:
+        own.start(FAST_AND_UNSAFE)
+        yield Deployment(
+            host="127.0.0.1",
+            port=own.port,
+            superuser=Login(SUPERUSER, own.password()),
+            engine=Login("flowmachine", "engine's first"),
+            api=Login("flowapi", "API's first"),
+        )
+    finally:
+        own.destroy()
+
+
+def test_the_settings_set_and_rotate_passwords(deployment: Deployment) -> None:
+    migrate(deployment)
+    assert failures(deployment) == []
+    rotated = replace(
+        deployment, engine=Login("flowmachine", "engine's second"), api=Login("flowapi", "API's second")
+    )
+    migrate(rotated)
+    assert failures(rotated) == []
+    for login in (deployment.engine, deployment.api):
+        with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+            psycopg2.connect(
+                host=deployment.host,
+                port=deployment.port,
+                dbname="flowdb",
+                user=login.user,
+                password=login.password,
+            )
+
+
+def test_passwords_are_stored_as_scram_only(deployment: Deployment) -> None:
+    migrate(deployment)
+    with Database(deployment).connect() as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT rolname FROM pg_authid WHERE rolpassword LIKE 'SCRAM-SHA-256$%' ORDER BY rolname COLLATE \"C\""
+        )
+        assert cursor.fetchall() == [("flowapi",), ("flowdb",), ("flowmachine",)]
+
+
+def test_users_under_other_names_become_members(deployment: Deployment) -> None:
+    """Grants name the literal roles, so a renamed login must get everything through membership."""
+    renamed = replace(deployment, engine=Login("analysis", "one"), api=Login("gateway", "two"))
+    migrate(renamed)
+    assert failures(renamed) == []
+    with pytest.raises(psycopg2.OperationalError, match="not permitted to log in"):
+        Database(deployment).connect("flowmachine")
+    migrate(deployment)
+    assert failures(deployment) == []
+
+
+def test_a_result_that_a_member_stores_belongs_to_the_engine(deployment: Deployment) -> None:
+    renamed = replace(deployment, engine=Login("analysis", "one"))
+    migrate(renamed)
+    connection = psycopg2.connect(
+        host=renamed.host, port=renamed.port, dbname="flowdb", user="analysis", password="one"
+    )
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE cache.by_definition (value INT)")
+            cursor.execute("CREATE TABLE cache.by_query AS SELECT 1 AS value")
+            cursor.execute(
+                "SELECT tablename, tableowner FROM pg_tables WHERE schemaname = 'cache' AND tablename LIKE 'by%'"
+                " ORDER BY tablename"
+            )
+            assert cursor.fetchall() == [("by_definition", "flowmachine"), ("by_query", "flowmachine")]
+    finally:
+        connection.close()
+        migrate(deployment)
