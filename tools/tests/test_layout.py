@@ -1,0 +1,91 @@
+"""Ports, folders and secrets of the native stack."""
+
+from __future__ import annotations
+
+import ast
+import json
+import socket
+import stat
+import sys
+from pathlib import Path
+
+import layout
+import pytest
+from cluster import free_port
+from layout import DEFAULT_PORTS, Layout, StackError
+from native import Native
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in (*DEFAULT_PORTS, "FLOWMACHINE_WORKERS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("FLOWKIT_STATE", str(tmp_path))
+    return tmp_path
+
+
+def test_defaults(state: Path) -> None:
+    found = Layout.from_environment()
+    assert found.state == state
+    assert found.ports == DEFAULT_PORTS
+    assert found.endpoints()["flowapi"]["url"] == "http://127.0.0.1:9090"
+
+
+def test_a_stack_started_on_other_ports_is_found_without_naming_them(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOWAPI_PORT", "19090")
+    started = Layout.from_environment()
+    started.endpoints_file.write_text(json.dumps(started.endpoints()))
+    monkeypatch.delenv("FLOWAPI_PORT")
+    assert Layout.from_environment().ports["FLOWAPI_PORT"] == 19090
+
+
+def test_a_port_that_is_no_number_is_named(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWAUTH_PORT", "web")
+    with pytest.raises(StackError, match=r"FLOWAUTH_PORT is 'web'"):
+        Layout.from_environment()
+
+
+def test_a_taken_port_is_reported_by_its_setting(state: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        ports = {name: free_port() for name in DEFAULT_PORTS} | {"FLOWAUTH_PORT": taken}
+        with pytest.raises(StackError, match=f"port {taken} is taken by another program; set FLOWAUTH_PORT"):
+            Native(Layout(state=state, ports=ports)).up()
+
+
+def test_secrets_are_made_once_and_only_the_owner_reads_them(state: Path) -> None:
+    stack = Native(Layout.from_environment())
+    stack._make_folders()
+    stack._make_secrets()
+    folder = stack.layout.secrets
+    before = {path.name: path.read_text() for path in folder.iterdir()}
+    stack._make_secrets()
+    assert {path.name: path.read_text() for path in folder.iterdir()} == before
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+    assert "PRIVATE_JWT_SIGNING_KEY" in before
+
+
+def test_no_secret_is_in_the_environment_or_the_endpoints(state: Path) -> None:
+    stack = Native(Layout.from_environment())
+    stack._make_folders()
+    stack._make_secrets()
+    secrets = [path.read_text().strip() for path in stack.layout.secrets.iterdir()]
+    public = json.dumps(stack.layout.endpoints()) + json.dumps(stack.layout.environment())
+    assert not [secret for secret in secrets if secret in public]
+
+
+def test_everything_runs_on_the_standard_library_alone() -> None:
+    files = list(Path(layout.__file__).parent.glob("*.py"))
+    imported = set()
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.split(".")[0])
+    assert imported <= set(sys.stdlib_module_names) | {path.stem for path in files}
