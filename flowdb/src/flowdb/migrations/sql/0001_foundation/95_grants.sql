@@ -25,6 +25,9 @@ GRANT SELECT ON
     public.flowdb_version, public.location_table, public.available_tables, public.d_date, public.d_time
 TO PUBLIC;
 
+-- What others run, and for how long, is the administrator's to see.
+REVOKE SELECT ON public.pg_stat_statements, public.pg_stat_statements_info FROM PUBLIC;
+
 -- Functions that act with their owner's rights are the engine's.
 REVOKE EXECUTE ON FUNCTION
     public.cache_half_life(),
