@@ -266,16 +266,21 @@ class Native:
         return database_health(self.layout)
 
     def _health(self, service: Service) -> str | None:
-        if not self.processes().get(service.name, {}).get("pid"):
+        process = self.processes().get(service.name, {})
+        if not process.get("pid"):
             return "is not running"
+        # A service that dies at once looks alive between two restarts.
+        if time.time() - process["since"] < 1.0:
+            return "has only just started"
         return service.health(self.layout)
 
     def _wait_until_well(self, name: str, health: Callable[[], str | None]) -> None:
         begin = time.monotonic()
+        earlier = self.processes().get(name, {}).get("restarts", 0)
         while reason := health():
             waited = time.monotonic() - begin
-            crashes = self.processes().get(name, {}).get("restarts", 0)
-            if waited > START_LIMIT or crashes >= 4:
+            crashes = self.processes().get(name, {}).get("restarts", 0) - earlier
+            if waited > START_LIMIT or crashes >= 3:
                 raise StackError(f"{name} {reason}. The end of its log:\n{self.log_tail(name)}")
             time.sleep(0.2)
         self.say(f"{name:<14} ready after {time.monotonic() - begin:4.1f} s")

@@ -150,5 +150,5 @@ with zmq.Context() as context, context.socket(zmq.REQ) as socket:
 
 
 def _alive(_layout: Layout) -> str | None:
-    # That the process runs is checked for every service; a worker has no port to ask.
+    # A worker has no port to ask; that the process runs, and has for a while, is checked for every service.
     return None

@@ -39,6 +39,7 @@ class Service:
     definition: dict[str, Any]
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
+    since: float = 0.0
     restarts: int = 0
     failures: int = 0
     last_exit: int | None = None
@@ -68,6 +69,7 @@ class Service:
                 extra_groups=None if user is None else [],
             )
         self.started = time.monotonic()
+        self.since = time.time()
 
     def reap(self) -> bool:
         """Notice a death and set the time of the restart; returns whether there was one."""
@@ -108,7 +110,7 @@ class Service:
     def report(self) -> dict[str, Any]:
         return {
             "pid": self.process.pid if self.process else None,
-            "seconds": round(time.monotonic() - self.started, 1) if self.process else 0,
+            "since": self.since,
             "restarts": self.restarts,
             "last_exit": self.last_exit,
             "log": self.definition["log"],
