@@ -15,7 +15,7 @@ from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import available_timezones
 
 from flowdb.synthetic import files
 from flowdb.synthetic.country import DISTRICTS, country
@@ -115,25 +115,54 @@ def _at_least(least: int) -> Any:
     return number
 
 
+def _zone(name: str) -> str:
+    if name not in available_timezones():
+        raise argparse.ArgumentTypeError(f"{name} is not the name of a time zone, such as Asia/Kathmandu")
+    return name
+
+
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m flowdb.synthetic",
         description="Write the call records, cells and boundaries of a synthetic country, as an operator would hand "
         "them over, with the truth behind them. Equal parameters give equal files, whatever the number of processes.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
     add("--output", type=Path, required=True, metavar="DIR", help="folder to write to, made if absent")
-    add("--subscribers", type=_at_least(100), default=10_000, metavar="N", help="people with a phone")
-    add("--days", type=_at_least(1), default=60, metavar="N", help="days of events")
-    add("--start", type=date.fromisoformat, default=date(2016, 1, 1), metavar="DATE", help="first day")
-    add("--seed", type=_at_least(0), default=12_345, metavar="N", help="decides everything that is random")
-    add("--processes", type=_at_least(1), default=os.cpu_count() or 1, metavar="N", help="days made at once")
+    add(
+        "--subscribers",
+        type=_at_least(100),
+        default=10_000,
+        metavar="N",
+        help="people with a phone (default: %(default)s)",
+    )
+    add("--days", type=_at_least(1), default=60, metavar="N", help="days of events (default: %(default)s)")
+    add(
+        "--start",
+        type=date.fromisoformat,
+        default=date(2016, 1, 1),
+        metavar="DATE",
+        help="first day (default: %(default)s)",
+    )
+    add(
+        "--seed",
+        type=_at_least(0),
+        default=12_345,
+        metavar="N",
+        help="decides everything that is random (default: %(default)s)",
+    )
+    add(
+        "--processes",
+        type=_at_least(1),
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="days made at once (default: %(default)s)",
+    )
     add(
         "--timezone",
-        type=lambda name: ZoneInfo(name).key,
+        type=_zone,
         default="Asia/Kathmandu",
-        help="zone whose wall clock the files show; recorded only, it changes no file",
+        help="zone whose wall clock the files show; recorded only, it changes no file (default: %(default)s)",
     )
     add(
         "--sites",
@@ -147,14 +176,14 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         type=float,
         default=7.5,
         metavar="X",
-        help="mean rows per subscriber and day, all types, both parties' records counted",
+        help="mean rows per subscriber and day, all types, both parties' records counted (default: %(default)s)",
     )
     add(
         "--disaster-date",
         type=date.fromisoformat,
         default=date(2016, 2, 10),
         metavar="DATE",
-        help="day on which five north-western districts empty; no effect outside the period",
+        help="day on which five north-western districts empty; no effect outside the period (default: %(default)s)",
     )
     add(
         "--no-disaster",

@@ -27,7 +27,8 @@ BOTH_LEGS, OUTGOING_ONLY = 0.85, 0.08
 DAY_TO_DAY = 2.0
 WITHOUT_CELL = 0.005
 DUPLICATED = 0.001
-WEEKEND_ACTIVITY = 0.88
+# Activity relative to the week's mean.
+WEEKDAY_ACTIVITY, WEEKEND_ACTIVITY = 1.035, 0.9125
 SECONDS = 86_400
 
 # Relative activity by hour, midnight first.
@@ -109,7 +110,7 @@ class Whereabouts:
         self._haunt_start[travelling] = SECONDS
 
     def cells(
-        self, subscribers: Integers, seconds: Integers, random: np.random.Generator
+        self, subscribers: Integers, seconds: NDArray[np.int32], random: np.random.Generator
     ) -> NDArray[np.int32]:
         """The serving cell of each subscriber at each second of the day; -1 where the operator did not note it."""
         cells = self._base[subscribers]
@@ -173,8 +174,7 @@ class Day:
             rate = rate / (1 + BOTH_LEGS)
         if kind == "mds":
             rate = rate * people.uses_data
-        if self._day.weekday() >= 5:
-            rate = rate * WEEKEND_ACTIVITY
+        rate = rate * (WEEKEND_ACTIVITY if self._day.weekday() >= 5 else WEEKDAY_ACTIVITY)
         if kind == "topups":
             counts = (random.random(len(people)) < rate).astype(np.int64)
         else:

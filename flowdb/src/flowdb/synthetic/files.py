@@ -6,6 +6,7 @@ Every file appears whole or not at all. Compressed files carry no time, so equal
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import zlib
@@ -45,14 +46,10 @@ def write(path: Path, content: Content) -> None:
 
 
 def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A small CSV file; `None` becomes empty."""
-
-    class Lines:
-        def write(self, line: str) -> str:
-            return line
-
-    writer = csv.writer(Lines(), lineterminator="\n")
-    write(path, (str(writer.writerow(row)).encode() for row in (header, *rows)))
+    """A CSV file; `None` becomes empty."""
+    lines = io.StringIO()
+    csv.writer(lines, lineterminator="\n").writerows((header, *rows))
+    write(path, [lines.getvalue().encode()])
 
 
 def write_json(path: Path, value: object) -> None:
