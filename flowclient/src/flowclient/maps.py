@@ -12,6 +12,7 @@ CRS = "EPSG:4326"
 _WITHHELD = {"color": "lightgrey", "edgecolor": "grey", "hatch": "///"}
 _WITHHELD_LABEL = "withheld or none"
 _WIDEST_LINE = 6.0
+_SCALE = ("#ffffcc", "#fd8d3c", "#800026")
 
 
 def require_geopandas() -> Any:
@@ -145,31 +146,37 @@ def plot(places: Any, *, column: str = "value", kind: str | None = None, **optio
 def explore(places: Any, *, column: str = "value", tiles: Any = None, **options: Any) -> Any:
     """Return what :func:`located` returns as an interactive folium map, without a background unless ``tiles`` names one."""
     folium = _require_folium()
-    _require_matplotlib()
-    if _are_lines(places):
-        drawn = places[places[column].notna()].copy()
-        drawn["_width"] = _widths(drawn[column])
-        styled = {"style_function": lambda feature: {"weight": feature["properties"]["_width"]}}
-        return drawn.explore(tiles=tiles, style_kwds=styled, tooltip=_tooltip(drawn), **options)
-    withheld = places[places[column].isna()]
-    shown = places[places[column].notna()]
-    drawn_map = options.pop("m", None)
-    if not shown.empty:
-        drawn_map = shown.explore(
-            column=column, tiles=tiles, m=drawn_map, tooltip=_tooltip(shown), name=column, **options
-        )
-    if not withheld.empty:
-        drawn_map = withheld.explore(
-            tiles=tiles,
-            m=drawn_map,
-            color=_WITHHELD["edgecolor"],
-            style_kwds={"fillColor": _WITHHELD["color"], "dashArray": "4"},
-            tooltip=_tooltip(withheld),
-            name=_WITHHELD_LABEL,
-        )
-        folium.LayerControl().add_to(drawn_map)
-    return drawn_map
+    import branca.colormap
 
+    west, south, east, north = places.total_bounds
+    drawn = folium.Map(tiles=tiles, **options)
+    drawn.fit_bounds([[south, west], [north, east]])
+    present = places[column].dropna()
+    low, high = (present.min(), present.max()) if len(present) else (0, 1)
+    colours = branca.colormap.LinearColormap(_SCALE, vmin=low, vmax=high)
+    colours.caption = column
+    lines = _are_lines(places)
 
-def _tooltip(places: Any) -> list[str]:
-    return [name for name in places.columns if name not in ("geometry", "_width")]
+    def style(feature: dict[str, Any]) -> dict[str, Any]:
+        value = feature["properties"][column]
+        if value is None:
+            return {
+                "color": _WITHHELD["edgecolor"],
+                "fillColor": _WITHHELD["color"],
+                "dashArray": "4",
+                "weight": 1,
+            }
+        if lines:
+            return {"color": colours(value), "weight": max(1.0, _WIDEST_LINE * value / high)}
+        return {"color": "grey", "fillColor": colours(value), "fillOpacity": 0.7, "weight": 1}
+
+    fields = [name for name in places.columns if name != "geometry"]
+    # A point of lon-lat is drawn as a disc: the default marker is an image from outside.
+    folium.GeoJson(
+        places.to_json(),
+        style_function=style,
+        marker=folium.CircleMarker(radius=5, fill=True),
+        tooltip=folium.GeoJsonTooltip(fields),
+    ).add_to(drawn)
+    colours.add_to(drawn)
+    return drawn

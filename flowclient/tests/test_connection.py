@@ -1,0 +1,322 @@
+"""Tokens, certificates, retries, and what a connection shows of itself."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import socket
+import ssl
+import time
+import warnings
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from flowclient_stub import Answer, StubServer, make_token, polls
+
+import flowclient
+from flowclient.exchange import Pause, Send
+from flowclient.transport import TransportError
+
+
+def secure(token, **options):
+    return flowclient.connect(url="https://flowapi.example.org", token=token, **options)
+
+
+def test_no_request_and_no_token_in_what_is_shown(token):
+    connection = secure(token, api_version=3)
+    assert repr(connection) == "ada@https://flowapi.example.org v3"
+    shown = repr(connection) + connection._repr_html_()
+    assert "ada" in connection._repr_html_()
+    assert not any(part in shown for part in token.split("."))
+
+
+def test_an_insecure_address_warns_at_the_callers_line(token):
+    for connect in (flowclient.connect, flowclient.Connection, flowclient.ASyncConnection):
+        with pytest.warns(UserWarning, match=r"^Communications with this server are NOT SECURE\.$") as caught:
+            connect(url="http://flowapi.example.org/", token=token)
+        assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_addresses(token):
+    assert secure(token).url == "https://flowapi.example.org"
+    assert flowclient.connect(url="HTTPS://a.example/", token=token).url == "HTTPS://a.example"
+
+
+@pytest.mark.parametrize(
+    ("claims", "text"),
+    [
+        ({"sub": None}, "Token does not contain user identity."),
+        ({"sub": ""}, "Token does not contain user identity."),
+    ],
+)
+def test_a_token_without_user(claims, text):
+    with pytest.raises(flowclient.FlowclientConnectionError) as raised:
+        secure(make_token(**claims))
+    assert str(raised.value) == text
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda t: t[:-60].replace(".", ""), lambda t: t.split(".")[1], lambda t: ""]
+)
+def test_a_token_that_is_none(token, damage):
+    garbage = damage(token)
+    with pytest.raises(flowclient.FlowclientConnectionError, match=r"^Unable to decode token") as raised:
+        secure(garbage)
+    shown = f"{raised.value} {raised.value.__cause__} {raised.value.__context__!r}"
+    assert garbage == "" or garbage[:9] not in shown
+
+
+def test_a_refused_token_leaves_the_old_one(token):
+    connection = secure(token)
+    with pytest.raises(flowclient.FlowclientConnectionError):
+        connection.update_token("garbage")
+    assert (connection.token, connection.user) == (token, "ada")
+
+
+def test_an_expired_token_warns_and_can_be_replaced(shell, server):
+    expired = make_token(lifetime=-60)
+    with pytest.warns(UserWarning, match="update_token"):
+        connection = shell.connect(server.url, expired)
+    server.script("GET", "x", Answer(401, {"msg": "Token has expired"}), Answer(200, {}))
+    with pytest.raises(flowclient.AuthenticationError, match=r"^Token has expired\n.*update_token"):
+        shell.finish(connection.get_url(route="x"))
+    fresh = make_token(sub="grace")
+    connection.update_token(fresh + "\n")
+    shell.finish(connection.get_url(route="x"))
+    assert connection.user == "grace"
+    assert [request.authorization for request in server.requests] == [f"Bearer {expired}", f"Bearer {fresh}"]
+
+
+def test_a_token_replaced_while_polling_is_used(token):
+    connection = secure(token)
+    fresh = make_token(sub="grace")
+    operation = connection.get("poll/abc")
+    step = next(operation)
+    assert isinstance(step, Send)
+    connection.update_token(fresh)
+    assert step.headers() == {"Authorization": f"Bearer {fresh}"}
+    assert fresh not in repr(step)
+    operation.close()
+
+
+def test_expiry_and_permissions(token):
+    connection = secure(token)
+    left = connection.token_expires - datetime.datetime.now(tz=datetime.timezone.utc)
+    assert datetime.timedelta(minutes=59) < left <= datetime.timedelta(hours=1)
+    assert connection.permissions["reader"] == ["admin0:flows:flows", "get_result"]
+    assert secure(make_token(exp=None)).token_expires is None
+    assert secure(make_token(user_claims={"a": ["run"]})).permissions == {"a": ["run"]}
+    assert secure(make_token(user_claims="!")).permissions == {}
+
+
+def test_the_role_map_of_the_contract():
+    packed = (
+        "H4sIAJDcA2sC/1RMywrCMBD8lbJnb73lV6QsY7LW4Jpgs1GK9N9Nigi9zDDPDyE8YhoZCboWIzecf5a7an4XFxB1Zc0eFnOi03CMd+zuLMaL"
+        "lKrW1VITTY3bCprnKvtx7+DVDnFR4QCT//QJ9jfx90LT9gUAAP//AwDSzPiklQAAAA==\n"
+    )
+    assert secure(make_token(user_claims=packed)).permissions == {
+        "admin3_analyst": ["admin3:flows:daily_location", "admin3:flows:flows", "get_result", "run"],
+        "catalogue": ["get_available_dates", "get_qa_checks"],
+    }
+
+
+class Scripted:
+    """Drives an operation by a script of replies and faults, and keeps the pauses it asks for."""
+
+    def __init__(self, *outcomes):
+        self.outcomes = list(outcomes)
+        self.pauses = []
+
+    def drive(self, operation):
+        try:
+            step = next(operation)
+            while True:
+                if isinstance(step, Pause):
+                    self.pauses.append(step.seconds)
+                    step = operation.send(None)
+                    continue
+                outcome = self.outcomes.pop(0)
+                step = operation.throw(outcome) if isinstance(outcome, Exception) else operation.send(outcome)
+        except StopIteration as stop:
+            return stop.value
+
+
+class Plain:
+    def __init__(self, status_code, headers=None):
+        self.status_code = status_code
+        self.headers = headers or {}
+        self.text = ""
+
+    def json(self):
+        return {}
+
+
+LOST = TransportError("gone", transient=True)
+
+
+def test_a_get_is_repeated_with_growing_pauses(token):
+    script = Scripted(LOST, Plain(503), Plain(429, {"Retry-After": "7"}), Plain(200))
+    assert script.drive(secure(token).get("x")).status_code == 200
+    assert script.pauses == [0.5, 1.0, 7.0]
+
+
+@pytest.mark.parametrize(
+    ("retries", "outcomes"),
+    [
+        (3, [LOST] * 4),
+        (0, [LOST]),
+        (3, [TransportError("bad certificate", transient=False)]),
+        (3, [Plain(500)]),
+    ],
+)
+def test_a_get_is_given_up(token, retries, outcomes):
+    script = Scripted(*outcomes)
+    with pytest.raises(flowclient.FlowclientConnectionError):
+        script.drive(secure(token, retries=retries).get("x"))
+    assert script.outcomes == []
+
+
+def test_a_post_is_never_repeated(token):
+    script = Scripted(LOST, Plain(202))
+    with pytest.raises(flowclient.FlowclientConnectionError, match="gone"):
+        script.drive(secure(token).post("x", {}))
+    assert script.pauses == []
+
+
+def test_a_fault_that_quotes_the_token_is_cleaned(token):
+    script = Scripted(TransportError(f"bad header Bearer {token}", transient=False))
+    with pytest.raises(flowclient.FlowclientConnectionError, match="bad header") as raised:
+        script.drive(secure(token).get("x"))
+    assert token not in str(raised.value)
+
+
+def test_a_silent_server_is_not_waited_for(shell, token):
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        connection = shell.connect(f"http://127.0.0.1:{silent.getsockname()[1]}", token, timeout=(5, 0.05))
+        with pytest.raises(flowclient.FlowclientConnectionError, match=r"^Unable to connect"):
+            shell.finish(connection.get_url(route="x"))
+
+
+def test_a_netrc_entry_does_not_replace_the_token(shell, server, token, tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    server.script("GET", "x", Answer(200, {}))
+    shell.finish(shell.connect(server.url, token).get_url(route="x"))
+    assert server.requests[0].authorization == f"Bearer {token}"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(tz=datetime.timezone.utc)
+    import ipaddress
+
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
+    folder = tmp_path_factory.mktemp("certificate")
+    (folder / "certificate.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return folder
+
+
+@pytest.fixture
+def secure_server(certificate):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate / "certificate.pem", certificate / "key.pem")
+    stub = StubServer(context)
+    stub.script("GET", "x", Answer(200, {}))
+    yield stub
+    stub.stop()
+
+
+@pytest.mark.parametrize("check", [True, None])
+def test_a_certificate_nobody_vouches_for_is_refused(shell, secure_server, token, check):
+    connection = shell.connect(secure_server.url, token, ssl_certificate=check)
+    with pytest.raises(flowclient.FlowclientConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
+        shell.finish(connection.get_url(route="x"))
+    assert secure_server.requests == []
+
+
+def test_a_certificate_may_be_named(shell, secure_server, token, certificate):
+    connection = shell.connect(secure_server.url, token, ssl_certificate=str(certificate / "certificate.pem"))
+    assert shell.finish(connection.get_url(route="x")).status_code == 200
+
+
+def test_a_context_may_be_given(shell, secure_server, token, certificate):
+    context = ssl.create_default_context(cafile=certificate / "certificate.pem")
+    connection = shell.connect(secure_server.url, token, ssl_certificate=context)
+    assert shell.finish(connection.get_url(route="x")).status_code == 200
+    strange = shell.connect(secure_server.url, token, ssl_certificate=ssl.create_default_context())
+    with pytest.raises(flowclient.FlowclientConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
+        shell.finish(strange.get_url(route="x"))
+
+
+def test_checking_may_be_switched_off_with_a_warning(shell, secure_server, token, certificate, monkeypatch):
+    # requests lets this variable win over a session's own setting.
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", ssl.get_default_verify_paths().openssl_cafile)
+    with pytest.warns(UserWarning, match="switched off"):
+        connection = shell.connect(secure_server.url, token, ssl_certificate=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # urllib3 warns at every request.
+        assert shell.finish(connection.get_url(route="x")).status_code == 200
+
+
+def test_a_connection_is_a_context(server, token):
+    server.script("GET", "x", Answer(200, {}))
+    with (
+        pytest.warns(UserWarning, match="NOT SECURE"),
+        flowclient.connect(url=server.url, token=token) as connection,
+    ):
+        assert connection.get_url(route="x").status_code == 200
+
+
+def test_an_asynchronous_wait_leaves_the_loop_free(server, token):
+    """Another task goes on while a query is waited for."""
+    import asyncio
+
+    server.script("GET", "poll/abc", *polls(3, 2, 1))
+    turns = 0
+
+    async def both() -> None:
+        with pytest.warns(UserWarning, match="NOT SECURE"):
+            connection = await flowclient.connect_async(url=server.url, token=token)
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0.005)
+
+        counting = asyncio.create_task(count())
+        async with connection:
+            started = time.monotonic()
+            await flowclient.async_client.wait_for_query_to_be_ready(
+                connection=connection, query_id="abc", poll_interval=0.05
+            )
+            assert time.monotonic() - started >= 0.15
+        counting.cancel()
+
+    asyncio.run(both())
+    assert turns > 5
