@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SUPERUSER = "flowdb"
+LOOPBACK = "127.0.0.1"
 
 
 class ClusterError(RuntimeError):
@@ -56,15 +57,21 @@ def port_is_free(port: int) -> bool:
 
 @dataclass(frozen=True)
 class Cluster:
-    """One PostgreSQL cluster kept under ``state``; ``port`` is its TCP port on 127.0.0.1."""
+    """One PostgreSQL cluster kept under ``state``, serving TCP ``port``.
+
+    ``listen`` is the address it listens on; on any but the loopback interface only hosts of directly attached networks
+    may log in, by password. ``secrets`` is the folder of the superuser's password, ``<state>/secrets`` unless told.
+    """
 
     state: Path
     port: int
+    listen: str = LOOPBACK
+    secrets: Path | None = None
 
     @property
     def password_file(self) -> Path:
         """File (0600) with the superuser's password."""
-        return self.state / "secrets" / "FLOWDB_POSTGRES_PASSWORD"
+        return (self.secrets or self.state / "secrets") / "FLOWDB_POSTGRES_PASSWORD"
 
     @property
     def socket_folder(self) -> Path:
@@ -121,7 +128,7 @@ class Cluster:
         lines = [f"{name} = '{value}'" for name, value in sorted(settings.items())]
         lines += [
             f"port = {self.port}",
-            "listen_addresses = '127.0.0.1'",
+            f"listen_addresses = '{self.listen}'",
             f"unix_socket_directories = '{self.socket_folder}'",
         ]
         configuration = self.data / "flowkit.conf"
@@ -185,6 +192,10 @@ class Cluster:
             )
         finally:
             handover.unlink()
+        if self.listen != LOOPBACK:
+            access = self.data / "pg_hba.conf"
+            access.write_text(access.read_text() + "host all all samenet scram-sha-256\n")
+            self._own(access)
         main = self.data / "postgresql.conf"
         main.write_text(main.read_text() + "\ninclude 'flowkit.conf'\n")
         self._own(main)

@@ -137,7 +137,7 @@ def test_stopping_ends_all_last_started_first(running: Running) -> None:
     running.write(**{name: code.replace("{name}", name) for name in ("first", "second")})
     running.start()
     for name in ("first", "second"):
-        wait_for(lambda name=name: (running.folder / f"{name}.ready").exists(), name)
+        wait_for((running.folder / f"{name}.ready").exists, name)
     running.stop()
     assert (running.folder / "order").read_text().split() == ["second", "first"]
     assert not (running.folder / "status.json").exists()

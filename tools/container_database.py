@@ -1,0 +1,27 @@
+"""Entry point of the database's container: create the cluster on first start, then become PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from cluster import Cluster
+
+from flowdb.configuration import server_settings
+
+
+def main() -> None:
+    """Never returns: the process turns into the server, so that signals reach it."""
+    server = Cluster(
+        state=Path("/var/lib/flowkit/database"),
+        port=int(os.environ.get("FLOWDB_PORT", "9000")),
+        listen="*",
+        secrets=Path(os.environ.get("FLOWKIT_SECRETS", "/run/secrets")),
+    )
+    server.prepare(server_settings())
+    command = server.command()
+    os.execv(command[0], command)
+
+
+if __name__ == "__main__":
+    main()
