@@ -258,4 +258,3 @@ def test_functions_with_their_owners_rights_are_the_engines(stored: Database) ->
         found = cursor.fetchall()
     assert {name for name, callable_, _ in found if callable_} == {"flowdb_version"}
     assert {path for _, _, path in found} == {'{"search_path=public, pg_temp"}'}
-    assert len(found) == 9

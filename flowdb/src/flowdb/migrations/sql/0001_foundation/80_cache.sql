@@ -76,12 +76,15 @@ $$;
 COMMENT ON FUNCTION public.table_size IS
     'Bytes on disk with indexes; null for anything but an ordinary table that exists';
 
--- The floor on the size keeps an empty, unindexed table from failing the whole list by a division by zero.
+-- The floor on the size keeps an empty, unindexed table from failing the whole list by a division by zero, and
+-- the ceiling on the score keeps every touch after the millionth from failing by an overflow.
 CREATE FUNCTION public.cache_score(
     cache_score_multiplier NUMERIC, compute_time NUMERIC, tablesize DOUBLE PRECISION
 ) RETURNS DOUBLE PRECISION
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT cache_score_multiplier * (compute_time / 1000) / greatest(tablesize, 0.00001)
+    SELECT least(
+        cache_score_multiplier * (compute_time / 1000) / greatest(tablesize::numeric, 0.00001), 1.7e308::numeric
+    )::double precision
 $$;
 
 CREATE FUNCTION public.touch_cache(cached_query_id TEXT) RETURNS DOUBLE PRECISION
