@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,6 +71,18 @@ def captured() -> Captured:
     return Captured()
 
 
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Gives ports that nothing listens on at that moment."""
+
+    def find() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    return find
+
+
 @pytest.fixture
 def silent_port() -> Iterator[int]:
     """A port that accepts connections and never answers."""
@@ -81,11 +93,8 @@ def silent_port() -> Iterator[int]:
 
 
 @pytest.fixture
-def lonely_settings(tokens: TokenBuilder, silent_port: int) -> Settings:
+def lonely_settings(tokens: TokenBuilder, silent_port: int, free_port: Callable[[], int]) -> Settings:
     """Settings of an API whose engine is silent and whose database is not there."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        closed_port = unused.getsockname()[1]
     return Settings(
         identifier=SERVER_NAME,
         public_keys=parse_public_keys(tokens.public_key),
@@ -94,7 +103,7 @@ def lonely_settings(tokens: TokenBuilder, silent_port: int) -> Settings:
         engine_timeout=0.3,
         run_timeout=0.3,
         database_host="127.0.0.1",
-        database_port=closed_port,
+        database_port=free_port(),
         database_user="flowapi",
         database_password="nothing to open",
         max_body=64 * 1024,

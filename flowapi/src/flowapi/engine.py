@@ -45,6 +45,11 @@ class Reply:
         """The state of the query that the answer is about, if it names one."""
         return self.payload.get("query_state")
 
+    @property
+    def is_fault(self) -> bool:
+        """Whether the engine failed itself: an error about the request always has something in its payload."""
+        return not self.ok and not self.payload
+
 
 class EngineClient:
     """One connection to the engine, shared by all requests of this process.

@@ -9,6 +9,7 @@ from typing import Any
 from quart import Quart, Response
 from werkzeug.exceptions import HTTPException
 
+from flowapi.engine import Reply
 from flowapi.logs import Logs
 from flowapi.recording import current_record
 
@@ -46,6 +47,14 @@ def json_response(body: Any, code: int = 200, headers: Mapping[str, str] | None 
     """A JSON reply; keys keep the order in which they were written."""
     text = json.dumps(body, ensure_ascii=False, default=str, allow_nan=False)
     return Response(text, status=code, headers=dict(headers or {}), content_type="application/json")
+
+
+def refused_by_engine(reply: Reply) -> ApiError:
+    """The refusal that passes the engine's on: 400 for what is wrong with the request, 500 for its own faults."""
+    message = reply.message or "The query engine refused the request."
+    if reply.is_fault:
+        return ApiError(500, message, status="error")
+    return ApiError(400, message, status="Error", payload=reply.payload)
 
 
 _MESSAGES = {

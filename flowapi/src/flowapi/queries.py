@@ -6,7 +6,7 @@ import re
 from collections import OrderedDict
 
 from flowapi.engine import Conversation
-from flowapi.errors import ApiError
+from flowapi.errors import ApiError, refused_by_engine
 from flowapi.scopes import needed_scopes
 
 REMEMBERED = 10_000
@@ -24,11 +24,11 @@ async def aggregation_unit(engine: Conversation, spec: dict[str, object]) -> str
     Raises
     ------
     ApiError
-        400, with the engine's findings, if it refuses the spec.
+        400, with the engine's findings, if it refuses the spec; 500 if it fails.
     """
     reply = await engine.ask("get_aggregation_unit", spec)
     if not reply.ok:
-        raise ApiError(400, reply.message or "The spec is not valid.", status="Error", payload=reply.payload)
+        raise refused_by_engine(reply)
     return reply.payload.get("aggregation_unit")
 
 
@@ -51,7 +51,7 @@ class KnownQueries:
         Raises
         ------
         ApiError
-            404 if the id is unknown.
+            404 if the id is unknown, 500 if the engine fails.
         """
         if not _QUERY_ID.fullmatch(query_id):
             raise unknown_query(query_id)
@@ -59,7 +59,7 @@ class KnownQueries:
         if scopes is None:
             reply = await engine.ask("get_query_params", {"query_id": query_id})
             if not reply.ok:
-                raise unknown_query(query_id)
+                raise unknown_query(query_id) if reply.state == "awol" else refused_by_engine(reply)
             spec = reply.payload["query_params"]
             scopes = needed_scopes(spec, await aggregation_unit(engine, spec))
         self.remember(query_id, scopes)

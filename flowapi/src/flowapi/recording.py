@@ -6,6 +6,7 @@ many bytes left and whether the reply was complete: a stream may fail long after
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import time
 import uuid
@@ -24,6 +25,8 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+STALLED_READER_SECONDS = 120.0
 
 SECURITY_HEADERS = {
     b"x-content-type-options": b"nosniff",
@@ -150,7 +153,9 @@ class RequestRecorder:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
                 message = {**message, "headers": self._add_headers(message.get("headers", []), record)}
-            await send(message)
+            # A reader who stops reading would otherwise hold a connection to the database for ever.
+            async with asyncio.timeout(STALLED_READER_SECONDS):
+                await send(message)
             if message["type"] == "http.response.body":
                 record.bytes += len(message.get("body", b""))
                 record.complete = not message.get("more_body", False)

@@ -24,8 +24,6 @@ from flowapi.recording import RequestRecord
 
 Value = TypeVar("Value")
 
-STALLED_READER_SECONDS = 600
-
 
 class DatabaseDown(Exception):
     """The database cannot be reached, or did not answer in time."""
@@ -82,7 +80,8 @@ class ResultStore:
                     [
                         "-c default_transaction_read_only=on",
                         f"-c statement_timeout={round(timeout * 1000)}",
-                        f"-c idle_in_transaction_session_timeout={STALLED_READER_SECONDS * 1000}",
+                        # The backstop for a process that hangs; slow readers are cut off much earlier.
+                        "-c idle_in_transaction_session_timeout=600000",
                         # The whole result will be read, so plan for the last row, not for the first.
                         "-c cursor_tuple_fraction=1.0",
                     ]

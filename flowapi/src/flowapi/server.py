@@ -99,11 +99,16 @@ async def serve(app: Quart, settings: Settings, services: Services) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    hypercorn.protocol.H2Protocol = _ResettingH2Protocol  # type: ignore[misc]
     if settings.metrics_port is not None:
         services.metrics.serve(settings.bind, settings.metrics_port)
     if not settings.tls:
         services.logs.debug.warning(
             "serving plain HTTP: tokens and results can be read on the way, put TLS in front"
         )
-    await hypercorn.asyncio.serve(app, hypercorn_config(settings, services), shutdown_trigger=stop.wait)
+    await serve_until(stop, app, hypercorn_config(settings, services))
+
+
+async def serve_until(stop: asyncio.Event, app: Quart, config: Config) -> None:
+    """Serve until ``stop`` is set."""
+    hypercorn.protocol.H2Protocol = _ResettingH2Protocol  # type: ignore[misc]
+    await hypercorn.asyncio.serve(app, config, shutdown_trigger=stop.wait)

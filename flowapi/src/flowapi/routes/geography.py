@@ -7,7 +7,7 @@ from quart import Blueprint, Response
 from flowapi.access import require
 from flowapi.delivery import deliver
 from flowapi.encoding import GeoJsonEncoder
-from flowapi.errors import ApiError
+from flowapi.errors import ApiError, refused_by_engine
 from flowapi.scopes import GET_RESULT, geography_scope
 from flowapi.services import engine, services
 
@@ -21,7 +21,7 @@ async def get_geography(aggregation_unit: str) -> Response:
     services().logs.query.info("get_geography", aggregation_unit=aggregation_unit)
     reply = await engine().ask("get_geography", {"aggregation_unit": aggregation_unit})
     if not reply.ok:
-        raise ApiError(400, reply.message or "The unit was refused.", status="Error", payload=reply.payload)
+        raise refused_by_engine(reply)
     if reply.state != "completed":
         raise ApiError(500, f"The shapes are in the unexpected state {reply.state!r}.", status="Error")
     return await deliver(reply.payload["sql"], GeoJsonEncoder(), filename=f"{aggregation_unit}.geojson")

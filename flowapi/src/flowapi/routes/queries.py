@@ -14,7 +14,7 @@ from flowapi.bodies import read_json_object
 from flowapi.delivery import deliver, matches_etag, not_modified
 from flowapi.encoding import CsvEncoder, Encoder, GeoJsonEncoder, JsonEncoder
 from flowapi.engine import Reply
-from flowapi.errors import ApiError, json_response
+from flowapi.errors import ApiError, json_response, refused_by_engine
 from flowapi.logs import bounded
 from flowapi.queries import aggregation_unit, unknown_query
 from flowapi.scopes import CANCEL, GET_RESULT, RUN, geography_scope, needed_scopes
@@ -42,9 +42,7 @@ async def run_query() -> Response:
     services().logs.query.info("run_query", query=bounded(spec))
     reply = await engine().ask("run_query", spec)
     if not reply.ok:
-        # Without a payload the engine says nothing about the spec: it failed itself.
-        code = 400 if reply.payload else 500
-        raise ApiError(code, reply.message or "The query was refused.", status="Error", payload=reply.payload)
+        raise refused_by_engine(reply)
     query_id = reply.payload["query_id"]
     services().queries.remember(query_id, scopes)
     return json_response(
@@ -71,7 +69,7 @@ async def poll_query(query_id: str) -> Response:
         return json_response({"status": "completed"}, 303, {"Location": location})
     if reply.state == "awol":
         raise unknown_query(query_id)
-    raise ApiError(404 if reply.state in GONE else 500, message, status=reply.state or "Error")
+    raise ApiError(404 if reply.state in GONE else 500, message, status=reply.state or "error")
 
 
 @blueprint.get("/get/<query_id>")
@@ -148,7 +146,9 @@ async def _not_ready(reply: Reply, query_id: str, is_geographic: bool) -> Respon
 
 
 def _message(reply: Reply, query_id: str) -> str:
-    return reply.message or f"Query with id '{query_id}' is in the state {reply.state}."
+    """What to tell of a query's state: the engine's words, the cause of a failure, or at least the state."""
+    cause = reply.payload.get("cause")
+    return reply.message or (f"Query with id '{query_id}' is {reply.state}{f': {cause}' if cause else ''}.")
 
 
 def _progress(payload: Mapping[str, Any]) -> dict[str, int]:
