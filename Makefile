@@ -3,7 +3,7 @@ PYTHON := $(firstword $(wildcard /usr/bin/python3.11 /usr/bin/python3.12) python
 STACK := $(PYTHON) tools/stack.py
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test up down restart status logs token check bench docs containers reset doctor
+.PHONY: help bootstrap demo test up down restart status logs token check bench docs reset doctor
 
 help:       ; @$(STACK) --help
 bootstrap:  ; @$(STACK) bootstrap
@@ -18,6 +18,5 @@ token:      ; @$(STACK) token
 check:      ; @$(STACK) check
 bench:      ; @$(STACK) bench $(ARGS)
 docs:       ; @$(STACK) docs
-containers: ; @$(STACK) containers
 reset:      ; @$(STACK) reset
 doctor:     ; @$(STACK) doctor

@@ -46,7 +46,6 @@ def _parser() -> argparse.ArgumentParser:
         ("check", check, "style, types, imports, lock, container files"),
         ("bench", bench, "the benchmark questions"),
         ("docs", docs, "build the documentation into site/"),
-        ("containers", containers, "build and run the compose stack with podman"),
         ("reset", reset, "stop the stack and delete its data, keys and logs"),
         ("doctor", doctor, "say what is missing or in the way on this machine"),
         ("bootstrap", install, "install what is missing"),
@@ -131,11 +130,6 @@ def bench(options: argparse.Namespace) -> int:
 def docs(_options: argparse.Namespace) -> int:
     bootstrap(echo=False)
     return _python("-m", "mkdocs", "build", "--strict")
-
-
-def containers(_options: argparse.Namespace) -> int:
-    bootstrap(echo=False)
-    return _python("tools/containers.py")
 
 
 def reset(_options: argparse.Namespace) -> None:
