@@ -15,6 +15,7 @@ from psycopg2 import sql
 from flowdb.check import failures
 from flowdb.deployment import Deployment, Login
 from flowdb.migrate import MigrationError, administration, head, migrate
+from flowdb.settings import SettingError
 from flowdb.testing import Database, TestCluster
 
 
@@ -126,3 +127,23 @@ def test_cache_settings_are_kept_unless_given(absent: Deployment, monkeypatch: p
     monkeypatch.setenv("CACHE_HALF_LIFE", "2")
     migrate(absent)
     assert configured() == (2.0, 123456789, 86400)
+
+
+def test_a_database_of_newer_code_is_left_alone(database: Database) -> None:
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE schema_migrations SET version_num = '9999'")
+    with pytest.raises(MigrationError, match="newer code than this"):
+        migrate(database.deployment)
+
+
+def test_a_failed_migration_leaves_nothing_behind(
+    absent: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CACHE_HALF_LIFE", "long")
+    with pytest.raises(SettingError, match="CACHE_HALF_LIFE must be a whole number, not 'long'"):
+        migrate(absent)
+    with connect(absent, absent.superuser) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_namespace WHERE nspname IN ('events', 'cache')")
+        assert cursor.fetchone() == (0,)
+    monkeypatch.delenv("CACHE_HALF_LIFE")
+    assert migrate(absent) == head()

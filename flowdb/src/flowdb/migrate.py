@@ -9,6 +9,7 @@ import psycopg2
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 from sqlalchemy import Connection as SqlConnection
@@ -101,7 +102,10 @@ def _apply(deployment: Deployment) -> None:
     with engine.begin() as connection:
         configuration.attributes["connection"] = connection
         _refuse_another_timezone(connection, deployment.timezone)
-        command.upgrade(configuration, "head")
+        try:
+            command.upgrade(configuration, "head")
+        except CommandError as error:
+            raise MigrationError(f"The database was migrated by newer code than this: {error}.") from error
         for key, name in CACHE_SETTINGS.items():
             if setting(name, ""):
                 value = str(integer_setting(name))
