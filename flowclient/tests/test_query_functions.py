@@ -201,8 +201,9 @@ def described() -> dict:
     for kind in KINDS:
         if kind.expression:
             continue
-        fields = {argument.wire: {} for argument in kind.arguments}
+        fields = {}
         for argument in kind.arguments:
+            fields[argument.wire] = {"nullable": True} if argument.default is None else {}
             if not argument.required and argument.default is not None:
                 fields[argument.wire]["default"] = argument.default
         components[kind.openapi_component] = {
@@ -212,7 +213,6 @@ def described() -> dict:
                 "aggregation_unit": {"readOnly": True},
                 **fields,
             },
-            "required": ["query_kind", *(argument.wire for argument in kind.arguments if argument.required)],
         }
     return components
 
@@ -228,10 +228,10 @@ def test_the_table_is_compared_with_a_servers_description():
     del components["Flows"]
     components["Handset"]["properties"]["method"]["default"] = "most-common"
     components["EventCount"]["properties"]["colour"] = components["EventCount"]["properties"].pop("direction")
-    components["DailyLocation"]["required"].append("hours")
+    components["DailyLocation"]["properties"]["hours"]["nullable"] = False
     components["NewKind"] = {"properties": {"query_kind": {"enum": ["new_kind"]}}}
     assert sorted(differences(components)) == [
-        "daily_location: the server requires hours, the client sends null",
+        "daily_location: the client sends hours as null, the server refuses that",
         "event_count: the client lacks field colour",
         "event_count: the server has no field direction",
         "flows: the server describes no Flows",

@@ -59,11 +59,10 @@ def _kind_differences(kind: Kind, schema: Mapping[str, Any]) -> list[str]:
     arguments = {argument.wire: argument for argument in kind.arguments}
     found += [f"the server has no field {name}" for name in sorted(arguments.keys() - fields.keys())]
     found += [f"the client lacks field {name}" for name in sorted(fields.keys() - arguments.keys())]
-    needed = set(schema.get("required", ()))
     for name in sorted(arguments.keys() & fields.keys()):
         argument, field = arguments[name], fields[name]
-        if name in needed and argument.default is None:
-            found.append(f"the server requires {name}, the client sends null")
+        if argument.default is None and not argument.omit_none and not field.get("nullable"):
+            found.append(f"the client sends {name} as null, the server refuses that")
         default = field.get("default")
         if default is not None and not argument.required and argument.default != default:
             found.append(f"{name} defaults to {default!r} on the server, {argument.default!r} here")
