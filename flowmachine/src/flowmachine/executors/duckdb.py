@@ -218,7 +218,7 @@ class DuckDBExecutor:
     def query(self, select: Select[Any]) -> pa.Table:
         """The rows of a statement."""
         statement, values = compiled(select)
-        return self._connection.execute(statement, values).fetch_arrow_table()
+        return self._connection.execute(statement, values).to_arrow_table()
 
     def _map(self, unit: SpatialUnit, version: int, connection: sa.Connection) -> UnitMap:
         """The unit's map as files, exported from the database once per version."""

@@ -1,0 +1,98 @@
+"""Pairs of a subscriber's locations in two queries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import marshmallow as ma
+import sqlalchemy as sa
+from sqlalchemy.sql import FromClause, Select
+
+from flowmachine.fields import Choice, Nested, optional, required
+from flowmachine.queries import INPUTS_TO_FLOWS
+from flowmachine.registry import Query, field_group
+from flowmachine.sql.sources import Sources
+from flowmachine.units import SpatialUnit
+
+
+@field_group
+class Movement:
+    """Fields of a kind about movement from the locations of one query to those of another."""
+
+    from_location: Query = required(Nested(*INPUTS_TO_FLOWS, component="InputToFlows"))
+    to_location: Query = required(Nested(*INPUTS_TO_FLOWS, component="InputToFlows"))
+    join_type: str = optional(
+        Choice("inner", "full outer", "left", "right", "left outer", "right outer"), "inner"
+    )
+
+    def check(self) -> None:
+        if self.from_location.unit != self.to_location.unit:
+            raise ma.ValidationError(
+                {
+                    "_schema": [
+                        "'from_location' and 'to_location' parameters must have the same aggregation unit"
+                    ]
+                }
+            )
+
+    @property
+    def unit(self) -> SpatialUnit:
+        unit = self.from_location.unit
+        assert unit is not None
+        return unit
+
+
+def movements(sources: Sources, query: Movement) -> FromClause:
+    """Rows (``subscriber``, ``location_from``, ``location_to``); the side that a join lacks is null."""
+    origins = sa.select(sources.stored(query.from_location)).subquery("origins")
+    destinations = sa.select(sources.stored(query.to_location)).subquery("destinations")
+    same = origins.c.subscriber == destinations.c.subscriber
+    joined: FromClause
+    match query.join_type:
+        case "inner":
+            joined = origins.join(destinations, same)
+        case "left" | "left outer":
+            joined = origins.outerjoin(destinations, same)
+        case "right" | "right outer":
+            joined = destinations.outerjoin(origins, same)
+        case _:
+            joined = origins.outerjoin(destinations, same, full=True)
+    return (
+        sa.select(
+            sa.func.coalesce(origins.c.subscriber, destinations.c.subscriber).label("subscriber"),
+            origins.c.location.label("location_from"),
+            destinations.c.location.label("location_to"),
+        )
+        .select_from(joined)
+        .subquery("movements")
+    )
+
+
+def pair_order(unit: SpatialUnit) -> tuple[str, ...]:
+    """The order of rows about pairs of regions: ascending, but for the last column."""
+    columns = [f"{name}{suffix}" for suffix in ("_from", "_to") for name in unit.id_columns]
+    return (*columns[:-1], f"-{columns[-1]}")
+
+
+def region_order(unit: SpatialUnit) -> tuple[str, ...]:
+    """The order of rows about the ends of movements: ascending, but for the last column."""
+    *first, last = unit.id_columns
+    return (*first, f"-{last}")
+
+
+def movement_ends(sources: Sources, query: Movement, end: str) -> Select[Any]:
+    """Movements counted at one of their ends, and the distinct subscribers behind them.
+
+    Columns ``location``, ``value``, ``subscribers``; the two numbers differ where an input has a subscriber more than once.
+    """
+    moved = movements(sources, query)
+    by_subscriber = (
+        sa.select(moved.c[end].label("location"), moved.c.subscriber, sa.func.count().label("movements"))
+        .group_by(moved.c[end], moved.c.subscriber)
+        .subquery("by_subscriber")
+    )
+    return sa.select(
+        by_subscriber.c.location,
+        sa.func.sum(by_subscriber.c.movements).label("value"),
+        sa.func.count().label("subscribers"),
+    ).group_by(by_subscriber.c.location)

@@ -1,0 +1,35 @@
+"""How many events each subscriber had."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.registry import SubscriberMetric, query_kind
+from flowmachine.sampling import Sampled
+from flowmachine.sql.events import (
+    Directed,
+    EventFields,
+    EventSelection,
+    Window,
+    select_events,
+    window_selection,
+)
+from flowmachine.sql.sources import Sources
+
+
+@query_kind("event_count")
+class EventCount(Window, Directed, EventFields, Sampled, SubscriberMetric):
+    """Events of each subscriber, located or not; who had none has no row."""
+
+    columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "value": sa.BigInteger()}
+
+    @property
+    def events(self) -> tuple[EventSelection]:
+        return (window_selection(self),)
+
+    def select(self, sources: Sources) -> Select[Any]:
+        events = select_events(sources, self.events[0], (), direction=self.direction)
+        return sa.select(events.c.subscriber, sa.func.count().label("value")).group_by(events.c.subscriber)

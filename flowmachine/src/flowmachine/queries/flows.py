@@ -1,0 +1,39 @@
+"""How many subscribers went from one location to another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.queries._flowing import Movement, movements, pair_order
+from flowmachine.registry import Aggregate, query_kind
+from flowmachine.release import KeepOver, Published, Region, Value
+from flowmachine.sql.sources import Sources
+
+
+@query_kind("flows")
+class Flows(Movement, Aggregate):
+    """Subscribers counted for each pair of their locations in two queries; those who stayed count at (a, a).
+
+    A subscriber has each location once in an input, so that joined rows and subscribers of a pair are equally many.
+    """
+
+    def select(self, sources: Sources) -> Select[Any]:
+        moved = movements(sources, self)
+        return sa.select(moved.c.location_from, moved.c.location_to, sa.func.count().label("value")).group_by(
+            moved.c.location_from, moved.c.location_to
+        )
+
+    @property
+    def published(self) -> Published:
+        return Published(
+            (
+                Region(self.unit, "location_from", "_from"),
+                Region(self.unit, "location_to", "_to"),
+                Value("value", sa.BigInteger()),
+            ),
+            KeepOver("value"),
+            pair_order(self.unit),
+        )

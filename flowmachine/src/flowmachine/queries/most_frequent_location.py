@@ -1,0 +1,26 @@
+"""Where each subscriber had most events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.sql import Select
+
+from flowmachine.queries._locating import most_common_location
+from flowmachine.registry import SubscriberLocations, query_kind
+from flowmachine.sampling import Sampled
+from flowmachine.sql.events import EventFields, EventSelection, Window, window_selection
+from flowmachine.sql.sources import Sources
+from flowmachine.units import Unit
+
+
+@query_kind("most_frequent_location")
+class MostFrequentLocation(Window, Unit, EventFields, Sampled, SubscriberLocations):
+    """The location with most events, then the one with the later latest event, then the one that sorts first."""
+
+    @property
+    def events(self) -> tuple[EventSelection]:
+        return (window_selection(self),)
+
+    def select(self, sources: Sources) -> Select[Any]:
+        return most_common_location(sources, self.events[0], self.unit)

@@ -1,0 +1,32 @@
+"""How many subscribers were seen at each location."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.registry import Aggregate, query_kind
+from flowmachine.release import KeepOver, Published, Region, Value
+from flowmachine.sql.events import EventFields, EventSelection, Window, locate_events, window_selection
+from flowmachine.sql.sources import Sources
+from flowmachine.units import Unit
+
+
+@query_kind("unique_subscriber_counts")
+class UniqueSubscriberCounts(Window, Unit, EventFields, Aggregate):
+    """Distinct subscribers with an event at each location; one subscriber counts at every location visited."""
+
+    @property
+    def events(self) -> tuple[EventSelection]:
+        return (window_selection(self),)
+
+    def select(self, sources: Sources) -> Select[Any]:
+        located = locate_events(sources, self.events[0], self.unit, ())
+        visits = sa.select(located.c.subscriber, located.c.location).distinct().subquery("visits")
+        return sa.select(visits.c.location, sa.func.count().label("value")).group_by(visits.c.location)
+
+    @property
+    def published(self) -> Published:
+        return Published((Region(self.unit), Value("value", sa.BigInteger())), KeepOver("value"))

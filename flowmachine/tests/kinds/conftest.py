@@ -1,0 +1,39 @@
+"""The stage on which the worlds of these tests play, once per module: in UTC, and far from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from flowdb.testing import TestCluster
+
+from .world import EXECUTORS, Stage, stage
+
+_common = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+settings.register_profile("kinds", settings(max_examples=50, derandomize=True, **_common))
+settings.register_profile("soak", settings(max_examples=3000, derandomize=False, **_common))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "kinds"))
+
+
+@pytest.fixture(scope="session")
+def stage_in_utc(cluster: TestCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with cluster.database() as database, stage(database, tmp_path_factory.mktemp("utc")) as set_up:
+        yield set_up
+
+
+@pytest.fixture(scope="session")
+def stage_in_nepal(cluster: TestCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A zone that is no whole number of hours from UTC, so that hours and days are easily told from UTC's."""
+    with (
+        cluster.database("Asia/Kathmandu") as database,
+        stage(database, tmp_path_factory.mktemp("nepal")) as set_up,
+    ):
+        yield set_up
+
+
+@pytest.fixture(params=EXECUTORS)
+def executor(request: pytest.FixtureRequest) -> str:
+    return str(request.param)

@@ -1,0 +1,387 @@
+"""Tiny worlds: a few regions, cells and events, loaded into a real database and as columnar files.
+
+A `Stage` is a database with fixed regions and cells. A `World` is the events of some days; `Stage.evaluate` loads one,
+runs a query on it with a real executor and takes everything back, so that thousands of worlds can follow each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.parquet
+import sqlalchemy as sa
+from psycopg2.extras import execute_values
+
+from flowdb.keys import subscriber_key
+from flowdb.testing import Database
+from flowmachine.data import DataState, read_data_state
+from flowmachine.executors.base import Executor
+from flowmachine.executors.duckdb import DuckDBExecutor
+from flowmachine.executors.postgres import PostgresExecutor
+from flowmachine.geojson import result_statement
+from flowmachine.registry import Aggregate, Query
+from flowmachine.settings import Computing
+
+DAYS = (date(2016, 1, 1), date(2016, 1, 2), date(2016, 1, 3))
+TYPES = ("calls", "sms", "mds", "topups")
+EXECUTORS = ("duckdb", "postgres")
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event; ``time`` is wall-clock time of the deployment's zone."""
+
+    subscriber: str
+    time: datetime
+    cell: str | None = None
+    type: str = "calls"
+    id: str = "e"
+    outgoing: bool | None = True
+    counterpart: str | None = None
+    duration: float | None = 60.0
+    tac: int | None = None
+    volume_total: float | None = 1.0
+    volume_upload: float | None = 0.5
+    volume_download: float | None = 0.5
+    recharge_amount: float | None = None
+    airtime_fee: float | None = None
+    tax_and_fee: float | None = None
+    pre_event_balance: float | None = None
+    post_event_balance: float | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One version of a cell; service dates are inclusive and open where null."""
+
+    id: str
+    point: tuple[float, float] | None
+    first: date | None = None
+    last: date | None = None
+    version: int = 0
+
+
+Square = tuple[float, float, float, float]
+
+#: Regions of the stage, by unit: west, south, east, north. Two of admin3 overlap; names sort differently by locale.
+REGIONS: dict[str, dict[str, Square]] = {
+    "admin3": {
+        "b": (84.0, 27.0, 85.0, 28.0),
+        "B": (85.0, 27.0, 86.0, 28.0),
+        "a 1": (84.0, 28.0, 85.0, 29.0),
+        "é": (85.0, 28.0, 86.0, 29.0),
+        "a": (84.5, 28.0, 85.0, 29.0),
+    },
+    "admin2": {"W": (84.0, 27.0, 85.0, 29.0), "E": (85.0, 27.0, 86.0, 29.0)},
+}
+
+CELLS = (
+    Cell("in-b", (84.25, 27.25)),
+    Cell("in-B", (85.5, 27.5)),
+    Cell("in-a1", (84.25, 28.5), date(2015, 1, 1), date(2016, 12, 31)),
+    Cell("in-é", (85.75, 28.125)),
+    Cell("beside", (85.75, 28.125)),
+    Cell("in-two-regions", (84.75, 28.5)),
+    Cell("moves", (84.25, 27.25), None, date(2016, 1, 2), version=0),
+    Cell("moves", (85.25, 28.5), date(2016, 1, 3), None, version=1),
+    Cell("meets", (84.5, 27.5), None, date(2016, 1, 2), version=0),
+    Cell("meets", (85.5, 27.25), date(2016, 1, 2), None, version=1),
+    Cell("outside", (90.0, 10.0)),
+    Cell("nowhere", None),
+    Cell("closed", (84.25, 27.25), None, date(2015, 12, 31)),
+)
+
+#: Device models: code, hnd_type, brand, model, software_os_name, software_os_vendor.
+DEVICES = (
+    (11111111, "Smart", "Acme", "A", "Os", "Vendor"),
+    (22222222, "Smart", "acme", "B", None, None),
+    (33333333, "Feature", "Zed", "C", "Os", "Vendor"),
+)
+
+#: What events may name as their cell: the stage's cells, one that is not in the list, the empty text and null.
+CELL_NAMES = (*dict.fromkeys(cell.id for cell in CELLS), "unknown", "", None)
+
+_COLUMNS: dict[str, tuple[str, ...]] = {
+    "calls": ("id", "outgoing", "counterpart", "duration", "tac"),
+    "sms": ("id", "outgoing", "counterpart", "tac"),
+    "mds": ("id", "duration", "volume_total", "volume_upload", "volume_download", "tac"),
+    "topups": (
+        "id",
+        "recharge_amount",
+        "airtime_fee",
+        "tax_and_fee",
+        "pre_event_balance",
+        "post_event_balance",
+        "tac",
+    ),
+}
+
+_PARQUET: dict[str, Any] = {
+    "outgoing": pa.bool_(),
+    "counterpart": pa.int64(),
+    "event_id": pa.int64(),
+    "tac": pa.int32(),
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """Events, and the (type, day) that are loaded; all of them if not said otherwise."""
+
+    events: Sequence[Event]
+    loaded: frozenset[tuple[str, date]] = frozenset((t, d) for t in TYPES for d in DAYS)
+
+    @property
+    def visible(self) -> list[Event]:
+        """The events of loaded days."""
+        return [event for event in self.events if (event.type, event.time.date()) in self.loaded]
+
+
+@dataclass
+class Stage:
+    """A database and a columnar folder with the stage's regions, cells and devices."""
+
+    engine: sa.Engine
+    folder: Path
+    zone: ZoneInfo
+    cells: tuple[Cell, ...] = CELLS
+    executors: dict[str, Executor] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def loaded(self, world: World) -> Iterator[tuple[sa.Connection, DataState]]:
+        """A transaction, as the engine's role, in which the world's events are there."""
+        with self.engine.connect() as connection, connection.begin() as transaction:
+            self._load(connection, world)
+            connection.execute(sa.text("SET LOCAL ROLE flowmachine"))
+            yield connection, read_data_state(connection)
+            transaction.rollback()
+
+    def evaluate(self, query: Query, world: World, executor: str) -> list[tuple[Any, ...]]:
+        """What is released of an aggregate, in order; of another kind its rows, sorted, with regions by their names."""
+        with self.loaded(world) as (connection, data):
+            return self.run(query, world, executor, connection, data)
+
+    def run(
+        self, query: Query, world: World, executor: str, connection: sa.Connection, data: DataState
+    ) -> list[tuple[Any, ...]]:
+        """As ``evaluate``, in the transaction of ``loaded``."""
+        data.check(query)
+        chosen = self.executors[executor]
+        *parts, root = query.graph()
+        for part in parts:
+            chosen.store(part, data, connection)
+        if isinstance(root, Aggregate):
+            chosen.release(root, data, connection)
+            return [tuple(row) for row in connection.execute(result_statement(root))]
+        chosen.store(root, data, connection)
+        rows = chosen.rows(root, data, connection)
+        return self._named(root, rows, world, executor, connection, data)
+
+    def _named(
+        self,
+        query: Query,
+        rows: list[tuple[Any, ...]],
+        world: World,
+        executor: str,
+        connection: sa.Connection,
+        data: DataState,
+    ) -> list[tuple[Any, ...]]:
+        names = {subscriber_key(event.subscriber): event.subscriber for event in world.events}
+        regions: dict[int | None, Any] = {None: None}
+        if query.unit is not None:
+            sources = self.executors["postgres"].sources(data, connection)  # type: ignore[attr-defined]
+            for location, *ids in connection.execute(sa.select(sources.regions(query.unit))):
+                regions[location] = ids[0] if len(ids) == 1 else tuple(ids)
+
+        def name(column: str, value: Any) -> Any:
+            if column == "subscriber" and executor == "duckdb":
+                return names[value]
+            return regions[value] if column == "location" else value
+
+        named = [
+            tuple(name(column, value) for column, value in zip(query.columns, row, strict=True))
+            for row in rows
+        ]
+        return sorted(named, key=repr)
+
+    def _load(self, connection: sa.Connection, world: World) -> None:
+        cursor = connection.connection.cursor()
+        for event_type in TYPES:
+            names = _COLUMNS[event_type]
+            physical = [{"counterpart": "msisdn_counterpart"}.get(name, name) for name in names]
+            rows = [
+                (
+                    event.subscriber,
+                    event.time.replace(tzinfo=self.zone),
+                    event.cell,
+                    *(getattr(event, name) for name in names),
+                )
+                for event in world.visible
+                if event.type == event_type
+            ]
+            if rows:
+                columns = ", ".join(["msisdn", "datetime", "location_id", *physical])
+                execute_values(
+                    cursor, f"INSERT INTO events.{event_type} ({columns}) VALUES %s", rows, page_size=5000
+                )
+        self._load_manifest(cursor, world)
+
+    def _load_manifest(self, cursor: Any, world: World) -> None:
+        keys = {name: key for key, name in enumerate(sorted(filter(None, CELL_NAMES)))}
+        by_day: dict[tuple[str, date], list[Event]] = {day: [] for day in world.loaded}
+        for event in world.visible:
+            by_day[event.type, event.time.date()].append(event)
+        loads, files = [], []
+        for (event_type, day), events in sorted(by_day.items()):
+            load_id = str(uuid.uuid4()) if events else _NO_EVENTS
+            path = f"events/type={event_type}/date={day}/{load_id}.parquet"
+            target = self.folder / path
+            if not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                pa.parquet.write_table(self._table(event_type, events, keys), target)
+            loads.append((event_type, day, "ingested", load_id))
+            files.append((event_type, day, load_id, path, len(events), 0, ""))
+        insert = "INSERT INTO etl.etl_records (cdr_type, cdr_date, state, load_id) VALUES %s"
+        execute_values(cursor, insert, loads)
+        insert = "INSERT INTO etl.columnar_files (cdr_type, cdr_date, load_id, path, rows, bytes, sha256) VALUES %s"
+        execute_values(cursor, insert, files)
+
+    def _table(self, event_type: str, events: Sequence[Event], keys: dict[str, int]) -> pa.Table:
+        events = sorted(events, key=lambda event: (subscriber_key(event.subscriber), event.time))
+        columns: dict[str, Any] = {
+            "subscriber": pa.array([subscriber_key(event.subscriber) for event in events], pa.int64()),
+            "time": pa.array([self.utc(event.time) for event in events], pa.timestamp("us")),
+            "local_time": pa.array([event.time for event in events], pa.timestamp("us")),
+            "cell": pa.array([keys.get(event.cell or "") for event in events], pa.int32()),
+        }
+        for name in _COLUMNS[event_type]:
+            values = [getattr(event, name) for event in events]
+            if name in ("counterpart", "id"):
+                values = [None if value is None else subscriber_key(value) for value in values]
+            column = "event_id" if name == "id" else name
+            columns[column] = pa.array(values, _PARQUET.get(column, pa.float64()))
+        return pa.table(columns)
+
+    def utc(self, local: datetime) -> datetime:
+        """A wall-clock time as a naive time in UTC."""
+        return local.replace(tzinfo=self.zone).astimezone(UTC).replace(tzinfo=None)
+
+
+_NO_EVENTS = str(uuid.UUID(int=0))
+
+
+@contextlib.contextmanager
+def stage(database: Database, folder: Path, cells: tuple[Cell, ...] = CELLS) -> Iterator[Stage]:
+    """A stage in a fresh database."""
+    engine = sa.create_engine(database.url("flowdb"), pool_size=1)
+    with engine.begin() as connection:
+        _set(connection.connection.cursor(), cells)
+    tacs = pa.table(
+        {
+            "tac": pa.array([device[0] for device in DEVICES], pa.int32()),
+            **{
+                name: pa.array([device[position] for device in DEVICES], pa.string())
+                for position, name in enumerate(_DEVICE_COLUMNS, start=1)
+            },
+        }
+    )
+    pa.parquet.write_table(tacs, folder / "tacs.parquet")
+    computing = Computing(folder, folder / "cache", "auto", 1, "512MB")
+    executors: dict[str, Executor] = {"duckdb": DuckDBExecutor(computing), "postgres": PostgresExecutor()}
+    try:
+        yield Stage(engine, folder, ZoneInfo(database.deployment.timezone), cells, executors)
+    finally:
+        engine.dispose()
+
+
+_DEVICE_COLUMNS = ("hnd_type", "brand", "model", "software_os_name", "software_os_vendor")
+
+
+def _set(cursor: Any, cells: tuple[Cell, ...]) -> None:
+    for event_type in TYPES:
+        for day in DAYS:
+            partition = f"events.{event_type}_{day:%Y%m%d}"
+            cursor.execute(
+                f"CREATE TABLE {partition} PARTITION OF events.{event_type}"
+                f" FOR VALUES FROM ('{day}') TO ('{day + timedelta(1)}')"
+            )
+    execute_values(
+        cursor,
+        "INSERT INTO infrastructure.cells (id, version, date_of_first_service, date_of_last_service, geom_point)"
+        " VALUES %s",
+        [(c.id, c.version, c.first, c.last, *(c.point or (None, None))) for c in cells],
+        template="(%s, %s, %s, %s, ST_SetSRID(ST_MakePoint(%s, %s), 4326))",
+    )
+    execute_values(
+        cursor,
+        "INSERT INTO geography.geoms (spatial_resolution, short_name, geom) VALUES %s",
+        [
+            (int(unit.removeprefix("admin")), name, *square)
+            for unit, squares in REGIONS.items()
+            for name, square in squares.items()
+        ],
+        template="(%s, %s, ST_Multi(ST_MakeEnvelope(%s, %s, %s, %s, 4326)))",
+    )
+    execute_values(
+        cursor,
+        "INSERT INTO etl.location_keys (location_id, location_key) VALUES %s",
+        [(name, key) for key, name in enumerate(sorted(filter(None, CELL_NAMES)))],
+    )
+    execute_values(
+        cursor,
+        f"INSERT INTO infrastructure.tacs (id, {', '.join(_DEVICE_COLUMNS)}) VALUES %s",
+        DEVICES,
+    )
+
+
+def moment(text: str) -> datetime:
+    """``2 13:45`` is that time on 2 January 2016."""
+    day, _, clock = text.partition(" ")
+    return datetime.fromisoformat(f"2016-01-{int(day):02} {clock or '00:00'}")
+
+
+def drawn(text: str) -> World:
+    """A world from a table drawn in text: a line of column names, then one event a line.
+
+    Columns are those of `Event`, separated by ``|``; ``-`` is null. ``subscriber`` may be a range ``s1..16``: the event
+    happens to each of them.
+    """
+    header, *lines = [line for line in text.strip().splitlines() if line.strip()]
+    names = [name.strip() for name in header.split("|")]
+    types = {f.name: str(f.type) for f in fields(Event)}
+    events = []
+    for line in lines:
+        cells = dict(zip(names, (value.strip() for value in line.split("|")), strict=True))
+        values: dict[str, Any] = {name: _value(types[name], text) for name, text in cells.items()}
+        for subscriber in _subscribers(cells["subscriber"]):
+            events.append(Event(**values | {"subscriber": subscriber}))
+    return World(events)
+
+
+def _value(type_: str, text: str) -> Any:
+    if text == "-":
+        return None
+    if type_ == "datetime":
+        return moment(text)
+    if type_.startswith("bool"):
+        return {"out": True, "in": False}[text]
+    if type_.startswith("float"):
+        return float(text)
+    return int(text) if type_.startswith("int") else text.strip('"')
+
+
+def _subscribers(text: str) -> list[str]:
+    """``s1..3`` stands for s1, s2 and s3."""
+    first, dots, last = text.partition("..")
+    if not dots:
+        return [text]
+    name = first.rstrip("0123456789")
+    return [f"{name}{number}" for number in range(int(first[len(name) :]), int(last) + 1)]
