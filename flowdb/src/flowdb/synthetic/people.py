@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from flowdb.synthetic.country import Country
 from flowdb.synthetic.draws import Floats, Integers, apportion, generator, matrix_draw
 from flowdb.synthetic.network import Device, Network
+from flowdb.synthetic.text import digits, text
 
 WORKERS = 0.6
 CORE_ATTRACTION = 6.0
@@ -162,8 +163,6 @@ def _displacement(
 
 def _contacts(subscribers: int, seed: int) -> Contacts:
     """Mutual ties: most within the community, that is a short way along the index, the rest to popular people."""
-    if subscribers < 2:
-        return Contacts(np.zeros(subscribers + 1, dtype=np.int64), np.empty(0, dtype=np.int32))
     random = generator(seed, 5)
     wanted = np.minimum(
         1 + random.lognormal(np.log(MEAN_CONTACTS / 2) - 0.5, 1.0, subscribers), MOST_CONTACTS / 2
@@ -174,18 +173,20 @@ def _contacts(subscribers: int, seed: int) -> Contacts:
     second = np.where(random.random(len(first)) < COMMUNITY, near, popular) % subscribers
     second = np.where(second == first, (first + 1) % subscribers, second)
     low, high = np.minimum(first, second), np.maximum(first, second)
-    ties = np.unique(low * subscribers + high)
+    ties = np.sort(low * subscribers + high)
+    ties = ties[np.diff(ties, prepend=-1) > 0]
     low, high = ties // subscribers, ties % subscribers
-    closeness = random.random(len(ties), dtype=np.float32)
+    closeness = random.integers(2**31, size=len(ties))
     one, other = np.concatenate([low, high]), np.concatenate([high, low])
-    order = np.lexsort((np.concatenate([closeness, closeness]), one))
+    # One sort by one number is several times faster than a sort by two columns.
+    order = np.argsort(one << 31 | np.concatenate([closeness, closeness]), kind="stable")
     start = np.searchsorted(one[order], np.arange(subscribers + 1))
     return Contacts(start.astype(np.int64), other[order].astype(np.int32))
 
 
 def _fixed(numbers: Integers, width: int, prefix: bytes) -> NDArray[np.bytes_]:
-    digits = np.char.zfill(numbers.astype(f"S{width}"), width)
-    return np.char.add(prefix, digits)
+    start = np.broadcast_to(np.frombuffer(prefix, dtype=np.uint8), (len(numbers), len(prefix)))
+    return text(np.concatenate([start, digits(numbers, width)], axis=1))
 
 
 def _msisdn(serial: Integers, prefix: bytes) -> NDArray[np.bytes_]:
