@@ -25,7 +25,7 @@ STATES = ("known", "queued", "executing", "completed", "errored", "cancelled", "
 
 def data(load: UUID = LOAD) -> DataState:
     days = {(kind, date(2016, 1, day)): load for kind in ("calls", "sms") for day in range(1, 8)}
-    return DataState(days, {day: "file" for day in days}, 1, "UTC")
+    return DataState(days, dict.fromkeys(days, "file"), 1, "UTC")
 
 
 def daily(day: int) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import duckdb
 import psycopg2
 import sqlalchemy as sa
 
-from flowdb.settings import setting
+from flowdb.settings import integer_setting, setting
 from flowmachine import jobs
 from flowmachine.data import DataState, read_data_state
 from flowmachine.executors.base import Executor
@@ -237,8 +237,22 @@ def describe(error: Exception) -> str:
 
 
 def main() -> None:
-    """Run one worker until SIGTERM or SIGINT."""
-    worker = Worker(Database.from_environment(), Computing.from_environment())
+    """Run one worker until SIGTERM or SIGINT.
+
+    Python runs signal handlers in the main thread only, which may sit in the database driver until a long statement
+    ends. So the signal's number, written to a socket the moment it arrives, is read by a thread of its own.
+    """
+    receiving, sending = socket.socketpair()
+    sending.setblocking(False)
+    signal.set_wakeup_fd(sending.fileno())
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: worker.stop())
+        signal.signal(number, lambda *_: None)
+    lease = timedelta(seconds=integer_setting("FLOWMACHINE_LEASE", int(LEASE.total_seconds())))
+    worker = Worker(Database.from_environment(), Computing.from_environment(), lease=lease)
+    threading.Thread(target=_stop_on_signal, args=(worker, receiving), daemon=True).start()
     worker.run()
+
+
+def _stop_on_signal(worker: Worker, signals: socket.socket) -> None:
+    signals.recv(1)
+    worker.stop()

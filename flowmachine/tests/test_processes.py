@@ -1,0 +1,258 @@
+"""Server and workers as real processes over a loaded country: the protocol, recovery from kills, cancelling."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import closing
+from typing import Any
+
+import pytest
+from psycopg2.extensions import connection as Connection
+
+from flowmachine.testing import Client, Processes, wait_for
+
+
+def daily(day: int = 1, method: str = "last", unit: str = "admin3") -> dict[str, Any]:
+    return {
+        "query_kind": "daily_location",
+        "date": f"2016-01-{day:02}",
+        "method": method,
+        "aggregation_unit": unit,
+    }
+
+
+def aggregate(locations: dict[str, Any]) -> dict[str, Any]:
+    return {"query_kind": "spatial_aggregate", "locations": locations}
+
+
+MODAL = aggregate({"query_kind": "modal_location", "locations": [daily(day) for day in (1, 2, 3)]})
+
+
+def rows(processes: Processes, client: Client, query_id: str) -> list[Any]:
+    """The result as the API's role reads it."""
+    reply = client.ask("get_sql_for_query_result", query_id=query_id)
+    assert reply["status"] == "success", reply
+    with closing(processes.country.database.connect("flowapi")) as connection, connection.cursor() as cursor:
+        cursor.execute(reply["payload"]["sql"])
+        return cursor.fetchall()
+
+
+def computed(processes: Processes) -> list[str]:
+    """Query ids in the workers' logs, one for each computation that was recorded."""
+    lines = [json.loads(line) for line in processes.logs().splitlines() if line.startswith("{")]
+    return [line["query_id"] for line in lines if line["event"] == "computed"]
+
+
+def locked_events(processes: Processes) -> Connection:
+    """A transaction that keeps every reader of calls waiting until it ends."""
+    connection = processes.country.database.connect("flowdb")
+    connection.cursor().execute("LOCK TABLE events.calls IN ACCESS EXCLUSIVE MODE")
+    return connection
+
+
+def waiting_readers(processes: Processes) -> int:
+    with closing(processes.country.database.connect("flowdb")) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND application_name = 'flowmachine-worker' AND wait_event_type = 'Lock'"
+        )
+        return int(cursor.fetchone()[0])  # type: ignore[index]
+
+
+def test_a_query_from_spec_to_rows(processes: Processes) -> None:
+    processes.start("server")
+    processes.start("worker")
+    client = processes.client()
+    reply = client.ask("run_query", **MODAL)
+    assert reply["status"] == "success"
+    assert reply["payload"]["progress"] == {"eligible": 5, "queued": 5, "running": 0}
+    query_id = reply["payload"]["query_id"]
+    assert client.until_done(query_id) == "completed"
+    found = rows(processes, client, query_id)
+    assert found == sorted(found)
+    assert len(found) > 20
+    assert all(value > 15 for _, value in found)
+    again = client.ask("run_query", **dict(reversed(MODAL.items())))
+    assert again["payload"] == {"query_id": query_id, "progress": {"eligible": 0, "queued": 0, "running": 0}}
+    assert len(computed(processes)) == 5
+
+
+def test_both_executors_give_the_same_rows(processes: Processes) -> None:
+    processes.start("server")
+    client = processes.client()
+    found = []
+    for executor in ("duckdb", "postgres"):
+        worker = processes.start("worker", FLOWMACHINE_EXECUTOR=executor)
+        query_id = client.ask("run_query", **MODAL)["payload"]["query_id"]
+        assert client.until_done(query_id) == "completed"
+        found.append(rows(processes, client, query_id))
+        worker.terminate()
+        worker.wait(15)
+        with closing(processes.country.database.connect("flowdb")) as connection, connection:
+            connection.cursor().execute(
+                "TRUNCATE engine.jobs, engine.edges, engine.plan_parts, engine.inputs"
+            )
+    assert found[0] == found[1]
+
+
+def test_two_workers_run_each_part_once(processes: Processes) -> None:
+    processes.start("server")
+    client = processes.client()
+    for _ in range(2):
+        processes.start("worker")
+    specs = [MODAL, aggregate(daily(1)), aggregate(daily(2)), MODAL]
+    ids = [client.ask("run_query", **spec)["payload"]["query_id"] for spec in specs]
+    assert {client.until_done(query_id) for query_id in ids} == {"completed"}
+    assert sorted(computed(processes)) == sorted(set(computed(processes)))
+    assert len(computed(processes)) == 7
+
+
+@pytest.mark.parametrize(
+    ("message", "text", "problem"),
+    [
+        (b"no json", "Invalid JSON.", "decode_error"),
+        (b"[1]", "Invalid action request.", "_schema"),
+        (b'{"action": "fly", "request_id": "1"}', "Invalid action request.", "action"),
+        (b'{"action": "ping"}', "Invalid action request.", "request_id"),
+        (b'{"action": "ping", "request_id": "1", "x": 2}', "Invalid action request.", "x"),
+        (
+            b'{"action": "poll_query", "request_id": "1"}',
+            "Wrong parameters for action 'poll_query'.",
+            "query_id",
+        ),
+        (
+            b'{"action": "run_query", "request_id": "1", "params": {"query_kind": "nonsense"}}',
+            "Parameter validation failed.",
+            "validation_error_messages",
+        ),
+        (
+            b'{"action": "get_geography", "request_id": "1", "params": {"aggregation_unit": "moon"}}',
+            "Parameter validation failed.",
+            "aggregation_unit",
+        ),
+    ],
+)
+def test_bad_messages(processes: Processes, message: bytes, text: str, problem: str) -> None:
+    processes.start("server")
+    reply = processes.client().send(message)
+    assert (reply["status"], reply["msg"]) == ("error", text)
+    assert problem in reply["payload"]
+
+
+def test_unknown_and_unbuildable_queries(processes: Processes) -> None:
+    processes.start("server")
+    client = processes.client()
+    unknown = client.ask("poll_query", query_id="0" * 32)
+    assert unknown["msg"] == f"Unknown query id: '{'0' * 32}'"
+    assert unknown["payload"] == {"query_id": "0" * 32, "query_state": "awol"}
+    reply = client.ask("run_query", **aggregate(daily(1) | {"date": "2020-02-02"}))
+    assert reply["msg"] == "Unable to create query object."
+    assert reply["payload"] == {"exception": "No data for date: 2020-02-02 - 2020-02-03"}
+
+
+def test_a_killed_workers_query_completes(processes: Processes) -> None:
+    processes.start("server")
+    client = processes.client()
+    doomed = processes.start("worker", FLOWMACHINE_EXECUTOR="postgres", FLOWMACHINE_LEASE="1")
+    with closing(locked_events(processes)) as lock:
+        query_id = client.ask("run_query", **MODAL)["payload"]["query_id"]
+        wait_for(lambda: waiting_readers(processes))
+        doomed.kill()
+        doomed.wait()
+        assert client.ask("poll_query", query_id=query_id)["payload"]["query_state"] == "queued"
+        lock.rollback()
+    processes.start("worker", FLOWMACHINE_EXECUTOR="postgres", FLOWMACHINE_LEASE="1")
+    assert client.until_done(query_id) == "completed"
+    assert rows(processes, client, query_id)
+
+
+def test_a_killed_server_forgets_nothing(processes: Processes) -> None:
+    server = processes.start("server")
+    client = processes.client()
+    query_id = client.ask("run_query", **MODAL)["payload"]["query_id"]
+    server.kill()
+    server.wait()
+    processes.start("worker")
+    processes.start("server")
+    client = processes.client()
+    assert client.until_done(query_id) == "completed"
+
+
+def test_a_stopped_worker_gives_its_job_back(processes: Processes) -> None:
+    processes.start("server")
+    client = processes.client()
+    worker = processes.start("worker", FLOWMACHINE_EXECUTOR="postgres")
+    with closing(locked_events(processes)) as lock:
+        query_id = client.ask("run_query", **aggregate(daily()))["payload"]["query_id"]
+        wait_for(lambda: waiting_readers(processes))
+        worker.terminate()
+        assert worker.wait(15) == 0
+        lock.rollback()
+    # No lease has to run out: the job is in the queue at once.
+    processes.start("worker", FLOWMACHINE_EXECUTOR="postgres")
+    assert client.until_done(query_id) == "completed"
+
+
+def test_cancelling_stops_the_statement(processes: Processes) -> None:
+    processes.start("server")
+    client = processes.client()
+    processes.start("worker", FLOWMACHINE_EXECUTOR="postgres")
+    with closing(locked_events(processes)) as lock:
+        query_id = client.ask("run_query", **MODAL)["payload"]["query_id"]
+        wait_for(lambda: waiting_readers(processes))
+        assert client.ask("cancel_query", query_id=query_id)["payload"]["query_state"] == "cancelled"
+        wait_for(lambda: not waiting_readers(processes), deadline=2)
+        lock.rollback()
+    refused = client.ask("get_sql_for_query_result", query_id=query_id)
+    assert refused["msg"] == f"Query with id '{query_id}' was cancelled."
+    again = client.ask("run_query", **MODAL)
+    assert again["status"] == "success"
+    assert client.until_done(query_id) == "completed"
+
+
+def test_a_dropped_table_heals(processes: Processes) -> None:
+    processes.start("server")
+    client = processes.client()
+    processes.start("worker")
+    query_id = client.ask("run_query", **MODAL)["payload"]["query_id"]
+    assert client.until_done(query_id) == "completed"
+    with closing(processes.country.database.connect("flowdb")) as connection, connection:
+        connection.cursor().execute(f"DROP TABLE cache.x{query_id}")
+    gone = client.ask("get_sql_for_query_result", query_id=query_id)
+    assert gone["payload"]["query_state"] == "known"
+    client.ask("run_query", **MODAL)
+    assert client.until_done(query_id) == "completed"
+    assert rows(processes, client, query_id)
+
+
+def test_a_lost_intermediate_file_heals(processes: Processes) -> None:
+    processes.start("server")
+    client = processes.client()
+    processes.start("worker")
+    query_id = client.ask("run_query", **MODAL)["payload"]["query_id"]
+    assert client.until_done(query_id) == "completed"
+    for file in (processes.folder / "cache" / "results").rglob("*.parquet"):
+        file.unlink()
+    other = aggregate({"query_kind": "modal_location", "locations": [daily(day) for day in (1, 2)]})
+    assert client.until_done(client.ask("run_query", **other)["payload"]["query_id"]) == "completed"
+
+
+def test_many_at_once(processes: Processes) -> None:
+    """The socket answers 40 requesters at once while a query runs."""
+    processes.start("server")
+    processes.start("worker")
+    client = processes.client()
+    query_id = client.ask("run_query", **MODAL)["payload"]["query_id"]
+    states: list[str] = []
+
+    def poll() -> None:
+        states.append(client.ask("poll_query", query_id=query_id)["payload"]["query_state"])
+
+    threads = [threading.Thread(target=poll) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(states) == 40
+    assert set(states) <= {"queued", "executing", "completed"}
