@@ -131,7 +131,8 @@ class TestCluster:
         name = f"test_{os.getpid()}_{secrets.token_hex(4)}"
         clone = Database(replace(self.deployment, database=name, timezone=timezone))
         with administration(self.deployment) as connection:
-            _execute(connection, "CREATE DATABASE {} TEMPLATE {}", name, self.template)
+            # Copying files is ten times quicker here than logging every block: nothing is flushed to disk.
+            _execute(connection, "CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy", name, self.template)
             secure_database(connection, clone.deployment)
         try:
             yield clone
