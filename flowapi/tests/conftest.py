@@ -15,6 +15,9 @@ import zmq
 from flowapi.logs import Logs
 from flowapi.settings import Settings, parse_public_keys
 from flowapi.testing import TokenBuilder
+from flowmachine.testing import country
+
+__all__ = ["country"]
 
 SERVER_NAME = "test_server"
 
