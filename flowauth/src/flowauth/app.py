@@ -8,7 +8,7 @@ import uuid
 from typing import Any
 
 import structlog
-from flask import Flask, Response, g, jsonify, render_template, request, session
+from flask import Flask, Response, g, jsonify, render_template, request
 from flask_jwt_extended import JWTManager
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException
@@ -168,8 +168,7 @@ def _handle_errors(app: Flask) -> None:
             page = render_template("problem.html", message=refusal.message, code=refusal.status)
             response = Response(page)
         response.status_code = refusal.status
-        if "retry_after" in refusal.context:
-            response.headers["Retry-After"] = str(refusal.context["retry_after"])
+        response.headers.update(refusal.headers)
         return response
 
     @app.errorhandler(Refusal)
@@ -189,10 +188,11 @@ def _handle_errors(app: Flask) -> None:
     @app.errorhandler(Exception)
     def fault(error: Exception) -> Response:
         logger().error("fault", route=str(request.url_rule), error=type(error).__name__, trace=_frames(error))
-        session.clear()
         return answer(Refusal("Something went wrong on our side.", 500))
 
 
 def _frames(error: Exception) -> list[str]:
     """Where it happened, without the message: that of a database error quotes the bound values."""
-    return traceback.format_tb(error.__traceback__)
+    return [
+        f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
+    ]

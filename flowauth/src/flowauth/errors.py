@@ -25,6 +25,11 @@ class Refusal(Exception):
         self.field = field
         self.context = context
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """HTTP headers that belong to the refusal."""
+        return {"Retry-After": str(self.context["retry_after"])} if "retry_after" in self.context else {}
+
     def as_json(self) -> dict[str, Any]:
         """The body of an error reply: ``message``, ``code`` and, where there is one, ``bad_field``."""
         body: dict[str, Any] = {"message": self.message, "code": self.status, **self.context}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from flowauth import audit, clock, sessions, two_factor
+from flowauth import audit, clock, sessions, throttle, two_factor
 from flowauth.actions.sign_in import consume_code
 from flowauth.audit import Actor
 from flowauth.database import transaction
@@ -22,7 +22,28 @@ def guessable_words(database: Session, username: str) -> list[str]:
     return [username, *database.scalars(select(Server.name))]
 
 
+def prove_identity(
+    database: Session, services: Services, actor: Actor, user: User, password: str, code: str | None = None
+) -> None:
+    """Ask a signed-in user again for the password and, when given one, a code; tries count as at sign-in.
+
+    Not part of the caller's transaction: a wrong try has to stay counted when the change is refused.
+    """
+    throttle.reserve(database, user.username, actor.address)
+    stored = user.password_hash
+    database.rollback()
+    if not services.passwords.matches(stored, password):
+        raise Refusal("This is not your present password.", field="password")
+    _prove_code(database, services, actor, user, code)
+
+
 @transaction
+def _prove_code(database: Session, services: Services, actor: Actor, user: User, code: str | None) -> None:
+    if code is not None and user.has_two_factor and not consume_code(database, services, user.id, code):
+        raise Refusal("Wrong or used code.", field="two_factor_code")
+    throttle.succeed(database, user.username, actor.address)
+
+
 def change_password(
     database: Session,
     services: Services,
@@ -33,10 +54,16 @@ def change_password(
     session_digest: str | None,
 ) -> None:
     """Replace the password, given the old one."""
-    if not services.passwords.matches(user.password_hash, old):
-        raise Refusal("This is not your present password.", field="password")
+    prove_identity(database, services, actor, user, old)
     if old == new:
         raise Refusal("The new password is the old one.", field="new_password")
+    _replace_password(database, services, actor, user, new, session_digest)
+
+
+@transaction
+def _replace_password(
+    database: Session, services: Services, actor: Actor, user: User, new: str, session_digest: str | None
+) -> None:
     check_strength(new, "new_password", guessable_words(database, user.username))
     user.password_hash = services.passwords.hash(new)
     user.must_change_password = False
@@ -74,7 +101,6 @@ def confirm_two_factor(
     audit.record(database, actor, "two_factor.enabled", user.username)
 
 
-@transaction
 def disable_two_factor(
     database: Session,
     services: Services,
@@ -85,38 +111,37 @@ def disable_two_factor(
     session_digest: str | None,
 ) -> None:
     """Switch the second factor off, given password and code, unless it is required."""
-    if user.two_factor is None or not user.two_factor.enabled:
+    if not user.has_two_factor:
         raise Refusal("Two-factor sign-in is not on.")
     if user.require_two_factor:
         raise Refusal("Two-factor sign-in is required for this account.", 403)
-    check_identity(database, services, user, password, code)
+    prove_identity(database, services, actor, user, password, code)
+    _remove_two_factor(database, actor, user, session_digest)
+
+
+@transaction
+def _remove_two_factor(database: Session, actor: Actor, user: User, session_digest: str | None) -> None:
     database.delete(user.two_factor)
     sessions.end_all(database, user.id, but=session_digest)
     audit.record(database, actor, "two_factor.disabled", user.username)
 
 
-@transaction
 def replace_backup_codes(
     database: Session, services: Services, actor: Actor, user: User, password: str
 ) -> list[str]:
     """New backup codes in place of all old ones; they are shown this once."""
-    if user.two_factor is None or not user.two_factor.enabled:
+    if not user.has_two_factor:
         raise Refusal("Two-factor sign-in is not on.", 404)
-    if not services.passwords.matches(user.password_hash, password):
-        raise Refusal("This is not your password.", field="password")
+    prove_identity(database, services, actor, user, password)
+    return _replace_backup_codes(database, services, actor, user)
+
+
+@transaction
+def _replace_backup_codes(database: Session, services: Services, actor: Actor, user: User) -> list[str]:
     codes = two_factor.new_backup_codes()
     _store_backup_codes(database, services, user.id, codes)
     audit.record(database, actor, "backup_codes.replaced", user.username)
     return codes
-
-
-@transaction
-def check_identity(database: Session, services: Services, user: User, password: str, code: str) -> None:
-    """Ask again for what signed the user in."""
-    if not services.passwords.matches(user.password_hash, password):
-        raise Refusal("This is not your password.", field="password")
-    if user.has_two_factor and not consume_code(database, services, user.id, code):
-        raise Refusal("Wrong or used code.", field="two_factor_code")
 
 
 def _store_backup_codes(database: Session, services: Services, user_id: int, codes: Sequence[str]) -> None:

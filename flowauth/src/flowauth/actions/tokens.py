@@ -61,8 +61,10 @@ def chosen_roles(user: User, server: Server, names: object) -> list[Role]:
     """The roles of those names that the user holds **on this server**, without repeats."""
     if not isinstance(names, Sequence) or isinstance(names, str) or not names:
         raise Refusal("Choose at least one role.", field="roles")
+    if not all(isinstance(name, str) for name in names):
+        raise Refusal("roles must be a list of role names.", field="roles")
     held = {role.name: role for role in roles_on(user, server)}
-    if missing := sorted({str(name)[:75] for name in names if name not in held}):
+    if missing := sorted({name[:75] for name in names if name not in held}):
         raise Refusal(f"You do not hold on {server.name}: {', '.join(missing)}.", 401, field="roles")
     return [held[name] for name in sorted(set(names))]
 

@@ -57,8 +57,13 @@ def two_factor_codes() -> Response | str | tuple[str, int]:
         if request.method == "GET":
             return redirect(url_for("account.show"), 303)
         try:
-            actions.check_identity(
-                database(), services(), user(), forms.secret("password"), forms.text("two_factor_code")
+            actions.prove_identity(
+                database(),
+                services(),
+                actor(),
+                user(),
+                forms.secret("password"),
+                forms.text("two_factor_code"),
             )
         except Refusal as refusal:
             return _page(refusal, "reset"), refusal.status

@@ -22,7 +22,7 @@ _CODE_WITHIN = timedelta(minutes=5)
 
 @blueprint.route("/sign-in", methods=["GET", "POST"])
 @allow(Access.ANYONE)
-def sign_in() -> Response | str | tuple[str, int]:
+def sign_in() -> Response | str | tuple[str, int, dict[str, str]]:
     target = request.values.get("next", "")
     if request.method == "GET":
         if g.user is not None:
@@ -38,13 +38,13 @@ def sign_in() -> Response | str | tuple[str, int]:
         return redirect(url_for("signing_in.code"), 303)
     except Refusal as refusal:
         page = render_template("sign_in.html", target=target, username=username, problem=refusal)
-        return page, refusal.status
+        return page, refusal.status, refusal.headers
     return _enter(done, target)
 
 
 @blueprint.route("/sign-in/code", methods=["GET", "POST"])
 @allow(Access.ANYONE)
-def code() -> Response | str | tuple[str, int]:
+def code() -> Response | str | tuple[str, int, dict[str, str]]:
     half = current_session().get(_HALF)
     if half is None or half["until"] < clock.now().timestamp():
         return redirect(url_for("signing_in.sign_in"), 303)
@@ -56,7 +56,7 @@ def code() -> Response | str | tuple[str, int]:
             database(), services(), actor(), given, forms.text("two_factor_code")
         )
     except Refusal as refusal:
-        return render_template("sign_in_code.html", problem=refusal), refusal.status
+        return render_template("sign_in_code.html", problem=refusal), refusal.status, refusal.headers
     return _enter(done, half["next"])
 
 

@@ -1,0 +1,137 @@
+"""Web sessions end when they should, also for whoever copied the cookie."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from flowauth import clock
+from flowauth.models import User, WebSession
+from flowauth.sessions import ABSOLUTE, IDLE
+from flowauth.testing import PASSWORD, Script, Visitor, World
+
+NEW = "quite-another-9-harbour-bench"
+
+
+def copy_of(app: Flask, visitor: Visitor) -> Visitor:
+    thief = Visitor(app)
+    assert visitor.cookie
+    thief.client.set_cookie("session", visitor.cookie)
+    assert thief.get("/account").status_code == 200
+    return thief
+
+
+def is_out(visitor: Visitor) -> bool:
+    return visitor.get("/account").status_code == 303
+
+
+def test_signing_in_changes_the_key(visitor: Visitor, world: World) -> None:
+    visitor.get("/sign-in")
+    before = visitor.cookie
+    visitor.sign_in(world.user)
+    assert before
+    assert visitor.cookie
+    assert visitor.cookie != before
+
+
+def test_signing_out_ends_a_copied_cookie(app: Flask, ada: Visitor) -> None:
+    thief = copy_of(app, ada)
+    ada.post("/sign-out")
+    assert is_out(ada)
+    assert is_out(thief)
+
+
+def test_a_password_change_ends_all_others(app: Flask, ada: Visitor, world: World) -> None:
+    other = Visitor(app)
+    other.sign_in(world.user)
+    script = Script(app, world.user)
+    form = {"password": PASSWORD, "new_password": NEW, "new_password_again": NEW}
+    assert ada.post("/account/password", form).status_code == 303
+    assert is_out(other)
+    assert script("GET", "/servers").status_code == 401
+    assert not is_out(ada)
+
+
+@pytest.mark.parametrize("change", ["password", "roles", "delete"])
+def test_what_an_administrator_takes_away_ends_the_session(
+    app: Flask, ada: Visitor, root: Visitor, world: World, database: Session, change: str
+) -> None:
+    user = database.scalars(select(User).where(User.username == world.user)).one()
+    form = {"username": user.username, "roles": [role.id for role in user.roles]}
+    path = f"/admin/users/{user.id}"
+    database.rollback()
+    script = Script(app, world.user)
+    if change == "delete":
+        path, form = f"{path}/delete", {}
+    elif change == "password":
+        form["password"] = NEW
+    else:
+        form["roles"] = []
+    assert root.post(path, form).status_code == 303
+    assert is_out(ada)
+    assert script("GET", "/servers").status_code == 401
+
+
+@pytest.mark.parametrize(("column", "age"), [("last_seen", IDLE), ("expires", timedelta(0))])
+def test_a_session_ends_idle_and_at_the_latest(
+    ada: Visitor, database: Session, column: str, age: timedelta
+) -> None:
+    assert not is_out(ada)
+    database.execute(update(WebSession).values({column: clock.now() - age}))
+    database.commit()
+    assert is_out(ada)
+
+
+def test_the_absolute_end_is_set_at_sign_in(ada: Visitor, database: Session) -> None:
+    row = database.scalars(select(WebSession).where(WebSession.user_id.is_not(None))).one()
+    assert row.expires - row.created == ABSOLUTE
+
+
+def test_the_cookie(app: Flask, world: World) -> None:
+    plain = app.test_client().get("/sign-in").headers["Set-Cookie"]
+    assert plain.startswith("session=")
+    assert "Secure" not in plain
+    https = app.test_client().get("/sign-in", base_url="https://localhost")
+    cookie = https.headers["Set-Cookie"]
+    assert cookie.startswith("__Host-session=")
+    for attribute in ("Secure", "HttpOnly", "Path=/", "SameSite=Lax"):
+        assert attribute in cookie
+    assert "Domain" not in cookie
+    assert "max-age" in https.headers["Strict-Transport-Security"]
+
+
+def test_the_table_holds_no_key_and_no_readable_content(ada: Visitor, database: Session) -> None:
+    ada.get("/account/two-factor")
+    row = database.scalars(select(WebSession).where(WebSession.user_id.is_not(None))).one()
+    assert ada.cookie
+    assert ada.cookie not in (row.digest, row.encrypted_data)
+    assert "secret" not in row.encrypted_data
+
+
+def test_nothing_needs_a_session_before_signing_in(app: Flask, world: World, database: Session) -> None:
+    client = app.test_client()
+    for path in ("/health/live", "/health/ready", "/api/v1/openapi.json"):
+        assert "Set-Cookie" not in client.get(path).headers
+    assert database.scalars(select(WebSession)).all() == []
+
+
+def test_an_expired_script_session_is_refused(app: Flask, world: World, database: Session) -> None:
+    script = Script(app, world.user)
+    assert script("GET", "/servers").status_code == 200
+    database.execute(update(WebSession).values(expires=clock.now()))
+    database.commit()
+    assert script("GET", "/servers").status_code == 401
+    other = Script(app, world.user)
+    assert other("DELETE", "/session").status_code == 204
+    assert other("GET", "/servers").status_code == 401
+
+
+def test_a_token_for_an_api_server_opens_nothing_here(app: Flask, world: World) -> None:
+    script = Script(app, world.user)
+    minted = script("POST", "/servers/north/tokens", {"name": "t", "roles": ["analyst"]}).json["token"]
+    reply = app.test_client().get("/api/v1/servers", headers={"Authorization": f"Bearer {minted}"})
+    assert reply.status_code == 401
