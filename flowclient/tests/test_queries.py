@@ -294,10 +294,8 @@ def test_formats(shell, server, query):
     server.script("GET", "get/abc", RESULT)
     server.script("GET", "get/abc.geojson", Answer(200, GEOGRAPHY))
     server.script("GET", "get/abc.csv", Answer(200, "pcod,value\r\nNPL.1,20\r\n"))
-    server.script("GET", "get/abc.parquet", Answer(200, "PAR1"))
     assert shell.finish(query.get_result("geojson")) == GEOGRAPHY
     assert shell.finish(query.get_result("csv")) == "pcod,value\r\nNPL.1,20\r\n"
-    assert shell.finish(query.get_result("parquet")) == b"PAR1"
     places = shell.finish(query.get_result("geopandas"))
     assert places.crs.to_epsg() == 4326
     assert list(places.columns) == ["geometry", "pcod"]

@@ -140,7 +140,7 @@ class APIQuery:
         ----------
         format : str
             ``pandas`` for a DataFrame, ``geojson`` for a FeatureCollection, ``geopandas`` for a GeoDataFrame in WGS 84,
-            ``csv`` for text, ``parquet`` for bytes, ``arrow`` for a table.
+            ``csv`` for text.
         poll_interval, disable_progress, timeout
             As in :meth:`wait_until_ready`.
 
@@ -169,6 +169,13 @@ class APIQuery:
             ``forecast_seconds``.
         """
         return self.connection.perform(operations.explain(self.connection, self.parameters))
+
+    def check(self) -> list[str]:
+        """Return what the server would refuse, and the days it has no data of, a line each; nothing is run.
+
+        The rules are the server's published description; days are looked up if the token allows.
+        """
+        return self.connection.perform(operations.check(self.connection, self.parameters))
 
     def to_geodataframe(self, result: Any = None, keep_redacted: bool = True) -> Any:
         """Return the result with its geometry.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable
-from typing import Any
+from typing import Any, cast
 
 from flowclient import operations
 from flowclient.api_query import APIQuery, _pause
@@ -16,8 +16,7 @@ class ASyncAPIQuery(APIQuery):
     @property
     def connection(self) -> ASyncConnection:
         """The server this query belongs to."""
-        assert isinstance(self._connection, ASyncConnection)
-        return self._connection
+        return cast(ASyncConnection, self._connection)
 
     async def run(self) -> None:  # type: ignore[override]
         """Ask the server to run this query; see :meth:`APIQuery.run`."""
@@ -70,6 +69,10 @@ class ASyncAPIQuery(APIQuery):
     async def explain(self) -> dict[str, Any]:  # type: ignore[override]
         """Return what running the query would take; see :meth:`APIQuery.explain`."""
         return await self.connection.perform(operations.explain(self.connection, self.parameters))
+
+    async def check(self) -> list[str]:  # type: ignore[override]
+        """Return what the server would refuse; see :meth:`APIQuery.check`."""
+        return await self.connection.perform(operations.check(self.connection, self.parameters))
 
     async def to_geodataframe(self, result: Any = None, keep_redacted: bool = True) -> Any:
         """Return the result with its geometry; see :meth:`APIQuery.to_geodataframe`."""

@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from flowclient import replies
+from flowclient import checks, replies
 from flowclient.errors import (
     FlowclientConnectionError,
     PermissionDeniedError,
@@ -193,6 +193,17 @@ def cancel(connection: Connection, query_id: str) -> Operation[dict[str, Any]]:
 def explain(connection: Connection, query_spec: Mapping[str, Any]) -> Operation[dict[str, Any]]:
     reply = yield from connection.post("explain", dict(query_spec), expected=200)
     return replies.json_object(reply)
+
+
+def check(connection: Connection, query_spec: Mapping[str, Any]) -> Operation[list[str]]:
+    description = yield from get_service_description(connection)
+    schemas = description.get("components", {}).get("schemas", {})
+    found = checks.specification_problems(query_spec, schemas)
+    try:
+        available = yield from get_available_dates(connection)
+    except PermissionDeniedError:
+        return found
+    return found + [f"No data for {day}." for day in checks.missing_days(query_spec, available)]
 
 
 # -- results -----------------------------------------------------------------------------------------------------

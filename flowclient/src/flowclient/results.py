@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     from flowclient.connection import Connection
 
-FORMATS = ("pandas", "geojson", "geopandas", "csv", "parquet", "arrow")
+FORMATS = ("pandas", "geojson", "geopandas", "csv")
 
 
 def check_format(format: str) -> None:
@@ -37,11 +36,7 @@ def fetch(connection: Connection, location: str, format: str, spec: Mapping[str,
     if format == "pandas":
         return frame((yield from operations.get_records(connection, location)), spec)
     content: bytes = yield from operations.get_file(connection, location, format)
-    if format == "csv":
-        return content.decode("utf-8")
-    if format == "arrow":
-        return _arrow_table(content)
-    return content
+    return content.decode("utf-8")
 
 
 def frame(records: list[dict[str, Any]], spec: Mapping[str, Any]) -> pandas.DataFrame:
@@ -64,12 +59,3 @@ def result_columns(spec: Mapping[str, Any]) -> list[str]:
         names = ("lon", "lat") if unit_of(spec) == "lon-lat" else ("pcod",)
         columns.extend(f"{name}{suffix}" for name in names)
     return columns
-
-
-def _arrow_table(content: bytes) -> Any:
-    try:
-        import pyarrow
-    except ImportError:
-        raise ImportError("Arrow tables need pyarrow: install flowclient[arrow].") from None
-    with pyarrow.ipc.open_stream(io.BytesIO(content)) as stream:
-        return stream.read_all()
