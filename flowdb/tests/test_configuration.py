@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flowdb import configuration
-from flowdb.configuration import available_memory, available_processors, server_settings
+from flowdb.configuration import OVERRIDES, available_memory, available_processors, server_settings
 
 GIGABYTE = 1024**3
 
@@ -52,6 +52,30 @@ def test_jit_is_off_and_many_partitions_can_be_locked() -> None:
     assert settings["jit"] == "off"
     assert int(settings["max_locks_per_transaction"]) >= 2000
     assert settings["password_encryption"] == "scram-sha-256"
+
+
+@pytest.fixture(autouse=True)
+def no_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in OVERRIDES:
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.mark.parametrize("variable", OVERRIDES)
+def test_a_variable_wins_over_the_rule(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    value = "csvlog" if variable == "FLOWDB_LOG_DEST" else "77"
+    monkeypatch.setenv(variable, value)
+    assert server_settings()[OVERRIDES[variable]] == value
+
+
+def test_files_are_written_for_the_structured_logs_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert server_settings()["logging_collector"] == "off"
+    monkeypatch.setenv("FLOWDB_LOG_DEST", "jsonlog")
+    assert server_settings()["logging_collector"] == "on"
+    monkeypatch.setenv("FLOWDB_LOG_DEST", "syslog")
+    with pytest.raises(
+        ValueError, match="FLOWDB_LOG_DEST is 'syslog'; it must be one of stderr, jsonlog, csvlog"
+    ):
+        server_settings()
 
 
 @pytest.fixture

@@ -9,6 +9,18 @@ import math
 import os
 from pathlib import Path
 
+OVERRIDES = {
+    "SHARED_BUFFERS_SIZE": "shared_buffers",
+    "EFFECTIVE_CACHE_SIZE": "effective_cache_size",
+    "MAX_CPUS": "max_worker_processes",
+    "MAX_WORKERS": "max_parallel_workers",
+    "MAX_WORKERS_PER_GATHER": "max_parallel_workers_per_gather",
+    "MAX_LOCKS_PER_TRANSACTION": "max_locks_per_transaction",
+    "STATS_TARGET": "default_statistics_target",
+    "FLOWDB_LOG_DEST": "log_destination",
+}
+LOG_DESTINATIONS = ("stderr", "jsonlog", "csvlog")
+
 _GIGABYTE = 1024**3
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -16,14 +28,20 @@ _CGROUP = Path("/sys/fs/cgroup")
 def server_settings(memory: int | None = None, processors: int | None = None) -> dict[str, str]:
     """Settings by name for ``postgresql.conf``, from bytes of memory and number of processors.
 
-    Both default to what the control group allows, else the machine's. ``jit`` is off because it costs more than it
-    gives on partitioned tables, where every statement touches many small plans.
+    Both default to what the control group allows, else the machine's. An environment variable of `OVERRIDES`
+    wins over the computed value. ``jit`` is off because it costs more than it gives on partitioned tables, where
+    every statement touches many small plans.
+
+    Raises
+    ------
+    ValueError
+        If ``FLOWDB_LOG_DEST`` is none of `LOG_DESTINATIONS`.
     """
     memory = memory or available_memory()
     processors = processors or available_processors()
     parallel = max(1, math.ceil(processors / 2))
     shared_buffers = min(memory // 4, 16 * _GIGABYTE)
-    return {
+    settings = {
         "shared_buffers": _megabytes(shared_buffers),
         "effective_cache_size": _megabytes(memory * 3 // 4),
         "work_mem": _megabytes(min(64 * 1024**2, memory // 128)),
@@ -37,9 +55,11 @@ def server_settings(memory: int | None = None, processors: int | None = None) ->
         "max_connections": "200",
         "password_encryption": "scram-sha-256",
         "jit": "off",
+        # Thousands of common values of a column of pseudonyms cost planning time and tell nothing.
         "default_statistics_target": "500",
         "enable_partitionwise_aggregate": "on",
         "geqo_effort": "10",
+        # Solid-state storage: a random page costs little more than the next one.
         "effective_io_concurrency": "100",
         "random_page_cost": "1.5",
         "wal_level": "minimal",
@@ -55,6 +75,7 @@ def server_settings(memory: int | None = None, processors: int | None = None) ->
         "shared_preload_libraries": "pg_stat_statements",
         "pg_stat_statements.track": "all",
         # Statements hold pseudonyms; the log keeps their shape and time, not their values.
+        "log_destination": "stderr",
         "log_min_duration_statement": "250ms",
         "log_parameter_max_length": "0",
         "log_parameter_max_length_on_error": "0",
@@ -64,6 +85,15 @@ def server_settings(memory: int | None = None, processors: int | None = None) ->
         "log_lock_waits": "on",
         "log_temp_files": "0",
     }
+    chosen = {setting: os.environ.get(variable, "") for variable, setting in OVERRIDES.items()}
+    settings |= {setting: value for setting, value in chosen.items() if value}
+    if settings["log_destination"] not in LOG_DESTINATIONS:
+        raise ValueError(
+            f"FLOWDB_LOG_DEST is {settings['log_destination']!r}; it must be one of {', '.join(LOG_DESTINATIONS)}."
+        )
+    # Whoever starts the server collects its standard error; the structured formats only go to files.
+    settings["logging_collector"] = "off" if settings["log_destination"] == "stderr" else "on"
+    return settings
 
 
 def available_memory() -> int:
