@@ -164,6 +164,9 @@ def test_a_refused_query_lists_its_problems(shell, server, connection):
         f"{POST_PREFIX} 400. Error message: 'Bad query.'. Payload: {payload}",
     ]
     assert raised.value.payload == payload
+    server.script("POST", "explain", Answer(400, {"msg": "Bad query.", "payload": payload}))
+    with pytest.raises(flowclient.QueryValidationError, match=r"^locations\.method = "):
+        shell.finish(connection.make_api_query(spec).explain())
 
 
 def test_run_with_an_odd_success(shell, server, connection):

@@ -19,6 +19,7 @@ from flowclient.transport import Reply
 
 _NOT_JSON = "the response did not contain valid JSON"
 _ROUTES_ABOUT_QUERIES = ("poll/", "get/", "cancel/")
+_ROUTES_OF_SPECIFICATIONS = ("run", "explain")
 
 
 def json_object(reply: Reply) -> dict[str, Any]:
@@ -92,7 +93,7 @@ def unexpected_post(reply: Reply, url: str, route: str, sent: Any) -> Flowclient
     payload = body.get("payload")
     if payload:
         message += f" Payload: {payload}"
-    if reply.status_code != 400 or route != "run":
+    if reply.status_code != 400 or route not in _ROUTES_OF_SPECIFICATIONS:
         return FlowclientConnectionError(message, **_details(reply, url))
     messages = payload.get("validation_error_messages") if isinstance(payload, dict) else None
     lines = [_problem_line(path, problem, sent) for path, problem in problems(messages)]
