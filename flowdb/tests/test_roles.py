@@ -1,8 +1,10 @@
 """Users and passwords, in a cluster of this module's own: the shared one's roles serve other test processes."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -14,21 +16,30 @@ from flowdb.testing import FAST_AND_UNSAFE, Database, cluster_tool
 
 
 @pytest.fixture(scope="module")
-def deployment(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Deployment]:
+def own_cluster(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Any]:
     tool = cluster_tool(pytestconfig.rootpath)
-    state: Path = tmp_path_factory.mktemp("cluster")
-    own = tool.Cluster(state, tool.free_port())
+    own = tool.Cluster(tmp_path_factory.mktemp("cluster"), tool.free_port())
     try:
         own.start(FAST_AND_UNSAFE)
-        yield Deployment(
-            host="127.0.0.1",
-            port=own.port,
-            superuser=Login(SUPERUSER, own.password()),
-            engine=Login("flowmachine", "engine's first"),
-            api=Login("flowapi", "API's first"),
-        )
+        yield own
     finally:
         own.destroy()
+
+
+@pytest.fixture(scope="module")
+def deployment(own_cluster: Any) -> Deployment:
+    return Deployment(
+        host="127.0.0.1",
+        port=own_cluster.port,
+        superuser=Login(SUPERUSER, own_cluster.password()),
+        engine=Login("flowmachine", "engine's first"),
+        api=Login("flowapi", "API's first"),
+    )
+
+
+@pytest.fixture
+def cluster_log(own_cluster: Any) -> Path:
+    return Path(own_cluster.log)
 
 
 def test_the_settings_set_and_rotate_passwords(deployment: Deployment) -> None:
@@ -57,6 +68,26 @@ def test_passwords_are_stored_as_scram_only(deployment: Deployment) -> None:
             "SELECT rolname FROM pg_authid WHERE rolpassword LIKE 'SCRAM-SHA-256$%' ORDER BY rolname COLLATE \"C\""
         )
         assert cursor.fetchall() == [("flowapi",), ("flowdb",), ("flowmachine",)]
+
+
+def test_passwords_reach_neither_the_log_nor_the_statistics(
+    cluster_log: Path, deployment: Deployment
+) -> None:
+    connection = Database(deployment).connect()
+    connection.autocommit = True
+    with closing(connection), connection.cursor() as cursor:
+        cursor.execute("ALTER SYSTEM SET log_statement = 'all'")
+        cursor.execute("SELECT pg_reload_conf(), pg_stat_statements_reset()")
+    migrate(deployment)
+    with Database(deployment).connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT string_agg(query, ' ') FROM pg_stat_statements")
+        (statistics,) = cursor.fetchone() or ("",)
+    log = cluster_log.read_text()
+    assert "pg_db_role_setting" in statistics
+    assert "schema_migrations" in log
+    for text in (statistics, log):
+        assert "SCRAM-SHA-256$" not in text
+        assert deployment.engine.password not in text
 
 
 def test_users_under_other_names_become_members(deployment: Deployment) -> None:

@@ -13,11 +13,15 @@ def ensure_roles(connection: Connection, deployment: Deployment) -> None:
     """Create the roles that are absent and set every password to its setting, which is how one is rotated.
 
     Roles ``flowmachine`` and ``flowapi`` always exist, since grants name them. A login under another name
-    becomes a member, and the literal role can then not log in. Passwords are hashed here (SCRAM-SHA-256), so none travels or
-    is logged as written.
+    becomes a member, and the literal role can then not log in. Logins no setting names any more are the
+    administrator's to drop. Passwords are hashed here (SCRAM-SHA-256), so none travels as written.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SET password_encryption = 'scram-sha-256'")
+        # Even a hash belongs neither in the server's log nor in its statement statistics.
+        cursor.execute("SET log_statement = 'none'")
+        cursor.execute("SET log_min_duration_statement = -1")
+        cursor.execute("SET log_min_error_statement = 'panic'")
+        cursor.execute("SET pg_stat_statements.track = 'none'")
         for role in (ENGINE_ROLE, API_ROLE):
             _ensure_role(cursor, role)
         for role, login in ((ENGINE_ROLE, deployment.engine), (API_ROLE, deployment.api)):
