@@ -975,6 +975,9 @@ def dummy_query_spec(
     dummy_param: str,
     aggregation_unit: str,
     dummy_delay: int = 0,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
 ) -> Spec:
     """Nothing, after a while. Test servers only.
 
@@ -986,6 +989,12 @@ def dummy_query_spec(
         ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
     dummy_delay : int, optional
         Seconds it takes.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
 
     Returns
     -------
@@ -997,4 +1006,7 @@ def dummy_query_spec(
         "dummy_param": dummy_param,
         "aggregation_unit": aggregation_unit,
         "dummy_delay": dummy_delay,
+        "mapping_table": mapping_table,
+        "geom_table": geom_table,
+        "geom_table_join_column": geom_table_join_column,
     }

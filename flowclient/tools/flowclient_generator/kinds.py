@@ -329,6 +329,7 @@ BUILDING_BLOCKS: tuple[Kind, ...] = (
             Argument("dummy_param", "str", "Tells one from the other."),
             UNIT,
             Argument("dummy_delay", "int", "Seconds it takes.", 0),
+            GEOGRAPHY,
         ),
     ),
 )
