@@ -22,6 +22,6 @@ def subscriber_keys(pseudonyms: pa.Array | pa.ChunkedArray) -> pa.Array:
         pseudonyms = pseudonyms.combine_chunks()
     if not pa.types.is_dictionary(pseudonyms.type):
         pseudonyms = pseudonyms.dictionary_encode()
-    distinct = (value.as_py() for value in pseudonyms.dictionary)
+    distinct = pseudonyms.dictionary.to_pylist()
     keys = pa.array([None if value is None else subscriber_key(value) for value in distinct], pa.int64())
     return keys.take(pseudonyms.indices)

@@ -9,9 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
+import psycopg2
+
 from flowetl import records
 from flowetl.deployment import Deployment, available_cores
-from flowetl.errors import LoadError
+from flowetl.errors import LoadError, UnexpectedFault
 from flowetl.loading import Loaded, load_day
 from flowetl.logs import configure_logging
 from flowetl.partitions import analyse_parent
@@ -122,9 +124,8 @@ def _load_one(deployment: Deployment, source: Source, date: dt.date, threads: in
         return Outcome(source.name, date, load_day(deployment, source, date, threads=threads))
     except LoadError as error:
         return Outcome(source.name, date, None, str(error))
-    except Exception as error:
-        # Recorded by the load itself; its text may quote data, so only the class is passed on.
-        return Outcome(source.name, date, None, f"unexpected {type(error).__name__}")
+    except psycopg2.OperationalError as error:
+        return Outcome(source.name, date, None, str(UnexpectedFault(error)))
 
 
 def _analyse_parents(deployment: Deployment, sources: Iterable[Source]) -> None:

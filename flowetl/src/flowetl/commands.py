@@ -122,9 +122,10 @@ def qa(options: argparse.Namespace) -> int:
         for date in (date for date in days(options.start, options.end) if date in there):
             table = Identifier("events", partition_name(options.cdr_type, date))
             with connection, connection.cursor() as cursor:
-                stored = quality.run(cursor, checks, options.cdr_type, date, table)
-            complete = complete and stored == len(checks)
-            _say(f"{options.cdr_type} {date}: {stored} of {len(checks)} checks")
+                outcomes = quality.ask_database(cursor, table, checks, options.cdr_type, date)
+                quality.store(cursor, outcomes, options.cdr_type, date)
+            complete = complete and len(outcomes) == len(checks)
+            _say(f"{options.cdr_type} {date}: {len(outcomes)} of {len(checks)} checks")
     return OK if complete else FAILED
 
 

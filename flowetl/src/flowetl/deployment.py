@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import psycopg2
 from flowdb.settings import SettingError, integer_setting, setting
 from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import make_dsn
 
 from flowetl.errors import ConfigurationError
 from flowetl.pseudonyms import parse_key
@@ -29,7 +30,7 @@ class Deployment:
     rejects: Path
     sources_folder: Path
     zone: ZoneInfo
-    dsn: dict[str, str | int] = field(repr=False)
+    dsn: str = field(repr=False)
 
     @classmethod
     def from_settings(cls) -> "Deployment":
@@ -49,13 +50,15 @@ class Deployment:
                 rejects=Path(setting("FLOWETL_REJECTS", str(landing.parent / "rejects"))),
                 sources_folder=Path(setting("FLOWETL_SOURCES")),
                 zone=ZoneInfo(zone_name),
-                dsn={
-                    "host": setting("FLOWDB_HOST", "localhost"),
-                    "port": integer_setting("FLOWDB_PORT", 9000),
-                    "dbname": setting("FLOWDB_DATABASE", "flowdb"),
-                    "user": "flowdb",
-                    "password": setting("FLOWDB_POSTGRES_PASSWORD"),
-                },
+                dsn=make_dsn(
+                    host=setting("FLOWDB_HOST", "localhost"),
+                    port=integer_setting("FLOWDB_PORT", 9000),
+                    dbname=setting("FLOWDB_DATABASE", "flowdb"),
+                    user="flowdb",
+                    password=setting("FLOWDB_POSTGRES_PASSWORD"),
+                    application_name="flowetl",
+                    options="-c TimeZone=UTC -c jit=off",
+                ),
             )
         except SettingError as error:
             raise ConfigurationError(str(error)) from error
@@ -67,9 +70,7 @@ class Deployment:
     @contextmanager
     def connect(self) -> Iterator[Connection]:
         """A connection in autocommit mode, its clock in UTC; closed at the end, which undoes what was not committed."""
-        connection = psycopg2.connect(
-            **self.dsn, application_name="flowetl", options="-c TimeZone=UTC -c jit=off"
-        )
+        connection = psycopg2.connect(self.dsn)
         connection.autocommit = True
         try:
             yield connection

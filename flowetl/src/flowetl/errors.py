@@ -1,5 +1,10 @@
 """What can go wrong with a load, and who has to act."""
 
+import traceback
+from pathlib import Path
+
+import psycopg2
+
 
 class LoadError(Exception):
     """Base of everything flowetl raises on purpose. The message names the file or field, never an identifier."""
@@ -19,3 +24,17 @@ class DataFault(LoadError):
 
 class Busy(LoadError):
     """Another load of the same day, or a long query on it, holds the day: trying again later may succeed."""
+
+
+class UnexpectedFault(LoadError):
+    """Something nobody foresaw, told by class and place: the original text may quote a record.
+
+    ``transient`` is true for a broken connection, which may be whole again later.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+        code = getattr(error, "pgcode", None)
+        super().__init__(f"unexpected {type(error).__name__}{f' ({code})' if code else ''}{place}")
+        self.transient = isinstance(error, psycopg2.OperationalError)

@@ -7,12 +7,13 @@ previous state of the day and, at worst, a columnar file that no manifest row na
 import datetime as dt
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from typing import Protocol, TypeVar
 
-import psycopg2
 import structlog
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
@@ -22,11 +23,12 @@ from flowetl import arrival, columnar, dictionary, pseudonyms, quality, records
 from flowetl.arrival import FileState
 from flowetl.columnar import ColumnarFile
 from flowetl.deployment import Deployment, available_cores
-from flowetl.errors import ConfigurationError, LoadError
+from flowetl.errors import ConfigurationError, LoadError, UnexpectedFault
 from flowetl.events import HAS_COUNTERPARTS
 from flowetl.lines import LineReader
 from flowetl.partitions import NewPartition
 from flowetl.pseudonyms import Pseudonymiser, UpstreamPseudonyms
+from flowetl.quality import Outcomes
 from flowetl.records import Load
 from flowetl.rejects import reject_path, write_rejects
 from flowetl.source import Source
@@ -97,11 +99,8 @@ def attempt(
             records.begin(cursor, load)
         try:
             yield Attempt(deployment, load, connection, key, threads or available_cores())
-        except Exception as error:
-            # Only our own messages are known to be free of the data.
-            note = str(error) if isinstance(error, LoadError) else f"unexpected {type(error).__name__}"
-            if isinstance(error, psycopg2.Error) and error.pgcode:
-                note += f" ({error.pgcode})"
+        except BaseException as error:
+            note = str(error) if isinstance(error, LoadError) else f"stopped by {type(error).__name__}"
             _log.error(
                 "load failed", source=source.name, date=str(date), load_id=str(load.load_id), cause=note
             )
@@ -111,8 +110,28 @@ def attempt(
             raise
 
 
+Result = TypeVar("Result")
+
+
+class StepRunner(Protocol):
+    """How a named step is run: plainly, or as a task of an orchestrator."""
+
+    def __call__(self, name: str, step: Callable[[], Result]) -> Result: ...
+
+
+def run_plainly(name: str, step: Callable[[], Result]) -> Result:
+    """Run a step as the function it is."""
+    return step()
+
+
 def load_day(
-    deployment: Deployment, source: Source, date: dt.date, *, wait: bool = False, threads: int | None = None
+    deployment: Deployment,
+    source: Source,
+    date: dt.date,
+    *,
+    wait: bool = False,
+    threads: int | None = None,
+    run_step: StepRunner = run_plainly,
 ) -> Loaded:
     """Load one day whole, replacing an earlier load of it.
 
@@ -120,6 +139,7 @@ def load_day(
     ----------
     wait: whether to wait for a file that has not come, as long as the source says; otherwise its absence is a fault.
     threads: how many to use, by default one for each core.
+    run_step: what runs each step.
 
     Raises
     ------
@@ -127,13 +147,22 @@ def load_day(
         ``NotReady`` and ``Busy`` may pass; ``DataFault`` and ``ConfigurationError`` need somebody to act.
     """
     started = time.monotonic()
-    with attempt(deployment, source, date, threads) as this:
-        wait_for_data(this, wait=wait)
-        state = check_not_in_flux(this)
-        with extract(this, state) as extracted:
-            file = write_columnar(this, extracted)
-            publish(this, extracted, file)
-            rows, rejects = extracted.day.rows, len(extracted.day.rejects)
+    with attempt(deployment, source, date, threads) as this, ExitStack() as stack:
+
+        def step(name: str, function: Callable[[], Result]) -> Result:
+            def guarded() -> Result:
+                with this.timed(name), told_by_place():
+                    return function()
+
+            return run_step(name, guarded)
+
+        step("wait_for_data", lambda: wait_for_data(this, wait=wait))
+        state = step("check_not_in_flux", lambda: check_not_in_flux(this))
+        extracted = step("extract", lambda: stack.enter_context(extract(this, state)))
+        file = step("columnar", lambda: write_columnar(this, extracted))
+        outcomes = step("quality", lambda: check_quality(this, extracted))
+        step("attach", lambda: publish(this, extracted, file, outcomes))
+        rows, rejects = extracted.day.rows, len(extracted.day.rejects)
     seconds = time.monotonic() - started
     _log.info(
         "day loaded",
@@ -146,17 +175,26 @@ def load_day(
     return Loaded(source.name, date, rows, rejects, seconds)
 
 
+@contextmanager
+def told_by_place() -> Iterator[None]:
+    """Turn what nobody foresaw into an error whose text is safe to log."""
+    try:
+        yield
+    except LoadError:
+        raise
+    except Exception as error:
+        raise UnexpectedFault(error) from None
+
+
 def wait_for_data(this: Attempt, *, wait: bool) -> None:
     """Poll for the day's file."""
     patience = this.load.source.wait
-    with this.timed("wait_for_data"):
-        arrival.wait_for_file(this.path, patience.timeout if wait else 0, patience.poll)
+    arrival.wait_for_file(this.path, patience.timeout if wait else 0, patience.poll)
 
 
 def check_not_in_flux(this: Attempt) -> FileState:
     """Wait until nobody is writing the file any more."""
-    with this.timed("check_not_in_flux"):
-        return arrival.wait_until_stable(this.path, this.load.source.stability)
+    return arrival.wait_until_stable(this.path, this.load.source.stability)
 
 
 @contextmanager
@@ -175,33 +213,41 @@ def extract(this: Attempt, state: FileState) -> Iterator[Extracted]:
     hasher = _hasher(source, this.key)
     reader = LineReader(this.path, source.format, source.fields)
     with StagedDay(source, this.load.date, this.deployment.zone, hasher, this.threads) as day:
-        with this.timed("extract"):
-            for batch in reader.batches():
-                day.add(batch)
-            arrival.require_unchanged(this.path, state)
-            write_rejects(reject_path(this.deployment.rejects, source.name, this.load.date), day.rejects)
-            with this.connection.cursor() as cursor:
-                _record_file(cursor, this, day, state, reader.sha256)
-            day.check(this.path.name)
+        for batch in reader.batches():
+            day.add(batch)
+        arrival.require_unchanged(this.path, state)
+        write_rejects(reject_path(this.deployment.rejects, source.name, this.load.date), day.rejects)
+        with this.connection.cursor() as cursor:
+            _record_file(cursor, this, day, state, reader.sha256)
+        day.check(this.path.name)
         yield Extracted(day, state, reader.sha256)
 
 
 def write_columnar(this: Attempt, extracted: Extracted) -> ColumnarFile:
     """Put the columnar file in its place, complete, before anything names it."""
     day = extracted.day
-    with this.timed("columnar"):
-        with this.connection.cursor() as cursor:
-            keys = dictionary.location_keys(cursor, day.location_ids())
-        relative = columnar.day_path(this.load.cdr_type, this.load.date, this.load.load_id)
-        return columnar.publish_file(
-            this.deployment.columnar, relative, lambda path: day.write_columnar(path, keys)
-        )
+    with this.connection.cursor() as cursor:
+        keys = dictionary.location_keys(cursor, day.location_ids())
+    relative = columnar.day_path(this.load.cdr_type, this.load.date, this.load.load_id)
+    return columnar.publish_file(
+        this.deployment.columnar, relative, lambda path: day.write_columnar(path, keys)
+    )
 
 
-def publish(this: Attempt, extracted: Extracted, file: ColumnarFile) -> None:
-    """Build the partition, check it and make the day visible in both stores, in one transaction."""
+def check_quality(this: Attempt, extracted: Extracted) -> Outcomes:
+    """Run the packaged quality checks on the day in memory."""
+    checks = [check for check in quality.discover(this.load.cdr_type) if check.packaged]
+    with this.connection.cursor() as cursor:
+        cells = valid_cells(cursor, this.load.date)
+    return extracted.day.describe(checks, cells)
+
+
+def publish(this: Attempt, extracted: Extracted, file: ColumnarFile, outcomes: Outcomes) -> None:
+    """Build the partition and make the day visible in both stores, in one transaction."""
     load, day, connection = this.load, extracted.day, this.connection
     checks = quality.discover(load.cdr_type, [this.deployment.sources_folder])
+    own = [check for check in checks if not check.packaged]
+    names = {check.name for check in checks if check.packaged}
     connection.autocommit = False
     try:
         with connection, connection.cursor() as cursor:
@@ -214,9 +260,11 @@ def publish(this: Attempt, extracted: Extracted, file: ColumnarFile) -> None:
                 partition.index(load.source.indexes)
             with this.timed("analyze"):
                 partition.analyse()
-            with this.timed("quality"):
-                quality.run(cursor, checks, load.cdr_type, load.date, partition.table)
-            with this.timed("attach"):
+            with this.timed("own_quality"):
+                found = {name: outcome for name, outcome in outcomes.items() if name in names}
+                found |= quality.ask_database(cursor, partition.table, own, load.cdr_type, load.date)
+                quality.store(cursor, found, load.cdr_type, load.date)
+            with this.timed("swap"):
                 partition.attach(load.source.indexes)
             with this.timed("update_records"):
                 _record(cursor, this, day, file, replaces=previous is not None)
@@ -225,6 +273,17 @@ def publish(this: Attempt, extracted: Extracted, file: ColumnarFile) -> None:
     finally:
         connection.autocommit = True
     _remove_other_versions(this.deployment.columnar / file.path)
+
+
+def valid_cells(cursor: Cursor, date: dt.date) -> list[str]:
+    """The id of every cell version with a position that serves on a day, once for each version."""
+    cursor.execute(
+        "SELECT id FROM infrastructure.cells WHERE geom_point IS NOT NULL "
+        "AND coalesce(date_of_first_service, '-infinity') <= %(date)s "
+        "AND coalesce(date_of_last_service, 'infinity') >= %(date)s",
+        {"date": date},
+    )
+    return [identifier for (identifier,) in cursor.fetchall()]
 
 
 def preview(
@@ -242,8 +301,13 @@ def preview(
 
 
 def _hasher(source: Source, key: bytes) -> Pseudonymiser:
-    kind = UpstreamPseudonyms if source.identifiers.pseudonymise == "upstream" else Pseudonymiser
-    return kind(key, source.identifiers.calling_code)
+    return _hasher_of(source.identifiers.pseudonymise, key, source.identifiers.calling_code)
+
+
+@lru_cache(maxsize=4)
+def _hasher_of(where: str, key: bytes, calling_code: str) -> Pseudonymiser:
+    """One for a process: most subscribers of a day are those of the day before, in every source."""
+    return (UpstreamPseudonyms if where == "upstream" else Pseudonymiser)(key, calling_code)
 
 
 def _remove_other_versions(path: Path) -> None:

@@ -20,7 +20,7 @@ COPY_BUFFER_BYTES = 1 << 20
 LOCK_TIMEOUT = "2s"
 SWAP_DEADLINE_SECONDS = 600.0
 # Columns of long hexadecimal text gain nothing from the thousands of common values a server may be set to keep.
-STATISTICS_TARGET = 100
+STATISTICS_TARGET = 30
 
 
 def partition_name(cdr_type: CdrType, date: dt.date) -> str:

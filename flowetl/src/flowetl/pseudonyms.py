@@ -7,15 +7,18 @@ hide nothing. Numbers of both parties share one label so that links survive; SIM
 import hashlib
 import hmac
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from flowdb.keys import subscriber_key
 
 from flowetl.errors import ConfigurationError, DataFault
 
 LABELS: Final = {"msisdn": "msisdn", "msisdn_counterpart": "msisdn", "imsi": "imsi", "imei": "imei"}
 MINIMUM_KEY_BYTES: Final = 32
+REMEMBERED: Final = 200_000
+"""Identifiers of one kind kept from one block or day to the next: enough to pay, little enough to hold."""
 
 _NOISE = re.compile(r"[\s().\-]")
 _PSEUDONYM = re.compile(r"[0-9a-f]{32,64}")
@@ -80,41 +83,52 @@ def normalise_imei(raw: str) -> str | None:
     return text[:14] if re.fullmatch(r"[0-9]{14,16}", text) else None
 
 
-class Pseudonymiser:
-    """Turns whole columns of raw identifiers into pseudonyms, each distinct value once per file.
+class Pseudonyms(NamedTuple):
+    """One identifier column: pseudonyms, and their 64-bit keys, null where absent or malformed."""
 
-    A pseudonym is 64 lower-case hexadecimal characters. The cache lives as long as the object: one file.
+    text: pa.DictionaryArray
+    keys: pa.Array
+
+
+class Pseudonymiser:
+    """Turns whole columns of raw identifiers into pseudonyms of 64 lower-case hexadecimal characters.
+
+    Each distinct value is hashed once while it is remembered. Memory is the only place where raw values are kept,
+    and not for longer than the process.
     """
 
     def __init__(self, key: bytes, calling_code: str) -> None:
-        self._key = key
+        self._keyed = hmac.new(key, digestmod="sha256")
         self._calling_code = calling_code
-        self._known: dict[tuple[str, str], str | None] = {}
+        self._known: dict[str, dict[str, tuple[str | None, int | None]]] = {}
 
-    def column(self, name: str, raw: pa.ChunkedArray) -> pa.DictionaryArray:
-        """The pseudonyms of one identifier column; null where the value is absent or malformed.
-
-        ``name`` is the target column and chooses the label.
-        """
+    def column(self, name: str, raw: pa.ChunkedArray) -> Pseudonyms:
+        """The pseudonyms of one identifier column; ``name`` is the target column and chooses the label."""
         label = LABELS[name]
-        encoded = _dictionary(raw)
-        known = self._known
-        pseudonyms: list[str | None] = []
-        for value in encoded.dictionary.to_pylist():
-            entry = (label, value)
-            if entry not in known:
-                normal = self._normalise(label, value)
-                known[entry] = None if normal is None else self._hash(label, normal)
-            pseudonyms.append(known[entry])
-        return _with_values(encoded, pseudonyms)
+        encoded = raw.combine_chunks().dictionary_encode()
+        values = encoded.dictionary.to_pylist()
+        known = self._known.setdefault(label, {})
+        if len(known) > REMEMBERED:
+            known.clear()
+        for value in values:
+            if value not in known:
+                pseudonym = self._pseudonym(name, value)
+                known[value] = (pseudonym, None if pseudonym is None else subscriber_key(pseudonym))
+        pairs = [known[value] for value in values]
+        return _decoded(encoded.indices, pairs)
 
-    def _normalise(self, label: str, value: str) -> str | None:
+    def _pseudonym(self, name: str, value: str) -> str | None:
+        label = LABELS[name]
         if label == "msisdn":
-            return normalise_number(value, self._calling_code)
-        return normalise_imsi(value) if label == "imsi" else normalise_imei(value)
+            normal = normalise_number(value, self._calling_code)
+        else:
+            normal = normalise_imsi(value) if label == "imsi" else normalise_imei(value)
+        return None if normal is None else self._hash(label, normal)
 
     def _hash(self, label: str, normal: str) -> str:
-        return hmac.digest(self._key, f"{label}:{normal}".encode(), "sha256").hex()
+        keyed = self._keyed.copy()
+        keyed.update(f"{label}:{normal}".encode())
+        return keyed.hexdigest()
 
     def line_hash(self, content: str) -> str:
         """A keyed hash of a refused line: two equal lines can be told, no line can be recovered."""
@@ -124,24 +138,35 @@ class Pseudonymiser:
 class UpstreamPseudonyms(Pseudonymiser):
     """For sources whose operator delivers pseudonyms: passes them on, and refuses what still looks raw."""
 
-    def column(self, name: str, raw: pa.ChunkedArray) -> pa.DictionaryArray:
-        """As given, in lower case; null where it is not 32 to 64 hexadecimal characters.
+    def _pseudonym(self, name: str, value: str) -> str | None:
+        """As given, in lower case; None where it is not 32 to 64 hexadecimal characters.
 
         Raises
         ------
         DataFault
-            When a value is all digits and as short as a telephone number, a SIM's or a device's identity.
+            When it is all digits and as short as a telephone number, a SIM's or a device's identity.
         """
-        encoded = _dictionary(raw)
-        pseudonyms: list[str | None] = []
-        for value in encoded.dictionary.to_pylist():
-            if _RAW_LOOKING.fullmatch(_NOISE.sub("", value)):
-                raise DataFault(
-                    f"{name} holds values that look like raw identifiers, not pseudonyms; nothing was loaded"
-                )
-            text = value.lower()
-            pseudonyms.append(text if _PSEUDONYM.fullmatch(text) else None)
-        return _with_values(encoded, pseudonyms)
+        if _RAW_LOOKING.fullmatch(_NOISE.sub("", value)):
+            raise DataFault(
+                f"{name} holds values that look like raw identifiers, not pseudonyms; nothing was loaded"
+            )
+        text = value.lower()
+        return text if _PSEUDONYM.fullmatch(text) else None
+
+
+def _decoded(indices: pa.Array, pairs: list[tuple[str | None, int | None]]) -> Pseudonyms:
+    """Values by index; a missing one makes null rows, never a null in the dictionary."""
+    texts = [text for text, _ in pairs if text is not None]
+    if len(texts) < len(pairs):
+        positions = iter(range(len(texts)))
+        moved = pa.array([None if text is None else next(positions) for text, _ in pairs], pa.int32())
+        text_indices = moved.take(indices)
+    else:
+        text_indices = indices
+    return Pseudonyms(
+        pa.DictionaryArray.from_arrays(text_indices, pa.array(texts, pa.string())),
+        pa.array([key for _, key in pairs], pa.int64()).take(indices),
+    )
 
 
 def key_id(name: str, key: bytes) -> str:
@@ -155,15 +180,3 @@ def tac(raw_imei: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(
         pc.match_substring_regex(plain, r"^[0-9]{14,16}$"), pc.utf8_slice_codeunits(plain, 0, 8), None
     )
-
-
-def _dictionary(values: pa.ChunkedArray) -> pa.DictionaryArray:
-    return values.combine_chunks().dictionary_encode()
-
-
-def _with_values(encoded: pa.DictionaryArray, values: list[str | None]) -> pa.DictionaryArray:
-    """The same array with other values; an absent value makes null rows, never a null in the dictionary."""
-    kept = [value for value in values if value is not None]
-    positions = iter(range(len(kept)))
-    moved = pa.array([None if value is None else next(positions) for value in values], pa.int32())
-    return pa.DictionaryArray.from_arrays(moved.take(encoded.indices), pa.array(kept, pa.string()))

@@ -142,7 +142,7 @@ class Source(_Strict):
     wait: Wait = Wait()
     rejects: Rejects = Rejects()
     minimum_rows: int = Field(default=1, ge=0)
-    indexes: tuple[str, ...] = ("msisdn", "location_id", "datetime")
+    indexes: tuple[str, ...] = ("msisdn", "location_id")
 
     @field_validator("path")
     @classmethod
@@ -190,10 +190,10 @@ class Source(_Strict):
                         f"mapping.{target}: {field!r} is not among fields: {', '.join(self.fields)}"
                     )
         for column in COLUMNS[self.cdr_type]:
-            if column.required and column.name not in self.mapping:
+            given = self.mapping.get(column.name)
+            if column.required and given is None:
                 raise ValueError(f"mapping.{column.name} is missing; every event needs it")
-            expression = self.mapping.get(column.name)
-            if column.kind in ("identifier", "timestamp") and expression and expression.column is None:
+            if column.kind in ("identifier", "timestamp") and given and given.column is None:
                 raise ValueError(f"mapping.{column.name} must name a column")
         if (
             self.identifiers.pseudonymise == "upstream"

@@ -6,7 +6,7 @@ A day larger than the memory limit spills to a private folder; by then it holds 
 import datetime as dt
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from zoneinfo import ZoneInfo
@@ -17,11 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from flowdb.keys import subscriber_keys
 
-from flowetl import pseudonyms
+from flowetl import pseudonyms, quality
 from flowetl.errors import DataFault
 from flowetl.events import COLUMNS, CdrType, Column, columnar_columns
 from flowetl.lines import RawBatch
-from flowetl.pseudonyms import Pseudonymiser
+from flowetl.pseudonyms import Pseudonymiser, Pseudonyms
+from flowetl.quality import Check
 from flowetl.source import Expression, Source
 
 MEMORY_LIMIT = "256MB"
@@ -124,6 +125,11 @@ class StagedDay:
         self.connection.close()
         self._spill.cleanup()
 
+    @property
+    def _takes_tac(self) -> bool:
+        """Whether the device model comes from the raw IMEI, before that is hashed."""
+        return "imei" in self.source.mapping and "tac" not in self.source.mapping
+
     def _key_columns(self) -> list[str]:
         names = {column.name for column in self._columns}
         return [key for name, key in _KEYS.items() if name in names]
@@ -145,7 +151,7 @@ class StagedDay:
             value = quoted(column.name)
             if column.kind == "identifier":
                 value = quoted(_own(column.name))
-            elif column.name == "tac" and expression is None and "imei" in mapping:
+            elif column.name == "tac" and self._takes_tac:
                 selected.append(f"TRY_CAST({quoted(_own('tac'))} AS INTEGER) AS tac")
             else:
                 sql = _select(column, expression) if expression else "NULL"
@@ -167,7 +173,11 @@ class StagedDay:
             self._reject(reject.line, reject.reason, reject.content)
         own = self._pseudonymise(batch.table)
         columns = {f"raw {name}": batch.table.column(name) for name in batch.table.column_names}
-        columns |= {_own(name): values for name, values in own.items()}
+        columns |= {_own(name): values.text for name, values in own.items()}
+        if self._takes_tac:
+            columns[_own("tac")] = pseudonyms.tac(
+                batch.table.column(self.source.mapping["imei"].raw_fields[0])
+            )
         columns["row"] = pa.array(np.arange(batch.table.num_rows))
         self.connection.register("batch", pa.table(columns))
         mapped = self.connection.execute(self._select).to_arrow_table()
@@ -198,33 +208,27 @@ class StagedDay:
         utc = instants.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
         self._stage(mapped.filter(good), own, utc.filter(good), local.filter(good))
 
-    def _pseudonymise(self, raw: pa.Table) -> dict[str, pa.Array]:
-        """Pseudonyms by target column, and the device model taken from the raw IMEI."""
+    def _pseudonymise(self, raw: pa.Table) -> dict[str, Pseudonyms]:
+        """Pseudonyms and keys by target column."""
         mapping = self.source.mapping
-        own = {
+        return {
             column.name: self._hasher.column(column.name, raw.column(mapping[column.name].raw_fields[0]))
             for column in self._columns
             if column.kind == "identifier" and column.name in mapping
         }
-        if "imei" in mapping and "tac" not in mapping:
-            own["tac"] = pseudonyms.tac(raw.column(mapping["imei"].raw_fields[0]))
-        return own
 
-    def _stage(self, mapped: pa.Table, own: dict[str, pa.Array], utc: pa.Array, local: pa.Array) -> None:
+    def _stage(self, mapped: pa.Table, own: dict[str, Pseudonyms], utc: pa.Array, local: pa.Array) -> None:
         rows = mapped.column("row").combine_chunks()
         staged: dict[str, pa.Array] = {}
-        keys: dict[str, pa.Array] = {}
         for column in self._columns:
-            if column.kind == "identifier":
-                values = (
-                    own[column.name].take(rows) if column.name in own else pa.nulls(len(rows), pa.string())
-                )
-            else:
-                values = utc if column.kind == "timestamp" else mapped.column(column.name)
-            staged[column.name] = values
-            if column.name in _KEYS:
-                keys[_KEYS[column.name]] = subscriber_keys(values)
-        self.connection.register("good", pa.table({**staged, **keys, "local_time": local}))
+            if column.name in own:
+                staged[column.name] = own[column.name].text.take(rows)
+                if column.name in _KEYS:
+                    staged[_KEYS[column.name]] = own[column.name].keys.take(rows)
+            elif column.kind != "identifier":
+                staged[column.name] = utc if column.kind == "timestamp" else mapped.column(column.name)
+        staged["event_id"] = subscriber_keys(staged["id"])
+        self.connection.register("good", pa.table({**staged, "local_time": local}))
         self.connection.execute("INSERT INTO day BY NAME SELECT * FROM good")
         self.connection.unregister("good")
         self.rows += len(rows)
@@ -287,6 +291,22 @@ class StagedDay:
         if "counterpart" in self._key_columns():
             pairs += " UNION SELECT counterpart, msisdn_counterpart FROM day WHERE counterpart IS NOT NULL"
         return self.connection.execute(f"SELECT DISTINCT * FROM ({pairs}) ORDER BY 1, 2").to_arrow_table()
+
+    def describe(self, checks: Iterable[Check], valid_cells: Sequence[str]) -> quality.Outcomes:
+        """Run packaged quality checks on the day, with the cells that served on it."""
+        # The checks are written for PostgreSQL: they read infrastructure.cells, and times with a zone.
+        self.connection.execute("SET TimeZone = 'UTC'")
+        self.connection.execute("CREATE SCHEMA IF NOT EXISTS infrastructure")
+        cells = pa.table({"id": pa.array(valid_cells, pa.string())})
+        self.connection.register("valid_cells", cells)
+        self.connection.execute(
+            "CREATE OR REPLACE TABLE infrastructure.cells AS SELECT id, true AS geom_point, "
+            "NULL::DATE AS date_of_first_service, NULL::DATE AS date_of_last_service FROM valid_cells"
+        )
+        self.connection.execute(
+            "CREATE OR REPLACE VIEW described AS SELECT * REPLACE (timezone('UTC', datetime) AS datetime) FROM day"
+        )
+        return quality.describe(self.connection, "described", checks, self.cdr_type, self.date)
 
     def rows_for_postgresql(self) -> Iterator[pa.RecordBatch]:
         """The day's rows in the column order of ``events.<type>``, sorted by subscriber and time."""

@@ -96,7 +96,7 @@ def _days_with_traces(cursor: Cursor, columnar: Path) -> list[tuple[CdrType, dt.
         )
         for (name,) in cursor.fetchall():
             found.add((cdr_type, dt.datetime.strptime(name.rsplit("_", 1)[1], "%Y%m%d").date()))
-    return sorted((cdr_type, date) for cdr_type, date in found if cdr_type in CDR_TYPES)  # type: ignore[misc]
+    return sorted((cdr_type, date) for cdr_type, date in found if cdr_type in CDR_TYPES)
 
 
 def _reconcile_day(cursor: Cursor, columnar: Path, cdr_type: CdrType, date: dt.date, drift: Drift) -> None:

@@ -1,0 +1,128 @@
+"""Loading by schedule: one thin Prefect flow for each source, over the steps of ``loading``."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from prefect import Flow, Task, flow, serve, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, TaskRun
+from prefect.deployments.runner import EntrypointType, RunnerDeployment
+from prefect.schedules import Cron
+from prefect.states import State
+from prefect.tasks import exponential_backoff
+
+from flowetl.backfill import missing_days
+from flowetl.deployment import Deployment, available_cores
+from flowetl.errors import Busy, LoadError, NotReady, UnexpectedFault
+from flowetl.loading import load_day
+from flowetl.logs import configure_logging
+from flowetl.partitions import analyse_parent
+from flowetl.source import Source
+
+Result = TypeVar("Result")
+
+FIRST_RETRY_SECONDS = 30
+RETRIES = 3
+
+
+def run_as_task(name: str, step: Callable[[], Result]) -> Result:
+    """Run a step as a Prefect task. Its result is handed on in memory: a day or a connection must not reach a disk."""
+    return task(name=name, persist_result=False, cache_policy=NO_CACHE)(step)()
+
+
+async def _may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Waiting and connections are worth another try, faults of the data are not."""
+    error = await state.aresult(raise_on_failure=False)
+    return isinstance(error, NotReady | Busy) or (isinstance(error, UnexpectedFault) and error.transient)
+
+
+@task(
+    name="load_day",
+    task_run_name="{source_name} {date}",
+    retries=RETRIES,
+    retry_delay_seconds=exponential_backoff(FIRST_RETRY_SECONDS),
+    retry_jitter_factor=0.5,
+    retry_condition_fn=_may_pass,
+    persist_result=False,
+    cache_policy=NO_CACHE,
+)
+def load_one_day(source_name: str, date: dt.date, wait: bool) -> int:
+    """Load one day of a source; returns its rows."""
+    deployment = Deployment.from_settings()
+    source = deployment.sources()[source_name]
+    return load_day(deployment, source, date, wait=wait, run_step=run_as_task).rows
+
+
+def load_missing(source_name: str, date: dt.date | None) -> int:
+    """Load one day, or every day up to yesterday that is not there; returns the rows loaded.
+
+    Yesterday's file is waited for. An older day is loaded once its file has come, and not asked for before.
+
+    Raises
+    ------
+    LoadError
+        When days failed, after all others were loaded.
+    """
+    deployment = Deployment.from_settings()
+    source = deployment.sources()[source_name]
+    yesterday = dt.datetime.now(deployment.zone).date() - dt.timedelta(days=1)
+    wanted = [date] if date else missing_days(deployment, source, source.start, yesterday)
+    rows, failures = 0, []
+    for day in sorted(wanted):
+        wait = day in (date, yesterday)
+        if not wait and not source.file(deployment.landing, day).exists():
+            continue
+        try:
+            rows += load_one_day(source_name, day, wait)
+        except LoadError as error:
+            failures.append(f"{day}: {error}")
+    if rows:
+        with deployment.connect() as connection, connection.cursor() as cursor:
+            analyse_parent(cursor, source.cdr_type)
+    if failures:
+        raise LoadError("; ".join(failures))
+    return rows
+
+
+def _function_name(source: Source) -> str:
+    return "load_" + source.name.replace("-", "_")
+
+
+def flow_of(source: Source) -> Flow[..., int]:
+    """The flow ``load-<source>``; its parameter ``date`` loads that day again, otherwise what is missing is loaded."""
+    name = source.name
+
+    def load(date: dt.date | None = None) -> int:
+        return load_missing(name, date)
+
+    load.__name__ = load.__qualname__ = _function_name(source)
+    return flow(name=f"load-{name}", persist_result=False)(load)
+
+
+def __getattr__(name: str) -> Flow[..., int]:
+    """``load_<source>``: the process of a scheduled run looks its flow up here by name."""
+    if name.startswith("load_"):
+        configure_logging()
+        for source in Deployment.from_settings().sources().values():
+            if _function_name(source) == name:
+                return flow_of(source)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def serve_sources(deployment: Deployment) -> None:
+    """Register one deployment for each source with the Prefect server and run its schedule until SIGTERM."""
+    deployments = [
+        RunnerDeployment.from_flow(
+            flow_of(source),
+            name=source.name,
+            schedule=Cron(source.schedule, timezone=str(source.zone(deployment.zone))),
+            description=f"Loads {source.cdr_type} from {source.path}",
+            concurrency_limit=ConcurrencyLimitConfig(
+                limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
+            ),
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        )
+        for source in deployment.sources().values()
+    ]
+    serve(*deployments, pause_on_shutdown=False, print_starting_message=False, limit=available_cores())

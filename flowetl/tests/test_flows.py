@@ -1,0 +1,98 @@
+"""Schedules, against a real Prefect server."""
+
+import datetime as dt
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+DEADLINE_SECONDS = 150
+
+
+def wait_for(condition: Callable[[], bool], what: str, log: Path) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen in time:\n{log.read_text()[-4000:]}"
+        time.sleep(0.5)
+
+
+@pytest.fixture
+def prefect(operator, tmp_path: Path) -> Iterator[str]:
+    """The URL of a Prefect server of this test's own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/api"
+    operator.environment |= {
+        "PREFECT_HOME": str(tmp_path / "prefect"),
+        "PREFECT_API_URL": url,
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_RUNNER_POLL_FREQUENCY": "2",
+        "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2",
+        "DO_NOT_TRACK": "1",
+    }
+    log = tmp_path / "server.log"
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            [Path(sys.executable).with_name("prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+            env=operator.environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            wait_for(lambda: _healthy(url), "a healthy Prefect server", log)
+            yield url
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait(30)
+
+
+def _healthy(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/health", timeout=5).ok
+    except requests.ConnectionError:
+        return False
+
+
+@pytest.mark.timeout(400)
+def test_a_schedule_fires_and_loads_what_is_missing(operator, prefect, tmp_path):
+    """Three days are due: one is there already, one has its file, yesterday's is waited for."""
+    yesterday = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+    before = yesterday - dt.timedelta(days=1)
+    for path in operator.deployment.sources_folder.glob("*.yml"):
+        if path.stem != "calls":
+            path.unlink()
+    config = operator.deployment.sources_folder / "calls.yml"
+    text = config.read_text().replace('"0 2 * * *"', '"* * * * * */5"')
+    config.write_text(text.replace("start: 2016-01-01", f"start: {before - dt.timedelta(days=5)}"))
+    for day in (before, yesterday):
+        operator.write("calls", [operator.call("a", "10:00:00", operator.alice, operator.bob, day=day)], day)
+
+    log = tmp_path / "serve.log"
+    with log.open("w") as output:
+        served = subprocess.Popen(
+            [sys.executable, "-m", "flowetl", "serve"], env=operator.environment, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            wait_for(
+                lambda: operator.value("SELECT count(*) FROM etl.available_dates") == 2, "the scheduled load", log
+            )
+            flows = requests.post(f"{prefect}/flows/filter", json={}, timeout=10).json()
+            assert [flow["name"] for flow in flows] == ["load-calls"]
+            tasks = requests.post(f"{prefect}/task_runs/filter", json={}, timeout=10).json()
+            names = {task["name"].rsplit("-", 1)[0] for task in tasks}
+            assert {"wait_for_data", "check_not_in_flux", "extract", "columnar", "quality", "attach"} <= names
+            served.send_signal(signal.SIGTERM)
+            assert served.wait(60) == 0
+        finally:
+            served.kill()
+            served.wait()
+    assert operator.alice.msisdn not in log.read_text()
