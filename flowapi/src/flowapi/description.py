@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+
+import yaml
 
 from flowapi.engine import Conversation, EngineSilent
 from flowapi.errors import ApiError
@@ -14,6 +18,8 @@ from flowapi.openapi import build_document
 from flowapi.scopes import offered_scopes
 
 FRESH_SECONDS = 60.0
+# With a copy at hand nobody should wait long for an engine that is away.
+REFRESH_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,11 @@ class Published:
     document: dict[str, Any]
     text: str
     etag: str
+
+    @cached_property
+    def yaml(self) -> str:
+        """The document as YAML; made once, since it takes far longer than JSON."""
+        return yaml.safe_dump(self.document, sort_keys=False, allow_unicode=True)
 
 
 class Description:
@@ -37,6 +48,7 @@ class Description:
         self._published: Published | None = None
         self._schemas_digest = ""
         self._fresh_until = 0.0
+        self._refreshing = asyncio.Lock()
 
     async def published(self, engine: Conversation) -> Published:
         """The present description.
@@ -46,8 +58,9 @@ class Description:
         ApiError
             503 if the engine is away and there is no copy.
         """
-        if self._published is None or time.monotonic() >= self._fresh_until:
-            await self._refresh(engine)
+        async with self._refreshing:
+            if self._published is None or time.monotonic() >= self._fresh_until:
+                await self._refresh(engine)
         if self._published is None:
             raise ApiError(
                 503,
@@ -58,11 +71,13 @@ class Description:
         return self._published
 
     async def _refresh(self, engine: Conversation) -> None:
+        timeout = None if self._published is None else REFRESH_SECONDS
         try:
-            reply = await engine.ask("get_query_schemas")
+            reply = await engine.ask("get_query_schemas", timeout=timeout)
         except EngineSilent:
-            return
-        if not reply.ok:
+            reply = None
+        self._fresh_until = time.monotonic() + FRESH_SECONDS
+        if reply is None or not reply.ok:
             return
         schemas = reply.payload["query_schemas"]
         digest = _digest(json.dumps(schemas, sort_keys=True))
@@ -73,7 +88,6 @@ class Description:
             text = json.dumps(document, ensure_ascii=False)
             self._published = Published(document, text, _digest(text))
             self._schemas_digest = digest
-        self._fresh_until = time.monotonic() + FRESH_SECONDS
 
 
 def _digest(text: str) -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
-import yaml
 from quart import Blueprint, Response, render_template
 
 from flowapi.access import public
@@ -30,8 +27,7 @@ async def get_openapi_json() -> Response:
 async def get_openapi_yaml() -> Response:
     """The OpenAPI document as YAML."""
     published = await _published()
-    text = yaml.safe_dump(json.loads(published.text), sort_keys=False, allow_unicode=True)
-    return _described(published, text, "application/yaml")
+    return _described(published, published.yaml, "application/yaml")
 
 
 @blueprint.get("/redoc")
