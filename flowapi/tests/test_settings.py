@@ -58,6 +58,7 @@ def test_a_missing_required_setting_is_named(environment: dict[str, str], name: 
         ("FLOWAPI_TRUSTED_PROXIES", "nowhere"),
         ("PUBLIC_JWT_SIGNING_KEY", "not a key"),
         ("FLOWAPI_CANCEL", "maybe"),
+        ("FLOWAPI_REVOCATION_FILE", "/no/such/file"),
     ],
 )
 def test_an_unusable_value_is_named(environment: dict[str, str], name: str, value: str) -> None:

@@ -6,15 +6,25 @@ import base64
 import gzip
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from flowapi.revocation import RevokedTokens
 from flowapi.settings import parse_public_keys
 from flowapi.testing import TokenBuilder, pack_roles
-from flowapi.tokens import LARGEST_CLAIMS, ExpiredToken, NoToken, TokenError, TokenReader, read_roles
+from flowapi.tokens import (
+    LARGEST_CLAIMS,
+    ExpiredToken,
+    NoToken,
+    RevokedToken,
+    TokenError,
+    TokenReader,
+    read_roles,
+)
 
 ROLES = {"analyst": ["run", "admin3:flows:flows"], "catalogue": ["get_qa_checks"]}
 
@@ -171,6 +181,23 @@ def test_the_issuer_is_checked_where_one_is_set(tokens: TokenBuilder) -> None:
     for issuer in ("another", None):
         with pytest.raises(TokenError):
             reader.read(header(tokens.token(ROLES, iss=issuer)))
+
+
+def test_revoked_tokens_are_refused_as_soon_as_the_list_says_so(tokens: TokenBuilder, tmp_path: Path) -> None:
+    path = tmp_path / "revoked"
+    path.write_text("# taken back in March\n\nfirst # lost laptop\n")
+    reader = TokenReader(parse_public_keys(tokens.public_key), tokens.audience, revoked=RevokedTokens(path))
+    first, second = (header(tokens.token(ROLES, jti=token_id)) for token_id in ("first", "second"))
+    with pytest.raises(RevokedToken):
+        reader.read(first)
+    assert reader.read(second).token_id == "second"
+    assert reader.read(header(tokens.token(ROLES, jti=None))).token_id is None
+    path.write_text("first\nsecond\n")
+    with pytest.raises(RevokedToken):
+        reader.read(second)
+    path.unlink()
+    with pytest.raises(RevokedToken):
+        reader.read(first)
 
 
 def test_no_header_is_no_token(reader: TokenReader) -> None:

@@ -17,6 +17,7 @@ from flowapi.metrics import Metrics
 from flowapi.queries import KnownQueries
 from flowapi.recording import RequestRecorder
 from flowapi.results import DatabaseDown, ResultGone, ResultStore, ResultWithheld
+from flowapi.revocation import RevokedTokens
 from flowapi.routes import catalogue, description, geography, health, queries
 from flowapi.services import Services, install_services
 from flowapi.settings import Settings
@@ -51,9 +52,9 @@ def create_app(settings: Settings, logs: Logs | None = None) -> Quart:
     install_services(app, shared)
     install_error_handlers(app, logs)
     _install_outage_handlers(app)
-    install_access_control(
-        app, TokenReader(settings.public_keys, settings.identifier, settings.token_issuer), logs
-    )
+    revoked = RevokedTokens(settings.revocation_file)
+    reader = TokenReader(settings.public_keys, settings.identifier, settings.token_issuer, revoked)
+    install_access_control(app, reader, logs)
     if settings.cancel_enabled:
         app.add_url_rule("/api/0/cancel/<query_id>", "cancel_query", queries.cancel_query, methods=["POST"])
     for blueprint in (

@@ -50,6 +50,7 @@ class Settings:
     database_timeout: float = 120.0
     max_body: int = 4 * 1024 * 1024
     token_issuer: str | None = None
+    revocation_file: Path | None = None
     trusted_proxies: tuple[Network, ...] = ()
     cancel_enabled: bool = False
     certificate: Path | None = None
@@ -106,6 +107,12 @@ class _Source:
         if value not in allowed:
             raise SettingError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
         return value
+
+    def readable_file(self, name: str) -> Path | None:
+        value = self.optional(name)
+        if value is not None and not os.access(value, os.R_OK):
+            raise SettingError(f"{name} is {value!r}; it must be the path of a file that can be read.")
+        return Path(value) if value is not None else None
 
     def networks(self, name: str) -> tuple[Network, ...]:
         value = self.optional(name) or ""
@@ -174,6 +181,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         database_timeout=source.seconds("FLOWAPI_DB_TIMEOUT", 120.0),
         max_body=source.integer("FLOWAPI_MAX_BODY", 4 * 1024 * 1024, low=1024),
         token_issuer=source.optional("FLOWAPI_TOKEN_ISSUER"),
+        revocation_file=source.readable_file("FLOWAPI_REVOCATION_FILE"),
         trusted_proxies=source.networks("FLOWAPI_TRUSTED_PROXIES"),
         cancel_enabled=source.choice("FLOWAPI_CANCEL", "off", ("on", "off")) == "on",
         certificate=source.file("cert-flowkit.pem"),

@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,12 @@ class ExpiredToken(TokenError):
     """The token was good once; ``claims`` are its verified claims."""
 
     event = "EXPIRED_TOKEN"
+
+
+class RevokedToken(TokenError):
+    """The token has been taken back."""
+
+    event = "REVOKED_TOKEN"
 
 
 @dataclass(frozen=True)
@@ -120,6 +126,7 @@ class TokenReader:
     public_keys: tuple[RSAPublicKey, ...]
     audience: str
     issuer: str | None = None
+    revoked: Container[str] = frozenset()
 
     def read(self, authorization: str | None) -> Caller:
         """The caller behind an ``Authorization`` header.
@@ -135,9 +142,11 @@ class TokenReader:
         if not claims["sub"]:
             raise TokenError("The token names no user.")
         token_id = claims.get("jti")
+        if token_id in self.revoked:
+            raise RevokedToken("The token has been revoked.")
         return Caller(
             name=claims["sub"],
-            token_id=token_id if isinstance(token_id, str) else None,
+            token_id=token_id,
             roles=read_roles(claims.get("user_claims")),
         )
 

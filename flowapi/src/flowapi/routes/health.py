@@ -47,7 +47,7 @@ async def ready() -> Response:
 
 async def _engine_answers() -> bool:
     try:
-        return (await engine().ask("ping", timeout=PING_SECONDS)).ok
+        return (await engine().ask("ping", timeout=min(PING_SECONDS, services().engine.timeout))).ok
     except EngineSilent:
         return False
 

@@ -1,0 +1,40 @@
+"""Tokens that were taken back: a file with one token id (``jti``) a line, read again whenever it changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class RevokedTokens:
+    """The ids in ``path``; None is an empty list. Blank lines and what follows a ``#`` are ignored.
+
+    A list that cannot be read any more stays in force as it was last read.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read at the start.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._token_ids: frozenset[str] = frozenset()
+        self._version: tuple[int, int] | None = None
+        if path is not None:
+            self._read(path)
+
+    def __contains__(self, token_id: object) -> bool:
+        if self._path is not None:
+            try:
+                self._read(self._path)
+            except OSError:
+                return token_id in self._token_ids
+        return token_id in self._token_ids
+
+    def _read(self, path: Path) -> None:
+        status = path.stat()
+        version = (status.st_mtime_ns, status.st_size)
+        if version != self._version:
+            lines = (line.partition("#")[0].strip() for line in path.read_text().splitlines())
+            self._token_ids = frozenset(line for line in lines if line)
+            self._version = version
