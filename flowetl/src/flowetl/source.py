@@ -264,10 +264,20 @@ def read_sources(folder: Path) -> dict[str, Source]:
         source = read_source(path)
         if source.name in sources:
             raise ConfigurationError(f"{path.name}: name {source.name!r} is taken by another source")
+        for other in sources.values():
+            if other.cdr_type == source.cdr_type and _share_days(source, other):
+                raise ConfigurationError(
+                    f"{path.name}: {source.name} and {other.name} both load {source.cdr_type} "
+                    f"from {max(source.start, other.start)}; a day of a type has one source"
+                )
         sources[source.name] = source
     if not sources:
         raise ConfigurationError(f"{folder} holds no source (*.yml)")
     return sources
+
+
+def _share_days(one: Source, other: Source) -> bool:
+    return one.start <= (other.end or dt.date.max) and other.start <= (one.end or dt.date.max)
 
 
 def days(start: dt.date, end: dt.date) -> Iterator[dt.date]:

@@ -1,0 +1,365 @@
+"""Loading a day: what both stores hold afterwards, and what a wrong file leaves behind."""
+
+import csv
+import datetime as dt
+import gzip
+import hashlib
+import hmac
+import os
+import stat
+import threading
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from flowetl import loading
+from flowetl.deployment import Deployment
+from flowetl.errors import Busy, ConfigurationError, DataFault, NotReady
+from flowetl.events import CDR_TYPES, COLUMNS
+from flowetl.loading import load_day
+from flowetl.records import day_lock
+
+KEY = bytes.fromhex("0f" * 32)
+
+
+def pseudonym(label: str, normal: str) -> str:
+    return hmac.new(KEY, f"{label}:{normal}".encode(), hashlib.sha256).hexdigest()
+
+
+def load(operator, source="calls", day=None, **options):
+    return load_day(operator.deployment, operator.sources[source], day or operator.day, **options)
+
+
+def parquet(operator, cdr_type="calls") -> list[tuple]:
+    """The columnar rows that the manifest names."""
+    paths = operator.rows("SELECT path FROM etl.columnar_files WHERE cdr_type = %s", cdr_type)
+    files = [str(operator.deployment.columnar / path) for (path,) in paths]
+    return duckdb.sql("SELECT * FROM read_parquet($1) ORDER BY ALL", params=[files]).fetchall() if files else []
+
+
+def columnar_files(operator) -> list[str]:
+    return sorted(str(path.relative_to(operator.folder)) for path in operator.deployment.columnar.rglob("*.parquet"))
+
+
+def two_calls(operator) -> list[list]:
+    return [
+        operator.call("a", "10:00:00", operator.alice, operator.bob),
+        operator.call("a", "10:00:00", operator.bob, operator.alice, out=False, cell="c2"),
+        operator.call("b", "23:59:59", operator.carol, operator.alice, cell=""),
+    ]
+
+
+def test_a_day_reaches_the_partition_with_pseudonyms_and_typed_columns(operator) -> None:
+    operator.write("calls", two_calls(operator))
+    loaded = load(operator)
+    assert (loaded.rows, loaded.rejects) == (3, 0)
+    row = operator.rows("SELECT * FROM events.calls_20160101 WHERE id = 'a' AND outgoing")[0]
+    alice, bob = operator.alice, operator.bob
+    assert row == (
+        "a",
+        True,
+        dt.datetime(2016, 1, 1, 10, tzinfo=dt.UTC),
+        60,
+        None,
+        pseudonym("msisdn", alice.msisdn),
+        pseudonym("msisdn", bob.msisdn),
+        "c1",
+        pseudonym("imsi", alice.imsi),
+        pseudonym("imei", alice.imei),
+        35123456,
+        None,
+        None,
+    )
+    legs = operator.rows("SELECT msisdn, msisdn_counterpart FROM events.calls WHERE id = 'a' ORDER BY outgoing")
+    assert legs[0] == legs[1][::-1]
+
+
+def test_a_published_day_is_recorded_everywhere(operator) -> None:
+    operator.write("calls", two_calls(operator))
+    load(operator)
+    day = operator.day
+    assert operator.rows("SELECT cdr_type, cdr_date FROM etl.available_dates") == [("calls", day)]
+    assert operator.rows("SELECT * FROM events.location_ids ORDER BY 1") == [
+        ("c1", "calls", day, day),
+        ("c2", "calls", day, day),
+    ]
+    assert operator.rows("SELECT * FROM available_tables WHERE table_name = 'calls'") == [("calls", True, True, True)]
+    states = [state for (state,) in operator.rows("SELECT state FROM etl.etl_records ORDER BY id")]
+    assert states == ["waiting", "loading", "ingested"]
+    path, sha256 = operator.rows("SELECT path, sha256 FROM etl.columnar_files")[0]
+    assert hashlib.sha256((operator.deployment.columnar / path).read_bytes()).hexdigest() == sha256
+    load_id = operator.value("SELECT load_id FROM etl.current_loads")
+    dictionary = duckdb.read_parquet(str(operator.deployment.columnar / "subscribers" / f"{load_id}.parquet")).fetchall()
+    assert sorted(dictionary) == sorted(operator.rows("SELECT subscriber_key, pseudonym FROM etl.subscriber_keys"))
+    assert len(dictionary) == 3
+    indexes = operator.rows("SELECT indexname FROM pg_indexes WHERE tablename = 'calls_20160101' ORDER BY 1")
+    assert indexes == [("calls_20160101_location_id_idx",), ("calls_20160101_msisdn_idx",)]
+    assert operator.value("SELECT reltuples FROM pg_class WHERE relname = 'calls_20160101'") == 3
+    assert operator.rows("SELECT algorithm, from_date, to_date FROM etl.pseudonym_epochs") == [("HMAC-SHA-256", day, day)]
+
+
+SQL_OF = {
+    "subscriber": "subscriber_key(msisdn)",
+    "time": "datetime AT TIME ZONE 'UTC'",
+    "local_time": "datetime AT TIME ZONE 'Asia/Kathmandu'",
+    "cell": "(SELECT location_key FROM etl.location_keys AS k WHERE k.location_id = e.location_id)",
+    "tac": "tac::integer",
+    "counterpart": "subscriber_key(msisdn_counterpart)",
+    "event_id": "subscriber_key(id)",
+}
+
+
+@pytest.mark.parametrize("cdr_type", CDR_TYPES)
+def test_both_stores_hold_the_same_rows(cluster, operator, monkeypatch, cdr_type) -> None:
+    who = operator.alice
+    identity = [who.msisdn, who.imsi, who.imei, "c1"]
+    rows = {
+        "calls": two_calls(operator),
+        "sms": [["m1", "SMMO", "2016-01-01 00:00:00", who.msisdn, operator.bob.msisdn, who.imsi, who.imei, "c1"]],
+        "mds": [["d1", "2016-01-01 12:00:00", 12.5, 1234567, 1, *identity], ["d2", "2016-01-01 13:00:00", "", 0, 0, *identity]],
+        "topups": [["t1", "2016-01-01 09:00:00", "app", 20, 0.4, 2.6, 9.11, 26.11, *identity]],
+    }[cdr_type]
+    with cluster.database("Asia/Kathmandu") as database:
+        for name, value in database.environment().items():
+            monkeypatch.setenv(name, value)
+        operator.deployment, operator.database = Deployment.from_settings(), database
+        operator.write(cdr_type, rows)
+        load(operator, cdr_type)
+        found = duckdb.sql(
+            f"SELECT * FROM '{operator.deployment.columnar}/events/type={cdr_type}/date=2016-01-01/*.parquet'"
+        )
+        columns = [name for name in found.columns if name not in ("type", "date")]
+        expressions = ", ".join(SQL_OF.get(name, f"{name}::float8" if name != "outgoing" else name) for name in columns)
+        expected = operator.rows(f"SELECT {expressions} FROM events.{cdr_type} AS e ORDER BY 1, 2")
+        assert found.select(*columns).fetchall() == expected
+        assert len(expected) == len(rows)
+        lower = operator.value("SELECT min(datetime) FROM events." + cdr_type)
+        assert lower >= dt.datetime(2015, 12, 31, 18, 15, tzinfo=dt.UTC)
+
+
+def test_bytes_become_megabytes(operator) -> None:
+    who = operator.alice
+    operator.write("mds", [["d", "2016-01-01 12:00:00", 12.5, 1234567, 1, who.msisdn, who.imsi, who.imei, "c1"]])
+    load(operator, "mds")
+    volumes = operator.rows("SELECT volume_total, volume_upload, volume_download, duration FROM events.mds")
+    assert [tuple(map(float, row)) for row in volumes] == [(1.234568, 1.234567, 0.000001, 12.5)]
+
+
+def test_reloading_replaces_the_day_in_both_stores(operator) -> None:
+    operator.write("calls", two_calls(operator))
+    load(operator)
+    first = operator.value("SELECT load_id FROM etl.current_loads")
+    operator.write("calls", two_calls(operator)[:1])
+    load(operator)
+    assert operator.value("SELECT count(*) FROM events.calls") == 1
+    assert len(parquet(operator)) == 1
+    assert operator.value("SELECT load_id FROM etl.current_loads") != first
+    assert operator.value("SELECT state FROM etl.loads WHERE load_id = %s", first) == "superseded"
+    states = [state for (state,) in operator.rows("SELECT state FROM etl.etl_records ORDER BY id")]
+    assert states[3:] == ["waiting", "loading", "superseded", "ingested"]
+    assert len([path for path in columnar_files(operator) if "events" in path]) == 1
+    assert (operator.deployment.columnar / "subscribers" / f"{first}.parquet").exists()
+
+
+def test_a_query_in_progress_is_not_disturbed_by_a_reload(operator, monkeypatch) -> None:
+    monkeypatch.setattr("flowetl.partitions.LOCK_TIMEOUT", "100ms")
+    operator.write("calls", two_calls(operator))
+    load(operator)
+    reader = operator.database.connect("flowmachine")
+    with reader.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM events.calls")
+        thread = threading.Thread(target=load, args=(operator,))
+        thread.start()
+        thread.join(1.5)
+        assert thread.is_alive()
+        cursor.execute("SELECT count(*) FROM events.calls")
+        assert cursor.fetchone() == (3,)
+        reader.commit()
+        thread.join(30)
+    reader.close()
+    assert operator.value("SELECT count(*) FROM etl.etl_records WHERE state = 'ingested'") == 2
+
+
+def test_malformed_records_go_to_a_private_reject_file_without_their_content(operator) -> None:
+    good = two_calls(operator)
+    bad = [
+        [*good[0][:2], "2016-13-45 25:61:00", *good[0][3:]],
+        good[0][:5],
+        [*good[0][:4], "98#12", *good[0][5:]],
+        [*good[0][:3], "long", *good[0][4:]],
+        [good[0][0], "FAX", *good[0][2:]],
+        [*good[0][:4], "", *good[0][5:]],
+        [*good[0][:2], "2016-01-02 00:00:00", *good[0][3:]],
+    ]
+    operator.write("calls", good + bad)
+    loaded = load(operator)
+    assert (loaded.rows, loaded.rejects) == (3, 7)
+    path = operator.deployment.rejects / "calls" / "2016-01-01.csv.gz"
+    rejects = list(csv.DictReader(gzip.decompress(path.read_bytes()).decode().splitlines()))
+    assert [(int(reject["line"]), reject["reason"]) for reject in rejects] == [
+        (5, "malformed_datetime"),
+        (6, "wrong_number_of_fields"),
+        (7, "malformed_msisdn"),
+        (8, "malformed_duration"),
+        (9, "malformed_outgoing"),
+        (10, "missing_msisdn"),
+        (11, "other_day"),
+    ]
+    assert {len(reject["line_hash"]) for reject in rejects} == {64}
+    assert stat.S_IMODE(path.parent.stat().st_mode) == stat.S_IMODE(path.parent.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert operator.value("SELECT rejects FROM etl.loads") == 7
+    assert operator.rows("SELECT records, first_line FROM etl.rejects WHERE reason = 'other_day'") == [(1, 11)]
+
+    operator.write("calls", good)
+    load(operator)
+    assert not path.exists()
+
+
+def test_too_many_rejects_refuse_the_file_and_keep_the_day(operator) -> None:
+    operator.write("calls", two_calls(operator))
+    load(operator)
+    before = parquet(operator)
+    operator.write("calls", two_calls(operator) + [["x"]] * 21)
+    with pytest.raises(DataFault, match=r"21 of 24 records are malformed, more than rejects.maximum_rate 0.01 allows"):
+        load(operator)
+    assert operator.value("SELECT count(*) FROM events.calls") == 3
+    assert parquet(operator) == before
+    state, note, rejects = operator.rows("SELECT state, note, rejects FROM etl.loads ORDER BY started DESC LIMIT 1")[0]
+    assert (state, rejects) == ("failed", 21)
+    assert "wrong_number_of_fields 21" in note
+    assert operator.rows("SELECT cdr_date FROM etl.available_dates") == [(operator.day,)]
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "told"),
+    [
+        (None, NotReady, "calls_2016-01-01.csv.gz is not in cdr/ of the landing folder"),
+        (b"", DataFault, "calls_2016-01-01.csv.gz is empty (0 bytes)"),
+        (b"call_id,msisdn\n", DataFault, "is not a sound gzip file"),
+        (gzip.compress(b"x" * 99999)[:-12], DataFault, "is truncated"),
+        (gzip.compress(b"call_id,msisdn\nx,y\n"), DataFault, "wrong header: missing record_type"),
+        (
+            gzip.compress(b"call_id,record_type,start_time,duration,msisdn,other_msisdn,imsi,imei,cell_id\n"),
+            DataFault,
+            "holds 0 good records; minimum_rows is 1",
+        ),
+    ],
+)
+def test_a_wrong_file_has_its_own_message_and_state(operator, content, error, told) -> None:
+    if content is not None:
+        operator.write_bytes("calls", content)
+    with pytest.raises(error) as raised:
+        load(operator)
+    assert told in str(raised.value)
+    assert operator.rows("SELECT state, note FROM etl.loads") == [("failed", str(raised.value))]
+    assert operator.value("SELECT count(*) FROM etl.available_dates") == 0
+    assert operator.value("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'calls\\_2016%%'") == 0
+    assert columnar_files(operator) == []
+
+
+def test_the_file_of_another_day_is_told_apart(operator) -> None:
+    other = operator.day + dt.timedelta(days=1)
+    rows = [operator.call("a", "10:00:00", operator.alice, operator.bob, day=other)] * 3
+    operator.write("calls", rows)
+    with pytest.raises(DataFault, match="holds another day: 3 of 3 records are of 2016-01-02, not 2016-01-01"):
+        load(operator)
+
+
+def test_a_file_that_comes_late_is_waited_for(operator) -> None:
+    timer = threading.Timer(0.5, operator.write, ("calls", two_calls(operator)))
+    timer.start()
+    assert load(operator, wait=True).rows == 3
+    timer.join()
+
+
+def test_a_growing_file_is_not_loaded_until_it_stops_growing(operator, tmp_path: Path) -> None:
+    path = operator.write("calls", two_calls(operator)[:1])
+    whole = gzip.compress(gzip.decompress(path.read_bytes()) + ",".join(map(str, two_calls(operator)[2])).encode())
+    path.write_bytes(whole[:20])
+    timer = threading.Timer(0.1, path.write_bytes, (whole,))
+    timer.start()
+    assert load(operator).rows == 2
+    timer.join()
+
+
+def test_a_file_that_never_stops_growing_is_told(operator, monkeypatch) -> None:
+    path = operator.write("calls", two_calls(operator))
+    grows = iter(range(1000))
+    os.utime(path)
+    monkeypatch.setattr("flowetl.arrival.time.sleep", lambda _: path.write_bytes(b"x" * (next(grows) + 1)))
+    source = operator.sources["calls"]
+    impatient = source.model_copy(update={"stability": source.stability.model_copy(update={"timeout": 0})})
+    with pytest.raises(NotReady, match="is still being written"):
+        load_day(operator.deployment, impatient, operator.day)
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_loaded(operator, monkeypatch) -> None:
+    path = operator.write("calls", two_calls(operator))
+    add = loading.StagedDay.add
+
+    def touch_and_add(self, batch) -> None:
+        os.utime(path)
+        add(self, batch)
+
+    monkeypatch.setattr(loading.StagedDay, "add", touch_and_add)
+    with pytest.raises(NotReady, match="changed while it was read"):
+        load(operator)
+
+
+def test_one_loader_at_a_time_works_on_a_day(operator) -> None:
+    operator.write("calls", two_calls(operator))
+    with operator.deployment.connect() as connection, day_lock(connection, "calls", operator.day):
+        with pytest.raises(Busy, match="calls of 2016-01-01 is being loaded by another process"):
+            load(operator)
+        assert operator.value("SELECT count(*) FROM etl.loads") == 0
+    load(operator)
+
+
+def test_a_changed_secret_needs_a_new_key_id(operator, monkeypatch) -> None:
+    operator.write("calls", two_calls(operator))
+    load(operator)
+    monkeypatch.setenv("FLOWETL_PSEUDONYM_KEY", "1f" * 32)
+    with pytest.raises(ConfigurationError, match="is not the secret that key id '1' stood for"):
+        load(operator)
+    source = operator.sources["calls"]
+    renewed = source.model_copy(update={"identifiers": source.identifiers.model_copy(update={"key_id": "2"})})
+    load_day(operator.deployment, renewed, operator.day)
+    assert operator.value("SELECT count(*) FROM etl.pseudonym_epochs") == 2
+
+
+def test_a_key_that_stands_for_another_pseudonym_refuses_the_day(operator) -> None:
+    operator.write("calls", two_calls(operator))
+    key = pseudonym("msisdn", operator.alice.msisdn)
+    operator.rows("INSERT INTO etl.subscriber_keys SELECT subscriber_key(%s), 'another'", key)
+    with pytest.raises(DataFault, match="1 subscriber keys already stand for other pseudonyms"):
+        load(operator)
+    assert operator.value("SELECT count(*) FROM etl.available_dates") == 0
+    assert operator.rows("SELECT pseudonym FROM etl.subscriber_keys") == [("another",)]
+
+
+def test_clocks_that_are_set_back_and_forward(cluster, operator, monkeypatch) -> None:
+    """Repeated hours are the first pass; skipped ones are the first instant after the gap."""
+    day = dt.date(2016, 3, 27)
+    operator.write(
+        "calls", [operator.call("a", time, operator.alice, operator.bob, day=day) for time in ("01:30:00", "02:30:00")], day
+    )
+    with cluster.database("Europe/Berlin") as database:
+        for name, value in database.environment().items():
+            monkeypatch.setenv(name, value)
+        operator.deployment, operator.database = Deployment.from_settings(), database
+        load(operator, day=day)
+        hours = [row[0].astimezone(dt.UTC).hour for row in operator.rows("SELECT datetime FROM events.calls ORDER BY 1")]
+        assert hours == [0, 1]
+        assert [row[2] for row in parquet(operator)] == [dt.datetime(2016, 3, 27, 1, 30), dt.datetime(2016, 3, 27, 3)]
+
+
+def test_every_column_of_a_type_is_the_database_s(operator) -> None:
+    for cdr_type, columns in COLUMNS.items():
+        there = operator.rows(
+            "SELECT column_name FROM information_schema.columns WHERE table_schema = 'events' AND table_name = %s "
+            "ORDER BY ordinal_position",
+            cdr_type,
+        )
+        assert [name for (name,) in there] == [column.name for column in columns]

@@ -1,0 +1,99 @@
+"""Pseudonyms: what they are, and which raw forms share one."""
+
+import hashlib
+import hmac
+
+import pyarrow as pa
+import pytest
+from flowdb.keys import subscriber_key
+
+from flowetl import pseudonyms
+from flowetl.errors import ConfigurationError, DataFault
+from flowetl.pseudonyms import Pseudonymiser, UpstreamPseudonyms, normalise_imei, normalise_imsi, normalise_number
+
+KEY = bytes(range(32))
+
+
+def column(values: list[str | None]) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(values, pa.large_string())])
+
+
+def expected(label: str, normal: str) -> str:
+    return hmac.new(KEY, f"{label}:{normal}".encode(), hashlib.sha256).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("raw", "normal"),
+    [
+        ("9779812345601", "9779812345601"),
+        ("+977 981-2345601", "9779812345601"),
+        ("009779812345601", "9779812345601"),
+        ("09812345601", "9779812345601"),
+        ("9812345601", "9779812345601"),
+        ("447700900123", "447700900123"),
+        ("1415", "short:1415"),
+        ("MyBank", "name:mybank"),
+        ("", None),
+        ("98#", None),
+        ("٣٤٥٦٧٨٩", None),
+    ],
+)
+def test_numbers_in_international_form(raw: str, normal: str | None) -> None:
+    assert normalise_number(raw, "977") == normal
+
+
+def test_devices_and_sims() -> None:
+    assert {normalise_imei(raw) for raw in ("35123456789010", "351234567890107", "3512345678901099")} == {
+        "35123456789010"
+    }
+    assert normalise_imei("3512345678901") is None
+    assert normalise_imsi("429011234567801") == "429011234567801"
+    assert normalise_imsi("42901123456780x") is None
+
+
+def test_a_pseudonym_is_a_keyed_hash_of_label_and_number() -> None:
+    hasher = Pseudonymiser(KEY, "977")
+    found = hasher.column("msisdn", column(["9812345601", None, "bad#", "9812345601"]))
+    mine = expected("msisdn", "9779812345601")
+    assert found.text.to_pylist() == [mine, None, None, mine]
+    assert found.keys.to_pylist() == [subscriber_key(mine), None, None, subscriber_key(mine)]
+
+
+def test_both_parties_share_a_label_and_other_identifiers_do_not() -> None:
+    hasher = Pseudonymiser(KEY, "")
+    number = column(["429011234567801"])
+    served = hasher.column("msisdn", number).text.to_pylist()
+    assert hasher.column("msisdn_counterpart", number).text.to_pylist() == served
+    assert hasher.column("imsi", number).text.to_pylist() == [expected("imsi", "429011234567801")]
+    assert hasher.column("imsi", number).text.to_pylist() != served
+
+
+def test_another_key_gives_other_pseudonyms_and_another_id() -> None:
+    other = bytes(32)
+    number = column(["9779812345601"])
+    assert Pseudonymiser(KEY, "").column("msisdn", number).text != Pseudonymiser(other, "").column("msisdn", number).text
+    assert pseudonyms.key_id("1", KEY) != pseudonyms.key_id("1", other)
+
+
+def test_the_device_model_comes_from_the_raw_imei() -> None:
+    assert pseudonyms.tac(column(["351234567890107", "35-123456-789010", "123", None])).to_pylist() == [
+        "35123456",
+        "35123456",
+        None,
+        None,
+    ]
+
+
+def test_upstream_pseudonyms_are_passed_on_and_raw_looking_ones_refused() -> None:
+    hasher = UpstreamPseudonyms(KEY, "")
+    good = "AB" * 16
+    assert hasher.column("imsi", column([good, "short", None])).text.to_pylist() == [good.lower(), None, None]
+    with pytest.raises(DataFault, match="msisdn holds values that look like raw identifiers") as raised:
+        hasher.column("msisdn", column([good, "+9779812345601"]))
+    assert "9779812345601" not in str(raised.value)
+
+
+def test_a_short_secret_is_refused() -> None:
+    assert pseudonyms.parse_key("0f" * 32) == bytes.fromhex("0f" * 32)
+    with pytest.raises(ConfigurationError, match="has 128 bits; at least 256 are needed"):
+        pseudonyms.parse_key("0f" * 16)
