@@ -10,21 +10,48 @@ from flowmachine.logs import configure_logs
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of ``flowmachine`` and ``python -m flowmachine``."""
-    parser = argparse.ArgumentParser(prog="flowmachine", description="The query engine.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("server", help="answer requests on the engine's port")
-    commands.add_parser("worker", help="compute queued queries; start as many as there are cores to spare")
-    chosen = parser.parse_args(arguments)
+    chosen = _parser().parse_args(arguments)
     configure_logs()
+    # Imported where needed: each process loads only what it uses.
     if chosen.command == "server":
         from flowmachine.server import main as serve
 
         serve()
-    else:
+        return 0
+    if chosen.command == "worker":
         from flowmachine.worker import main as work
 
         work()
-    return 0
+        return 0
+    from flowmachine.cache_commands import run
+
+    return run(chosen)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="flowmachine", description="The query engine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("server", help="answer requests on the engine's port")
+    commands.add_parser("worker", help="compute queued queries; start as many as there are cores to spare")
+    cache = commands.add_parser("cache", help="look at the stored results and keep them within their size")
+    actions = cache.add_subparsers(dest="cache_command", required=True)
+    actions.add_parser("list", help="stored results, the first to be dropped first")
+    actions.add_parser("size", help="bytes stored, and the limit")
+    shrink = actions.add_parser("shrink", help="drop results until those left fit the limit")
+    shrink.add_argument("--limit", type=int, metavar="BYTES", help="default: the configured cache size")
+    shrink.add_argument(
+        "--protected", type=int, metavar="SECONDS", help="spare results used since; negative: none"
+    )
+    shrink.add_argument("--dry-run", action="store_true", help="say what would be dropped, drop nothing")
+    actions.add_parser("reset", help="drop every result and forget every query; refused while one runs")
+    invalidate = actions.add_parser(
+        "invalidate", help="drop a query's results and all that was made from them"
+    )
+    invalidate.add_argument("query_id")
+    invalidate.add_argument("--no-cascade", action="store_true", help="leave what was made from them")
+    actions.add_parser("orphans", help="remove results without a record, and records without a result")
+    actions.add_parser("evict", help="shrink and tidy every FLOWMACHINE_CACHE_PRUNING_FREQUENCY seconds")
+    return parser
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ import marshmallow as ma
 import sqlalchemy as sa
 
 from flowmachine import jobs, tables
-from flowmachine.data import read_data_state
+from flowmachine.data import DataState, read_data_state
+from flowmachine.explain import explain
 from flowmachine.fields import known_queries
 from flowmachine.geojson import as_text, feature_statement, geography_statement, result_statement
 from flowmachine.jobs import RELEASED, Key
@@ -44,8 +45,9 @@ class Refused(Exception):
 class Actions:
     """The actions over one database."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, queue_limit: int = 1000) -> None:
         self._engine = engine
+        self._queue_limit = queue_limit
 
     def names(self) -> list[str]:
         """All actions."""
@@ -91,10 +93,8 @@ class Actions:
         with self._engine.begin() as connection:
             query = self._load(connection, params)
             data = read_data_state(connection)
-            try:
-                data.check(query)
-            except NotBuildable as error:
-                raise Refused("Unable to create query object.", {"exception": str(error)}) from None
+            _check_data(query, data)
+            self._check_queue(connection, query)
             row = jobs.submit(connection, query, data, user=user, request_id=request_id)
             progress = (
                 jobs.Progress(0, 0, 0)
@@ -102,6 +102,14 @@ class Actions:
                 else jobs.progress(connection, query.query_id)
             )
         return {"query_id": query.query_id, "progress": progress.as_dict()}
+
+    def explain_query(self, params: Params) -> Payload:
+        """What running a spec would do: parts, how many are stored, days read and missing, and a forecast."""
+        with self._engine.connect() as connection:
+            query = self._load(connection, params)
+            data = read_data_state(connection)
+            _check_data(query, data)
+            return explain(connection, query, data)
 
     def poll_query(self, params: Params) -> Payload:
         with self._engine.connect() as connection:
@@ -216,6 +224,15 @@ class Actions:
         finally:
             known_queries.reset(token)
 
+    def _check_queue(self, connection: sa.Connection, query: Aggregate) -> None:
+        row = jobs.find(connection, Key(query.query_id, RELEASED))
+        live = row is not None and row["state"] in ("queued", "executing", "completed")
+        if not live and jobs.waiting(connection) >= self._queue_limit:
+            raise Refused(
+                f"The queue is full: {self._queue_limit} queries are waiting or running. Try again later.",
+                {"code": "queue_full", "limit": self._queue_limit},
+            )
+
     def _known(self, connection: sa.Connection, query_id: str) -> sa.RowMapping:
         row = jobs.find(connection, Key(query_id, RELEASED))
         if row is None:
@@ -249,6 +266,7 @@ _ACTIONS: dict[str, tuple[Callable[[Actions, Params], Payload], tuple[str, ...] 
     "get_available_queries": (Actions.get_available_queries, ()),
     "get_query_schemas": (Actions.get_query_schemas, ()),
     "run_query": (lambda actions, params: actions.run_query(params, user=None, request_id=None), None),
+    "explain_query": (Actions.explain_query, None),
     "poll_query": (Actions.poll_query, ("query_id",)),
     "get_query_kind": (Actions.get_query_kind, ("query_id",)),
     "get_query_params": (Actions.get_query_params, ("query_id",)),
@@ -261,6 +279,13 @@ _ACTIONS: dict[str, tuple[Callable[[Actions, Params], Payload], tuple[str, ...] 
     "get_qa_checks": (Actions.get_qa_checks, ("cdr_type", "start_date", "end_date", "check_type")),
     "cancel_query": (Actions.cancel_query, ("query_id",)),
 }
+
+
+def _check_data(query: Query, data: DataState) -> None:
+    try:
+        data.check(query)
+    except NotBuildable as error:
+        raise Refused("Unable to create query object.", {"exception": str(error)}) from None
 
 
 def _check_params(action: str, params: Params, accepted: tuple[str, ...]) -> None:

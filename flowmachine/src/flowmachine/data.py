@@ -55,11 +55,8 @@ class DataState:
                     )
 
     def columnar(self, query: Query) -> bool:
-        """Whether every loaded day that the query and its sub-queries read has a current columnar file.
-
-        Never for what only the database has.
-        """
-        return not any(part.needs_database for part in query.graph()) and all(
+        """Whether every loaded day that the query and its sub-queries read has a current columnar file."""
+        return all(
             day in self.files
             for part in query.graph()
             for selection in part.events

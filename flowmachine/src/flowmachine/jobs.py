@@ -180,6 +180,14 @@ def _unstored(connection: sa.Connection, fingerprints: Mapping[str, str]) -> int
     return len(fingerprints) - len(fresh)
 
 
+def waiting(connection: sa.Connection) -> int:
+    """How many submitted queries are queued or running."""
+    statement = sa.select(sa.func.count()).where(
+        jobs.c.store == RELEASED, jobs.c.state.in_(("queued", "executing"))
+    )
+    return int(connection.execute(statement).scalar_one())
+
+
 def progress(connection: sa.Connection, query_id: str) -> Progress:
     """What is still to be done for a submitted query; all zero when its result is stored."""
     row = find(connection, Key(query_id, RELEASED))
@@ -221,6 +229,8 @@ def enqueue_parts(
     executor: str,
     parts: Sequence[Query],
     needed: Mapping[str, Sequence[str]],
+    *,
+    user: str | None = None,
 ) -> None:
     """Queue the parts of a plan and make each wait for those of its inputs that are not stored.
 
@@ -242,6 +252,7 @@ def enqueue_parts(
         "state": "queued",
         "planned": True,
         "executor": executor,
+        "requested_by": user,
         "queued_at": sa.func.clock_timestamp(),
         **_FRESH,
     }
@@ -313,11 +324,21 @@ def enqueue_parts(
 
 
 def claim(connection: sa.Connection, worker: str, lease: timedelta) -> sa.RowMapping | None:
-    """Take the oldest job that waits for nothing; its row, now ``executing`` and owned, or None."""
+    """Take a job that waits for nothing; its row, now ``executing`` and owned, or None.
+
+    First come those of the user who has the fewest running, then the oldest, so that a user with thousands of parts
+    does not keep another's single one waiting.
+    """
+    busy = jobs.alias("busy")
+    share = (
+        sa.select(sa.func.count())
+        .where(busy.c.state == "executing", busy.c.requested_by.is_not_distinct_from(jobs.c.requested_by))
+        .scalar_subquery()
+    )
     oldest = (
         sa.select(jobs.c.query_id, jobs.c.store)
         .where(jobs.c.state == "queued", jobs.c.planned, jobs.c.pending == 0)
-        .order_by(jobs.c.queued_at)
+        .order_by(share, jobs.c.queued_at)
         .limit(1)
         .with_for_update(skip_locked=True)
         .cte("oldest")

@@ -15,6 +15,8 @@ from flowmachine.tables import jobs
 
 def choose_executor(query: Query, data: DataState, setting: str) -> str:
     """The executor that computes a query: the columnar one if every day it needs has a current file."""
+    if any(part.needs_database for part in query.graph()):
+        return "postgres"
     if setting != "auto":
         return setting
     return "duckdb" if data.columnar(query) else "postgres"
@@ -59,4 +61,5 @@ def make_plan(
         stack.extend(query.children)
     parts = [query for query in root.graph() if query.query_id in unstored]
     needed = {part.query_id: [child.query_id for child in part.children] for part in parts}
-    enqueue_parts(connection, Key(job["query_id"], job["store"]), name, parts, needed)
+    key = Key(job["query_id"], job["store"])
+    enqueue_parts(connection, key, name, parts, needed, user=job["requested_by"])

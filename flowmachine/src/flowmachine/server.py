@@ -33,7 +33,7 @@ class Server:
 
     def __init__(self, database: Database, bind: str, port: int, threads: int = 8) -> None:
         self._engine = database.engine("flowmachine-server", pool_size=threads)
-        self._actions = Actions(self._engine)
+        self._actions = Actions(self._engine, integer_setting("FLOWMACHINE_QUEUE_LIMIT", 1000))
         self._address = f"tcp://{bind}:{port}"
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="action")
         self._tasks: set[asyncio.Task[None]] = set()
@@ -97,11 +97,13 @@ class Server:
         action, request_id = request["action"], request["request_id"]
         params = request.get("params") or {}
         started = time.monotonic()
-        log = audit_log().bind(action_request={"request_id": request_id, "action": action})
+        log = audit_log().bind(
+            action_request={"request_id": request_id, "action": action}, user=request.get("user")
+        )
         log.info("received", params=_for_log(params))
         answer: dict[str, Any]
         try:
-            payload = self._actions.perform(action, params, user=None, request_id=request_id)
+            payload = self._actions.perform(action, params, user=request.get("user"), request_id=request_id)
             answer = {"status": "success", "msg": "pong" if action == "ping" else "", "payload": payload}
         except Refused as refused:
             answer = _error(refused.message, refused.payload)
@@ -126,7 +128,7 @@ class Server:
         problems: dict[str, list[str]] = {
             str(name): ["Unknown field."]
             for name in request
-            if name not in ("action", "request_id", "params")
+            if name not in ("action", "request_id", "params", "user")
         }
         for name in ("action", "request_id"):
             if name not in request:
@@ -135,6 +137,8 @@ class Server:
                 problems[name] = ["Not a valid string."]
         if "action" not in problems and request["action"] not in self._actions.names():
             problems["action"] = [f"Must be one of: {', '.join(self._actions.names())}."]
+        if request.get("user") is not None and not isinstance(request["user"], str):
+            problems["user"] = ["Not a valid string."]
         if request.get("params") is not None and not isinstance(request["params"], dict):
             problems["params"] = ["Not a valid mapping type."]
         return problems

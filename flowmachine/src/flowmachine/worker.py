@@ -36,6 +36,10 @@ from flowmachine.sql.events import NotBuildable
 LEASE = timedelta(seconds=10)
 
 
+#: How long one part may compute, in seconds.
+TIME_LIMIT = 3600
+
+
 class DataChanged(Exception):
     """A day was loaded anew while a query read it."""
 
@@ -43,9 +47,17 @@ class DataChanged(Exception):
 class Worker:
     """Computes jobs until ``stop`` is called."""
 
-    def __init__(self, database: Database, computing: Computing, *, lease: timedelta = LEASE) -> None:
+    def __init__(
+        self,
+        database: Database,
+        computing: Computing,
+        *,
+        lease: timedelta = LEASE,
+        time_limit: float = TIME_LIMIT,
+    ) -> None:
         self.name = f"{socket.gethostname()}-{os.getpid()}"
         self._lease = lease
+        self._time_limit = time_limit
         self._setting = computing.executor
         self._engine = database.engine("flowmachine-worker", pool_size=3)
         reader = setting("FLOWAPI_FLOWDB_USER", default="flowapi")
@@ -57,6 +69,8 @@ class Worker:
         self._stopping = threading.Event()
         self._current: Key | None = None
         self._cancelling = False
+        self._overdue = False
+        self._started = 0.0
         self._log = debug_log().bind(submodule="worker", worker=self.name)
 
     def stop(self) -> None:
@@ -112,7 +126,8 @@ class Worker:
         if job is None:
             return False
         key = Key(job["query_id"], job["store"])
-        self._cancelling = False
+        self._cancelling = self._overdue = False
+        self._started = time.monotonic()
         self._current = key
         try:
             self._compute(key, load_any(job["spec"]), self._executors[job["executor"]])
@@ -157,6 +172,11 @@ class Worker:
         with self._engine.begin() as connection:
             if self._cancelling:
                 jobs.cancelled(connection, key, self.name)
+            elif self._overdue:
+                reason = (
+                    f"It took longer than the {self._time_limit:g} seconds that one part of a query may take."
+                )
+                jobs.fail(connection, key, self.name, "TimeLimit", reason)
             elif self._stopping.is_set():
                 jobs.give_back(connection, key, self.name, replan=False)
             elif self._input_gone(connection, key, error):
@@ -209,6 +229,9 @@ class Worker:
             if time.monotonic() >= due:
                 due = time.monotonic() + renew_every
                 self._obey(jobs.renew(connection, self.name, self._lease))
+            if self._current is not None and time.monotonic() - self._started > self._time_limit:
+                self._overdue = True
+                self._interrupt()
             readable, _, _ = select.select([raw], [], [], min(1.0, renew_every))
             if not readable:
                 continue
@@ -248,7 +271,8 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     lease = timedelta(seconds=integer_setting("FLOWMACHINE_LEASE", int(LEASE.total_seconds())))
-    worker = Worker(Database.from_environment(), Computing.from_environment(), lease=lease)
+    limit = integer_setting("FLOWMACHINE_QUERY_TIME_LIMIT", TIME_LIMIT)
+    worker = Worker(Database.from_environment(), Computing.from_environment(), lease=lease, time_limit=limit)
     threading.Thread(target=_stop_on_signal, args=(worker, receiving), daemon=True).start()
     worker.run()
 

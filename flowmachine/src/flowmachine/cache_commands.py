@@ -1,0 +1,104 @@
+"""The commands about stored results: their output is for people, one result a line."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from flowdb.settings import integer_setting
+from flowmachine import cache
+from flowmachine.executors.base import Executor
+from flowmachine.executors.duckdb import DuckDBExecutor
+from flowmachine.executors.postgres import PostgresExecutor
+from flowmachine.logs import debug_log
+from flowmachine.settings import Computing, Database
+
+#: Seconds between two prunings.
+PRUNING_FREQUENCY = 86400
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Carry out a command; the exit code."""
+    engine = Database.from_environment().engine("flowmachine-cache", pool_size=2)
+    executors: Mapping[str, Executor] = {
+        "duckdb": DuckDBExecutor(Computing.from_environment()),
+        "postgres": PostgresExecutor(),
+    }
+    try:
+        _run(chosen, engine, executors)
+    except RuntimeError as error:
+        _say(str(error))
+        return 1
+    finally:
+        engine.dispose()
+    return 0
+
+
+def _run(chosen: argparse.Namespace, engine: sa.Engine, executors: Mapping[str, Executor]) -> None:
+    command = chosen.cache_command
+    if command == "list":
+        with engine.connect() as connection:
+            for entry in cache.entries(connection):
+                _say(_line(entry))
+    elif command == "size":
+        with engine.connect() as connection:
+            _say(f"{cache.size(connection)} bytes stored, limit {cache.size_limit(connection)}")
+    elif command == "shrink":
+        protected = None if chosen.protected is None else timedelta(seconds=chosen.protected)
+        verb = "would drop" if chosen.dry_run else "dropped"
+        for entry in cache.shrink(
+            engine, executors, limit=chosen.limit, protected=protected, dry_run=chosen.dry_run
+        ):
+            _say(f"{verb} {_line(entry)}")
+    elif command == "reset":
+        _say(f"{cache.reset(engine, executors)} results dropped")
+    elif command == "invalidate":
+        dropped = cache.invalidate(engine, executors, chosen.query_id, cascade=not chosen.no_cascade)
+        for key in dropped:
+            _say(f"dropped {key.query_id} ({key.store})")
+        if not dropped:
+            _say(f"nothing is stored for {chosen.query_id}")
+    elif command == "orphans":
+        for name in cache.drop_orphans(engine, executors):
+            _say(f"removed {name}")
+    elif command == "evict":
+        _evict(engine, executors)
+
+
+def _evict(engine: sa.Engine, executors: Mapping[str, Executor]) -> None:
+    """Prune at once and then at intervals, until told to stop; a failure is logged and the next turn tries again."""
+    every = integer_setting("FLOWMACHINE_CACHE_PRUNING_FREQUENCY", PRUNING_FREQUENCY)
+    if every < 0:
+        _say("FLOWMACHINE_CACHE_PRUNING_FREQUENCY is negative: nothing is ever pruned.")
+        return
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    log = debug_log().bind(submodule="evict")
+    while not stopping.is_set():
+        try:
+            for entry in cache.shrink(engine, executors):
+                log.info("dropped", query_id=entry.key.query_id, kind=entry.kind, bytes=entry.bytes)
+            for name in cache.drop_orphans(engine, executors):
+                log.info("removed an orphan", name=name)
+        except (sa.exc.DBAPIError, OSError) as error:
+            log.error("pruning failed", error=type(error).__name__)
+        stopping.wait(max(every, 1))
+
+
+def _line(entry: cache.Entry) -> str:
+    used = "never" if entry.last_accessed is None else f"{entry.last_accessed:%Y-%m-%d %H:%M:%S}"
+    return (
+        f"{entry.key.query_id}  {entry.key.store:8}  {entry.kind:32}  {entry.bytes:>12} bytes"
+        f"  {entry.milliseconds:>10.0f} ms  score {entry.score:>8.2f}  used {entry.access_count} times, last {used}"
+    )
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")

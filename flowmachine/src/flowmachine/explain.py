@@ -1,0 +1,63 @@
+"""Telling what a query would cost before it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from flowmachine.data import DataState
+from flowmachine.registry import Query
+from flowmachine.tables import jobs
+
+
+def explain(connection: sa.Connection, query: Query, data: DataState) -> dict[str, Any]:
+    """Parts of the query and how many are stored, days it reads and those missing, and a forecast in seconds.
+
+    The forecast adds up, over the parts not stored, what parts of the same kind took on average; it is null while
+    some kind has never run.
+    """
+    fingerprints = data.fingerprints(query)
+    rows = connection.execute(
+        sa.select(jobs.c.query_id, jobs.c.fingerprint).where(
+            jobs.c.query_id == sa.any_(sa.literal(list(fingerprints), sa.ARRAY(sa.Text))),
+            jobs.c.state == "completed",
+        )
+    )
+    stored = {row.query_id for row in rows if row.fingerprint == fingerprints[row.query_id]}
+    parts = list(query.graph())
+    unstored = [] if query.query_id in stored else [part for part in parts if part.query_id not in stored]
+    read: dict[str, set[str]] = {}
+    missing: dict[str, set[str]] = {}
+    for part in parts:
+        for selection in part.events:
+            for event_type in selection.types:
+                for day in selection.days:
+                    known = (event_type, day) in data.loads
+                    (read if known else missing).setdefault(event_type, set()).add(day.isoformat())
+    return {
+        "query_id": query.query_id,
+        "parts": len(parts),
+        "stored": len(parts) - len(unstored),
+        "executor": "duckdb" if data.columnar(query) else "postgres",
+        "days": _sorted(read),
+        "missing_days": _sorted(missing),
+        "forecast_seconds": _forecast(connection, unstored),
+    }
+
+
+def _forecast(connection: sa.Connection, unstored: list[Query]) -> float | None:
+    rows = connection.execute(
+        sa.select(jobs.c.kind, sa.func.avg(jobs.c.compute_ms).label("milliseconds"))
+        .where(jobs.c.compute_ms.is_not(None))
+        .group_by(jobs.c.kind)
+    )
+    average: dict[str, float] = {row.kind: row.milliseconds for row in rows}
+    if any(part.kind not in average for part in unstored):
+        return None
+    return round(sum(average[part.kind] for part in unstored) / 1000, 3)
+
+
+def _sorted(days: Mapping[str, set[str]]) -> dict[str, list[str]]:
+    return {event_type: sorted(found) for event_type, found in sorted(days.items())}
