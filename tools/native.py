@@ -50,7 +50,12 @@ class Native:
         """
         if self.supervisor() and not self.ill():
             self.say("The stack is up.")
-            return
+        else:
+            self._start()
+        self._load_demo_identities()
+        self._write_private(self.layout.endpoints_file, json.dumps(self.layout.endpoints(), indent=2) + "\n")
+
+    def _start(self) -> None:
         self._make_folders()
         self._make_secrets()
         if not self.supervisor():
@@ -62,8 +67,6 @@ class Native:
         self._signal_supervisor(signal.SIGHUP)
         for service in services(self.layout):
             self._wait_until_well(service.name, lambda service=service: self._health(service))  # type: ignore[misc]
-        self._load_demo_identities()
-        self._write_private(self.layout.endpoints_file, json.dumps(self.layout.endpoints(), indent=2) + "\n")
 
     def down(self) -> None:
         """Stop everything, last started first; the data stay."""

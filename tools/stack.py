@@ -67,7 +67,7 @@ def demo(_options: argparse.Namespace) -> int:
     bootstrap(echo=False)
     stack = Native(Layout.from_environment())
     stack.up()
-    return _python("demo/run.py", environment=stack.layout.environment())
+    return _python("demo/run.py", environment={"PYTHONPATH": str(CHECKOUT / "tools")})
 
 
 def test(options: argparse.Namespace) -> int:

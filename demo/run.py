@@ -1,0 +1,238 @@
+"""The demonstration: a synthetic country, loaded like a real one, and where its people went after the disaster.
+
+``make demo`` starts the stack and then this. Stages whose work is done already are skipped. Everything lands in
+``demo/out``; the token lives in this process and the notebook's only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from bootstrap import chromium
+from browser import make_token
+from jupyter_client.manager import AsyncKernelManager
+from layout import CHECKOUT, DEMO, Layout
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbconvert import HTMLExporter
+
+FIRST_DAY = date(2016, 1, 1)
+SEED = 12_345
+CDR_TYPES = ("calls", "sms", "mds", "topups")
+# Fewer or as many subscribers are never shown; see docs/decisions.
+FLOOR = 15
+
+
+class Stages:
+    """Prints what is being done and remembers how long it took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def stage(self, name: str, text: str) -> Iterator[None]:
+        print(f"\n== {text}", flush=True)
+        begin = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - begin, 1)
+        print(f"   {self.seconds[name]} s", flush=True)
+
+
+def main() -> int:
+    options = _options()
+    layout = Layout.from_environment()
+    options.out.mkdir(parents=True, exist_ok=True)
+    stages = Stages()
+    begin = time.monotonic()
+    last_day = FIRST_DAY + timedelta(days=options.days - 1)
+
+    with stages.stage(
+        "generate", f"Synthetic country: {options.subscribers:,} subscribers, {options.days} days"
+    ):
+        if generated(layout.landing, options.subscribers, options.days):
+            print("   already there")
+        else:
+            generate(layout, options.subscribers, options.days)
+    with stages.stage("load", f"Loading {FIRST_DAY} to {last_day} into both stores"):
+        if loaded(layout, options.days):
+            print("   already loaded")
+        else:
+            _run(layout, "flowetl", "geography", str(layout.landing))
+            _run(
+                layout,
+                "flowetl",
+                "backfill",
+                "--source",
+                "all",
+                "--start",
+                f"{FIRST_DAY}",
+                "--end",
+                f"{last_day}",
+            )
+    with stages.stage("token", "A browser signs in to the auth app and makes a token"):
+        token = make_token(
+            layout.url("FLOWAUTH_PORT"),
+            DEMO["user"],
+            DEMO["password"],
+            DEMO["server"],
+            options.out / "screenshots",
+            chromium(),
+        )
+    with stages.stage("notebook", "The analyst's notebook asks where people went"):
+        run_notebook(layout.url("FLOWAPI_PORT"), token, options.out)
+    summary = compare_with_truth(layout.landing, options.out)
+    summary |= {
+        "subscribers": options.subscribers,
+        "days": options.days,
+        "rows": {kind: count["rows"] for kind, count in coverage(layout).items()},
+        "seconds": {**stages.seconds, "total": round(time.monotonic() - begin, 1)},
+    }
+    (options.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    report(summary, layout, options.out)
+    return 0 if summary["matches_truth"] else 1
+
+
+def generated(landing: Path, subscribers: int, days: int) -> bool:
+    """Whether the operator's files of exactly this country are complete."""
+    try:
+        parameters = json.loads((landing / "truth" / "parameters.json").read_text())
+    except (OSError, ValueError):
+        return False
+    wanted = {"subscribers": subscribers, "days": days, "seed": SEED, "start": FIRST_DAY.isoformat()}
+    # The list of what to expect is written last.
+    return wanted.items() <= parameters.items() and (landing / "truth" / "expected.json").exists()
+
+
+def generate(layout: Layout, subscribers: int, days: int) -> None:
+    """Write the operator's files, one process per core."""
+    _run(
+        layout,
+        "flowdb.synthetic",
+        *("--output", str(layout.landing)),
+        *("--subscribers", str(subscribers)),
+        *("--days", str(days)),
+        *("--start", FIRST_DAY.isoformat()),
+        *("--seed", str(SEED)),
+        *("--processes", str(os.cpu_count() or 1)),
+    )
+
+
+def coverage(layout: Layout) -> dict[str, dict[str, Any]]:
+    """What flowetl says is loaded, by event type."""
+    done = subprocess.run(
+        [sys.executable, "-m", "flowetl", "status", "--json"],
+        env=layout.environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return {entry["cdr_type"]: entry for entry in json.loads(done.stdout)}
+
+
+def loaded(layout: Layout, days: int) -> bool:
+    """Whether every day of every event type is loaded."""
+    found = coverage(layout)
+    return all(found.get(kind, {}).get("days", 0) >= days for kind in CDR_TYPES)
+
+
+def run_notebook(api_url: str, token: str, out: Path) -> None:
+    """Execute the notebook and keep it as a page that needs nothing from outside."""
+    notebook = nbformat.read(CHECKOUT / "demo" / "notebook.ipynb", as_version=4)
+    environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    environment |= {"FLOWAPI_URL": api_url, "FLOWAPI_TOKEN": token, "FLOWKIT_DEMO_OUT": str(out.resolve())}
+    with tempfile.TemporaryDirectory() as folder:
+        # Sockets in a private folder, not TCP ports: nobody else on the machine can talk to the kernel.
+        kernel = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{folder}/kernel")
+        client = NotebookClient(
+            notebook,
+            km=kernel,
+            timeout=600,
+            resources={"metadata": {"path": str(CHECKOUT / "demo")}},
+            on_cell_start=lambda cell, cell_index: _announce(cell),
+        )
+        try:
+            client.execute(env=environment)
+        except CellExecutionError as error:
+            sys.exit(f"The notebook failed:\n{str(error)[-3000:]}")
+    # Addresses of scripts are emptied: the page must not call out from behind a firewall.
+    exporter = HTMLExporter(mathjax_url="", require_js_url="", jquery_url="", widget_renderer_url="")
+    page, _resources = exporter.from_notebook_node(notebook)
+    (out / "notebook.html").write_text(page)
+
+
+def _announce(cell: Any) -> None:
+    first = cell.source.splitlines()[0] if cell.source else ""
+    if cell.cell_type == "markdown" and first.startswith("#"):
+        print(f"   {first.lstrip('# ')}", flush=True)
+
+
+def compare_with_truth(landing: Path, out: Path) -> dict[str, Any]:
+    """Hold the districts that visibly emptied against those that the generator emptied."""
+    expected = json.loads((landing / "truth" / "expected.json").read_text())
+    truth = sorted(expected["disaster_districts"])
+    with (out / "result.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    before = {row["pcod"]: int(row["value_before"]) for row in rows if row["value_before"]}
+    after = {row["pcod"]: int(row["value_after"]) for row in rows if row["value_after"]}
+    # A withheld count is 15 at most. A district counts as emptied if more than half have left whatever it was.
+    emptied = sorted(code for code, count in before.items() if code not in after and count / 2 > FLOOR)
+    both = before.keys() & after.keys()
+    visible = [code for code in truth if code in before and before[code] / 2 > FLOOR]
+    return {
+        "districts": len(rows),
+        "districts_before": len(before),
+        "districts_after": len(after),
+        "rising": sum(after[code] > before[code] for code in both),
+        "emptied": emptied,
+        "truth": truth,
+        "matches_truth": emptied == visible and bool(emptied),
+    }
+
+
+def report(summary: dict[str, Any], layout: Layout, out: Path) -> None:
+    """Say what was found and where everything is."""
+    verdict = "the same as" if summary["matches_truth"] else "NOT the same as"
+    print(
+        f"\nEmptied districts: {', '.join(summary['emptied']) or 'none'}"
+        f"\n   {verdict} the truth of the synthetic country: {', '.join(summary['truth'])}"
+        f"\nDemonstration took {summary['seconds']['total']} s."
+        f"\n\n   {out / 'map.png'}\n   {out / 'result.csv'}\n   {out / 'notebook.html'}"
+        f"\n   {out / 'screenshots'}\n   {out / 'summary.json'}"
+        f"\n\nThe stack is still up: HTTP API {layout.url('FLOWAPI_PORT')}, auth app {layout.url('FLOWAUTH_PORT')} "
+        f"(user {DEMO['user']}, password {DEMO['password']}), loading {layout.url('PREFECT_PORT')}."
+        "\n`make token` prints a token, `make down` stops the stack."
+    )
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--subscribers", type=int, default=int(os.environ.get("FLOWKIT_DEMO_SUBSCRIBERS") or 10_000))
+    add("--days", type=int, default=int(os.environ.get("FLOWKIT_DEMO_DAYS") or 60))
+    add("--out", type=Path, default=CHECKOUT / "demo" / "out")
+    return parser.parse_args()
+
+
+def _run(layout: Layout, *arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments], env=layout.environment(), stdin=subprocess.DEVNULL
+    )
+    if done.returncode != 0:
+        sys.exit(f"`python -m {' '.join(arguments)}` failed; its message is above.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
