@@ -328,6 +328,17 @@ async def test_a_spec_that_the_engine_refuses(client: Client, headers: dict[str,
     assert document["payload"]["validation_error_messages"] == {"surprise": ["Unknown field."]}
 
 
+async def test_a_spec_of_five_thousand_parts_is_accepted(client: Client, tokens: TokenBuilder) -> None:
+    parts = [DAILY | {"date": f"2016-01-0{1 + part % 3}", "method": "last"} for part in range(5_000)]
+    spec = {
+        "query_kind": "spatial_aggregate",
+        "locations": {"query_kind": "modal_location", "locations": parts},
+    }
+    scopes = ["run", *SPATIAL, "admin3:spatial_aggregate:modal_location"]
+    response = await client.post("/api/0/run", json=spec, headers=tokens.header({"all": scopes}))
+    assert response.status_code == 202, await response.get_data(as_text=True)
+
+
 async def test_a_day_without_data(client: Client, headers: dict[str, str]) -> None:
     spec = {**SPEC, "locations": {**DAILY, "date": "1999-01-01"}}
     response = await client.post("/api/0/run", json=spec, headers=headers)
