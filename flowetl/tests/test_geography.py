@@ -1,0 +1,138 @@
+"""Cells, sites, device models and boundaries."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from flowetl.errors import DataFault
+from flowetl.geography import load_geography
+
+FILES = {
+    "sites.csv": "id,version,name,latitude,longitude,date_of_first_service,date_of_last_service\ns1,0,Hill,27.5,85.25,2015-01-01,\n",
+    "cells.csv": (
+        "id,site_id,version,name,type,latitude,longitude,date_of_first_service,date_of_last_service\n"
+        "c1,s1,0,Hill A,4G,27.5,85.25,2015-01-01,2016-01-10\n"
+        "c1,s1,1,Hill A,4G,27.6,85.25,2016-01-11,\n"
+        "c2,s1,0,Hill B,2G,,,2015-01-01,\n"
+    ),
+    "tacs.csv": "id,brand,model,hnd_type,software_os_name,software_os_vendor\n35123456,Danfe,D1,Smart,Android,Google\n",
+}
+
+
+def square(west: float, south: float, size: float = 1) -> dict:
+    ring = [[west, south], [west + size, south], [west + size, south + size], [west, south + size], [west, south]]
+    return {"type": "Polygon", "coordinates": [ring]}
+
+
+def unit(pcod: str, geometry: dict, parent: str | None = "N") -> dict:
+    return {"type": "Feature", "properties": {"pcod": pcod, "name": pcod.lower(), "parent": parent}, "geometry": geometry}
+
+
+def collection(*units: dict) -> str:
+    return json.dumps({"type": "FeatureCollection", "features": units})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "geography"
+    (folder / "boundaries").mkdir(parents=True)
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+    (folder / "boundaries" / "admin0.geojson").write_text(collection(unit("N", square(80, 26, 8), None)))
+    (folder / "boundaries" / "admin1.geojson").write_text(
+        collection(unit("N.1", square(85, 27)), unit("N.2", square(86, 27)))
+    )
+    return folder
+
+
+def load(operator, folder: Path) -> dict[str, tuple[int, int, int]]:
+    return {
+        changes.file: (changes.added, changes.changed, changes.removed)
+        for changes in load_geography(operator.deployment, folder)
+    }
+
+
+def test_everything_arrives(operator, folder) -> None:
+    load(operator, folder)
+    cells = operator.rows(
+        "SELECT id, version, site_id, type, date_of_last_service::text, ST_X(geom_point), ST_Y(geom_point) "
+        "FROM infrastructure.cells ORDER BY id, version"
+    )
+    assert cells == [
+        ("c1", 0, "s1", "4G", "2016-01-10", 85.25, 27.5),
+        ("c1", 1, "s1", "4G", None, 85.25, 27.6),
+        ("c2", 0, "s1", "2G", None, None, None),
+    ]
+    assert operator.value("SELECT count(*) FROM infrastructure.sites WHERE geom_point IS NOT NULL") == 1
+    assert operator.rows("SELECT id, hnd_type FROM infrastructure.tacs") == [(35123456, "Smart")]
+    assert operator.rows("SELECT admin1pcod, admin1name, parent_pcod, ST_Area(geom) FROM geography.admin1 ORDER BY 1") == [
+        ("N.1", "n.1", "N", 1.0),
+        ("N.2", "n.2", "N", 1.0),
+    ]
+    assert operator.rows("SELECT location_id FROM etl.location_keys ORDER BY 1") == [("c1",), ("c2",)]
+
+
+def test_the_same_again_changes_nothing_and_stored_results_stay_fresh(operator, folder) -> None:
+    load(operator, folder)
+    version = operator.value("SELECT cells_version()")
+    keys = operator.rows("SELECT * FROM etl.location_keys ORDER BY 1")
+    assert set(load(operator, folder).values()) == {(0, 0, 0)}
+    assert operator.value("SELECT cells_version()") == version
+    assert operator.rows("SELECT * FROM etl.location_keys ORDER BY 1") == keys
+
+
+def test_changed_cells_are_replaced_new_versions_added_and_boundaries_follow_the_file(operator, folder) -> None:
+    load(operator, folder)
+    version = operator.value("SELECT cells_version()")
+    moved = FILES["cells.csv"].replace("27.6", "27.7") + "c3,s1,0,New,5G,27,85,2016-02-01,\n"
+    (folder / "cells.csv").write_text(moved)
+    (folder / "boundaries" / "admin1.geojson").write_text(
+        collection(unit("N.1", square(85, 27, 2)), unit("N.3", square(83, 27)))
+    )
+    changes = load(operator, folder)
+    assert changes["cells.csv"] == (1, 1, 0)
+    assert changes["admin1.geojson"] == (1, 1, 1)
+    assert operator.rows("SELECT ST_Y(geom_point) FROM infrastructure.cells WHERE version = 1") == [(27.7,)]
+    assert operator.rows("SELECT admin1pcod, ST_Area(geom) FROM geography.admin1 ORDER BY 1") == [("N.1", 4.0), ("N.3", 1.0)]
+    assert operator.value("SELECT cells_version()") > version
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("cells.csv", "id,name\nc1,x\n", "cells.csv: wrong columns: missing version, latitude"),
+        ("sites.csv", FILES["sites.csv"].replace("27.5", "97.5"), "sites.csv line 2: latitude '97.5': is not within 90"),
+        ("sites.csv", FILES["sites.csv"].replace("2015-01-01", "1/1/15"), "line 2: date_of_first_service '1/1/15'"),
+        ("sites.csv", FILES["sites.csv"].replace("27.5", ""), "s1 version 0: needs both latitude and longitude"),
+        ("sites.csv", FILES["sites.csv"].split("\n")[0], "sites.csv holds no records"),
+        ("cells.csv", FILES["cells.csv"].replace("2016-01-11", "2016-01-10"), "versions 0 and 1 of c1 are both in service"),
+        ("cells.csv", FILES["cells.csv"].replace("2016-01-10", "2014-01-10"), "is before date_of_first_service"),
+        ("cells.csv", FILES["cells.csv"].replace("c2,s1,0", "c1,s1,0"), "c1 version 0 occurs twice"),
+        ("tacs.csv", FILES["tacs.csv"].replace("35123456", "x"), "tacs.csv line 2: id 'x'"),
+        ("tacs.csv", FILES["tacs.csv"].replace(",Google", ""), "tacs.csv line 2: has not 6 fields"),
+        ("boundaries/admin0.geojson", collection(), "admin0.geojson holds 0 units; level 0 is the country"),
+        ("boundaries/admin0.geojson", "[]", "is not a GeoJSON FeatureCollection"),
+        ("boundaries/admin1.geojson", collection(unit("N.1", square(1, 1), None)), "feature 1: property parent is missing"),
+        ("boundaries/admin1.geojson", collection(unit("N.1", {"type": "Point"})), "N.1 is a Point; allowed: Polygon"),
+        (
+            "boundaries/admin1.geojson",
+            collection(
+                unit("N.1", {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [0, 1], [1, 0], [0, 0]]]})
+            ),
+            "N.1 is not a valid polygon",
+        ),
+    ],
+)
+def test_a_wrong_file_is_told_and_nothing_is_loaded(operator, folder, name, text, told) -> None:
+    (folder / name).write_text(text)
+    with pytest.raises(DataFault) as raised:
+        load(operator, folder)
+    assert told in str(raised.value)
+    assert operator.value("SELECT count(*) FROM infrastructure.cells") == 0
+    assert operator.value("SELECT count(*) FROM geography.geoms") == 0
+
+
+def test_a_folder_with_none_of_the_files(operator, tmp_path) -> None:
+    with pytest.raises(DataFault, match=r"holds neither cells.csv, sites.csv, tacs.csv nor boundaries"):
+        load(operator, tmp_path)
