@@ -88,9 +88,10 @@ def ensure_configured_admin(services: Services) -> None:
     username, password = services.settings.admin_username, services.settings.admin_password
     if not username or not password:
         return
-    with services.session() as database:
-        if database.scalars(select(User.id).where(User.username == username)).first() is None:
-            _create_admin(services, username, password)
+    with services.session(reading=True) as database:
+        exists = database.scalars(select(User.id).where(User.username == username)).first() is not None
+    if not exists:
+        _create_admin(services, username, password)
 
 
 def add_admin(options: argparse.Namespace) -> None:

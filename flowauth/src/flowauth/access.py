@@ -84,6 +84,8 @@ def guard(app: Flask, csrf: CSRFProtect) -> BaseResponse | None:
         return None
     _check_origin()
     visit = current_session()
+    if visit.is_unreadable:
+        raise Refusal("The database does not answer. Try again in a moment.", 503)
     if visit.user_id is not None:
         g.user = database().get(User, visit.user_id)
     if level > Access.ANYONE and g.user is None:

@@ -15,6 +15,8 @@ from flowauth.scopes import Scope
 LARGEST_BYTES = 8 * 1024 * 1024
 MOST_SCOPES = 20_000
 _FIELD = "description"
+_DEEPEST = 200
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,16 @@ def _load(document: bytes) -> Any:
     except (ValueError, RecursionError):
         pass
     try:
-        return yaml.load(document, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        _check_depth(document)
+        return yaml.load(document, Loader=_LOADER)
     except (yaml.YAMLError, ValueError, RecursionError):
         raise Refusal("The description is neither JSON nor YAML.", field=_FIELD) from None
+
+
+def _check_depth(document: bytes) -> None:
+    """Refuse what nests too deep before building it: the fast loader recurses in C and would end the process."""
+    depth = 0
+    for event in yaml.parse(document, Loader=_LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise Refusal(f"The description nests deeper than {_DEEPEST} levels.", field=_FIELD)

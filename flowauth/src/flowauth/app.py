@@ -89,8 +89,8 @@ def _register(app: Flask) -> None:
     app.jinja_env.globals["now"] = clock.now
     app.jinja_env.globals["idle_minutes"] = int(IDLE.total_seconds() // 60)
     app.jinja_env.filters["iso"] = clock.iso
-    app.jinja_env.filters["moment"] = lambda moment: moment.strftime("%Y-%m-%d %H:%M:%S UTC")
-    app.jinja_env.filters["picker"] = lambda moment: moment.strftime("%Y-%m-%dT%H:%M")
+    app.jinja_env.filters["moment"] = clock.readable
+    app.jinja_env.filters["picker"] = clock.picker
     app.jinja_env.filters["span"] = span
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
@@ -111,7 +111,7 @@ def _handle_requests(app: Flask, services: Services, csrf: CSRFProtect) -> None:
     def begin() -> Any:
         g.request_id = str(uuid.uuid4())
         g.started = time.monotonic()
-        g.database = services.session()
+        g.database = services.session(reading=request.method in ("GET", "HEAD", "OPTIONS"))
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
         return guard(app, csrf)

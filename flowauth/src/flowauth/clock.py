@@ -15,6 +15,16 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(microsecond=0).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def readable(moment: datetime) -> str:
+    """``2016-01-01 00:00:00 UTC``, for people."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def picker(moment: datetime) -> str:
+    """As a browser's date and time picker takes it; with seconds, so that an untouched one changes nothing."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def parse(text: str) -> datetime:
     """Read ISO 8601; a time without a zone is UTC.
 

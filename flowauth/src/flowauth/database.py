@@ -22,14 +22,14 @@ _HOUR = 3600
 
 
 def connect(uri: str) -> Engine:
-    """An engine for an SQLAlchemy address of PostgreSQL or SQLite."""
+    """An engine for an SQLAlchemy address of PostgreSQL or SQLite; its errors never quote bound values."""
     url = make_url(uri)
     if url.get_backend_name() == "sqlite":
-        engine = create_engine(url, connect_args={"timeout": 30})
+        engine = create_engine(url, connect_args={"timeout": 30}, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return create_engine(url, pool_pre_ping=True, pool_recycle=_HOUR)
+    return create_engine(url, pool_pre_ping=True, pool_recycle=_HOUR, hide_parameters=True)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -41,7 +41,9 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # A transaction that reads first and writes later cannot be upgraded once somebody else has written:
     # SQLite would answer "database is locked" at once. Taking the writer's place at the start makes it wait its turn.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    # What only reads need not wait for anybody.
+    reading = connection.get_execution_options().get("reading", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
 P = ParamSpec("P")

@@ -22,8 +22,9 @@ class Services:
     def of(cls, settings: Settings) -> Services:
         return cls(settings, connect(settings.database_uri), Passwords(settings.hashing))
 
-    def session(self) -> Session:
-        return Session(self.engine)
+    def session(self, *, reading: bool = False) -> Session:
+        """A new database session; one opened for reading must not write."""
+        return Session(self.engine.execution_options(reading=reading))
 
     def encrypt(self, text: str) -> str:
         """Text as it is kept in the database."""

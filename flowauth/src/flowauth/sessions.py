@@ -11,6 +11,7 @@ from typing import Any
 from flask import Flask, Request, Response
 from flask.sessions import SessionInterface, SessionMixin
 from sqlalchemy import delete, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import CallbackDict
 
@@ -64,6 +65,8 @@ class ServerSession(CallbackDict[str, Any], SessionMixin):
         self.user_id = row.user_id if row else None
         self.must_rotate = False
         self.must_end = False
+        #: The database did not say whose session this is.
+        self.is_unreadable = False
         super().__init__(content, lambda changed: setattr(changed, "modified", True))
 
     @property
@@ -97,13 +100,24 @@ class ServerSessions(SessionInterface):
         key = request.cookies.get(self.cookie_name(request))
         if not key or request.path.startswith(_WITHOUT):
             return ServerSession({}, None)
-        now = clock.now()
-        with self.services.session() as database:
-            row = database.get(WebSession, digest_of(key))
-            if row is None or row.expires <= now or row.last_seen + IDLE <= now or not row.encrypted_data:
-                return ServerSession({}, None)
-            database.expunge(row)
+        try:
+            row = self._live_row(digest_of(key))
+        except SQLAlchemyError:
+            unreadable = ServerSession({}, None)
+            unreadable.is_unreadable = True
+            return unreadable
+        if row is None:
+            return ServerSession({}, None)
         return ServerSession(json.loads(self.services.decrypt(row.encrypted_data)), row)
+
+    def _live_row(self, digest: str) -> WebSession | None:
+        now = clock.now()
+        with self.services.session(reading=True) as database:
+            row = database.get(WebSession, digest)
+            if row is None or row.expires <= now or row.last_seen + IDLE <= now or not row.encrypted_data:
+                return None
+            database.expunge(row)
+            return row
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         from flask import request

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import re
+import secrets
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
+from cryptography.fernet import Fernet
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
@@ -118,3 +128,82 @@ class Script:
 
     def __call__(self, method: str, path: str, json: Any = None) -> TestResponse:
         return self.client.open(f"/api/v1{path}", method=method, json=json, headers=self.headers)
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The app as a process of its own: where it answers, what it was started with, and what it logs."""
+
+    address: str
+    environment: dict[str, str]
+    process: subprocess.Popen[str]
+    log: Path
+
+
+def command(environment: dict[str, str], *arguments: str, **kwargs: Any) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m flowauth`` to its end."""
+    program = [sys.executable, "-m", "flowauth", *arguments]
+    return subprocess.run(
+        program, env=environment, capture_output=True, text=True, timeout=120, check=False, **kwargs
+    )
+
+
+def new_environment(folder: Path) -> dict[str, str]:
+    """What a fresh installation is started with: keys and database of its own under the folder."""
+    environment = {
+        **os.environ,
+        "FLOWKIT_SECRETS": str(folder / "secrets"),
+        "DB_URI": f"sqlite:///{folder / 'flowauth.sqlite'}",
+        "FLOWAUTH_PORT": "0",
+        "FLOWAUTH_ARGON2_TIME_COST": "1",
+        "FLOWAUTH_ARGON2_MEMORY_KIB": "1024",
+    }
+    made = command(environment, "generate-signing-keys", str(folder / "secrets"), "--bits", "2048")
+    assert made.returncode == 0, made.stderr
+    (folder / "secrets" / "FLOWAUTH_FERNET_KEY").write_text(Fernet.generate_key().decode())
+    (folder / "secrets" / "SECRET_KEY").write_text(secrets.token_hex())
+    return environment
+
+
+def description_of(audience: str, scopes: Sequence[str]) -> dict[str, Any]:
+    """The part of an API server's OpenAPI document that this app reads."""
+    scheme = {"type": "http", "x-audience": audience, "x-security-scopes": list(scopes)}
+    return {"openapi": "3.0.1", "components": {"securitySchemes": {"token": scheme}}}
+
+
+@contextlib.contextmanager
+def served(folder: Path, scopes: Sequence[str]) -> Iterator[Deployment]:
+    """The app served by its own command, with the demo data for a server of these scopes."""
+    environment = new_environment(folder)
+    description = folder / "openapi.json"
+    description.write_text(json.dumps(description_of("TEST_SERVER", scopes)))
+    loaded = command(environment, "demo-data", "--api-description", str(description))
+    assert loaded.returncode == 0, loaded.stderr
+    log = folder / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flowauth", "serve"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            text=True,
+        )
+        assert process.stdout is not None
+        started = json.loads(process.stdout.readline())
+        follow = threading.Thread(target=_copy, args=(process.stdout, log))
+        follow.start()
+        try:
+            yield Deployment(f"http://127.0.0.1:{started['port']}", environment, process, log)
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+            follow.join(timeout=30)
+            process.stdout.close()
+
+
+def _copy(source: IO[str], log: Path) -> None:
+    # A pipe that nobody reads fills up and stops the server.
+    with log.open("a") as file:
+        for line in source:
+            file.write(line)
+            file.flush()

@@ -67,7 +67,7 @@ def new(name: str) -> BaseResponse | str | tuple[str, int]:
         )
     except Refusal as refusal:
         return _form(actions.own_server(user(), name), refusal), refusal.status
-    flash(f"Token {token.name} is ready. It ends on {clock.iso(token.expiry)}.", "success")
+    flash(f"Token {token.name} is ready. It ends on {clock.readable(token.expiry)}.", "success")
     return redirect(url_for("tokens.server", name=name), 303)
 
 
@@ -132,7 +132,7 @@ def renew(token_id: int) -> BaseResponse | tuple[str, int]:
         token, _ = actions.renew(database(), services(), actor(), user(), token_id)
     except Refusal as refusal:
         return _list(actions.own_server(user(), name), refusal, token_id), refusal.status
-    flash(f"Token {token.name} is renewed: a new one ends on {clock.iso(token.expiry)}.", "success")
+    flash(f"Token {token.name} is renewed: a new one ends on {clock.readable(token.expiry)}.", "success")
     return redirect(url_for("tokens.server", name=name), 303)
 
 

@@ -1,0 +1,163 @@
+"""The talk's first steps in a real browser: sign in, open the server, make a token, see it, look at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import jwt
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from flowauth.actions.demo import PASSWORD
+from flowauth.testing import served
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+UNITS = ("admin0", "admin1", "admin2", "admin3", "lon-lat")
+MANY = [f"{unit}:kind_{top}:kind_{kind}" for unit in UNITS for top in range(25) for kind in range(5)]
+SIMPLE = ["get_available_dates", "get_qa_checks", "get_result", "run"]
+
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's chromium is not installed")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the served app, with the demo and as many scopes as a real server has."""
+    with served(tmp_path_factory.mktemp("served"), sorted(MANY + SIMPLE)) as deployment:
+        yield deployment.address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    context = browser.new_context(base_url=address, permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    yield page
+    context.close()
+    assert problems == [], "the browser complains of nothing, least of all of the content security policy"
+
+
+def sign_in(page: Page, username: str) -> None:
+    page.goto("/")
+    page.get_by_label("User name").fill(username)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="My servers")).to_be_visible()
+
+
+def test_the_steps_of_the_talk(page: Page) -> None:
+    sign_in(page, "TEST_USER")
+    page.get_by_role("link", name="TEST_SERVER").click()
+    page.get_by_role("link", name="New token").first.click()
+    page.get_by_label("Token name").fill("demo_token")
+    page.get_by_role("button", name="Select all").click()
+    expect(page.locator("#resulting-expiry")).to_contain_text("set by the latest expiry of role runner")
+    page.get_by_role("button", name="Save").click()
+
+    row = page.get_by_role("row").filter(has_text="demo_token")
+    expect(row).to_contain_text("runner")
+    expect(row).to_contain_text("viewer")
+    row.get_by_role("button", name="View demo_token").click()
+    text = page.get_by_label("Token text").input_value()
+    assert jwt.decode(text, options={"verify_signature": False})["sub"] == "TEST_USER"
+    page.get_by_role("button", name="Close").click()
+    expect(page.get_by_label("Token text")).to_have_count(0)
+
+    row.get_by_role("button", name="Copy demo_token").click()
+    expect(row.get_by_role("button", name="Copy demo_token")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == text
+    with page.expect_download() as download:
+        row.get_by_role("button", name="Download demo_token").click()
+    assert download.value.suggested_filename == "demo_token.txt"
+    assert download.value.path().read_text().strip() == text
+
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+
+
+def test_the_scope_tree_of_a_role(page: Page) -> None:
+    sign_in(page, "TEST_ADMIN")
+    page.get_by_role("link", name="Roles").click()
+    page.get_by_role("link", name="New role on TEST_SERVER").click()
+    page.get_by_label("Role name").fill("coarse")
+    unit = page.get_by_role("checkbox", name="All of admin1", exact=True)
+    unit.check()
+    branch = page.locator("details", has=unit).first
+    branch.locator(":scope > summary > code").click()
+    branch.get_by_text("kind_0", exact=True).first.click()
+    branch.get_by_role("checkbox", name="kind_3", exact=True).first.uncheck()
+    assert unit.evaluate("box => box.indeterminate")
+    expect(branch.locator(":scope > summary")).to_contain_text("124 of 125")
+    unit.check()
+    expect(branch.locator(":scope > summary")).to_contain_text("125 of 125")
+
+    page.get_by_role("searchbox").fill("lon-lat kind_24 kind_4")
+    expect(page.get_by_text("1 of 629 found")).to_be_visible()
+    page.get_by_role("checkbox", name="kind_4", exact=True).check()
+    page.get_by_role("button", name="Save").click()
+    row = page.get_by_role("row").filter(has_text="coarse")
+    expect(row).to_contain_text("126")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/servers/TEST_SERVER",
+        "/servers/TEST_SERVER/tokens/new",
+        "/account",
+        "/admin/users",
+        "/admin/servers/TEST_SERVER",
+        "/admin/roles",
+        "/admin/audit",
+        "/admin/public-key",
+    ],
+)
+def test_no_page_is_wider_than_a_phone(page: Page, path: str) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    sign_in(page, "TEST_ADMIN")
+    page.goto(path)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_signing_in_by_keyboard_alone(page: Page) -> None:
+    page.goto("/")
+    page.keyboard.type("TEST_USER")
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="My servers")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+
+
+def test_everything_needed_works_without_script(browser: Browser, address: str) -> None:
+    context = browser.new_context(base_url=address, java_script_enabled=False)
+    page = context.new_page()
+    sign_in(page, "TEST_USER")
+    page.goto("/servers/TEST_SERVER/tokens/new")
+    page.get_by_label("Token name").fill("plain")
+    page.get_by_role("checkbox", name="viewer").check()
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="View plain").click()
+    assert page.get_by_label("Token text").input_value().count(".") == 2
+    context.close()

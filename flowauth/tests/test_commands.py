@@ -1,0 +1,172 @@
+"""The commands, and a whole scenario against the served app whose log gives nothing away."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import jwt
+import pyotp
+import pytest
+import requests
+
+from flowauth.actions.demo import PASSWORD
+from flowauth.settings import SettingError, Settings, load_private_key
+from flowauth.testing import PASSWORD as STRONG
+from flowauth.testing import SCOPES, command, description_of, new_environment, served
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return new_environment(tmp_path)
+
+
+def rows(environment: dict[str, str], query: str) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(environment["DB_URI"].removeprefix("sqlite:///"))
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
+
+
+def demo(environment: dict[str, str], folder: Path, *scopes: str) -> None:
+    file = folder / "openapi.json"
+    file.write_text(json.dumps(description_of("TEST_SERVER", scopes)))
+    done = command(environment, "demo-data", "--api-description", str(file))
+    assert done.returncode == 0, done.stderr
+
+
+def test_demo_data_load_twice_and_follow_a_newer_description(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    demo(environment, tmp_path, *SCOPES)
+    demo(environment, tmp_path, *SCOPES[1:], "get_qa_checks")
+    held = """SELECT role.name, scope.name FROM role JOIN scopes_in_role ON role_id = role.id
+              JOIN scope ON scope.id = scope_id ORDER BY 1, 2"""
+    complex_scopes = [scope for scope in SCOPES[1:] if ":" in scope]
+    assert rows(environment, held) == [
+        *(("runner", scope) for scope in sorted([*complex_scopes, "get_available_dates", "run"])),
+        *(
+            ("viewer", scope)
+            for scope in sorted([*complex_scopes, "get_available_dates", "get_qa_checks", "get_result"])
+        ),
+    ]
+    members = "SELECT username, is_admin, count(*) FROM user JOIN users_with_roles ON user_id = id GROUP BY 1 ORDER BY 1"
+    assert rows(environment, members) == [("TEST_ADMIN", 1, 2), ("TEST_USER", 0, 2)]
+
+
+def test_demo_data_load_without_any_file(environment: dict[str, str]) -> None:
+    assert command(environment, "demo-data").returncode == 0
+    assert rows(environment, "SELECT name FROM server") == [("TEST_SERVER",)]
+
+
+def test_demo_data_are_refused_where_people_have_accounts(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    password = tmp_path / "password"
+    password.write_text(STRONG + "\n")
+    assert command(environment, "init-db").returncode == 0
+    assert command(environment, "add-admin", "ada", "--password-file", str(password)).returncode == 0
+    refused = command(environment, "demo-data")
+    assert refused.returncode == 1
+    assert "ada" in refused.stderr
+    assert rows(environment, "SELECT username, is_admin FROM user") == [("ada", 1)]
+    assert command(environment, "init-db", "--force").returncode == 0
+    assert rows(environment, "SELECT username FROM user") == []
+
+
+def test_a_weak_administrator_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("password1234")
+    assert command(environment, "init-db").returncode == 0
+    refused = command(environment, "add-admin", "ada", "--password-file", str(tmp_path / "password"))
+    assert refused.returncode == 1
+    assert "too easy to guess" in refused.stderr
+    assert "password1234" not in refused.stderr
+
+
+def test_the_configured_administrator_is_made_once_and_kept(environment: dict[str, str]) -> None:
+    configured = environment | {"FLOWAUTH_ADMIN_USERNAME": "ada", "FLOWAUTH_ADMIN_PASSWORD": STRONG}
+    assert command(configured, "init-db").returncode == 0
+    first = rows(environment, "SELECT username, _password FROM user")
+    changed = configured | {"FLOWAUTH_ADMIN_PASSWORD": "quite-another-9-harbour-bench"}
+    assert command(changed, "init-db").returncode == 0
+    assert rows(environment, "SELECT username, _password FROM user") == first
+
+
+@pytest.mark.parametrize("name", ["PRIVATE_JWT_SIGNING_KEY", "FLOWAUTH_FERNET_KEY", "SECRET_KEY"])
+def test_a_missing_secret_stops_the_start_and_is_named(environment: dict[str, str], name: str) -> None:
+    (Path(environment["FLOWKIT_SECRETS"]) / name).unlink()
+    with pytest.raises(SettingError, match=f"{name} is not set"):
+        Settings.from_environment(environment)
+
+
+def test_keys_are_never_overwritten_and_read_by_the_owner_alone(environment: dict[str, str]) -> None:
+    folder = Path(environment["FLOWKIT_SECRETS"])
+    private = folder / "PRIVATE_JWT_SIGNING_KEY"
+    before = private.read_text()
+    assert private.stat().st_mode & 0o777 == 0o600
+    assert command(environment, "generate-signing-keys", str(folder)).returncode == 1
+    assert private.read_text() == before
+
+
+def test_a_bad_key_is_not_repeated() -> None:
+    with pytest.raises(SettingError) as error:
+        load_private_key("-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----")
+    assert "c2VjcmV0" not in str(error.value)
+
+
+def test_the_password_of_the_database_is_put_into_its_address(environment: dict[str, str]) -> None:
+    settings = Settings.from_environment(
+        environment | {"DB_URI": "postgresql://u:{}@h/d", "FLOWAUTH_DB_PASSWORD": "hush"}
+    )
+    assert settings.database_uri == "postgresql://u:hush@h/d"
+
+
+def test_a_served_scenario_whose_log_holds_no_secret(tmp_path: Path) -> None:
+    with served(tmp_path, SCOPES) as deployment:
+        secrets = [PASSWORD, STRONG]
+        api = f"{deployment.address}/api/v1"
+        assert requests.get(f"{deployment.address}/health/ready", timeout=30).json() == {"status": "ok"}
+        body = {"username": "TEST_USER", "password": PASSWORD}
+        session = requests.post(f"{api}/session", json=body, timeout=30).json()
+        headers = {"Authorization": f"Bearer {session['access_token']}"}
+        mint = {"name": "demo_token", "roles": ["runner", "viewer"]}
+        token = requests.post(
+            f"{api}/servers/TEST_SERVER/tokens", json=mint, headers=headers, timeout=30
+        ).json()["token"]
+        public = (Path(deployment.environment["FLOWKIT_SECRETS"]) / "PUBLIC_JWT_SIGNING_KEY").read_text()
+        assert jwt.decode(token, public, algorithms=["RS256"], audience="TEST_SERVER")["sub"] == "TEST_USER"
+        secrets += [token, session["access_token"]]
+
+        browser = requests.Session()
+
+        def send(path: str, **form: str) -> str:
+            page = browser.get(f"{deployment.address}/account", timeout=30).text
+            csrf = page.split('name="csrf_token" value="')[1].split('"')[0]
+            secrets.append(csrf)
+            reply = browser.post(f"{deployment.address}{path}", data={"csrf_token": csrf, **form}, timeout=30)
+            secrets.extend(browser.cookies.values())
+            return reply.text
+
+        send("/sign-in", username="TEST_USER", password="a-wrong-password-typed")
+        send("/sign-in", username="a-password-in-the-wrong-field", password="x")
+        assert "My servers" in send("/sign-in", username="TEST_USER", password=PASSWORD)
+        secrets += ["a-wrong-password-typed", "a-password-in-the-wrong-field"]
+        codes = browser.get(f"{deployment.address}/account/two-factor", timeout=30).text
+        backup = codes.split("<li><code>")[1].split("<")[0]
+        page = browser.get(f"{deployment.address}/account/two-factor/app", timeout=30).text
+        secret = page.split('class="key"><code>')[1].split("<")[0]
+        code = pyotp.TOTP(secret).now()
+        assert "Two-factor sign-in is on" in send("/account/two-factor/app", two_factor_code=code)
+        send("/account/password", password=PASSWORD, new_password=STRONG, new_password_again=STRONG)
+        send("/account/two-factor/disable", password=STRONG, two_factor_code=backup)
+        secrets += [backup, secret]
+
+        deployment.process.terminate()
+        assert deployment.process.wait(timeout=30) == 0
+    log = deployment.log.read_text()
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert {line["event"] for line in lines} == {"request", "stopped"}
+    assert len({line["request_id"] for line in lines if line["event"] == "request"}) == len(lines) - 1
+    assert [secret for secret in secrets if secret in log] == []

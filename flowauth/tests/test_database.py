@@ -1,0 +1,76 @@
+"""The schema: migrations equal the models, and may be applied by many at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect, select
+from sqlalchemy.orm import Session
+
+from flowauth.database import connect, is_current, migrate, reset
+from flowauth.models import Base, Server
+from flowauth.services import Services
+from flowauth.settings import Settings
+
+
+def test_the_migrations_build_what_the_models_say(services: Services) -> None:
+    with services.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'new.sqlite'}"
+    return str(request.getfixturevalue("postgres").create())
+
+
+def test_a_schema_is_built_kept_and_built_anew(new_uri: str) -> None:
+    engine = connect(new_uri)
+    assert not is_current(engine)
+    migrate(engine)
+    assert is_current(engine)
+    with Session(engine) as session:
+        session.add(Server(name="kept", longest_token_life_minutes=1))
+        session.commit()
+    migrate(engine)
+    with Session(engine) as session:
+        assert session.scalars(select(Server.name)).all() == ["kept"]
+    reset(engine)
+    with Session(engine) as session:
+        assert session.scalars(select(Server.name)).all() == []
+    assert "audit_event" in inspect(engine).get_table_names()
+    engine.dispose()
+
+
+def test_many_may_migrate_at_once(new_uri: str) -> None:
+    program = "import sys; from flowauth.database import *; migrate(connect(sys.argv[1]))"
+    processes = [
+        subprocess.Popen([sys.executable, "-c", program, new_uri], stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    engine = connect(new_uri)
+    assert is_current(engine)
+    engine.dispose()
+
+
+def test_readiness_tells_of_a_schema_behind(settings: Settings, app: object, services: Services) -> None:
+    client = app.test_client()  # type: ignore[attr-defined]
+    assert client.get("/health/live").status_code == 200
+    assert client.get("/health/ready").status_code == 200
+    with services.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
+    try:
+        assert client.get("/health/ready").status_code == 503
+        assert client.get("/health/live").status_code == 200
+    finally:
+        with services.engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
