@@ -5,15 +5,15 @@ import gzip
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flowdb.testing import Database
 
 import flowetl
+from flowdb.testing import Database
 from flowetl.deployment import Deployment
 from flowetl.source import Source
 
@@ -111,7 +111,7 @@ class Operator:
 
 
 @pytest.fixture
-def operator(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
+def operator(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Operator:
     sources = tmp_path / "sources"
     sources.mkdir()
     for path in PACKAGED_SOURCES.glob("*.yml"):
@@ -128,4 +128,4 @@ def operator(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "landing").mkdir()
-    yield Operator(Deployment.from_settings(), database, {**os.environ, **settings}, tmp_path)
+    return Operator(Deployment.from_settings(), database, {**os.environ, **settings}, tmp_path)

@@ -30,11 +30,15 @@ def test_a_backfill_loads_in_parallel_skips_what_is_there_and_can_be_forced(oper
     assert [line.split()[0] for line in lines] == ["1/3", "2/3", "3/3"]
     assert all(re.search(r"rows/s  calls 2016-01-0\d: 1 rows, 1 rejected", line) for line in lines)
     assert operator.value("SELECT count(*) FROM events.calls") == 3
-    statistics = operator.value("SELECT count(*) FROM pg_stats WHERE schemaname = 'events' AND tablename = 'calls'")
+    statistics = operator.value(
+        "SELECT count(*) FROM pg_stats WHERE schemaname = 'events' AND tablename = 'calls'"
+    )
     assert statistics == 3
 
     assert backfill(operator, "--source", "calls").stdout.startswith("0 days loaded, 3 already there")
-    assert backfill(operator, "--source", "calls", "--force", "--max-parallel", "1").stdout.startswith("3 days loaded")
+    assert backfill(operator, "--source", "calls", "--force", "--max-parallel", "1").stdout.startswith(
+        "3 days loaded"
+    )
     assert operator.value("SELECT count(*) FROM etl.loads WHERE state = 'superseded'") == 3
 
 
@@ -64,7 +68,9 @@ def test_a_dropped_day_is_gone_from_both_stores_and_can_be_loaded_again(operator
     assert operator.value("SELECT count(*) FROM etl.available_dates") == 0
     assert operator.value("SELECT count(*) FROM events.calls") == 0
     assert list(operator.deployment.columnar.glob("events/*/*/*")) == []
-    assert operator.rows("SELECT state, note FROM etl.etl_records ORDER BY id DESC LIMIT 1") == [("dropped", "wrong switch")]
+    assert operator.rows("SELECT state, note FROM etl.etl_records ORDER BY id DESC LIMIT 1") == [
+        ("dropped", "wrong switch")
+    ]
     again = operator.command(*drop, check=False)
     assert (again.returncode, again.stderr) == (1, "flowetl: calls of 2016-01-01 is not loaded\n")
     operator.command("run", "--source", "calls", "--date", "2016-01-01")
@@ -95,20 +101,35 @@ def test_reconcile_reports_what_only_a_load_can_mend(operator) -> None:
 
 def test_wrong_use_is_told(operator) -> None:
     for arguments, told in [
-        (("run", "--source", "fax", "--date", "2016-01-01"), "flowetl: no source 'fax'; there are: calls, mds, sms, topups"),
-        (("run", "--source", "calls", "--date", "1.1.2016"), "'1.1.2016' is not a date of the form YYYY-MM-DD"),
-        (("backfill", "--source", "all", "--start", "2016-01-02", "--end", "2016-01-01"), "--end 2016-01-01 is before"),
+        (
+            ("run", "--source", "fax", "--date", "2016-01-01"),
+            "flowetl: no source 'fax'; there are: calls, mds, sms, topups",
+        ),
+        (
+            ("run", "--source", "calls", "--date", "1.1.2016"),
+            "'1.1.2016' is not a date of the form YYYY-MM-DD",
+        ),
+        (
+            ("backfill", "--source", "all", "--start", "2016-01-02", "--end", "2016-01-01"),
+            "--end 2016-01-01 is before",
+        ),
     ]:
         done = operator.command(*arguments, check=False)
         assert done.returncode == 2
         assert told in done.stderr
     operator.environment["FLOWETL_PSEUDONYM_KEY"] = "short"
     done = operator.command("run", "--source", "calls", "--date", "2016-01-01", check=False)
-    assert (done.returncode, "FLOWETL_PSEUDONYM_KEY has 40 bits; at least 256 are needed" in done.stderr) == (2, True)
+    assert (done.returncode, "FLOWETL_PSEUDONYM_KEY has 40 bits; at least 256 are needed" in done.stderr) == (
+        2,
+        True,
+    )
 
 
 def test_every_wrong_source_is_told_at_once(operator) -> None:
-    for name, old, new in (("calls.yml", "cdr_type: calls", "cdr_type: fax"), ("sms.yml", "10 2 * * *", "soon")):
+    for name, old, new in (
+        ("calls.yml", "cdr_type: calls", "cdr_type: fax"),
+        ("sms.yml", "10 2 * * *", "soon"),
+    ):
         path = operator.deployment.sources_folder / name
         path.write_text(path.read_text().replace(old, new))
     done = operator.command("validate-config", check=False)
@@ -128,7 +149,14 @@ def everything(operator) -> str:
         operator.call("a", "10:00:00", operator.alice, operator.bob),
         [*operator.call("b", "10:00:00", operator.bob, operator.alice)[:5], '"unbalanced'],
         [operator.carol.msisdn],
-        [*operator.call("c", "10:00:00", operator.carol, operator.alice)[:4], operator.carol.msisdn + "#", 1, 2, 3, 4],
+        [
+            *operator.call("c", "10:00:00", operator.carol, operator.alice)[:4],
+            operator.carol.msisdn + "#",
+            1,
+            2,
+            3,
+            4,
+        ],
         operator.call("d", operator.carol.msisdn, operator.carol, operator.alice),
     ]
     said = []
@@ -158,7 +186,10 @@ def everything(operator) -> str:
     for path in operator.folder.rglob("*"):
         if path.is_file() and operator.deployment.landing not in path.parents:
             content = path.read_bytes()
-            said += [str(path), (gzip.decompress(content) if path.suffix == ".gz" else content).decode("latin-1")]
+            said += [
+                str(path),
+                (gzip.decompress(content) if path.suffix == ".gz" else content).decode("latin-1"),
+            ]
     return "\n".join(said)
 
 
@@ -167,7 +198,8 @@ def test_no_raw_identifier_is_anywhere(operator, everything) -> None:
 
     assert operator.value("SELECT count(*) FROM events.calls") == 1
     parquet = [
-        str(pyarrow.parquet.read_table(path).to_pylist()) for path in operator.deployment.columnar.rglob("*.parquet")
+        str(pyarrow.parquet.read_table(path).to_pylist())
+        for path in operator.deployment.columnar.rglob("*.parquet")
     ]
     assert len(parquet) >= 2
     everything += "\n".join(parquet)

@@ -49,7 +49,8 @@ def checksum(operator) -> tuple:
     partition = operator.rows("SELECT md5(string_agg(e::text, '|' ORDER BY e::text)) FROM events.calls AS e")
     paths = operator.rows("SELECT path FROM etl.columnar_files")
     rows = [
-        duckdb.sql(f"SELECT * FROM '{operator.deployment.columnar / path}' ORDER BY ALL").fetchall() for (path,) in paths
+        duckdb.sql(f"SELECT * FROM '{operator.deployment.columnar / path}' ORDER BY ALL").fetchall()
+        for (path,) in paths
     ]
     return partition, rows, operator.rows("SELECT cdr_type, cdr_date FROM etl.available_dates")
 
@@ -76,9 +77,15 @@ def test_killed_and_repeated(operator, fault, moment) -> None:
 
     assert not reconcile(operator.deployment).needs_attention
     assert reconcile(operator.deployment) == Drift()
-    files = {str(path.relative_to(operator.deployment.columnar)) for path in operator.deployment.columnar.glob("events/*/*/*")}
+    files = {
+        str(path.relative_to(operator.deployment.columnar))
+        for path in operator.deployment.columnar.glob("events/*/*/*")
+    }
     assert files == {path for (path,) in operator.rows("SELECT path FROM etl.columnar_files")}
-    assert operator.value("SELECT count(*) FROM etl.loads WHERE state IN ('waiting', 'loading', 'checking')") == 0
+    assert (
+        operator.value("SELECT count(*) FROM etl.loads WHERE state IN ('waiting', 'loading', 'checking')")
+        == 0
+    )
     tables = operator.rows("SELECT tablename FROM pg_tables WHERE tablename LIKE 'calls\\_2016%%'")
     assert tables == [("calls_20160101",)]
 

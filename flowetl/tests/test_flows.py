@@ -41,7 +41,15 @@ def prefect(operator, tmp_path: Path) -> Iterator[str]:
     log = tmp_path / "server.log"
     with log.open("w") as output:
         server = subprocess.Popen(
-            [Path(sys.executable).with_name("prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+            [
+                Path(sys.executable).with_name("prefect"),
+                "server",
+                "start",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(port),
+            ],
             env=operator.environment,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -79,11 +87,16 @@ def test_a_schedule_fires_and_loads_what_is_missing(operator, prefect, tmp_path)
     log = tmp_path / "serve.log"
     with log.open("w") as output:
         served = subprocess.Popen(
-            [sys.executable, "-m", "flowetl", "serve"], env=operator.environment, stdout=output, stderr=subprocess.STDOUT
+            [sys.executable, "-m", "flowetl", "serve"],
+            env=operator.environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
         try:
             wait_for(
-                lambda: operator.value("SELECT count(*) FROM etl.available_dates") == 2, "the scheduled load", log
+                lambda: operator.value("SELECT count(*) FROM etl.available_dates") == 2,
+                "the scheduled load",
+                log,
             )
             flows = requests.post(f"{prefect}/flows/filter", json={}, timeout=10).json()
             assert [flow["name"] for flow in flows] == ["load-calls"]

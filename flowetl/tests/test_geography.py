@@ -21,12 +21,22 @@ FILES = {
 
 
 def square(west: float, south: float, size: float = 1) -> dict:
-    ring = [[west, south], [west + size, south], [west + size, south + size], [west, south + size], [west, south]]
+    ring = [
+        [west, south],
+        [west + size, south],
+        [west + size, south + size],
+        [west, south + size],
+        [west, south],
+    ]
     return {"type": "Polygon", "coordinates": [ring]}
 
 
 def unit(pcod: str, geometry: dict, parent: str | None = "N") -> dict:
-    return {"type": "Feature", "properties": {"pcod": pcod, "name": pcod.lower(), "parent": parent}, "geometry": geometry}
+    return {
+        "type": "Feature",
+        "properties": {"pcod": pcod, "name": pcod.lower(), "parent": parent},
+        "geometry": geometry,
+    }
 
 
 def collection(*units: dict) -> str:
@@ -66,7 +76,9 @@ def test_everything_arrives(operator, folder) -> None:
     ]
     assert operator.value("SELECT count(*) FROM infrastructure.sites WHERE geom_point IS NOT NULL") == 1
     assert operator.rows("SELECT id, hnd_type FROM infrastructure.tacs") == [(35123456, "Smart")]
-    assert operator.rows("SELECT admin1pcod, admin1name, parent_pcod, ST_Area(geom) FROM geography.admin1 ORDER BY 1") == [
+    assert operator.rows(
+        "SELECT admin1pcod, admin1name, parent_pcod, ST_Area(geom) FROM geography.admin1 ORDER BY 1"
+    ) == [
         ("N.1", "n.1", "N", 1.0),
         ("N.2", "n.2", "N", 1.0),
     ]
@@ -82,7 +94,9 @@ def test_the_same_again_changes_nothing_and_stored_results_stay_fresh(operator, 
     assert operator.rows("SELECT * FROM etl.location_keys ORDER BY 1") == keys
 
 
-def test_changed_cells_are_replaced_new_versions_added_and_boundaries_follow_the_file(operator, folder) -> None:
+def test_changed_cells_are_replaced_new_versions_added_and_boundaries_follow_the_file(
+    operator, folder
+) -> None:
     load(operator, folder)
     version = operator.value("SELECT cells_version()")
     moved = FILES["cells.csv"].replace("27.6", "27.7") + "c3,s1,0,New,5G,27,85,2016-02-01,\n"
@@ -94,7 +108,10 @@ def test_changed_cells_are_replaced_new_versions_added_and_boundaries_follow_the
     assert changes["cells.csv"] == (1, 1, 0)
     assert changes["admin1.geojson"] == (1, 1, 1)
     assert operator.rows("SELECT ST_Y(geom_point) FROM infrastructure.cells WHERE version = 1") == [(27.7,)]
-    assert operator.rows("SELECT admin1pcod, ST_Area(geom) FROM geography.admin1 ORDER BY 1") == [("N.1", 4.0), ("N.3", 1.0)]
+    assert operator.rows("SELECT admin1pcod, ST_Area(geom) FROM geography.admin1 ORDER BY 1") == [
+        ("N.1", 4.0),
+        ("N.3", 1.0),
+    ]
     assert operator.value("SELECT cells_version()") > version
 
 
@@ -102,19 +119,47 @@ def test_changed_cells_are_replaced_new_versions_added_and_boundaries_follow_the
     ("name", "text", "told"),
     [
         ("cells.csv", "id,name\nc1,x\n", "cells.csv: wrong columns: missing version, latitude"),
-        ("sites.csv", FILES["sites.csv"].replace("27.5", "97.5"), "sites.csv line 2: latitude '97.5': is not within 90"),
-        ("sites.csv", FILES["sites.csv"].replace("2015-01-01", "1/1/15"), "line 2: date_of_first_service '1/1/15'"),
-        ("sites.csv", FILES["sites.csv"].replace("27.5", ""), "s1 version 0: needs both latitude and longitude"),
+        (
+            "sites.csv",
+            FILES["sites.csv"].replace("27.5", "97.5"),
+            "sites.csv line 2: latitude '97.5': is not within 90",
+        ),
+        (
+            "sites.csv",
+            FILES["sites.csv"].replace("2015-01-01", "1/1/15"),
+            "line 2: date_of_first_service '1/1/15'",
+        ),
+        (
+            "sites.csv",
+            FILES["sites.csv"].replace("27.5", ""),
+            "s1 version 0: needs both latitude and longitude",
+        ),
         ("sites.csv", FILES["sites.csv"].split("\n")[0], "sites.csv holds no records"),
-        ("cells.csv", FILES["cells.csv"].replace("2016-01-11", "2016-01-10"), "versions 0 and 1 of c1 are both in service"),
-        ("cells.csv", FILES["cells.csv"].replace("2016-01-10", "2014-01-10"), "is before date_of_first_service"),
+        (
+            "cells.csv",
+            FILES["cells.csv"].replace("2016-01-11", "2016-01-10"),
+            "versions 0 and 1 of c1 are both in service",
+        ),
+        (
+            "cells.csv",
+            FILES["cells.csv"].replace("2016-01-10", "2014-01-10"),
+            "is before date_of_first_service",
+        ),
         ("cells.csv", FILES["cells.csv"].replace("c2,s1,0", "c1,s1,0"), "c1 version 0 occurs twice"),
         ("tacs.csv", FILES["tacs.csv"].replace("35123456", "x"), "tacs.csv line 2: id 'x'"),
         ("tacs.csv", FILES["tacs.csv"].replace(",Google", ""), "tacs.csv line 2: has not 6 fields"),
         ("boundaries/admin0.geojson", collection(), "admin0.geojson holds 0 units; level 0 is the country"),
         ("boundaries/admin0.geojson", "[]", "is not a GeoJSON FeatureCollection"),
-        ("boundaries/admin1.geojson", collection(unit("N.1", square(1, 1), None)), "feature 1: property parent is missing"),
-        ("boundaries/admin1.geojson", collection(unit("N.1", {"type": "Point"})), "N.1 is a Point; allowed: Polygon"),
+        (
+            "boundaries/admin1.geojson",
+            collection(unit("N.1", square(1, 1), None)),
+            "feature 1: property parent is missing",
+        ),
+        (
+            "boundaries/admin1.geojson",
+            collection(unit("N.1", {"type": "Point"})),
+            "N.1 is a Point; allowed: Polygon",
+        ),
         (
             "boundaries/admin1.geojson",
             collection(

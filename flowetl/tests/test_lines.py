@@ -19,7 +19,9 @@ def read(path: Path, content: bytes, **options: object) -> tuple[list[tuple], li
     reader = LineReader(path, CsvFormat(**options), FIELDS)
     records, rejects = [], []
     for batch in reader.batches():
-        rows = zip(batch.lines.tolist(), *(batch.table.column(name).to_pylist() for name in FIELDS), strict=True)
+        rows = zip(
+            batch.lines.tolist(), *(batch.table.column(name).to_pylist() for name in FIELDS), strict=True
+        )
         records += rows
         rejects += [(reject.line, reject.reason) for reject in batch.rejects]
     assert reader.records == len(records) + len(rejects)
@@ -53,7 +55,9 @@ def test_encodings_and_characters_that_cannot_be_stored(tmp_path) -> None:
 
 
 def test_delimiter_and_null_strings(tmp_path) -> None:
-    records, _ = read(tmp_path / "f.csv", b"1;Undefined\n;2\n", header=False, delimiter=";", nulls=["", "Undefined"])
+    records, _ = read(
+        tmp_path / "f.csv", b"1;Undefined\n;2\n", header=False, delimiter=";", nulls=["", "Undefined"]
+    )
     assert records == [(1, "1", None), (2, None, "2")]
 
 

@@ -35,11 +35,15 @@ def parquet(operator, cdr_type="calls") -> list[tuple]:
     """The columnar rows that the manifest names."""
     paths = operator.rows("SELECT path FROM etl.columnar_files WHERE cdr_type = %s", cdr_type)
     files = [str(operator.deployment.columnar / path) for (path,) in paths]
-    return duckdb.sql("SELECT * FROM read_parquet($1) ORDER BY ALL", params=[files]).fetchall() if files else []
+    return (
+        duckdb.sql("SELECT * FROM read_parquet($1) ORDER BY ALL", params=[files]).fetchall() if files else []
+    )
 
 
 def columnar_files(operator) -> list[str]:
-    return sorted(str(path.relative_to(operator.folder)) for path in operator.deployment.columnar.rglob("*.parquet"))
+    return sorted(
+        str(path.relative_to(operator.folder)) for path in operator.deployment.columnar.rglob("*.parquet")
+    )
 
 
 def two_calls(operator) -> list[list]:
@@ -71,7 +75,9 @@ def test_a_day_reaches_the_partition_with_pseudonyms_and_typed_columns(operator)
         None,
         None,
     )
-    legs = operator.rows("SELECT msisdn, msisdn_counterpart FROM events.calls WHERE id = 'a' ORDER BY outgoing")
+    legs = operator.rows(
+        "SELECT msisdn, msisdn_counterpart FROM events.calls WHERE id = 'a' ORDER BY outgoing"
+    )
     assert legs[0] == legs[1][::-1]
 
 
@@ -84,19 +90,27 @@ def test_a_published_day_is_recorded_everywhere(operator) -> None:
         ("c1", "calls", day, day),
         ("c2", "calls", day, day),
     ]
-    assert operator.rows("SELECT * FROM available_tables WHERE table_name = 'calls'") == [("calls", True, True, True)]
+    assert operator.rows("SELECT * FROM available_tables WHERE table_name = 'calls'") == [
+        ("calls", True, True, True)
+    ]
     states = [state for (state,) in operator.rows("SELECT state FROM etl.etl_records ORDER BY id")]
     assert states == ["waiting", "loading", "ingested"]
     path, sha256 = operator.rows("SELECT path, sha256 FROM etl.columnar_files")[0]
     assert hashlib.sha256((operator.deployment.columnar / path).read_bytes()).hexdigest() == sha256
     load_id = operator.value("SELECT load_id FROM etl.current_loads")
-    dictionary = duckdb.read_parquet(str(operator.deployment.columnar / "subscribers" / f"{load_id}.parquet")).fetchall()
-    assert sorted(dictionary) == sorted(operator.rows("SELECT subscriber_key, pseudonym FROM etl.subscriber_keys"))
+    dictionary = duckdb.read_parquet(
+        str(operator.deployment.columnar / "subscribers" / f"{load_id}.parquet")
+    ).fetchall()
+    assert sorted(dictionary) == sorted(
+        operator.rows("SELECT subscriber_key, pseudonym FROM etl.subscriber_keys")
+    )
     assert len(dictionary) == 3
     indexes = operator.rows("SELECT indexname FROM pg_indexes WHERE tablename = 'calls_20160101' ORDER BY 1")
     assert indexes == [("calls_20160101_location_id_idx",), ("calls_20160101_msisdn_idx",)]
     assert operator.value("SELECT reltuples FROM pg_class WHERE relname = 'calls_20160101'") == 3
-    assert operator.rows("SELECT algorithm, from_date, to_date FROM etl.pseudonym_epochs") == [("HMAC-SHA-256", day, day)]
+    assert operator.rows("SELECT algorithm, from_date, to_date FROM etl.pseudonym_epochs") == [
+        ("HMAC-SHA-256", day, day)
+    ]
 
 
 SQL_OF = {
@@ -116,8 +130,13 @@ def test_both_stores_hold_the_same_rows(cluster, operator, monkeypatch, cdr_type
     identity = [who.msisdn, who.imsi, who.imei, "c1"]
     rows = {
         "calls": two_calls(operator),
-        "sms": [["m1", "SMMO", "2016-01-01 00:00:00", who.msisdn, operator.bob.msisdn, who.imsi, who.imei, "c1"]],
-        "mds": [["d1", "2016-01-01 12:00:00", 12.5, 1234567, 1, *identity], ["d2", "2016-01-01 13:00:00", "", 0, 0, *identity]],
+        "sms": [
+            ["m1", "SMMO", "2016-01-01 00:00:00", who.msisdn, operator.bob.msisdn, who.imsi, who.imei, "c1"]
+        ],
+        "mds": [
+            ["d1", "2016-01-01 12:00:00", 12.5, 1234567, 1, *identity],
+            ["d2", "2016-01-01 13:00:00", "", 0, 0, *identity],
+        ],
         "topups": [["t1", "2016-01-01 09:00:00", "app", 20, 0.4, 2.6, 9.11, 26.11, *identity]],
     }[cdr_type]
     with cluster.database("Asia/Kathmandu") as database:
@@ -130,7 +149,9 @@ def test_both_stores_hold_the_same_rows(cluster, operator, monkeypatch, cdr_type
             f"SELECT * FROM '{operator.deployment.columnar}/events/type={cdr_type}/date=2016-01-01/*.parquet'"
         )
         columns = [name for name in found.columns if name not in ("type", "date")]
-        expressions = ", ".join(SQL_OF.get(name, f"{name}::float8" if name != "outgoing" else name) for name in columns)
+        expressions = ", ".join(
+            SQL_OF.get(name, f"{name}::float8" if name != "outgoing" else name) for name in columns
+        )
         expected = operator.rows(f"SELECT {expressions} FROM events.{cdr_type} AS e ORDER BY 1, 2")
         assert found.select(*columns).fetchall() == expected
         assert len(expected) == len(rows)
@@ -140,7 +161,9 @@ def test_both_stores_hold_the_same_rows(cluster, operator, monkeypatch, cdr_type
 
 def test_bytes_become_megabytes(operator) -> None:
     who = operator.alice
-    operator.write("mds", [["d", "2016-01-01 12:00:00", 12.5, 1234567, 1, who.msisdn, who.imsi, who.imei, "c1"]])
+    operator.write(
+        "mds", [["d", "2016-01-01 12:00:00", 12.5, 1234567, 1, who.msisdn, who.imsi, who.imei, "c1"]]
+    )
     load(operator, "mds")
     volumes = operator.rows("SELECT volume_total, volume_upload, volume_download, duration FROM events.mds")
     assert [tuple(map(float, row)) for row in volumes] == [(1.234568, 1.234567, 0.000001, 12.5)]
@@ -207,10 +230,14 @@ def test_malformed_records_go_to_a_private_reject_file_without_their_content(ope
         (11, "other_day"),
     ]
     assert {len(reject["line_hash"]) for reject in rejects} == {64}
-    assert stat.S_IMODE(path.parent.stat().st_mode) == stat.S_IMODE(path.parent.parent.stat().st_mode) == 0o700
+    assert (
+        stat.S_IMODE(path.parent.stat().st_mode) == stat.S_IMODE(path.parent.parent.stat().st_mode) == 0o700
+    )
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert operator.value("SELECT rejects FROM etl.loads") == 7
-    assert operator.rows("SELECT records, first_line FROM etl.rejects WHERE reason = 'other_day'") == [(1, 11)]
+    assert operator.rows("SELECT records, first_line FROM etl.rejects WHERE reason = 'other_day'") == [
+        (1, 11)
+    ]
 
     operator.write("calls", good)
     load(operator)
@@ -222,11 +249,15 @@ def test_too_many_rejects_refuse_the_file_and_keep_the_day(operator) -> None:
     load(operator)
     before = parquet(operator)
     operator.write("calls", two_calls(operator) + [["x"]] * 21)
-    with pytest.raises(DataFault, match=r"21 of 24 records are malformed, more than rejects.maximum_rate 0.01 allows"):
+    with pytest.raises(
+        DataFault, match=r"21 of 24 records are malformed, more than rejects.maximum_rate 0.01 allows"
+    ):
         load(operator)
     assert operator.value("SELECT count(*) FROM events.calls") == 3
     assert parquet(operator) == before
-    state, note, rejects = operator.rows("SELECT state, note, rejects FROM etl.loads ORDER BY started DESC LIMIT 1")[0]
+    state, note, rejects = operator.rows(
+        "SELECT state, note, rejects FROM etl.loads ORDER BY started DESC LIMIT 1"
+    )[0]
     assert (state, rejects) == ("failed", 21)
     assert "wrong_number_of_fields 21" in note
     assert operator.rows("SELECT cdr_date FROM etl.available_dates") == [(operator.day,)]
@@ -263,7 +294,9 @@ def test_the_file_of_another_day_is_told_apart(operator) -> None:
     other = operator.day + dt.timedelta(days=1)
     rows = [operator.call("a", "10:00:00", operator.alice, operator.bob, day=other)] * 3
     operator.write("calls", rows)
-    with pytest.raises(DataFault, match="holds another day: 3 of 3 records are of 2016-01-02, not 2016-01-01"):
+    with pytest.raises(
+        DataFault, match="holds another day: 3 of 3 records are of 2016-01-02, not 2016-01-01"
+    ):
         load(operator)
 
 
@@ -276,7 +309,9 @@ def test_a_file_that_comes_late_is_waited_for(operator) -> None:
 
 def test_a_growing_file_is_not_loaded_until_it_stops_growing(operator, tmp_path: Path) -> None:
     path = operator.write("calls", two_calls(operator)[:1])
-    whole = gzip.compress(gzip.decompress(path.read_bytes()) + ",".join(map(str, two_calls(operator)[2])).encode())
+    whole = gzip.compress(
+        gzip.decompress(path.read_bytes()) + ",".join(map(str, two_calls(operator)[2])).encode()
+    )
     path.write_bytes(whole[:20])
     timer = threading.Timer(0.1, path.write_bytes, (whole,))
     timer.start()
@@ -343,16 +378,27 @@ def test_clocks_that_are_set_back_and_forward(cluster, operator, monkeypatch) ->
     """Repeated hours are the first pass; skipped ones are the first instant after the gap."""
     day = dt.date(2016, 3, 27)
     operator.write(
-        "calls", [operator.call("a", time, operator.alice, operator.bob, day=day) for time in ("01:30:00", "02:30:00")], day
+        "calls",
+        [
+            operator.call("a", time, operator.alice, operator.bob, day=day)
+            for time in ("01:30:00", "02:30:00")
+        ],
+        day,
     )
     with cluster.database("Europe/Berlin") as database:
         for name, value in database.environment().items():
             monkeypatch.setenv(name, value)
         operator.deployment, operator.database = Deployment.from_settings(), database
         load(operator, day=day)
-        hours = [row[0].astimezone(dt.UTC).hour for row in operator.rows("SELECT datetime FROM events.calls ORDER BY 1")]
+        hours = [
+            row[0].astimezone(dt.UTC).hour
+            for row in operator.rows("SELECT datetime FROM events.calls ORDER BY 1")
+        ]
         assert hours == [0, 1]
-        assert [row[2] for row in parquet(operator)] == [dt.datetime(2016, 3, 27, 1, 30), dt.datetime(2016, 3, 27, 3)]
+        assert [row[2] for row in parquet(operator)] == [
+            dt.datetime(2016, 3, 27, 1, 30),
+            dt.datetime(2016, 3, 27, 3),
+        ]
 
 
 def test_every_column_of_a_type_is_the_database_s(operator) -> None:

@@ -5,11 +5,17 @@ import hmac
 
 import pyarrow as pa
 import pytest
-from flowdb.keys import subscriber_key
 
+from flowdb.keys import subscriber_key
 from flowetl import pseudonyms
 from flowetl.errors import ConfigurationError, DataFault
-from flowetl.pseudonyms import Pseudonymiser, UpstreamPseudonyms, normalise_imei, normalise_imsi, normalise_number
+from flowetl.pseudonyms import (
+    Pseudonymiser,
+    UpstreamPseudonyms,
+    normalise_imei,
+    normalise_imsi,
+    normalise_number,
+)
 
 KEY = bytes(range(32))
 
@@ -71,7 +77,10 @@ def test_both_parties_share_a_label_and_other_identifiers_do_not() -> None:
 def test_another_key_gives_other_pseudonyms_and_another_id() -> None:
     other = bytes(32)
     number = column(["9779812345601"])
-    assert Pseudonymiser(KEY, "").column("msisdn", number).text != Pseudonymiser(other, "").column("msisdn", number).text
+    assert (
+        Pseudonymiser(KEY, "").column("msisdn", number).text
+        != Pseudonymiser(other, "").column("msisdn", number).text
+    )
     assert pseudonyms.key_id("1", KEY) != pseudonyms.key_id("1", other)
 
 

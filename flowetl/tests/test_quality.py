@@ -37,7 +37,8 @@ DURATIONS = {"count_null_durations", "max_duration", "median_duration"}
 def outcomes(operator, cdr_type: str) -> dict[str, str | None]:
     return dict(
         operator.rows(
-            "SELECT type_of_query_or_check, outcome FROM etl.deduped_post_etl_queries WHERE cdr_type = %s", cdr_type
+            "SELECT type_of_query_or_check, outcome FROM etl.deduped_post_etl_queries WHERE cdr_type = %s",
+            cdr_type,
         )
     )
 
@@ -132,7 +133,9 @@ def test_an_administrator_s_checks_are_found_hide_ours_and_fail_alone(operator) 
     folder = operator.deployment.sources_folder / "qa_checks"
     (folder / "calls").mkdir(parents=True)
     (folder / "sms").mkdir()
-    (folder / "total.sql").write_text("SELECT sum(duration) FROM {{ final_table }} WHERE datetime >= '{{ ds }}';")
+    (folder / "total.sql").write_text(
+        "SELECT sum(duration) FROM {{ final_table }} WHERE datetime >= '{{ ds }}';"
+    )
     (folder / "calls" / "answer.sql").write_text("SELECT 42 -- of {{ cdr_type }}")
     (folder / "sms" / "unrelated.sql").write_text("SELECT 1")
     (folder / "count_added_rows.sql").write_text("SELECT 'mine'")

@@ -20,7 +20,12 @@ def changed(tmp_path: Path, **changes: object) -> Path:
 
 
 def test_the_packaged_sources_are_sound() -> None:
-    assert {source.cdr_type for source in read_sources(PACKAGED).values()} == {"calls", "sms", "mds", "topups"}
+    assert {source.cdr_type for source in read_sources(PACKAGED).values()} == {
+        "calls",
+        "sms",
+        "mds",
+        "topups",
+    }
 
 
 @pytest.mark.parametrize(
@@ -35,7 +40,10 @@ def test_the_packaged_sources_are_sound() -> None:
         ({"end": "2015-12-31"}, "end 2015-12-31 is before start 2016-01-01"),
         ({"colour": "red"}, "colour: Extra inputs are not permitted"),
         ({"mapping": {"msisdn": "msisdn"}}, "mapping.datetime is missing"),
-        ({"mapping": {"msisdn": "number", "datetime": "start_time"}}, "mapping.msisdn: 'number' is not among fields"),
+        (
+            {"mapping": {"msisdn": "number", "datetime": "start_time"}},
+            "mapping.msisdn: 'number' is not among fields",
+        ),
         (
             {"mapping": {"msisdn": "msisdn", "datetime": "start_time", "colour": "imei"}},
             "mapping.colour: no such column of calls",
@@ -45,7 +53,10 @@ def test_the_packaged_sources_are_sound() -> None:
             "needs exactly one of column, sum and constant",
         ),
         ({"indexes": ["volume_total"]}, "indexes: no column 'volume_total' of calls"),
-        ({"format": {"encoding": "utf-16"}}, "format.encoding: 'utf-16' is not an encoding that extends ASCII"),
+        (
+            {"format": {"encoding": "utf-16"}},
+            "format.encoding: 'utf-16' is not an encoding that extends ASCII",
+        ),
         ({"rejects": {"maximum_rate": 2}}, "rejects.maximum_rate: Input should be less than or equal to 1"),
         ({"identifiers": {"pseudonymise": "upstream"}}, "mapping.tac is missing"),
     ],
@@ -59,7 +70,9 @@ def test_a_wrong_source_names_the_key_and_what_is_allowed(tmp_path: Path, change
 
 def test_two_sources_may_not_load_the_same_days(tmp_path: Path) -> None:
     changed(tmp_path)
-    (tmp_path / "more.yml").write_text((tmp_path / "calls.yml").read_text().replace("name: calls", "name: more"))
+    (tmp_path / "more.yml").write_text(
+        (tmp_path / "calls.yml").read_text().replace("name: calls", "name: more")
+    )
     with pytest.raises(ConfigurationError, match=r"more.yml: .* calls .* from 2016-01-01"):
         read_sources(tmp_path)
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from flowdb.settings import SettingError
-
 from flowetl import commands
 from flowetl.errors import ConfigurationError, LoadError
 from flowetl.events import CDR_TYPES

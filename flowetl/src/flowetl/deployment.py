@@ -8,10 +8,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import psycopg2
-from flowdb.settings import SettingError, integer_setting, setting
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import make_dsn
 
+from flowdb.settings import SettingError, integer_setting, setting
 from flowetl.errors import ConfigurationError
 from flowetl.pseudonyms import parse_key
 from flowetl.source import Source, read_sources

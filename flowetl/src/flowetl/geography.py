@@ -9,17 +9,20 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
+from psycopg2.sql import SQL, Identifier
 
 from flowetl import dictionary
 from flowetl.deployment import Deployment
 from flowetl.errors import DataFault
 
 MAXIMUM_LEVEL = 3
+_POINT = ", CASE WHEN %s IS NOT NULL THEN ST_SetSRID(ST_MakePoint(%s, %s), 4326) END"
 
 
 @dataclass(frozen=True)
@@ -148,20 +151,20 @@ def _parse_record(
 def _load_sites(cursor: Cursor, path: Path) -> Changes:
     sites = read_table(path, _PLACE)
     _check_places(path, sites)
-    return _correct(cursor, path, "infrastructure.sites", ("id", "version"), sites)
+    return _correct(cursor, path, Identifier("infrastructure", "sites"), ("id", "version"), sites)
 
 
 def _load_cells(cursor: Cursor, path: Path) -> Changes:
     cells = read_table(path, CELL_COLUMNS)
     _check_places(path, cells)
     dictionary.location_keys(cursor, sorted({cell["id"] for cell in cells}))
-    return _correct(cursor, path, "infrastructure.cells", ("id", "version"), cells)
+    return _correct(cursor, path, Identifier("infrastructure", "cells"), ("id", "version"), cells)
 
 
 def _load_tacs(cursor: Cursor, path: Path) -> Changes:
     tacs = read_table(path, TAC_COLUMNS)
     _check_unique(path, ((tac["id"],) for tac in tacs))
-    return _correct(cursor, path, "infrastructure.tacs", ("id",), tacs)
+    return _correct(cursor, path, Identifier("infrastructure", "tacs"), ("id",), tacs)
 
 
 def _check_unique(path: Path, keys: Iterable[tuple[Any, ...]]) -> None:
@@ -187,7 +190,7 @@ def _check_places(path: Path, places: Sequence[dict[str, Any]]) -> None:
         periods[place["id"]].append((first, last, place["version"]))
     for identifier, versions in periods.items():
         versions.sort()
-        for (_, last, one), (first, _, other) in zip(versions, versions[1:], strict=False):
+        for (_, last, one), (first, _, other) in pairwise(versions):
             if first <= last:
                 raise DataFault(
                     f"{path.name}: versions {one} and {other} of {identifier} are both in service on {first}"
@@ -195,7 +198,7 @@ def _check_places(path: Path, places: Sequence[dict[str, Any]]) -> None:
 
 
 def _correct(
-    cursor: Cursor, path: Path, table: str, key: tuple[str, ...], delivered: Sequence[dict[str, Any]]
+    cursor: Cursor, path: Path, table: Identifier, key: tuple[str, ...], delivered: Sequence[dict[str, Any]]
 ) -> Changes:
     """Add the records that a table lacks and correct those that differ.
 
@@ -203,25 +206,29 @@ def _correct(
     """
     names = list(delivered[0])
     located = "latitude" in names
-    columns = [name for name in names if name not in ("latitude", "longitude")]
-    selected = [*columns, "ST_Y(geom_point)", "ST_X(geom_point)"] if located else columns
-    order = [*columns, "latitude", "longitude"] if located else columns
-    cursor.execute(f"SELECT {', '.join(selected)} FROM {table}")
+    plain = [name for name in names if name not in ("latitude", "longitude")]
+    order = [*plain, "latitude", "longitude"] if located else plain
+    columns = [Identifier(name) for name in plain]
+    coordinates = [SQL("ST_Y(geom_point)"), SQL("ST_X(geom_point)")] if located else []
+    cursor.execute(SQL("SELECT {} FROM {}").format(SQL(", ").join([*columns, *coordinates]), table))
     known = {tuple(row[order.index(name)] for name in key): row for row in cursor.fetchall()}
 
     rows = [tuple(record[name] for name in order) for record in delivered]
     by_key = [(tuple(record[name] for name in key), row) for record, row in zip(delivered, rows, strict=True)]
     added = [row for identity, row in by_key if identity not in known]
     changed = [row for identity, row in by_key if identity in known and known[identity] != row]
-    point = ", CASE WHEN %s IS NOT NULL THEN ST_SetSRID(ST_MakePoint(%s, %s), 4326) END"
-    stored = [*columns, "geom_point"] if located else columns
     if added or changed:
+        stored = [*columns, Identifier("geom_point")] if located else columns
+        assignments = SQL(", ").join(SQL("{0} = excluded.{0}").format(name) for name in stored)
+        statement = SQL("INSERT INTO {} ({}) VALUES %s ON CONFLICT ({}) DO UPDATE SET {}").format(
+            table, SQL(", ").join(stored), SQL(", ").join(map(Identifier, key)), assignments
+        )
+        values = ", ".join(["%s"] * len(plain)) + (_POINT if located else "")
         execute_values(
             cursor,
-            f"INSERT INTO {table} ({', '.join(stored)}) VALUES %s ON CONFLICT ({', '.join(key)}) DO UPDATE SET "
-            + ", ".join(f"{name} = excluded.{name}" for name in stored),
+            statement.as_string(cursor),
             [_with_point(row) if located else row for row in (*added, *changed)],
-            template=f"({', '.join(['%s'] * len(columns))}{point if located else ''})",
+            template=f"({values})",
             page_size=1000,
         )
     return Changes(path.name, len(rows), len(added), len(changed), 0)

@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from flowdb.keys import subscriber_key
 
+from flowdb.keys import subscriber_key
 from flowetl.errors import ConfigurationError, DataFault
 
 LABELS: Final = {"msisdn": "msisdn", "msisdn_counterpart": "msisdn", "imsi": "imsi", "imei": "imei"}

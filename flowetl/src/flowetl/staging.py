@@ -15,8 +15,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from flowdb.keys import subscriber_keys
 
+from flowdb.keys import subscriber_keys
 from flowetl import pseudonyms, quality
 from flowetl.errors import DataFault
 from flowetl.events import COLUMNS, CdrType, Column, columnar_columns
@@ -135,7 +135,7 @@ class StagedDay:
         return [key for name, key in _KEYS.items() if name in names]
 
     def _distinct(self, column: str) -> int:
-        row = self.connection.execute(f"SELECT count(DISTINCT {column}) FROM day").fetchone()
+        row = self.connection.table("day").aggregate(f"count(DISTINCT {column})").fetchone()
         return row[0] if row else 0
 
     @property
@@ -163,7 +163,7 @@ class StagedDay:
                 reasons.append(f"WHEN {value} IS NULL THEN 'missing_{column.name}'")
         names = ", ".join(column.name for column in self._columns if column.kind != "identifier")
         return (
-            f"SELECT row, {names}, CASE {' '.join(reasons)} END AS reason "
+            f"SELECT row, {names}, CASE {' '.join(reasons)} END AS reason "  # noqa: S608 - names of columns
             f"FROM (SELECT *, {', '.join(selected)} FROM batch)"
         )
 
@@ -290,7 +290,7 @@ class StagedDay:
         pairs = "SELECT subscriber AS subscriber_key, msisdn AS pseudonym FROM day"
         if "counterpart" in self._key_columns():
             pairs += " UNION SELECT counterpart, msisdn_counterpart FROM day WHERE counterpart IS NOT NULL"
-        return self.connection.execute(f"SELECT DISTINCT * FROM ({pairs}) ORDER BY 1, 2").to_arrow_table()
+        return self.connection.sql(pairs).distinct().order("subscriber_key, pseudonym").to_arrow_table()
 
     def describe(self, checks: Iterable[Check], valid_cells: Sequence[str]) -> quality.Outcomes:
         """Run packaged quality checks on the day, with the cells that served on it."""
@@ -311,7 +311,7 @@ class StagedDay:
     def rows_for_postgresql(self) -> Iterator[pa.RecordBatch]:
         """The day's rows in the column order of ``events.<type>``, sorted by subscriber and time."""
         names = ", ".join(column.name for column in self._columns)
-        result = self.connection.execute(f"SELECT {names} FROM day ORDER BY msisdn, datetime")
+        result = self.connection.execute(f"SELECT {names} FROM day ORDER BY msisdn, datetime")  # noqa: S608 - names of columns
         yield from result.to_arrow_reader(65536)
 
     def write_columnar(self, path: Path, location_keys: dict[str, int]) -> None:
@@ -329,7 +329,7 @@ class StagedDay:
             for name, kind in columnar_columns(self.cdr_type)
         )
         self.connection.execute(
-            f"COPY (SELECT {columns} FROM day LEFT JOIN location_keys USING (location_id) ORDER BY subscriber, time) "
+            f"COPY (SELECT {columns} FROM day LEFT JOIN location_keys USING (location_id) ORDER BY subscriber, time) "  # noqa: S608 - names of columns
             f"TO {_literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
         )
         self.connection.unregister("location_keys")

@@ -1,1 +1,7 @@
-SELECT count(DISTINCT party.msisdn) FROM ({{ parties }}) AS party
+SELECT count(DISTINCT party.msisdn)
+FROM (
+    SELECT msisdn FROM {{ final_table }}
+    {% if has_counterparts %}
+    UNION SELECT msisdn_counterpart FROM {{ final_table }} WHERE msisdn_counterpart IS NOT NULL
+    {% endif %}
+) AS party
