@@ -124,6 +124,7 @@ class Script:
         self.client = app.test_client()
         reply = self.client.post("/api/v1/session", json={"username": username, "password": password})
         assert reply.status_code == 200, reply.text
+        assert reply.json is not None
         self.headers = {"Authorization": f"Bearer {reply.json['access_token']}"}
 
     def __call__(self, method: str, path: str, json: Any = None) -> TestResponse:
