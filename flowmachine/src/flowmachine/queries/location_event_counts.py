@@ -1,0 +1,116 @@
+"""How many events there were at each location in each interval."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import marshmallow as ma
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.fields import Choice, required
+from flowmachine.registry import Aggregate, query_kind
+from flowmachine.release import KeepOver, Published, Region, Value
+from flowmachine.sql.events import Directed, EventFields, EventSelection, Window, locate_events
+from flowmachine.sql.sources import Sources
+from flowmachine.units import Unit
+
+INTERVALS = {"day": timedelta(days=1), "hour": timedelta(hours=1), "min": timedelta(minutes=1)}
+
+#: What ``date_trunc`` calls the intervals.
+_TRUNCATED = {"day": "day", "hour": "hour", "min": "minute"}
+
+
+@query_kind("location_event_counts")
+class LocationEventCounts(Window, Unit, Directed, EventFields, Aggregate):
+    """Events at each location by local date, hour and minute, as fine as ``interval`` says.
+
+    Whole spans of 24 hours from ``start_date`` are counted, at least one; the rest before ``end_date`` is left out. Only
+    dates, hours and minutes in which an interval counted from ``start_date`` begins and ends before ``end_date`` are
+    given. A row is judged by the subscribers behind its events.
+    """
+
+    interval: str = required(Choice(*INTERVALS))
+
+    def check(self) -> None:
+        if self.end_date - self.start_date < INTERVALS[self.interval]:
+            raise ma.ValidationError(
+                {"_schema": [f"end_date must be at least one {self.interval} after start_date."]}
+            )
+
+    def check_buildable(self) -> None:
+        super().check_buildable()
+        if self.direction != "both":
+            self.events[0].check_columns(("outgoing",))
+
+    @property
+    def _spans(self) -> int:
+        return max((self.end_date - self.start_date) // timedelta(days=1), 1)
+
+    @property
+    def _end(self) -> datetime:
+        """The end of the last span or of the last date, hour or minute given, whichever is earlier."""
+        window = self.end_date - self.start_date
+        step = INTERVALS[self.interval]
+        last = self.start_date + (window // step - 1) * step
+        midnight = datetime.combine(last.date(), datetime.min.time())
+        return min(
+            self.start_date + timedelta(days=self._spans), midnight + ((last - midnight) // step + 1) * step
+        )
+
+    def _selection(self, start: datetime, end: datetime) -> EventSelection:
+        return EventSelection(start, end, self.event_types, self.hours, self.subscriber_subset)
+
+    @property
+    def events(self) -> tuple[EventSelection, ...]:
+        # One selection for each span, because each must have data.
+        day = timedelta(days=1)
+        return tuple(
+            self._selection(self.start_date + n * day, self.start_date + (n + 1) * day)
+            for n in range(self._spans)
+        )
+
+    def select(self, sources: Sources) -> Select[Any]:
+        selection = self._selection(self.start_date, self._end)
+        located = locate_events(sources, selection, self.unit, ("local_time",), direction=self.direction)
+        bucket = sa.func.date_trunc(_TRUNCATED[self.interval], located.c.local_time, type_=sa.DateTime())
+        by_subscriber = (
+            sa.select(
+                located.c.location,
+                bucket.label("bucket"),
+                located.c.subscriber,
+                sa.func.count().label("events"),
+            )
+            .group_by(located.c.location, bucket, located.c.subscriber)
+            .subquery("by_subscriber")
+        )
+        counts = (
+            sa.select(
+                by_subscriber.c.location,
+                by_subscriber.c.bucket,
+                sa.func.sum(by_subscriber.c.events).label("value"),
+                sa.func.count().label("subscribers"),
+            )
+            .group_by(by_subscriber.c.location, by_subscriber.c.bucket)
+            .subquery("counts")
+        )
+        named = [sa.cast(sa.cast(counts.c.bucket, sa.Date), sa.Text).label("date")]
+        if self.interval != "day":
+            named.append(sa.extract("hour", counts.c.bucket).label("hour"))
+        if self.interval == "min":
+            named.append(sa.extract("minute", counts.c.bucket).label("min"))
+        return sa.select(counts.c.location, *named, counts.c.value, counts.c.subscribers)
+
+    @property
+    def published(self) -> Published:
+        finer = {"day": (), "hour": ("hour",), "min": ("hour", "min")}[self.interval]
+        return Published(
+            (
+                Region(self.unit),
+                Value("date", sa.Text()),
+                *(Value(name, sa.Numeric(2, 0)) for name in finer),
+                Value("value", sa.BigInteger()),
+            ),
+            KeepOver("subscribers"),
+        )

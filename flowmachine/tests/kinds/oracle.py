@@ -1,0 +1,410 @@
+"""Every kind's definition in plain Python loops, sharing nothing with the engine's SQL.
+
+``answer`` takes a spec as it is sent and gives, for a nested kind, the rows (subscriber, place) or (subscriber, value);
+for a kind that may be submitted, the released rows in order. A place is the region's name, or (longitude, latitude).
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pyproj
+
+from .world import REGIONS, Cell, Event, Stage, World
+
+Spec = dict[str, Any]
+Row = tuple[Any, ...]
+
+FLOOR = 15
+DAY = timedelta(days=1)
+_earth = pyproj.Geod(ellps="WGS84")
+
+
+class NoData(Exception):
+    """Nothing is loaded for a window."""
+
+
+@dataclass
+class Oracle:
+    """The definitions, over one world on one stage."""
+
+    stage: Stage
+    world: World
+
+    def answer(self, spec: Spec) -> list[Row]:
+        """The rows of a spec; raises NoData where the engine must refuse it for lack of data."""
+        definition: Callable[[Oracle, Spec], list[Row]] = DEFINITIONS[spec["query_kind"]]
+        return definition(self, spec)
+
+    # Events
+
+    def events(self, spec: Spec, start: datetime | None = None, end: datetime | None = None) -> list[Event]:
+        """The events that a spec with the usual fields selects."""
+        start = start or time(spec["start_date"])
+        end = end or time(spec["end_date"])
+        types = spec.get("event_types") or ["calls", "sms"]
+        days = {(start + n * DAY).date() for n in range((end - start).days + 2)}
+        days = {
+            day for day in days if start.date() <= day and datetime.combine(day, datetime.min.time()) < end
+        }
+        if not any((event_type, day) in self.world.loaded for event_type in types for day in days):
+            raise NoData
+        subset = spec.get("subscriber_subset")
+        chosen = None if subset is None else {row[0] for row in self.answer(subset)}
+        hours = spec.get("hours")
+        direction = spec.get("direction") or "both"
+        return [
+            event
+            for event in self.world.visible
+            if event.type in types
+            and start <= event.time < end
+            and (hours is None or within(hours, event.time.hour))
+            and (chosen is None or event.subscriber in chosen)
+            and (direction == "both" or event.outgoing is (direction == "out"))
+        ]
+
+    def placed(
+        self, spec: Spec, unit: str, start: datetime | None = None, end: datetime | None = None
+    ) -> list[tuple[Event, Any]]:
+        """The events with their places; an event is at as many places as its cell then had."""
+        return [
+            (event, place)
+            for event in self.events(spec, start, end)
+            for cell in self.stage.cells
+            if cell.id == event.cell and in_service(cell, event.time.date())
+            for place in places(cell, unit)
+        ]
+
+    def unit(self, spec: Spec) -> str:
+        """The spatial unit of a spec, which a nested one may have to tell."""
+        if "aggregation_unit" in spec:
+            return str(spec["aggregation_unit"])
+        for name in ("locations", "from_location", "reference_location", "reference_locations"):
+            if name in spec:
+                inner = spec[name]
+                return self.unit(inner[0] if isinstance(inner, list) else inner)
+        raise LookupError(spec)
+
+
+def time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def within(hours: dict[str, int], hour: int) -> bool:
+    start, end = hours["start_hour"], hours["end_hour"]
+    if start <= end:
+        return start <= hour < end
+    return hour >= start or hour < end
+
+
+def in_service(cell: Cell, day: date) -> bool:
+    return (cell.first is None or cell.first <= day) and (cell.last is None or day <= cell.last)
+
+
+def places(cell: Cell, unit: str) -> Iterator[Any]:
+    if cell.point is None:
+        return
+    if unit == "lon-lat":
+        yield cell.point
+        return
+    x, y = cell.point
+    for name, (west, south, east, north) in REGIONS.get(unit, {}).items():
+        if west < x < east and south < y < north:
+            yield name
+
+
+def by_bytes(place: Any) -> Any:
+    return place.encode() if isinstance(place, str) else place
+
+
+def ids(place: Any, unit: str) -> tuple[Any, ...]:
+    """The id columns of a place."""
+    if unit == "lon-lat":
+        return (None, None) if place is None else tuple(place)
+    return (place,)
+
+
+def group(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, list[Any]]:
+    groups: dict[Any, list[Any]] = defaultdict(list)
+    for key, value in pairs:
+        groups[key].append(value)
+    return dict(groups)
+
+
+def ordered(rows: Iterable[Row], *descending: int) -> list[Row]:
+    """Rows by their columns from the left, ``descending`` ones from high to low; texts by bytes, nulls last."""
+    found = list(rows)
+    width = len(found[0]) if found else 0
+    for position in reversed(range(width)):
+        known = [row for row in found if row[position] is not None]
+        null = [row for row in found if row[position] is None]
+        known.sort(key=lambda row: by_bytes(row[position]), reverse=position in descending)
+        found = known + null
+    return found
+
+
+# Locations of subscribers
+
+
+def last(located: Iterable[tuple[Event, Any]]) -> list[Row]:
+    result = []
+    for subscriber, seen in group(
+        (event.subscriber, (event.time, place)) for event, place in located
+    ).items():
+        latest = max(moment for moment, _ in seen)
+        result.append((subscriber, min((place for moment, place in seen if moment == latest), key=by_bytes)))
+    return result
+
+
+def most_common(located: Iterable[tuple[Event, Any]]) -> list[Row]:
+    result = []
+    for subscriber, seen in group(
+        (event.subscriber, (event.time, place)) for event, place in located
+    ).items():
+        visits = group((place, moment) for moment, place in seen)
+        best = max((len(times), max(times)) for times in visits.values())
+        tied = [place for place, times in visits.items() if (len(times), max(times)) == best]
+        result.append((subscriber, min(tied, key=by_bytes)))
+    return result
+
+
+def daily_location(oracle: Oracle, spec: Spec) -> list[Row]:
+    start = time(spec["date"])
+    located = oracle.placed(spec, spec["aggregation_unit"], start, start + DAY)
+    return last(located) if spec["method"] == "last" else most_common(located)
+
+
+def most_frequent_location(oracle: Oracle, spec: Spec) -> list[Row]:
+    return most_common(oracle.placed(spec, spec["aggregation_unit"]))
+
+
+def modal_location(oracle: Oracle, spec: Spec) -> list[Row]:
+    stays = defaultdict(list)
+    for daily in spec["locations"]:
+        for subscriber, place in oracle.answer(daily):
+            stays[subscriber].append((time(daily["date"]), place))
+    result = []
+    for subscriber, seen in stays.items():
+        visits = group((place, day) for day, place in seen)
+        best = max((len(days), max(days)) for days in visits.values())
+        tied = [place for place, days in visits.items() if (len(days), max(days)) == best]
+        result.append((subscriber, min(tied, key=by_bytes)))
+    return result
+
+
+def unique_locations(oracle: Oracle, spec: Spec) -> list[Row]:
+    located = oracle.placed(spec, spec["aggregation_unit"])
+    return list({(event.subscriber, place): None for event, place in located})
+
+
+# Metrics of subscribers
+
+
+def event_count(oracle: Oracle, spec: Spec) -> list[Row]:
+    return list(Counter(event.subscriber for event in oracle.events(spec)).items())
+
+
+def metres(a: tuple[float, float], b: tuple[float, float]) -> float:
+    return float(_earth.inv(*a, *b)[2])
+
+
+def radius_of_gyration(oracle: Oracle, spec: Spec) -> list[Row]:
+    result = []
+    located = oracle.placed(spec, "lon-lat")
+    for subscriber, points in group((event.subscriber, place) for event, place in located).items():
+        centre = (
+            statistics.fmean(lon for lon, _ in points),
+            statistics.fmean(lat for _, lat in points),
+        )
+        squares = [metres(point, centre) ** 2 for point in points]
+        result.append((subscriber, math.sqrt(statistics.fmean(squares)) / 1000))
+    return result
+
+
+# Released results
+
+
+def counted(unit: str, subscribers_at: Iterable[tuple[Any, str]], *descending: int) -> list[Row]:
+    """Places with their distinct subscribers, where these are more than the floor."""
+    rows = [
+        (*ids(place, unit), len(set(subscribers)))
+        for place, subscribers in group(subscribers_at).items()
+        if len(set(subscribers)) > FLOOR
+    ]
+    return ordered(rows, *descending)
+
+
+def spatial_aggregate(oracle: Oracle, spec: Spec) -> list[Row]:
+    located = oracle.answer(spec["locations"])
+    return counted(oracle.unit(spec), ((place, subscriber) for subscriber, place in located))
+
+
+def unique_subscriber_counts(oracle: Oracle, spec: Spec) -> list[Row]:
+    unit = spec["aggregation_unit"]
+    return counted(unit, ((place, event.subscriber) for event, place in oracle.placed(spec, unit)))
+
+
+def movements(oracle: Oracle, spec: Spec) -> list[tuple[str, Any, Any]]:
+    origins, destinations = (group(oracle.answer(spec[name])) for name in ("from_location", "to_location"))
+    join = spec.get("join_type", "inner")
+    found = []
+    for subscriber in origins.keys() | destinations.keys():
+        if subscriber not in origins and join not in ("right", "right outer", "full outer"):
+            continue
+        if subscriber not in destinations and join not in ("left", "left outer", "full outer"):
+            continue
+        for origin in origins.get(subscriber, [None]):
+            for destination in destinations.get(subscriber, [None]):
+                found.append((subscriber, origin, destination))
+    return found
+
+
+def flows(oracle: Oracle, spec: Spec) -> list[Row]:
+    unit = oracle.unit(spec)
+    pairs = group(((origin, destination), who) for who, origin, destination in movements(oracle, spec))
+    return paired(unit, pairs)
+
+
+def paired(unit: str, pairs: dict[Any, list[str]]) -> list[Row]:
+    rows = [
+        (*ids(origin, unit), *ids(destination, unit), len(who))
+        for (origin, destination), who in pairs.items()
+        if len(set(who)) > FLOOR
+    ]
+    return ordered(rows, 2 * len(ids(None, unit)) - 1)
+
+
+def ends(oracle: Oracle, spec: Spec, position: int) -> list[Row]:
+    unit = oracle.unit(spec)
+    moved = group((movement[position], movement[0]) for movement in movements(oracle, spec))
+    rows = [(*ids(place, unit), len(who)) for place, who in moved.items() if len(set(who)) > FLOOR]
+    return ordered(rows, len(ids(None, unit)) - 1)
+
+
+def trips_od_matrix(oracle: Oracle, spec: Spec) -> list[Row]:
+    unit = spec["aggregation_unit"]
+    pairs = defaultdict(list)
+    located = oracle.placed(spec, unit)
+    for subscriber, seen in group(
+        (event.subscriber, (place, event.time)) for event, place in located
+    ).items():
+        visits = group(seen)
+        for a, first_times in visits.items():
+            for b, last_times in visits.items():
+                if a != b and min(first_times) < max(last_times):
+                    pairs[a, b].append(subscriber)
+    return paired(unit, pairs)
+
+
+def location_event_counts(oracle: Oracle, spec: Spec) -> list[Row]:
+    unit, interval = spec["aggregation_unit"], spec["interval"]
+    step = {"day": DAY, "hour": timedelta(hours=1), "min": timedelta(minutes=1)}[interval]
+    start, end = time(spec["start_date"]), time(spec["end_date"])
+
+    def label(moment: datetime) -> Row:
+        parts = (moment.date().isoformat(), moment.hour, moment.minute)
+        return parts[: {"day": 1, "hour": 2, "min": 3}[interval]]
+
+    given = set()
+    while start + step <= end:
+        given.add(label(start))
+        start += step
+    start = time(spec["start_date"])
+    counts: dict[Any, list[str]] = defaultdict(list)
+    while True:
+        for event, place in oracle.placed(spec, unit, start, start + DAY):
+            if label(event.time) in given:
+                counts[*ids(place, unit), *label(event.time)].append(event.subscriber)
+        start += DAY
+        if start + DAY > end:
+            break
+    return ordered((*key, len(who)) for key, who in counts.items() if len(set(who)) > FLOOR)
+
+
+def total_network_objects(oracle: Oracle, spec: Spec) -> list[Row]:
+    unit, by = spec["aggregation_unit"], spec.get("total_by", "day")
+    kept = ("year", "month", "day", "hour", "minute", "second")
+    kept = kept[: kept.index(by) + 1]
+    seen = defaultdict(list)
+    for event, place in oracle.placed(spec, unit):
+        period = datetime(
+            *(getattr(event.time, part) if part in kept else 1 for part in ("year", "month", "day"))
+        )
+        period = period.replace(**{part: getattr(event.time, part) for part in kept[3:]})
+        seen[place, period.replace(tzinfo=oracle.stage.zone)].append((event.cell, event.subscriber))
+    rows = [
+        (*ids(place, unit), period, len({cell for cell, _ in found}))
+        for (place, period), found in seen.items()
+        if len({who for _, who in found}) > FLOOR
+    ]
+    return [(*row[:-2], row[-1], row[-2]) for row in ordered(rows)]
+
+
+def statistic(name: str, values: list[Any]) -> Any:
+    values = [value for value in values if value is not None]
+    if name == "count":
+        return len(values)
+    if not values:
+        return None
+    if name == "mode":
+        counts = Counter(values)
+        return min((value for value, count in counts.items() if count == max(counts.values())), key=by_bytes)
+    if name in ("stddev", "variance"):
+        if len(values) < 2:
+            return None
+        return getattr(statistics, {"stddev": "stdev"}.get(name, name))(values)
+    functions: dict[str, Callable[[list[Any]], Any]] = {
+        "sum": sum,
+        "max": max,
+        "min": min,
+        "avg": statistics.fmean,
+        "median": statistics.median,
+    }
+    return functions[name](values)
+
+
+def joined_spatial_aggregate(oracle: Oracle, spec: Spec) -> list[Row]:
+    unit = oracle.unit(spec)
+    metric = dict(oracle.answer(spec["metric"]))
+    at = group(
+        (place, metric[subscriber])
+        for subscriber, place in oracle.answer(spec["locations"])
+        if subscriber in metric and place is not None
+    )
+    if spec["method"] == "distr":
+        return ordered(
+            (*ids(place, unit), "value", key, count / len(values))
+            for place, values in at.items()
+            for key, count in Counter(values).items()
+            if count > FLOOR
+        )
+    return ordered(
+        (*ids(place, unit), statistic(spec["method"], values))
+        for place, values in at.items()
+        if sum(value is not None for value in values) > FLOOR
+    )
+
+
+DEFINITIONS: dict[str, Callable[[Oracle, Spec], list[Row]]] = {
+    "daily_location": daily_location,
+    "modal_location": modal_location,
+    "most_frequent_location": most_frequent_location,
+    "unique_locations": unique_locations,
+    "event_count": event_count,
+    "radius_of_gyration": radius_of_gyration,
+    "spatial_aggregate": spatial_aggregate,
+    "unique_subscriber_counts": unique_subscriber_counts,
+    "flows": flows,
+    "inflows": lambda oracle, spec: ends(oracle, spec, 2),
+    "outflows": lambda oracle, spec: ends(oracle, spec, 1),
+    "trips_od_matrix": trips_od_matrix,
+    "location_event_counts": location_event_counts,
+    "total_network_objects": total_network_objects,
+    "joined_spatial_aggregate": joined_spatial_aggregate,
+}

@@ -1,0 +1,57 @@
+"""Every kind, on drawn worlds, against its definition in plain Python: both executors give exactly the defined rows."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowmachine.registry import Aggregate, kinds, load_any
+from flowmachine.sql.events import NotBuildable
+
+from .drawing import SPECS, worlds
+from .oracle import DEFINITIONS, NoData, Oracle
+from .world import EXECUTORS, Stage
+
+
+def equal(found: Any, expected: Any) -> bool:
+    """Equal by value: whole numbers exactly, others to a billionth."""
+    if isinstance(found, Decimal):
+        found = int(found) if found == int(found) else float(found)
+    if isinstance(found, float) or isinstance(expected, float):
+        if found is None or expected is None:
+            return found is expected
+        return math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-9)
+    if isinstance(found, list | tuple) and isinstance(expected, list | tuple):
+        return len(found) == len(expected) and all(map(equal, found, expected))
+    if isinstance(found, datetime) and found.tzinfo is None and expected.tzinfo is not None:
+        return False
+    return bool(found == expected)
+
+
+@pytest.mark.parametrize("kind", sorted(SPECS))
+@given(data=st.data())
+def test_rows_are_as_defined(stage_in_nepal: Stage, kind: str, data: st.DataObject) -> None:
+    world = data.draw(worlds(), "world")
+    spec = data.draw(SPECS[kind](), "spec")
+    query = load_any(spec)
+    try:
+        expected = Oracle(stage_in_nepal, world).answer(spec)
+    except NoData:
+        with (
+            stage_in_nepal.loaded(world) as (_, state),
+            pytest.raises(NotBuildable, match="No data for date"),
+        ):
+            state.check(query)
+        return
+    if not isinstance(query, Aggregate):
+        expected = sorted(expected, key=repr)
+    with stage_in_nepal.loaded(world) as (connection, state):
+        for executor in EXECUTORS:
+            found = stage_in_nepal.run(query, world, executor, connection, state)
+            assert equal(found, expected), f"{executor}: {found}\nexpected: {expected}"
