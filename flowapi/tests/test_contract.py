@@ -192,6 +192,7 @@ async def test_a_known_result_is_not_sent_again_until_it_is_made_anew(
 
 ROUTES: list[tuple[str, str, list[str], int]] = [
     ("POST", "/api/0/run", ["run", *SPATIAL], 202),
+    ("POST", "/api/0/explain", ["run", *SPATIAL], 200),
     ("GET", "/api/0/poll/{query_id}", SPATIAL, 303),
     ("GET", "/api/0/get/{query_id}", ["get_result", *SPATIAL], 200),
     ("GET", "/api/0/get/{query_id}.json", ["get_result", *SPATIAL], 200),

@@ -164,18 +164,20 @@ class Conversation:
         limit = timeout or (self._client.run_timeout if action == "run_query" else self._client.timeout)
         attempts = 1 if changing else ATTEMPTS
         started = time.perf_counter()
+        record = current_record_or_none()
         try:
             for _ in range(attempts):
                 message: dict[str, Any] = {"action": action, "request_id": self._wire_id()}
                 if params is not None:
                     message["params"] = dict(params)
+                if record is not None and record.user is not None:
+                    message["user"] = record.user
                 try:
                     return await self._client.exchange(message, limit / attempts)
                 except TimeoutError:
                     self._lost += 1
             raise EngineSilent(action, limit)
         finally:
-            record = current_record_or_none()
             if record is not None:
                 record.engine_seconds += time.perf_counter() - started
 

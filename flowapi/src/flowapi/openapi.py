@@ -153,6 +153,12 @@ def _result(path: str, name: str, summary: str, content: Mapping[str, Json], **m
     )
 
 
+_DAYS: Json = {
+    "type": "object",
+    "description": "Days by event type",
+    "additionalProperties": {"type": "array", "items": {"type": "string", "format": "date"}},
+}
+
 _OPERATIONS = [
     Operation(
         path="/api/0/run",
@@ -170,6 +176,40 @@ _OPERATIONS = [
                     )
                 },
                 _LOCATION,
+            )
+        },
+        errors=(400, 413),
+    ),
+    Operation(
+        path="/api/0/explain",
+        method="post",
+        name="query.explain_query",
+        summary="What running a query would do; nothing is started.",
+        scopes=["run", _QUERY_SCOPES],
+        body={"$ref": "#/components/schemas/FlowmachineQuerySchema"},
+        replies={
+            200: _reply(
+                "Parts of the query, those already stored, days read and missing, and a forecast",
+                {
+                    "application/json": _object(
+                        [
+                            "query_id",
+                            "parts",
+                            "stored",
+                            "executor",
+                            "days",
+                            "missing_days",
+                            "forecast_seconds",
+                        ],
+                        query_id={"type": "string"},
+                        parts={"type": "integer"},
+                        stored={"type": "integer"},
+                        executor={"type": "string"},
+                        days=_DAYS,
+                        missing_days=_DAYS,
+                        forecast_seconds={"type": "number", "nullable": True},
+                    )
+                },
             )
         },
         errors=(400, 413),
@@ -339,7 +379,11 @@ _CANCEL = Operation(
     replies={
         200: _reply(
             "The state after the request",
-            {"application/json": _object(["status"], status={"type": "string"})},
+            {
+                "application/json": _object(
+                    ["query_id", "query_state"], query_id={"type": "string"}, query_state={"type": "string"}
+                )
+            },
         )
     },
     errors=(404,),

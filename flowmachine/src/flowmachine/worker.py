@@ -232,10 +232,9 @@ class Worker:
             if self._current is not None and time.monotonic() - self._started > self._time_limit:
                 self._overdue = True
                 self._interrupt()
-            readable, _, _ = select.select([raw], [], [], min(1.0, renew_every))
-            if not readable:
-                continue
-            raw.poll()
+            # Notices also arrive with the reply to a statement, and then nothing is left to read.
+            if not raw.notifies and select.select([raw], [], [], min(1.0, renew_every))[0]:
+                raw.poll()
             channels = {notice.channel for notice in raw.notifies}
             raw.notifies.clear()
             if jobs.WORK_CHANNEL in channels:

@@ -32,13 +32,7 @@ GONE = ("known", "resetting")
 @blueprint.post("/run")
 async def run_query() -> Response:
     """Submit the spec in the body; 202 and where to poll."""
-    spec = await read_json_object(services().settings.max_body)
-    top_kind = spec.get("query_kind")
-    if not isinstance(top_kind, str):
-        raise ApiError(400, "The query spec must name its kind: query_kind is missing or not a text.")
-    await require_kind(RUN, top_kind)
-    scopes = needed_scopes(spec, await aggregation_unit(engine(), spec))
-    await require(scopes | {RUN})
+    spec, scopes = await _permitted_spec()
     services().logs.query.info("run_query", query=bounded(spec))
     reply = await engine().ask("run_query", spec)
     if not reply.ok:
@@ -50,6 +44,17 @@ async def run_query() -> Response:
         202,
         {"Location": url_for("query.poll_query", query_id=query_id)},
     )
+
+
+@blueprint.post("/explain")
+async def explain_query() -> Response:
+    """What running the spec in the body would do: parts, those stored, days, a forecast. Nothing is started."""
+    spec, _ = await _permitted_spec()
+    services().logs.query.info("explain_query", query=bounded(spec))
+    reply = await engine().ask("explain_query", spec)
+    if not reply.ok:
+        raise refused_by_engine(reply)
+    return json_response(dict(reply.payload))
 
 
 @blueprint.get("/poll/<query_id>")
@@ -113,7 +118,19 @@ async def cancel_query(query_id: str) -> Response:
         raise unknown_query(query_id)
     if not reply.ok:
         raise ApiError(500, _message(reply, query_id), status=reply.state or "error")
-    return json_response({"status": reply.state})
+    return json_response({"query_id": query_id, "query_state": reply.state})
+
+
+async def _permitted_spec() -> tuple[dict[str, Any], frozenset[str]]:
+    """The spec in the body and the complex scopes it needs, once the token is known to allow running it."""
+    spec = await read_json_object(services().settings.max_body)
+    top_kind = spec.get("query_kind")
+    if not isinstance(top_kind, str):
+        raise ApiError(400, "The query spec must name its kind: query_kind is missing or not a text.")
+    await require_kind(RUN, top_kind)
+    scopes = needed_scopes(spec, await aggregation_unit(engine(), spec))
+    await require(scopes | {RUN})
+    return spec, scopes
 
 
 async def _poll(query_id: str, wait: float) -> Reply:
