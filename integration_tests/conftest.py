@@ -1,18 +1,139 @@
-"""Fixtures of the whole-stack scenarios."""
+"""One whole private stack for the session: every service real, a small synthetic country loaded by the real loader.
+
+It lives in ``.flowkit/integration`` on free ports, is made anew for every session and stopped at its end. The state is
+left for a look at the logs; ``INTEGRATION_KEEP=1`` leaves it running, too.
+"""
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent / "published_client"))
-
+from cluster import free_port
+from layout import CHECKOUT, DEFAULT_PORTS, DEMO, Layout
+from native import Native
 from published_environment import make_environment
+from services import get_json
+
+import flowclient
+
+SUBSCRIBERS = 2_000
+FIRST_DAY = date(2016, 1, 1)
+DAYS = 7
+SEED = 12_345
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The running stack and how to ask it."""
+
+    layout: Layout
+    native: Native
+
+    @property
+    def api(self) -> str:
+        """Address of the HTTP API."""
+        return self.layout.url("FLOWAPI_PORT")
+
+    @property
+    def auth(self) -> str:
+        """Address of the auth app."""
+        return self.layout.url("FLOWAUTH_PORT")
+
+    @property
+    def landing(self) -> Path:
+        """The operator's files, ``truth`` beside them."""
+        return self.layout.landing
+
+    def token(self, roles: list[str] | None = None, lifetime_minutes: int | None = None) -> str:
+        """A fresh token of the demo user, with every role unless told."""
+        if roles is None and lifetime_minutes is None:
+            return self.native.token()
+        base = f"{self.auth}/api/v1"
+        credentials = {"username": DEMO["user"], "password": DEMO["password"]}
+        session = get_json(f"{base}/session", credentials)["access_token"]
+        wanted: dict[str, Any] = {"name": "integration", "roles": roles or ["runner", "viewer"]}
+        if lifetime_minutes is not None:
+            wanted["lifetime_minutes"] = lifetime_minutes
+        return str(get_json(f"{base}/servers/{DEMO['server']}/tokens", wanted, token=session)["token"])
+
+    def connect(self, token: str | None = None) -> flowclient.Connection:
+        """A connection of our client. The stack speaks plain HTTP on the loopback interface; the warning is known."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return flowclient.connect(url=self.api, token=token or self.token())
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run ``python -m <arguments>`` with the stack's settings; fails the test when the command fails."""
+        done = subprocess.run(
+            [sys.executable, "-m", *arguments],
+            env=self.layout.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, f"{arguments} failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+        return done
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The whole stack with seven loaded days from 2016-01-01."""
+    state = CHECKOUT / ".flowkit" / "integration"
+    layout = Layout(state=state, ports=_free_ports())
+    native = Native(layout, say=lambda _text: None)
+    native.reset()
+    running = Stack(layout, native)
+    try:
+        native.up()
+        last_day = FIRST_DAY + timedelta(days=DAYS - 1)
+        running.run(
+            "flowdb.synthetic",
+            *("--output", str(layout.landing)),
+            *("--subscribers", str(SUBSCRIBERS)),
+            *("--days", str(DAYS)),
+            *("--start", FIRST_DAY.isoformat()),
+            *("--seed", str(SEED)),
+            "--no-disaster",
+        )
+        running.run("flowetl", "geography", str(layout.landing))
+        running.run(
+            "flowetl", "backfill", "--source", "all", "--start", f"{FIRST_DAY}", "--end", f"{last_day}"
+        )
+        yield running
+    finally:
+        if not os.environ.get("INTEGRATION_KEEP"):
+            native.down()
+
+
+@pytest.fixture(scope="session")
+def token(stack: Stack) -> str:
+    """A token with every role."""
+    return stack.token()
+
+
+@pytest.fixture(scope="session")
+def connection(stack: Stack, token: str) -> flowclient.Connection:
+    """Our client, connected with every role."""
+    return stack.connect(token)
 
 
 @pytest.fixture(scope="session")
 def published_python() -> Path:
     """The Python of an environment that holds the published client; see ``published_environment.run_script``."""
     return make_environment()
+
+
+def _free_ports() -> dict[str, int]:
+    ports: set[int] = set()
+    while len(ports) < len(DEFAULT_PORTS):
+        ports.add(free_port())
+    return dict(zip(DEFAULT_PORTS, ports, strict=True))

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 from cluster import ClusterError, port_is_free
 from layout import DEMO, PYTHON, Layout, StackError
 from services import (
+    Refused,
     Service,
     cluster,
     database_definition,
@@ -29,6 +29,11 @@ from services import (
 
 START_LIMIT = 180.0
 LOG_LINES = 20
+# What a stack leaves in its state folder; others keep things there too (tools, the tests' cluster).
+OWN_ENTRIES = (
+    *("cache", "columnar", "landing", "logs", "prefect", "rejects", "run", "secrets"),
+    *("endpoints.json", "flowauth.sqlite*", "postgres.log"),
+)
 
 
 class Native:
@@ -37,6 +42,7 @@ class Native:
     def __init__(self, layout: Layout, say: Callable[[str], None] | None = None) -> None:
         self.layout = layout
         self.say = say or (lambda text: print(text, flush=True))
+        self._child: subprocess.Popen[bytes] | None = None
 
     # -- start and stop ---------------------------------------------------------------------------------------
 
@@ -74,6 +80,8 @@ class Native:
         if process:
             os.kill(process, signal.SIGTERM)
             self._wait_until(lambda: not self.supervisor(), 120, "The supervisor does not stop.")
+        if self._child:
+            self._child.wait()
         cluster(self.layout).stop()
 
     def restart(self, name: str | None) -> None:
@@ -95,9 +103,8 @@ class Native:
         """Stop and delete everything: the database, columnar files, keys and logs."""
         self.down()
         cluster(self.layout).destroy()
-        for entry in self.layout.state.glob("*"):
-            # The test cluster and the installed tools belong to the checkout, not to this stack.
-            if entry.name not in ("tools", "test", "integration"):
+        for pattern in OWN_ENTRIES:
+            for entry in self.layout.state.glob(pattern):
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
     # -- what is there ----------------------------------------------------------------------------------------
@@ -156,9 +163,8 @@ class Native:
             ]
             wanted = {"name": name or f"make_token_{time.strftime('%Y%m%d_%H%M%S')}", "roles": roles}
             reply = get_json(f"{base}/servers/{DEMO['server']}/tokens", wanted, token=session)
-        except urllib.error.HTTPError as error:
-            detail = error.read().decode(errors="replace")[:300]
-            raise StackError(f"flowauth refused: {error.code} {detail}") from None
+        except Refused as error:
+            raise StackError(f"flowauth refused: {error}") from None
         except OSError as error:
             raise StackError(f"flowauth does not answer ({error}); `make up` starts it.") from None
         return str(reply["token"])
@@ -223,7 +229,7 @@ class Native:
             raise StackError(str(error)) from None
         self._write_plan([database_definition(self.layout)])
         log = (self.layout.logs / "supervisor.log").open("ab")
-        subprocess.Popen(
+        self._child = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("supervisor.py")), str(self.layout.plan_file)],
             stdin=subprocess.DEVNULL,
             stdout=log,

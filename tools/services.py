@@ -98,8 +98,22 @@ def database_health(layout: Layout) -> str | None:
     return None if subprocess.run(program).returncode == 0 else "does not accept connections"
 
 
+class Refused(OSError):
+    """A service answered with an error: its status ``code`` and the beginning of what it said."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"status {code}: {text}")
+        self.code = code
+
+
 def get_json(url: str, body: object = None, token: str | None = None, timeout: float = 10) -> Any:
-    """The JSON reply of a GET, or of a POST when there is a body."""
+    """The JSON reply of a GET, or of a POST when there is a body.
+
+    Raises
+    ------
+    Refused
+        The reply is an error. Any other OSError: there was no reply.
+    """
     request = urllib.request.Request(url)
     if body is not None:
         request.data = json.dumps(body).encode()
@@ -108,16 +122,20 @@ def get_json(url: str, body: object = None, token: str | None = None, timeout: f
         request.add_header("Authorization", f"Bearer {token}")
     # The stack is on the loopback interface: a proxy of the environment has no business with it.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=timeout) as reply:
-        return json.loads(reply.read() or b"null")
+    try:
+        with opener.open(request, timeout=timeout) as reply:
+            return json.loads(reply.read() or b"null")
+    except urllib.error.HTTPError as error:
+        with error:
+            raise Refused(error.code, error.read(300).decode(errors="replace")) from None
 
 
 def _answers(port: str, path: str) -> Health:
     def health(layout: Layout) -> str | None:
         try:
             get_json(layout.url(port) + path)
-        except urllib.error.HTTPError as error:
-            return f"{path} answers {error.code}"
+        except Refused as error:
+            return f"{path} answers {error}"
         except (OSError, ValueError) as error:
             return f"{path} does not answer ({error})"
         return None

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bootstrap import bootstrap
+from bootstrap import TOOLS, bootstrap
 from cluster import Cluster, ClusterError
 from layout import CHECKOUT, PYTHON, VENV, Layout, StackError
 from native import Native
@@ -146,7 +146,8 @@ def doctor(_options: argparse.Namespace) -> int:
 
 def _python(*arguments: str, environment: dict[str, str] | None = None) -> int:
     base = {**os.environ, **(environment or {})}
-    base["PATH"] = f"{VENV / 'bin'}{os.pathsep}{base.get('PATH', os.defpath)}"
+    # Last comes the folder with the uv that bootstrap installs where there is none.
+    base["PATH"] = os.pathsep.join([str(VENV / "bin"), base.get("PATH", os.defpath), str(TOOLS / "bin")])
     return subprocess.run(
         [str(PYTHON), *arguments], cwd=CHECKOUT, env=base, stdin=subprocess.DEVNULL
     ).returncode

@@ -1,0 +1,112 @@
+"""The stack comes up healthy, gives a token and serves what was loaded."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import stat
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+from services import Refused, get_json
+
+import flowclient
+
+if TYPE_CHECKING:
+    from conftest import Stack
+
+DAYS = [f"2016-01-{day:02d}" for day in range(1, 8)]
+
+
+def test_every_service_is_well(stack: Stack) -> None:
+    assert stack.native.ill() == {}
+
+
+def test_endpoints_name_everything_and_hold_no_secret(stack: Stack) -> None:
+    text = stack.layout.endpoints_file.read_text()
+    endpoints = json.loads(text)
+    assert endpoints == stack.layout.endpoints()
+    for path in stack.layout.secrets.iterdir():
+        assert path.read_text().strip() not in text
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_second_start_changes_nothing(stack: Stack) -> None:
+    before = {name: process["pid"] for name, process in stack.native.processes().items()}
+    stack.native.up()
+    assert {name: process["pid"] for name, process in stack.native.processes().items()} == before
+
+
+def test_every_loaded_day_is_available(connection: flowclient.Connection) -> None:
+    dates = flowclient.get_available_dates(connection=connection)
+    assert dates == dict.fromkeys(("calls", "mds", "sms", "topups"), DAYS)
+
+
+def test_without_a_token_there_is_nothing(stack: Stack) -> None:
+    with pytest.raises(Refused) as refused:
+        get_json(f"{stack.api}/api/0/available_dates")
+    assert refused.value.code == 401
+
+
+def test_boundaries_are_those_of_the_operator(stack: Stack, connection: flowclient.Connection) -> None:
+    given = json.loads((stack.landing / "boundaries" / "admin3.geojson").read_text())
+    served = flowclient.get_geography(connection=connection, aggregation_unit="admin3")
+    codes = {feature["properties"]["pcod"] for feature in served["features"]}
+    assert codes == {feature["properties"]["pcod"] for feature in given["features"]}
+    assert {feature["geometry"]["type"] for feature in served["features"]} == {"MultiPolygon"}
+
+
+def test_unique_subscribers_of_the_country_equal_a_count_of_the_raw_files(
+    stack: Stack, connection: flowclient.Connection
+) -> None:
+    """One day, one region: everyone whose located event survived loading, counted by plain Python."""
+    query = flowclient.unique_subscriber_counts(
+        connection=connection, start_date="2016-01-01", end_date="2016-01-02", aggregation_unit="admin0"
+    )
+    result = query.get_result()
+    with_place = _cells_with_coordinates(stack)
+    seen = set()
+    for kind, subscriber in (("calls", "msisdn"), ("sms", "msisdn")):
+        with gzip.open(stack.landing / "cdr" / f"{kind}_2016-01-01.csv.gz", "rt") as file:
+            for row in csv.DictReader(file):
+                if row["cell_id"] in with_place and _readable(row):
+                    seen.add(row[subscriber])
+    assert result["value"].tolist() == [pytest.approx(len(seen), rel=0.01)]
+
+
+def _cells_with_coordinates(stack: Stack) -> set[str]:
+    with (stack.landing / "cells.csv").open() as file:
+        return {row["id"] for row in csv.DictReader(file) if row["latitude"]}
+
+
+def _readable(row: dict[str, str]) -> bool:
+    return None not in row.values() and row["msisdn"].lstrip("+").isdigit()
+
+
+def test_no_value_of_fifteen_or_less_leaves(connection: flowclient.Connection) -> None:
+    homes = flowclient.daily_location_spec(date="2016-01-01", aggregation_unit="admin3", method="last")
+    result = flowclient.spatial_aggregate(connection=connection, locations=homes).get_result()
+    assert list(result.columns) == ["pcod", "value"]
+    assert not result.empty
+    assert result["value"].min() > 15
+    assert max(Counter(result["pcod"]).values()) == 1
+
+
+def test_geojson_and_table_say_the_same(connection: flowclient.Connection) -> None:
+    homes = flowclient.daily_location_spec(date="2016-01-02", aggregation_unit="admin3", method="most-common")
+    query = flowclient.spatial_aggregate(connection=connection, locations=homes)
+    table = query.get_result()
+    shapes = query.get_result(format="geojson")
+    values = {feature["properties"]["pcod"]: feature["properties"]["value"] for feature in shapes["features"]}
+    assert values == dict(zip(table["pcod"], table["value"], strict=True))
+
+
+def test_no_token_and_no_raw_number_is_in_any_log(stack: Stack, token: str) -> None:
+    with gzip.open(stack.landing / "cdr" / "calls_2016-01-01.csv.gz", "rt") as file:
+        number = next(csv.DictReader(file))["msisdn"].lstrip("+")
+    for log in stack.layout.logs.glob("*.log"):
+        text = log.read_text(errors="replace")
+        assert token not in text, log.name
+        assert number not in text, log.name
