@@ -7,17 +7,19 @@ A result is worth keeping if it was used often and lately, cost much time and ta
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from psycopg2.errorcodes import LOCK_NOT_AVAILABLE
 from sqlalchemy.sql import ColumnElement, Select
 
 from flowmachine.executors.base import Executor
-from flowmachine.executors.postgres import drop_table
+from flowmachine.executors.postgres import drop_table, table_ids
 from flowmachine.jobs import RELEASED, Key, is_job, trigger
-from flowmachine.tables import edges, inputs, intermediate_name, jobs, plan_parts, result_name
+from flowmachine.tables import edges, inputs, jobs, plan_parts, result_name
 
 #: A result handed out for reading is safe for so long, even where nothing else protects it.
 READER_LEASE = timedelta(seconds=60)
@@ -26,7 +28,7 @@ READER_LEASE = timedelta(seconds=60)
 SMALLEST = 8192
 
 #: Key of the advisory lock that makes one cleaner work at a time.
-_CLEANER_LOCK = 7_146_001
+CLEANER_LOCK = 7_146_001
 
 
 @dataclass(frozen=True)
@@ -80,19 +82,24 @@ def shrink(
     """Drop results, the least worth first, until those left fit the limit; yields each dropped one.
 
     A dry run yields exactly what a real one would. Results that a waiting or running job reads are passed over, as
-    are those just handed to a reader.
+    are those just handed to a reader and those that somebody reads at the moment.
     """
-    with engine.begin() as connection:
-        limit = size_limit(connection) if limit is None else limit
-        protected = protected_period(connection) if protected is None else protected
-        left = size(connection)
-        candidates = [_entry(row) for row in connection.execute(_evictable(protected))]
-    for entry in candidates:
-        if left <= limit:
-            return
-        if dry_run or _drop(engine, executors, entry.key, _unused(protected)):
-            left -= entry.bytes
-            yield entry
+    with engine.begin() as guard:
+        # Held to the end: two cleaners at work together would drop twice as much as is needed.
+        if not dry_run:
+            guard.execute(sa.select(sa.func.pg_advisory_xact_lock(CLEANER_LOCK)))
+        limit = size_limit(guard) if limit is None else limit
+        protected = protected_period(guard) if protected is None else protected
+        left = size(guard)
+        for entry in [_entry(row) for row in guard.execute(_evictable(protected))]:
+            if left <= limit:
+                return
+            if dry_run:
+                left -= entry.bytes
+                yield entry
+            elif _drop(engine, executors, entry.key, _unused(protected)):
+                left = size(guard)
+                yield entry
 
 
 def invalidate(
@@ -123,10 +130,10 @@ def invalidate(
 def reset(engine: sa.Engine, executors: Mapping[str, Executor]) -> int:
     """Drop every stored result and forget every query; returns how many results there were.
 
-    Raises RuntimeError while a query runs.
+    Raises RuntimeError while a query waits or runs.
     """
     with engine.begin() as connection:
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CLEANER_LOCK)))
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CLEANER_LOCK)))
         rows = connection.execute(
             sa.select(jobs.c.query_id, jobs.c.store, jobs.c.state).with_for_update()
         ).all()
@@ -136,39 +143,65 @@ def reset(engine: sa.Engine, executors: Mapping[str, Executor]) -> int:
             )
         for row in rows:
             _discard(connection, executors, Key(row.query_id, row.store))
-        for table in (plan_parts, inputs, edges, jobs):
-            connection.execute(sa.delete(table))
+        # What was submitted since the rows were locked is not among them, and stays.
+        connection.execute(sa.delete(jobs).where(jobs.c.state.not_in(("queued", "executing"))))
+        for table, query_id in (
+            (plan_parts, plan_parts.c.root),
+            (inputs, inputs.c.query_id),
+            (edges, edges.c.query_id),
+        ):
+            connection.execute(sa.delete(table).where(~sa.exists().where(jobs.c.query_id == query_id)))
         connection.execute(sa.select(sa.func.setval("engine.touches", 0, False)))
     return sum(row.state == "completed" for row in rows)
 
 
 def drop_orphans(engine: sa.Engine, executors: Mapping[str, Executor]) -> list[str]:
-    """Remove results that no row names, and rows that name no result; returns the names of what was removed."""
+    """Remove results that no row names, and rows that name no result; returns what was removed."""
     removed = []
     with engine.begin() as connection:
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CLEANER_LOCK)))
-        completed = {
-            Key(*row)
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CLEANER_LOCK)))
+        # Results are listed before rows: one that appears in between has a row and is no orphan.
+        held = {
+            RELEASED: _released(connection),
+            **{name: executor.held(connection) for name, executor in executors.items()},
+        }
+        known = {
+            Key(row.query_id, row.store): row.state
             for row in connection.execute(
-                sa.select(jobs.c.query_id, jobs.c.store).where(jobs.c.state.in_(("completed", "executing")))
+                sa.select(jobs.c.query_id, jobs.c.store, jobs.c.state).where(
+                    jobs.c.state.in_(("completed", "executing"))
+                )
             )
         }
-        tables = {name for name in sa.inspect(connection).get_table_names(schema="cache") if len(name) == 33}
-        named = {_table_of(key) for key in completed}
-        for name in sorted(tables - named):
-            if name[0] in "xi":
-                drop_table(connection, name)
-                removed.append(name)
-        for key in sorted(completed, key=str):
-            missing = key.store in (RELEASED, "postgres") and _table_of(key) not in tables
-            if missing and trigger(connection, key, "reset"):
+        for store, query_ids in held.items():
+            for query_id in sorted(query_ids):
+                if (key := Key(query_id, store)) not in known:
+                    _discard(connection, executors, key)
+                    removed.append(f"{store} {query_id}: a result that no record names")
+        for key, state in sorted(known.items(), key=str):
+            if state != "completed" or key.query_id in held[key.store]:
+                continue
+            # It may have been stored since the results were listed.
+            now = _released(connection) if key.store == RELEASED else executors[key.store].held(connection)
+            if key.query_id not in now and trigger(connection, key, "reset"):
                 trigger(connection, key, "finish_resetting")
-                removed.append(f"{key.store} {key.query_id}")
-        for executor in executors.values():
-            removed += executor.drop_unnamed(
-                {key.query_id for key in completed if key.store == executor.name}
-            )
+                removed.append(f"{key.store} {key.query_id}: a record without a result")
     return removed
+
+
+def drop_old_maps(engine: sa.Engine, executors: Mapping[str, Executor]) -> list[str]:
+    """Remove maps made from cells that have changed since, unless somebody reads them; returns their names."""
+    removed: list[str] = []
+    for executor in executors.values():
+        with _unless_read(), engine.begin() as connection:
+            _wait_briefly(connection)
+            version = connection.execute(sa.select(sa.func.cells_version())).scalar_one()
+            removed += executor.drop_old_maps(version, connection)
+    return removed
+
+
+def _released(connection: sa.Connection) -> set[str]:
+    return table_ids(connection, result_name(""))
 
 
 def _ranked() -> Select[Any]:
@@ -218,21 +251,31 @@ def _drop(
     engine: sa.Engine, executors: Mapping[str, Executor], key: Key, condition: ColumnElement[bool]
 ) -> bool:
     """Drop one result if the condition still holds and nobody has it open; rows and table go in one transaction."""
-    try:
-        with engine.begin() as connection:
-            connection.execute(sa.select(sa.func.set_config("lock_timeout", "1s", True)))
-            row = connection.execute(
-                sa.select(jobs.c.query_id).where(is_job(key), condition).with_for_update(skip_locked=True)
-            ).one_or_none()
-            if row is None or not trigger(connection, key, "reset"):
-                return False
-            _discard(connection, executors, key)
-            trigger(connection, key, "finish_resetting")
-    except sa.exc.OperationalError as error:
-        if getattr(error.orig, "pgcode", None) == "55P03":  # lock not available: somebody reads it
+    with _unless_read(), engine.begin() as connection:
+        _wait_briefly(connection)
+        row = connection.execute(
+            sa.select(jobs.c.query_id).where(is_job(key), condition).with_for_update(skip_locked=True)
+        ).one_or_none()
+        if row is None or not trigger(connection, key, "reset"):
             return False
-        raise
-    return True
+        _discard(connection, executors, key)
+        trigger(connection, key, "finish_resetting")
+        return True
+    return False
+
+
+def _wait_briefly(connection: sa.Connection) -> None:
+    connection.execute(sa.select(sa.func.set_config("lock_timeout", "1s", True)))
+
+
+@contextmanager
+def _unless_read() -> Iterator[None]:
+    """Give up what is done inside if a table is in use."""
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        if getattr(error.orig, "pgcode", None) != LOCK_NOT_AVAILABLE:
+            raise
 
 
 def _discard(connection: sa.Connection, executors: Mapping[str, Executor], key: Key) -> None:
@@ -240,10 +283,6 @@ def _discard(connection: sa.Connection, executors: Mapping[str, Executor], key: 
         drop_table(connection, result_name(key.query_id))
     else:
         executors[key.store].discard(key.query_id, connection)
-
-
-def _table_of(key: Key) -> str:
-    return result_name(key.query_id) if key.store == RELEASED else intermediate_name(key.query_id)
 
 
 def _entry(row: Any) -> Entry:

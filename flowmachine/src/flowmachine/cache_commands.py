@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -21,6 +22,9 @@ from flowmachine.settings import Computing, Database
 
 #: Seconds between two prunings.
 PRUNING_FREQUENCY = 86400
+
+#: Seconds that dropping results may take in one of them.
+PRUNING_TIMEOUT = 600
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -65,7 +69,7 @@ def _run(chosen: argparse.Namespace, engine: sa.Engine, executors: Mapping[str, 
         if not dropped:
             _say(f"nothing is stored for {chosen.query_id}")
     elif command == "orphans":
-        for name in cache.drop_orphans(engine, executors):
+        for name in cache.drop_orphans(engine, executors) + cache.drop_old_maps(engine, executors):
             _say(f"removed {name}")
     elif command == "evict":
         _evict(engine, executors)
@@ -77,17 +81,24 @@ def _evict(engine: sa.Engine, executors: Mapping[str, Executor]) -> None:
     if every < 0:
         _say("FLOWMACHINE_CACHE_PRUNING_FREQUENCY is negative: nothing is ever pruned.")
         return
+    timeout = integer_setting("FLOWMACHINE_CACHE_PRUNING_TIMEOUT", PRUNING_TIMEOUT)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     log = debug_log().bind(submodule="evict")
     while not stopping.is_set():
         try:
+            deadline = time.monotonic() + timeout
             for entry in cache.shrink(engine, executors):
                 log.info("dropped", query_id=entry.key.query_id, kind=entry.kind, bytes=entry.bytes)
+                if time.monotonic() > deadline:
+                    log.error("pruning took too long; the rest waits for the next turn", seconds=timeout)
+                    break
             for name in cache.drop_orphans(engine, executors):
                 log.info("removed an orphan", name=name)
-        except (sa.exc.DBAPIError, OSError) as error:
+            for name in cache.drop_old_maps(engine, executors):
+                log.info("removed an old map", name=name)
+        except Exception as error:
             log.error("pruning failed", error=type(error).__name__)
         stopping.wait(max(every, 1))
 

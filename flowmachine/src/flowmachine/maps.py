@@ -65,11 +65,21 @@ def unit_map(connection: sa.Connection, unit: SpatialUnit, version: int) -> Unit
     return UnitMap(unit, version, count)
 
 
-def drop_old_maps(connection: sa.Connection, version: int) -> None:
-    """Drop the maps of versions before ``version``."""
-    for name in sa.inspect(connection).get_table_names(schema="engine"):
-        if name.startswith(("cells_", "regions_")) and int(name.rsplit("_", 1)[1]) < version:
-            sa.Table(name, sa.MetaData(), schema="engine").drop(connection)
+def map_version(name: str) -> int:
+    """The version of the cells that a map of this name was made from."""
+    return int(name.rsplit("_", 1)[1])
+
+
+def drop_old_maps(connection: sa.Connection, version: int) -> list[str]:
+    """Drop the maps of versions before ``version``; returns the names of their tables."""
+    old = [
+        name
+        for name in sa.inspect(connection).get_table_names(schema="engine")
+        if name.startswith(("cells_", "regions_")) and map_version(name) < version
+    ]
+    for name in old:
+        sa.Table(name, sa.MetaData(), schema="engine").drop(connection)
+    return old
 
 
 def location_table() -> sa.TableClause:

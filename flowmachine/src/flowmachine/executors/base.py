@@ -45,8 +45,12 @@ class Executor(Protocol):
         """Remove a stored result if there is one."""
         ...
 
-    def drop_unnamed(self, named: set[str]) -> list[str]:
-        """Remove stored results outside the database whose ids are not ``named``; returns what was removed."""
+    def held(self, connection: sa.Connection) -> set[str]:
+        """Ids of all results that are really there."""
+        ...
+
+    def drop_old_maps(self, version: int, connection: sa.Connection) -> list[str]:
+        """Remove cell maps of versions before ``version``; returns their names."""
         ...
 
     def interrupt(self) -> None:

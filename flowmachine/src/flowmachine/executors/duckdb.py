@@ -21,7 +21,7 @@ from sqlalchemy.sql import FromClause, Select
 from flowmachine.data import DataState
 from flowmachine.executors.base import Stored, released_select, stored_select
 from flowmachine.executors.postgres import drop_table, table_size
-from flowmachine.maps import UnitMap, unit_map
+from flowmachine.maps import UnitMap, map_version, unit_map
 from flowmachine.registry import Aggregate, Query
 from flowmachine.settings import Computing
 from flowmachine.sql.events import EventSelection, in_hours
@@ -198,15 +198,18 @@ class DuckDBExecutor:
     def discard(self, query_id: str, connection: sa.Connection) -> None:
         stored_path(self._settings, query_id).unlink(missing_ok=True)
 
-    def drop_unnamed(self, named: set[str]) -> list[str]:
-        found = [
+    def held(self, connection: sa.Connection) -> set[str]:
+        return {path.stem for path in (self._settings.cache_path / "results").glob("*/*.parquet")}
+
+    def drop_old_maps(self, version: int, connection: sa.Connection) -> list[str]:
+        old = [
             path
-            for path in (self._settings.cache_path / "results").glob("*/*.parquet")
-            if path.stem not in named
+            for path in (self._settings.cache_path / "maps").glob("*.parquet")
+            if map_version(path.stem) < version
         ]
-        for path in found:
+        for path in old:
             path.unlink(missing_ok=True)
-        return [path.name for path in found]
+        return [path.name for path in old]
 
     def interrupt(self) -> None:
         self._connection.interrupt()

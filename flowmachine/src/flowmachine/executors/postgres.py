@@ -10,7 +10,7 @@ from sqlalchemy.sql import ColumnElement, FromClause
 
 from flowmachine.data import DataState
 from flowmachine.executors.base import Stored, released_select, stored_select
-from flowmachine.maps import UnitMap, unit_map
+from flowmachine.maps import UnitMap, drop_old_maps, unit_map
 from flowmachine.registry import Aggregate, Query
 from flowmachine.sql.events import COLUMNS_OF_TYPES, EventSelection, in_hours
 from flowmachine.sql.statements import Analyze, CreateTableAs, Grant
@@ -143,8 +143,11 @@ class PostgresExecutor:
     def discard(self, query_id: str, connection: sa.Connection) -> None:
         drop_table(connection, intermediate_name(query_id))
 
-    def drop_unnamed(self, named: set[str]) -> list[str]:
-        return []
+    def held(self, connection: sa.Connection) -> set[str]:
+        return table_ids(connection, intermediate_name(""))
+
+    def drop_old_maps(self, version: int, connection: sa.Connection) -> list[str]:
+        return drop_old_maps(connection, version)
 
     def interrupt(self) -> None:
         running = self._running
@@ -170,6 +173,12 @@ class PostgresExecutor:
 def drop_table(connection: sa.Connection, name: str) -> None:
     """Drop a table of schema ``cache`` if it is there."""
     connection.execute(sa.schema.DropTable(sa.Table(name, sa.MetaData(), schema="cache"), if_exists=True))
+
+
+def table_ids(connection: sa.Connection, prefix: str) -> set[str]:
+    """Query ids of the tables of schema ``cache`` whose names are the prefix and an id."""
+    names = sa.inspect(connection).get_table_names(schema="cache")
+    return {name[1:] for name in names if name[0] == prefix and len(name) == 33}
 
 
 def table_size(connection: sa.Connection, name: str) -> Stored:
