@@ -248,6 +248,7 @@ def publish(this: Attempt, extracted: Extracted, file: ColumnarFile, outcomes: O
     checks = quality.discover(load.cdr_type, [this.deployment.sources_folder])
     own = [check for check in checks if not check.packaged]
     names = {check.name for check in checks if check.packaged}
+    subscribers = day.subscribers()
     connection.autocommit = False
     try:
         with connection, connection.cursor() as cursor:
@@ -268,7 +269,7 @@ def publish(this: Attempt, extracted: Extracted, file: ColumnarFile, outcomes: O
                 partition.attach(load.source.indexes)
             with this.timed("update_records"):
                 _record(cursor, this, day, file, replaces=previous is not None)
-                dictionary.add_subscribers(cursor, this.deployment.columnar, load.load_id, day.subscribers())
+                dictionary.add_subscribers(cursor, this.deployment.columnar, load.load_id, subscribers)
             _record_metrics(cursor, this)
     finally:
         connection.autocommit = True

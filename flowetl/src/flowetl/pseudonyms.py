@@ -156,17 +156,14 @@ class UpstreamPseudonyms(Pseudonymiser):
 
 def _decoded(indices: pa.Array, pairs: list[tuple[str | None, int | None]]) -> Pseudonyms:
     """Values by index; a missing one makes null rows, never a null in the dictionary."""
-    texts = [text for text, _ in pairs if text is not None]
-    if len(texts) < len(pairs):
-        positions = iter(range(len(texts)))
-        moved = pa.array([None if text is None else next(positions) for text, _ in pairs], pa.int32())
-        text_indices = moved.take(indices)
-    else:
-        text_indices = indices
-    return Pseudonyms(
-        pa.DictionaryArray.from_arrays(text_indices, pa.array(texts, pa.string())),
-        pa.array([key for _, key in pairs], pa.int64()).take(indices),
-    )
+    texts, keys = zip(*pairs, strict=True) if pairs else ((), ())
+    text, found = pa.array(texts, pa.string()), pa.array(keys, pa.int64())
+    by_row = found.take(indices)
+    if text.null_count:
+        places = pa.array(range(len(pairs)), pa.int32())
+        indices = pc.if_else(pc.is_valid(text), places, None).take(indices)
+        text = pc.fill_null(text, "")
+    return Pseudonyms(pa.DictionaryArray.from_arrays(indices, text), by_row)
 
 
 def key_id(name: str, key: bytes) -> str:

@@ -3,12 +3,13 @@
 import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import duckdb
 import psycopg2
 import structlog
-from jinja2 import StrictUndefined, TemplateError
+from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
@@ -92,6 +93,11 @@ def ask_database(
     return _outcomes(checks, _variables(cdr_type, date, table.as_string(cursor)), ask)
 
 
+@lru_cache(maxsize=256)
+def _template(text: str) -> Template:
+    return _TEMPLATES.from_string(text)
+
+
 def _outcomes(
     checks: Iterable[Check], variables: dict[str, str | bool], ask: Callable[[str], str | None]
 ) -> Outcomes:
@@ -99,7 +105,7 @@ def _outcomes(
     found: Outcomes = {}
     for check in checks:
         try:
-            select = _TEMPLATES.from_string(check.path.read_text(encoding="utf-8")).render(variables)
+            select = _template(check.path.read_text(encoding="utf-8")).render(variables)
             found[check.name] = ask(select.strip().rstrip(";"))
         except (psycopg2.Error, duckdb.Error, TemplateError, UnicodeDecodeError) as error:
             # The text of a database's error can quote the row it failed on, so only its class is logged.
