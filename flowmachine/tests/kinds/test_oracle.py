@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowmachine.registry import Aggregate, kinds, load_any
+from flowmachine.registry import Aggregate, load_any
 from flowmachine.sql.events import NotBuildable
 
 from .drawing import SPECS, worlds
-from .oracle import DEFINITIONS, NoData, Oracle
+from .oracle import NoData, Oracle
 from .world import EXECUTORS, Stage
 
 
