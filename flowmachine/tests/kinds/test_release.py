@@ -1,0 +1,81 @@
+"""The gate: who may pass without being judged, that the floor cannot be lowered, and what a lower one would let out."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowmachine import release
+from flowmachine.registry import Aggregate, kinds, load_any
+from flowmachine.release import FloorTooLow, NothingPersonal
+
+from .drawing import SPECS, worlds
+from .world import EXECUTORS, Stage, World, drawn
+
+#: Made of boundaries, of cell positions, or of nothing.
+PUBLIC = {
+    "geography": {"aggregation_unit": "admin3"},
+    "dummy_query": {"dummy_param": "x", "aggregation_unit": "admin3"},
+}
+
+PRIVATE = sorted(kind for kind, cls in kinds().items() if issubclass(cls, Aggregate) and kind in SPECS)
+
+
+def test_only_geography_is_not_judged() -> None:
+    for kind, fields in PUBLIC.items():
+        query = load_any({"query_kind": kind, **fields})
+        assert isinstance(query, Aggregate)
+        assert isinstance(query.published.rule, NothingPersonal)
+
+
+@pytest.mark.parametrize("kind", PRIVATE)
+@settings(max_examples=5)
+@given(data=st.data())
+def test_every_other_kind_is_judged(kind: str, data: st.DataObject) -> None:
+    query = load_any(data.draw(SPECS[kind]()))
+    assert isinstance(query, Aggregate)
+    assert not isinstance(query.published.rule, NothingPersonal)
+
+
+@pytest.mark.parametrize("kind", PRIVATE)
+@settings(max_examples=max(settings.default.max_examples // 5, 1))
+@given(data=st.data())
+def test_fifteen_people_never_show(stage_in_utc: Stage, kind: str, data: st.DataObject) -> None:
+    """Of a world with fifteen people nothing is released, whatever they do and whatever is asked."""
+    world = data.draw(worlds())
+    people = sorted({event.subscriber for event in world.events})
+    few = set(random.Random(0).sample(people, min(len(people), release.LOWEST_FLOOR)))
+    small = World([event for event in world.events if event.subscriber in few])
+    query = load_any(data.draw(SPECS[kind]()))
+    with stage_in_utc.loaded(small) as (connection, state):
+        for executor in EXECUTORS:
+            rows = stage_in_utc.run(query, small, executor, connection, state)
+            assert [row for row in rows if any(value is not None for value in row)] == []
+
+
+def test_the_floor_may_only_be_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert release.floor() == 15
+    monkeypatch.setenv("FLOWMACHINE_RELEASE_FLOOR", "30")
+    assert release.floor() == 30
+    monkeypatch.setenv("FLOWMACHINE_RELEASE_FLOOR", "14")
+    with pytest.raises(FloorTooLow, match="must be 15 or more"):
+        release.floor()
+
+
+def test_a_raised_floor_withholds_more(
+    stage_in_utc: Stage, executor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = drawn("subscriber | time | cell\na1..30 | 1 10:00 | in-b\nb1..31 | 1 10:00 | in-B")
+    daily = {
+        "query_kind": "daily_location",
+        "date": "2016-01-01",
+        "method": "last",
+        "aggregation_unit": "admin3",
+    }
+    query = load_any({"query_kind": "spatial_aggregate", "locations": daily})
+    assert stage_in_utc.evaluate(query, world, executor) == [("B", 31), ("b", 30)]
+    monkeypatch.setenv("FLOWMACHINE_RELEASE_FLOOR", "30")
+    assert stage_in_utc.evaluate(query, world, executor) == [("B", 31)]
