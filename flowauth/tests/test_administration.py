@@ -155,6 +155,7 @@ def test_lowering_a_servers_limit_points_out_the_roles_above_it(root: Visitor, d
 
 
 @pytest.mark.parametrize("life", ["", "0", "-5", "1.5", "x", "99999999"])
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_a_bad_limit_is_refused_at_its_field(root: Visitor, life: str) -> None:
     reply = root.post("/admin/servers/north", {"longest_token_life_minutes": life})
     assert reply.status_code == 400
@@ -228,6 +229,7 @@ def test_a_role_is_made_changed_and_deleted(root: Visitor, database: Session, wo
         ({"users": [999_999]}, "no user with id 999999"),
     ],
 )
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_a_bad_role_is_refused(root: Visitor, changes: dict[str, Any], text: str, database: Session) -> None:
     reply = root.post("/admin/roles/new/north", role_form(**changes))
     assert reply.status_code == 400
@@ -281,6 +283,7 @@ def test_saving_a_role_untouched_changes_nothing(root: Visitor, database: Sessio
         ({"username": "zoe", "password": "password1234"}, "password"),
     ],
 )
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_a_bad_user_is_refused_at_the_field(root: Visitor, form: dict[str, str], field: str) -> None:
     reply = root.post("/admin/users/new", form)
     assert reply.status_code == 400

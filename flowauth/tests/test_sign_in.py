@@ -186,6 +186,7 @@ def test_waits_double_and_end(services: Services, database: Session, world: Worl
     assert sign_in(database, services, HERE, world.user, PASSWORD).failures_before == 0
 
 
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_one_address_cannot_try_many_accounts(visitor: Visitor, world: World, database: Session) -> None:
     answers = {visitor.sign_in(f"nobody{number}").status_code for number in range(35)}
     assert answers == {401, 429}
@@ -228,6 +229,7 @@ def test_a_mistyped_name_is_kept_nowhere(visitor: Visitor, world: World, databas
         "",
     ],
 )
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_the_way_back_leads_nowhere_else(visitor: Visitor, world: World, target: str) -> None:
     reply = visitor.post("/sign-in", {"username": world.user, "password": PASSWORD, "next": target})
     assert reply.location == "/"

@@ -112,6 +112,7 @@ def test_servers_lists_own_roles_alone(script: Script) -> None:
         ("north", ["t"], 400, None),
     ],
 )
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_what_cannot_be_minted(
     script: Script, database: Session, server: str, body: Any, status: int, field: str | None
 ) -> None:
@@ -258,6 +259,7 @@ def test_the_pages_mint_without_any_script(ada: Visitor, database: Session) -> N
         ({"name": "t", "roles": ["reader"]}, "You do not hold on north: reader."),
     ],
 )
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_the_form_says_what_is_wrong_and_keeps_what_was_typed(
     ada: Visitor, form: dict[str, Any], text: str
 ) -> None:
