@@ -47,7 +47,7 @@ def _walk(page: Page, url: str, user: str, password: str, server: str, screensho
         box.check()
     expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
     page.locator("input[type=datetime-local]").fill(expiry.strftime("%Y-%m-%dT%H:%M:%S"))
-    page.locator("details.scopes summary").first.click()
+    page.locator("details.scopes", has_text="get_result").locator("summary").first.click()
     page.screenshot(path=screenshots / "3-new-token.png", full_page=True)
     page.get_by_role("button", name="Save").click()
 

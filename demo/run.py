@@ -34,6 +34,14 @@ SEED = 12_345
 CDR_TYPES = ("calls", "sms", "mds", "topups")
 # Fewer or as many subscribers are never shown; see docs/decisions.
 FLOOR = 15
+OUTSIDE_SCRIPTS = (
+    "jquery_url",
+    "mathjax_url",
+    "mermaid_js_url",
+    "mermaid_layout_elk_js_url",
+    "require_js_url",
+    "widget_renderer_url",
+)
 
 
 class Stages:
@@ -148,9 +156,15 @@ def loaded(layout: Layout, days: int) -> bool:
     return all(found.get(kind, {}).get("days", 0) >= days for kind in CDR_TYPES)
 
 
-def run_notebook(api_url: str, token: str, out: Path) -> None:
-    """Execute the notebook and keep it as a page that needs nothing from outside."""
+def run_notebook(api_url: str, token: str, out: Path, parameters: str | None = None) -> None:
+    """Execute the notebook and keep it as a page that needs nothing from outside.
+
+    ``parameters`` is Python that takes the place of the notebook's own parameter cell.
+    """
     notebook = nbformat.read(CHECKOUT / "demo" / "notebook.ipynb", as_version=4)
+    if parameters is not None:
+        [cell] = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+        cell.source = parameters
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     environment |= {"FLOWAPI_URL": api_url, "FLOWAPI_TOKEN": token, "FLOWKIT_DEMO_OUT": str(out.resolve())}
     with tempfile.TemporaryDirectory() as folder:
@@ -168,7 +182,7 @@ def run_notebook(api_url: str, token: str, out: Path) -> None:
         except CellExecutionError as error:
             sys.exit(f"The notebook failed:\n{str(error)[-3000:]}")
     # Addresses of scripts are emptied: the page must not call out from behind a firewall.
-    exporter = HTMLExporter(mathjax_url="", require_js_url="", jquery_url="", widget_renderer_url="")
+    exporter = HTMLExporter(**dict.fromkeys(OUTSIDE_SCRIPTS, ""))
     page, _resources = exporter.from_notebook_node(notebook)
     (out / "notebook.html").write_text(page)
 

@@ -36,6 +36,20 @@ DEMO = {
 }
 
 
+# Settings of the services that are passed on when they are set; what the launcher decides itself wins.
+PASSED_ON = ("FLOWMACHINE_", "FLOWAPI_", "FLOWAUTH_", "FLOWETL_", "TWO_FACTOR_")
+DATABASE_SIZES = (
+    "SHARED_BUFFERS_SIZE",
+    "EFFECTIVE_CACHE_SIZE",
+    "MAX_CPUS",
+    "MAX_WORKERS",
+    "MAX_WORKERS_PER_GATHER",
+    "MAX_LOCKS_PER_TRANSACTION",
+    "STATS_TARGET",
+    "FLOWDB_LOG_DEST",
+)
+
+
 class StackError(RuntimeError):
     """Something the person at the keyboard can put right; the text says what and how."""
 
@@ -147,10 +161,11 @@ class Layout:
             "FLOWETL_LANDING": str(self.landing),
             "PYTHONUNBUFFERED": "1",
         }
-        for name in ("FLOWMACHINE_MEMORY_LIMIT", "FLOWMACHINE_THREADS"):
-            if os.environ.get(name):
-                settings[name] = os.environ[name]
-        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ}
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if name in ("PATH", "HOME", "LANG", "TZ", *DATABASE_SIZES) or name.startswith(PASSED_ON)
+        }
         return {**inherited, **settings, **self.extra}
 
     def database_settings(self) -> dict[str, str]:

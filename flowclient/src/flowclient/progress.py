@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Mapping
@@ -42,7 +43,9 @@ class PartsBar:
         with self._lock:
             eligible = progress["eligible"]
             if self._bar is None:
-                self._bar = _tqdm()(total=eligible, desc="Parts run", unit="q", disable=self._disable)
+                # A notebook without widgets shows plain text, which tqdm would take for a stream nobody watches.
+                disable = False if self._disable is None and "ipykernel" in sys.modules else self._disable
+                self._bar = _tqdm()(total=eligible, desc="Parts run", unit="q", disable=disable)
                 self._eligible[query_id] = eligible
             fall = self._eligible.get(query_id, 0) - eligible
             self._eligible[query_id] = eligible
