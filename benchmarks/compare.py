@@ -1,0 +1,85 @@
+"""Whether two engines gave the same answer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rows of either answer by key: equal, of another value, and in one of them only."""
+
+    equal: int
+    different: int
+    only_first: int
+    only_second: int
+    largest_difference: float
+
+    @property
+    def same(self) -> bool:
+        return not (self.different or self.only_first or self.only_second)
+
+    def __str__(self) -> str:
+        if self.same:
+            return "equal"
+        rows = self.equal + self.different + self.only_first + self.only_second
+        told = [
+            f"{count} {text}"
+            for count, text in (
+                (self.different, f"differ by at most {self.largest_difference:.2g}"),
+                (self.only_first, "only here"),
+                (self.only_second, "only there"),
+            )
+            if count
+        ]
+        return f"of {rows} rows {', '.join(told)}"
+
+
+def compare(first: pd.DataFrame, second: pd.DataFrame) -> Comparison:
+    """Compare by value: the column ``value`` to a relative 1e-9, all other columns as the key of a row."""
+    left, right = _by_key(first), _by_key(second)
+    differences = [_difference(left[key], right[key]) for key in left.keys() & right.keys()]
+    different = [difference for difference in differences if difference > TOLERANCE]
+    return Comparison(
+        equal=len(differences) - len(different),
+        different=len(different),
+        only_first=len(left.keys() - right.keys()),
+        only_second=len(right.keys() - left.keys()),
+        largest_difference=max(different, default=0.0),
+    )
+
+
+def _by_key(rows: pd.DataFrame) -> dict[tuple[str, ...], float]:
+    keys = sorted(set(rows.columns) - {"value"})
+    found = {
+        tuple(_text(row[name]) for name in keys): math.nan if row["value"] is None else float(row["value"])
+        for row in rows.to_dict("records")
+    }
+    if len(found) != len(rows):
+        raise ValueError("an answer has two rows with one key")
+    return found
+
+
+def _text(value: Any) -> str:
+    """Key columns come as text, dates, instants and numbers of several types: equal moments and numbers are equal."""
+    if isinstance(value, pd.Timestamp):
+        return str(value.tz_convert(None) if value.tzinfo else value)
+    if isinstance(value, Decimal | int | float):
+        return f"{float(value):g}"
+    try:
+        return f"{float(value):g}"
+    except (TypeError, ValueError):
+        return str(value)
+
+
+def _difference(first: float, second: float) -> float:
+    if math.isnan(first) or math.isnan(second):
+        return 0.0 if math.isnan(first) and math.isnan(second) else math.inf
+    return abs(first - second) / max(abs(first), abs(second), 1e-300)

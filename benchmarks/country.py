@@ -1,0 +1,182 @@
+"""The data of a benchmark: a synthetic country made once, loaded once into both stores, kept between runs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from cluster import Cluster, free_port
+from layout import CHECKOUT, SOURCES, default_state
+
+from flowdb.configuration import available_memory, server_settings
+
+START = dt.date(2016, 1, 1)
+EVENT_TYPES = ("calls", "sms", "mds", "topups")
+
+#: Of the benchmark's own cluster, which nothing but loopback reaches and which holds invented people only.
+_PASSWORD = "benchmark"
+_PSEUDONYM_KEY = "5a" * 32
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much data: people, days, and events of all types in a day."""
+
+    subscribers: int
+    days: int
+    events_per_day: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.subscribers}x{self.days}x{self.events_per_day}"
+
+    @property
+    def end(self) -> dt.date:
+        """The day after the last."""
+        return START + dt.timedelta(self.days)
+
+
+class Country:
+    """One country of a size with its own PostgreSQL cluster and columnar folder, below the state folder."""
+
+    def __init__(self, size: Size) -> None:
+        self.size = size
+        self.folder = default_state() / "bench" / size.name
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.cluster = Cluster(self.folder, free_port())
+
+    @property
+    def columnar(self) -> Path:
+        return self.folder / "columnar"
+
+    @property
+    def cache(self) -> Path:
+        return self.folder / "cache"
+
+    @property
+    def _stamp(self) -> Path:
+        return self.folder / "loaded.json"
+
+    @contextmanager
+    def running(self) -> Iterator[Country]:
+        """The country's database up and loaded; stopped at the end."""
+        # Half of the memory: the engines that are measured need the rest.
+        self.cluster.start(server_settings(memory=available_memory() // 2))
+        port = self.cluster.running_port()
+        assert port is not None
+        self.cluster = Cluster(self.folder, port)
+        try:
+            self._load()
+            yield self
+        finally:
+            self.cluster.stop()
+
+    def environment(self) -> dict[str, str]:
+        """Settings of every process over this country."""
+        return {
+            **os.environ,
+            # No secret of another stack on this machine may be found first.
+            "FLOWKIT_SECRETS": str(self.folder / "no-secrets"),
+            "FLOWDB_HOST": "127.0.0.1",
+            "FLOWDB_PORT": str(self.cluster.port),
+            "FLOWDB_DATABASE": "flowdb",
+            "FLOWDB_TIMEZONE": "UTC",
+            "FLOWDB_POSTGRES_PASSWORD": self.cluster.password(),
+            "FLOWMACHINE_FLOWDB_USER": "flowmachine",
+            "FLOWMACHINE_FLOWDB_PASSWORD": _PASSWORD,
+            "FLOWAPI_FLOWDB_USER": "flowapi",
+            "FLOWAPI_FLOWDB_PASSWORD": _PASSWORD,
+            "FLOWDB_COLUMNAR_PATH": str(self.columnar),
+            "FLOWMACHINE_CACHE_PATH": str(self.cache),
+            "FLOWETL_SOURCES": str(SOURCES),
+            "FLOWETL_LANDING": str(self.folder / "landing"),
+            "FLOWETL_PSEUDONYM_KEY": _PSEUDONYM_KEY,
+            "CACHE_SIZE": str(100 * 1024**3),
+        }
+
+    def connect(self) -> Any:
+        """A connection as superuser, in autocommit mode."""
+        connection = psycopg2.connect(
+            host="127.0.0.1",
+            port=self.cluster.port,
+            dbname="flowdb",
+            user="flowdb",
+            password=self.cluster.password(),
+        )
+        connection.autocommit = True
+        return connection
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What the loading measured: events, seconds, bytes in each store."""
+        facts: dict[str, Any] = json.loads(self._stamp.read_text())
+        return facts
+
+    def _load(self) -> None:
+        if self._stamp.exists():
+            return
+        landing = self.folder / "landing"
+        size = self.size
+        started = time.monotonic()
+        self._run(
+            *("flowdb.synthetic", "--output", str(landing), "--resume", "--quiet", "--no-disaster"),
+            *("--subscribers", str(size.subscribers), "--days", str(size.days), "--start", START.isoformat()),
+            *("--timezone", "UTC", "--events-per-subscriber-day", str(size.events_per_day / size.subscribers)),
+        )
+        generated = time.monotonic()
+        self._run("flowdb", "migrate")
+        self._run("flowetl", "geography", str(landing))
+        mapped = time.monotonic()
+        last = size.end - dt.timedelta(1)
+        self._run(
+            *("flowetl", "backfill", "--source", "all"),
+            *("--start", START.isoformat(), "--end", last.isoformat()),
+        )
+        loaded = time.monotonic()
+        events, columnar_bytes, postgres_bytes = self._sizes()
+        self._stamp.write_text(
+            json.dumps(
+                {
+                    **asdict(size),
+                    "events": events,
+                    "generate_seconds": round(generated - started, 1),
+                    "load_seconds": round(loaded - mapped, 1),
+                    "loaded_events_per_second": round(events / (loaded - mapped)),
+                    "columnar_bytes": columnar_bytes,
+                    "postgres_bytes": postgres_bytes,
+                    "columnar_to_postgres": round(columnar_bytes / postgres_bytes, 4),
+                }
+            )
+        )
+
+    def _sizes(self) -> tuple[int, int, int]:
+        """Events; bytes of the columnar copy with its dictionary; bytes of the partitions with their indexes."""
+        connection = self.connect()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT sum(rows) FROM etl.columnar_files")
+            (events,) = cursor.fetchone()
+            cursor.execute(
+                "SELECT sum(pg_total_relation_size(relid)) FROM unnest(%s::text[]) AS parent, "
+                "LATERAL pg_partition_tree(parent::regclass) WHERE isleaf",
+                ([f"events.{name}" for name in EVENT_TYPES],),
+            )
+            (postgres_bytes,) = cursor.fetchone()
+        connection.close()
+        columnar_bytes = sum(path.stat().st_size for path in self.columnar.rglob("*.parquet"))
+        return int(events), columnar_bytes, int(postgres_bytes)
+
+    def _run(self, module: str, *arguments: str) -> None:
+        subprocess.run(
+            [sys.executable, "-m", module, *arguments], env=self.environment(), cwd=CHECKOUT, check=True
+        )

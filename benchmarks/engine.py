@@ -1,0 +1,216 @@
+"""Asking an engine's server, ours or the published one: they speak one protocol, so one client measures both."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import zmq
+from cluster import free_port
+
+from benchmarks.country import Country
+from benchmarks.memory import PeakMemory
+from benchmarks.questions import Spec
+
+STORED_REPEATS = 15
+
+
+class EngineFailed(RuntimeError):
+    """The engine refused or failed a question; the text is its answer."""
+
+
+class TookTooLong(EngineFailed):
+    """The engine did not finish in the time a question may take."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question's released rows, the seconds to get them and the peak memory behind it."""
+
+    rows: pd.DataFrame
+    seconds: float
+    megabytes: float
+    stored_seconds: float | None = None
+
+
+class Processes:
+    """Processes of one engine, with their output in a log file; ended together."""
+
+    def __init__(self, log: Path) -> None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self._stack = ExitStack()
+        self._log = self._stack.enter_context(log.open("wb"))
+        self.ids: list[int] = []
+
+    def start(self, command: Iterable[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            list(command), env=dict(environment), stdout=self._log, stderr=subprocess.STDOUT
+        )
+        self.ids.append(process.pid)
+        self._stack.callback(_end, process)
+        return process
+
+    def end(self) -> None:
+        self._stack.close()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+class Client:
+    """A requester on an engine's socket that reads released results from the database, as the HTTP API does."""
+
+    def __init__(self, country: Country, port: int) -> None:
+        self._context = zmq.Context()
+        self._address = f"tcp://127.0.0.1:{port}"
+        self._requester = self._connect()
+        self._database = country.connect()
+
+    def _connect(self) -> zmq.Socket[bytes]:
+        requester = self._context.socket(zmq.REQ)
+        requester.linger = 0
+        requester.connect(self._address)
+        return requester
+
+    def close(self) -> None:
+        self._database.close()
+        self._requester.close()
+        self._context.term()
+
+    def ask(self, action: str, params: Spec, timeout: float = 600.0) -> Spec:
+        """One request; the payload of its reply."""
+        message = {"action": action, "request_id": str(uuid.uuid4()), "params": params}
+        self._requester.send(json.dumps(message).encode())
+        if not self._requester.poll(timeout * 1000):
+            # A requester that got no reply cannot send again.
+            self._requester.close()
+            self._requester = self._connect()
+            raise TookTooLong(f"no reply to {action} in {timeout} s")
+        reply = json.loads(self._requester.recv())
+        if reply["status"] != "success":
+            raise EngineFailed(f"{action}: {reply['msg']} {reply['payload']}")
+        payload: Spec = reply["payload"]
+        return payload
+
+    def wait_until_up(self, deadline: float = 60.0) -> None:
+        end = time.monotonic() + deadline
+        while True:
+            try:
+                self.ask("ping", {}, timeout=1.0)
+                return
+            except TookTooLong:
+                if time.monotonic() > end:
+                    raise
+
+    def accept(self, spec: Spec) -> tuple[str, float]:
+        """Submit a specification; its id and the seconds until it was accepted."""
+        started = time.perf_counter()
+        query_id = self.ask("run_query", spec)["query_id"]
+        return query_id, time.perf_counter() - started
+
+    def result(self, spec: Spec, limit: float = 3600.0) -> tuple[pd.DataFrame, float]:
+        """Submit, poll until done, read the released rows; with the seconds that it took."""
+        started = time.perf_counter()
+        query_id, _ = self.accept(spec)
+        while (state := self.ask("poll_query", {"query_id": query_id})["query_state"]) != "completed":
+            waited = time.perf_counter() - started
+            if state not in ("queued", "executing"):
+                raise EngineFailed(f"{query_id} is {state}")
+            if waited > limit:
+                raise TookTooLong(f"not done after {limit} s")
+            # Often enough to lose little, seldom enough not to disturb what is measured.
+            time.sleep(min(max(0.005, waited / 100), 0.5))
+        sql = self.ask("get_sql_for_query_result", {"query_id": query_id})["sql"]
+        with self._database.cursor() as cursor:
+            cursor.execute(sql)
+            rows = cursor.fetchall()
+            names = [column.name for column in cursor.description]
+        return pd.DataFrame(rows, columns=names), time.perf_counter() - started
+
+
+class Ours:
+    """Our server and workers over a country, with one executor."""
+
+    def __init__(self, country: Country, executor: str, workers: int = 2, **settings: str) -> None:
+        self._country = country
+        port = free_port()
+        self._processes = Processes(country.folder / "logs" / f"flowmachine-{executor}.log")
+        environment = {
+            **country.environment(),
+            "FLOWMACHINE_PORT": str(port),
+            "FLOWMACHINE_EXECUTOR": executor,
+            **settings,
+        }
+        self.empty()
+        python = _python()
+        self._processes.start([python, "-m", "flowmachine", "server"], environment)
+        for _ in range(workers):
+            self._processes.start([python, "-m", "flowmachine", "worker"], environment)
+        self.client = Client(country, port)
+
+    def __enter__(self) -> Ours:
+        self.client.wait_until_up()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+        self._processes.end()
+
+    def empty(self) -> None:
+        """Forget every result, so that the next question is answered cold. The maps of the cells stay."""
+        connection = self._country.connect()
+        with connection.cursor() as cursor:
+            cursor.execute("TRUNCATE engine.jobs, engine.edges, engine.plan_parts, engine.inputs")
+            drop_results(cursor)
+        connection.close()
+        for path in (self._country.cache / "results").glob("*/*.parquet"):
+            path.unlink()
+
+    def cold(self, spec: Spec) -> Answer:
+        """Answer with nothing stored, then again from the store."""
+        self.empty()
+        with PeakMemory(lambda: [*self._processes.ids, self._postmaster]) as peak:
+            rows, seconds = self.client.result(spec)
+        stored = sorted(self.client.result(spec)[1] for _ in range(STORED_REPEATS))
+        return Answer(rows, seconds, peak.megabytes, stored[STORED_REPEATS // 2])
+
+    @property
+    def _postmaster(self) -> int:
+        return postmaster(self._country)
+
+
+def postmaster(country: Country) -> int:
+    """Process id of the country's database server."""
+    return int((country.cluster.data / "postmaster.pid").read_text().splitlines()[0])
+
+
+def drop_results(cursor: Any) -> None:
+    """Drop the tables of results in schema ``cache``."""
+    cursor.execute(
+        "SELECT tablename FROM pg_tables WHERE schemaname = 'cache' AND tablename ~ '^[xi][0-9a-f]{32}$'"
+    )
+    for (name,) in cursor.fetchall():
+        cursor.execute(f'DROP TABLE cache."{name}" CASCADE')
+
+
+def _python() -> str:
+    import sys
+
+    return sys.executable
+
+
+Measured = Callable[[Spec], Answer]

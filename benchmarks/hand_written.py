@@ -1,0 +1,283 @@
+"""The nine questions as statements that somebody who knows the data and DuckDB would write for them alone.
+
+They read the same day files and the same cell maps as the engine, use the same rules for ties and apply the same floor,
+and are what the engine's own statements are measured against. Nothing is queued, stored or checked.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import multiprocessing
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+
+from benchmarks.country import EVENT_TYPES, Country
+from benchmarks.engine import Answer
+from benchmarks.memory import PeakMemory
+from benchmarks.questions import Question
+from flowmachine.executors.duckdb import spatial_extension
+
+FLOOR = 15
+_REPEATS = 3
+
+
+class HandWritten:
+    """The statements over one country's files."""
+
+    def __init__(self, country: Country) -> None:
+        self._country = country
+
+    def cold(self, question: Question) -> Answer:
+        """Run a question in a process of its own; the seconds are those of the statements, best of three."""
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            process = pool.submit(os.getpid).result()
+            with PeakMemory(lambda: [process]) as peak:
+                rows, seconds = pool.submit(
+                    run, question, self._country.columnar, self._country.cache / "maps"
+                ).result()
+        return Answer(rows, seconds, peak.megabytes)
+
+
+def run(question: Question, columnar: Path, maps: Path) -> tuple[pd.DataFrame, float]:
+    """The rows of a question and the seconds that its statement took."""
+    connection = duckdb.connect(config={"preserve_insertion_order": False})
+    connection.load_extension(spatial_extension())
+    write = _STATEMENTS[question.name]
+    statement = write(_Files(question, columnar, maps))
+    best = float("inf")
+    for _ in range(_REPEATS):
+        started = time.perf_counter()
+        table = connection.execute(statement).to_arrow_table()
+        rows: pd.DataFrame = table.to_pandas()
+        best = min(best, time.perf_counter() - started)
+    connection.close()
+    return rows, best
+
+
+class _Files:
+    """The relations of a question as fragments of SQL."""
+
+    def __init__(self, question: Question, columnar: Path, maps: Path) -> None:
+        self.windows = question.windows
+        self._columnar = columnar
+        self._maps = maps
+
+    def events(self, first: dt.date, after: dt.date) -> str:
+        days = [first + dt.timedelta(n) for n in range((after - first).days)]
+        found = [
+            str(path)
+            for name in EVENT_TYPES
+            for day in days
+            for path in (self._columnar / "events" / f"type={name}" / f"date={day}").glob("*.parquet")
+        ]
+        return f"read_parquet({found}, union_by_name = false)"
+
+    def cells(self, unit: str, first: dt.date, after: dt.date) -> str:
+        """The regions of the cells, with their validity cut to the window; usually it leaves one row of each cell."""
+        return f"""(
+            SELECT cell, location, valid_from, valid_before FROM {self._map("cells", unit)}
+            WHERE valid_from < TIMESTAMP '{after}' AND valid_before > TIMESTAMP '{first}' AND cell IS NOT NULL
+        )"""
+
+    def regions(self, unit: str) -> str:
+        return self._map("regions", unit)
+
+    def located(self, columns: str, unit: str = "admin3", window: int = 0) -> str:
+        first, after = self.windows[window]
+        return f"""
+            SELECT subscriber, location{columns}
+            FROM {self.events(first, after)} AS events
+            JOIN {self.cells(unit, first, after)} AS cells
+              ON events.cell = cells.cell AND local_time >= valid_from AND local_time < valid_before
+        """
+
+    def _map(self, kind: str, unit: str) -> str:
+        newest = max(
+            self._maps.glob(f"{kind}_{unit}_*.parquet"), key=lambda path: int(path.stem.rsplit("_", 1)[1])
+        )
+        return f"read_parquet('{newest}')"
+
+
+def _last(files: _Files, first: dt.date, after: dt.date) -> str:
+    # The time since the day began and the location fill one integer, so that one maximum finds the latest.
+    return f"""
+        SELECT subscriber, 1023 - max(epoch_us(time) * 1024 + (1023 - location)) % 1024 AS location
+        FROM {files.events(first, after)} AS events
+        JOIN {files.cells("admin3", first, after)} AS cells ON events.cell = cells.cell
+        GROUP BY subscriber
+    """
+
+
+def _most_common(files: _Files, first: dt.date, after: dt.date) -> str:
+    return f"""
+        SELECT subscriber, arg_max(location, (events, latest, -location)) AS location
+        FROM (
+            SELECT subscriber, location, count(*) AS events, max(time) AS latest
+            FROM {files.events(first, after)} AS events
+            JOIN {files.cells("admin3", first, after)} AS cells ON events.cell = cells.cell
+            GROUP BY ALL
+        ) GROUP BY subscriber
+    """
+
+
+def _modal(files: _Files, first: dt.date, after: dt.date) -> str:
+    days = [first + dt.timedelta(n) for n in range((after - first).days)]
+    stays = " UNION ALL ".join(
+        f"SELECT subscriber, location, {n} AS day FROM ({_most_common(files, day, day + dt.timedelta(1))})"
+        for n, day in enumerate(days)
+    )
+    return f"""
+        SELECT subscriber, arg_max(location, (days, latest, -location)) AS location
+        FROM (SELECT subscriber, location, count(*) AS days, max(day) AS latest FROM ({stays}) GROUP BY ALL)
+        GROUP BY subscriber
+    """
+
+
+def _counted(files: _Files, locations: str) -> str:
+    return f"""
+        SELECT pcod, value FROM (
+            SELECT location, count(*) AS value FROM ({locations}) GROUP BY location HAVING count(*) > {FLOOR}
+        ) JOIN {files.regions("admin3")} USING (location) ORDER BY pcod
+    """
+
+
+def daily_last(files: _Files) -> str:
+    return _counted(files, _last(files, *files.windows[0]))
+
+
+def daily_most_common(files: _Files) -> str:
+    return _counted(files, _most_common(files, *files.windows[0]))
+
+
+def modal(files: _Files) -> str:
+    return _counted(files, _modal(files, *files.windows[0]))
+
+
+def _pairs(files: _Files, pairs: str) -> str:
+    regions = files.regions("admin3")
+    return f"""
+        SELECT a.pcod AS pcod_from, b.pcod AS pcod_to, value FROM (
+            SELECT location_from, location_to, count(*) AS value FROM ({pairs})
+            GROUP BY ALL HAVING count(*) > {FLOOR}
+        ) JOIN {regions} AS a ON a.location = location_from JOIN {regions} AS b ON b.location = location_to
+        ORDER BY ALL
+    """
+
+
+def flows(files: _Files) -> str:
+    return _pairs(
+        files,
+        f"""
+        SELECT origins.location AS location_from, destinations.location AS location_to
+        FROM ({_modal(files, *files.windows[0])}) AS origins
+        JOIN ({_modal(files, *files.windows[1])}) AS destinations USING (subscriber)
+        """,
+    )
+
+
+def network_objects(files: _Files) -> str:
+    return f"""
+        WITH sightings AS (
+            SELECT location, cell, subscriber, local_time // 3600000000 AS hour
+            FROM (
+                SELECT location, events.cell, subscriber, epoch_us(local_time) AS local_time
+                FROM {files.events(*files.windows[0])} AS events
+                JOIN {files.cells("admin3", *files.windows[0])} AS cells
+                  ON events.cell = cells.cell AND local_time >= valid_from AND local_time < valid_before
+            ) GROUP BY ALL
+        ), people AS (
+            SELECT location, hour, count(DISTINCT subscriber) AS subscribers FROM sightings GROUP BY ALL
+        ), objects AS (
+            SELECT location, hour, count(DISTINCT cell) AS value FROM sightings GROUP BY ALL
+        )
+        SELECT pcod, value, make_timestamp(hour * 3600000000) AS datetime
+        FROM people JOIN objects USING (location, hour) JOIN {files.regions("admin3")} USING (location)
+        WHERE subscribers > {FLOOR} ORDER BY pcod, datetime
+    """
+
+
+def radius_of_gyration(files: _Files) -> str:
+    first, _ = files.windows[0]
+    day = first + dt.timedelta(1)
+    return f"""
+        WITH places AS (
+            SELECT subscriber, lon, lat, events FROM (
+                SELECT subscriber, location, count(*) AS events FROM ({files.located("", "lon_lat")})
+                GROUP BY ALL
+            ) JOIN {files.regions("lon_lat")} USING (location)
+        ), centres AS (
+            SELECT subscriber, sum(events) AS events,
+                   sum(lon * events) / sum(events) AS lon, sum(lat * events) / sum(events) AS lat
+            FROM places GROUP BY subscriber
+        ), radii AS (
+            SELECT subscriber, sqrt(sum(distance * distance * visits) / max(events)) / 1000 AS radius
+            FROM (
+                SELECT subscriber, places.events AS visits, centres.events,
+                       ST_Distance_Spheroid(
+                           ST_Point(places.lat, places.lon)::POINT_2D, ST_Point(centres.lat, centres.lon)::POINT_2D
+                       ) AS distance
+                FROM places JOIN centres USING (subscriber)
+            ) GROUP BY subscriber
+        )
+        SELECT pcod, value FROM (
+            SELECT location, avg(radius) AS value
+            FROM ({_last(files, day, day + dt.timedelta(1))}) JOIN radii USING (subscriber)
+            GROUP BY location HAVING count(*) > {FLOOR}
+        ) JOIN {files.regions("admin3")} USING (location) ORDER BY pcod
+    """
+
+
+def unique_subscribers(files: _Files) -> str:
+    return _counted(files, f"SELECT DISTINCT location, subscriber FROM ({files.located('')})")
+
+
+def event_counts(files: _Files) -> str:
+    return f"""
+        SELECT pcod, strftime(make_timestamp(hour * 3600000000), '%Y-%m-%d') AS date, hour % 24 AS hour, value
+        FROM (
+            SELECT location, hour, sum(events) AS value FROM (
+                SELECT location, subscriber, epoch_us(local_time) // 3600000000 AS hour, count(*) AS events
+                FROM ({files.located(", local_time")}) GROUP BY ALL
+            ) GROUP BY ALL HAVING count(*) > {FLOOR}
+        ) JOIN {files.regions("admin3")} USING (location) ORDER BY pcod, date, hour
+    """
+
+
+def trips(files: _Files) -> str:
+    return f"""
+        WITH visits AS MATERIALIZED (
+            SELECT subscriber, location, min(time) AS first, max(time) AS last
+            FROM ({files.located(", time")}) GROUP BY ALL
+        )
+        {_pairs(
+            files,
+            '''
+            SELECT origins.location AS location_from, destinations.location AS location_to
+            FROM visits AS origins JOIN visits AS destinations
+              ON origins.subscriber = destinations.subscriber
+             AND origins.location <> destinations.location AND origins.first < destinations.last
+            ''',
+        )}
+    """
+
+
+_STATEMENTS = {
+    function.__name__: function
+    for function in (
+        daily_last,
+        daily_most_common,
+        modal,
+        flows,
+        network_objects,
+        radius_of_gyration,
+        unique_subscribers,
+        event_counts,
+        trips,
+    )
+}

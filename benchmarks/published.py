@@ -1,0 +1,120 @@
+"""The published engine, installed aside and run against the same database with a Redis of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import psycopg2.errors
+from cluster import free_port
+
+from benchmarks.country import Country
+from benchmarks.engine import Answer, Client, EngineFailed, Processes, drop_results, postmaster
+from benchmarks.memory import PeakMemory
+from benchmarks.questions import Spec
+from layout import default_state
+
+VERSION = "1.34.0"
+REQUIREMENTS = Path(__file__).parent / "published" / "requirements.txt"
+_REDIS_PASSWORD = "benchmark"
+
+
+class NotAvailable(RuntimeError):
+    """The published engine cannot be run here; the text says why."""
+
+
+def install() -> Path:
+    """The environment with the published engine, made on first use; raises NotAvailable."""
+    if shutil.which("redis-server") is None:
+        raise NotAvailable("redis-server is not installed (Debian package redis-server)")
+    folder = default_state() / "bench" / "published" / "venv"
+    stamp = folder / "requirements.txt"
+    wanted = REQUIREMENTS.read_text()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    python = folder / "bin" / "python"
+    # Its requirement of an old pglast is left aside: that version builds from sources which need another compiler.
+    for command in (
+        ["uv", "venv", "--quiet", "--python", "3.11", str(folder)],
+        ["uv", "pip", "install", "--quiet", "--no-deps", "--python", str(python), "-r", str(REQUIREMENTS)],
+    ):
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, env={**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
+            )
+        except FileNotFoundError:
+            raise NotAvailable("uv is not installed") from None
+        if done.returncode:
+            raise NotAvailable(f"`{' '.join(command[:3])}` failed: {done.stderr.strip()[-500:]}")
+    stamp.write_text(wanted)
+    return folder
+
+
+class Published:
+    """The published server over a country; started anew for each question, so that it remembers nothing."""
+
+    def __init__(self, country: Country) -> None:
+        self._country = country
+        self._environment = install()
+
+    def __enter__(self) -> Published:
+        port = free_port()
+        self._redis_port = str(port)
+        self._redis = Processes(self._country.folder / "logs" / "redis.log")
+        self._redis.start(
+            ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+            + ["--requirepass", _REDIS_PASSWORD, "--dir", str(self._country.folder)],
+            os.environ,
+        )
+        end = time.monotonic() + 10
+        while self._redis_command("PING").strip() != "PONG":
+            if time.monotonic() > end:
+                raise NotAvailable("redis-server does not answer")
+            time.sleep(0.05)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._redis.end()
+
+    def cold(self, spec: Spec, limit: float = 3600.0) -> Answer:
+        """Answer with nothing stored."""
+        self._empty()
+        port = free_port()
+        environment = {
+            **self._country.environment(),
+            "FLOWMACHINE_PORT": str(port),
+            "REDIS_HOST": "127.0.0.1",
+            "REDIS_PORT": self._redis_port,
+            "REDIS_PASSWORD": _REDIS_PASSWORD,
+        }
+        server = Processes(self._country.folder / "logs" / "published.log")
+        client = Client(self._country, port)
+        try:
+            server.start([str(self._environment / "bin" / "flowmachine")], environment)
+            client.wait_until_up()
+            client.ask("get_available_dates", {})
+            with PeakMemory(lambda: [*server.ids, postmaster(self._country)]) as peak:
+                rows, seconds = client.result(spec, limit)
+        except psycopg2.errors.UndefinedTable as error:
+            raise EngineFailed(str(error)) from error
+        finally:
+            client.close()
+            server.end()
+        return Answer(rows, seconds, peak.megabytes)
+
+    def _empty(self) -> None:
+        self._redis_command("FLUSHALL")
+        connection = self._country.connect()
+        with connection.cursor() as cursor:
+            cursor.execute("TRUNCATE cache.cached, cache.dependencies")
+            drop_results(cursor)
+        connection.close()
+
+    def _redis_command(self, command: str) -> str:
+        """The reply of Redis, empty while it does not answer."""
+        told = ["redis-cli", "-p", self._redis_port, "--no-auth-warning", "-a", _REDIS_PASSWORD, command]
+        return subprocess.run(told, capture_output=True, text=True).stdout
