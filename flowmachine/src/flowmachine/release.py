@@ -137,6 +137,12 @@ class Published:
         return (*self.order, *(name for name in columns if name not in first))
 
 
+def releasable(query: Aggregate, sources: Sources) -> FromClause:
+    """The rows of a stored sub-query that might leave by themselves, in its internal columns."""
+    keep, judged = query.published.rule.keep(sa.select(sources.stored(query)).subquery("result"))
+    return sa.select(*(judged.c[name] for name in query.columns)).where(keep).subquery("releasable")
+
+
 def released(query: Aggregate, sources: Sources) -> Select[Any]:
     """The statement of everything of ``query`` that may leave: judged, named, ordered."""
     published = query.published

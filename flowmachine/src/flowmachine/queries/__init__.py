@@ -29,3 +29,9 @@ JOINABLE_METRICS = (*HISTOGRAM_METRICS, "handset")
 
 #: Kinds that flows may run between: reference locations, or every location of each subscriber.
 INPUTS_TO_FLOWS = (*REFERENCE_LOCATIONS, "unique_locations")
+
+#: Kinds whose visits may be counted: one location for each subscriber at one time.
+VISITABLE_LOCATIONS = ("daily_location", "modal_location")
+
+#: Kinds that weigh each of a subscriber's locations.
+WEIGHTED_LOCATIONS = ("location_visits",)

@@ -138,6 +138,28 @@ def _as_instant_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
     return str(compiler.process(element.clauses, **kwargs))
 
 
+class start_of_century(FunctionElement[Any]):
+    """The first moment of the century of a time; centuries begin with the year 1 of a hundred, as 2001 did."""
+
+    inherit_cache = True
+
+    def __init__(self, time: ColumnElement[Any]) -> None:
+        super().__init__(time)
+        self.type = time.type
+
+
+@compiles(start_of_century, "postgresql")
+def _start_of_century_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return f"date_trunc('century', {compiler.process(element.clauses, **kwargs)})"
+
+
+@compiles(start_of_century, "duckdb")
+def _start_of_century_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
+    # Here they begin with the year 0.
+    time = compiler.process(element.clauses, **kwargs)
+    return f"date_trunc('century', {time} - INTERVAL 1 YEAR) + INTERVAL 1 YEAR"
+
+
 class subscriber_number(FunctionElement[int]):
     """The 64-bit key of a subscriber: what the columnar store holds, computed from the pseudonym in the database."""
 

@@ -1,0 +1,54 @@
+"""How many subscribers had one event at a location and the next at another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.queries._flowing import pair_order
+from flowmachine.registry import Aggregate, query_kind
+from flowmachine.release import KeepOver, Published, Region, Value
+from flowmachine.sql.events import EventFields, EventSelection, Window, locate_events, window_selection
+from flowmachine.sql.sources import Sources
+from flowmachine.units import Unit
+
+
+@query_kind("consecutive_trips_od_matrix", component="ConsecutiveTripsODMatrix")
+class ConsecutiveTripsODMatrix(Window, Unit, EventFields, Aggregate):
+    """Distinct subscribers for each pair of locations of two successive events, pairs of one location included.
+
+    Events at the same moment are in the order of their locations.
+    """
+
+    @property
+    def events(self) -> tuple[EventSelection]:
+        return (window_selection(self),)
+
+    def select(self, sources: Sources) -> Select[Any]:
+        located = locate_events(sources, self.events[0], self.unit, ("time",))
+        following = sa.func.lead(located.c.location).over(
+            partition_by=located.c.subscriber, order_by=[located.c.time, located.c.location]
+        )
+        steps = sa.select(
+            located.c.subscriber,
+            located.c.location.label("location_from"),
+            following.label("location_to"),
+        ).subquery("steps")
+        trips = sa.select(steps).where(steps.c.location_to.is_not(None)).distinct().subquery("trips")
+        return sa.select(trips.c.location_from, trips.c.location_to, sa.func.count().label("value")).group_by(
+            trips.c.location_from, trips.c.location_to
+        )
+
+    @property
+    def published(self) -> Published:
+        return Published(
+            (
+                Region(self.unit, "location_from", "_from"),
+                Region(self.unit, "location_to", "_to"),
+                Value("value", sa.BigInteger()),
+            ),
+            KeepOver("value"),
+            pair_order(self.unit),
+        )

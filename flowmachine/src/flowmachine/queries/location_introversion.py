@@ -1,0 +1,66 @@
+"""What share of a location's interactions stays there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.queries._flowing import region_order
+from flowmachine.registry import Aggregate, query_kind
+from flowmachine.release import KeepOver, Published, Region, Value
+from flowmachine.sql.events import (
+    Directed,
+    EventFields,
+    EventSelection,
+    Window,
+    locate_events,
+    window_selection,
+)
+from flowmachine.sql.sources import Sources
+from flowmachine.units import Unit
+
+
+@query_kind("location_introversion")
+class LocationIntroversion(Window, Unit, Directed, EventFields, Aggregate):
+    """Of the interactions with one party at a location, the share that has the other party there too.
+
+    An interaction is a pair of located events with the same id and opposite directions, so both parties must be in the
+    data; ``direction`` is that of the first. A location is judged by the distinct subscribers who are the first party.
+    """
+
+    @property
+    def events(self) -> tuple[EventSelection]:
+        return (window_selection(self),)
+
+    def check_buildable(self) -> None:
+        super().check_buildable()
+        self.events[0].check_columns(("outgoing",))
+
+    def select(self, sources: Sources) -> Select[Any]:
+        located = locate_events(sources, self.events[0], self.unit, ("event_id", "outgoing"))
+        parties = sa.select(located).cte("parties")
+        here, there = parties.alias("here"), parties.alias("there")
+        interaction = sa.and_(here.c.event_id == there.c.event_id, here.c.outgoing != there.c.outgoing)
+        within = sa.func.count(sa.case((here.c.location == there.c.location, 1)))
+        statement = (
+            sa.select(
+                here.c.location,
+                (sa.cast(within, sa.Double) / sa.func.count()).label("value"),
+                sa.func.count(here.c.subscriber.distinct()).label("subscribers"),
+            )
+            .join(there, interaction)
+            .group_by(here.c.location)
+        )
+        if self.direction == "both":
+            return statement
+        return statement.where(here.c.outgoing == sa.literal(self.direction == "out"))
+
+    @property
+    def published(self) -> Published:
+        return Published(
+            (Region(self.unit), Value("value", sa.Double())),
+            KeepOver("subscribers"),
+            region_order(self.unit),
+        )

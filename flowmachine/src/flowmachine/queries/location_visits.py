@@ -1,0 +1,42 @@
+"""How often each subscriber was placed at each location."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.fields import NestedList, required
+from flowmachine.queries import VISITABLE_LOCATIONS
+from flowmachine.registry import Query, SubscriberLocations, query_kind
+from flowmachine.sampling import Sampled
+from flowmachine.sql.events import same_unit
+from flowmachine.sql.sources import Sources
+from flowmachine.units import SpatialUnit
+
+
+@query_kind("location_visits")
+class LocationVisits(Sampled, SubscriberLocations):
+    """For each subscriber and location, the number of inputs that place the subscriber there; an input given twice counts twice."""
+
+    columns: ClassVar[dict[str, Any]] = {**SubscriberLocations.columns, "value": sa.BigInteger()}
+
+    locations: tuple[Query, ...] = required(NestedList(*VISITABLE_LOCATIONS, component="VisitableLocation"))
+
+    def check(self) -> None:
+        same_unit("All locations must have the same aggregation unit", *self.locations, field="locations")
+
+    @property
+    def unit(self) -> SpatialUnit | None:
+        return self.locations[0].unit
+
+    def select(self, sources: Sources) -> Select[Any]:
+        places = [
+            sa.select(located.c.subscriber, located.c.location)
+            for located in (sources.stored(query) for query in self.locations)
+        ]
+        stays = sa.union_all(*places).subquery("stays")
+        return sa.select(stays.c.subscriber, stays.c.location, sa.func.count().label("value")).group_by(
+            stays.c.subscriber, stays.c.location
+        )
