@@ -1,11 +1,14 @@
 """One whole private stack for the session: every service real, a small synthetic country loaded by the real loader.
 
-It lives in ``.flowkit/integration`` on free ports, is made anew for every session and stopped at its end. The state is
+It lives in ``.flowkit/integration`` (another session at the same time in ``integration-2``) on free ports, is made anew for every session and stopped at its end. The state is
 left for a look at the logs; ``INTEGRATION_KEEP=1`` leaves it running, too.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import itertools
 import os
 import subprocess
 import sys
@@ -87,7 +90,11 @@ class Stack:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """The whole stack with seven loaded days from 2016-01-01."""
-    state = CHECKOUT / ".flowkit" / "integration"
+    with _state_folder() as state:
+        yield from _running(state)
+
+
+def _running(state: Path) -> Iterator[Stack]:
     layout = Layout(state=state, ports=_free_ports())
     native = Native(layout, say=lambda _text: None)
     native.reset()
@@ -130,6 +137,21 @@ def connection(stack: Stack, token: str) -> flowclient.Connection:
 def published_python() -> Path:
     """The Python of an environment that holds the published client; see ``published_environment.run_script``."""
     return make_environment()
+
+
+@contextlib.contextmanager
+def _state_folder() -> Iterator[Path]:
+    """A state folder that no other session of this checkout uses at this moment."""
+    for number in itertools.count(1):
+        state = CHECKOUT / ".flowkit" / ("integration" if number == 1 else f"integration-{number}")
+        state.mkdir(parents=True, exist_ok=True)
+        with (state / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield state
+            return
 
 
 def _free_ports() -> dict[str, int]:

@@ -34,6 +34,7 @@ SCRIPT = """
 import os, sys
 from pathlib import Path
 import run
+from bootstrap import chromium
 out = Path(sys.argv[3])
 token = run.make_token(sys.argv[1], *os.environ["DEMO_USER"].split(), out / "screenshots", chromium())
 run.run_notebook(sys.argv[2], token, out, os.environ["DEMO_PARAMETERS"])
