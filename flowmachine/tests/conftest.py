@@ -1,5 +1,5 @@
 """Fixtures of the engine's tests."""
 
-from flowmachine.testing import country, engine, processes
+from flowmachine.testing import country, engine, own_country, processes
 
-__all__ = ["country", "engine", "processes"]
+__all__ = ["country", "engine", "own_country", "processes"]

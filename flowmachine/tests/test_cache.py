@@ -253,7 +253,7 @@ def test_orphans_of_either_side_are_removed(store: Store) -> None:
     assert cache.drop_orphans(store.engine, store.executors) == []
 
 
-def test_maps_of_former_cells_are_removed(store: Store, database: Database) -> None:
+def test_maps_of_former_cells_and_unfinished_files_are_removed(store: Store, database: Database) -> None:
     current = 7
     with closing(database.connect("flowdb")) as connection, connection, connection.cursor() as cursor:
         cursor.execute("UPDATE etl.cells_version SET version = %s", (current,))
@@ -266,8 +266,13 @@ def test_maps_of_former_cells_are_removed(store: Store, database: Database) -> N
             path = map_path(store.settings, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-    removed = cache.drop_old_maps(store.engine, store.executors)
-    assert len(removed) == 8
+    unfinished = store.settings.cache_path / "results" / "ab" / ".x.parquet.123"
+    unfinished.parent.mkdir(parents=True)
+    unfinished.touch()
+    assert len(cache.tidy(store.engine, store.executors)) == 8
+    assert unfinished.exists()
+    os.utime(unfinished, (0, 0))
+    assert cache.tidy(store.engine, store.executors) == [unfinished.name]
     assert {path.stem for path in (store.settings.cache_path / "maps").iterdir()} == {
         f"cells_admin3_{current}",
         f"regions_admin3_{current}",

@@ -197,9 +197,9 @@ def test_cancelling_a_running_job_asks_its_worker(engine: sa.Engine) -> None:
         row = jobs.claim(connection, "w", LEASE)
         assert row is not None
         key = Key(row["query_id"], row["store"])
-        assert jobs.renew(connection, "w", LEASE) == []
+        assert not jobs.renew(connection, key, "w", LEASE)
         jobs.cancel(connection, query.query_id)
-        assert jobs.renew(connection, "w", LEASE) == [key]
+        assert jobs.renew(connection, key, "w", LEASE)
         jobs.cancelled(connection, key, "w")
         assert state(connection, key) == "cancelled"
 

@@ -7,13 +7,13 @@ reply. None computes a query.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import marshmallow as ma
 import sqlalchemy as sa
 
-from flowmachine import jobs, tables
+from flowmachine import jobs, metrics, tables
 from flowmachine.data import DataState, read_data_state
 from flowmachine.explain import explain
 from flowmachine.fields import known_queries
@@ -31,6 +31,9 @@ Payload = dict[str, Any]
 
 #: Version of this protocol; raised when a reply changes its meaning.
 PROTOCOL = 1
+
+#: A worker not seen for so long is taken to be dead.
+ALIVE = timedelta(seconds=30)
 
 
 class Refused(Exception):
@@ -68,15 +71,49 @@ class Actions:
         return {}
 
     def health(self, params: Params) -> Payload:
-        """Which parts are well: the database answers, and a worker has been seen at work on what waits."""
-        with self._engine.connect() as connection:
-            waiting = connection.execute(
-                sa.select(sa.func.count()).where(tables.jobs.c.state == "queued")
-            ).scalar_one()
-            running = connection.execute(
-                sa.select(sa.func.count()).where(tables.jobs.c.state == "executing")
-            ).scalar_one()
-        return {"protocol": PROTOCOL, "database": "ok", "queued": waiting, "running": running}
+        """Which parts are well: each of ``database``, ``workers`` and ``folders`` is ``ok`` or says what is wrong.
+
+        Never refused: that the database does not answer is itself an answer. A worker is one seen lately; the
+        folders are those of columnar files and intermediate results, as the workers see them.
+        """
+        jobs_, seen = tables.jobs.c, tables.workers.c
+        try:
+            with self._engine.connect() as connection:
+                counts = connection.execute(
+                    sa.select(
+                        sa.func.count().filter(jobs_.state == "queued").label("queued"),
+                        sa.func.count().filter(jobs_.state == "executing").label("running"),
+                    ).where(jobs_.state.in_(("queued", "executing")))
+                ).one()
+                ills = (
+                    connection.execute(
+                        sa.select(seen.ill)
+                        .where(seen.seen > sa.func.clock_timestamp() - ALIVE)
+                        .order_by(seen.name)
+                    )
+                    .scalars()
+                    .all()
+                )
+        except sa.exc.OperationalError:
+            return {
+                "protocol": PROTOCOL,
+                "database": "does not answer",
+                "workers": "unknown",
+                "folders": "unknown",
+            }
+        if ills:
+            folders = next((ill for ill in ills if ill is not None), "ok")
+        else:
+            folders = "unknown"
+        return {
+            "protocol": PROTOCOL,
+            "database": "ok",
+            "workers": "ok" if ills else f"none was seen in the last {ALIVE.total_seconds():g} seconds",
+            "folders": folders,
+            "alive": len(ills),
+            "queued": counts.queued,
+            "running": counts.running,
+        }
 
     def get_available_queries(self, params: Params) -> Payload:
         return {"available_queries": submittable_kinds()}
@@ -96,6 +133,7 @@ class Actions:
             _check_data(query, data)
             self._check_queue(connection, query)
             row = jobs.submit(connection, query, data, user=user, request_id=request_id)
+            metrics.submitted(stored=row["state"] == "completed")
             progress = (
                 jobs.Progress(0, 0, 0)
                 if row["state"] == "completed"

@@ -189,14 +189,14 @@ def drop_orphans(engine: sa.Engine, executors: Mapping[str, Executor]) -> list[s
     return removed
 
 
-def drop_old_maps(engine: sa.Engine, executors: Mapping[str, Executor]) -> list[str]:
-    """Remove maps made from cells that have changed since, unless somebody reads them; returns their names."""
+def tidy(engine: sa.Engine, executors: Mapping[str, Executor]) -> list[str]:
+    """Remove maps of former cells, unless somebody reads them, and unfinished files; returns their names."""
     removed: list[str] = []
     for executor in executors.values():
         with _unless_read(), engine.begin() as connection:
             _wait_briefly(connection)
             version = connection.execute(sa.select(sa.func.cells_version())).scalar_one()
-            removed += executor.drop_old_maps(version, connection)
+            removed += executor.tidy(version, connection)
     return removed
 
 

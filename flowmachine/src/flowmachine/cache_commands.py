@@ -69,7 +69,7 @@ def _run(chosen: argparse.Namespace, engine: sa.Engine, executors: Mapping[str, 
         if not dropped:
             _say(f"nothing is stored for {chosen.query_id}")
     elif command == "orphans":
-        for name in cache.drop_orphans(engine, executors) + cache.drop_old_maps(engine, executors):
+        for name in cache.drop_orphans(engine, executors) + cache.tidy(engine, executors):
             _say(f"removed {name}")
     elif command == "evict":
         _evict(engine, executors)
@@ -96,8 +96,8 @@ def _evict(engine: sa.Engine, executors: Mapping[str, Executor]) -> None:
                     break
             for name in cache.drop_orphans(engine, executors):
                 log.info("removed an orphan", name=name)
-            for name in cache.drop_old_maps(engine, executors):
-                log.info("removed an old map", name=name)
+            for name in cache.tidy(engine, executors):
+                log.info("removed what is out of use", name=name)
         except Exception as error:
             log.error("pruning failed", error=type(error).__name__)
         stopping.wait(max(every, 1))

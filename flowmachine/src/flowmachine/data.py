@@ -6,7 +6,8 @@ A result is fresh as long as the fingerprint of what it was made from equals the
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from uuid import UUID
@@ -23,12 +24,16 @@ Day = tuple[str, date]
 
 @dataclass(frozen=True)
 class DataState:
-    """The loaded days (event type, date) with their load ids, and the columnar file of each that has one."""
+    """The loaded days (event type, date) with their load ids, and the columnar file of each that has one.
+
+    ``checksums`` gives size in bytes and SHA-256 of the files; one that it does not name is taken as it is.
+    """
 
     loads: dict[Day, UUID]
     files: dict[Day, str]
     cells_version: int
     zone_name: str
+    checksums: Mapping[str, tuple[int, str]] = field(default_factory=dict)
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -54,21 +59,20 @@ class DataState:
                         f"No data for date: {selection.start:%Y-%m-%d} - {selection.end:%Y-%m-%d}"
                     )
 
+    def days(self, query: Query) -> set[Day]:
+        """The loaded days that the query and its sub-queries read."""
+        return {day for part in query.graph() for selection in part.events for day in self.days_of(selection)}
+
     def columnar(self, query: Query) -> bool:
         """Whether every loaded day that the query and its sub-queries read has a current columnar file."""
-        return all(
-            day in self.files
-            for part in query.graph()
-            for selection in part.events
-            for day in self.days_of(selection)
-        )
+        return self.days(query) <= self.files.keys()
 
     def fingerprints(self, query: Query) -> dict[str, str]:
         """For the query and each sub-query by id: a digest of the loads of all days read, absent days included."""
         found: dict[str, str] = {}
         for part in query.graph():
             digest = hashlib.sha256()
-            if part.unit is not None or part.events:
+            if part.reads_cells and (part.unit is not None or part.events):
                 digest.update(str(self.cells_version).encode())
             for selection in part.events:
                 for event_type in selection.types:
@@ -90,12 +94,14 @@ def read_data_state(connection: sa.Connection) -> DataState:
         (row.cdr_type, row.cdr_date): row.load_id
         for row in connection.execute(sa.select(current_loads)).all()
     }
-    files = {
-        (row.cdr_type, row.cdr_date): row.path
+    current = [
+        row
         for row in connection.execute(sa.select(columnar_files)).all()
         if loads.get((row.cdr_type, row.cdr_date)) == row.load_id
-    }
+    ]
+    files = {(row.cdr_type, row.cdr_date): row.path for row in current}
+    checksums = {row.path: (row.bytes, row.sha256) for row in current}
     version, zone = connection.execute(
         sa.select(sa.func.cells_version(), sa.func.current_setting("TimeZone"))
     ).one()
-    return DataState(loads, files, version, zone)
+    return DataState(loads, files, version, zone, checksums)

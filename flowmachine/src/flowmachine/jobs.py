@@ -23,7 +23,7 @@ from flowmachine.data import DataState, Day
 from flowmachine.executors.base import Stored
 from flowmachine.registry import Aggregate, Query
 from flowmachine.sql.statements import Notify
-from flowmachine.tables import edges, inputs, jobs, plan_parts
+from flowmachine.tables import edges, inputs, intact, jobs, plan_parts, workers
 
 RELEASED = "released"
 
@@ -231,6 +231,7 @@ def enqueue_parts(
     needed: Mapping[str, Sequence[str]],
     *,
     user: str | None = None,
+    request_id: str | None = None,
 ) -> None:
     """Queue the parts of a plan and make each wait for those of its inputs that are not stored.
 
@@ -253,6 +254,7 @@ def enqueue_parts(
         "planned": True,
         "executor": executor,
         "requested_by": user,
+        "request_id": request_id,
         "queued_at": sa.func.clock_timestamp(),
         **_FRESH,
     }
@@ -294,6 +296,14 @@ def enqueue_parts(
                 set_={"waiting": statement.excluded.waiting},
             ),
             links,
+        )
+    if root.store == RELEASED:
+        # A former plan may have left it waiting for parts in another store.
+        links_of_root = sa.and_(edges.c.query_id == root.query_id, edges.c.store == RELEASED)
+        connection.execute(
+            sa.update(edges)
+            .where(links_of_root, edges.c.depends_store != executor, edges.c.waiting)
+            .values(waiting=False)
         )
     waiting_for = (
         sa.select(sa.func.count())
@@ -362,15 +372,15 @@ def claim(connection: sa.Connection, worker: str, lease: timedelta) -> sa.RowMap
     )
 
 
-def renew(connection: sa.Connection, worker: str, lease: timedelta) -> list[Key]:
-    """Prolong the leases of a worker's jobs; returns those of them that are to be cancelled."""
-    rows = connection.execute(
+def renew(connection: sa.Connection, key: Key, worker: str, lease: timedelta) -> bool:
+    """Prolong the lease of the job that a worker computes; whether the job is to be cancelled."""
+    wanted = connection.execute(
         sa.update(jobs)
-        .where(jobs.c.state == "executing", jobs.c.worker == worker)
+        .where(is_job(key), jobs.c.state == "executing", jobs.c.worker == worker)
         .values(lease_until=sa.func.clock_timestamp() + lease)
-        .returning(jobs.c.query_id, jobs.c.store, jobs.c.cancel_requested)
-    )
-    return [Key(row.query_id, row.store) for row in rows if row.cancel_requested]
+        .returning(jobs.c.cancel_requested)
+    ).scalar_one_or_none()
+    return bool(wanted)
 
 
 def complete(
@@ -484,6 +494,108 @@ def give_back(connection: sa.Connection, key: Key, worker: str, *, replan: bool)
         )
     )
     connection.execute(Notify(WORK_CHANNEL))
+
+
+def see(connection: sa.Connection, worker: str, ill: str | None) -> None:
+    """Note that a worker is alive, and what keeps it from working well; forget those not seen for a day."""
+    now = sa.func.clock_timestamp()
+    values = {"seen": now, "ill": ill}
+    connection.execute(
+        insert(workers)
+        .values(name=worker, **values)
+        .on_conflict_do_update(index_elements=["name"], set_=values)
+    )
+    connection.execute(sa.delete(workers).where(workers.c.seen < now - timedelta(days=1)))
+
+
+def replan_above(connection: sa.Connection, key: Key, worker: str) -> None:
+    """Give up a part that its store cannot compute any more; the submitted queries that wait for it are planned anew."""
+    if not connection.execute(
+        sa.update(jobs)
+        .where(is_job(key), jobs.c.state == "executing", jobs.c.worker == worker)
+        .values(state="known", worker=None, lease_until=None, finished_at=sa.func.clock_timestamp())
+    ).rowcount:
+        return
+    level = [key]
+    while level:
+        above = connection.execute(
+            sa.update(edges)
+            .where(
+                sa.tuple_(edges.c.depends_on, edges.c.depends_store).in_(
+                    [(k.query_id, k.store) for k in level]
+                ),
+                edges.c.waiting,
+            )
+            .values(waiting=False)
+            .returning(edges.c.query_id, edges.c.store)
+        ).all()
+        level = []
+        for found in sorted({Key(*row) for row in above}, key=str):
+            waiting = sa.and_(is_job(found), jobs.c.state == "queued")
+            if found.store == RELEASED:
+                connection.execute(sa.update(jobs).where(waiting).values(planned=False, pending=0))
+            elif connection.execute(sa.update(jobs).where(waiting).values(state="known", pending=0)).rowcount:
+                level.append(found)
+    connection.execute(Notify(WORK_CHANNEL))
+
+
+def replan_stuck(connection: sa.Connection) -> list[Key]:
+    """Plan those jobs anew that wait for a part that nobody is going to compute; returns them.
+
+    That happens when the part was taken from the queue, with the only query that was known to need it, while another
+    query that needs it was being planned.
+    """
+    below = jobs.alias("below")
+    alive = (
+        sa.exists()
+        .where(below.c.query_id == edges.c.depends_on, below.c.store == edges.c.depends_store)
+        .where(below.c.state.in_(("queued", "executing")))
+    )
+    waits_in_vain = (
+        sa.exists()
+        .where(edges.c.query_id == jobs.c.query_id, edges.c.store == jobs.c.store, edges.c.waiting)
+        .where(~alive)
+    )
+    rows = connection.execute(
+        sa.update(jobs)
+        .where(jobs.c.state == "queued", jobs.c.planned, jobs.c.pending > 0, waits_in_vain)
+        .values(planned=False)
+        .returning(jobs.c.query_id, jobs.c.store)
+    ).all()
+    if rows:
+        connection.execute(Notify(WORK_CHANNEL))
+    return [Key(*row) for row in rows]
+
+
+def stale_inputs(connection: sa.Connection, executor: str, fresh: Mapping[str, str]) -> bool:
+    """Whether some of the queries in ``fresh`` is not stored, or was made from other data; fingerprints by query id."""
+    if not fresh:
+        return False
+    stored = connection.execute(
+        sa.select(jobs.c.query_id, jobs.c.fingerprint).where(
+            jobs.c.query_id == _any_of(fresh), jobs.c.store == executor, jobs.c.state == "completed"
+        )
+    )
+    found: dict[str, str] = {row.query_id: row.fingerprint for row in stored}
+    return found != dict(fresh)
+
+
+def forget_lost(connection: sa.Connection) -> int:
+    """Forget the intermediate results of the database if it emptied them; returns how many there were.
+
+    They are unlogged, so a server that was not stopped in good order comes back with the tables empty. A row in an
+    unlogged table of our own vanishes with them.
+    """
+    if connection.execute(sa.select(sa.exists().select_from(intact))).scalar_one():
+        return 0
+    # Of several workers the first does it, and the others wait here for its commit.
+    if connection.execute(insert(intact).values(only_row=True).on_conflict_do_nothing()).rowcount == 0:
+        return 0
+    return connection.execute(
+        sa.update(jobs)
+        .where(jobs.c.store == "postgres", jobs.c.state == "completed")
+        .values(state="known", fingerprint=None)
+    ).rowcount
 
 
 def requeue_expired(connection: sa.Connection) -> list[Key]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
+from contextlib import AbstractContextManager
 from typing import Any
 
+import sqlalchemy as sa
 import structlog
 
 from flowdb.settings import setting
@@ -45,6 +48,25 @@ def audit_log() -> Any:
 def debug_log() -> Any:
     """Everything else."""
     return structlog.get_logger(DEBUG_LOG)
+
+
+def about(job: sa.RowMapping) -> AbstractContextManager[None]:
+    """Name the query, its user and its request in every log line, and in the comment of every statement, made inside."""
+    return structlog.contextvars.bound_contextvars(
+        query_id=job["query_id"], request_id=job["request_id"], user=job["requested_by"]
+    )
+
+
+def statement_comment() -> str:
+    """The query and request that a statement is for, as an SQL comment; empty outside of both."""
+    bound = structlog.contextvars.get_contextvars()
+    named = [
+        # Request ids come from outside: nothing that could end the comment, or be taken for a parameter, gets in.
+        f"{name}={re.sub('[^0-9A-Za-z_-]', '_', str(bound[name]))[:64]}"
+        for name in ("query_id", "request_id")
+        if bound.get(name)
+    ]
+    return f" /* {' '.join(named)} */" if named else ""
 
 
 def _add(name: str, stream: Any, level: int) -> None:

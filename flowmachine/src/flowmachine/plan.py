@@ -13,13 +13,13 @@ from flowmachine.registry import Query, load_any
 from flowmachine.tables import jobs
 
 
-def choose_executor(query: Query, data: DataState, setting: str) -> str:
-    """The executor that computes a query: the columnar one if every day it needs has a current file."""
+def choose_executor(query: Query, data: DataState, executors: Mapping[str, Executor], setting: str) -> str:
+    """The executor that computes a query: the columnar one if every day it needs has a current, whole file."""
     if any(part.needs_database for part in query.graph()):
         return "postgres"
     if setting != "auto":
         return setting
-    return "duckdb" if data.columnar(query) else "postgres"
+    return "duckdb" if executors["duckdb"].can_read(query, data) else "postgres"
 
 
 def make_plan(
@@ -36,7 +36,7 @@ def make_plan(
     """
     root = load_any(job["spec"])
     data.check(root)
-    name = job["store"] if job["store"] in executors else choose_executor(root, data, setting)
+    name = job["store"] if job["store"] in executors else choose_executor(root, data, executors, setting)
     fingerprints = data.fingerprints(root)
     by_id = {query.query_id: query for query in root.graph()}
     completed = {
@@ -62,4 +62,6 @@ def make_plan(
     parts = [query for query in root.graph() if query.query_id in unstored]
     needed = {part.query_id: [child.query_id for child in part.children] for part in parts}
     key = Key(job["query_id"], job["store"])
-    enqueue_parts(connection, key, name, parts, needed, user=job["requested_by"])
+    enqueue_parts(
+        connection, key, name, parts, needed, user=job["requested_by"], request_id=job["request_id"]
+    )

@@ -48,6 +48,8 @@ class Query:
     columns: ClassVar[dict[str, Any]]
     #: Whether the query reads what only the database has, so that no other executor can run it.
     needs_database: ClassVar[bool] = False
+    #: Whether the answer depends on where cells are; a kind that locates nothing stays fresh when a cell moves.
+    reads_cells: ClassVar[bool] = True
     #: Spelling of the kind in the published schema, where it is not plain CamelCase.
     component: ClassVar[str | None] = None
 

@@ -16,16 +16,25 @@ from typing import Any
 import sqlalchemy as sa
 import zmq
 import zmq.asyncio
+from structlog.contextvars import bound_contextvars
 
 from flowdb.settings import integer_setting, setting
+from flowmachine import metrics
 from flowmachine.actions import Actions, Refused
 from flowmachine.logs import audit_log, debug_log
 from flowmachine.registry import kinds
 from flowmachine.schema import query_schemas
 from flowmachine.settings import Database
+from flowmachine.tables import audit
 
 #: Requests larger than this are not read; a spec of 5,000 parts has about 2 MB.
 LARGEST_MESSAGE = 16 * 2**20
+
+#: Actions that leave no row in the audit trail: they neither start nor stop nor reveal anything but a state, and clients
+#: repeat them every second. The log has them.
+UNAUDITED = frozenset({"ping", "health", "poll_query"})
+
+_DATABASE_UNAVAILABLE = "The database is unavailable; try again."
 
 
 class Server:
@@ -52,6 +61,7 @@ class Server:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
+        metrics.serve(self._engine)
         debug_log().info("serving", submodule="server", address=self._address)
         receiver = asyncio.create_task(self._receive(socket))
         await stopping.wait()
@@ -84,47 +94,93 @@ class Server:
         except Exception as error:
             debug_log().exception("no reply", submodule="server", error=type(error).__name__)
             answer = _error("Could not get reply for message")
-        return json.dumps(answer, allow_nan=False, default=str).encode()
+        try:
+            return json.dumps(answer, allow_nan=False, default=str).encode()
+        except ValueError:
+            # Numbers too large for JSON are read as infinity, and a refusal repeats what was sent.
+            return json.dumps(_error(answer["msg"]) | {"request_id": answer.get("request_id")}).encode()
 
     def _reply(self, message: bytes) -> dict[str, Any]:
         try:
-            request = json.loads(message)
+            request = json.loads(message, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             return _error("Invalid JSON.", {"decode_error": str(error)[:300]})
         problems = self._envelope_problems(request)
         if problems:
             return _error("Invalid action request.", problems)
-        action, request_id = request["action"], request["request_id"]
+        with bound_contextvars(request_id=request["request_id"], user=request.get("user")):
+            return self._perform(request)
+
+    def _perform(self, request: dict[str, Any]) -> dict[str, Any]:
+        action, request_id, user = request["action"], request["request_id"], request.get("user")
         params = request.get("params") or {}
         started = time.monotonic()
-        log = audit_log().bind(
-            action_request={"request_id": request_id, "action": action}, user=request.get("user")
-        )
+        log = audit_log().bind(action_request={"request_id": request_id, "action": action})
         log.info("received", params=_for_log(params))
         answer: dict[str, Any]
         try:
-            payload = self._actions.perform(action, params, user=request.get("user"), request_id=request_id)
+            payload = self._actions.perform(action, params, user=user, request_id=request_id)
             answer = {"status": "success", "msg": "pong" if action == "ping" else "", "payload": payload}
         except Refused as refused:
             answer = _error(refused.message, refused.payload)
         except sa.exc.OperationalError as error:
             debug_log().error("database unavailable", submodule="server", error=type(error.orig).__name__)
-            answer = _error("The database is unavailable; try again.")
+            answer = _error(_DATABASE_UNAVAILABLE)
         except Exception as error:
             debug_log().exception("action failed", submodule="server", error=type(error).__name__)
             answer = _error("Could not get reply for message")
+        seconds = time.monotonic() - started
+        if action not in UNAUDITED:
+            answer = self._audited(answer, action, request_id, user, params, seconds)
         log.info(
             "answered",
             reply_status=answer["status"],
             reply_msg=answer["msg"],
             query_id=answer["payload"].get("query_id"),
-            seconds=round(time.monotonic() - started, 4),
+            seconds=round(seconds, 4),
         )
+        metrics.answered(action, answer["status"], seconds)
         return answer | {"request_id": request_id}
+
+    def _audited(
+        self,
+        answer: dict[str, Any],
+        action: str,
+        request_id: str,
+        user: str | None,
+        params: dict[str, Any],
+        seconds: float,
+    ) -> dict[str, Any]:
+        """The answer, once the audit trail has it; what cannot be recorded is not said."""
+        query_id = answer["payload"].get("query_id")
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(
+                    sa.insert(audit).values(
+                        request_id=request_id,
+                        username=user,
+                        action=action,
+                        query_id=query_id if isinstance(query_id, str) else None,
+                        params=_for_log(params),
+                        status=answer["status"],
+                        message=answer["msg"],
+                        seconds=seconds,
+                    )
+                )
+        except sa.exc.DBAPIError as error:
+            debug_log().error("audit failed", submodule="server", error=type(error.orig).__name__)
+            return answer if answer["status"] == "error" else _error(_DATABASE_UNAVAILABLE)
+        return answer
 
     def _envelope_problems(self, request: Any) -> dict[str, list[str]]:
         if not isinstance(request, dict):
             return {"_schema": ["Invalid input type."]}
+        if not _storable(request):
+            return {
+                "_schema": [
+                    "A text contains a null character or half a surrogate pair; no such text is taken."
+                ]
+            }
         problems: dict[str, list[str]] = {
             str(name): ["Unknown field."]
             for name in request
@@ -146,6 +202,25 @@ class Server:
 
 def _error(message: str, payload: dict[str, Any] | None = None) -> dict[str, Any]:
     return {"status": "error", "msg": message, "payload": payload or {}}
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _storable(value: Any) -> bool:
+    """Whether the database can hold every text in a parsed message."""
+    rest = [value]
+    while rest:
+        item = rest.pop()
+        if isinstance(item, str):
+            if "\0" in item or any("\ud800" <= character <= "\udfff" for character in item):
+                return False
+        elif isinstance(item, dict):
+            rest += [*item.keys(), *item.values()]
+        elif isinstance(item, list):
+            rest += item
+    return True
 
 
 def _for_log(params: dict[str, Any]) -> Any:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
 from flowdb.settings import integer_setting, setting
+from flowmachine.logs import statement_comment
 
 EXECUTORS = ("auto", "duckdb", "postgres")
 
@@ -40,13 +42,21 @@ class Database:
 
     def engine(self, application: str, pool_size: int = 5) -> sa.Engine:
         """A pool of connections. JIT is off: it costs more than it saves on statements that run once."""
-        return sa.create_engine(
+        engine = sa.create_engine(
             self.url,
             pool_size=pool_size,
             max_overflow=2,
             pool_pre_ping=True,
             connect_args={"application_name": application, "options": "-c jit=off", "connect_timeout": 10},
         )
+        sa.event.listen(engine, "before_cursor_execute", _add_comment, retval=True)
+        return engine
+
+
+def _add_comment(
+    connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
+) -> tuple[str, Any]:
+    return statement + statement_comment(), parameters
 
 
 @dataclass(frozen=True)

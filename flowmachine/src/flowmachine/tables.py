@@ -74,6 +74,36 @@ inputs = sa.Table(
     schema="engine",
 )
 
+#: One row, in an unlogged table: gone when the server has emptied all unlogged tables.
+intact = sa.Table("intact", metadata, sa.Column("only_row", sa.Boolean, primary_key=True), schema="engine")
+
+#: Workers and when each was last seen alive.
+workers = sa.Table(
+    "workers",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("seen", sa.DateTime(timezone=True)),
+    sa.Column("ill", sa.Text),
+    schema="engine",
+)
+
+#: What was asked and answered; rows can be added and read, never changed.
+audit = sa.Table(
+    "engine_requests",
+    metadata,
+    sa.Column("audit_id", sa.BigInteger, primary_key=True),
+    sa.Column("at", sa.DateTime(timezone=True)),
+    sa.Column("request_id", sa.Text),
+    sa.Column("username", sa.Text),
+    sa.Column("action", sa.Text),
+    sa.Column("query_id", sa.Text),
+    sa.Column("params", JSONB),
+    sa.Column("status", sa.Text),
+    sa.Column("message", sa.Text),
+    sa.Column("seconds", sa.Double),
+    schema="audit",
+)
+
 current_loads = sa.table(
     "current_loads",
     sa.column("cdr_type", sa.Text),
@@ -89,6 +119,7 @@ columnar_files = sa.table(
     sa.column("load_id", sa.Uuid),
     sa.column("path", sa.Text),
     sa.column("rows", sa.BigInteger),
+    sa.column("bytes", sa.BigInteger),
     sa.column("sha256", sa.Text),
     schema="etl",
 )

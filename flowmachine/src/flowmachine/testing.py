@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,26 @@ class Country:
     """A database and a columnar folder with three days of a small synthetic country, loaded by the real loader."""
 
     database: TestDatabase
-    columnar: Path
+    root: Path
+
+    @property
+    def columnar(self) -> Path:
+        return self.root / "columnar"
+
+    def load(self, *arguments: str) -> None:
+        """Run the loader with these arguments; the operator's files have one day more than is loaded."""
+        package = importlib.util.find_spec("flowetl")
+        assert package is not None
+        assert package.origin is not None
+        run_module(
+            "flowetl",
+            *arguments,
+            **self.database.environment("flowdb"),
+            FLOWDB_COLUMNAR_PATH=str(self.columnar),
+            FLOWETL_LANDING=str(self.root / "landing"),
+            FLOWETL_SOURCES=str(Path(package.origin).parent / "sources" / "synthetic"),
+            FLOWETL_PSEUDONYM_KEY="5a" * 32,
+        )
 
     def environment(self, cache: Path) -> dict[str, str]:
         """Variables of the engine's processes over this country, with an own folder of intermediate results."""
@@ -54,40 +74,41 @@ class Country:
         }
 
 
+def run_module(module: str, *arguments: str, **settings: str) -> str:
+    """Run ``python -m module`` to its end; what it wrote to its standard output."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{module} {' '.join(arguments)} failed:\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
 @pytest.fixture(scope="session")
 def country(cluster: TestCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Country]:
-    """The country, loaded once per session."""
+    """The country, loaded once per session; tests must leave its data as they are."""
     root = tmp_path_factory.mktemp("country")
-    package = importlib.util.find_spec("flowetl")
-    assert package is not None
-    assert package.origin is not None
-    sources = Path(package.origin).parent / "sources" / "synthetic"
     with cluster.database() as database:
-        environment = {
-            **os.environ,
-            **database.environment("flowdb"),
-            "FLOWDB_COLUMNAR_PATH": str(root / "columnar"),
-            "FLOWETL_LANDING": str(root / "landing"),
-            "FLOWETL_SOURCES": str(sources),
-            "FLOWETL_PSEUDONYM_KEY": "5a" * 32,
-        }
-        span = ["--start", "2016-01-01", "--end", "2016-01-03"]
-        for command in (
-            [
-                "flowdb.synthetic",
-                "--output",
-                str(root / "landing"),
-                "--subscribers",
-                "1500",
-                "--days",
-                "3",
-                "--quiet",
-            ],
-            ["flowetl", "geography", str(root / "landing")],
-            ["flowetl", "backfill", "--source", "all", *span],
-        ):
-            subprocess.run([sys.executable, "-m", *command], env=environment, check=True, capture_output=True)
-        yield Country(database, root / "columnar")
+        loaded = Country(database, root)
+        landing = str(root / "landing")
+        run_module("flowdb.synthetic", "--output", landing, "--subscribers", "1500", "--days", "4", "--quiet")
+        loaded.load("geography", landing)
+        loaded.load("backfill", "--source", "all", "--start", "2016-01-01", "--end", "2016-01-03")
+        yield loaded
+
+
+@pytest.fixture
+def own_country(country: Country, cluster: TestCluster, tmp_path: Path) -> Iterator[Country]:
+    """A copy of the country whose data the test may change."""
+    root = tmp_path / "country"
+    root.mkdir()
+    shutil.copytree(country.columnar, root / "columnar")
+    (root / "landing").symlink_to(country.root / "landing")
+    with replace(cluster, template=country.database.name).database() as database:
+        yield Country(database, root)
 
 
 @dataclass
@@ -97,10 +118,10 @@ class Client:
     port: int
     context: zmq.Context[Any] = field(default_factory=zmq.Context)
 
-    def ask(self, action: str, **params: Any) -> dict[str, Any]:
+    def ask(self, action: str, *, timeout: float = 15.0, **params: Any) -> dict[str, Any]:
         """One request and its reply."""
         message = {"action": action, "request_id": str(uuid.uuid4()), "params": params}
-        return self.send(json.dumps(message).encode())
+        return self.send(json.dumps(message).encode(), timeout)
 
     def send(self, message: bytes, timeout: float = 15.0) -> dict[str, Any]:
         """One message as it is, and its reply."""
@@ -132,6 +153,13 @@ def wait_for(condition: Callable[[], Any], deadline: float = DEADLINE) -> Any:
             return found
         time.sleep(0.05)
     raise TimeoutError("the condition did not come true in time")
+
+
+def free_port() -> int:
+    """A port that nothing listens on at this moment."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -197,8 +225,5 @@ def processes(country: Country, tmp_path: Path) -> Iterator[Processes]:
     with engine.begin() as connection:
         connection.execute(sa.text("TRUNCATE engine.jobs, engine.edges, engine.plan_parts, engine.inputs"))
     engine.dispose()
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     with ExitStack() as stack:
-        yield Processes(country, tmp_path, stack, port)
+        yield Processes(country, tmp_path, stack, free_port())

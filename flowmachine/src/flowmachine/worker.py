@@ -18,15 +18,16 @@ from datetime import timedelta
 import duckdb
 import psycopg2
 import sqlalchemy as sa
+from psycopg2.errorcodes import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, SERIALIZATION_FAILURE
 
 from flowdb.settings import integer_setting, setting
-from flowmachine import jobs
+from flowmachine import jobs, metrics
 from flowmachine.data import DataState, read_data_state
 from flowmachine.executors.base import Executor
 from flowmachine.executors.duckdb import DuckDBExecutor
 from flowmachine.executors.postgres import PostgresExecutor
 from flowmachine.jobs import Key
-from flowmachine.logs import debug_log
+from flowmachine.logs import about, debug_log
 from flowmachine.plan import make_plan
 from flowmachine.registry import Aggregate, Query, load_any
 from flowmachine.settings import Computing, Database
@@ -40,8 +41,12 @@ LEASE = timedelta(seconds=10)
 TIME_LIMIT = 3600
 
 
+#: Errors that say nothing about the statement, only about what else ran at the moment.
+_TRY_AGAIN = (DEADLOCK_DETECTED, SERIALIZATION_FAILURE, LOCK_NOT_AVAILABLE)
+
+
 class DataChanged(Exception):
-    """A day was loaded anew while a query read it."""
+    """A day was loaded anew while a query read it, or since its inputs were made."""
 
 
 class Worker:
@@ -58,7 +63,8 @@ class Worker:
         self.name = f"{socket.gethostname()}-{os.getpid()}"
         self._lease = lease
         self._time_limit = time_limit
-        self._setting = computing.executor
+        self._computing = computing
+        computing.cache_path.mkdir(parents=True, exist_ok=True)
         self._engine = database.engine("flowmachine-worker", pool_size=3)
         reader = setting("FLOWAPI_FLOWDB_USER", default="flowapi")
         self._executors: Mapping[str, Executor] = {
@@ -96,8 +102,11 @@ class Worker:
             if not busy:
                 self._wake.wait(self._lease.total_seconds() / 2)
                 self._wake.clear()
-                self._recover()
         keeper.join(timeout=self._lease.total_seconds())
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back; the worker is of no use afterwards."""
         self._engine.dispose()
 
     def run_until_idle(self) -> None:
@@ -112,9 +121,17 @@ class Worker:
                 return False
             key = Key(job["query_id"], job["store"])
             try:
-                with connection.begin_nested():
-                    make_plan(connection, job, read_data_state(connection), self._executors, self._setting)
+                with about(job), connection.begin_nested():
+                    make_plan(
+                        connection,
+                        job,
+                        read_data_state(connection),
+                        self._executors,
+                        self._computing.executor,
+                    )
             except Exception as error:
+                if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+                    raise
                 self._log.error("planning failed", query_id=key.query_id, error=describe(error))
                 jobs.trigger(connection, key, "execute", worker=self.name)
                 jobs.fail(connection, key, self.name, type(error).__name__, describe(error))
@@ -129,37 +146,60 @@ class Worker:
         self._cancelling = self._overdue = False
         self._started = time.monotonic()
         self._current = key
-        try:
-            self._compute(key, load_any(job["spec"]), self._executors[job["executor"]])
-        except jobs.LostLease:
-            self._log.error("lease lost", query_id=key.query_id)
-        except Exception as error:
-            self._settle(key, error)
-        finally:
-            self._current = None
+        with about(job):
+            try:
+                self._compute(key, load_any(job["spec"]), self._executors[job["executor"]])
+            except jobs.LostLease:
+                self._log.error("lease lost", store=key.store)
+            except Exception as error:
+                self._settle(key, error)
+            finally:
+                self._current = None
         return True
 
     def _compute(self, key: Key, query: Query, executor: Executor) -> None:
         started = time.monotonic()
         with self._engine.begin() as connection:
             data = read_data_state(connection)
+            self._check_inputs(connection, key, query, executor, data)
             if key.store == jobs.RELEASED:
                 assert isinstance(query, Aggregate)
                 stored = executor.release(query, data, connection)
             else:
                 stored = executor.store(query, data, connection)
             self._check_unchanged(connection, query, data)
+            milliseconds = (time.monotonic() - started) * 1000
             jobs.complete(
                 connection,
                 key,
                 self.name,
                 stored=stored,
-                milliseconds=(time.monotonic() - started) * 1000,
+                milliseconds=milliseconds,
                 fingerprint=data.fingerprints(query)[query.query_id],
                 cells_version=data.cells_version,
                 read=data.inputs(query),
             )
-        self._log.info("computed", query_id=key.query_id, kind=query.kind, store=key.store, rows=stored.rows)
+        metrics.computed(query.kind, executor.name, milliseconds / 1000, stored.bytes)
+        self._log.info(
+            "computed",
+            kind=query.kind,
+            store=key.store,
+            executor=executor.name,
+            rows=stored.rows,
+            bytes=stored.bytes,
+            seconds=round(milliseconds / 1000, 4),
+        )
+
+    def _check_inputs(
+        self, connection: sa.Connection, key: Key, query: Query, executor: Executor, data: DataState
+    ) -> None:
+        """Refuse inputs that vanished, or were made from other data than there are now, since the job was planned."""
+        if executor.name == "postgres" and (lost := jobs.forget_lost(connection)):
+            self._log.error("the database emptied its intermediate results", results=lost)
+        fingerprints = data.fingerprints(query)
+        fresh = {child.query_id: fingerprints[child.query_id] for child in query.children}
+        if jobs.stale_inputs(connection, executor.name, fresh):
+            raise DataChanged
 
     @staticmethod
     def _check_unchanged(connection: sa.Connection, query: Query, before: DataState) -> None:
@@ -179,12 +219,24 @@ class Worker:
                 jobs.fail(connection, key, self.name, "TimeLimit", reason)
             elif self._stopping.is_set():
                 jobs.give_back(connection, key, self.name, replan=False)
+            elif self._unreadable(connection, key):
+                self._log.error("day files are damaged or gone; the database computes instead")
+                jobs.replan_above(connection, key, self.name)
             elif self._input_gone(connection, key, error):
-                self._log.info("an input is gone; planning anew", query_id=key.query_id)
+                self._log.info("an input is gone; planning anew", error=describe(error))
                 jobs.give_back(connection, key, self.name, replan=True)
             else:
-                self._log.error("failed", query_id=key.query_id, error=describe(error))
+                self._log.error("failed", error=describe(error))
+                metrics.failed(type(error).__name__)
                 jobs.fail(connection, key, self.name, type(error).__name__, describe(error))
+
+    def _unreadable(self, connection: sa.Connection, key: Key) -> bool:
+        """Whether a part can never succeed in its store. A released result is planned anew, for whichever store can."""
+        job = jobs.find(connection, key)
+        if job is None or key.store == jobs.RELEASED or self._computing.executor != "auto":
+            return False
+        data = read_data_state(connection)
+        return not self._executors[job["executor"]].can_read(load_any(job["spec"]), data)
 
     def _input_gone(self, connection: sa.Connection, key: Key, error: Exception) -> bool:
         """Whether a job failed because something it was to read vanished or changed, so that a new plan may succeed."""
@@ -193,15 +245,22 @@ class Worker:
             return False
         if isinstance(error, (DataChanged, duckdb.IOException)):
             return True
-        if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+        if isinstance(error, sa.exc.DBAPIError) and (
+            error.connection_invalidated or getattr(error.orig, "pgcode", None) in _TRY_AGAIN
+        ):
             return True
         executor = self._executors[job["executor"]]
-        return any(not executor.stored_exists(child, connection) for child in load_any(job["spec"]).children)
+        query = load_any(job["spec"])
+        return not executor.can_read(query, read_data_state(connection)) or any(
+            not executor.stored_exists(child, connection) for child in query.children
+        )
 
-    def _recover(self) -> None:
-        with self._engine.begin() as connection:
-            for key in jobs.requeue_expired(connection):
-                self._log.error("lease expired", query_id=key.query_id, store=key.store)
+    def _recover(self, connection: sa.Connection) -> None:
+        """Look after everybody's jobs: those of dead workers, and those that wait for what nobody computes."""
+        for key in jobs.requeue_expired(connection):
+            self._log.error("lease expired", query_id=key.query_id, store=key.store)
+        for key in jobs.replan_stuck(connection):
+            self._log.error("waited in vain; planning anew", query_id=key.query_id, store=key.store)
 
     def _interrupt(self) -> None:
         for executor in self._executors.values():
@@ -228,7 +287,9 @@ class Worker:
         while not self._stopping.is_set():
             if time.monotonic() >= due:
                 due = time.monotonic() + renew_every
-                self._obey(jobs.renew(connection, self.name, self._lease))
+                self._renew(connection)
+                self._recover(connection)
+                jobs.see(connection, self.name, self._illness())
             if self._current is not None and time.monotonic() - self._started > self._time_limit:
                 self._overdue = True
                 self._interrupt()
@@ -240,12 +301,24 @@ class Worker:
             if jobs.WORK_CHANNEL in channels:
                 self._wake.set()
             if jobs.CANCEL_CHANNEL in channels:
-                self._obey(jobs.renew(connection, self.name, self._lease))
+                self._renew(connection)
 
-    def _obey(self, cancelled: list[Key]) -> None:
-        if self._current is not None and self._current in cancelled:
+    def _renew(self, connection: sa.Connection) -> None:
+        """Keep the job that is being computed; any other that still bears this worker's name is left to expire."""
+        key = self._current
+        if key is not None and jobs.renew(connection, key, self.name, self._lease) and self._current == key:
             self._cancelling = True
             self._interrupt()
+
+    def _illness(self) -> str | None:
+        """What keeps this worker from working well, or None."""
+        for name, folder, mode in (
+            ("FLOWDB_COLUMNAR_PATH", self._computing.columnar_path, os.R_OK | os.X_OK),
+            ("FLOWMACHINE_CACHE_PATH", self._computing.cache_path, os.W_OK | os.X_OK),
+        ):
+            if not os.access(folder, mode):
+                return f"The folder that {name} names cannot be {'read' if mode & os.R_OK else 'written to'}."
+        return None
 
 
 def describe(error: Exception) -> str:
@@ -271,6 +344,7 @@ def main() -> None:
         signal.signal(number, lambda *_: None)
     lease = timedelta(seconds=integer_setting("FLOWMACHINE_LEASE", int(LEASE.total_seconds())))
     limit = integer_setting("FLOWMACHINE_QUERY_TIME_LIMIT", TIME_LIMIT)
+    metrics.serve()
     worker = Worker(Database.from_environment(), Computing.from_environment(), lease=lease, time_limit=limit)
     threading.Thread(target=_stop_on_signal, args=(worker, receiving), daemon=True).start()
     worker.run()

@@ -37,6 +37,10 @@ class Executor(Protocol):
         """Compute what may leave of a query, into a table of schema ``cache`` made in the caller's transaction."""
         ...
 
+    def can_read(self, query: Query, data: DataState) -> bool:
+        """Whether the store has all events that the query and its sub-queries read, undamaged."""
+        ...
+
     def stored_exists(self, query: Query, connection: sa.Connection) -> bool:
         """Whether the stored result is really there."""
         ...
@@ -49,8 +53,8 @@ class Executor(Protocol):
         """Ids of all results that are really there."""
         ...
 
-    def drop_old_maps(self, version: int, connection: sa.Connection) -> list[str]:
-        """Remove cell maps of versions before ``version``; returns their names."""
+    def tidy(self, version: int, connection: sa.Connection) -> list[str]:
+        """Remove cell maps of versions before ``version`` and what killed workers left unfinished; returns names."""
         ...
 
     def interrupt(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib.resources import files as package_files
@@ -12,12 +13,14 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 import sqlalchemy as sa
 from duckdb_sqlalchemy import Dialect
 from sqlalchemy.sql import FromClause, Select
 
+from flowmachine.columnar import VerifiedFiles, ends_like_parquet
 from flowmachine.data import DataState
 from flowmachine.executors.base import Stored, released_select, stored_select
 from flowmachine.executors.postgres import drop_table, table_size
@@ -50,6 +53,10 @@ _EVENT_COLUMNS: dict[str, Any] = {
 }
 
 _dialect = Dialect(paramstyle="numeric_dollar")
+
+
+#: Seconds without a write after which an unfinished file is taken to be a dead worker's.
+ABANDONED = 3600
 
 
 def parquet(paths: Sequence[str], columns: dict[str, Any], name: str) -> FromClause:
@@ -160,6 +167,7 @@ class DuckDBExecutor:
         )
         self._connection.load_extension(spatial_extension())
         self._maps: dict[tuple[SpatialUnit, int], UnitMap] = {}
+        self._day_files = VerifiedFiles(settings.columnar_path)
 
     def sources(self, data: DataState, connection: sa.Connection) -> DuckDBSources:
         return DuckDBSources(
@@ -192,8 +200,15 @@ class DuckDBExecutor:
         connection.execute(Grant("cache", name, self._reader))
         return table_size(connection, name)
 
+    def can_read(self, query: Query, data: DataState) -> bool:
+        return data.columnar(query) and all(
+            self._day_files.whole(path, *data.checksums[path])
+            for path in {data.files[day] for day in data.days(query)}
+            if path in data.checksums
+        )
+
     def stored_exists(self, query: Query, connection: sa.Connection) -> bool:
-        return stored_path(self._settings, query.query_id).exists()
+        return ends_like_parquet(stored_path(self._settings, query.query_id))
 
     def discard(self, query_id: str, connection: sa.Connection) -> None:
         stored_path(self._settings, query_id).unlink(missing_ok=True)
@@ -201,15 +216,14 @@ class DuckDBExecutor:
     def held(self, connection: sa.Connection) -> set[str]:
         return {path.stem for path in (self._settings.cache_path / "results").glob("*/*.parquet")}
 
-    def drop_old_maps(self, version: int, connection: sa.Connection) -> list[str]:
-        old = [
-            path
-            for path in (self._settings.cache_path / "maps").glob("*.parquet")
-            if map_version(path.stem) < version
-        ]
-        for path in old:
+    def tidy(self, version: int, connection: sa.Connection) -> list[str]:
+        folder = self._settings.cache_path
+        maps = [path for path in (folder / "maps").glob("*.parquet") if map_version(path.stem) < version]
+        partial = [*folder.glob("*/.*.parquet.*"), *folder.glob("results/*/.*.parquet.*")]
+        abandoned = [path for path in (*partial, *folder.glob("spill/*")) if _untouched(path)]
+        for path in maps + abandoned:
             path.unlink(missing_ok=True)
-        return [path.name for path in old]
+        return [path.name for path in maps + abandoned]
 
     def interrupt(self) -> None:
         self._connection.interrupt()
@@ -226,7 +240,9 @@ class DuckDBExecutor:
     def _map(self, unit: SpatialUnit, version: int, connection: sa.Connection) -> UnitMap:
         """The unit's map as files, exported from the database once per version."""
         known = self._maps.get((unit, version))
-        if known is not None:
+        if known is not None and all(
+            map_path(self._settings, relation.name).exists() for relation in (known.cells, known.regions)
+        ):
             return known
         found = unit_map(connection, unit, version)
         for relation in (found.cells, found.regions):
@@ -235,6 +251,14 @@ class DuckDBExecutor:
                 export(connection, relation, path)
         self._maps[unit, version] = found
         return found
+
+
+def _untouched(path: Path) -> bool:
+    """Whether nothing was written to a file for so long that nobody can be at it."""
+    try:
+        return time.time() - path.stat().st_mtime > ABANDONED
+    except FileNotFoundError:
+        return False
 
 
 def compiled(select: Select[Any]) -> tuple[str, list[Any]]:
@@ -264,15 +288,23 @@ def copy_into(connection: sa.Connection, target: sa.Table, table: pa.Table) -> N
     """COPY rows into a table of the caller's transaction."""
     stream = io.BytesIO()
     options = pa.csv.WriteOptions(include_header=False, quoting_style="needed")
-    arrays = {
-        name: column.cast(pa.string()) if pa.types.is_timestamp(column.type) else column
-        for name, column in zip(table.column_names, table.columns, strict=True)
-    }
-    pa.csv.write_csv(pa.table(arrays), stream, options)
+    texts = {name: _as_copied(table[name].combine_chunks()) for name in table.column_names}
+    pa.csv.write_csv(pa.table(texts), stream, options)
     stream.seek(0)
     cursor = connection.connection.cursor()
     quote = connection.dialect.identifier_preparer.quote
     cursor.copy_expert(f"COPY {quote('cache')}.{quote(target.name)} FROM STDIN (FORMAT csv)", stream)
+
+
+def _as_copied(column: pa.Array) -> pa.Array:
+    """A column as text that COPY reads, where it does not read what the CSV writer makes of the column."""
+    if pa.types.is_timestamp(column.type):
+        return column.cast(pa.string())
+    if pa.types.is_list(column.type):
+        # None of the values that are published in lists has a comma, a quote or a brace.
+        joined = pc.binary_join(column.cast(pa.list_(pa.string())), ",")
+        return pc.binary_join_element_wise("{", joined, "}", "")
+    return column
 
 
 @lru_cache(maxsize=1)

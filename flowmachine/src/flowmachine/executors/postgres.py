@@ -137,6 +137,9 @@ class PostgresExecutor:
         connection.execute(Grant("cache", name, self._reader))
         return size
 
+    def can_read(self, query: Query, data: DataState) -> bool:
+        return True
+
     def stored_exists(self, query: Query, connection: sa.Connection) -> bool:
         return sa.inspect(connection).has_table(intermediate_name(query.query_id), schema="cache")
 
@@ -146,7 +149,7 @@ class PostgresExecutor:
     def held(self, connection: sa.Connection) -> set[str]:
         return table_ids(connection, intermediate_name(""))
 
-    def drop_old_maps(self, version: int, connection: sa.Connection) -> list[str]:
+    def tidy(self, version: int, connection: sa.Connection) -> list[str]:
         return drop_old_maps(connection, version)
 
     def interrupt(self) -> None:

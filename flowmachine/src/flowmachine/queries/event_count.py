@@ -25,6 +25,7 @@ class EventCount(Window, Directed, EventFields, Sampled, SubscriberMetric):
     """Events of each subscriber, located or not; who had none has no row."""
 
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "value": sa.BigInteger()}
+    reads_cells: ClassVar[bool] = False
 
     @property
     def events(self) -> tuple[EventSelection]:

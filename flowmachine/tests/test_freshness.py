@@ -1,0 +1,179 @@
+"""What becomes of stored results when the data change: exactly the dependents are made anew, and only on request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from flowmachine import jobs
+from flowmachine.data import read_data_state
+from flowmachine.jobs import RELEASED, Key
+from flowmachine.registry import Aggregate, load
+from flowmachine.settings import Computing, Database
+from flowmachine.tables import jobs as table
+from flowmachine.tables import result_name
+from flowmachine.testing import Country
+from flowmachine.worker import Worker
+
+UNIT = {"aggregation_unit": "admin2"}
+
+
+def daily(day: int) -> dict[str, Any]:
+    return {"query_kind": "daily_location", "date": f"2016-01-{day:02}", "method": "last", **UNIT}
+
+
+def modal(*days: int) -> dict[str, Any]:
+    return {"query_kind": "modal_location", "locations": [daily(day) for day in days]}
+
+
+def most_frequent(first: int, end: int) -> dict[str, Any]:
+    window = {"start_date": f"2016-01-{first:02}", "end_date": f"2016-01-{end:02}"}
+    return {"query_kind": "most_frequent_location", **window, **UNIT}
+
+
+def counted(locations: dict[str, Any]) -> Aggregate:
+    return load({"query_kind": "spatial_aggregate", "locations": locations})
+
+
+def busy(locations: dict[str, Any]) -> Aggregate:
+    """Events per subscriber, summed at each location."""
+    window = {"start_date": "2016-01-01", "end_date": "2016-01-04"}
+    metric = {"query_kind": "event_count", **window, "direction": "both"}
+    return load(
+        {"query_kind": "joined_spatial_aggregate", "locations": locations, "metric": metric, "method": "avg"}
+    )
+
+
+class Engine:
+    """One worker in this process over a country."""
+
+    def __init__(self, country: Country, folder: Path, executor: str = "auto") -> None:
+        environment = country.database.environment("flowmachine")
+        database = Database(
+            environment["FLOWDB_HOST"],
+            int(environment["FLOWDB_PORT"]),
+            environment["FLOWMACHINE_FLOWDB_USER"],
+            environment["FLOWMACHINE_FLOWDB_PASSWORD"],
+            environment["FLOWDB_DATABASE"],
+        )
+        self.engine = database.engine("test", pool_size=2)
+        self._worker = Worker(database, Computing(country.columnar, folder, executor, 1, "512MB"))
+
+    def close(self) -> None:
+        self._worker.close()
+        self.engine.dispose()
+
+    def run(self, *queries: Aggregate) -> set[str]:
+        """Request queries and do what is to be done; the ids of what was computed."""
+        before = self._finished()
+        with self.engine.begin() as connection:
+            data = read_data_state(connection)
+            for query in queries:
+                jobs.submit(connection, query, data)
+        self._worker.run_until_idle()
+        with self.engine.connect() as connection:
+            for query in queries:
+                row = jobs.find(connection, Key(query.query_id, RELEASED))
+                assert row is not None
+                assert row["state"] == "completed", row["error"]
+        return {key.query_id for key, when in self._finished().items() if before.get(key) != when}
+
+    def rows(self, query: Aggregate) -> list[tuple[Any, ...]]:
+        name = sa.table(result_name(query.query_id), schema="cache")
+        with self.engine.connect() as connection:
+            found = connection.execute(sa.select(sa.text("*")).select_from(name)).all()
+        return sorted(tuple(row) for row in found)
+
+    def _finished(self) -> dict[Key, Any]:
+        with self.engine.connect() as connection:
+            rows = connection.execute(sa.select(table.c.query_id, table.c.store, table.c.finished_at))
+            return {Key(row.query_id, row.store): row.finished_at for row in rows}
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def running(request: pytest.FixtureRequest, own_country: Country, tmp_path: Path) -> Iterator[Engine]:
+    with closing(Engine(own_country, tmp_path / "cache", request.param)) as engine:
+        yield engine
+
+
+def ids(query: Aggregate) -> set[str]:
+    return {part.query_id for part in query.graph()}
+
+
+def test_a_reloaded_day(running: Engine, own_country: Country) -> None:
+    queries = [counted(daily(day)) for day in (1, 2, 3)] + [counted(modal(1, 2)), counted(modal(1, 3))]
+    assert running.run(*queries) == set.union(*map(ids, queries))
+    assert running.run(*queries) == set()
+    first = [running.rows(query) for query in queries]
+
+    own_country.load("run", "--source", "calls", "--date", "2016-01-02")
+
+    # Nothing happens by itself, and who does not depend on the day is served as before.
+    assert running.run() == set()
+    assert running.run(queries[0], queries[2], queries[4]) == set()
+    stale = (ids(queries[1]) | ids(queries[3])) - ids(queries[0])
+    assert running.run(*queries) == stale
+    assert [running.rows(query) for query in queries] == first
+    assert running.run(*queries) == set()
+
+
+def test_a_late_day(running: Engine, own_country: Country) -> None:
+    early, long = counted(most_frequent(1, 4)), counted(most_frequent(1, 5))
+    running.run(early, long)
+    short = running.rows(long)
+    assert short == running.rows(early)
+
+    own_country.load("backfill", "--source", "all", "--start", "2016-01-04", "--end", "2016-01-04")
+
+    assert running.run(early, long) == ids(long)
+    assert running.rows(early) == short
+    assert running.rows(long) != short
+
+
+def test_a_moved_cell(running: Engine, own_country: Country) -> None:
+    located, joined = counted(daily(1)), busy(daily(2))
+    running.run(located, joined)
+    before = running.rows(located)
+
+    with (
+        closing(own_country.database.connect("flowdb")) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
+        # All cells of the busiest district move to the place of one cell elsewhere.
+        cursor.execute(
+            "WITH home AS (SELECT c.id, a.admin2pcod FROM infrastructure.cells c"
+            " JOIN geography.admin2 a ON ST_Within(c.geom_point, a.geom))"
+            " UPDATE infrastructure.cells SET geom_point ="
+            " (SELECT geom_point FROM infrastructure.cells JOIN home USING (id) WHERE admin2pcod <> %(busy)s"
+            "  ORDER BY id LIMIT 1)"
+            " WHERE id IN (SELECT id FROM home WHERE admin2pcod = %(busy)s)",
+            {"busy": max(before, key=lambda row: row[1])[0]},
+        )
+        assert cursor.rowcount > 0
+
+    metric = next(part for part in joined.graph() if part.kind == "event_count")
+    assert running.run(located, joined) == (ids(located) | ids(joined)) - {metric.query_id}
+    after = running.rows(located)
+    assert sum(value for _, value in after) >= sum(value for _, value in before) - 15 * len(before)
+    assert max(before, key=lambda row: row[1])[0] not in {pcod for pcod, _ in after}
+
+
+def test_both_stores_agree_after_changes(own_country: Country, tmp_path: Path) -> None:
+    query = counted(modal(1, 2, 3))
+    with closing(Engine(own_country, tmp_path / "cache", "duckdb")) as columnar:
+        columnar.run(query)
+        own_country.load("run", "--source", "sms", "--date", "2016-01-03")
+        own_country.load("backfill", "--source", "all", "--start", "2016-01-04", "--end", "2016-01-04")
+        columnar.run(query)
+        found = columnar.rows(query)
+        with columnar.engine.begin() as connection:
+            connection.execute(sa.update(table).values(state="known"))
+    with closing(Engine(own_country, tmp_path / "other", "postgres")) as rows:
+        assert rows.run(query) == ids(query)
+        assert rows.rows(query) == found
