@@ -1,7 +1,8 @@
 """One whole private stack for the session: every service real, a small synthetic country loaded by the real loader.
 
-It lives in ``.flowkit/integration`` (another session at the same time in ``integration-2``) on free ports, is made anew for every session and stopped at its end. The state is
-left for a look at the logs; ``INTEGRATION_KEEP=1`` leaves it running, too.
+It lives in ``.flowkit/integration`` (of a second session at the same time: ``integration-2``) on free ports, is made
+anew for every session and stopped at its end. The state is left for a look at the logs; ``INTEGRATION_KEEP=1`` leaves
+it running, too.
 """
 
 from __future__ import annotations
