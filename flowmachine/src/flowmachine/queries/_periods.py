@@ -1,0 +1,55 @@
+"""Consecutive periods of equal length, and who was active in them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import FromClause
+
+from flowmachine.fields import Choice, Integer, Moment, optional, required
+from flowmachine.registry import field_group
+from flowmachine.sql.events import EventSelection, select_events
+from flowmachine.sql.functions import microseconds
+from flowmachine.sql.sources import Sources
+
+
+@field_group
+class Periods:
+    """Fields of a kind over ``total_periods`` periods from ``start_date``, each of ``period_length`` units of wall-clock time."""
+
+    start_date: datetime = required(Moment())
+    total_periods: int = required(Integer(at_least=1))
+    period_length: int = optional(Integer(at_least=1), 1)
+    period_unit: str = optional(Choice("days", "hours", "minutes"), "days")
+
+    @property
+    def length(self) -> timedelta:
+        """The length of one period."""
+        return timedelta(**{self.period_unit: self.period_length})
+
+
+def periods(query: Any) -> tuple[EventSelection, ...]:
+    """The events of each period, each of which must have data; those that touch the same days stand or fall together."""
+    found: dict[tuple[Any, ...], EventSelection] = {}
+    for number in range(query.total_periods):
+        start = query.start_date + number * query.length
+        selection = _selection(query, start, start + query.length)
+        found.setdefault((selection.days[0], selection.days[-1]), selection)
+    return tuple(found.values())
+
+
+def active_periods(sources: Sources, query: Any) -> FromClause:
+    """Distinct rows (``subscriber``, ``period``): the numbers, from 0, of the periods with an event, located or not."""
+    end = query.start_date + query.total_periods * query.length
+    events = select_events(sources, _selection(query, query.start_date, end), ("local_time",))
+    start = sa.cast(sa.literal(query.start_date), sa.DateTime)
+    elapsed = microseconds(events.c.local_time) - microseconds(start)
+    length = sa.literal(query.length // timedelta(microseconds=1), sa.BigInteger)
+    period = sa.cast(elapsed // length, sa.BigInteger)
+    return sa.select(events.c.subscriber, period.label("period")).distinct().subquery("active_periods")
+
+
+def _selection(query: Any, start: datetime, end: datetime) -> EventSelection:
+    return EventSelection(start, end, query.event_types, query.hours, query.subscriber_subset)

@@ -1,0 +1,82 @@
+"""How far each subscriber's events lie from their reference location."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import marshmallow as ma
+import sqlalchemy as sa
+from sqlalchemy.sql import FromClause, Select
+
+from flowmachine.fields import Choice, Nested, required
+from flowmachine.queries import REFERENCE_LOCATIONS
+from flowmachine.queries._statistics import STATISTICS, statistic, statistic_type
+from flowmachine.registry import Query, SubscriberMetric, query_kind
+from flowmachine.sampling import Sampled
+from flowmachine.sql.events import EventFields, EventSelection, Window, locate_events, window_selection
+from flowmachine.sql.functions import geodesic_metres
+from flowmachine.sql.sources import Sources
+from flowmachine.units import SpatialUnit
+
+
+@query_kind("displacement")
+class Displacement(Window, EventFields, Sampled, SubscriberMetric):
+    """A statistic of the distance, in km on the spheroid, between a subscriber's reference location and each event.
+
+    Subscribers without a reference location have no row; an unknown distance counts as 0.
+    """
+
+    statistic: str = required(Choice(*STATISTICS))
+    reference_location: Query = required(Nested(*REFERENCE_LOCATIONS, component="ReferenceLocation"))
+
+    @property
+    def columns(self) -> dict[str, Any]:  # type: ignore[override]
+        return {"subscriber": sa.Text(), "value": statistic_type(self.statistic, sa.Double())}
+
+    def check(self) -> None:
+        if self._places.has_polygons:
+            raise ma.ValidationError(
+                {"reference_location": [f"aggregation_unit must be lon-lat, not {self._places.name}."]}
+            )
+
+    @property
+    def _places(self) -> SpatialUnit:
+        unit = self.reference_location.unit
+        assert unit is not None
+        return unit
+
+    @property
+    def events(self) -> tuple[EventSelection]:
+        return (window_selection(self),)
+
+    def select(self, sources: Sources) -> Select[Any]:
+        located = locate_events(sources, self.events[0], self._places, ())
+        reference = sa.select(sources.stored(self.reference_location)).subquery("reference")
+        visits = (
+            sa.select(
+                located.c.subscriber, located.c.location.label("place"), reference.c.location.label("home")
+            )
+            .join(reference, located.c.subscriber == reference.c.subscriber)
+            .cte("visits")
+        )
+        distances = self._distances(sources, visits)
+        same = sa.and_(distances.c.place == visits.c.place, distances.c.home == visits.c.home)
+        value = statistic(self.statistic, sa.func.coalesce(distances.c.km, 0.0))
+        return (
+            sa.select(visits.c.subscriber, value.label("value"))
+            .select_from(visits.outerjoin(distances, same))
+            .group_by(visits.c.subscriber)
+        )
+
+    def _distances(self, sources: Sources, visits: FromClause) -> FromClause:
+        """``place``, ``home``, ``km``: the dear distance once for each pair of points instead of for each event."""
+        distinct = sa.select(visits.c.place, visits.c.home).distinct().subquery("distinct_pairs")
+        place = sources.regions(self._places).alias("place")
+        home = sources.regions(self._places).alias("home")
+        metres = geodesic_metres(place.c.lon, place.c.lat, home.c.lon, home.c.lat)
+        return (
+            sa.select(distinct.c.place, distinct.c.home, (metres / 1000).label("km"))
+            .join(place, distinct.c.place == place.c.location)
+            .join(home, distinct.c.home == home.c.location)
+            .subquery("distances")
+        )

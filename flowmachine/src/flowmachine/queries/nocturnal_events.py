@@ -1,0 +1,36 @@
+"""How much of each subscriber's activity is at night."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.fields import EventTypes, HourInterval, Hours, SubscriberSubset, optional, required
+from flowmachine.registry import Query, SubscriberMetric, query_kind
+from flowmachine.sampling import Sampled
+from flowmachine.sql.events import EventSelection, Window, in_hours, select_events, window_selection
+from flowmachine.sql.sources import Sources
+
+
+@query_kind("nocturnal_events")
+class NocturnalEvents(Window, Sampled, SubscriberMetric):
+    """Per cent of each subscriber's events that are in the hours of the night, 0 to 100."""
+
+    columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "value": sa.Double()}
+    reads_cells: ClassVar[bool] = False
+
+    night_hours: HourInterval = required(Hours())
+    event_types: tuple[str, ...] | None = optional(EventTypes())
+    subscriber_subset: Query | None = optional(SubscriberSubset())
+
+    @property
+    def events(self) -> tuple[EventSelection]:
+        return (window_selection(self),)
+
+    def select(self, sources: Sources) -> Select[Any]:
+        events = select_events(sources, self.events[0], ("local_time",))
+        at_night = sa.case((in_hours(self.night_hours, events.c.local_time), 100.0), else_=0.0)
+        share = sa.func.avg(sa.cast(at_night, sa.Double))
+        return sa.select(events.c.subscriber, share.label("value")).group_by(events.c.subscriber)

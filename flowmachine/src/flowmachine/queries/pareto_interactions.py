@@ -1,0 +1,67 @@
+"""How concentrated each subscriber's contacts are."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.fields import Number, required
+from flowmachine.registry import SubscriberMetric, query_kind
+from flowmachine.sampling import Sampled
+from flowmachine.sql.events import EventFields, EventSelection, Window, select_events, window_selection
+from flowmachine.sql.sources import Sources
+
+#: Wide enough for an event count times a proportion written with all its digits.
+_exact = sa.Numeric(38, 0)
+
+
+@query_kind("pareto_interactions")
+class ParetoInteractions(Window, EventFields, Sampled, SubscriberMetric):
+    """The share of each subscriber's contacts, busiest first, that it takes to make up a proportion of their events.
+
+    Contacts are counterparts in either direction; oneself and the unknown are contacts too.
+    """
+
+    columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "value": sa.Double()}
+    reads_cells: ClassVar[bool] = False
+
+    proportion: float = required(Number(0.0, 1.0, exclusive=True))
+
+    @property
+    def events(self) -> tuple[EventSelection]:
+        return (window_selection(self),)
+
+    def check_buildable(self) -> None:
+        super().check_buildable()
+        self.events[0].check_columns(("counterpart",))
+
+    def select(self, sources: Sources) -> Select[Any]:
+        events = select_events(sources, self.events[0], ("counterpart",))
+        contacts = (
+            sa.select(events.c.subscriber, events.c.counterpart, sa.func.count().label("events"))
+            .group_by(events.c.subscriber, events.c.counterpart)
+            .subquery("contacts")
+        )
+        busiest = {
+            "partition_by": contacts.c.subscriber,
+            "order_by": [contacts.c.events.desc(), contacts.c.counterpart.desc().nulls_first()],
+        }
+        ranked = sa.select(
+            contacts.c.subscriber,
+            sa.func.row_number().over(**busiest).label("rank"),
+            sa.func.sum(contacts.c.events).over(**busiest, rows=(None, 0)).label("running"),
+            sa.func.sum(contacts.c.events).over(partition_by=contacts.c.subscriber).label("total"),
+            sa.func.count().over(partition_by=contacts.c.subscriber).label("contacts"),
+        ).subquery("ranked")
+        # Compared as whole numbers: the proportion is the decimal that was written, not the binary nearest to it.
+        numerator, denominator = Decimal(repr(self.proportion)).as_integer_ratio()
+        enough = sa.cast(ranked.c.running, _exact) * sa.cast(sa.literal(denominator), _exact) >= sa.cast(
+            ranked.c.total, _exact
+        ) * sa.cast(sa.literal(numerator), _exact)
+        value = sa.cast(sa.func.min(ranked.c.rank), sa.Double) / sa.func.max(ranked.c.contacts)
+        return (
+            sa.select(ranked.c.subscriber, value.label("value")).where(enough).group_by(ranked.c.subscriber)
+        )

@@ -1,0 +1,49 @@
+"""With how many others each subscriber was in contact."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.registry import SubscriberMetric, query_kind
+from flowmachine.sampling import Sampled
+from flowmachine.sql.events import (
+    Directed,
+    EventFields,
+    EventSelection,
+    Window,
+    select_events,
+    window_selection,
+)
+from flowmachine.sql.sources import Sources
+
+
+@query_kind("subscriber_degree")
+class SubscriberDegree(Window, Directed, EventFields, Sampled, SubscriberMetric):
+    """Distinct counterparts of each subscriber, themselves left out; who had none has no row."""
+
+    columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "value": sa.BigInteger()}
+    reads_cells: ClassVar[bool] = False
+
+    @property
+    def events(self) -> tuple[EventSelection]:
+        return (window_selection(self),)
+
+    def check_buildable(self) -> None:
+        super().check_buildable()
+        directed = () if self.direction == "both" else ("outgoing",)
+        self.events[0].check_columns(("counterpart", *directed))
+
+    def select(self, sources: Sources) -> Select[Any]:
+        events = select_events(sources, self.events[0], ("counterpart",), direction=self.direction)
+        contacts = (
+            sa.select(events.c.subscriber, events.c.counterpart)
+            .where(events.c.counterpart != events.c.subscriber)
+            .distinct()
+            .subquery("contacts")
+        )
+        return sa.select(contacts.c.subscriber, sa.func.count().label("value")).group_by(
+            contacts.c.subscriber
+        )
