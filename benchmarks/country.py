@@ -77,6 +77,7 @@ class Country:
         assert port is not None
         self.cluster = Cluster(self.folder, port)
         try:
+            self._run("flowdb", "migrate")
             self._load()
             yield self
         finally:
@@ -132,10 +133,14 @@ class Country:
         self._run(
             *("flowdb.synthetic", "--output", str(landing), "--resume", "--quiet", "--no-disaster"),
             *("--subscribers", str(size.subscribers), "--days", str(size.days), "--start", START.isoformat()),
-            *("--timezone", "UTC", "--events-per-subscriber-day", str(size.events_per_day / size.subscribers)),
+            *(
+                "--timezone",
+                "UTC",
+                "--events-per-subscriber-day",
+                str(size.events_per_day / size.subscribers),
+            ),
         )
         generated = time.monotonic()
-        self._run("flowdb", "migrate")
         self._run("flowetl", "geography", str(landing))
         mapped = time.monotonic()
         last = size.end - dt.timedelta(1)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +96,7 @@ class Client:
         """One request; the payload of its reply."""
         message = {"action": action, "request_id": str(uuid.uuid4()), "params": params}
         self._requester.send(json.dumps(message).encode())
-        if not self._requester.poll(timeout * 1000):
+        if not self._requester.poll(int(timeout * 1000)):
             # A requester that got no reply cannot send again.
             self._requester.close()
             self._requester = self._connect()
@@ -156,10 +157,9 @@ class Ours:
             **settings,
         }
         self.empty()
-        python = _python()
-        self._processes.start([python, "-m", "flowmachine", "server"], environment)
+        self._processes.start([sys.executable, "-m", "flowmachine", "server"], environment)
         for _ in range(workers):
-            self._processes.start([python, "-m", "flowmachine", "worker"], environment)
+            self._processes.start([sys.executable, "-m", "flowmachine", "worker"], environment)
         self.client = Client(country, port)
 
     def __enter__(self) -> Ours:
@@ -205,12 +205,3 @@ def drop_results(cursor: Any) -> None:
     )
     for (name,) in cursor.fetchall():
         cursor.execute(f'DROP TABLE cache."{name}" CASCADE')
-
-
-def _python() -> str:
-    import sys
-
-    return sys.executable
-
-
-Measured = Callable[[Spec], Answer]

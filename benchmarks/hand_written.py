@@ -255,7 +255,8 @@ def trips(files: _Files) -> str:
             SELECT subscriber, location, min(time) AS first, max(time) AS last
             FROM ({files.located(", time")}) GROUP BY ALL
         )
-        {_pairs(
+        {
+        _pairs(
             files,
             '''
             SELECT origins.location AS location_from, destinations.location AS location_to
@@ -263,7 +264,8 @@ def trips(files: _Files) -> str:
               ON origins.subscriber = destinations.subscriber
              AND origins.location <> destinations.location AND origins.first < destinations.last
             ''',
-        )}
+        )
+    }
     """
 
 

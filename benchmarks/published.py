@@ -10,12 +10,12 @@ from pathlib import Path
 
 import psycopg2.errors
 from cluster import free_port
+from layout import default_state
 
 from benchmarks.country import Country
 from benchmarks.engine import Answer, Client, EngineFailed, Processes, drop_results, postmaster
 from benchmarks.memory import PeakMemory
 from benchmarks.questions import Spec
-from layout import default_state
 
 VERSION = "1.34.0"
 REQUIREMENTS = Path(__file__).parent / "published" / "requirements.txt"
@@ -66,8 +66,18 @@ class Published:
         self._redis_port = str(port)
         self._redis = Processes(self._country.folder / "logs" / "redis.log")
         self._redis.start(
-            ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-            + ["--requirepass", _REDIS_PASSWORD, "--dir", str(self._country.folder)],
+            [
+                *(
+                    "redis-server",
+                    "--port",
+                    str(port),
+                    "--bind",
+                    "127.0.0.1",
+                    "--requirepass",
+                    _REDIS_PASSWORD,
+                ),
+                *("--save", "", "--appendonly", "no", "--dir", str(self._country.folder)),
+            ],
             os.environ,
         )
         end = time.monotonic() + 10
