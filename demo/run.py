@@ -177,6 +177,8 @@ def run_notebook(api_url: str, token: str, out: Path, parameters: str | None = N
             resources={"metadata": {"path": str(CHECKOUT / "demo")}},
             on_cell_start=lambda cell, cell_index: _announce(cell),
         )
+        # A kernel that was made here would otherwise be left to notice for itself that nobody is there any more.
+        client.owns_km = True
         try:
             client.execute(env=environment)
         except CellExecutionError as error:
