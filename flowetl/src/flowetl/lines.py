@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from flowetl.errors import DataFault
 from flowetl.source import CsvFormat
 
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 4 << 20
 
 
 @dataclass

@@ -25,7 +25,7 @@ from flowetl.pseudonyms import Pseudonymiser, Pseudonyms
 from flowetl.quality import Check
 from flowetl.source import Expression, Source
 
-MEMORY_LIMIT = "256MB"
+MEMORY_LIMIT = "192MB"
 _STAGED_TYPES = {
     "text": "VARCHAR",
     "identifier": "VARCHAR",
@@ -320,7 +320,7 @@ class StagedDay:
         """The day's rows in the column order of ``events.<type>``, sorted by subscriber and time."""
         names = ", ".join(column.name for column in self._columns)
         result = self.connection.execute(f"SELECT {names} FROM day ORDER BY msisdn, datetime")  # noqa: S608 - names of columns
-        yield from result.to_arrow_reader(65536)
+        yield from result.to_arrow_reader(16384)
 
     def write_columnar(self, path: Path, location_keys: dict[str, int]) -> None:
         """The day as a Parquet file with integer keys, sorted by subscriber and time."""
