@@ -19,7 +19,10 @@ from native import Native
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit code is its own, or 1 with a sentence on standard error."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, options.arguments = parser.parse_known_args(arguments)
+    if options.arguments and options.run not in (test, bench):
+        parser.error(f"unrecognized arguments: {' '.join(options.arguments)}")
     try:
         return int(options.run(options) or 0)
     except (StackError, ClusterError) as error:
@@ -54,8 +57,6 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         if name in ("restart", "logs"):
             command.add_argument("service", nargs="?")
-        if name in ("test", "bench"):
-            command.add_argument("arguments", nargs=argparse.REMAINDER)
     return parser
 
 
