@@ -15,7 +15,7 @@ from sqlalchemy.sql import ColumnElement, FromClause, Select
 
 from flowmachine.sql.statements import CreateTableAs
 from flowmachine.tables import location_keys
-from flowmachine.units import SpatialUnit
+from flowmachine.units import SITES, SpatialUnit
 
 SINCE_EVER = datetime(1, 1, 1)
 FOR_EVER = datetime(9999, 12, 31)
@@ -51,6 +51,28 @@ class UnitMap:
             *(sa.column(name, type_) for name, type_ in self.unit.id_columns.items()),
             schema="engine",
         )
+
+    @property
+    def boundaries(self) -> FromClause:
+        """``location`` and ``geom`` of the regions of an administrative unit."""
+        table, pcod = admin_table(self.unit)
+        regions = self.regions
+        joined = regions.join(table, regions.c.pcod == pcod)
+        return sa.select(regions.c.location, table.c.geom).select_from(joined).subquery("boundaries")
+
+    @property
+    def exported(self) -> list[sa.TableClause | sa.Subquery]:
+        """The named relations that another store needs copies of; the geometries of boundaries are well-known binary."""
+        if not self.unit.has_polygons:
+            return [self.cells, self.regions]
+        boundaries = self.boundaries
+        geom = sa.func.ST_AsBinary(boundaries.c.geom, type_=sa.LargeBinary)
+        binary = sa.select(boundaries.c.location, geom.label("geom")).subquery(self.boundaries_name)
+        return [self.cells, self.regions, binary]
+
+    @property
+    def boundaries_name(self) -> str:
+        return f"boundaries_{self.unit.key}_{self.version}"
 
 
 def unit_map(connection: sa.Connection, unit: SpatialUnit, version: int) -> UnitMap:
@@ -96,6 +118,19 @@ def location_table() -> sa.TableClause:
     )
 
 
+def site_table() -> sa.TableClause:
+    """The table of sites that cells stand on."""
+    return sa.table(
+        "sites",
+        sa.column("id", sa.Text),
+        sa.column("version", sa.Integer),
+        sa.column("date_of_first_service", sa.Date),
+        sa.column("date_of_last_service", sa.Date),
+        sa.column("geom_point"),
+        schema="infrastructure",
+    )
+
+
 def admin_table(unit: SpatialUnit) -> tuple[sa.TableClause, ColumnElement[str]]:
     """The boundaries of an administrative unit and their place code."""
     pcod = f"{unit.name}pcod"
@@ -129,6 +164,20 @@ def _regions(unit: SpatialUnit) -> Select[Any]:
         pcod = admin_table(unit)[1]
         ids: FromClause = sa.select(pcod.label("pcod")).distinct().subquery("ids")
         order: list[ColumnElement[Any]] = [sa.collate(ids.c.pcod, "C")]
+    elif unit == SITES:
+        sites = site_table()
+        point = sites.c.geom_point
+        ids = (
+            sa.select(
+                sites.c.id.label("site_id"),
+                sites.c.version,
+                sa.func.ST_X(point).label("lon"),
+                sa.func.ST_Y(point).label("lat"),
+            )
+            .where(point.is_not(None))
+            .subquery("ids")
+        )
+        order = [sa.collate(ids.c.site_id, "C"), ids.c.version]
     else:
         ids = _points(unit)
         order = [ids.c.lon, ids.c.lat]
@@ -147,7 +196,14 @@ def _cells(unit: SpatialUnit, regions: sa.TableClause) -> Select[Any]:
     cells = location_table()
     joined: FromClause
     location: ColumnElement[int] = regions.c.location
-    if unit.mapping_table is not None:
+    first, last = cells.c.date_of_first_service, cells.c.date_of_last_service
+    if unit == SITES:
+        sites = site_table()
+        first, last = sites.c.date_of_first_service, sites.c.date_of_last_service
+        joined = cells.join(sites, cells.c.site_id == sites.c.id).join(
+            regions, sa.and_(regions.c.site_id == sites.c.id, regions.c.version == sites.c.version)
+        )
+    elif unit.mapping_table is not None:
         key_column = f"{unit.name}pcod" if unit.has_polygons else (unit.geom_table_join_column or "id")
         mapping = named_table(unit.mapping_table, "id", key_column)
         if unit.has_polygons:
@@ -180,7 +236,6 @@ def _cells(unit: SpatialUnit, regions: sa.TableClause) -> Select[Any]:
         joined = cells.join(
             regions, sa.and_(regions.c.lon == sa.func.ST_X(point), regions.c.lat == sa.func.ST_Y(point))
         )
-    first, last = cells.c.date_of_first_service, cells.c.date_of_last_service
     return sa.select(
         cells.c.id.label("location_id"),
         location_keys.c.location_key.label("cell"),

@@ -100,5 +100,7 @@ def sampled(statement: Select[Any], sampling: RandomSample) -> Select[Any]:
 
 
 def _portable(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """A subscriber as the integer key that both stores share; other columns as they are."""
+    """A subscriber as the integer key that both stores share, a list as its items; other columns as they are."""
+    if isinstance(column.type, sa.ARRAY):
+        return sa.func.array_to_string(column, ",")
     return subscriber_number(column) if column.name == "subscriber" else column

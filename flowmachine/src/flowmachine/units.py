@@ -34,6 +34,8 @@ class SpatialUnit:
         """The columns that name a region in results, with their types."""
         if self.name == "lon-lat":
             return {"lon": sa.Double(), "lat": sa.Double()}
+        if self == SITES:
+            return {"site_id": sa.Text(), "version": sa.Integer(), "lon": sa.Double(), "lat": sa.Double()}
         return {"pcod": sa.Text()}
 
     @property
@@ -48,6 +50,11 @@ class SpatialUnit:
         parts = [self.name, self.mapping_table, self.geom_table, self.geom_table_join_column]
         digest = hashlib.sha256(canonical_json(parts).encode()).hexdigest()[:12]
         return f"{self.name.replace('-', '_')}_{digest}"
+
+
+#: Each version of a site, with its point; for use inside a kind only. An event is at every version of its cell's site in
+#: service that day, once for each version of the cell.
+SITES = SpatialUnit("versioned-site")
 
 
 @field_group

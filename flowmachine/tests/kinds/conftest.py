@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from flowdb.testing import TestCluster
 
+from . import drawing_composed, oracle_composed  # noqa: F401  (they add their specs and definitions)
 from .world import EXECUTORS, Stage, stage
 
 _common = {"deadline": None, "suppress_health_check": list(HealthCheck)}

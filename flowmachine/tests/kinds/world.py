@@ -67,6 +67,18 @@ class Cell:
     first: date | None = None
     last: date | None = None
     version: int = 0
+    site: str | None = None
+
+
+@dataclass(frozen=True)
+class Site:
+    """One version of a site; service dates are inclusive and open where null."""
+
+    id: str
+    point: tuple[float, float] | None
+    first: date | None = None
+    last: date | None = None
+    version: int = 0
 
 
 Square = tuple[float, float, float, float]
@@ -84,19 +96,32 @@ REGIONS: dict[str, dict[str, Square]] = {
 }
 
 CELLS = (
-    Cell("in-b", (84.25, 27.25)),
-    Cell("in-B", (85.5, 27.5)),
-    Cell("in-a1", (84.25, 28.5), date(2015, 1, 1), date(2016, 12, 31)),
-    Cell("in-é", (85.75, 28.125)),
-    Cell("beside", (85.75, 28.125)),
-    Cell("in-two-regions", (84.75, 28.5)),
-    Cell("moves", (84.25, 27.25), None, date(2016, 1, 2), version=0),
-    Cell("moves", (85.25, 28.5), date(2016, 1, 3), None, version=1),
-    Cell("meets", (84.5, 27.5), None, date(2016, 1, 2), version=0),
-    Cell("meets", (85.5, 27.25), date(2016, 1, 2), None, version=1),
-    Cell("outside", (90.0, 10.0)),
-    Cell("nowhere", None),
+    Cell("in-b", (84.25, 27.25), site="p"),
+    Cell("in-B", (85.5, 27.5), site="beside p"),
+    Cell("in-a1", (84.25, 28.5), date(2015, 1, 1), date(2016, 12, 31), site="near p"),
+    Cell("in-é", (85.75, 28.125), site="é"),
+    Cell("beside", (85.75, 28.125), site="é"),
+    Cell("in-two-regions", (84.75, 28.5), site="two"),
+    Cell("moves", (84.25, 27.25), None, date(2016, 1, 2), version=0, site="p"),
+    Cell("moves", (85.25, 28.5), date(2016, 1, 3), None, version=1, site="moved"),
+    Cell("meets", (84.5, 27.5), None, date(2016, 1, 2), version=0, site="p"),
+    Cell("meets", (85.5, 27.25), date(2016, 1, 2), None, version=1, site="p"),
+    Cell("outside", (90.0, 10.0), site="outside"),
+    Cell("nowhere", None, site="nowhere"),
     Cell("closed", (84.25, 27.25), None, date(2015, 12, 31)),
+)
+
+#: Sites, not at their cells' points so that the two are told apart. Three lie in a row, each about 500 m from the next.
+SITES = (
+    Site("p", (84.25, 27.25)),
+    Site("beside p", (84.255, 27.25)),
+    Site("near p", (84.26, 27.25)),
+    Site("é", (85.625, 28.8125)),
+    Site("two", (84.8125, 28.6875)),
+    Site("moved", (85.5, 27.5), None, date(2016, 1, 2), version=0),
+    Site("moved", (84.2525, 27.25), date(2016, 1, 2), None, version=1),
+    Site("outside", (80.0, 10.0)),
+    Site("nowhere", None),
 )
 
 #: Device models: code, hnd_type, brand, model, software_os_name, software_os_vendor.
@@ -315,9 +340,16 @@ def _set(cursor: Any, cells: tuple[Cell, ...]) -> None:
             )
     execute_values(
         cursor,
-        "INSERT INTO infrastructure.cells (id, version, date_of_first_service, date_of_last_service, geom_point)"
+        "INSERT INTO infrastructure.cells"
+        " (id, version, site_id, date_of_first_service, date_of_last_service, geom_point) VALUES %s",
+        [(c.id, c.version, c.site, c.first, c.last, *(c.point or (None, None))) for c in cells],
+        template="(%s, %s, %s, %s, %s, ST_SetSRID(ST_MakePoint(%s, %s), 4326))",
+    )
+    execute_values(
+        cursor,
+        "INSERT INTO infrastructure.sites (id, version, date_of_first_service, date_of_last_service, geom_point)"
         " VALUES %s",
-        [(c.id, c.version, c.first, c.last, *(c.point or (None, None))) for c in cells],
+        [(s.id, s.version, s.first, s.last, *(s.point or (None, None))) for s in SITES],
         template="(%s, %s, %s, %s, ST_SetSRID(ST_MakePoint(%s, %s), 4326))",
     )
     execute_values(

@@ -125,6 +125,12 @@ class DuckDBSources:
     def region_count(self, unit: SpatialUnit) -> int:
         return self._map_of(unit).region_count
 
+    def boundaries(self, unit: SpatialUnit) -> FromClause:
+        path = map_path(self._settings, self._map_of(unit).boundaries_name)
+        exported = parquet([str(path)], {"location": sa.Integer(), "geom": sa.LargeBinary()}, "exported")
+        geom = sa.func.ST_GeomFromWKB(exported.c.geom).label("geom")
+        return sa.select(exported.c.location, geom).subquery("boundaries")
+
     def stored(self, query: Query) -> FromClause:
         path = stored_path(self._settings, query.query_id)
         return parquet([str(path)], dict(query.columns), "stored")
@@ -241,11 +247,11 @@ class DuckDBExecutor:
         """The unit's map as files, exported from the database once per version."""
         known = self._maps.get((unit, version))
         if known is not None and all(
-            map_path(self._settings, relation.name).exists() for relation in (known.cells, known.regions)
+            map_path(self._settings, relation.name).exists() for relation in known.exported
         ):
             return known
         found = unit_map(connection, unit, version)
-        for relation in (found.cells, found.regions):
+        for relation in found.exported:
             path = map_path(self._settings, relation.name)
             if not path.exists():
                 export(connection, relation, path)
@@ -267,7 +273,7 @@ def compiled(select: Select[Any]) -> tuple[str, list[Any]]:
     return str(statement), [statement.params[name] for name in statement.positiontup or ()]
 
 
-def export(connection: sa.Connection, relation: sa.TableClause, path: Path) -> None:
+def export(connection: sa.Connection, relation: FromClause, path: Path) -> None:
     """Write a small relation of the database to a Parquet file, complete or not at all."""
     result = connection.execute(sa.select(relation)).mappings().all()
     kinds = {
@@ -275,6 +281,7 @@ def export(connection: sa.Connection, relation: sa.TableClause, path: Path) -> N
         sa.Integer: pa.int32(),
         sa.DateTime: pa.timestamp("us"),
         sa.Double: pa.float64(),
+        sa.LargeBinary: pa.binary(),
     }
     schema = pa.schema([(column.name, kinds[type(column.type)]) for column in relation.columns])
     table = pa.Table.from_pylist([dict(row) for row in result], schema=schema)

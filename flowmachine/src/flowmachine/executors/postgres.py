@@ -90,6 +90,9 @@ class PostgresSources:
     def region_count(self, unit: SpatialUnit) -> int:
         return self._map_of(unit).region_count
 
+    def boundaries(self, unit: SpatialUnit) -> FromClause:
+        return self._map_of(unit).boundaries
+
     def stored(self, query: Query) -> FromClause:
         return stored_table(query)
 

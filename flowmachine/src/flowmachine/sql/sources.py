@@ -38,6 +38,10 @@ class Sources(Protocol):
         """How many regions there are, so that ``location`` lies in [0, count)."""
         ...
 
+    def boundaries(self, unit: SpatialUnit) -> FromClause:
+        """The regions of an administrative unit: ``location`` and ``geom``, a geometry of the store's own kind."""
+        ...
+
     def stored(self, query: Query) -> FromClause:
         """The stored result of a sub-query, with its columns."""
         ...

@@ -1,0 +1,39 @@
+"""How many subscribers were active in the same periods."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.queries._calendars import CALENDAR, calendars
+from flowmachine.queries._periods import Periods, periods
+from flowmachine.registry import Aggregate, query_kind
+from flowmachine.release import KeepOver, Published, Value
+from flowmachine.sampling import Sampled
+from flowmachine.sql.events import EventFields, EventSelection
+from flowmachine.sql.sources import Sources
+
+
+@query_kind("calendar_activity")
+class CalendarActivity(Periods, EventFields, Sampled, Aggregate):
+    """Subscribers counted by the list of periods in which they had an event; who had none is not counted.
+
+    A list holds the starts of its periods, ascending, on the wall clock. A sample is one of the released rows.
+    """
+
+    geographic: ClassVar[bool] = False
+    reads_cells: ClassVar[bool] = False
+
+    @property
+    def events(self) -> tuple[EventSelection, ...]:
+        return periods(self)
+
+    def select(self, sources: Sources) -> Select[Any]:
+        seen = calendars(sources, self)
+        return sa.select(seen.c.value.label("grp"), sa.func.count().label("value")).group_by(seen.c.value)
+
+    @property
+    def published(self) -> Published:
+        return Published((Value("grp", CALENDAR), Value("value", sa.BigInteger())), KeepOver("value"))

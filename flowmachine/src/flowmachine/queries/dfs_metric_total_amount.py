@@ -1,0 +1,96 @@
+"""How much mobile money moved at each location each day."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.fields import Choice, required
+from flowmachine.maps import admin_table, location_table
+from flowmachine.registry import Aggregate, query_kind
+from flowmachine.release import KeepOver, Published, Region, Value
+from flowmachine.sql.events import EventSelection, Window
+from flowmachine.sql.functions import as_instant
+from flowmachine.sql.sources import Sources
+from flowmachine.units import ADMIN_LEVELS, SpatialUnit
+
+
+@query_kind("dfs_metric_total_amount", component="DFSTotalMetricAmount")
+class DFSTotalMetricAmount(Window, Aggregate):
+    """The sum of a metric over the mobile-money transactions of each local date, at the cells of both their parties.
+
+    A transaction with both parties in one region counts there twice. ``end_date`` is inclusive: its 24 hours count. A row
+    is judged by the distinct mobile-money subscribers at that region's side of the transactions.
+    """
+
+    geographic: ClassVar[bool] = False
+    #: The transactions are in no columnar file.
+    needs_database: ClassVar[bool] = True
+
+    metric: str = required(Choice("amount", "commission", "fee", "discount"))
+    aggregation_unit: str = required(Choice(*ADMIN_LEVELS))
+
+    def check_buildable(self) -> None:
+        super().check_buildable()
+        EventSelection(self.start_date, self.end_date + timedelta(days=1)).check()
+
+    @property
+    def unit(self) -> SpatialUnit:
+        return SpatialUnit(self.aggregation_unit)
+
+    def select(self, sources: Sources) -> Select[Any]:
+        transactions = sa.table(
+            "transactions",
+            sa.column("id", sa.BigInteger),
+            sa.column(self.metric, sa.Numeric),
+            sa.column("timestamp", sa.DateTime(timezone=True)),
+            schema="dfs",
+        )
+        parties = sa.table(
+            "transactions_metadata",
+            *(sa.column(name) for name in ("transaction_id", "subscriber_id", "cell_id", "cell_version")),
+            schema="dfs",
+        )
+        subscribers = sa.table(
+            "subscribers", sa.column("id", sa.BigInteger), sa.column("msisdn", sa.Text), schema="dfs"
+        )
+        cells = location_table()
+        boundaries, pcod = admin_table(self.unit)
+        regions = sources.regions(self.unit)
+        placed = (
+            transactions.join(parties, parties.c.transaction_id == transactions.c.id)
+            .outerjoin(subscribers, subscribers.c.id == parties.c.subscriber_id)
+            .join(cells, sa.and_(cells.c.id == parties.c.cell_id, cells.c.version == parties.c.cell_version))
+            .join(boundaries, sa.func.ST_Within(cells.c.geom_point, boundaries.c.geom))
+            .join(regions, regions.c.pcod == pcod)
+        )
+        # The database's zone is the deployment's, so its dates are local dates.
+        date = sa.cast(transactions.c.timestamp, sa.Date)
+        return (
+            sa.select(
+                date.label("date"),
+                regions.c.location,
+                sa.func.sum(transactions.c[self.metric]).label("value"),
+                sa.func.count(subscribers.c.msisdn.distinct()).label("subscribers"),
+            )
+            .select_from(placed)
+            .where(
+                transactions.c.timestamp >= _instant(self.start_date),
+                transactions.c.timestamp < _instant(self.end_date + timedelta(days=1)),
+            )
+            .group_by(date, regions.c.location)
+        )
+
+    @property
+    def published(self) -> Published:
+        return Published(
+            (Value("date", sa.Date()), Region(self.unit), Value("value", sa.Numeric())),
+            KeepOver("subscribers"),
+        )
+
+
+def _instant(moment: datetime) -> Any:
+    return as_instant(sa.literal(moment, sa.DateTime))
