@@ -186,16 +186,61 @@ def intervals(interval: str) -> st.SearchStrategy[Spec]:
 
 
 STATISTICS = ("count", "sum", "avg", "max", "min", "median", "stddev", "variance", "mode")
+NIGHTS = [{"start_hour": start, "end_hour": end} for start, end in ((20, 8), (0, 8), (12, 24), (8, 8))]
+SERIES = [
+    {"start_date": "2016-01-01", "total_periods": 3},
+    {"start_date": "2016-01-01 12:00", "total_periods": 2, "period_length": 1, "period_unit": "days"},
+    {"start_date": "2016-01-01", "total_periods": 9, "period_length": 8, "period_unit": "hours"},
+    {"start_date": "2016-01-01 12:00", "total_periods": 3, "period_length": 20, "period_unit": "hours"},
+    {"start_date": "2016-01-01 23:50", "total_periods": 40, "period_length": 1, "period_unit": "minutes"},
+]
 PERIODS = ("second", "minute", "hour", "day", "month", "year")
 
 #: Metrics with a number for each subscriber.
 METRICS: dict[str, Callable[[], st.SearchStrategy[Spec]]] = {
     "event_count": lambda: spec("event_count", windows, two_party_types, directions, subsets, hours),
     "radius_of_gyration": lambda: spec("radius_of_gyration", windows, *selection),
+    "subscriber_degree": lambda: spec(
+        "subscriber_degree", windows, two_party_types, directions, subsets, hours
+    ),
+    "unique_location_counts": lambda: windowed("unique_location_counts"),
+    "nocturnal_events": lambda: spec(
+        "nocturnal_events", windows, types, subsets, chosen("night_hours", *NIGHTS)
+    ),
+    "displacement": lambda: spec(
+        "displacement",
+        windows,
+        *selection,
+        chosen("statistic", *STATISTICS),
+        nested("reference_location", reference_locations("lon-lat")),
+    ),
+    "pareto_interactions": lambda: spec(
+        "pareto_interactions",
+        windows,
+        two_party_types,
+        subsets,
+        hours,
+        chosen("proportion", 0.5, 0.8, 0.1, 0.3333333333333333, 1e-07),
+    ),
+    "topup_amount": lambda: spec("topup_amount", windows, subsets, hours, chosen("statistic", *STATISTICS)),
+    "topup_balance": lambda: spec("topup_balance", windows, subsets, hours, chosen("statistic", *STATISTICS)),
+    "total_active_periods": lambda: spec("total_active_periods", *selection, st.sampled_from(SERIES)),
 }
+
+
+def handsets() -> st.SearchStrategy[Spec]:
+    return spec(
+        "handset",
+        windows,
+        *selection,
+        chosen("characteristic", "hnd_type", "brand", "model", "software_os_name", "software_os_vendor"),
+        chosen("method", "last", "most-common"),
+    )
+
 
 SPECS: dict[str, Callable[[], st.SearchStrategy[Spec]]] = {
     **METRICS,
+    "handset": handsets,
     "daily_location": daily_locations,
     "modal_location": modal_locations,
     "most_frequent_location": lambda: windowed("most_frequent_location"),
@@ -216,10 +261,18 @@ SPECS: dict[str, Callable[[], st.SearchStrategy[Spec]]] = {
         hours,
     ),
     "total_network_objects": lambda: windowed("total_network_objects", None, chosen("total_by", *PERIODS)),
-    "joined_spatial_aggregate": lambda: spec(
-        "joined_spatial_aggregate",
-        nested("locations", reference_locations()),
-        nested("metric", st.one_of(*(metric() for metric in METRICS.values()))),
-        chosen("method", *STATISTICS),
+    "joined_spatial_aggregate": lambda: st.one_of(
+        spec(
+            "joined_spatial_aggregate",
+            nested("locations", reference_locations()),
+            nested("metric", st.sampled_from(sorted(METRICS)).flatmap(lambda kind: METRICS[kind]())),
+            chosen("method", *STATISTICS),
+        ),
+        spec(
+            "joined_spatial_aggregate",
+            nested("locations", reference_locations()),
+            nested("metric", handsets()),
+            chosen("method", "mode", "distr"),
+        ),
     ),
 }

@@ -12,11 +12,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 import pyproj
 
-from .world import REGIONS, Cell, Event, Stage, World
+from .world import DEVICES, REGIONS, Cell, Event, Stage, World
 
 Spec = dict[str, Any]
 Row = tuple[Any, ...]
@@ -227,6 +228,145 @@ def radius_of_gyration(oracle: Oracle, spec: Spec) -> list[Row]:
     return result
 
 
+def subscriber_degree(oracle: Oracle, spec: Spec) -> list[Row]:
+    contacts = defaultdict(set)
+    for event in oracle.events(spec):
+        if event.counterpart not in (None, event.subscriber):
+            contacts[event.subscriber].add(event.counterpart)
+    return [(subscriber, len(others)) for subscriber, others in contacts.items()]
+
+
+def unique_location_counts(oracle: Oracle, spec: Spec) -> list[Row]:
+    return list(Counter(subscriber for subscriber, _ in unique_locations(oracle, spec)).items())
+
+
+def nocturnal_events(oracle: Oracle, spec: Spec) -> list[Row]:
+    nights = group(
+        (event.subscriber, within(spec["night_hours"], event.time.hour)) for event in oracle.events(spec)
+    )
+    return [(subscriber, 100 * sum(seen) / len(seen)) for subscriber, seen in nights.items()]
+
+
+def displacement(oracle: Oracle, spec: Spec) -> list[Row]:
+    home = dict(oracle.answer(spec["reference_location"]))
+    distances = group(
+        (event.subscriber, metres(home[event.subscriber], place) / 1000)
+        for event, place in oracle.placed(spec, "lon-lat")
+        if event.subscriber in home
+    )
+    return [(subscriber, statistic(spec["statistic"], found)) for subscriber, found in distances.items()]
+
+
+def pareto_interactions(oracle: Oracle, spec: Spec) -> list[Row]:
+    result = []
+    proportion = Fraction(repr(spec["proportion"]))
+    contacts = group((event.subscriber, event.counterpart) for event in oracle.events(spec))
+    for subscriber, others in contacts.items():
+        wanted = math.ceil(len(others) * proportion)
+        counts = sorted(Counter(others).values(), reverse=True)
+        needed = 0
+        while sum(counts[:needed]) < wanted:
+            needed += 1
+        result.append((subscriber, needed / len(counts)))
+    return result
+
+
+def handset(oracle: Oracle, spec: Spec) -> list[Row]:
+    position = ("hnd_type", "brand", "model", "software_os_name", "software_os_vendor").index(
+        spec["characteristic"]
+    )
+    known: dict[Any, Any] = {device[0]: device[1 + position] for device in DEVICES}
+    used = group(
+        (event.subscriber, (event.time, event.tac)) for event in oracle.events(spec) if event.tac is not None
+    )
+    result = []
+    for subscriber, seen in used.items():
+        if spec["method"] == "last":
+            latest = max(moment for moment, _ in seen)
+            value = known.get(min(tac for moment, tac in seen if moment == latest))
+        else:
+            value = statistic("mode", [known.get(tac) for _, tac in seen])
+        result.append((subscriber, value))
+    return result
+
+
+def topups(oracle: Oracle, spec: Spec) -> dict[str, list[Event]]:
+    found = oracle.events(spec | {"event_types": ["topups"]})
+    return group((event.subscriber, event) for event in found)
+
+
+def topup_amount(oracle: Oracle, spec: Spec) -> list[Row]:
+    return [
+        (subscriber, statistic(spec["statistic"], [event.recharge_amount for event in events]))
+        for subscriber, events in topups(oracle, spec).items()
+    ]
+
+
+def topup_balance(oracle: Oracle, spec: Spec) -> list[Row]:
+    result = []
+    for subscriber, events in topups(oracle, spec).items():
+        if spec["statistic"] == "count":
+            result.append((subscriber, len(events)))
+            continue
+        known = sorted(
+            (event.time, event.pre_event_balance, event.post_event_balance)
+            for event in events
+            if event.pre_event_balance is not None and event.post_event_balance is not None
+        )
+        if not known:
+            continue
+        if spec["statistic"] in ("max", "min"):
+            balances = [balance for _, before, after in known for balance in (before, after)]
+            result.append((subscriber, statistic(spec["statistic"], balances)))
+            continue
+        segments = []
+        for number, (moment, before, _) in enumerate(known):
+            if number == 0:
+                segments.append((moment - time(spec["start_date"]), before))
+            else:
+                previous, _, left = known[number - 1]
+                segments.append((moment - previous, (before + left) / 2))
+        segments += [
+            (time(spec["end_date"]) - moment, after) for moment, _, after in known if moment == known[-1][0]
+        ]
+        weighted = [(length.total_seconds(), level) for length, level in segments]
+        result.append((subscriber, weighted_statistic(spec["statistic"], weighted)))
+    return result
+
+
+def weighted_statistic(name: str, segments: list[tuple[float, float]]) -> float:
+    total = sum(weight for weight, _ in segments)
+    held = sum(weight * level for weight, level in segments)
+    if name == "sum":
+        return held
+    if name == "avg":
+        return held / total
+    if name in ("variance", "stddev"):
+        squares = sum(weight * (level - held / total) ** 2 for weight, level in segments)
+        variance = squares / (total - 1)
+        return math.sqrt(variance) if name == "stddev" else variance
+    if name == "median":
+        running = 0.0
+        for weight, level in sorted(segments):
+            running += weight
+            if running >= total / 2:
+                return level
+    by_level: dict[float, float] = defaultdict(float)
+    for weight, level in segments:
+        by_level[level] += weight
+    return min(level for level, weight in by_level.items() if weight == max(by_level.values()))
+
+
+def total_active_periods(oracle: Oracle, spec: Spec) -> list[Row]:
+    length = timedelta(**{spec.get("period_unit", "days"): spec.get("period_length", 1)})
+    counts: Counter[str] = Counter()
+    start = time(spec["start_date"])
+    for _ in range(spec["total_periods"]):
+        counts.update({event.subscriber for event in oracle.events(spec, start, start + length)})
+        start += length
+    return list(counts.items())
+
+
 # Released results
 
 
@@ -398,6 +538,15 @@ DEFINITIONS: dict[str, Callable[[Oracle, Spec], list[Row]]] = {
     "unique_locations": unique_locations,
     "event_count": event_count,
     "radius_of_gyration": radius_of_gyration,
+    "subscriber_degree": subscriber_degree,
+    "unique_location_counts": unique_location_counts,
+    "nocturnal_events": nocturnal_events,
+    "displacement": displacement,
+    "pareto_interactions": pareto_interactions,
+    "handset": handset,
+    "topup_amount": topup_amount,
+    "topup_balance": topup_balance,
+    "total_active_periods": total_active_periods,
     "spatial_aggregate": spatial_aggregate,
     "unique_subscriber_counts": unique_subscriber_counts,
     "flows": flows,

@@ -138,3 +138,175 @@ def test_the_dummy_is_refused_unless_tests_are_allowed(
         stage_in_utc.evaluate(query, world, "postgres")
     monkeypatch.setenv("FLOWMACHINE_TEST_KINDS", "on")
     assert stage_in_utc.evaluate(query, world, "postgres") == [("x",)]
+
+
+def metric(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"query_kind": kind, "start_date": "2016-01-01", "end_date": "2016-01-04", **fields}
+
+
+CONTACTS = drawn(
+    """
+    subscriber | time    | counterpart | outgoing
+    ann        | 1 10:00 | bob         | out
+    ann        | 1 11:00 | bob         | in
+    ann        | 1 12:00 | bob         | in
+    ann        | 2 21:00 | cat         | out
+    ann        | 2 22:00 | ann         | out
+    ann        | 3 03:00 | -           | out
+    bob        | 1 10:00 | bob         | in
+    """
+)
+
+
+def test_degree_leaves_out_oneself_and_the_unknown(stage_in_utc: Stage, executor: str) -> None:
+    spec = metric("subscriber_degree")
+    assert stage_in_utc.evaluate(load_any(spec), CONTACTS, executor) == [("ann", 2)]
+    incoming = load_any(spec | {"direction": "in"})
+    assert stage_in_utc.evaluate(incoming, CONTACTS, executor) == [("ann", 1)]
+
+
+@pytest.mark.parametrize(("proportion", "share"), [(0.5, 0.25), (0.6, 0.5), (0.99, 1.0)])
+def test_pareto_counts_oneself_and_the_unknown(
+    stage_in_utc: Stage, executor: str, proportion: float, share: float
+) -> None:
+    query = load_any(metric("pareto_interactions", proportion=proportion))
+    # Ann's six events: three with Bob, one each with Cat, herself and nobody known.
+    assert stage_in_utc.evaluate(query, CONTACTS, executor) == [("ann", share), ("bob", 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("night", "share"), [((20, 4), 50.0), ((0, 4), 100 / 6), ((21, 24), 100 / 3), ((5, 5), 0.0)]
+)
+def test_nights_may_lie_on_one_side_of_midnight(
+    stage_in_utc: Stage, executor: str, night: tuple[int, int], share: float
+) -> None:
+    hours = {"start_hour": night[0], "end_hour": night[1]}
+    query = load_any(metric("nocturnal_events", night_hours=hours))
+    (_, ann), _ = stage_in_utc.evaluate(query, CONTACTS, executor)
+    assert ann == pytest.approx(share)
+
+
+TOPUPS = drawn(
+    """
+    subscriber | time    | type   | recharge_amount | pre_event_balance | post_event_balance
+    ann        | 1 06:00 | topups | 10              | 2                 | 12
+    ann        | 3 06:00 | topups | 20              | 4                 | 24
+    """
+)
+
+#: Six hours at 2, forty-eight at the mean of 12 and 4, eighteen at 24.
+HOURS_AT = [(6, 2.0), (48, 8.0), (18, 24.0)]
+MEAN = sum(hours * level for hours, level in HOURS_AT) / 72
+SQUARES = sum(3600 * hours * (level - MEAN) ** 2 for hours, level in HOURS_AT)
+
+
+@pytest.mark.parametrize(
+    ("statistic", "value"),
+    [
+        ("count", 2),
+        ("max", 24),
+        ("min", 2),
+        ("sum", MEAN * 72 * 3600),
+        ("avg", MEAN),
+        ("variance", SQUARES / (72 * 3600 - 1)),
+        ("stddev", (SQUARES / (72 * 3600 - 1)) ** 0.5),
+        ("median", 8.0),
+        ("mode", 8.0),
+    ],
+)
+def test_topup_balance(stage_in_utc: Stage, executor: str, statistic: str, value: float) -> None:
+    query = load_any(metric("topup_balance", statistic=statistic))
+    assert stage_in_utc.evaluate(query, TOPUPS, executor) == [("ann", pytest.approx(value, rel=1e-9))]
+
+
+@pytest.mark.parametrize(("statistic", "value"), [("sum", 30), ("count", 2), ("avg", 15), ("mode", 10)])
+def test_topup_amount(stage_in_utc: Stage, executor: str, statistic: str, value: float) -> None:
+    query = load_any(metric("topup_amount", statistic=statistic))
+    assert stage_in_utc.evaluate(query, TOPUPS, executor) == [("ann", value)]
+
+
+def test_displacement_from_the_last_place(stage_in_utc: Stage, executor: str) -> None:
+    world = drawn(
+        """
+        subscriber | time    | cell
+        ann        | 1 10:00 | in-b
+        ann        | 2 10:00 | in-a1
+        bob        | 2 10:00 | in-b
+        """
+    )
+    home = DAILY | {"aggregation_unit": "lon-lat"}
+    query = load_any(metric("displacement", statistic="max", reference_location=home))
+    # Bob was nowhere on the first day.
+    assert stage_in_utc.evaluate(query, world, executor) == [("ann", pytest.approx(138.5, abs=0.1))]
+
+
+DEVICES_USED = drawn(
+    """
+    subscriber | time    | tac
+    ann        | 1 10:00 | 11111111
+    ann        | 1 11:00 | 11111111
+    ann        | 1 12:00 | 33333333
+    ann        | 1 13:00 | -
+    bob        | 1 10:00 | 22222222
+    bob        | 1 10:00 | 33333333
+    cat        | 1 10:00 | 99999999
+    dan        | 1 10:00 | -
+    """
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "rows"),
+    [
+        ("last", [("ann", "Zed"), ("bob", "acme"), ("cat", None)]),
+        # Of equally common brands the one that sorts first by bytes: capitals come before small letters.
+        ("most-common", [("ann", "Acme"), ("bob", "Zed"), ("cat", None)]),
+    ],
+)
+def test_handset(stage_in_utc: Stage, executor: str, method: str, rows: list[Any]) -> None:
+    query = load_any(metric("handset", characteristic="brand", method=method))
+    assert stage_in_utc.evaluate(query, DEVICES_USED, executor) == rows
+
+
+def test_handsets_at_a_place(stage_in_utc: Stage, executor: str) -> None:
+    world = drawn(
+        """
+        subscriber | time    | cell | tac
+        a1..16     | 1 10:00 | in-b | 11111111
+        b1..15     | 1 10:00 | in-b | 33333333
+        c1..33     | 1 10:00 | in-b | 99999999
+        """
+    )
+    handsets = metric("handset", characteristic="hnd_type", method="last")
+    spec = {
+        "query_kind": "joined_spatial_aggregate",
+        "locations": DAILY,
+        "metric": handsets,
+        "method": "distr",
+    }
+    # Shares are of all sixty-four; that of the fifteen does not leave.
+    assert stage_in_utc.evaluate(load_any(spec), world, executor) == [
+        ("b", "value", "Smart", 16 / 64),
+        ("b", "value", None, 33 / 64),
+    ]
+
+
+def test_active_periods(stage_in_utc: Stage, executor: str) -> None:
+    world = drawn(
+        """
+        subscriber | time       | cell
+        ann        | 1 00:00    | -
+        ann        | 1 07:59:59 | -
+        ann        | 1 08:00    | -
+        ann        | 3 23:59:59 | -
+        bob        | 1 00:00    | -
+        """
+    )
+    spec = {
+        "query_kind": "total_active_periods",
+        "start_date": "2016-01-01",
+        "total_periods": 9,
+        "period_length": 8,
+        "period_unit": "hours",
+    }
+    assert stage_in_utc.evaluate(load_any(spec), world, executor) == [("ann", 3), ("bob", 1)]

@@ -170,6 +170,42 @@ REFUSED: list[tuple[Any, Any]] = [
         COUNTS | {"query_kind": "total_network_objects", "total_by": "week"},
         {"total_by": ["Must be one of: second, minute, hour, day, month, year."]},
     ),
+    (
+        EVENTS | {"query_kind": "pareto_interactions", "proportion": 1.0},
+        {"proportion": ["Must be greater than 0.0 and less than 1.0."]},
+    ),
+    (
+        EVENTS | {"query_kind": "pareto_interactions", "proportion": float("nan")},
+        {"proportion": ["Special numeric values (nan or infinity) are not permitted."]},
+    ),
+    (EVENTS | {"query_kind": "nocturnal_events"}, {"night_hours": MISSING}),
+    (EVENTS | {"query_kind": "nocturnal_events", "night_hours": None}, {"night_hours": NULL}),
+    (
+        EVENTS | {"query_kind": "topup_amount", "statistic": "middle"},
+        {"statistic": ["Must be one of: count, sum, avg, max, min, median, stddev, variance, mode."]},
+    ),
+    (
+        EVENTS | {"query_kind": "displacement", "statistic": "avg", "reference_location": DAILY},
+        {"reference_location": ["aggregation_unit must be lon-lat, not admin3."]},
+    ),
+    (
+        {"query_kind": "total_active_periods", "start_date": "2016-01-01", "total_periods": 0},
+        {"total_periods": ["Must be greater than or equal to 1."]},
+    ),
+    (
+        {
+            "query_kind": "total_active_periods",
+            "start_date": "2016-01-01",
+            "total_periods": "2.7",
+            "sampling": None,
+        },
+        {"total_periods": ["Not a valid integer."], "sampling": ["Unknown field."]},
+    ),
+    (
+        JOINED
+        | {"metric": EVENTS | {"query_kind": "handset", "characteristic": "brand", "method": "most-common"}},
+        {"_schema": ["Must be one of: distr, mode."]},
+    ),
     # Tables and columns that are named in specs
     (
         DAILY | {"mapping_table": "a; drop table b"},
