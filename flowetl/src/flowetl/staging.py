@@ -116,6 +116,7 @@ class StagedDay:
             config={"memory_limit": MEMORY_LIMIT, "temp_directory": self._spill.name, "threads": threads}
         )
         self.connection.execute("SET preserve_insertion_order = false")
+        self.connection.execute("SET enable_progress_bar = false")
         self._columns = COLUMNS[source.cdr_type]
         columns = [f"{column.name} {_STAGED_TYPES[column.kind]}" for column in self._columns]
         keys = [f"{key} BIGINT" for key in self._key_columns()]
