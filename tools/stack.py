@@ -20,9 +20,10 @@ from native import Native
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit code is its own, or 1 with a sentence on standard error."""
     parser = _parser()
-    options, options.arguments = parser.parse_known_args(arguments)
-    if options.arguments and options.run not in (test, bench):
-        parser.error(f"unrecognized arguments: {' '.join(options.arguments)}")
+    options, others = parser.parse_known_args(arguments)
+    if others and options.run not in (test, bench):
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
+    options.arguments = others
     try:
         return int(options.run(options) or 0)
     except (StackError, ClusterError) as error:
