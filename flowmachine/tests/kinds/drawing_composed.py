@@ -99,21 +99,6 @@ periods = st.sampled_from(
 )
 
 
-def staying(unit: str) -> st.SearchStrategy[Spec]:
-    return spec("unmoving_counts", nested("locations", windowed("unique_locations", unit)))
-
-
-def with_reference(kind: str, name: str) -> st.SearchStrategy[Spec]:
-    """A kind that compares unique locations with reference locations."""
-    return at_any_unit(
-        lambda unit: spec(
-            kind,
-            nested(name, windowed("unique_locations", unit)),
-            nested("reference_locations", reference_locations(unit)),
-        )
-    )
-
-
 def _rectangle(west: float, south: float, east: float, north: float) -> Spec:
     corners = [[west, south], [east, south], [east, north], [west, north], [west, south]]
     return {"type": "Polygon", "coordinates": [corners]}
@@ -160,10 +145,6 @@ SPECS.update(
         "consecutive_trips_od_matrix": lambda: windowed("consecutive_trips_od_matrix"),
         "location_introversion": lambda: spec(
             "location_introversion", windows, units, two_party_types, subsets, hours, directions
-        ),
-        "unmoving_counts": lambda: at_any_unit(staying),
-        "unmoving_at_reference_location_counts": lambda: with_reference(
-            "unmoving_at_reference_location_counts", "locations"
         ),
         "meaningful_locations_aggregate": lambda: spec(
             "meaningful_locations_aggregate", windows, types, subsets, meaningful, nested("label", labels)

@@ -17,7 +17,6 @@ from .oracle import (
     Row,
     Spec,
     by_bytes,
-    counted,
     group,
     ids,
     metres,
@@ -217,23 +216,6 @@ def localised_calendar_activity(oracle: Oracle, spec: Spec) -> list[Row]:
     return [(*row[:-2], row[-2] and list(row[-2]), row[-1]) for row in rows]
 
 
-def unmoving_counts(oracle: Oracle, spec: Spec) -> list[Row]:
-    visited = group(oracle.answer(spec["locations"]))
-    stayed = [(places[0], who) for who, places in visited.items() if len(places) == 1]
-    return counted(unit_of(spec), stayed)
-
-
-def unmoving_at_reference_location_counts(oracle: Oracle, spec: Spec) -> list[Row]:
-    visited = group(oracle.answer(spec["locations"]))
-    reference = dict(oracle.answer(spec["reference_locations"]))
-    stayed = [
-        (place, who)
-        for who, place in reference.items()
-        if who in visited and place is not None and all(visit == place for visit in visited[who])
-    ]
-    return counted(unit_of(spec), stayed)
-
-
 # Meaningful locations
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -365,8 +347,6 @@ _COMPOSED: dict[str, Callable[[Oracle, Spec], list[Row]]] = {
     "meaningful_locations_aggregate": meaningful_locations_aggregate,
     "meaningful_locations_between_label_od_matrix": meaningful_locations_between_label_od_matrix,
     "meaningful_locations_between_dates_od_matrix": meaningful_locations_between_dates_od_matrix,
-    "unmoving_counts": unmoving_counts,
-    "unmoving_at_reference_location_counts": unmoving_at_reference_location_counts,
     "calendar_activity": calendar_activity,
     "localised_calendar_activity": localised_calendar_activity,
     "aggregate_network_objects": aggregate_network_objects,

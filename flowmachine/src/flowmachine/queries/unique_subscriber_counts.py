@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.sql import Select
@@ -17,6 +17,8 @@ from flowmachine.units import Unit
 @query_kind("unique_subscriber_counts")
 class UniqueSubscriberCounts(Window, Unit, EventFields, Aggregate):
     """Distinct subscribers with an event at each location; one subscriber counts at every location visited."""
+
+    columns: ClassVar[dict[str, Any]] = {"location": sa.Integer(), "value": sa.BigInteger()}
 
     @property
     def events(self) -> tuple[EventSelection]:

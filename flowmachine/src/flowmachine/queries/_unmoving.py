@@ -1,4 +1,4 @@
-"""Subscribers who were seen at one location only."""
+"""Who stayed in one place."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from flowmachine.sql.sources import Sources
 
 
 def unmoving(sources: Sources, locations: UniqueLocations) -> FromClause:
-    """Rows (``subscriber``, ``location``): the subscribers with exactly one unique location."""
-    visited = sources.stored(locations)
+    """Rows (``subscriber``, ``location``) of those subscribers who have a single one."""
+    visits = sources.stored(locations)
     return (
-        sa.select(visited.c.subscriber, sa.func.min(visited.c.location).label("location"))
-        .group_by(visited.c.subscriber)
+        sa.select(visits.c.subscriber, sa.func.min(visits.c.location).label("location"))
+        .group_by(visits.c.subscriber)
         .having(sa.func.count() == 1)
         .subquery("unmoving")
     )

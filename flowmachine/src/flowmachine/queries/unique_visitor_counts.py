@@ -1,0 +1,53 @@
+"""How many subscribers were seen at each location who do not belong there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.fields import Nested, required
+from flowmachine.queries.active_at_reference_location_counts import ActiveAtReferenceLocationCounts
+from flowmachine.queries.unique_subscriber_counts import UniqueSubscriberCounts
+from flowmachine.registry import Aggregate, query_kind
+from flowmachine.release import KeepOver, Published, Region, Value, releasable
+from flowmachine.sql.events import same_unit
+from flowmachine.sql.sources import Sources
+from flowmachine.units import SpatialUnit
+
+
+@query_kind("unique_visitor_counts")
+class UniqueVisitorCounts(Aggregate):
+    """Unique subscribers less those active at their reference location, where both would be published by themselves.
+
+    Only differences over the floor leave: a smaller one would tell a few visitors, or say that the inputs do not match.
+    """
+
+    active_at_reference_location_counts: ActiveAtReferenceLocationCounts = required(
+        Nested("active_at_reference_location_counts")
+    )
+    unique_subscriber_counts: UniqueSubscriberCounts = required(Nested("unique_subscriber_counts"))
+
+    def check(self) -> None:
+        same_unit(
+            "'active_at_reference_location_counts' and 'unique_subscriber_counts' parameters must have the same"
+            " aggregation unit",
+            self.active_at_reference_location_counts,
+            self.unique_subscriber_counts,
+        )
+
+    @property
+    def unit(self) -> SpatialUnit:
+        return self.unique_subscriber_counts.unit
+
+    def select(self, sources: Sources) -> Select[Any]:
+        active = releasable(self.active_at_reference_location_counts, sources).alias("active")
+        unique = releasable(self.unique_subscriber_counts, sources).alias("unique_subscribers")
+        return sa.select(active.c.location, (unique.c.value - active.c.value).label("value")).join(
+            unique, unique.c.location == active.c.location
+        )
+
+    @property
+    def published(self) -> Published:
+        return Published((Region(self.unit), Value("value", sa.BigInteger())), KeepOver("value"))
