@@ -3,12 +3,13 @@ PYTHON := $(firstword $(wildcard /usr/bin/python3.11 /usr/bin/python3.12) python
 STACK := $(PYTHON) tools/stack.py
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test up down restart status logs token check bench docs reset doctor
+.PHONY: help bootstrap demo test soak up down restart status logs token check bench docs reset doctor
 
 help:       ; @$(STACK) --help
 bootstrap:  ; @$(STACK) bootstrap
 demo:       ; @$(STACK) demo
 test:       ; @$(STACK) test $(ARGS)
+soak:       ; @FLOWKIT_SOAK_MINUTES=$(or $(MINUTES),30) .venv/bin/python -m pytest flowmachine/tests/test_soak.py flowmachine/tests/test_fuzz.py
 up:         ; @$(STACK) up
 down:       ; @$(STACK) down
 restart:    ; @$(STACK) restart $(SERVICE)

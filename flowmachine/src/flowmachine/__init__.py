@@ -1,1 +1,20 @@
+"""The query engine. ``flowmachine.connect()`` is its direct use; the services are ``python -m flowmachine``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from flowmachine.direct import Session
+    from flowmachine.settings import Computing, Database
+
+
+def connect(database: Database | None = None, computing: Computing | None = None) -> Session:
+    """A session for direct use; settings that are not given are read from secret files and the environment."""
+    # Imported when called: the services load only what they use.
+    from flowmachine.direct import Session
+    from flowmachine.settings import Computing, Database
+
+    return Session(database or Database.from_environment(), computing or Computing.from_environment())

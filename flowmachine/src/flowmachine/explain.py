@@ -19,13 +19,7 @@ def explain(connection: sa.Connection, query: Query, data: DataState) -> dict[st
     some kind has never run.
     """
     fingerprints = data.fingerprints(query)
-    rows = connection.execute(
-        sa.select(jobs.c.query_id, jobs.c.fingerprint).where(
-            jobs.c.query_id == sa.any_(sa.literal(list(fingerprints), sa.ARRAY(sa.Text))),
-            jobs.c.state == "completed",
-        )
-    )
-    stored = {row.query_id for row in rows if row.fingerprint == fingerprints[row.query_id]}
+    stored = stored_parts(connection, fingerprints)
     parts = list(query.graph())
     unstored = [] if query.query_id in stored else [part for part in parts if part.query_id not in stored]
     read: dict[str, set[str]] = {}
@@ -45,6 +39,17 @@ def explain(connection: sa.Connection, query: Query, data: DataState) -> dict[st
         "missing_days": _sorted(missing),
         "forecast_seconds": _forecast(connection, unstored),
     }
+
+
+def stored_parts(connection: sa.Connection, fingerprints: Mapping[str, str]) -> set[str]:
+    """The ids of those queries that are stored in some store, made from the data that the fingerprints stand for."""
+    rows = connection.execute(
+        sa.select(jobs.c.query_id, jobs.c.fingerprint).where(
+            jobs.c.query_id == sa.any_(sa.literal(list(fingerprints), sa.ARRAY(sa.Text))),
+            jobs.c.state == "completed",
+        )
+    )
+    return {row.query_id for row in rows if row.fingerprint == fingerprints[row.query_id]}
 
 
 def _forecast(connection: sa.Connection, unstored: list[Query]) -> float | None:

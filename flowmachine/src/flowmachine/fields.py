@@ -224,13 +224,14 @@ class Nested(ma.fields.Field["Query"]):
         self.component = component
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Query:
-        from flowmachine.registry import Query, load_kind, load_one_of
+        from flowmachine.registry import Query, is_direct, load_kind, load_one_of
 
         if isinstance(value, Query):
-            if value.kind not in self.kinds:
+            if value.stands_for not in self.kinds:
                 raise ma.ValidationError({"query_kind": [f"Unsupported value: {value.kind}"]})
             return value
-        if len(self.kinds) == 1 and self.component is None:
+        kind = value.get("query_kind") if isinstance(value, Mapping) else None
+        if len(self.kinds) == 1 and self.component is None and not is_direct(kind):
             return load_kind(self.kinds[0], value)
         return load_one_of(self.kinds, value)
 

@@ -21,7 +21,7 @@ from sqlalchemy.sql import ColumnElement
 
 from flowmachine.data import DataState, Day
 from flowmachine.executors.base import Stored
-from flowmachine.registry import Aggregate, Query
+from flowmachine.registry import Query
 from flowmachine.sql.statements import Notify
 from flowmachine.tables import edges, inputs, intact, jobs, plan_parts, workers
 
@@ -109,17 +109,20 @@ def trigger(connection: sa.Connection, key: Key, event: str, **changes: Any) -> 
 
 def submit(
     connection: sa.Connection,
-    query: Aggregate,
+    query: Query,
     data: DataState,
     *,
+    store: str = RELEASED,
     user: str | None = None,
     request_id: str | None = None,
 ) -> sa.RowMapping:
     """Make sure that the query is stored, running or queued; returns its row.
 
+    ``store`` names an executor for a query that is not to be released, RELEASED for one that is.
+
     A result made from other data than there is now is computed anew, as is one that failed or was cancelled.
     """
-    key = Key(query.query_id, RELEASED)
+    key = Key(query.query_id, store)
     fingerprints = data.fingerprints(query)
     existing = (
         connection.execute(sa.select(jobs).where(is_job(key)).with_for_update()).mappings().one_or_none()
@@ -140,7 +143,7 @@ def submit(
         **_FRESH,
     }
     statement = insert(jobs).values(
-        query_id=key.query_id, store=RELEASED, kind=query.kind, spec=query.spec(), **values
+        query_id=key.query_id, store=store, kind=query.kind, spec=query.spec(), **values
     )
     # Two servers may be asked at once: the second finds the row of the first.
     statement = statement.on_conflict_do_update(

@@ -18,7 +18,8 @@ import hashlib
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from flowmachine.units import SpatialUnit
 
 _kinds: dict[str, type[Query]] = {}
+#: Kinds for direct use only: not in the schema, not for submission.
+_direct_kinds: dict[str, type[Query]] = {}
+#: Whether specs may hold kinds of direct use; only where a spec comes from the job table.
+_direct_accepted: ContextVar[bool] = ContextVar("direct_accepted", default=False)
 
 
 class Query:
@@ -82,6 +87,16 @@ class Query:
     def unit(self) -> SpatialUnit | None:
         """The spatial unit of the result, or None."""
         return None
+
+    @property
+    def stands_for(self) -> str:
+        """The kind in whose place this query can be used: its own, or that of which it is a part of the rows."""
+        return self.kind
+
+    @property
+    def places(self) -> dict[str, SpatialUnit]:
+        """The columns that hold a region's integer key, with the unit of the regions."""
+        return {} if self.unit is None or "location" not in self.columns else {"location": self.unit}
 
     @cached_property
     def children(self) -> tuple[Query, ...]:
@@ -163,8 +178,10 @@ _Kind = TypeVar("_Kind", bound=type[Query])
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(required,))
-def query_kind(name: str, *, sql_version: int = 1, component: str | None = None) -> Callable[[_Kind], _Kind]:
-    """Register a class as the kind ``name``."""
+def query_kind(
+    name: str, *, sql_version: int = 1, component: str | None = None, direct: bool = False
+) -> Callable[[_Kind], _Kind]:
+    """Register a class as the kind ``name``; a ``direct`` one is neither published nor submittable."""
 
     def register(cls: _Kind) -> _Kind:
         if issubclass(cls, Aggregate) and cls.published is Aggregate.published:
@@ -183,7 +200,7 @@ def query_kind(name: str, *, sql_version: int = 1, component: str | None = None)
                 for field in dataclasses.fields(cls)  # type: ignore[arg-type]
             ]
         )
-        _kinds[name] = cls
+        (_direct_kinds if direct else _kinds)[name] = cls
         return cls
 
     return register
@@ -202,6 +219,14 @@ def kinds() -> Mapping[str, type[Query]]:
     for module in pkgutil.iter_modules(flowmachine.queries.__path__):
         importlib.import_module(f"flowmachine.queries.{module.name}")
     return dict(sorted(_kinds.items()))
+
+
+@lru_cache(maxsize=1)
+def all_kinds() -> Mapping[str, type[Query]]:
+    """All kinds by name, those for direct use only among them."""
+    import flowmachine.combining  # noqa: F401 (registers its kinds)
+
+    return {**kinds(), **_direct_kinds}
 
 
 def submittable_kinds() -> list[str]:
@@ -229,25 +254,38 @@ def load(spec: Any) -> Aggregate:
 
 
 def load_any(spec: Any) -> Query:
-    """Like ``load`` for a spec of any kind, nested ones included."""
-    return load_one_of(list(kinds()), spec)
+    """Like ``load`` for a spec of any kind, nested ones and those of direct use included."""
+    token = _direct_accepted.set(True)
+    try:
+        return load_one_of(all_kinds(), spec)
+    finally:
+        _direct_accepted.reset(token)
 
 
-def load_one_of(accepted: Iterable[str], spec: Any) -> Query:
+def load_one_of(accepted: Collection[str], spec: Any) -> Query:
     """A query of one of several kinds."""
     if not isinstance(spec, Mapping):
         raise ma.ValidationError({"_schema": f"Invalid data type: {spec}"})
     kind = spec.get("query_kind")
     if kind is None:
         raise ma.ValidationError({"query_kind": ["Missing data for required field."]})
-    if not isinstance(kind, str) or kind not in accepted or kind not in kinds():
+    direct = is_direct(kind)
+    if not isinstance(kind, str) or not (direct or (kind in accepted and kind in kinds())):
         raise ma.ValidationError({"query_kind": [f"Unsupported value: {kind}"]})
-    return load_kind(kind, spec)
+    query = load_kind(kind, spec)
+    if direct and query.stands_for not in accepted:
+        raise ma.ValidationError({"query_kind": [f"Unsupported value: {kind}"]})
+    return query
+
+
+def is_direct(kind: Any) -> bool:
+    """Whether this is a kind of direct use, where such are accepted."""
+    return _direct_accepted.get() and isinstance(kind, str) and kind in all_kinds() and kind not in kinds()
 
 
 def load_kind(kind: str, spec: Any) -> Query:
     """A query of exactly this kind; another kind is refused as a field's wrong value."""
-    cls = kinds()[kind]
+    cls = (all_kinds() if _direct_accepted.get() else kinds())[kind]
     if not isinstance(spec, Mapping):
         raise ma.ValidationError({"_schema": ["Invalid input type."]})
     errors: dict[str, Any] = {}

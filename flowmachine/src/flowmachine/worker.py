@@ -67,7 +67,7 @@ class Worker:
         computing.cache_path.mkdir(parents=True, exist_ok=True)
         self._engine = database.engine("flowmachine-worker", pool_size=3)
         reader = setting("FLOWAPI_FLOWDB_USER", default="flowapi")
-        self._executors: Mapping[str, Executor] = {
+        self.executors: Mapping[str, Executor] = {
             "duckdb": DuckDBExecutor(computing, reader),
             "postgres": PostgresExecutor(reader),
         }
@@ -109,6 +109,25 @@ class Worker:
         """Give the connections back; the worker is of no use afterwards."""
         self._engine.dispose()
 
+    def settle(self, key: Key) -> sa.RowMapping:
+        """Work until a job is done with; returns its row. Jobs of others that wait are done on the way."""
+        self._stopping.clear()
+        keeper = threading.Thread(target=self._keep, name="lease keeper", daemon=True)
+        keeper.start()
+        try:
+            while True:
+                with self._engine.connect() as connection:
+                    row = jobs.find(connection, key)
+                assert row is not None
+                if row["state"] not in ("queued", "executing"):
+                    return row
+                if not (self._plan_one() or self._compute_one()):
+                    self._wake.wait(1.0)
+                    self._wake.clear()
+        finally:
+            self._stopping.set()
+            keeper.join(timeout=self._lease.total_seconds())
+
     def run_until_idle(self) -> None:
         """Do everything that can be done now, then return; for direct use and for tests."""
         while self._plan_one() or self._compute_one():
@@ -126,7 +145,7 @@ class Worker:
                         connection,
                         job,
                         read_data_state(connection),
-                        self._executors,
+                        self.executors,
                         self._computing.executor,
                     )
             except Exception as error:
@@ -148,7 +167,7 @@ class Worker:
         self._current = key
         with about(job):
             try:
-                self._compute(key, load_any(job["spec"]), self._executors[job["executor"]])
+                self._compute(key, load_any(job["spec"]), self.executors[job["executor"]])
             except jobs.LostLease:
                 self._log.error("lease lost", store=key.store)
             except Exception as error:
@@ -236,7 +255,7 @@ class Worker:
         if job is None or key.store == jobs.RELEASED or self._computing.executor != "auto":
             return False
         data = read_data_state(connection)
-        return not self._executors[job["executor"]].can_read(load_any(job["spec"]), data)
+        return not self.executors[job["executor"]].can_read(load_any(job["spec"]), data)
 
     def _input_gone(self, connection: sa.Connection, key: Key, error: Exception) -> bool:
         """Whether a job failed because something it was to read vanished or changed, so that a new plan may succeed."""
@@ -249,7 +268,7 @@ class Worker:
             error.connection_invalidated or getattr(error.orig, "pgcode", None) in _TRY_AGAIN
         ):
             return True
-        executor = self._executors[job["executor"]]
+        executor = self.executors[job["executor"]]
         query = load_any(job["spec"])
         return not executor.can_read(query, read_data_state(connection)) or any(
             not executor.stored_exists(child, connection) for child in query.children
@@ -263,7 +282,7 @@ class Worker:
             self._log.error("waited in vain; planning anew", query_id=key.query_id, store=key.store)
 
     def _interrupt(self) -> None:
-        for executor in self._executors.values():
+        for executor in self.executors.values():
             executor.interrupt()
 
     def _keep(self) -> None:

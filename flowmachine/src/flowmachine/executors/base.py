@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import pandas as pd
 import sqlalchemy as sa
-from sqlalchemy.sql import Select
+from sqlalchemy.sql import FromClause, Select
 
 from flowmachine.data import DataState
 from flowmachine.registry import Aggregate, Query
@@ -59,6 +60,18 @@ class Executor(Protocol):
 
     def interrupt(self) -> None:
         """Stop the statement that runs now, if any; callable from another thread."""
+        ...
+
+    def sources(self, data: DataState, connection: sa.Connection) -> Sources:
+        """The relations that statements of this executor read."""
+        ...
+
+    def pseudonyms(self) -> FromClause | None:
+        """``subscriber_key`` and ``pseudonym``; None where subscribers are stored as pseudonyms."""
+        ...
+
+    def frame(self, select: Select[Any], connection: sa.Connection) -> pd.DataFrame:
+        """The rows of a statement."""
         ...
 
     def rows(self, query: Query, data: DataState, connection: sa.Connection) -> list[tuple[Any, ...]]:

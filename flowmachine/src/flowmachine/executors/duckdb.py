@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -233,6 +234,15 @@ class DuckDBExecutor:
 
     def interrupt(self) -> None:
         self._connection.interrupt()
+
+    def pseudonyms(self) -> FromClause | None:
+        columns = {"subscriber_key": sa.BigInteger(), "pseudonym": sa.Text()}
+        pattern = str(self._settings.columnar_path / "subscribers" / "*.parquet")
+        # A load that was repeated may have written its pairs twice.
+        return sa.select(parquet([pattern], columns, "dictionary")).distinct().subquery("pseudonyms")
+
+    def frame(self, select: Select[Any], connection: sa.Connection) -> pd.DataFrame:
+        return self.query(select).to_pandas()
 
     def rows(self, query: Query, data: DataState, connection: sa.Connection) -> list[tuple[Any, ...]]:
         stored = self.sources(data, connection).stored(query)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, FromClause
 
@@ -159,6 +160,13 @@ class PostgresExecutor:
         running = self._running
         if running is not None:
             running.cancel()
+
+    def pseudonyms(self) -> FromClause | None:
+        return None
+
+    def frame(self, select: sa.Select[Any], connection: sa.Connection) -> pd.DataFrame:
+        result = connection.execute(select)
+        return pd.DataFrame(result.all(), columns=list(result.keys()))
 
     def rows(self, query: Query, data: DataState, connection: sa.Connection) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in connection.execute(sa.select(stored_table(query)))]

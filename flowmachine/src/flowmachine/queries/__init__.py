@@ -1,4 +1,6 @@
-"""One module per query kind."""
+"""One module per query kind; every kind's class can be imported from here, too."""
+
+from typing import Any
 
 #: Kinds that place each subscriber at one location.
 REFERENCE_LOCATIONS = (
@@ -35,3 +37,14 @@ VISITABLE_LOCATIONS = ("daily_location", "modal_location")
 
 #: Kinds that weigh each of a subscriber's locations.
 WEIGHTED_LOCATIONS = ("location_visits",)
+
+
+def __getattr__(name: str) -> Any:
+    """The class of a kind by its name, found when it is first asked for."""
+    from flowmachine.registry import all_kinds
+
+    if name[:1].isupper() and not name.isupper():
+        for cls in all_kinds().values():
+            if cls.__name__ == name:
+                return cls
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

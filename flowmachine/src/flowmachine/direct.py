@@ -1,0 +1,125 @@
+"""Using the engine from Python, beside the database: the operator's own analysts look at subscribers by pseudonym.
+
+Results are the same rows in the same store that server and workers use; what is stored is not computed again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+from sqlalchemy.sql import FromClause, Select
+
+from flowmachine import jobs
+from flowmachine.data import DataState, read_data_state
+from flowmachine.executors.base import Executor
+from flowmachine.explain import explain, stored_parts
+from flowmachine.jobs import RELEASED, Key
+from flowmachine.picture import picture
+from flowmachine.plan import choose_executor
+from flowmachine.registry import Aggregate, Query
+from flowmachine.settings import Computing, Database
+from flowmachine.tables import result_name
+from flowmachine.worker import Worker
+
+
+class QueryFailed(RuntimeError):
+    """A query could not be computed; the text says why."""
+
+
+class Session:
+    """Queries run in this process. A context manager; not for use by several threads at once."""
+
+    def __init__(self, database: Database, computing: Computing) -> None:
+        self._engine = database.engine("flowmachine-direct", pool_size=2)
+        self._worker = Worker(database, computing)
+        self._computing = computing
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._worker.close()
+        self._engine.dispose()
+
+    def store(self, query: Query) -> str:
+        """Compute a query if it is not stored; returns its id.
+
+        Other queries that wait meanwhile are computed on the way. Raises flowmachine.sql.events.NotBuildable where
+        data lack, QueryFailed with the cause of any other failure.
+        """
+        self._store(query)
+        return query.query_id
+
+    def get_dataframe(self, query: Query, rows: int | None = None) -> pd.DataFrame:
+        """The result, computed if it is not stored; at most ``rows`` rows.
+
+        An aggregate gives its released rows: small counts are withheld here as everywhere. Other kinds give a row
+        for each subscriber and so on, subscribers as pseudonyms and regions by their ids, sorted by these.
+        """
+        key, data = self._store(query)
+        with self._engine.begin() as connection:
+            if isinstance(query, Aggregate):
+                columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in query.published.columns]
+                table = sa.table(result_name(query.query_id), *columns, schema="cache")
+                statement = sa.select(table).limit(rows)
+                return pd.DataFrame(connection.execute(statement).all(), columns=[c.name for c in columns])
+            executor = self._worker.executors[key.store]
+            return executor.frame(shown(query, executor, data, connection).limit(rows), connection)
+
+    def head(self, query: Query, rows: int = 5) -> pd.DataFrame:
+        """The first rows."""
+        return self.get_dataframe(query, rows)
+
+    def explain(self, query: Query) -> dict[str, Any]:
+        """Parts and how many are stored, days read and missing, executor, and a forecast in seconds; computes nothing."""
+        with self._engine.begin() as connection:
+            return explain(connection, query, read_data_state(connection))
+
+    def dependency_graph(self, query: Query) -> str:
+        """The query and all it is made from as an SVG document; what is stored is green."""
+        with self._engine.begin() as connection:
+            data = read_data_state(connection)
+            return picture(query, stored_parts(connection, data.fingerprints(query)))
+
+    def _store(self, query: Query) -> tuple[Key, DataState]:
+        with self._engine.begin() as connection:
+            data = read_data_state(connection)
+            data.check(query)
+            store = RELEASED
+            if not isinstance(query, Aggregate):
+                store = choose_executor(query, data, self._worker.executors, self._computing.executor)
+            key = Key(query.query_id, store)
+            jobs.submit(connection, query, data, store=store, user="direct use")
+        row = self._worker.settle(key)
+        if row["state"] != "completed":
+            cause = row["error"] or jobs.describe_state(row["state"])
+            raise QueryFailed(f"{query.kind} {query.query_id}: {cause}")
+        return key, data
+
+
+def shown(query: Query, executor: Executor, data: DataState, connection: sa.Connection) -> Select[Any]:
+    """A stored result as people read it: pseudonyms and id columns instead of keys, sorted."""
+    sources = executor.sources(data, connection)
+    rows: FromClause = sources.stored(query)
+    joined = rows
+    columns: list[sa.ColumnElement[Any]] = []
+    for name in query.columns:
+        if name in query.places:
+            unit = query.places[name]
+            regions = sources.regions(unit).alias(f"regions_{name}")
+            joined = joined.outerjoin(regions, rows.c[name] == regions.c.location)
+            suffix = name.removeprefix("location")
+            columns += [regions.c[id_].label(f"{id_}{suffix}") for id_ in unit.id_columns]
+        elif name.startswith("subscriber") and (people := executor.pseudonyms()) is not None:
+            people = people.alias(f"people_{name}")
+            joined = joined.outerjoin(people, rows.c[name] == people.c.subscriber_key)
+            columns.append(people.c.pseudonym.label(name))
+        else:
+            columns.append(rows.c[name])
+    return sa.select(*columns).select_from(joined).order_by(*columns)

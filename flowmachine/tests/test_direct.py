@@ -1,0 +1,260 @@
+"""Direct use: every kind from Python, subscribers as pseudonyms, results put together by hand; on both executors."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import marshmallow as ma
+import pandas as pd
+import pytest
+
+import flowmachine
+from flowdb.keys import subscriber_key
+from flowmachine.direct import QueryFailed, Session
+from flowmachine.queries import (
+    DailyLocation,
+    EventCount,
+    Join,
+    ModalLocation,
+    NumericSubset,
+    RandomSample,
+    SpatialAggregate,
+    Subset,
+    Union,
+)
+from flowmachine.registry import Aggregate, Query, kinds, load, load_any, submittable_kinds
+from flowmachine.schema import query_schemas
+from flowmachine.settings import Computing, Database
+from flowmachine.sql.events import NotBuildable
+from flowmachine.testing import Country
+
+GUIDE = Path(__file__).parents[2] / "docs" / "analysts" / "direct-use.md"
+
+
+def settings(country: Country, folder: Path, executor: str) -> tuple[Database, Computing]:
+    environment = country.database.environment("flowmachine")
+    database = Database(
+        environment["FLOWDB_HOST"],
+        int(environment["FLOWDB_PORT"]),
+        environment["FLOWMACHINE_FLOWDB_USER"],
+        environment["FLOWMACHINE_FLOWDB_PASSWORD"],
+        environment["FLOWDB_DATABASE"],
+    )
+    return database, Computing(country.columnar, folder, executor, 1, "512MB")
+
+
+@pytest.fixture(scope="module", params=["duckdb", "postgres"])
+def session(
+    request: pytest.FixtureRequest, country: Country, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Session]:
+    with closing(country.database.connect("flowdb")) as connection, connection:
+        connection.cursor().execute("TRUNCATE engine.jobs, engine.edges, engine.plan_parts, engine.inputs")
+    folder = tmp_path_factory.mktemp("direct")
+    with flowmachine.connect(*settings(country, folder, request.param)) as session:
+        yield session
+
+
+def daily(day: int = 1, method: str = "last") -> DailyLocation:
+    return DailyLocation(date=f"2016-01-{day:02}", method=method, aggregation_unit="admin2")
+
+
+def events(direction: str = "both") -> EventCount:
+    return EventCount(start_date="2016-01-01", end_date="2016-01-03", direction=direction)
+
+
+def counts(frame: pd.DataFrame) -> dict[Any, int]:
+    return frame.groupby("pcod").size().to_dict()
+
+
+def test_every_kind_can_be_imported() -> None:
+    import flowmachine.queries
+
+    for cls in kinds().values():
+        assert getattr(flowmachine.queries, cls.__name__) is cls
+    with pytest.raises(AttributeError):
+        _ = flowmachine.queries.NoSuchKind
+
+
+def test_subscribers_are_pseudonyms_and_regions_have_ids(session: Session, country: Country) -> None:
+    frame = session.get_dataframe(daily())
+    assert list(frame.columns) == ["subscriber", "pcod"]
+    assert len(frame) > 1000
+    assert frame.equals(frame.sort_values(["subscriber", "pcod"], ignore_index=True))
+    with closing(country.database.connect("flowdb")) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT DISTINCT msisdn FROM events.calls WHERE datetime < '2016-01-02'")
+        known = {pseudonym for (pseudonym,) in cursor.fetchall()}
+    assert len(known & set(frame.subscriber)) > 500
+    assert frame.pcod.str.match(r"^[A-Z0-9.]+").all()
+    assert session.head(daily(), 3).equals(frame.head(3))
+
+
+def test_an_aggregate_gives_its_released_rows_only(session: Session) -> None:
+    aggregate = SpatialAggregate(locations=daily())
+    frame = session.get_dataframe(aggregate)
+    true = counts(session.get_dataframe(daily()))
+    assert dict(zip(frame.pcod, frame.value, strict=True)) == {p: n for p, n in true.items() if n > 15}
+    assert min(true.values()) <= 15 or len(true) == len(frame)
+
+
+def test_what_is_stored_is_not_computed_again(session: Session) -> None:
+    modal = ModalLocation(locations=[daily(1), daily(2, "most-common")])
+    before = session.explain(modal)
+    assert before["parts"] == 3
+    assert session.store(modal) == modal.query_id
+    after = session.explain(modal)
+    assert (after["stored"], after["forecast_seconds"]) == (3, 0)
+    session.store(SpatialAggregate(locations=modal))
+    assert session.explain(SpatialAggregate(locations=modal))["stored"] == 4
+
+
+def test_the_graph_is_a_picture(session: Session) -> None:
+    session.store(daily(1))
+    query = SpatialAggregate(locations=ModalLocation(locations=[daily(1), daily(3)]))
+    drawing = ElementTree.fromstring(session.dependency_graph(query))
+    space = "{http://www.w3.org/2000/svg}"
+    titles = [title.text for title in drawing.iter(f"{space}title")]
+    assert len(titles) == len(list(drawing.iter(f"{space}rect"))) == 4
+    assert len(list(drawing.iter(f"{space}line"))) == 3
+    assert f"{daily(1).query_id}, stored" in titles
+    assert query.query_id in titles
+
+
+def test_subsets(session: Session) -> None:
+    frame = session.get_dataframe(daily())
+    pcod = frame.pcod.value_counts().index[0]
+    there = session.get_dataframe(Subset(query=daily(), column="pcod", values=[pcod]))
+    assert there.equals(frame[frame.pcod == pcod].reset_index(drop=True))
+    some = list(frame.subscriber[:7])
+    assert (
+        list(session.get_dataframe(Subset(query=daily(), column="subscriber", values=some)).subscriber)
+        == some
+    )
+
+    metric = session.get_dataframe(events())
+    middle = session.get_dataframe(NumericSubset(query=events(), column="value", low=3, high=5))
+    assert middle.equals(metric[metric.value.between(3, 5)].reset_index(drop=True))
+
+
+def test_a_part_stands_where_the_whole_can(session: Session) -> None:
+    frame = session.get_dataframe(daily())
+    pcod = frame.pcod.value_counts().index[0]
+    part = Subset(query=daily(), column="pcod", values=[pcod])
+    counted = session.get_dataframe(SpatialAggregate(locations=part))
+    assert counted.values.tolist() == [[pcod, int((frame.pcod == pcod).sum())]]
+    modal = ModalLocation(locations=[part, daily(2)])
+    assert set(session.get_dataframe(part).subscriber) <= set(session.get_dataframe(modal).subscriber)
+    # As a subset of subscribers, too.
+    busy = NumericSubset(query=events(), column="value", low=5, high=1e9)
+    here = DailyLocation(date="2016-01-02", method="last", aggregation_unit="admin2", subscriber_subset=busy)
+    assert set(session.get_dataframe(here).subscriber) <= set(session.get_dataframe(busy).subscriber)
+
+
+def test_unions(session: Session) -> None:
+    first, second = session.get_dataframe(daily(1)), session.get_dataframe(daily(2))
+    both = session.get_dataframe(Union(queries=[daily(1), daily(2)]))
+    expected = pd.concat([first, second]).sort_values(["subscriber", "pcod"], ignore_index=True)
+    assert both.equals(expected)
+    distinct = session.get_dataframe(Union(queries=[daily(1), daily(2)], all=False))
+    assert distinct.equals(expected.drop_duplicates(ignore_index=True))
+    # One subscriber may be in it twice, so it counts for nobody's locations.
+    with pytest.raises(ma.ValidationError):
+        SpatialAggregate(locations=Union(queries=[daily(1), daily(2)]))
+
+
+@pytest.mark.parametrize("how", ["inner", "left", "right", "full"])
+def test_joins(session: Session, how: str) -> None:
+    left, right = session.get_dataframe(daily(1)), session.get_dataframe(daily(2))
+    found = session.get_dataframe(Join(left=daily(1), right=daily(2), how=how))
+    expected = left.merge(
+        right, on="subscriber", how="outer" if how == "full" else how, suffixes=("", "_right")
+    )
+    assert list(found.columns) == ["subscriber", "pcod", "pcod_right"]
+
+    def rows(frame: pd.DataFrame) -> list[tuple[str, ...]]:
+        return sorted(tuple(map(str, row)) for row in frame.fillna("").itertuples(index=False))
+
+    assert rows(found) == rows(expected)
+    assert len(found) > 100
+
+
+def test_samples_repeat_by_seed(session: Session) -> None:
+    def sample(seed: float) -> pd.DataFrame:
+        settings = {"sampling_method": "random_ids", "size": 20, "seed": seed}
+        return session.get_dataframe(RandomSample(query=daily(), sample=settings))
+
+    whole = set(session.get_dataframe(daily()).subscriber)
+    assert len(sample(0.1)) == 20
+    assert sample(0.1).equals(sample(0.1))
+    assert not sample(0.1).equals(sample(0.2))
+    assert set(sample(0.2).subscriber) <= whole
+
+
+def test_combinations_are_for_direct_use_only() -> None:
+    part = Subset(query=daily(), column="pcod", values=["x"])
+    names = {"subset", "numeric_subset", "union", "join", "random_sample"}
+    assert not names & set(kinds())
+    assert not names & set(submittable_kinds())
+    assert not {"Subset", "NumericSubset", "Union", "Join"} & set(query_schemas())
+    counted = SpatialAggregate(locations=part)
+    assert load_any(counted.spec()) == counted
+    for spec in (part.spec(), counted.spec(), daily().spec() | {"subscriber_subset": part.spec()}):
+        with pytest.raises(ma.ValidationError):
+            load(
+                spec
+                if spec["query_kind"] != "daily_location"
+                else {"query_kind": "spatial_aggregate", "locations": spec}
+            )
+
+
+@pytest.mark.parametrize(
+    ("make", "field"),
+    [
+        (lambda: Subset(query=daily(), column="location", values=[1]), "column"),
+        (lambda: Subset(query=daily(), column="pcod", values=[1]), "values"),
+        (lambda: Subset(query=daily(), column="pcod", values=[]), "values"),
+        (lambda: NumericSubset(query=daily(), column="pcod", low=0, high=1), "column"),
+        (lambda: Union(queries=[daily(), events()]), "queries"),
+        (lambda: Join(left=daily(), right=events(), on=["location"]), "on"),
+        (lambda: Join(left=daily(), right=daily(2), right_append=""), "right_append"),
+    ],
+)
+def test_wrong_combinations_name_the_field(make: Any, field: str) -> None:
+    with pytest.raises(ma.ValidationError) as refused:
+        make()
+    assert field in refused.value.normalized_messages()
+
+
+def test_failures_say_why(session: Session) -> None:
+    with pytest.raises(NotBuildable, match="No data for date: 2017-05-05"):
+        session.store(DailyLocation(date="2017-05-05", method="last", aggregation_unit="admin2"))
+    assert issubclass(QueryFailed, RuntimeError)
+
+
+def test_both_stores_tell_the_same(country: Country, tmp_path: Path) -> None:
+    queries: list[Query] = [daily(3), events("out"), Join(left=daily(1), right=events())]
+    found = []
+    for executor in ("duckdb", "postgres"):
+        with flowmachine.connect(*settings(country, tmp_path, executor)) as session:
+            found.append([session.get_dataframe(query) for query in queries])
+    for left, right in zip(*found, strict=True):
+        pd.testing.assert_frame_equal(left, right, check_dtype=False)
+        assert left.subscriber.map(subscriber_key).is_unique
+
+
+def test_the_guide_runs(country: Country, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its blocks are run in order, in one namespace, with the settings that it tells to have."""
+    for name, value in country.environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), flags=re.DOTALL)
+    assert len(blocks) > 5
+    namespace: dict[str, Any] = {}
+    monkeypatch.chdir(tmp_path)
+    for block in blocks:
+        exec(compile(block, str(GUIDE), "exec"), namespace)  # noqa: S102 (our own page)
+    assert isinstance(namespace["residents"], Aggregate)
+    assert (tmp_path / "graph.svg").read_text().startswith("<svg")
