@@ -374,6 +374,14 @@ def test_a_key_that_stands_for_another_pseudonym_refuses_the_day(operator) -> No
     assert operator.rows("SELECT pseudonym FROM etl.subscriber_keys") == [("another",)]
 
 
+def test_two_pseudonyms_with_one_key_are_refused(operator, monkeypatch) -> None:
+    monkeypatch.setattr("flowetl.pseudonyms.subscriber_key", lambda pseudonym: 7)
+    monkeypatch.setenv("FLOWETL_PSEUDONYM_KEY", "2f" * 32)
+    operator.write("calls", two_calls(operator))
+    with pytest.raises(DataFault, match="two pseudonyms have one 64-bit key"):
+        load(operator)
+
+
 def test_clocks_that_are_set_back_and_forward(cluster, operator, monkeypatch) -> None:
     """Repeated hours are the first pass; skipped ones are the first instant after the gap."""
     day = dt.date(2016, 3, 27)

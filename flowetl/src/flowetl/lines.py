@@ -42,6 +42,13 @@ class RawBatch:
     content: pa.Array = field(repr=False)
     rejects: list[Reject] = field(repr=False)
 
+    def first(self, records: int) -> "RawBatch":
+        """Only the first records, and what was refused before the last of them."""
+        lines = self.lines[:records]
+        last = int(lines.max()) if len(lines) else 0
+        rejects = [reject for reject in self.rejects if reject.line <= last]
+        return RawBatch(self.table.slice(0, records), lines, self.content.slice(0, records), rejects)
+
 
 class _Hashed:
     """A readable file that hashes what passes through, so that the checksum costs no second read."""

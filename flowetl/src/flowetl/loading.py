@@ -295,10 +295,9 @@ def preview(
     path = source.file(deployment.landing, date)
     arrival.state_of(path)
     with StagedDay(source, date, deployment.zone, hasher, 1) as day:
-        day.add(next(LineReader(path, source.format, source.fields).batches()))
-        result = day.connection.execute("SELECT * FROM day ORDER BY rowid LIMIT ?", [rows])
-        names = [column[0] for column in result.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in result.fetchall()], day.rejects
+        batches = LineReader(path, source.format, source.fields).batches()
+        day.add(next(batches).first(rows))
+        return [row for batch in day.rows_for_postgresql() for row in batch.to_pylist()], day.rejects
 
 
 def _hasher(source: Source, key: bytes) -> Pseudonymiser:

@@ -84,10 +84,18 @@ def normalise_imei(raw: str) -> str | None:
 
 
 class Pseudonyms(NamedTuple):
-    """One identifier column: pseudonyms, and their 64-bit keys, null where absent or malformed."""
+    """One identifier column: its distinct pseudonyms, their 64-bit keys, and for each row which of them it has.
 
-    text: pa.DictionaryArray
+    A value that is no identifier has null for both; a row without a value has a null index.
+    """
+
+    texts: pa.Array
     keys: pa.Array
+    indices: pa.Array
+
+    def row_keys(self) -> pa.Array:
+        """The key of each row."""
+        return self.keys.take(self.indices)
 
 
 class Pseudonymiser:
@@ -114,8 +122,8 @@ class Pseudonymiser:
             if value not in known:
                 pseudonym = self._pseudonym(name, value)
                 known[value] = (pseudonym, None if pseudonym is None else subscriber_key(pseudonym))
-        pairs = [known[value] for value in values]
-        return _decoded(encoded.indices, pairs)
+        texts, keys = zip(*map(known.__getitem__, values), strict=True) if values else ((), ())
+        return Pseudonyms(pa.array(texts, pa.string()), pa.array(keys, pa.int64()), encoded.indices)
 
     def _pseudonym(self, name: str, value: str) -> str | None:
         label = LABELS[name]
@@ -152,18 +160,6 @@ class UpstreamPseudonyms(Pseudonymiser):
             )
         text = value.lower()
         return text if _PSEUDONYM.fullmatch(text) else None
-
-
-def _decoded(indices: pa.Array, pairs: list[tuple[str | None, int | None]]) -> Pseudonyms:
-    """Values by index; a missing one makes null rows, never a null in the dictionary."""
-    texts, keys = zip(*pairs, strict=True) if pairs else ((), ())
-    text, found = pa.array(texts, pa.string()), pa.array(keys, pa.int64())
-    by_row = found.take(indices)
-    if text.null_count:
-        places = pa.array(range(len(pairs)), pa.int32())
-        indices = pc.if_else(pc.is_valid(text), places, None).take(indices)
-        text = pc.fill_null(text, "")
-    return Pseudonyms(pa.DictionaryArray.from_arrays(indices, text), by_row)
 
 
 def key_id(name: str, key: bytes) -> str:

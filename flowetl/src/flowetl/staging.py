@@ -19,27 +19,20 @@ import pyarrow.compute as pc
 from flowdb.keys import subscriber_keys
 from flowetl import pseudonyms, quality
 from flowetl.errors import DataFault
-from flowetl.events import COLUMNS, CdrType, Column, columnar_columns
+from flowetl.events import COLUMNS, HAS_COUNTERPARTS, CdrType, Column, columnar_columns
 from flowetl.lines import RawBatch
-from flowetl.pseudonyms import Pseudonymiser, Pseudonyms
+from flowetl.pseudonyms import LABELS, Pseudonymiser, Pseudonyms
 from flowetl.quality import Check
 from flowetl.source import Expression, Source
 
 MEMORY_LIMIT = "192MB"
 _STAGED_TYPES = {
     "text": "VARCHAR",
-    "identifier": "VARCHAR",
+    "identifier": "BIGINT",
     "boolean": "BOOLEAN",
     "number": "DOUBLE",
     "integer": "INTEGER",
     "timestamp": "TIMESTAMP",
-}
-_KEYS = {
-    "id": "event_id",
-    "msisdn": "subscriber",
-    "msisdn_counterpart": "counterpart",
-    "imsi": "imsi_key",
-    "imei": "imei_key",
 }
 
 
@@ -54,6 +47,12 @@ def _raw(field: str) -> str:
 
 def _own(column: str) -> str:
     return f"own {column}"
+
+
+def _text_of(keys: pa.Array, known: np.ndarray, texts: pa.Array) -> pa.Array:
+    """The text behind each key; every key is among the known ones, which are sorted."""
+    places = pa.array(np.searchsorted(known, pc.fill_null(keys, 0).to_numpy(zero_copy_only=False)))
+    return texts.take(pc.if_else(pc.is_valid(keys), places, None))
 
 
 def _repeat(text: str, mask: pa.ChunkedArray) -> pa.Array:
@@ -119,8 +118,11 @@ class StagedDay:
         self.connection.execute("SET enable_progress_bar = false")
         self._columns = COLUMNS[source.cdr_type]
         columns = [f"{column.name} {_STAGED_TYPES[column.kind]}" for column in self._columns]
-        keys = [f"{key} BIGINT" for key in self._key_columns()]
-        self.connection.execute(f"CREATE TABLE day ({', '.join([*columns, *keys, 'local_time TIMESTAMP'])})")
+        self.connection.execute(
+            f"CREATE TABLE day ({', '.join(columns)}, event_id BIGINT, local_time TIMESTAMP)"
+        )
+        # Rows hold keys. The long text behind each key is kept once, and put in its place on the way out.
+        self.connection.execute("CREATE TABLE pseudonym (label VARCHAR, key BIGINT, text VARCHAR)")
         self._select = self._selection()
 
     def __enter__(self) -> "StagedDay":
@@ -136,13 +138,6 @@ class StagedDay:
     def _takes_tac(self) -> bool:
         """Whether the device model comes from the raw IMEI, before that is hashed."""
         return "imei" in self.source.mapping and "tac" not in self.source.mapping
-
-    @property
-    def _names(self) -> list[str]:
-        return [column.name for column in self._columns]
-
-    def _key_columns(self) -> list[str]:
-        return [key for name, key in _KEYS.items() if name in self._names]
 
     @property
     def cdr_type(self) -> CdrType:
@@ -179,7 +174,7 @@ class StagedDay:
             self._reject(reject.line, reject.reason, reject.content)
         own = self._pseudonymise(batch.table)
         columns = {f"raw {name}": batch.table.column(name) for name in batch.table.column_names}
-        columns |= {_own(name): values.text for name, values in own.items()}
+        columns |= {_own(name): keys for name, keys in own.items()}
         if self._takes_tac:
             columns[_own("tac")] = pseudonyms.tac(
                 batch.table.column(self.source.mapping["imei"].raw_fields[0])
@@ -214,27 +209,34 @@ class StagedDay:
         utc = instants.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
         self._stage(mapped.filter(good), own, utc.filter(good), local.filter(good))
 
-    def _pseudonymise(self, raw: pa.Table) -> dict[str, Pseudonyms]:
-        """Pseudonyms and keys by target column."""
-        mapping = self.source.mapping
-        return {
-            column.name: self._hasher.column(column.name, raw.column(mapping[column.name].raw_fields[0]))
-            for column in self._columns
-            if column.kind == "identifier" and column.name in mapping
-        }
-
-    def _stage(self, mapped: pa.Table, own: dict[str, Pseudonyms], utc: pa.Array, local: pa.Array) -> None:
-        rows = mapped.column("row").combine_chunks()
-        staged: dict[str, pa.Array] = {}
+    def _pseudonymise(self, raw: pa.Table) -> dict[str, pa.Array]:
+        """The keys of each identifier column; new pseudonyms are kept."""
+        found = {}
         for column in self._columns:
-            if column.name in own:
-                staged[column.name] = own[column.name].text.take(rows)
-                if column.name in _KEYS:
-                    staged[_KEYS[column.name]] = own[column.name].keys.take(rows)
-            elif column.kind != "identifier":
+            if column.kind == "identifier" and column.name in self.source.mapping:
+                field = self.source.mapping[column.name].raw_fields[0]
+                values = self._hasher.column(column.name, raw.column(field))
+                self._keep(LABELS[column.name], values)
+                found[column.name] = values.row_keys()
+        return found
+
+    def _keep(self, label: str, values: Pseudonyms) -> None:
+        self.connection.register("fresh", pa.table({"key": values.keys, "text": values.texts}))
+        self.connection.execute(
+            "INSERT INTO pseudonym SELECT DISTINCT $label, key, text FROM fresh WHERE key IS NOT NULL "
+            "AND NOT EXISTS (FROM pseudonym AS p WHERE p.label = $label AND p.key = fresh.key AND p.text = fresh.text)",
+            {"label": label},
+        )
+        self.connection.unregister("fresh")
+
+    def _stage(self, mapped: pa.Table, own: dict[str, pa.Array], utc: pa.Array, local: pa.Array) -> None:
+        rows = mapped.column("row").combine_chunks()
+        staged = {name: keys.take(rows) for name, keys in own.items()}
+        for column in self._columns:
+            if column.kind != "identifier":
                 staged[column.name] = utc if column.kind == "timestamp" else mapped.column(column.name)
-        staged["event_id"] = subscriber_keys(staged["id"])
-        self.connection.register("good", pa.table({**staged, "local_time": local}))
+        staged |= {"event_id": subscriber_keys(staged["id"]), "local_time": local}
+        self.connection.register("good", pa.table(staged))
         self.connection.execute("INSERT INTO day BY NAME SELECT * FROM good")
         self.connection.unregister("good")
         self.rows += len(rows)
@@ -254,7 +256,8 @@ class StagedDay:
         Raises
         ------
         DataFault
-            When most records are of another day, too many were refused, or too few are left.
+            When most records are of another day, too many were refused, too few are left, or two pseudonyms have
+            one key, so that no one could tell them apart.
         """
         records = self.rows + len(self.rejects)
         rejects = self.source.rejects
@@ -275,6 +278,10 @@ class StagedDay:
             raise DataFault(
                 f"{file_name} holds {self.rows} good records; minimum_rows is {self.source.minimum_rows}"
             )
+        if self.connection.execute(
+            "FROM pseudonym SELECT label, key GROUP BY ALL HAVING count(*) > 1"
+        ).fetchone():
+            raise DataFault(f"{file_name}: two pseudonyms have one 64-bit key; the day was not loaded")
 
     def location_ids(self) -> list[str]:
         """The distinct locations of the day's events, sorted."""
@@ -284,20 +291,14 @@ class StagedDay:
         return [location for (location,) in found.fetchall()]
 
     def subscribers(self) -> pa.Table:
-        """The distinct (``subscriber_key``, ``pseudonym``) pairs of both parties, sorted by key.
-
-        Raises
-        ------
-        DataFault
-            When two pseudonyms have one key: the columnar file could not tell the two apart.
-        """
-        pairs = "SELECT subscriber AS subscriber_key, msisdn AS pseudonym FROM day"
-        if "counterpart" in self._key_columns():
-            pairs += " UNION SELECT counterpart, msisdn_counterpart FROM day WHERE counterpart IS NOT NULL"
-        found = self.connection.sql(pairs).distinct().order("subscriber_key, pseudonym").to_arrow_table()
-        if pc.count_distinct(found.column("subscriber_key")).as_py() < found.num_rows:
-            raise DataFault("two subscribers of the day have one 64-bit key; the day was not loaded")
-        return found
+        """The distinct (``subscriber_key``, ``pseudonym``) pairs of both parties, sorted by key."""
+        parties = "SELECT msisdn FROM day"
+        if self.cdr_type in HAS_COUNTERPARTS:
+            parties += " UNION SELECT msisdn_counterpart FROM day"
+        return self.connection.execute(
+            "SELECT key AS subscriber_key, text AS pseudonym FROM pseudonym "  # noqa: S608 - a constant
+            f"WHERE label = 'msisdn' AND key IN ({parties}) ORDER BY key"
+        ).to_arrow_table()
 
     def describe(self, checks: Iterable[Check], valid_cells: Sequence[str]) -> quality.Outcomes:
         """Run packaged quality checks on the day, with the cells that served on it."""
@@ -310,18 +311,35 @@ class StagedDay:
             "CREATE TABLE infrastructure.cells AS SELECT id, true AS geom_point, "
             "NULL::DATE AS date_of_first_service, NULL::DATE AS date_of_last_service FROM valid_cells"
         )
-        # They count and compare identifiers but never show one, so keys, which are quicker, stand in for the text.
-        keys = ", ".join(f"{_KEYS[name]} AS {name}" for name in _KEYS if name in self._names and name != "id")
+        # They count and compare identifiers but never show one, so that keys do as well as text.
         self.connection.execute(
-            f"CREATE VIEW described AS SELECT * REPLACE (timezone('UTC', datetime) AS datetime, {keys}) FROM day"  # noqa: S608 - names of columns
+            "CREATE VIEW described AS SELECT * REPLACE (timezone('UTC', datetime) AS datetime) FROM day"
         )
         return quality.describe(self.connection, "described", checks, self.cdr_type, self.date)
 
     def rows_for_postgresql(self) -> Iterator[pa.RecordBatch]:
-        """The day's rows in the column order of ``events.<type>``, sorted by subscriber and time."""
+        """The day's rows in the column order of ``events.<type>``, sorted by pseudonym and time."""
+        texts = {label: self._pseudonyms(label) for label in sorted(set(LABELS.values()))}
         names = ", ".join(column.name for column in self._columns)
-        result = self.connection.execute(f"SELECT {names} FROM day ORDER BY msisdn, datetime")  # noqa: S608 - names of columns
-        yield from result.to_arrow_reader(16384)
+        result = self.connection.execute(
+            f"SELECT {names} FROM day JOIN (SELECT key, row_number() OVER (ORDER BY text) AS place "  # noqa: S608 - names of columns
+            "FROM pseudonym WHERE label = 'msisdn') AS sorted ON key = msisdn ORDER BY place, datetime"
+        )
+        for batch in result.to_arrow_reader(16384):
+            yield pa.RecordBatch.from_arrays(
+                [
+                    _text_of(values, *texts[LABELS[column.name]]) if column.kind == "identifier" else values
+                    for column, values in zip(self._columns, batch.columns, strict=True)
+                ],
+                batch.schema.names,
+            )
+
+    def _pseudonyms(self, label: str) -> tuple[np.ndarray, pa.Array]:
+        """Keys in order, and the text of each."""
+        found = self.connection.execute(
+            "SELECT key, text FROM pseudonym WHERE label = $label ORDER BY key", {"label": label}
+        ).to_arrow_table()
+        return found.column("key").to_numpy(), found.column("text").combine_chunks()
 
     def write_columnar(self, path: Path, location_keys: dict[str, int]) -> None:
         """The day as a Parquet file with integer keys, sorted by subscriber and time."""
@@ -332,7 +350,7 @@ class StagedDay:
             }
         )
         self.connection.register("location_keys", keys)
-        sources = {"time": "datetime", "cell": "cell"}
+        sources = {"time": "datetime", "subscriber": "msisdn", "counterpart": "msisdn_counterpart"}
         columns = ", ".join(
             f"CAST({sources.get(name, name)} AS {kind}) AS {name}"
             for name, kind in columnar_columns(self.cdr_type)
