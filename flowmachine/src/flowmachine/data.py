@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from flowmachine.registry import Query
 from flowmachine.sql.events import EventSelection, NotBuildable
@@ -88,8 +90,48 @@ class DataState:
         return {day: self.loads[day] for selection in query.events for day in self.days_of(selection)}
 
 
+#: The state that was read last and the digest under which it was found.
+_latest: tuple[str, DataState] | None = None
+
+
 def read_data_state(connection: sa.Connection) -> DataState:
-    """Read the state of the data in the connection's transaction."""
+    """The state of the data in the connection's transaction; read whole only if it differs from the one read last.
+
+    Years of days are thousands of rows, and every job asks. The digest is of everything that the state holds, so that
+    equal digests mean equal states whichever database they are of. It is taken before the rows are read: should they be
+    newer than it, the next digest differs and they are read again.
+    """
+    global _latest
+    digest = connection.execute(_DIGEST).scalar_one()
+    known = _latest
+    if known is not None and known[0] == digest:
+        return known[1]
+    state = _read_whole(connection)
+    _latest = (digest, state)
+    return state
+
+
+def _digest_of(table: sa.TableClause) -> sa.ScalarSelect[Any]:
+    row = sa.func.concat_ws(" ", *table.c)
+    return sa.select(
+        sa.func.md5(
+            sa.func.string_agg(row, aggregate_order_by(sa.literal(";"), table.c.cdr_type, table.c.cdr_date))
+        )
+    ).scalar_subquery()
+
+
+_DIGEST = sa.select(
+    sa.func.concat_ws(
+        " ",
+        _digest_of(current_loads),
+        _digest_of(columnar_files),
+        sa.func.cells_version(),
+        sa.func.current_setting("TimeZone"),
+    )
+)
+
+
+def _read_whole(connection: sa.Connection) -> DataState:
     loads = {
         (row.cdr_type, row.cdr_date): row.load_id
         for row in connection.execute(sa.select(current_loads)).all()

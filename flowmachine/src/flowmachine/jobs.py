@@ -411,6 +411,7 @@ def complete(
             fingerprint=fingerprint,
             cells_version=cells_version,
             cancel_requested=False,
+            **_touched(),
         )
     )
     if done.rowcount != 1:
@@ -432,7 +433,6 @@ def complete(
                 for (event_type, day), load in read.items()
             ],
         )
-    touch(connection, key)
     released = (
         sa.update(edges)
         .where(edges.c.depends_on == key.query_id, edges.c.depends_store == key.store, edges.c.waiting)
@@ -672,24 +672,27 @@ def cancel(connection: sa.Connection, query_id: str) -> str | None:
 
 
 def touch(connection: sa.Connection, key: Key) -> None:
-    """Count one use of a stored result in its score.
+    """Count one use of a stored result in its score."""
+    connection.execute(sa.update(jobs).where(is_job(key)).values(**_touched()))
+
+
+def _touched() -> dict[str, Any]:
+    """What one use changes in a job's row.
 
     The multiplier grows by (1 + ln2/half_life)^t at touch t. It is kept as its logarithm, which never overflows.
     """
-    turn, half_life = connection.execute(
-        sa.select(sa.func.nextval("engine.touches"), sa.func.cache_half_life())
-    ).one()
-    exponent = turn * math.log1p(math.log(2) / half_life)
-    score = connection.execute(sa.select(jobs.c.score).where(is_job(key)).with_for_update()).scalar_one()
-    if score is None:
-        grown = exponent
-    else:
-        grown = max(score, exponent) + math.log1p(math.exp(-abs(score - exponent)))
-    connection.execute(
-        sa.update(jobs)
-        .where(is_job(key))
-        .values(score=grown, access_count=jobs.c.access_count + 1, last_accessed=sa.func.clock_timestamp())
-    )
+    step = sa.func.ln(1 + math.log(2) / sa.cast(sa.func.cache_half_life(), sa.Double))
+    turn = sa.cast(sa.func.nextval("engine.touches"), sa.Double)
+    # A relation of its own, because each mention of nextval would take another number.
+    exponent = sa.select(sa.select((turn * step).label("exponent")).cte("touch").c.exponent).scalar_subquery()
+    # exp(-746) is an error in the database, not zero.
+    apart = sa.func.least(sa.func.abs(jobs.c.score - exponent), 700.0)
+    grown = sa.func.greatest(jobs.c.score, exponent) + sa.func.ln(1.0 + sa.func.exp(-apart))
+    return {
+        "score": sa.case((jobs.c.score.is_(None), exponent), else_=grown),
+        "access_count": jobs.c.access_count + 1,
+        "last_accessed": sa.func.clock_timestamp(),
+    }
 
 
 def _fail_waiting(connection: sa.Connection, keys: Sequence[Key], error_class: str, error: str) -> None:

@@ -65,7 +65,7 @@ class Worker:
         self._time_limit = time_limit
         self._computing = computing
         computing.cache_path.mkdir(parents=True, exist_ok=True)
-        self._engine = database.engine("flowmachine-worker", pool_size=3)
+        self._engine = database.engine("flowmachine-worker", pool_size=3, durable=False)
         reader = setting("FLOWAPI_FLOWDB_USER", default="flowapi")
         self.executors: Mapping[str, Executor] = {
             "duckdb": DuckDBExecutor(computing, reader),
@@ -92,7 +92,7 @@ class Worker:
         pause = 0.1
         while not self._stopping.is_set():
             try:
-                busy = self._plan_one() or self._compute_one()
+                busy = self._work_one()
                 pause = 0.1
             except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
                 self._log.error("database lost", error=type(error).__name__, retry_in=pause)
@@ -121,7 +121,7 @@ class Worker:
                 assert row is not None
                 if row["state"] not in ("queued", "executing"):
                     return row
-                if not (self._plan_one() or self._compute_one()):
+                if not self._work_one():
                     self._wake.wait(1.0)
                     self._wake.clear()
         finally:
@@ -130,37 +130,40 @@ class Worker:
 
     def run_until_idle(self) -> None:
         """Do everything that can be done now, then return; for direct use and for tests."""
-        while self._plan_one() or self._compute_one():
+        while self._work_one():
             pass
 
-    def _plan_one(self) -> bool:
+    def _work_one(self) -> bool:
+        """Plan or compute one job; whether there was any."""
         with self._engine.begin() as connection:
             job = jobs.next_unplanned(connection)
-            if job is None:
-                return False
-            key = Key(job["query_id"], job["store"])
-            try:
-                with about(job), connection.begin_nested():
-                    make_plan(
-                        connection,
-                        job,
-                        read_data_state(connection),
-                        self.executors,
-                        self._computing.executor,
-                    )
-            except Exception as error:
-                if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
-                    raise
-                self._log.error("planning failed", query_id=key.query_id, error=describe(error))
-                jobs.trigger(connection, key, "execute", worker=self.name)
-                jobs.fail(connection, key, self.name, type(error).__name__, describe(error))
-            return True
-
-    def _compute_one(self) -> bool:
-        with self._engine.begin() as connection:
+            if job is not None:
+                self._plan(connection, job)
+                return True
             job = jobs.claim(connection, self.name, self._lease)
-        if job is None:
-            return False
+        if job is not None:
+            self._compute_claimed(job)
+        return job is not None
+
+    def _plan(self, connection: sa.Connection, job: sa.RowMapping) -> None:
+        key = Key(job["query_id"], job["store"])
+        try:
+            with about(job), connection.begin_nested():
+                make_plan(
+                    connection,
+                    job,
+                    read_data_state(connection),
+                    self.executors,
+                    self._computing.executor,
+                )
+        except Exception as error:
+            if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+                raise
+            self._log.error("planning failed", query_id=key.query_id, error=describe(error))
+            jobs.trigger(connection, key, "execute", worker=self.name)
+            jobs.fail(connection, key, self.name, type(error).__name__, describe(error))
+
+    def _compute_claimed(self, job: sa.RowMapping) -> None:
         key = Key(job["query_id"], job["store"])
         self._cancelling = self._overdue = False
         self._started = time.monotonic()
@@ -174,7 +177,6 @@ class Worker:
                 self._settle(key, error)
             finally:
                 self._current = None
-        return True
 
     def _compute(self, key: Key, query: Query, executor: Executor) -> None:
         started = time.monotonic()
