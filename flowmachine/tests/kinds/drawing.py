@@ -169,6 +169,31 @@ def movements(kind: str) -> st.SearchStrategy[Spec]:
     return st.sampled_from(UNITS).flatmap(between)
 
 
+def at_home(kind: str, first: str) -> st.SearchStrategy[Spec]:
+    """A kind that compares all locations with the reference location."""
+
+    def of_unit(unit: str) -> st.SearchStrategy[Spec]:
+        return spec(
+            kind,
+            nested(first, windowed("unique_locations", unit)),
+            nested("reference_locations", reference_locations(unit)),
+        )
+
+    return st.sampled_from(UNITS).flatmap(of_unit)
+
+
+def unique_visitors() -> st.SearchStrategy[Spec]:
+    def with_counts(active: Spec) -> st.SearchStrategy[Spec]:
+        unit = active["unique_locations"]["aggregation_unit"]
+        return spec(
+            "unique_visitor_counts",
+            st.just({"active_at_reference_location_counts": active}),
+            nested("unique_subscriber_counts", windowed("unique_subscriber_counts", unit)),
+        )
+
+    return at_home("active_at_reference_location_counts", "unique_locations").flatmap(with_counts)
+
+
 def intervals(interval: str) -> st.SearchStrategy[Spec]:
     """Windows of at least one interval, some of which do not begin or end with one."""
     pairs = {
@@ -273,6 +298,24 @@ SPECS: dict[str, Callable[[], st.SearchStrategy[Spec]]] = {
             nested("locations", reference_locations()),
             nested("metric", handsets()),
             chosen("method", "mode", "distr"),
+        ),
+    ),
+    "active_at_reference_location_counts": lambda: at_home(
+        "active_at_reference_location_counts", "unique_locations"
+    ),
+    "unique_visitor_counts": unique_visitors,
+    "unmoving_counts": lambda: spec("unmoving_counts", nested("locations", windowed("unique_locations"))),
+    "unmoving_at_reference_location_counts": lambda: at_home(
+        "unmoving_at_reference_location_counts", "locations"
+    ),
+    "histogram_aggregate": lambda: spec(
+        "histogram_aggregate",
+        nested("metric", st.sampled_from(sorted(METRICS)).flatmap(lambda kind: METRICS[kind]())),
+        chosen(
+            "bins", *({"n_bins": n} for n in (1, 2, 3)), {"bin_list": [0, 2, 100]}, {"bin_list": [-1, 1e9]}
+        ),
+        st.sampled_from(
+            [{}, {}, {"range": {"lower_bound": 1, "upper_bound": 3}}, {"range": [0.5, 1000000.5]}]
         ),
     ),
 }

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import pyproj
@@ -531,6 +532,71 @@ def joined_spatial_aggregate(oracle: Oracle, spec: Spec) -> list[Row]:
     )
 
 
+def active_at_reference_location_counts(oracle: Oracle, spec: Spec) -> list[Row]:
+    seen = set(oracle.answer(spec["unique_locations"]))
+    home = oracle.answer(spec["reference_locations"])
+    at_home = ((place, who) for who, place in home if (who, place) in seen)
+    return counted(oracle.unit(spec["unique_locations"]), at_home)
+
+
+def unique_visitor_counts(oracle: Oracle, spec: Spec) -> list[Row]:
+    active, everyone = (
+        {row[:-1]: row[-1] for row in oracle.answer(spec[name])}
+        for name in ("active_at_reference_location_counts", "unique_subscriber_counts")
+    )
+    differences = {place: everyone[place] - active[place] for place in active.keys() & everyone.keys()}
+    return ordered((*place, value) for place, value in differences.items() if value > FLOOR)
+
+
+def stayed(oracle: Oracle, spec: Spec) -> list[Row]:
+    visits = group(oracle.answer(spec))
+    return [(who, places[0]) for who, places in visits.items() if len(places) == 1]
+
+
+def unmoving_counts(oracle: Oracle, spec: Spec) -> list[Row]:
+    still = stayed(oracle, spec["locations"])
+    return counted(oracle.unit(spec), ((place, who) for who, place in still))
+
+
+def unmoving_at_reference_location_counts(oracle: Oracle, spec: Spec) -> list[Row]:
+    home = set(oracle.answer(spec["reference_locations"]))
+    still = (visit for visit in stayed(oracle, spec["locations"]) if visit in home)
+    return counted(oracle.unit(spec), ((place, who) for who, place in still))
+
+
+def histogram_aggregate(oracle: Oracle, spec: Spec) -> list[Row]:
+    numbers = [value for _, value in oracle.answer(spec["metric"]) if value is not None]
+    values = [Fraction(f"{value:.15g}" if isinstance(value, float) else value) for value in numbers]
+    bins: list[list[Any]]
+    if "bin_list" in spec["bins"]:
+        edges = [Fraction(str(edge)) for edge in spec["bins"]["bin_list"]]
+        bins = [
+            [sum(lower <= value < upper for value in values), lower, upper]
+            for lower, upper in pairwise(edges)
+        ]
+    else:
+        count = spec["bins"]["n_bins"]
+        if "range" in spec:
+            found = spec["range"]
+            pair = found if isinstance(found, list) else [found["lower_bound"], found["upper_bound"]]
+            low, high = (Fraction(str(bound)) for bound in pair)
+        elif values:
+            low, high = min(values), max(values)
+        else:
+            return [(None, None, None)]
+        if low == high:
+            count = 1
+        width = (high - low) / count
+        bins = [[0, low + number * width, low + (number + 1) * width] for number in range(count)]
+        for value in values:
+            if low <= value <= high:
+                number = 0 if low == high else math.floor((value - low) / width)
+                bins[min(number, count - 1)][0] += 1
+    if any(value <= FLOOR for value, _, _ in bins):
+        return [(None, None, None)]
+    return [(value, float(lower), float(upper)) for value, lower, upper in bins]
+
+
 DEFINITIONS: dict[str, Callable[[Oracle, Spec], list[Row]]] = {
     "daily_location": daily_location,
     "modal_location": modal_location,
@@ -556,4 +622,9 @@ DEFINITIONS: dict[str, Callable[[Oracle, Spec], list[Row]]] = {
     "location_event_counts": location_event_counts,
     "total_network_objects": total_network_objects,
     "joined_spatial_aggregate": joined_spatial_aggregate,
+    "active_at_reference_location_counts": active_at_reference_location_counts,
+    "unique_visitor_counts": unique_visitor_counts,
+    "unmoving_counts": unmoving_counts,
+    "unmoving_at_reference_location_counts": unmoving_at_reference_location_counts,
+    "histogram_aggregate": histogram_aggregate,
 }

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowmachine.registry import Aggregate, load_any
+from flowmachine.registry import Aggregate, kinds, load_any
 from flowmachine.sql.events import NotBuildable
 
 from .drawing import SPECS, worlds
-from .oracle import NoData, Oracle
+from .oracle import DEFINITIONS, NoData, Oracle
 from .world import EXECUTORS, Stage
 
 
@@ -55,3 +55,8 @@ def test_rows_are_as_defined(stage_in_nepal: Stage, kind: str, data: st.DataObje
         for executor in EXECUTORS:
             found = stage_in_nepal.run(query, world, executor, connection, state)
             assert equal(found, expected), f"{executor}: {found}\nexpected: {expected}"
+
+
+def test_every_kind_has_a_definition() -> None:
+    without_events = {"geography", "dummy_query"}
+    assert set(DEFINITIONS) == set(SPECS) == set(kinds()) - without_events

@@ -32,6 +32,8 @@ JOINED = {
 }
 LOCATION_EVENTS = COUNTS | {"query_kind": "location_event_counts", "interval": "day"}
 
+HISTOGRAM = {"query_kind": "histogram_aggregate", "metric": EVENTS, "bins": {"n_bins": 2}}
+
 UNITS = "admin0, admin1, admin2, admin3, lon-lat"
 MISSING = ["Missing data for required field."]
 NULL = ["Field may not be null."]
@@ -205,6 +207,42 @@ REFUSED: list[tuple[Any, Any]] = [
         JOINED
         | {"metric": EVENTS | {"query_kind": "handset", "characteristic": "brand", "method": "most-common"}},
         {"_schema": ["Must be one of: distr, mode."]},
+    ),
+    (
+        HISTOGRAM | {"bins": {"n_bins": 2, "bin_list": [1, 2]}},
+        {"bins": {"_schema": ["Only one of n_bins or bin_list may be provided."]}},
+    ),
+    (HISTOGRAM | {"bins": {}}, {"bins": {"_schema": ["One of n_bins or bin_list must be provided."]}}),
+    (HISTOGRAM | {"bins": {"n_bins": 0}}, {"bins": {"n_bins": ["Must be greater than or equal to 1."]}}),
+    (
+        HISTOGRAM | {"bins": {"bin_list": [1]}},
+        {"bins": {"bin_list": ["Shorter than minimum length 2."]}},
+    ),
+    (HISTOGRAM | {"bins": {"bin_list": [2, 1]}}, {"bins": {"bin_list": ["Must be strictly ascending."]}}),
+    (HISTOGRAM | {"range": None}, {"range": NULL}),
+    (
+        HISTOGRAM | {"range": {"lower_bound": 2, "upper_bound": 2}},
+        {"range": {"_schema": ["lower_bound should be less than upper_bound"]}},
+    ),
+    (
+        {"query_kind": "unmoving_counts", "locations": DAILY},
+        {
+            "locations": {
+                "query_kind": ["Must be one of: unique_locations."],
+                "start_date": MISSING,
+                "end_date": MISSING,
+                "date": ["Unknown field."],
+                "method": ["Unknown field."],
+            }
+        },
+    ),
+    (
+        {
+            "query_kind": "unmoving_at_reference_location_counts",
+            "locations": COUNTS | {"query_kind": "unique_locations"},
+            "reference_locations": DAILY | {"aggregation_unit": "lon-lat"},
+        },
+        {"_schema": ["'locations' and 'reference_locations' parameters must have the same aggregation unit"]},
     ),
     # Tables and columns that are named in specs
     (

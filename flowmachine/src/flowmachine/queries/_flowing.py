@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import marshmallow as ma
 import sqlalchemy as sa
 from sqlalchemy.sql import FromClause, Select
 
 from flowmachine.fields import Choice, Nested, optional, required
 from flowmachine.queries import INPUTS_TO_FLOWS
 from flowmachine.registry import Query, field_group
+from flowmachine.sql.events import same_unit
 from flowmachine.sql.sources import Sources
 from flowmachine.units import SpatialUnit
 
@@ -26,14 +26,11 @@ class Movement:
     )
 
     def check(self) -> None:
-        if self.from_location.unit != self.to_location.unit:
-            raise ma.ValidationError(
-                {
-                    "_schema": [
-                        "'from_location' and 'to_location' parameters must have the same aggregation unit"
-                    ]
-                }
-            )
+        same_unit(
+            "'from_location' and 'to_location' parameters must have the same aggregation unit",
+            self.from_location,
+            self.to_location,
+        )
 
     @property
     def unit(self) -> SpatialUnit:

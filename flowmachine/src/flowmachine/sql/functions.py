@@ -160,6 +160,23 @@ def _start_of_century_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
     return f"date_trunc('century', {time} - INTERVAL 1 YEAR) + INTERVAL 1 YEAR"
 
 
+class fifteen_digits(FunctionElement[float]):
+    """A double rounded to fifteen significant decimal digits, which is what its decimal writing can be trusted for."""
+
+    type = sa.Double()
+    inherit_cache = True
+
+
+@compiles(fifteen_digits, "postgresql")
+def _fifteen_digits_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return f"CAST(CAST({compiler.process(element.clauses, **kwargs)} AS numeric) AS double precision)"
+
+
+@compiles(fifteen_digits, "duckdb")
+def _fifteen_digits_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return f"CAST(format('{{:.15g}}', {compiler.process(element.clauses, **kwargs)}) AS DOUBLE)"
+
+
 class subscriber_number(FunctionElement[int]):
     """The 64-bit key of a subscriber: what the columnar store holds, computed from the pseudonym in the database."""
 
