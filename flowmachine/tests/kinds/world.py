@@ -309,16 +309,6 @@ def stage(database: Database, folder: Path, cells: tuple[Cell, ...] = CELLS) -> 
     engine = sa.create_engine(database.url("flowdb"), pool_size=1)
     with engine.begin() as connection:
         _set(connection.connection.cursor(), cells)
-    tacs = pa.table(
-        {
-            "tac": pa.array([device[0] for device in DEVICES], pa.int32()),
-            **{
-                name: pa.array([device[position] for device in DEVICES], pa.string())
-                for position, name in enumerate(_DEVICE_COLUMNS, start=1)
-            },
-        }
-    )
-    pa.parquet.write_table(tacs, folder / "tacs.parquet")
     computing = Computing(folder, folder / "cache", "auto", 1, "512MB")
     executors: dict[str, Executor] = {"duckdb": DuckDBExecutor(computing), "postgres": PostgresExecutor()}
     try:

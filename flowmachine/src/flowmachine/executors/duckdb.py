@@ -24,7 +24,7 @@ from sqlalchemy.sql import FromClause, Select
 from flowmachine.columnar import VerifiedFiles, ends_like_parquet
 from flowmachine.data import DataState
 from flowmachine.executors.base import Stored, released_select, stored_select
-from flowmachine.executors.postgres import drop_table, table_size
+from flowmachine.executors.postgres import device_models, drop_table, table_size
 from flowmachine.maps import UnitMap, map_version, unit_map
 from flowmachine.registry import Aggregate, Query
 from flowmachine.settings import Computing
@@ -72,11 +72,16 @@ class DuckDBSources:
     """The relations of one query over files."""
 
     def __init__(
-        self, settings: Computing, data: DataState, map_of: Callable[[SpatialUnit], UnitMap]
+        self,
+        settings: Computing,
+        data: DataState,
+        map_of: Callable[[SpatialUnit], UnitMap],
+        devices_path: Callable[[], Path],
     ) -> None:
         self._settings = settings
         self._data = data
         self._map_of = map_of
+        self._devices_path = devices_path
 
     def events(self, selection: EventSelection, columns: Sequence[str]) -> FromClause:
         parts = [
@@ -137,9 +142,8 @@ class DuckDBSources:
         return parquet([str(path)], dict(query.columns), "stored")
 
     def devices(self) -> FromClause:
-        names = ("hnd_type", "brand", "model", "software_os_name", "software_os_vendor")
-        columns = {"tac": sa.Integer(), **dict.fromkeys(names, sa.Text())}
-        return parquet([str(self._settings.columnar_path / "tacs.parquet")], columns, "devices")
+        columns = {column.name: column.type for column in device_models().c}
+        return parquet([str(self._devices_path())], columns, "devices")
 
 
 def stored_path(settings: Computing, query_id: str) -> Path:
@@ -178,7 +182,10 @@ class DuckDBExecutor:
 
     def sources(self, data: DataState, connection: sa.Connection) -> DuckDBSources:
         return DuckDBSources(
-            self._settings, data, lambda unit: self._map(unit, data.cells_version, connection)
+            self._settings,
+            data,
+            lambda unit: self._map(unit, data.cells_version, connection),
+            lambda: self._devices(connection),
         )
 
     def store(self, query: Query, data: DataState, connection: sa.Connection) -> Stored:
@@ -267,6 +274,17 @@ class DuckDBExecutor:
                 export(connection, relation, path)
         self._maps[unit, version] = found
         return found
+
+    def _devices(self, connection: sa.Connection) -> Path:
+        """The list of device models as a file, exported once for each content it has had."""
+        models = device_models()
+        row = sa.func.concat_ws("|", *(sa.func.coalesce(sa.cast(column, sa.Text), "") for column in models.c))
+        digest = sa.select(sa.func.count(), sa.func.sum(sa.cast(sa.func.hashtext(row), sa.BigInteger)))
+        count, total = connection.execute(digest.select_from(models)).one()
+        path = self._settings.cache_path / "devices" / f"{count}_{total}.parquet"
+        if not path.exists():
+            export(connection, models, path)
+        return path
 
 
 def _untouched(path: Path) -> bool:

@@ -98,13 +98,18 @@ class PostgresSources:
         return stored_table(query)
 
     def devices(self) -> FromClause:
-        names = ("hnd_type", "brand", "model", "software_os_name", "software_os_vendor")
-        tacs = sa.table(
-            "tacs", sa.column("id"), *(sa.column(name, sa.Text) for name in names), schema="infrastructure"
-        )
-        return sa.select(
-            sa.cast(tacs.c.id, sa.Integer).label("tac"), *(tacs.c[name] for name in names)
-        ).subquery("devices")
+        return device_models()
+
+
+def device_models() -> sa.Subquery:
+    """Device models: the code that events hold as ``tac``, and what is known of each."""
+    names = ("hnd_type", "brand", "model", "software_os_name", "software_os_vendor")
+    tacs = sa.table(
+        "tacs", sa.column("id"), *(sa.column(name, sa.Text) for name in names), schema="infrastructure"
+    )
+    return sa.select(sa.cast(tacs.c.id, sa.Integer).label("tac"), *(tacs.c[name] for name in names)).subquery(
+        "devices"
+    )
 
 
 def stored_table(query: Query) -> sa.TableClause:

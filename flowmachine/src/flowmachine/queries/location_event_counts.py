@@ -7,7 +7,7 @@ from typing import Any
 
 import marshmallow as ma
 import sqlalchemy as sa
-from sqlalchemy.sql import Select
+from sqlalchemy.sql import ColumnElement, Select
 
 from flowmachine.fields import Choice, required
 from flowmachine.registry import Aggregate, query_kind
@@ -95,7 +95,7 @@ class LocationEventCounts(Window, Unit, Directed, EventFields, Aggregate):
             .group_by(by_subscriber.c.location, by_subscriber.c.bucket)
             .subquery("counts")
         )
-        named = [sa.cast(sa.cast(counts.c.bucket, sa.Date), sa.Text).label("date")]
+        named: list[ColumnElement[Any]] = [sa.cast(sa.cast(counts.c.bucket, sa.Date), sa.Text).label("date")]
         if self.interval != "day":
             named.append(sa.extract("hour", counts.c.bucket).label("hour"))
         if self.interval == "min":

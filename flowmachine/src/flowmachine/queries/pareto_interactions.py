@@ -45,7 +45,7 @@ class ParetoInteractions(Window, EventFields, Sampled, SubscriberMetric):
             .group_by(events.c.subscriber, events.c.counterpart)
             .subquery("contacts")
         )
-        busiest = {
+        busiest: dict[str, Any] = {
             "partition_by": contacts.c.subscriber,
             "order_by": [contacts.c.events.desc(), contacts.c.counterpart.desc().nulls_first()],
         }
