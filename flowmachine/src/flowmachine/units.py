@@ -11,6 +11,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+import marshmallow as ma
 import sqlalchemy as sa
 
 from flowmachine.fields import Choice, ColumnName, TableName, canonical_json, optional, required
@@ -55,6 +56,15 @@ class SpatialUnit:
 #: Each version of a site, with its point; for use inside a kind only. An event is at every version of its cell's site in
 #: service that day, once for each version of the cell.
 SITES = SpatialUnit("versioned-site")
+
+
+def demand_polygons(aggregation_unit: str) -> None:
+    """Refuse a unit of points for a kind that needs areas; raises marshmallow.ValidationError under its field.
+
+    The field itself names every unit, because scopes are made of its words.
+    """
+    if aggregation_unit not in ADMIN_LEVELS:
+        raise ma.ValidationError({"aggregation_unit": [f"Must be one of: {', '.join(ADMIN_LEVELS)}."]})
 
 
 @field_group

@@ -25,7 +25,7 @@ from flowmachine.release import KeepOver, Published, Region, Value
 from flowmachine.sql.events import EventSelection, locate_events
 from flowmachine.sql.functions import geometry_from_text, leader_clusters, strictly_within
 from flowmachine.sql.sources import Sources
-from flowmachine.units import ADMIN_LEVELS, SITES, SpatialUnit, Unit
+from flowmachine.units import SITES, SpatialUnit, Unit, demand_polygons
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 UNKNOWN = "unknown"
@@ -142,8 +142,7 @@ class Meaningful(Unit):
     tower_cluster_call_threshold: int = optional(Integer(), 0)
 
     def check(self) -> None:
-        if self.aggregation_unit not in ADMIN_LEVELS:
-            raise ma.ValidationError({"aggregation_unit": [f"Must be one of: {', '.join(ADMIN_LEVELS)}."]})
+        demand_polygons(self.aggregation_unit)
 
     @property
     def unit(self) -> SpatialUnit:

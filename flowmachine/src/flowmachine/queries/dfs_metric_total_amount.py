@@ -15,7 +15,7 @@ from flowmachine.release import KeepOver, Published, Region, Value
 from flowmachine.sql.events import EventSelection, Window
 from flowmachine.sql.functions import as_instant
 from flowmachine.sql.sources import Sources
-from flowmachine.units import ADMIN_LEVELS, SpatialUnit
+from flowmachine.units import UNITS, SpatialUnit, demand_polygons
 
 
 @query_kind("dfs_metric_total_amount", component="DFSTotalMetricAmount")
@@ -31,7 +31,10 @@ class DFSTotalMetricAmount(Window, Aggregate):
     needs_database: ClassVar[bool] = True
 
     metric: str = required(Choice("amount", "commission", "fee", "discount"))
-    aggregation_unit: str = required(Choice(*ADMIN_LEVELS))
+    aggregation_unit: str = required(Choice(*UNITS))
+
+    def check(self) -> None:
+        demand_polygons(self.aggregation_unit)
 
     def check_buildable(self) -> None:
         super().check_buildable()
