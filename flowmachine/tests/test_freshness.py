@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +15,7 @@ import sqlalchemy as sa
 from flowmachine import jobs
 from flowmachine.data import read_data_state
 from flowmachine.jobs import RELEASED, Key
-from flowmachine.registry import Aggregate, load
+from flowmachine.registry import Aggregate, all_kinds, load
 from flowmachine.settings import Computing, Database
 from flowmachine.tables import jobs as table
 from flowmachine.tables import result_name
@@ -177,3 +179,12 @@ def test_both_stores_agree_after_changes(own_country: Country, tmp_path: Path) -
     with closing(Engine(own_country, tmp_path / "other", "postgres")) as rows:
         assert rows.run(query) == ids(query)
         assert rows.rows(query) == found
+
+
+def test_a_kind_that_stays_fresh_when_a_cell_moves_reads_no_cells() -> None:
+    unmoved = [cls for cls in all_kinds().values() if not cls.reads_cells]
+    assert len(unmoved) > 3
+    for cls in unmoved:
+        text = inspect.getsource(inspect.getmodule(cls))  # type: ignore[arg-type]
+        found = re.findall(r"locate_events|\.cells\(|\.regions\(|region_count|boundaries", text)
+        assert found == [], cls.kind

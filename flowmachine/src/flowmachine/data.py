@@ -53,13 +53,16 @@ class DataState:
 
     def check(self, query: Query) -> None:
         """Refuse a query for whose window nothing is loaded; raises NotBuildable."""
-        for part in query.graph():
-            part.check_buildable()
-            for selection in part.events:
-                if not self.days_of(selection):
-                    raise NotBuildable(
-                        f"No data for date: {selection.start:%Y-%m-%d} - {selection.end:%Y-%m-%d}"
-                    )
+        try:
+            for part in query.graph():
+                part.check_buildable()
+                for selection in part.events:
+                    if not self.days_of(selection):
+                        raise NotBuildable(
+                            f"No data for date: {selection.start:%Y-%m-%d} - {selection.end:%Y-%m-%d}"
+                        )
+        except OverflowError:
+            raise NotBuildable("A date lies beyond the calendar.") from None
 
     def days(self, query: Query) -> set[Day]:
         """The loaded days that the query and its sub-queries read."""

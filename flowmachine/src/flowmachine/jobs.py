@@ -583,13 +583,18 @@ def stale_inputs(connection: sa.Connection, executor: str, fresh: Mapping[str, s
     return found != dict(fresh)
 
 
+def is_intact(connection: sa.Connection) -> bool:
+    """Whether the database has kept its unlogged tables, and so its intermediate results."""
+    return bool(connection.execute(sa.select(sa.exists().select_from(intact))).scalar_one())
+
+
 def forget_lost(connection: sa.Connection) -> int:
     """Forget the intermediate results of the database if it emptied them; returns how many there were.
 
     They are unlogged, so a server that was not stopped in good order comes back with the tables empty. A row in an
     unlogged table of our own vanishes with them.
     """
-    if connection.execute(sa.select(sa.exists().select_from(intact))).scalar_one():
+    if is_intact(connection):
         return 0
     # Of several workers the first does it, and the others wait here for its commit.
     if connection.execute(insert(intact).values(only_row=True).on_conflict_do_nothing()).rowcount == 0:

@@ -66,7 +66,7 @@ def statement_comment() -> str:
         for name in ("query_id", "request_id")
         if bound.get(name)
     ]
-    return f" /* {' '.join(named)} */" if named else ""
+    return f"/* {' '.join(named)} */ " if named else ""
 
 
 def _add(name: str, stream: Any, level: int) -> None:

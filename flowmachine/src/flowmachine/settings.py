@@ -61,7 +61,8 @@ class Database:
 def _add_comment(
     connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
 ) -> tuple[str, Any]:
-    return statement + statement_comment(), parameters
+    # In front, since the database's views show only the beginning of a long statement.
+    return statement_comment() + statement, parameters
 
 
 @dataclass(frozen=True)

@@ -94,8 +94,9 @@ class Worker:
             try:
                 busy = self._work_one()
                 pause = 0.1
-            except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
-                self._log.error("database lost", error=type(error).__name__, retry_in=pause)
+            except sa.exc.SQLAlchemyError as error:
+                # A connection that breaks says so in many ways, and a worker outlives all of them.
+                self._log.error("database lost", error=describe(error), retry_in=pause)
                 self._stopping.wait(pause)
                 pause = min(pause * 2, 5.0)
                 continue
@@ -215,8 +216,8 @@ class Worker:
         self, connection: sa.Connection, key: Key, query: Query, executor: Executor, data: DataState
     ) -> None:
         """Refuse inputs that vanished, or were made from other data than there are now, since the job was planned."""
-        if executor.name == "postgres" and (lost := jobs.forget_lost(connection)):
-            self._log.error("the database emptied its intermediate results", results=lost)
+        if executor.name == "postgres" and not jobs.is_intact(connection):
+            raise DataChanged
         fingerprints = data.fingerprints(query)
         fresh = {child.query_id: fingerprints[child.query_id] for child in query.children}
         if jobs.stale_inputs(connection, executor.name, fresh):
@@ -231,6 +232,8 @@ class Worker:
     def _settle(self, key: Key, error: Exception) -> None:
         """Record what became of a job that raised."""
         with self._engine.begin() as connection:
+            if lost := jobs.forget_lost(connection):
+                self._log.error("the database emptied its intermediate results", results=lost)
             if self._cancelling:
                 jobs.cancelled(connection, key, self.name)
             elif self._overdue:
@@ -293,7 +296,8 @@ class Worker:
             try:
                 with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                     self._listen(connection)
-            except (sa.exc.DBAPIError, psycopg2.Error, OSError, ValueError):
+            except (sa.exc.SQLAlchemyError, psycopg2.Error, OSError, ValueError) as error:
+                self._log.error("not listening", error=describe(error))
                 self._stopping.wait(1.0)
 
     def _listen(self, connection: sa.Connection) -> None:
@@ -348,7 +352,7 @@ def describe(error: Exception) -> str:
         return str(error)
     original = getattr(error, "orig", error)
     diagnostics = getattr(original, "diag", None)
-    text = getattr(diagnostics, "message_primary", None) or str(original).splitlines()[0]
+    text = getattr(diagnostics, "message_primary", None) or str(original).partition("\n")[0]
     return f"{type(original).__name__}: {text[:300]}"
 
 

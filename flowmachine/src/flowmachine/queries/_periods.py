@@ -5,14 +5,18 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+import marshmallow as ma
 import sqlalchemy as sa
 from sqlalchemy.sql import FromClause
 
 from flowmachine.fields import Choice, Integer, Moment, optional, required
 from flowmachine.registry import field_group
-from flowmachine.sql.events import EventSelection, select_events
+from flowmachine.sql.events import EventSelection, NotBuildable, select_events
 from flowmachine.sql.functions import microseconds
 from flowmachine.sql.sources import Sources
+
+#: Periods are looked at one by one.
+MOST_PERIODS = 100_000
 
 
 @field_group
@@ -24,6 +28,12 @@ class Periods:
     period_length: int = optional(Integer(at_least=1), 1)
     period_unit: str = optional(Choice("days", "hours", "minutes"), "days")
 
+    def check(self) -> None:
+        try:
+            self.start_date + self.total_periods * self.length
+        except OverflowError:
+            raise ma.ValidationError({"_schema": ["The periods end after the year 9999."]}) from None
+
     @property
     def length(self) -> timedelta:
         """The length of one period."""
@@ -32,6 +42,9 @@ class Periods:
 
 def periods(query: Any) -> tuple[EventSelection, ...]:
     """The events of each period, each of which must have data; those that touch the same days stand or fall together."""
+    for name in ("total_periods", "period_length"):
+        if getattr(query, name) > MOST_PERIODS:
+            raise NotBuildable(f"{name} is {getattr(query, name)}; it can be {MOST_PERIODS} at most.")
     found: dict[tuple[Any, ...], EventSelection] = {}
     for number in range(query.total_periods):
         start = query.start_date + number * query.length

@@ -46,6 +46,10 @@ COLUMNS_OF_TYPES: dict[str, tuple[str, ...]] = {
 }
 
 
+#: Days are looked at one by one, so a window of thousands of years would keep whoever plans it busy.
+LONGEST_WINDOW = timedelta(days=40 * 366)
+
+
 class NotBuildable(Exception):
     """A valid spec for which no query can be built; the text says why."""
 
@@ -86,6 +90,8 @@ class EventSelection:
             raise NotBuildable("Start and stop are the same.")
         if self.end.date() < self.start.date():
             raise NotBuildable("The start date is later than the stop date.")
+        if self.end - self.start > LONGEST_WINDOW:
+            raise NotBuildable(f"A window can be no longer than {LONGEST_WINDOW.days} days.")
 
     def check_columns(self, columns: Sequence[str]) -> None:
         """Refuse event types that lack a column that the query needs; raises NotBuildable."""

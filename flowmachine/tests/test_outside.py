@@ -1,0 +1,160 @@
+"""The engine seen from outside: audit trail, logs, comments on statements, numbers, and which part is ill."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from contextlib import closing
+from typing import Any
+
+import psycopg2
+import pytest
+
+from flowmachine.testing import Client, Processes, free_port, wait_for
+
+QUESTION = {
+    "query_kind": "spatial_aggregate",
+    "locations": {
+        "query_kind": "daily_location",
+        "date": "2016-01-01",
+        "method": "last",
+        "aggregation_unit": "admin2",
+    },
+}
+
+
+def ask(processes: Processes, statement: str, *values: Any) -> list[Any]:
+    with closing(processes.country.database.connect("flowdb")) as connection, connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return cursor.fetchall()
+
+
+def request(client: Client, request_id: str, action: str, user: str | None = None, **params: Any) -> Any:
+    message = {"action": action, "request_id": request_id, "params": params, "user": user}
+    return client.send(json.dumps(message).encode())
+
+
+def lines(processes: Processes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in processes.logs().splitlines() if line.startswith("{")]
+
+
+def numbers(port: int) -> dict[str, float]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as reply:
+        text = reply.read().decode()
+    return {
+        name: float(value)
+        for name, value in (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    }
+
+
+def test_one_request_can_be_followed_everywhere(processes: Processes) -> None:
+    server_port, worker_port = free_port(), free_port()
+    processes.start("server", FLOWMACHINE_METRICS_PORT=str(server_port))
+    processes.start("worker", FLOWMACHINE_METRICS_PORT=str(worker_port), FLOWMACHINE_EXECUTOR="postgres")
+    client = processes.client()
+    with closing(processes.country.database.connect("flowdb")) as lock:
+        lock.cursor().execute("LOCK TABLE events.calls IN ACCESS EXCLUSIVE MODE")
+        query_id = request(client, "request-1", "run_query", "ada", **QUESTION)["payload"]["query_id"]
+        # The database's own view of what runs names the query's part and the request.
+        ((statement,),) = wait_for(
+            lambda: ask(
+                processes,
+                "SELECT query FROM pg_stat_activity WHERE datname = current_database()"
+                " AND application_name = 'flowmachine-worker' AND wait_event_type = 'Lock'",
+            )
+        )
+        lock.rollback()
+    assert re.match(r"/\* query_id=[0-9a-f]{32} request_id=request-1 \*/ CREATE", statement)
+    assert client.until_done(query_id) == "completed"
+    again = request(client, "request-2", "run_query", "bob", **QUESTION)
+    assert again["payload"]["query_id"] == query_id
+
+    # Logs of the server and of the worker.
+    mine = [line for line in lines(processes) if line.get("request_id") == "request-1"]
+    assert [line["event"] for line in mine if line["logger"] == "flowmachine.query_run_log"] == [
+        "received",
+        "answered",
+    ]
+    computed = [line for line in mine if line["event"] == "computed"]
+    assert [line["kind"] for line in computed] == ["daily_location", "spatial_aggregate"]
+    assert {line["user"] for line in mine} == {"ada"}
+    assert all(line["executor"] == "postgres" and line["bytes"] > 0 for line in computed)
+
+    # The audit trail.
+    rows = ask(
+        processes,
+        "SELECT request_id, username, action, query_id, params->>'query_kind', status FROM audit.engine_requests"
+        " WHERE request_id LIKE 'request-%%' ORDER BY audit_id",
+    )
+    assert rows == [
+        ("request-1", "ada", "run_query", query_id, "spatial_aggregate", "success"),
+        ("request-2", "bob", "run_query", query_id, "spatial_aggregate", "success"),
+    ]
+
+    # Numbers.
+    server = numbers(server_port)
+    assert server['flowmachine_submitted_total{stored="no"}'] == 1
+    assert server['flowmachine_submitted_total{stored="yes"}'] == 1
+    assert server['flowmachine_jobs{state="completed"}'] == 2
+    assert server["flowmachine_cache_bytes"] > 0
+    assert server['flowmachine_request_seconds_count{action="run_query",status="success"}'] == 2
+    worker = numbers(worker_port)
+    labels = '{executor="postgres",kind="daily_location"}'
+    assert worker[f"flowmachine_parts_total{labels}"] == 1
+    assert worker[f"flowmachine_compute_seconds_total{labels}"] > 0
+    assert worker[f"flowmachine_stored_bytes_total{labels}"] > 0
+
+
+def test_the_audit_trail_cannot_be_changed(processes: Processes) -> None:
+    processes.start("server")
+    client = processes.client()
+    assert request(client, "refused-1", "get_query_kind", query_id="0" * 32)["status"] == "error"
+    ((status, message),) = ask(
+        processes, "SELECT status, message FROM audit.engine_requests WHERE request_id = 'refused-1'"
+    )
+    assert (status, message) == ("error", f"Unknown query id: '{'0' * 32}'")
+    for statement in (
+        "UPDATE audit.engine_requests SET username = 'nobody'",
+        "DELETE FROM audit.engine_requests",
+        "TRUNCATE audit.engine_requests",
+        "DROP TABLE audit.engine_requests",
+        "ALTER TABLE audit.engine_requests DISABLE TRIGGER ALL",
+    ):
+        with (
+            closing(processes.country.database.connect("flowmachine")) as connection,
+            connection.cursor() as cursor,
+            pytest.raises(psycopg2.errors.InsufficientPrivilege),
+        ):
+            cursor.execute(statement)
+
+
+def test_a_request_id_cannot_leave_its_comment(processes: Processes) -> None:
+    processes.start("server")
+    client = processes.client()
+    wicked = "*/ DROP TABLE engine.jobs; -- %s %(x)s"
+    assert request(client, wicked, "get_available_dates")["status"] == "success"
+    assert ask(processes, "SELECT action FROM audit.engine_requests WHERE request_id = %s", wicked) == [
+        ("get_available_dates",)
+    ]
+
+
+def test_health_names_the_ill_part(processes: Processes) -> None:
+    processes.start("server")
+    client = processes.client()
+    with closing(processes.country.database.connect("flowdb")) as connection, connection:
+        connection.cursor().execute("TRUNCATE engine.workers")
+    alone = client.ask("health")["payload"]
+    assert alone["database"] == "ok"
+    assert alone["workers"] == "none was seen in the last 30 seconds"
+
+    nowhere = processes.start("worker", FLOWDB_COLUMNAR_PATH=str(processes.folder / "nowhere"))
+    found = wait_for(lambda: (p := client.ask("health")["payload"])["workers"] == "ok" and p)
+    assert found["folders"] == "The folder that FLOWDB_COLUMNAR_PATH names cannot be read."
+    nowhere.terminate()
+    nowhere.wait(20)
+    with closing(processes.country.database.connect("flowdb")) as connection, connection:
+        connection.cursor().execute("TRUNCATE engine.workers")
+    processes.start("worker")
+    found = wait_for(lambda: (p := client.ask("health")["payload"])["workers"] == "ok" and p)
+    assert (found["folders"], found["alive"]) == ("ok", 1)

@@ -1,0 +1,233 @@
+"""What breaks heals unaided: day files, intermediate results, workers in each state, the database itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowdb.deployment import SUPERUSER, Deployment, Login
+from flowdb.migrate import migrate
+from flowdb.testing import FAST_AND_UNSAFE, cluster_tool
+from flowdb.testing import Database as LoadedDatabase
+from flowmachine.testing import Country, Processes, free_port, wait_for
+
+UNIT = {"aggregation_unit": "admin2"}
+DURABLE = FAST_AND_UNSAFE | {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
+
+
+def daily(day: int) -> dict[str, Any]:
+    return {"query_kind": "daily_location", "date": f"2016-01-{day:02}", "method": "last", **UNIT}
+
+
+def counted(*days: int) -> dict[str, Any]:
+    locations = {"query_kind": "modal_location", "locations": [daily(day) for day in days]}
+    return {"query_kind": "spatial_aggregate", "locations": locations}
+
+
+def ask(processes: Processes, sql: str) -> list[Any]:
+    with closing(processes.country.database.connect("flowdb")) as connection, connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchall()
+
+
+def rows(processes: Processes, query_id: str) -> list[Any]:
+    return ask(processes, f"SELECT * FROM cache.x{query_id} ORDER BY 1")
+
+
+def stores(processes: Processes) -> dict[str, str]:
+    """Where each part that is stored is stored, by kind and store."""
+    found = ask(
+        processes, "SELECT kind, store FROM engine.jobs WHERE state = 'completed' AND store <> 'released'"
+    )
+    return dict(found)
+
+
+@pytest.fixture
+def own_processes(own_country: Country, tmp_path: Path) -> Iterator[Processes]:
+    """Engine processes over a country whose files the test may damage."""
+    with ExitStack() as stack:
+        yield Processes(own_country, tmp_path, stack, free_port())
+
+
+def day_file(processes: Processes, kind: str = "calls", day: str = "2016-01-02") -> Path:
+    (path,) = (processes.country.columnar / "events" / f"type={kind}" / f"date={day}").glob("*.parquet")
+    return path
+
+
+def damage(path: Path, how: str) -> None:
+    content = bytearray(path.read_bytes())
+    if how == "deleted":
+        path.unlink()
+    elif how == "shortened":
+        path.write_bytes(content[:-100])
+    else:
+        content[len(content) // 2] ^= 0xFF
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["deleted", "shortened", "altered"])
+def test_a_damaged_day_file_is_never_read(own_processes: Processes, how: str) -> None:
+    damage(day_file(own_processes), how)
+    own_processes.start("server")
+    own_processes.start("worker")
+    client = own_processes.client()
+    query_id = client.ask("run_query", **counted(1, 2))["payload"]["query_id"]
+    assert client.until_done(query_id) == "completed"
+    assert stores(own_processes) == {"daily_location": "postgres", "modal_location": "postgres"}
+    sound = client.ask("run_query", **counted(1, 3))["payload"]["query_id"]
+    assert client.until_done(sound) == "completed"
+    assert rows(own_processes, query_id) != rows(own_processes, sound)
+    assert stores(own_processes)["modal_location"] == "duckdb"
+
+
+def test_a_day_file_that_vanishes_after_planning(own_processes: Processes) -> None:
+    own_processes.start("server")
+    client = own_processes.client()
+    planner = own_processes.start("worker")
+    with closing(own_processes.country.database.connect("flowdb")) as lock:
+        # A plan is made, but nothing is recorded while the table of inputs is locked.
+        lock.cursor().execute("LOCK TABLE engine.inputs IN ACCESS EXCLUSIVE MODE")
+        query_id = client.ask("run_query", **counted(1, 2))["payload"]["query_id"]
+        wait_for(lambda: ask(own_processes, "SELECT 1 FROM engine.jobs WHERE state = 'executing'"))
+        planner.kill()
+        planner.wait()
+        for day in ("2016-01-01", "2016-01-02"):
+            damage(day_file(own_processes, day=day), "deleted")
+        lock.rollback()
+    own_processes.start("worker")
+    assert client.until_done(query_id) == "completed"
+    assert stores(own_processes)["modal_location"] == "postgres"
+    # Parts that were planned for the files are done with, too, whatever becomes of them.
+    wait_for(
+        lambda: not ask(own_processes, "SELECT 1 FROM engine.jobs WHERE state IN ('queued', 'executing')")
+    )
+
+
+def test_a_truncated_intermediate_result_is_made_again(own_processes: Processes) -> None:
+    own_processes.start("server")
+    own_processes.start("worker")
+    client = own_processes.client()
+    query_id = client.ask("run_query", **counted(1, 2))["payload"]["query_id"]
+    assert client.until_done(query_id) == "completed"
+    before = rows(own_processes, query_id)
+    for path in (own_processes.folder / "cache" / "results").rglob("*.parquet"):
+        damage(path, "shortened")
+    for path in (own_processes.folder / "cache" / "maps").rglob("*.parquet"):
+        path.unlink()
+    longer = client.ask("run_query", **counted(1, 2, 3))["payload"]["query_id"]
+    assert client.until_done(longer) == "completed"
+    client.ask("run_query", **counted(1, 2))
+    assert rows(own_processes, query_id) == before
+
+
+def test_a_day_loaded_between_a_part_and_its_dependent(own_processes: Processes) -> None:
+    """The dependent is not made from a part that is out of date by then."""
+    own_processes.start("server")
+    client = own_processes.client()
+    worker = own_processes.start("worker", FLOWMACHINE_EXECUTOR="postgres")
+    first = client.ask("run_query", **{"query_kind": "spatial_aggregate", "locations": daily(2)})
+    assert client.until_done(first["payload"]["query_id"]) == "completed"
+    worker.terminate()
+    worker.wait(15)
+    query_id = client.ask("run_query", **counted(1, 2))["payload"]["query_id"]
+    # As if it had been planned before the day was loaded again: everything but day 1 is there.
+    own_processes.country.load("run", "--source", "calls", "--date", "2016-01-02")
+    own_processes.start("worker", FLOWMACHINE_EXECUTOR="postgres")
+    assert client.until_done(query_id) == "completed"
+    stale = ask(
+        own_processes,
+        "SELECT kind FROM engine.jobs JOIN engine.inputs USING (query_id, store) LEFT JOIN etl.current_loads"
+        " USING (cdr_type, cdr_date, load_id) WHERE state = 'completed' AND current_loads.load_id IS NULL",
+    )
+    assert [kind for (kind,) in stale] == []
+
+
+def test_a_killed_worker_leaves_no_job_behind_while_others_are_busy(own_processes: Processes) -> None:
+    """Somebody looks after the dead one's job even if no worker is ever idle."""
+    own_processes.start("server")
+    client = own_processes.client()
+    doomed = own_processes.start("worker", FLOWMACHINE_EXECUTOR="postgres", FLOWMACHINE_LEASE="1")
+    with closing(own_processes.country.database.connect("flowdb")) as lock:
+        lock.cursor().execute("LOCK TABLE events.calls IN ACCESS EXCLUSIVE MODE")
+        query_id = client.ask("run_query", **counted(1, 2))["payload"]["query_id"]
+        executing = "SELECT query_id FROM engine.jobs WHERE state = 'executing' AND worker IS NOT NULL"
+        ((lost,),) = wait_for(lambda: ask(own_processes, executing))
+        own_processes.start("worker", FLOWMACHINE_EXECUTOR="postgres", FLOWMACHINE_LEASE="1")
+        wait_for(lambda: len(ask(own_processes, executing)) == 2)
+        doomed.kill()
+        doomed.wait()
+        # The other one still waits for the lock.
+        wait_for(
+            lambda: ask(
+                own_processes, f"SELECT 1 FROM engine.jobs WHERE query_id = '{lost}' AND state = 'queued'"
+            )
+        )
+        lock.rollback()
+    assert client.until_done(query_id) == "completed"
+
+
+@pytest.fixture
+def own_cluster(
+    country: Country, tmp_path: Path, pytestconfig: pytest.Config
+) -> Iterator[tuple[Any, Country]]:
+    """A database server of the test's own, with a copy of the country."""
+    tool = cluster_tool(pytestconfig.rootpath)
+    own = tool.Cluster(tmp_path / "cluster", tool.free_port())
+    own.state.mkdir()
+    deployment = Deployment(
+        host="127.0.0.1",
+        port=own.port,
+        superuser=Login(SUPERUSER, own.password()),
+        engine=Login("flowmachine", "engine's own"),
+        api=Login("flowapi", "API's own"),
+    )
+    try:
+        own.start(DURABLE)
+        migrate(deployment)
+        yield own, Country(LoadedDatabase(deployment), country.root)
+    finally:
+        own.destroy()
+
+
+@pytest.mark.parametrize("executor", ["auto", "postgres"])
+def test_the_database_restarts_under_load(
+    own_cluster: tuple[Any, Country], tmp_path: Path, executor: str
+) -> None:
+    """The server dies without warning, twice, and comes back with its unlogged tables emptied."""
+    cluster, country = own_cluster
+    country.load("geography", str(country.root / "landing"))
+    own_columnar = tmp_path / "country"
+    own_columnar.mkdir()
+    (own_columnar / "landing").symlink_to(country.root / "landing")
+    country = Country(country.database, own_columnar)
+    country.load("backfill", "--source", "all", "--start", "2016-01-01", "--end", "2016-01-03")
+    with ExitStack() as stack:
+        processes = Processes(country, tmp_path, stack, free_port())
+        started = [processes.start("server")]
+        started += [
+            processes.start("worker", FLOWMACHINE_EXECUTOR=executor, FLOWMACHINE_LEASE="2") for _ in range(2)
+        ]
+        client = processes.client()
+        calm = client.ask("run_query", **counted(1, 2))["payload"]["query_id"]
+        assert client.until_done(calm) == "completed"
+        before = rows(processes, calm)
+        specs = [counted(3, 2), counted(1, 2, 3), counted(2, 1), counted(1, 3)]
+        submitted = [client.ask("run_query", **spec)["payload"]["query_id"] for spec in specs]
+        for _ in range(2):
+            cluster.stop("immediate")
+            refused = client.ask("run_query", **counted(1))
+            assert refused["msg"] == "The database is unavailable; try again."
+            ill = client.ask("health")
+            assert (ill["status"], ill["payload"]["database"]) == ("success", "does not answer")
+            cluster.start(DURABLE)
+            wait_for(lambda: client.ask("health")["payload"]["database"] == "ok")
+        assert [client.until_done(query_id) for query_id in submitted] == ["completed"] * 4
+        assert all(rows(processes, query_id) for query_id in submitted)
+        # The same days in another order: the same answer, from parts that were stored before the crash or made after it.
+        reordered = dict(rows(processes, submitted[2]))
+        assert reordered == dict(before)
+        assert [process.poll() for process in started] == [None] * 3
