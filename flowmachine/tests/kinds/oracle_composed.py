@@ -137,11 +137,16 @@ def labelled_flows(oracle: Oracle, spec: Spec) -> list[Row]:
     unit = unit_of(spec)
     labels = dict(oracle.answer(spec["labels"]))
     cases = [((origin, end), labels.get(who), who) for who, origin, end in movements(oracle, spec)]
+    # Points of a coalesced location sort by latitude first, so they are turned round to be sorted.
     rows = [
-        (*ids(origin, unit), *ids(end, unit), label, count)
+        (*ids(origin, unit)[::-1], *ids(end, unit)[::-1], label, count)
         for (origin, end), label, count in whole_groups(cases)
     ]
-    return ordered(rows, 2 * len(ids(None, unit)))
+    width = len(ids(None, unit))
+    return [
+        (*row[:width][::-1], *row[width : 2 * width][::-1], *row[2 * width :])
+        for row in ordered(rows, 2 * width)
+    ]
 
 
 def consecutive_trips_od_matrix(oracle: Oracle, spec: Spec) -> list[Row]:

@@ -229,6 +229,30 @@ def test_labelled_flows(stage_in_utc: Stage, executor: str) -> None:
     ]
 
 
+def test_flows_of_coalesced_points_sort_by_latitude_first(stage_in_utc: Stage, executor: str) -> None:
+    world = drawn(
+        """
+        subscriber | time    | cell
+        a1..16     | 1 10:00 | in-a1
+        b1..16     | 1 10:00 | in-b
+        c1..16     | 1 10:00 | in-B
+        """
+    )
+    point = daily(1, aggregation_unit="lon-lat")
+    visit = {"query_kind": "location_visits", "locations": [point]}
+    there = {"query_kind": "majority_location", "subscriber_location_weights": visit}
+    spec = {
+        "query_kind": "flows",
+        "from_location": coalesced(there, there, visit),
+        "to_location": coalesced(there, there, visit),
+    }
+    west, east, north = (84.25, 27.25), (85.5, 27.5), (84.25, 28.5)
+    pairs = [(*place, *place, 16) for place in (west, east, north)]
+    assert answer(stage_in_utc, spec, world, executor) == pairs
+    by_longitude = spec | {"from_location": point, "to_location": point}
+    assert answer(stage_in_utc, by_longitude, world, executor) == [pairs[0], pairs[2], pairs[1]]
+
+
 def test_subscribers_without_a_label_are_under_null(stage_in_utc: Stage, executor: str) -> None:
     spec = {
         "query_kind": "labelled_spatial_aggregate",

@@ -91,6 +91,10 @@ REFUSED: list[tuple[Any, Any]] = [
     ({**NETWORK, "aggregate_by": None}, {"aggregate_by": ["Field may not be null."]}),
     (CALENDAR | {"total_periods": 0}, {"total_periods": AT_LEAST_ONE}),
     (CALENDAR | {"period_length": 0}, {"period_length": AT_LEAST_ONE}),
+    *[
+        (CALENDAR | endless, {"_schema": ["The periods end after the year 9999."]})
+        for endless in ({"total_periods": 3_000_000}, {"period_length": 10**12})
+    ],
     (CALENDAR | {"period_unit": "weeks"}, {"period_unit": ["Must be one of: days, hours, minutes."]}),
     (CALENDAR | {"query_kind": "localised_calendar_activity"}, {"reference_location": MISSING}),
     (

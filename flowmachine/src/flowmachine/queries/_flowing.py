@@ -65,10 +65,25 @@ def movements(sources: Sources, query: Movement) -> FromClause:
     )
 
 
-def pair_order(unit: SpatialUnit) -> tuple[str, ...]:
+def pair_columns(origins: Query, destinations: Query) -> tuple[str, ...]:
+    """The id columns of pairs of regions, in the order in which rows are sorted by them.
+
+    The columns of a coalesced location go by name, so that its points sort by latitude first.
+    """
+    found: list[str] = []
+    for query, suffix in ((origins, "_from"), (destinations, "_to")):
+        assert query.unit is not None
+        names = query.unit.id_columns
+        found += [
+            f"{name}{suffix}" for name in (sorted(names) if query.kind == "coalesced_location" else names)
+        ]
+    return tuple(found)
+
+
+def pair_order(origins: Query, destinations: Query) -> tuple[str, ...]:
     """The order of rows about pairs of regions: ascending, but for the last column."""
-    columns = [f"{name}{suffix}" for suffix in ("_from", "_to") for name in unit.id_columns]
-    return (*columns[:-1], f"-{columns[-1]}")
+    *first, last = pair_columns(origins, destinations)
+    return (*first, f"-{last}")
 
 
 def region_order(unit: SpatialUnit) -> tuple[str, ...]:

@@ -50,5 +50,5 @@ class ConsecutiveTripsODMatrix(Window, Unit, EventFields, Aggregate):
                 Value("value", sa.BigInteger()),
             ),
             KeepOver("value"),
-            pair_order(self.unit),
+            pair_order(self, self),
         )

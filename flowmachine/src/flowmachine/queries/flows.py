@@ -35,5 +35,5 @@ class Flows(Movement, Aggregate):
                 Value("value", sa.BigInteger()),
             ),
             KeepOver("value"),
-            pair_order(self.unit),
+            pair_order(self.from_location, self.to_location),
         )

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql import Select
 
 from flowmachine.fields import Nested, required
-from flowmachine.queries._flowing import Movement, movements
+from flowmachine.queries._flowing import Movement, movements, pair_columns
 from flowmachine.queries._labelling import labelled
 from flowmachine.queries.coalesced_location import CoalescedLocation
 from flowmachine.queries.mobility_classification import MobilityClassification
@@ -34,7 +34,6 @@ class LabelledFlows(Movement, Aggregate):
 
     @property
     def published(self) -> Published:
-        ids = [f"{name}{suffix}" for suffix in ("_from", "_to") for name in self.unit.id_columns]
         return Published(
             (
                 Region(self.unit, "location_from", "_from", named=True),
@@ -43,5 +42,5 @@ class LabelledFlows(Movement, Aggregate):
                 Value("value", sa.BigInteger()),
             ),
             KeepGroups(("location_from", "location_to"), "value"),
-            (*ids, "-value_label"),
+            (*pair_columns(self.from_location, self.to_location), "-value_label"),
         )

@@ -63,5 +63,5 @@ class TripsODMatrix(Window, Unit, EventFields, Aggregate):
                 Value("value", sa.BigInteger()),
             ),
             KeepOver("value"),
-            pair_order(self.unit),
+            pair_order(self, self),
         )
