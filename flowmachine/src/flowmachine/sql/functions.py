@@ -280,9 +280,11 @@ def _leader_clusters_postgresql(element: Any, compiler: Any, **kwargs: Any) -> s
 def _leader_clusters_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
     lons, lats, weights, radius = (compiler.process(clause, **kwargs) for clause in element.clauses)
     cluster = "STRUCT(lon DOUBLE, lat DOUBLE, weight DOUBLE)[]"
+    # A degree of latitude is nowhere shorter than 110574 m, which settles most pairs without the dear distance.
     near = (
-        "ST_Distance_Spheroid(ST_Point(c.lat, c.lon)::POINT_2D, ST_Point(site.lat, site.lon)::POINT_2D)"
-        f" < {radius}"
+        f"CASE WHEN abs(c.lat - site.lat) * 110574 >= {radius} THEN false ELSE"
+        " ST_Distance_Spheroid(ST_Point(c.lat, c.lon)::POINT_2D, ST_Point(site.lat, site.lon)::POINT_2D)"
+        f" < {radius} END"
     )
     # A reduction's state has the type of the list's items, so each site carries empty lists.
     return f"""list_reduce(
