@@ -18,7 +18,9 @@ def built(value):
     """Arguments with the specifications in them built by the client."""
     if isinstance(value, dict) and "spec" in value:
         arguments = {name: built(item) for name, item in value.items() if name != "spec"}
-        return getattr(flowclient, value["spec"])(**arguments)
+        # Specifications of aggregates are not exported at the top level.
+        module = flowclient if hasattr(flowclient, value["spec"]) else flowclient.aggregates
+        return getattr(module, value["spec"])(**arguments)
     if isinstance(value, list):
         return [built(item) for item in value]
     return value
@@ -32,7 +34,10 @@ def query(connection, given):
 
 
 def table(frame):
-    return {"columns": list(frame.columns), "rows": json.loads(frame.to_json(orient="values"))}
+    return {
+        "columns": list(frame.columns),
+        "rows": json.loads(frame.to_json(orient="values", double_precision=15)),
+    }
 
 
 def with_connection(given):
