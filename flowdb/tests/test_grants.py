@@ -227,7 +227,16 @@ def test_the_engine_writes_nowhere_but_here(stored: Database) -> None:
             " AND has_table_privilege('flowmachine', c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')"
             " AND nspname NOT IN ('pg_catalog', 'information_schema')"
         )
-        assert {name for (name,) in cursor} == {"cache", "engine"}
+        # It adds to the audit trail, and can do nothing else there.
+        assert {name for (name,) in cursor} == {"audit", "cache", "engine"}
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE {} SET status = ''", "DELETE FROM {}", "TRUNCATE {}", "DROP TABLE {}"]
+)
+def test_nobody_changes_the_audit_trail(attempt: Attempt, role: str, statement: str) -> None:
+    with pytest.raises(InsufficientPrivilege):
+        attempt(role, statement.format("audit.engine_requests"))
 
 
 def test_roles_have_no_attributes_but_login(stored: Database, role: str) -> None:
