@@ -205,6 +205,7 @@ class Fuzzer:
             value[last] = copy.deepcopy(self.random.choice(ODD))
 
 
+@pytest.mark.timeout(SECONDS + 240)
 def test_the_socket_survives_anything(processes: Processes) -> None:
     server = processes.start("server", FLOWMACHINE_QUEUE_LIMIT="100000")
     client = processes.client()
