@@ -31,34 +31,41 @@ from .drawing import (
 
 
 def location_visits(unit: str) -> st.SearchStrategy[Spec]:
-    places = st.lists(st.one_of(daily_locations(unit), modal_locations(unit)), min_size=1, max_size=4)
+    places = st.lists(st.one_of(daily_locations(unit), modal_locations(unit)), min_size=1, max_size=3)
     return spec("location_visits", nested("locations", places))
 
 
-def majority_locations(unit: str) -> st.SearchStrategy[Spec]:
+def majority_locations(weights: st.SearchStrategy[Spec]) -> st.SearchStrategy[Spec]:
     return spec(
         "majority_location",
-        nested("subscriber_location_weights", location_visits(unit)),
+        nested("subscriber_location_weights", weights),
         chosen("minimum_total_weight", 0.0, 1.5, 2, 4.0),
         chosen("include_unlocatable", True, False),
     )
 
 
+def any_of(strategy: st.SearchStrategy[Spec]) -> st.SearchStrategy[st.SearchStrategy[Spec]]:
+    """Strategies that choose among one or two specs, for parts that are about the same subscribers, as they mostly are."""
+    return st.lists(strategy, min_size=1, max_size=2).map(st.sampled_from)
+
+
 def coalesced_locations(unit: str) -> st.SearchStrategy[Spec]:
-    return spec(
-        "coalesced_location",
-        nested("preferred_location", majority_locations(unit)),
-        nested("fallback_location", majority_locations(unit)),
-        nested("subscriber_location_weights", location_visits(unit)),
-        chosen("weight_threshold", -1, 1, 2, 3),
+    return any_of(location_visits(unit)).flatmap(
+        lambda weights: spec(
+            "coalesced_location",
+            nested("preferred_location", majority_locations(weights)),
+            nested("fallback_location", majority_locations(weights)),
+            nested("subscriber_location_weights", weights),
+            chosen("weight_threshold", -1, 1, 2, 3),
+        )
     )
 
 
-def classifications(unit: str) -> st.SearchStrategy[Spec]:
+def classifications(locations: st.SearchStrategy[Spec]) -> st.SearchStrategy[Spec]:
     return spec(
         "mobility_classification",
-        nested("locations", st.lists(coalesced_locations(unit), min_size=1, max_size=3)),
-        chosen("stay_length_threshold", 0, 1, 2, 3, 4),
+        nested("locations", st.lists(locations, min_size=1, max_size=4)),
+        chosen("stay_length_threshold", 0, 1, 2, 3, 5),
     )
 
 
@@ -66,20 +73,19 @@ def at_any_unit(strategy: Callable[[str], st.SearchStrategy[Spec]]) -> st.Search
     return st.sampled_from(UNITS).flatmap(strategy)
 
 
-def labelled_places(unit: str) -> st.SearchStrategy[Spec]:
-    labels = nested("labels", classifications(unit))
-    return spec("labelled_spatial_aggregate", nested("locations", coalesced_locations(unit)), labels)
-
-
-def labelled_moves(unit: str) -> st.SearchStrategy[Spec]:
-    return spec(
-        "labelled_flows",
-        nested("from_location", coalesced_locations(unit)),
-        nested("to_location", coalesced_locations(unit)),
-        nested("labels", classifications(unit)),
-        chosen("join_type", "inner", "full outer", "left", "right", "left outer", "right outer"),
+def labelled(kind: str, *names: str, more: st.SearchStrategy[Spec]) -> st.SearchStrategy[Spec]:
+    """A spec of a kind with labels and with the named coalesced locations."""
+    return at_any_unit(lambda unit: any_of(coalesced_locations(unit))).flatmap(
+        lambda locations: spec(
+            kind,
+            *(nested(name, locations) for name in names),
+            nested("labels", classifications(locations)),
+            more,
+        )
     )
 
+
+joins = chosen("join_type", "inner", "full outer", "left", "right", "left outer", "right outer")
 
 #: Periods that lie within the days of the worlds, go beyond them, and cross midnight.
 periods = st.sampled_from(
@@ -137,11 +143,15 @@ SPECS.update(
     {
         "visited_most_days": lambda: windowed("visited_most_days"),
         "location_visits": lambda: at_any_unit(location_visits),
-        "majority_location": lambda: at_any_unit(majority_locations),
+        "majority_location": lambda: at_any_unit(lambda unit: majority_locations(location_visits(unit))),
         "coalesced_location": lambda: at_any_unit(coalesced_locations),
-        "mobility_classification": lambda: at_any_unit(classifications),
-        "labelled_spatial_aggregate": lambda: at_any_unit(labelled_places),
-        "labelled_flows": lambda: at_any_unit(labelled_moves),
+        "mobility_classification": lambda: at_any_unit(
+            lambda unit: any_of(coalesced_locations(unit))
+        ).flatmap(classifications),
+        "labelled_spatial_aggregate": lambda: labelled(
+            "labelled_spatial_aggregate", "locations", more=st.just({})
+        ),
+        "labelled_flows": lambda: labelled("labelled_flows", "from_location", "to_location", more=joins),
         "consecutive_trips_od_matrix": lambda: windowed("consecutive_trips_od_matrix"),
         "location_introversion": lambda: spec(
             "location_introversion", windows, units, two_party_types, subsets, hours, directions

@@ -140,6 +140,7 @@ REFUSED: list[tuple[Any, Any]] = [
         for wrong, text in (
             ({"type": "Polygon"}, "Not a valid GeoJSON geometry."),
             ({"type": "Polygon", "coordinates": "x"}, "Not a valid GeoJSON geometry."),
+            ({**SQUARE, "extra": float("nan")}, "Not a valid GeoJSON geometry."),
             ({"type": "Circle", "coordinates": []}, "Not a valid GeoJSON geometry."),
             ({"type": "Point", "coordinates": [0, 0]}, "Not a valid GeoJSON polygon."),
             ({"type": "Polygon", "coordinates": []}, "Not a valid GeoJSON polygon."),

@@ -66,8 +66,8 @@ def _area(geometry: Any) -> BaseGeometry:
         raise ma.ValidationError("Not a valid mapping type.")
     try:
         # Through JSON, so that what is not JSON is refused here rather than by the database.
-        area = shape(json.loads(json.dumps(geometry)))
-    except (ShapelyError, AttributeError, KeyError, IndexError, TypeError, ValueError):
+        area = shape(json.loads(json.dumps(geometry, allow_nan=False)))
+    except (ShapelyError, AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError):
         raise ma.ValidationError("Not a valid GeoJSON geometry.") from None
     if area.geom_type not in ("Polygon", "MultiPolygon") or area.is_empty or not area.is_valid:
         raise ma.ValidationError("Not a valid GeoJSON polygon.")
