@@ -108,22 +108,29 @@ class Pseudonymiser:
     def __init__(self, key: bytes, calling_code: str) -> None:
         self._keyed = hmac.new(key, digestmod="sha256")
         self._calling_code = calling_code
-        self._known: dict[str, dict[str, tuple[str | None, int | None]]] = {}
+        # Two dictionaries of plain values rather than one of pairs: the garbage collector need not walk them.
+        self._texts: dict[str, dict[str, str | None]] = {label: {} for label in LABELS.values()}
+        self._keys: dict[str, dict[str, int | None]] = {label: {} for label in LABELS.values()}
 
     def column(self, name: str, raw: pa.ChunkedArray) -> Pseudonyms:
         """The pseudonyms of one identifier column; ``name`` is the target column and chooses the label."""
         label = LABELS[name]
         encoded = raw.combine_chunks().dictionary_encode()
         values = encoded.dictionary.to_pylist()
-        known = self._known.setdefault(label, {})
-        if len(known) > REMEMBERED:
-            known.clear()
+        texts, keys = self._texts[label], self._keys[label]
+        if len(texts) > REMEMBERED:
+            texts.clear()
+            keys.clear()
         for value in values:
-            if value not in known:
+            if value not in texts:
                 pseudonym = self._pseudonym(name, value)
-                known[value] = (pseudonym, None if pseudonym is None else subscriber_key(pseudonym))
-        texts, keys = zip(*map(known.__getitem__, values), strict=True) if values else ((), ())
-        return Pseudonyms(pa.array(texts, pa.string()), pa.array(keys, pa.int64()), encoded.indices)
+                texts[value] = pseudonym
+                keys[value] = None if pseudonym is None else subscriber_key(pseudonym)
+        return Pseudonyms(
+            pa.array([texts[value] for value in values], pa.string()),
+            pa.array([keys[value] for value in values], pa.int64()),
+            encoded.indices,
+        )
 
     def _pseudonym(self, name: str, value: str) -> str | None:
         label = LABELS[name]

@@ -122,7 +122,9 @@ class StagedDay:
             f"CREATE TABLE day ({', '.join(columns)}, event_id BIGINT, local_time TIMESTAMP)"
         )
         # Rows hold keys. The long text behind each key is kept once, and put in its place on the way out.
-        self.connection.execute("CREATE TABLE pseudonym (label VARCHAR, key BIGINT, text VARCHAR)")
+        self.connection.execute(
+            "CREATE TABLE pseudonym (label VARCHAR, key BIGINT, text_hash UBIGINT, text VARCHAR)"
+        )
         self._select = self._selection()
 
     def __enter__(self) -> "StagedDay":
@@ -222,9 +224,10 @@ class StagedDay:
 
     def _keep(self, label: str, values: Pseudonyms) -> None:
         self.connection.register("fresh", pa.table({"key": values.keys, "text": values.texts}))
+        # The hash stands in for the text in the comparison, which is long, so that a second text of a key is noticed.
         self.connection.execute(
-            "INSERT INTO pseudonym SELECT DISTINCT $label, key, text FROM fresh WHERE key IS NOT NULL "
-            "AND NOT EXISTS (FROM pseudonym AS p WHERE p.label = $label AND p.key = fresh.key AND p.text = fresh.text)",
+            "INSERT INTO pseudonym SELECT DISTINCT $label, key, hash(text), text FROM fresh WHERE key IS NOT NULL "
+            "AND (key, hash(text)) NOT IN (SELECT key, text_hash FROM pseudonym WHERE label = $label)",
             {"label": label},
         )
         self.connection.unregister("fresh")
