@@ -47,6 +47,7 @@ class HandWritten:
 def run(question: Question, columnar: Path, maps: Path) -> tuple[pd.DataFrame, float]:
     """The rows of a question and the seconds that its statement took."""
     connection = duckdb.connect(config={"preserve_insertion_order": False})
+    connection.execute("SET enable_progress_bar = false")
     connection.load_extension(spatial_extension())
     write = _STATEMENTS[question.name]
     statement = write(_Files(question, columnar, maps))

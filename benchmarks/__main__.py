@@ -1,0 +1,74 @@
+"""``python -m benchmarks``: build the data, ask the nine questions, write the tables (see ``benchmarks/README.md``)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "tools"))
+
+from benchmarks import report, scaling
+from benchmarks.country import Size
+from benchmarks.measure import measure
+
+SCALES = {"smoke": Size(20_000, 7, 150_000), "full": Size(200_000, 14, 1_500_000)}
+
+
+def main() -> int:
+    """Run; 0 if all engines agreed, 1 if their answers differ."""
+    options = _parser().parse_args()
+
+    def say(text: str) -> None:
+        print(text, flush=True)
+
+    if options.docs:
+        return _written(report.write_docs())
+    if options.scaling:
+        return _written(report.write_scaling(scaling.measure(options.workers, say)))
+    base = SCALES[options.scale]
+    size = Size(
+        options.subscribers or base.subscribers,
+        options.days or base.days,
+        options.events_per_day or base.events_per_day,
+    )
+    found = measure(
+        size,
+        published=not options.skip_published,
+        workers=options.workers,
+        repeats=options.repeats,
+        say=say,
+    )
+    scale = options.scale if size == base else size.name
+    print(report.summary(found))
+    print(report.table(found))
+    _written(report.write(found, scale))
+    return 1 if found["disagreements"] else 0
+
+
+def _written(paths: list[Path]) -> int:
+    for path in paths:
+        print(f"written: {path}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--scale", choices=SCALES, default="full", help="default: %(default)s")
+    parser.add_argument("--subscribers", type=int, help="instead of the scale's")
+    parser.add_argument("--days", type=int, help="instead of the scale's")
+    parser.add_argument("--events-per-day", type=int, help="instead of the scale's; of all types together")
+    parser.add_argument("--workers", type=int, default=2, help="of our engine; default: %(default)s")
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="cold runs of ours, the best counts; default: 3"
+    )
+    parser.add_argument("--skip-published", action="store_true", help="do not ask the published engine")
+    parser.add_argument("--scaling", action="store_true", help="only measure how cost grows with the data")
+    parser.add_argument(
+        "--docs", action="store_true", help="only make the page and picture from the latest numbers"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

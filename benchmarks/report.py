@@ -1,0 +1,205 @@
+"""What a run leaves: a table among the results, ``latest.json``, and a page with a picture in the documentation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from layout import CHECKOUT
+
+RESULTS = CHECKOUT / "benchmarks" / "results"
+LATEST = RESULTS / "latest.json"
+SCALING = RESULTS / "scaling.json"
+DOCS = CHECKOUT / "docs" / "benchmarks"
+
+_ENGINES = (
+    ("published_seconds", "published engine", "#b0b7bf"),
+    ("postgres_seconds", "ours on PostgreSQL", "#6aa7a0"),
+    ("ours_seconds", "ours", "#00796b"),
+    ("hand_written_seconds", "hand-written DuckDB", "#e0a030"),
+)
+
+
+def write(report: dict[str, Any], scale: str) -> list[Path]:
+    """Write the table and the numbers of a run; those of the full scale also become the documentation's page."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    table_file = RESULTS / f"{report['date']}-{scale}.md"
+    table_file.write_text(
+        f"# Benchmark of {report['date']}, {scale} scale\n\n{summary(report)}\n{table(report)}"
+    )
+    written = [table_file]
+    if scale == "full":
+        LATEST.write_text(json.dumps(report, indent=2) + "\n")
+        written += [LATEST, *write_docs()]
+    return written
+
+
+def write_docs() -> list[Path]:
+    """Make the page and the picture of the documentation anew from the numbers of the latest run."""
+    report = json.loads(LATEST.read_text())
+    DOCS.mkdir(parents=True, exist_ok=True)
+    picture_file, page_file = DOCS / "questions.svg", DOCS / "index.md"
+    draw(report, picture_file)
+    page_file.write_text(page(report))
+    return [picture_file, page_file]
+
+
+def summary(report: dict[str, Any]) -> str:
+    """What was measured on what, and the outcome in a few sentences."""
+    data, machine = report["data"], report["machine"]
+    ratio = data["columnar_to_postgres"]
+    lines = [
+        f"{data['events']:,} events of {data['subscribers']:,} subscribers in {data['days']} days; "
+        f"{machine['processors']} processors ({machine['model']}), {machine['memory_gigabytes']} GB of memory, "
+        f"{machine['workers']} workers, DuckDB {machine['duckdb']}. Each time is from the submitted specification to "
+        f"the released rows with nothing stored, the best of {report['repeats']}; the published engine was asked once.",
+        "",
+    ]
+    if report["geometric_mean_ratio"]:
+        lines.append(
+            f"- Against the published engine: {report['geometric_mean_ratio']:.0f} times faster (geometric mean), "
+            f"{report['smallest_ratio']:.0f} times at the least."
+        )
+    else:
+        lines.append(f"- The published engine was not asked: {report['published_skipped']}.")
+    lines += [
+        f"- Against hand-written DuckDB: {report['geometric_mean_to_hand_written']:.2f} times its time (geometric mean).",
+        f"- A specification of 5,000 parts is accepted in {report['accept_5000_parts_seconds']:.2f} s.",
+        f"- The columnar copy, dictionary included, is {ratio:.1%} of the size of the partitions with their indexes.",
+        f"- Loading into both stores: {data['loaded_events_per_second']:,} events per second.",
+    ]
+    disagreements = report["disagreements"] or ["none; all engines gave equal answers"]
+    lines += [f"- Disagreement: {text}." for text in disagreements]
+    return "\n".join(lines) + "\n"
+
+
+def table(report: dict[str, Any]) -> str:
+    """The questions as rows: seconds, ratios and peak memory."""
+    header = (
+        "| Question | Ours, s | Published, s | Ratio | Hand-written, s | Ours / hand-written | "
+        "Ours on PostgreSQL, s | Stored, ms | Peak, MB | Published peak, MB |"
+    )
+    lines = [header, "|---" + "|---:" * 9 + "|"]
+    for entry in report["questions"].values():
+        published = _number(entry["published_seconds"])
+        if entry["published_gave_up"]:
+            published = f"over {published}"
+        cells = [
+            entry["title"],
+            _number(entry["ours_seconds"]),
+            published,
+            _number(entry["ratio"]),
+            _number(entry["hand_written_seconds"]),
+            _number(entry["to_hand_written"]),
+            _number(entry["postgres_seconds"]),
+            _number(entry["stored_seconds"] * 1000),
+            str(entry["peak_megabytes"]),
+            str(entry["published_peak_megabytes"] or "–"),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def draw(report: dict[str, Any], path: Path) -> None:
+    """Horizontal bars, one group for each question, seconds on a logarithmic scale."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams.update({"svg.hashsalt": "benchmarks", "svg.fonttype": "none"})
+    from matplotlib import pyplot
+
+    entries = list(reversed(report["questions"].values()))
+    figure, axes = pyplot.subplots(figsize=(9, 7), layout="constrained")
+    height = 0.2
+    for position, (key, label, colour) in enumerate(_ENGINES):
+        offset = (1.5 - position) * height
+        known = [(row, entry[key]) for row, entry in enumerate(entries) if entry[key]]
+        bars = axes.barh(
+            [row + offset for row, _ in known],
+            [seconds for _, seconds in known],
+            height,
+            label=label,
+            color=colour,
+        )
+        axes.bar_label(bars, [_number(seconds) for _, seconds in known], padding=2, fontsize=7)
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(entries)), [entry["title"] for entry in entries])
+    axes.set_xlabel("seconds from specification to released result, logarithmic")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.06), ncols=4, frameon=False, fontsize=8)
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
+
+
+def page(report: dict[str, Any]) -> str:
+    """The page of the documentation."""
+    return f"""# Benchmarks
+
+Audience: whoever chooses or operates the platform. Reading time: 3 minutes. How fast the engine answers, against the
+published engine and against statements written by hand.
+
+Measured on {report["date"]}. {summary(report)}
+![Seconds to answer the nine questions, by engine](questions.svg)
+
+{table(report)}
+## How it is measured
+
+`make bench` builds a synthetic country, loads it with the real loader into PostgreSQL and into columnar day files, and
+asks nine questions at administrative level 3 over all event types. The engine's own server and workers are asked over
+their socket, as the HTTP API does, and the released rows are read from the database. Between two questions everything
+stored is dropped; only the maps from cells to regions stay, which are made once for each version of the cells.
+
+The published engine (1.34.0) runs in an environment of its own on the same database and the same machine, with a
+Redis of its own, and is asked the same specifications over the same protocol. Its server is started anew for each
+question and warmed up once. Its answers must equal ours. The one known exception: the published engine publishes active
+cells however few subscribers stand behind a row, while ours keeps only rows with more than 15.
+
+The hand-written statements read the same day files and the same maps and end with a data frame: no queue, no cache,
+no table of released rows. They say what is left to gain.
+
+*Stored* is the time to get a result that was computed before. *Peak* is the private memory of all processes of the engine and
+of the database server together.
+{_scaling()}
+## Try it
+
+```console
+$ make bench ARGS="--scale smoke"    # 20,000 subscribers, a few minutes
+$ make bench                         # 200,000 subscribers, 14 days, 1.5 million events a day
+```
+
+The data stay in the state folder for the next run. `--skip-published` leaves out the published engine, as does a machine
+without `redis-server`.
+"""
+
+
+def write_scaling(rows: list[dict[str, Any]]) -> list[Path]:
+    """Keep the numbers of growing data and make the page anew if there is a full record."""
+    SCALING.write_text(json.dumps(rows, indent=2) + "\n")
+    return [SCALING, *(write_docs() if LATEST.exists() else [])]
+
+
+def _scaling() -> str:
+    if not SCALING.exists():
+        return ""
+    rows = json.loads(SCALING.read_text())
+    names = list(rows[0]["seconds"])
+    lines = [
+        "",
+        "## How it grows",
+        "",
+        "Seconds of our engine, cold, on growing data; the windows of the questions grow with the days up to two weeks.",
+        "",
+        "| Subscribers | Days | Events | " + " | ".join(names) + " |",
+        "|---:|---:|---:" + "|---:" * len(names) + "|",
+    ]
+    for row in rows:
+        seconds = " | ".join(_number(row["seconds"][name]) for name in names)
+        lines.append(f"| {row['subscribers']:,} | {row['days']} | {row['events']:,} | {seconds} |")
+    return "\n".join(lines) + "\n"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
