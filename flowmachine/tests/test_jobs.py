@@ -234,6 +234,91 @@ def test_a_job_that_kills_its_workers_is_given_up(engine: sa.Engine) -> None:
         assert (root["state"], root["error_class"]) == ("errored", "WorkerDied")
 
 
+def test_a_part_made_from_other_data_is_no_input(engine: sa.Engine) -> None:
+    query = aggregate(1, 2)
+    modal = query.children[0]
+    fresh = data().fingerprints(query)
+    wanted = {child.query_id: fresh[child.query_id] for child in modal.children}
+    with engine.begin() as connection:
+        jobs.submit(connection, query, data())
+        plan(connection, query)
+        assert jobs.stale_inputs(connection, "duckdb", wanted)
+        for child in modal.children:
+            connection.execute(
+                sa.update(table)
+                .where(jobs.is_job(Key(child.query_id, "duckdb")))
+                .values(state="completed", fingerprint=fresh[child.query_id])
+            )
+        assert not jobs.stale_inputs(connection, "duckdb", wanted)
+        assert jobs.stale_inputs(connection, "postgres", wanted)
+        later = data(UUID(int=2)).fingerprints(query)
+        assert jobs.stale_inputs(connection, "duckdb", {key: later[key] for key in wanted})
+
+
+def test_a_part_that_its_store_cannot_compute_sends_those_above_back_to_planning(engine: sa.Engine) -> None:
+    first, second = aggregate(1, 2), aggregate(2, 3)
+    with engine.begin() as connection:
+        for query in (first, second):
+            jobs.submit(connection, query, data())
+            plan(connection, query)
+        row = jobs.claim(connection, "w", LEASE)
+        assert row is not None
+        assert row["query_id"] == load_daily_id(1)
+        jobs.replan_above(connection, Key(load_daily_id(1), "duckdb"), "w")
+        assert state(connection, Key(load_daily_id(1), "duckdb")) == "known"
+        assert state(connection, Key(first.children[0].query_id, "duckdb")) == "known"
+        root = jobs.next_unplanned(connection)
+        assert root is not None
+        assert (root["query_id"], root["store"]) == (first.query_id, RELEASED)
+        # Planned for the other store, it no longer waits for anything of the first.
+        parts = list(first.graph())
+        needed = {part.query_id: [child.query_id for child in part.children] for part in parts}
+        jobs.enqueue_parts(connection, Key(first.query_id, RELEASED), "postgres", parts, needed)
+        root = jobs.find(connection, Key(first.query_id, RELEASED))
+        assert root is not None
+        assert (root["planned"], root["pending"]) == (True, 1)
+        # Who does not need the part goes on.
+        other = jobs.find(connection, Key(second.query_id, RELEASED))
+        assert other is not None
+        assert (other["state"], other["planned"], other["pending"]) == ("queued", True, 1)
+
+
+def test_who_waits_for_what_nobody_computes_is_planned_anew(engine: sa.Engine) -> None:
+    query = aggregate(1, 2)
+    modal = Key(query.children[0].query_id, "duckdb")
+    with engine.begin() as connection:
+        jobs.submit(connection, query, data())
+        plan(connection, query)
+        assert jobs.replan_stuck(connection) == []
+        connection.execute(
+            sa.update(table).where(jobs.is_job(Key(load_daily_id(1), "duckdb"))).values(state="cancelled")
+        )
+        assert jobs.replan_stuck(connection) == [modal]
+        stuck = jobs.next_unplanned(connection)
+        assert stuck is not None
+        assert Key(stuck["query_id"], stuck["store"]) == modal
+
+
+def test_results_that_the_database_emptied_are_forgotten(engine: sa.Engine, database: Any) -> None:
+    query = aggregate(1)
+    with engine.begin() as connection:
+        jobs.submit(connection, query, data())
+        plan(connection, query)
+        key = Key(load_daily_id(1), "duckdb")
+        connection.execute(
+            sa.update(table).where(jobs.is_job(key)).values(state="completed", store="postgres")
+        )
+        assert jobs.is_intact(connection)
+        assert jobs.forget_lost(connection) == 0
+    with database.connect("flowdb") as raw:
+        raw.cursor().execute("TRUNCATE engine.intact")
+    with engine.begin() as connection:
+        assert not jobs.is_intact(connection)
+        assert jobs.forget_lost(connection) == 1
+        assert state(connection, Key(key.query_id, "postgres")) == "known"
+        assert jobs.forget_lost(connection) == 0
+
+
 def test_scores_follow_the_published_vector(engine: sa.Engine, database: Any) -> None:
     """Half-life 2; a touched at t=0, b at t=1 to 5; 100 s of work, 10 and 100 bytes: 10 and 13.317."""
     with database.connect("flowdb") as raw:
