@@ -6,6 +6,7 @@ reply. None computes a query.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from typing import Any
@@ -35,6 +36,10 @@ PROTOCOL = 1
 #: A worker not seen for so long is taken to be dead.
 ALIVE = timedelta(seconds=30)
 
+#: Parts are counted for each poll of a query with fewer than these, and for all polls within some seconds otherwise.
+MANY_PARTS = 100
+POLLED_FOR = 0.3
+
 
 class Refused(Exception):
     """An error reply."""
@@ -51,6 +56,7 @@ class Actions:
     def __init__(self, engine: sa.Engine, queue_limit: int = 1000) -> None:
         self._engine = engine
         self._queue_limit = queue_limit
+        self._polled: dict[str, tuple[float, Payload]] = {}
 
     def names(self) -> list[str]:
         """All actions."""
@@ -150,15 +156,22 @@ class Actions:
             return explain(connection, query, data)
 
     def poll_query(self, params: Params) -> Payload:
+        query_id = params["query_id"]
+        until, latest = self._polled.get(query_id, (0.0, {}))
+        if time.monotonic() < until:
+            return latest
         with self._engine.connect() as connection:
-            row = self._known(connection, params["query_id"])
-            progress = jobs.progress(connection, params["query_id"])
+            row = self._known(connection, query_id, jobs.summary)
+            progress = jobs.progress(connection, query_id)
         payload = {
             "query_id": row["query_id"],
             "query_kind": row["kind"],
             "query_state": row["state"],
             "progress": progress.as_dict(),
         }
+        self._polled.pop(query_id, None)
+        if progress.eligible >= MANY_PARTS:
+            self._polled[query_id] = (time.monotonic() + POLLED_FOR, payload)
         return payload | ({"cause": row["error"]} if row["state"] == "errored" else {})
 
     def get_query_kind(self, params: Params) -> Payload:
@@ -240,6 +253,7 @@ class Actions:
         with self._engine.begin() as connection:
             self._known(connection, params["query_id"])
             state = jobs.cancel(connection, params["query_id"])
+        self._polled.pop(params["query_id"], None)
         return {"query_id": params["query_id"], "query_state": state}
 
     def _load(self, connection: sa.Connection, params: Params) -> Aggregate:
@@ -271,8 +285,13 @@ class Actions:
                 {"code": "queue_full", "limit": self._queue_limit},
             )
 
-    def _known(self, connection: sa.Connection, query_id: str) -> sa.RowMapping:
-        row = jobs.find(connection, Key(query_id, RELEASED))
+    @staticmethod
+    def _known(
+        connection: sa.Connection,
+        query_id: str,
+        read: Callable[[sa.Connection, Key], sa.RowMapping | None] = jobs.find,
+    ) -> sa.RowMapping:
+        row = read(connection, Key(query_id, RELEASED))
         if row is None:
             raise Refused(f"Unknown query id: '{query_id}'", {"query_id": query_id, "query_state": "awol"})
         return row

@@ -98,6 +98,12 @@ def find(connection: sa.Connection, key: Key) -> sa.RowMapping | None:
     return connection.execute(sa.select(jobs).where(is_job(key))).mappings().one_or_none()
 
 
+def summary(connection: sa.Connection, key: Key) -> sa.RowMapping | None:
+    """The job's row without its spec, which may be megabytes long, or None."""
+    columns = [column for column in jobs.c if column is not jobs.c.spec]
+    return connection.execute(sa.select(*columns).where(is_job(key))).mappings().one_or_none()
+
+
 def trigger(connection: sa.Connection, key: Key, event: str, **changes: Any) -> bool:
     """Let an event happen to a job; False, and no change, if its state does not allow it."""
     sources, target = TRANSITIONS[event]
@@ -193,7 +199,7 @@ def waiting(connection: sa.Connection) -> int:
 
 def progress(connection: sa.Connection, query_id: str) -> Progress:
     """What is still to be done for a submitted query; all zero when its result is stored."""
-    row = find(connection, Key(query_id, RELEASED))
+    row = summary(connection, Key(query_id, RELEASED))
     if row is None or row["state"] not in ("queued", "executing"):
         return Progress(0, 0, 0)
     if not row["planned"]:
