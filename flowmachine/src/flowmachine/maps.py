@@ -78,11 +78,12 @@ class UnitMap:
 def unit_map(connection: sa.Connection, unit: SpatialUnit, version: int) -> UnitMap:
     """The unit's map, made now if it does not exist; two processes asked at once make it once."""
     found = UnitMap(unit, version, 0)
-    lock = sa.func.hashtext(found.cells.name)
-    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock)))
-    if not sa.inspect(connection).has_table(found.cells.name, schema="engine"):
-        connection.execute(CreateTableAs("engine", found.regions.name, _regions(unit)))
-        connection.execute(CreateTableAs("engine", found.cells.name, _cells(unit, found.regions)))
+    if not _exists(connection, found):
+        # The lock lasts as long as the caller's transaction, so it is not taken just to look.
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(found.cells.name))))
+        if not _exists(connection, found):
+            connection.execute(CreateTableAs("engine", found.regions.name, _regions(unit)))
+            connection.execute(CreateTableAs("engine", found.cells.name, _cells(unit, found.regions)))
     count = connection.execute(sa.select(sa.func.count()).select_from(found.regions)).scalar_one()
     return UnitMap(unit, version, count)
 
@@ -90,6 +91,10 @@ def unit_map(connection: sa.Connection, unit: SpatialUnit, version: int) -> Unit
 def map_version(name: str) -> int:
     """The version of the cells that a map of this name was made from."""
     return int(name.rsplit("_", 1)[1])
+
+
+def _exists(connection: sa.Connection, found: UnitMap) -> bool:
+    return sa.inspect(connection).has_table(found.cells.name, schema="engine")
 
 
 def drop_old_maps(connection: sa.Connection, version: int) -> list[str]:
