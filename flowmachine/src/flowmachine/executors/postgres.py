@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
@@ -46,7 +47,7 @@ class PostgresSources:
 
     def __init__(self, data: DataState, map_of: Callable[[SpatialUnit], UnitMap]) -> None:
         self._data = data
-        self._map_of = map_of
+        self._map_of = lru_cache(maxsize=None)(map_of)
 
     def events(self, selection: EventSelection, columns: Sequence[str]) -> FromClause:
         parts = [self._events_of_type(event_type, selection, columns) for event_type in selection.types]
