@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from flowmachine import release
 from flowmachine.registry import Aggregate, kinds, load_any
 from flowmachine.release import FloorTooLow, NothingPersonal
+from flowmachine.sql.events import NotBuildable
 
 from .drawing import SPECS, worlds
 from .world import EXECUTORS, Stage, World, drawn
@@ -51,6 +52,10 @@ def test_fifteen_people_never_show(stage_in_utc: Stage, kind: str, data: st.Data
     small = World([event for event in world.events if event.subscriber in few])
     query = load_any(data.draw(SPECS[kind]()))
     with stage_in_utc.loaded(small) as (connection, state):
+        try:
+            state.check(query)
+        except NotBuildable:
+            reject()  # Some periods lie beyond the days that are loaded.
         for executor in EXECUTORS:
             rows = stage_in_utc.run(query, small, executor, connection, state)
             assert [row for row in rows if any(value is not None for value in row)] == []
