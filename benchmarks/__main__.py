@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tools"))
 
@@ -32,14 +33,19 @@ def main() -> int:
         options.days or base.days,
         options.events_per_day or base.events_per_day,
     )
+    scale = options.scale if size == base else size.name
+
+    def keep(found: dict[str, Any]) -> None:
+        report.write(found, scale)
+
     found = measure(
         size,
         published=not options.skip_published,
         workers=options.workers,
         repeats=options.repeats,
         say=say,
+        keep=keep,
     )
-    scale = options.scale if size == base else size.name
     print(report.summary(found))
     print(report.table(found))
     _written(report.write(found, scale))

@@ -163,7 +163,11 @@ class Ours:
         self.client = Client(country, port)
 
     def __enter__(self) -> Ours:
-        self.client.wait_until_up()
+        try:
+            self.client.wait_until_up()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -83,6 +83,7 @@ class Published:
         end = time.monotonic() + 10
         while self._redis_command("PING").strip() != "PONG":
             if time.monotonic() > end:
+                self._redis.end()
                 raise NotAvailable("redis-server does not answer")
             time.sleep(0.05)
         return self
@@ -94,8 +95,11 @@ class Published:
         """Answer with nothing stored."""
         self._empty()
         port = free_port()
+        inherited = self._country.environment()
+        # It would find our package of the same name first.
+        inherited.pop("PYTHONPATH", None)
         environment = {
-            **self._country.environment(),
+            **inherited,
             "FLOWMACHINE_PORT": str(port),
             "REDIS_HOST": "127.0.0.1",
             "REDIS_PORT": self._redis_port,
