@@ -35,6 +35,13 @@ DAYS = 7
 SEED = 12_345
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep all whole-stack tests on one worker, so that one stack is enough."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.xdist_group("whole stack"))
+
+
 @dataclass(frozen=True)
 class Stack:
     """The running stack and how to ask it."""

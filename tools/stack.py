@@ -77,7 +77,9 @@ def test(options: argparse.Namespace) -> int:
     state = Path(os.environ.get("FLOWKIT_TEST_CLUSTER") or CHECKOUT / ".flowkit" / "test")
     running_before = Cluster(state, 0).running()
     try:
-        return _python("-m", "pytest", *options.arguments)
+        # Two at a time, as that is what the smallest supported machine has cores for; tests of one group stay together.
+        spread = [] if "-n" in options.arguments else ["-n", "2", "--dist", "loadgroup"]
+        return _python("-m", "pytest", *spread, *options.arguments)
     finally:
         # The plugin starts the cluster with the first test that needs a database.
         if not running_before:
