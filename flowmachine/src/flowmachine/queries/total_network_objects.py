@@ -39,17 +39,22 @@ class TotalNetworkObjects(Window, Unit, EventFields, Aggregate):
     def select(self, sources: Sources) -> Select[Any]:
         located = locate_events(sources, self.events[0], self.unit, ("cell", "local_time"))
         period = sa.func.date_trunc(self.total_by, located.c.local_time, type_=sa.DateTime())
-        sightings = (
-            sa.select(located.c.location, period.label("period"), located.c.cell, located.c.subscriber)
-            .distinct()
-            .subquery("sightings")
-        )
+        sightings = sa.select(
+            located.c.location, period.label("period"), located.c.cell, located.c.subscriber
+        ).cte("sightings")
+        # Two narrow groupings of the same rows are cheaper than one of all four columns or than COUNT(DISTINCT).
+        objects = _distinct(sightings, "cell")
+        people = _distinct(sightings, "subscriber")
         return sa.select(
-            sightings.c.location,
-            as_instant(sightings.c.period).label("datetime"),
-            sa.func.count(sightings.c.cell.distinct()).label("value"),
-            sa.func.count(sightings.c.subscriber.distinct()).label("subscribers"),
-        ).group_by(sightings.c.location, sightings.c.period)
+            objects.c.location,
+            as_instant(objects.c.period).label("datetime"),
+            objects.c.number.label("value"),
+            people.c.number.label("subscribers"),
+        ).join_from(
+            objects,
+            people,
+            sa.and_(objects.c.location == people.c.location, objects.c.period == people.c.period),
+        )
 
     @property
     def published(self) -> Published:
@@ -62,3 +67,14 @@ class TotalNetworkObjects(Window, Unit, EventFields, Aggregate):
             KeepOver("subscribers"),
             (*self.unit.id_columns, "datetime"),
         )
+
+
+def _distinct(sightings: sa.CTE, column: str) -> sa.Subquery:
+    """The ``number`` of different values of a column at each location in each period."""
+    counted = sightings.c[column]
+    pairs = sa.select(sightings.c.location, sightings.c.period, counted).distinct().subquery()
+    return (
+        sa.select(pairs.c.location, pairs.c.period, sa.func.count().label("number"))
+        .group_by(pairs.c.location, pairs.c.period)
+        .subquery(f"{column}s")
+    )
