@@ -184,20 +184,19 @@ def flows(files: _Files) -> str:
 
 def network_objects(files: _Files) -> str:
     return f"""
-        WITH sightings AS (
-            SELECT location, cell, subscriber, local_time // 3600000000 AS hour
-            FROM (
-                SELECT location, events.cell, subscriber, epoch_us(local_time) AS local_time
-                FROM {files.events(*files.windows[0])} AS events
-                JOIN {files.cells("admin3", *files.windows[0])} AS cells
-                  ON events.cell = cells.cell AND local_time >= valid_from AND local_time < valid_before
-            ) GROUP BY ALL
+        WITH sightings AS MATERIALIZED (
+            SELECT location, events.cell, subscriber, date_trunc('hour', local_time) AS hour
+            FROM {files.events(*files.windows[0])} AS events
+            JOIN {files.cells("admin3", *files.windows[0])} AS cells
+              ON events.cell = cells.cell AND local_time >= valid_from AND local_time < valid_before
         ), people AS (
-            SELECT location, hour, count(DISTINCT subscriber) AS subscribers FROM sightings GROUP BY ALL
+            SELECT location, hour, count(*) AS subscribers
+            FROM (SELECT DISTINCT location, hour, subscriber FROM sightings) GROUP BY ALL
         ), objects AS (
-            SELECT location, hour, count(DISTINCT cell) AS value FROM sightings GROUP BY ALL
+            SELECT location, hour, count(*) AS value
+            FROM (SELECT DISTINCT location, hour, cell FROM sightings) GROUP BY ALL
         )
-        SELECT pcod, value, make_timestamp(hour * 3600000000) AS datetime
+        SELECT pcod, value, hour AS datetime
         FROM people JOIN objects USING (location, hour) JOIN {files.regions("admin3")} USING (location)
         WHERE subscribers > {FLOOR} ORDER BY pcod, datetime
     """

@@ -53,7 +53,7 @@ def summary(report: dict[str, Any]) -> str:
         f"{data['events']:,} events of {data['subscribers']:,} subscribers in {data['days']} days; "
         f"{machine['processors']} processors ({machine['model']}), {machine['memory_gigabytes']} GB of memory, "
         f"{machine['workers']} workers, DuckDB {machine['duckdb']}. Each time is from the submitted specification to "
-        f"the released rows with nothing stored, the best of {report['repeats']}; the published engine was asked once.",
+        f"the released rows with nothing stored, the best of {report['repeats']} before and {report['repeats']} after the published engine, which was asked once.",
         "",
     ]
     if report["geometric_mean_ratio"]:
