@@ -36,7 +36,7 @@ def main() -> int:
     scale = options.scale if size == base else size.name
 
     def keep(found: dict[str, Any]) -> None:
-        report.write(found, scale)
+        report.write(report.merged(found) if options.only else found, scale)
 
     found = measure(
         size,
@@ -45,7 +45,10 @@ def main() -> int:
         repeats=options.repeats,
         say=say,
         keep=keep,
+        only=options.only,
     )
+    if options.only:
+        found = report.merged(found)
     print(report.summary(found))
     print(report.table(found))
     _written(report.write(found, scale))
@@ -68,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--repeats", type=int, default=3, help="cold runs of ours, the best counts; default: 3"
     )
+    parser.add_argument("--only", nargs="+", help="ask these questions; the others keep their latest numbers")
     parser.add_argument("--skip-published", action="store_true", help="do not ask the published engine")
     parser.add_argument("--scaling", action="store_true", help="only measure how cost grows with the data")
     parser.add_argument(

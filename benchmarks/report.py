@@ -8,6 +8,8 @@ from typing import Any
 
 from layout import CHECKOUT
 
+from benchmarks.measure import with_means
+
 RESULTS = CHECKOUT / "benchmarks" / "results"
 LATEST = RESULTS / "latest.json"
 SCALING = RESULTS / "scaling.json"
@@ -33,6 +35,21 @@ def write(report: dict[str, Any], scale: str) -> list[Path]:
         LATEST.write_text(json.dumps(report, indent=2) + "\n")
         written += [LATEST, *write_docs()]
     return written
+
+
+def merged(report: dict[str, Any]) -> dict[str, Any]:
+    """The report of some questions with the latest numbers of the others, if those are of the same data."""
+    if not LATEST.exists():
+        return report
+    latest = json.loads(LATEST.read_text())
+    if latest["data"] != report["data"]:
+        return report
+    asked = report["questions"]
+    return with_means(
+        report
+        | {"questions": {name: asked.get(name, entry) for name, entry in latest["questions"].items()}}
+        | {"disagreements": sorted({*latest["disagreements"], *report["disagreements"]})}
+    )
 
 
 def write_docs() -> list[Path]:
