@@ -74,9 +74,10 @@ def summary(report: dict[str, Any]) -> str:
         "",
     ]
     if report["geometric_mean_ratio"]:
+        asked = sum(entry["ratio"] is not None for entry in report["questions"].values())
         lines.append(
-            f"- Against the published engine: {report['geometric_mean_ratio']:.0f} times faster (geometric mean), "
-            f"{report['smallest_ratio']:.0f} times at the least."
+            f"- Against the published engine: {report['geometric_mean_ratio']:.0f} times faster (geometric mean of the "
+            f"{asked} questions it was asked), {report['smallest_ratio']:.0f} times at the least."
         )
     else:
         lines.append(f"- The published engine was not asked: {report['published_skipped']}.")
@@ -85,6 +86,7 @@ def summary(report: dict[str, Any]) -> str:
         f"- A specification of 5,000 parts is accepted in {report['accept_5000_parts_seconds']:.2f} s.",
         f"- The columnar copy, dictionary included, is {ratio:.1%} of the size of the partitions with their indexes.",
         f"- Loading into both stores: {data['loaded_events_per_second']:,} events per second.",
+        f"- Load average of the machine: {machine['load_average']}; above {machine['processors']} other work competed.",
     ]
     disagreements = report["disagreements"] or ["none; all engines gave equal answers"]
     lines += [f"- Disagreement: {text}." for text in disagreements]
