@@ -88,6 +88,8 @@ def summary(report: dict[str, Any]) -> str:
         f"- Loading into both stores: {data['loaded_events_per_second']:,} events per second.",
         f"- Load average of the machine: {machine['load_average']}; above {machine['processors']} other work competed.",
     ]
+    if note := report.get("note"):
+        lines.append(f"- {note}")
     disagreements = report["disagreements"] or ["none; all engines gave equal answers"]
     lines += [f"- Disagreement: {text}." for text in disagreements]
     return "\n".join(lines) + "\n"
