@@ -40,6 +40,8 @@ class LocationEventCounts(Window, Unit, Directed, EventFields, Aggregate):
             )
 
     def check_buildable(self) -> None:
+        # Before the window is cut into as many selections as it has days.
+        self._selection(self.start_date, self.end_date).check()
         super().check_buildable()
         if self.direction != "both":
             self.events[0].check_columns(("outgoing",))
