@@ -108,7 +108,16 @@ def own_country(country: Country, cluster: TestCluster, tmp_path: Path) -> Itera
     shutil.copytree(country.columnar, root / "columnar")
     (root / "landing").symlink_to(country.root / "landing")
     with replace(cluster, template=country.database.name).database() as database:
+        forget_jobs(database)
         yield Country(database, root)
+
+
+def forget_jobs(database: TestDatabase) -> None:
+    """Empty the job table: whichever tests used the country before may have left results."""
+    engine = sa.create_engine(database.url("flowdb"))
+    with engine.begin() as connection:
+        connection.execute(sa.text("TRUNCATE engine.jobs, engine.edges, engine.plan_parts, engine.inputs"))
+    engine.dispose()
 
 
 @dataclass
@@ -221,9 +230,6 @@ def end(process: subprocess.Popen[bytes]) -> None:
 @pytest.fixture
 def processes(country: Country, tmp_path: Path) -> Iterator[Processes]:
     """Starts engine processes; the job table is empty before each test."""
-    engine = sa.create_engine(country.database.url("flowdb"))
-    with engine.begin() as connection:
-        connection.execute(sa.text("TRUNCATE engine.jobs, engine.edges, engine.plan_parts, engine.inputs"))
-    engine.dispose()
+    forget_jobs(country.database)
     with ExitStack() as stack:
         yield Processes(country, tmp_path, stack, free_port())
