@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bootstrap import TOOLS, bootstrap
+from bootstrap import TOOLS, bootstrap, install_for_benchmarks
 from cluster import Cluster, ClusterError
 from layout import CHECKOUT, PYTHON, VENV, Layout, StackError
 from native import Native
@@ -128,6 +128,8 @@ def check(_options: argparse.Namespace) -> int:
 
 def bench(options: argparse.Namespace) -> int:
     bootstrap(echo=False)
+    if "--skip-published" not in options.arguments:
+        install_for_benchmarks()
     return _python("-m", "benchmarks", *options.arguments)
 
 

@@ -15,7 +15,8 @@ from .world import EXECUTORS, Stage, stage
 
 _common = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("kinds", settings(max_examples=50, derandomize=True, **_common))
-settings.register_profile("soak", settings(max_examples=3000, derandomize=False, **_common))
+_examples = int(os.environ.get("FLOWKIT_SOAK_EXAMPLES", "1000"))
+settings.register_profile("soak", settings(max_examples=_examples, derandomize=False, **_common))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "kinds"))
 
 

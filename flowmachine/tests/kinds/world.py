@@ -27,8 +27,11 @@ from flowmachine.executors.base import Executor
 from flowmachine.executors.duckdb import DuckDBExecutor
 from flowmachine.executors.postgres import PostgresExecutor
 from flowmachine.geojson import result_statement
+from flowmachine.maps import unit_map
 from flowmachine.registry import Aggregate, Query
 from flowmachine.settings import Computing
+from flowmachine.units import SITES as SITES_UNIT
+from flowmachine.units import UNITS, SpatialUnit
 
 DAYS = (date(2016, 1, 1), date(2016, 1, 2), date(2016, 1, 3))
 TYPES = ("calls", "sms", "mds", "topups")
@@ -309,6 +312,11 @@ def stage(database: Database, folder: Path, cells: tuple[Cell, ...] = CELLS) -> 
     engine = sa.create_engine(database.url("flowdb"), pool_size=1)
     with engine.begin() as connection:
         _set(connection.connection.cursor(), cells)
+        # Made once here: each world's transaction is rolled back, and would make the maps again.
+        connection.execute(sa.text("SET LOCAL ROLE flowmachine"))
+        version = read_data_state(connection).cells_version
+        for unit in (*map(SpatialUnit, UNITS), SITES_UNIT):
+            unit_map(connection, unit, version)
     computing = Computing(folder, folder / "cache", "auto", 1, "512MB")
     executors: dict[str, Executor] = {"duckdb": DuckDBExecutor(computing), "postgres": PostgresExecutor()}
     try:

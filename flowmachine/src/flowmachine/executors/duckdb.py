@@ -298,7 +298,9 @@ def _untouched(path: Path) -> bool:
 def compiled(select: Select[Any]) -> tuple[str, list[Any]]:
     """A statement's text for DuckDB and its values in order."""
     statement = select.compile(dialect=_dialect, compile_kwargs={"render_postcompile": True})
-    return str(statement), [statement.params[name] for name in statement.positiontup or ()]
+    # Asked for once: each asking makes the whole mapping, and a wide modal location binds thousands of values.
+    values = statement.params
+    return str(statement), [values[name] for name in statement.positiontup or ()]
 
 
 def export(connection: sa.Connection, relation: FromClause, path: Path) -> None:
