@@ -42,6 +42,24 @@ def test_a_direction_needs_types_that_have_one(stage_in_utc: Stage) -> None:
         data.check(load_any(spec | {"direction": "both"}))
 
 
+def test_unique_location_counts(stage_in_utc: Stage, executor: str) -> None:
+    """A place counts once however often it is visited; an event in two regions counts both, one in none nothing."""
+    world = drawn(
+        """
+        subscriber | time    | cell
+        ann        | 1 10:00 | in-b
+        ann        | 1 11:00 | in-B
+        ann        | 2 10:00 | in-b
+        bob        | 1 10:00 | in-two-regions
+        bob        | 1 11:00 | outside
+        cat        | 1 10:00 | outside
+        dan        | 3 00:00 | in-b
+        """
+    )
+    spec = {"query_kind": "unique_location_counts", **WINDOW, "aggregation_unit": "admin3"}
+    assert stage_in_utc.evaluate(load_any(spec), world, executor) == [("ann", 2), ("bob", 2)]
+
+
 def test_radius_of_gyration(stage_in_utc: Stage, executor: str) -> None:
     world = drawn(
         """

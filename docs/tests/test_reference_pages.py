@@ -1,0 +1,60 @@
+"""The pages of reference: each kind and each route has its entry, and a kind's tick stands for tests that exist."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from reference_pages import pages
+from reference_pages.evidence import evidence
+from reference_pages.routes import api_routes, auth_routes
+
+import flowclient
+from flowmachine.registry import kinds, load_any
+
+ROOT = Path(__file__).resolve().parents[2]
+KINDS_PAGE = ROOT / "docs" / "analysts" / "query-kinds.md"
+ROUTES_PAGE = ROOT / "docs" / "developers" / "http-api.md"
+
+
+def test_the_pages_are_up_to_date() -> None:
+    stale = [path.name for path, text in pages().items() if path.read_text() != text]
+    assert stale == [], "run docs/tools/generate.py"
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_a_kind_is_done(kind: str) -> None:
+    """Each has a module, rows worked out by hand, a definition in plain Python, and a test that draws worlds for it."""
+    found = evidence()[kind]
+    assert found.complete, found
+    assert re.search(rf"^\| ✓ \| \[`{kind}`\]\(#{kind}\) ", KINDS_PAGE.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_a_kind_has_its_section(kind: str) -> None:
+    [text] = re.findall(rf"^### {kind}\n(.*?)(?=^###? |\Z)", KINDS_PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE) == list(kinds()[kind].fields)
+    [specification] = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    assert load_any(json.loads(specification)).kind == kind
+    functions = re.findall(r"`flowclient\.(\w+)`", text)
+    assert functions
+    assert all(callable(getattr(flowclient, name)) for name in functions)
+
+
+def rows_of_routes() -> set[tuple[str, str]]:
+    """Method and path of every row on the page."""
+    text = ROUTES_PAGE.read_text()
+    rows = set(re.findall(r"^\| `([A-Z]+)` \| `([^`]+)` \|", text, re.MULTILINE))
+    for path, methods in re.findall(r"^\| `(/[^`]*)` \| ([^|]+) \|", text, re.MULTILINE):
+        rows |= {(method, path) for method in re.findall(r"[A-Z]+", methods)}
+    return rows
+
+
+def test_every_route_has_its_entry_and_the_reverse() -> None:
+    served = {(route.method, route.path) for route in api_routes()}
+    served |= {(route.method, route.path) for route, _ in auth_routes()}
+    # Served by the same rule as the path without a format.
+    assert rows_of_routes() - served == {("GET", "/api/0/get/{query_id}.{filetype}")}
+    assert served - rows_of_routes() == set()

@@ -1,0 +1,429 @@
+"""The page of query kinds, from the engine's registry and the client's functions."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import marshmallow as ma
+import sqlalchemy as sa
+from flowclient_generator import kinds as client
+from sqlalchemy.dialects.postgresql import ARRAY
+
+import flowclient
+from flowmachine.fields import EventTypes, Nested, NestedList
+from flowmachine.registry import Aggregate, Query, kinds, load_any, submittable_kinds
+from flowmachine.release import LOWEST_FLOOR, AllOrNothing, KeepGroups, KeepOver, NothingPersonal, Rule
+from reference_pages.evidence import Evidence, evidence
+
+_HEAD = f"""\
+<!-- Written by docs/tools/generate.py from the engine's registry; edit the kinds instead. -->
+
+# Query kinds
+
+Audience: analysts and engineers. Reading time: 2 minutes for the first two sections; the rest is to look things up.
+
+A query is a JSON object with its kind's name in `query_kind` and the fields listed here; the client's functions of the same names build it.
+Unknown fields are refused. A field without a default must be given. Wherever a field takes a *specification*, it is a whole query of one
+of the kinds named.
+
+| | |
+|---|---|
+| Dates | ISO text such as `2016-01-01` or `2016-01-01 12:00`, on the wall clock of the operator's zone, without an offset. An end is not included, unless said otherwise |
+| Places | a column `pcod` holds a region's place code. A query at `lon-lat` has two columns in its stead, `lon` and `lat`, with the same suffix |
+| Release | more than {LOWEST_FLOOR} subscribers stand behind everything that leaves, or as many as the operator demands beyond that. What is withheld is absent |
+| Order | rows are in ascending order of the columns named, text by its bytes, nulls last |
+| GeoJSON | kinds marked so can be fetched as GeoJSON, too |
+| Samples | a kind with the field `sampling` can be cut to a random sample of its rows, the same for the same seed: `sampling_method` (`system`, `bernoulli` or `random_ids`), `seed`, and either `size` or `fraction` |
+
+## Checklist
+
+A kind is done when it has its module, a world of events drawn and worked out by hand, a definition in plain Python, and a test that holds it
+against the definition on worlds drawn at random, on every executor. The marks are derived from the tests, and a test demands all of them.
+
+"""
+
+_SHAPES = {
+    "Hours": "`start_hour` and `end_hour`, whole numbers from 0 to 24",
+    "Bins": "`n_bins`, a whole number, or `bin_list`, ascending edges",
+    "Bounds": "`lower_bound` and `upper_bound`, numbers",
+    "Labels": "GeoJSON polygons by label",
+    "HourScores": "24 numbers from -1 to 1",
+    "WeekdayScores": "a number from -1 to 1 for each of `monday` to `sunday`",
+    "SubscriberSubset": "a specification of any kind with a row for each subscriber, or a query's id",
+    "Moment": "date",
+    "TableName": "table, as `schema.table`",
+    "ColumnName": "column",
+    "Text": "text",
+    "Flag": "`true` or `false`",
+}
+
+_SQUARE = {"type": "Polygon", "coordinates": [[[0, -1], [1, -1], [1, 1], [0, 1], [0, -1]]]}
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+#: Values for the examples, where the type of a field does not suggest one; mobility labels are queries.
+_EXAMPLES: dict[str, Any] = {
+    "bins": {"n_bins": 5},
+    "dummy_param": "anything",
+    "label": "day",
+    "label_a": "day",
+    "label_b": "unknown",
+    "proportion": 0.8,
+    "stay_length_threshold": 2,
+    "total_periods": 7,
+    "tower_day_of_week_scores": dict.fromkeys(_DAYS, 1),
+    "tower_hour_of_day_scores": [-1] * 8 + [1] * 10 + [-1] * 6,
+    "weight_threshold": 2,
+}
+
+
+def page() -> str:
+    """The whole page."""
+    found = evidence()
+    rows = [
+        f"| {_mark(found[name])} | [`{name}`](#{name}) | {'to submit' if name in submittable_kinds() else 'nested'} |"
+        f" {_short_rule(query(name))} | {_tests(found[name])} |"
+        for name in _ordered()
+    ]
+    checklist = (
+        "| Done | Kind | | Release rule | By hand; by definition |\n|---|---|---|---|---|\n" + "\n".join(rows)
+    )
+    sections = [
+        ("Kinds to submit", "Their results leave the building, by the rule that each names."),
+        (
+            "Kinds within others",
+            "They have a row for each subscriber and never leave; aggregates are made of them.",
+        ),
+    ]
+    body = []
+    for (title, text), submittable in zip(sections, (True, False), strict=True):
+        names = [name for name in kinds() if (name in submittable_kinds()) is submittable]
+        body.append(f"## {title}\n\n{text}\n\n" + "\n".join(section(name) for name in names))
+    return _HEAD + checklist + "\n\n" + "\n".join(body)
+
+
+def section(name: str) -> str:
+    """All there is to say of one kind."""
+    cls = kinds()[name]
+    one = query(name)
+    lines = [f"### {name}", "", _markdown(inspect.getdoc(cls) or ""), ""]
+    lines += ["| Field | Takes | Default | Meaning |", "|---|---|---|---|"]
+    lines += [_field_row(name, cls, field_name) for field_name in cls.fields]
+    lines += ["", "| | |", "|---|---|"]
+    facts = {
+        "Columns": _columns(name),
+        "Order": _order(one),
+        "Spatial unit": _unit(one)
+        + ("" if one.unit is None or _allowed(name, "lon-lat") else ", not `lon-lat`"),
+        "Released": _rule(one),
+        "GeoJSON": "yes" if isinstance(one, Aggregate) and one.geographic else "no",
+        "Client": _client(name),
+    }
+    lines += [f"| {label} | {text} |" for label, text in facts.items()]
+    lines += ["", '??? example "The shortest specification"', "", "    ```json"]
+    lines += textwrap.indent(_json(example(name)), "    ").splitlines()
+    return "\n".join([*lines, "    ```", ""])
+
+
+# Examples
+
+
+def example(name: str, unit: str = "admin3", **values: Any) -> dict[str, Any]:
+    """The shortest valid specification of a kind, with some fields as given."""
+    spec: dict[str, Any] = {"query_kind": name}
+    for field_name, field in kinds()[name].fields.items():
+        if field_name in values:
+            spec[field_name] = values[field_name]
+        elif field.required:
+            spec[field_name] = _value(name, field_name, field, unit)
+    return spec
+
+
+def query(name: str, unit: str = "admin3", **values: Any) -> Query:
+    """The query of the example."""
+    return load_any(example(name, unit, **values))
+
+
+def _value(kind: str, name: str, field: ma.fields.Field, unit: str) -> Any:
+    if name == "labels" and not isinstance(field, Nested):
+        return {"day": _SQUARE}
+    if name in _EXAMPLES:
+        return _EXAMPLES[name]
+    if name == "night_hours":
+        return {"start_hour": 20, "end_hour": 4}
+    if name == "aggregation_unit":
+        return unit
+    if isinstance(field, NestedList):
+        assert isinstance(field.inner, Nested)
+        return [example(field.inner.kinds[0], unit)]
+    if isinstance(field, Nested):
+        # Distances are between points.
+        return example(field.kinds[0], "lon-lat" if kind == "displacement" else unit)
+    if name.startswith("end_date"):
+        return "2016-01-15" if name.endswith("_b") else "2016-01-08"
+    if name in ("date", "start_date") or name.startswith("start_date_"):
+        return "2016-01-08" if name.endswith("_b") else "2016-01-01"
+    words = getattr(field, "words", None)
+    if words:
+        return words[0]
+    raise LookupError(f"No example of {kind}.{name}; add one to _EXAMPLES.")
+
+
+def _variants(name: str) -> Iterator[tuple[str, str, Query]]:
+    """Queries that differ from the example in one word of one field, with that field and word."""
+    for field_name, field in kinds()[name].fields.items():
+        for word in getattr(field, "words", ()):
+            if field_name != "aggregation_unit":
+                found = _with(name, field_name, word)
+                if found is not None:
+                    yield field_name, word, found
+
+
+def _with(name: str, field_name: str, word: str) -> Query | None:
+    """The example with one word, and with other inner kinds where the word does not go with the first ones."""
+    alternatives: list[Mapping[str, Any]] = [{}]
+    for other, field in kinds()[name].fields.items():
+        if isinstance(field, Nested):
+            alternatives += [{other: example(kind)} for kind in field.kinds if kind != "displacement"]
+    for values in alternatives:
+        try:
+            return query(name, **{**values, field_name: word})
+        except ma.ValidationError:
+            continue
+    return None
+
+
+# The facts of a kind
+
+
+def _published(one: Query) -> Mapping[str, Any]:
+    if isinstance(one, Aggregate):
+        return one.published.columns
+    # Regions are keys of whole numbers inside the engine; whoever may look at such rows sees their codes.
+    return {
+        **{("pcod" if name == "location" else name): type_ for name, type_ in one.columns.items()},
+        **({"pcod": sa.Text()} if "location" in one.columns else {}),
+    }
+
+
+def _columns(name: str) -> str:
+    base = _published(query(name))
+    shapes: dict[tuple[str, ...], list[str]] = {tuple(base): []}
+    types: dict[str, dict[str, None]] = {column: {_type(type_): None} for column, type_ in base.items()}
+    for field_name, word, one in _variants(name):
+        columns = _published(one)
+        shapes.setdefault(tuple(columns), []).append(f"`{field_name}` `{word}`")
+        for column, type_ in columns.items():
+            types.setdefault(column, {})[_type(type_)] = None
+    described = ", ".join(f"`{column}` ({' or '.join(types[column])})" for column in base)
+    others = [
+        f"with {' or '.join(words)}: "
+        + ", ".join(
+            f"`{column}`" + ("" if column in base else f" ({' or '.join(types[column])})") for column in shape
+        )
+        for shape, words in shapes.items()
+        if shape != tuple(base)
+    ]
+    return "; ".join([described, *others])
+
+
+def _type(type_: Any) -> str:
+    if isinstance(type_, type):
+        type_ = type_()
+    if isinstance(type_, ARRAY | sa.ARRAY):
+        return f"list, each {_type(type_.item_type)}"
+    if isinstance(type_, sa.Integer):
+        return "whole number"
+    if isinstance(type_, sa.Double | sa.Numeric):
+        return "whole number" if getattr(type_, "scale", None) == 0 else "number"
+    if isinstance(type_, sa.DateTime):
+        return "date and time"
+    if isinstance(type_, sa.Date):
+        return "date"
+    if isinstance(type_, sa.Text):
+        return "text"
+    return str(type_.get_col_spec())
+
+
+def _order(one: Query) -> str:
+    if not isinstance(one, Aggregate):
+        return "none"
+    names = [
+        f"`{name.lstrip('-')}`" + (" descending" if name.startswith("-") else "")
+        for name in one.published.ordering
+    ]
+    return ", ".join(names)
+
+
+def _unit(one: Query) -> str:
+    if one.unit is None:
+        return "none"
+    if "aggregation_unit" in one.fields:
+        return "its own"
+    for name in one.fields:
+        value = getattr(one, name)
+        first = value[0] if isinstance(value, tuple) and value else value
+        if isinstance(first, Query) and first.unit == one.unit:
+            return f"that of `{name}`"
+    raise LookupError(one.kind)
+
+
+def _allowed(name: str, unit: str) -> bool:
+    try:
+        query(name, unit)
+    except ma.ValidationError:
+        return False
+    return True
+
+
+def _short_rule(one: Query) -> str:
+    if not isinstance(one, Aggregate):
+        return "never leaves"
+    words: dict[type, str] = {
+        KeepOver: "row by row",
+        KeepGroups: "place by place",
+        AllOrNothing: "all or nothing",
+        NothingPersonal: "not judged",
+    }
+    return words[type(one.published.rule)]
+
+
+def _rule(one: Query) -> str:
+    if not isinstance(one, Aggregate):
+        return "never: it has a row for each subscriber"
+    rule: Rule = one.published.rule
+    if isinstance(rule, NothingPersonal):
+        return f"all rows: {rule.reason}"
+    counted = (
+        f"`{rule.count}` is over {LOWEST_FLOOR}"
+        if rule.count in one.published.columns
+        else f"more than {LOWEST_FLOOR} distinct subscribers stand behind it"
+    )
+    if isinstance(rule, KeepOver):
+        return f"row by row: a row leaves if {counted}"
+    if isinstance(rule, KeepGroups):
+        place = "pair of places" if len(rule.by) > 1 else "place"
+        return f"{place} by {place}: all rows of a {place} leave if in each {counted}, else none; rows at no place never leave"
+    return f"all or nothing: all rows leave if in each {counted}; else there is one row, of nulls"
+
+
+def _client(name: str) -> str:
+    functions = [f"{name}_spec", *([name] if hasattr(flowclient.aggregates, name) else [])]
+    found = [f"`flowclient.{function}`" for function in functions if hasattr(flowclient, function)]
+    if name == "modal_location":
+        found.append("`flowclient.modal_location_from_dates_spec`, of each day of a window")
+    if name == "geography":
+        found = ["`flowclient.get_geography`, which asks a route of its own"]
+    return ", ".join(found)
+
+
+# Fields
+
+
+def _arguments() -> dict[str, dict[str, client.Argument]]:
+    return {
+        kind.name: {argument.wire: argument for argument in kind.arguments}
+        for kind in (*client.BUILDING_BLOCKS, *client.AGGREGATES)
+    } | {"geography": {argument.wire: argument for argument in (client.UNIT, *client.GEOGRAPHY)}}
+
+
+def _field_row(kind: str, cls: type[Query], name: str) -> str:
+    field = cls.fields[name]
+    default = "" if field.required else f"`{json.dumps(field.load_default)}`"
+    if not field.required and not field.allow_none and field.load_default is None:
+        default = "absent"
+    if name == "sampling":
+        return f"| `{name}` | a sample | {default} | By `random_sample_spec`, see above |"
+    argument = _arguments()[kind][name]
+    if field.required and not argument.required:
+        default = f"by the client `{json.dumps(argument.default)}`"
+    said = [_meaning(argument.doc)]
+    if argument.keyword != name:
+        said.append(f"The client's keyword is `{argument.keyword}`")
+    return f"| `{name}` | {_takes(field)} | {default} | {'. '.join(filter(None, said))} |"
+
+
+def _meaning(doc: str) -> str:
+    """What the client's documentation says beyond the words and kinds that are accepted."""
+    if doc.startswith("``") or (doc.startswith("Specification of") and "``" not in doc):
+        return ""
+    return _markdown(doc).rstrip(".").replace("None", "`null`")
+
+
+def _takes(field: ma.fields.Field) -> str:
+    if isinstance(field, NestedList):
+        assert isinstance(field.inner, Nested)
+        return f"list of specifications: {_links(field.inner)}"
+    if isinstance(field, Nested):
+        return f"specification: {_links(field)}"
+    words = getattr(field, "words", None)
+    if words:
+        return ", ".join(f"`{word}`" for word in words)
+    if isinstance(field, EventTypes):
+        return "list of `calls`, `sms`, `mds`, `topups`"
+    if isinstance(field, ma.fields.Integer | ma.fields.Float):
+        return _number(field)
+    return _SHAPES[type(field).__name__]
+
+
+def _number(field: Any) -> str:
+    word = "whole number" if isinstance(field, ma.fields.Integer) else "number"
+    low, high = field.at_least, field.at_most
+    if (low, high) == (None, None):
+        return word
+    if high is None:
+        return f"{word}, {low} or more"
+    if getattr(field, "exclusive", False):
+        return f"{word} between {low:g} and {high:g}, exclusive"
+    return f"{word} from {low:g} to {high:g}"
+
+
+def _links(field: Nested) -> str:
+    return ", ".join(f"[`{kind}`](#{kind})" for kind in field.kinds)
+
+
+# Text
+
+
+def _ordered() -> list[str]:
+    """Kinds to submit first."""
+    return sorted(kinds(), key=lambda name: (name not in submittable_kinds(), name))
+
+
+def _mark(found: Evidence) -> str:
+    return "✓" if found.complete else " "
+
+
+def _tests(found: Evidence) -> str:
+    named = [text for text in (found.world, found.property) if text is not None]
+    return "<br>".join(f"`{text.replace(': ', '::')}`" for text in named)
+
+
+def _markdown(text: str) -> str:
+    return text.replace("``", "`").replace("|", "\\|")
+
+
+def _json(value: Any) -> str:
+    """JSON of several lines, lists of numbers on one."""
+    text = json.dumps(value, indent=2)
+    for part in _flat_lists(value):
+        nested = json.dumps(part, indent=2)
+        for depth in range(0, 12):
+            text = text.replace(textwrap.indent(nested, "  " * depth).lstrip(), json.dumps(part))
+    return text
+
+
+def _flat_lists(value: Any) -> Iterator[list[Any]]:
+    """The lists of numbers or of lists of numbers in a value."""
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _flat_lists(item)
+    elif isinstance(value, list):
+        if "{" not in json.dumps(value):
+            yield value
+        else:
+            for item in value:
+                yield from _flat_lists(item)
