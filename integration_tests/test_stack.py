@@ -5,18 +5,25 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 import stat
-from collections import Counter
+from collections import Counter, defaultdict
+from datetime import date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from services import Refused, get_json
+from shapely import Point
+from shapely.geometry import shape
 
 import flowclient
 
 if TYPE_CHECKING:
     from conftest import Stack
 
+#: The columns of numbers in operator files of any type.
+NUMBERS = {"duration", "bytes_up", "bytes_down", "amount", "fee", "tax", "balance_before", "balance_after"}
 DAYS = [f"2016-01-{day:02d}" for day in range(1, 8)]
 
 
@@ -58,31 +65,91 @@ def test_boundaries_are_those_of_the_operator(stack: Stack, connection: flowclie
     assert {feature["geometry"]["type"] for feature in served["features"]} == {"MultiPolygon"}
 
 
-def test_unique_subscribers_of_the_country_equal_a_count_of_the_raw_files(
-    stack: Stack, connection: flowclient.Connection
+@pytest.mark.parametrize("unit", ["admin0", "admin3"])
+def test_unique_subscribers_equal_a_count_of_the_raw_files(
+    stack: Stack, connection: flowclient.Connection, unit: str
 ) -> None:
-    """One day, one region: everyone whose located event survived loading, counted by plain Python."""
+    """Two days: everyone whose located event survives loading, by region, and no region with fifteen or fewer."""
     query = flowclient.unique_subscriber_counts(
-        connection=connection, start_date="2016-01-01", end_date="2016-01-02", aggregation_unit="admin0"
+        connection=connection, start_date="2016-01-01", end_date="2016-01-03", aggregation_unit=unit
     )
     result = query.get_result()
-    with_place = _cells_with_coordinates(stack)
-    seen = set()
-    for kind, subscriber in (("calls", "msisdn"), ("sms", "msisdn")):
-        with gzip.open(stack.landing / "cdr" / f"{kind}_2016-01-01.csv.gz", "rt") as file:
-            for row in csv.DictReader(file):
-                if row["cell_id"] in with_place and _readable(row):
-                    seen.add(row[subscriber])
-    assert result["value"].tolist() == [pytest.approx(len(seen), rel=0.01)]
+    people = _people_by_region(stack.landing, unit, [date(2016, 1, 1), date(2016, 1, 2)])
+    counts = {pcod: len(numbers) for pcod, numbers in people.items()}
+    expected = {pcod: count for pcod, count in counts.items() if count > 15}
+    assert expected
+    assert dict(zip(result["pcod"], result["value"], strict=True)) == expected
 
 
-def _cells_with_coordinates(stack: Stack) -> set[str]:
-    with (stack.landing / "cells.csv").open() as file:
-        return {row["id"] for row in csv.DictReader(file) if row["latitude"]}
+def test_a_days_events_equal_the_good_lines_of_its_file(
+    stack: Stack, connection: flowclient.Connection
+) -> None:
+    """A line that is there twice is two events; a line that is refused is none."""
+    checks = {"calls": 0, "sms": 0, "mds": 0, "topups": 0}
+    for kind in checks:
+        outcome = flowclient.get_qa_check_outcome(
+            connection=connection,
+            event_type=kind,
+            check_type="count_added_rows",
+            event_date="2016-01-01",
+        )
+        checks[kind] = int(outcome)
+    assert checks == {kind: len(_good_lines(stack.landing, kind, date(2016, 1, 1))) for kind in checks}
 
 
-def _readable(row: dict[str, str]) -> bool:
-    return None not in row.values() and row["msisdn"].lstrip("+").isdigit()
+def _people_by_region(landing: Path, unit: str, days: list[date]) -> dict[str, set[str]]:
+    """Numbers seen in each region by calls and messages, by the rules for operator files and nothing of the loader's."""
+    boundaries = json.loads((landing / "boundaries" / f"{unit}.geojson").read_text())["features"]
+    shapes = {feature["properties"]["pcod"]: shape(feature["geometry"]) for feature in boundaries}
+    with (landing / "cells.csv").open() as file:
+        cells = [cell for cell in csv.DictReader(file) if cell["latitude"]]
+    people = defaultdict(set)
+    for day in days:
+        regions = defaultdict(list)
+        for cell in cells:
+            first, last = cell["date_of_first_service"], cell["date_of_last_service"]
+            if (first or "0") <= day.isoformat() <= (last or "9"):
+                point = Point(float(cell["longitude"]), float(cell["latitude"]))
+                regions[cell["id"]] += [pcod for pcod, area in shapes.items() if area.contains(point)]
+        for kind in ("calls", "sms"):
+            for line in _good_lines(landing, kind, day):
+                for pcod in regions.get(line["cell_id"], []):
+                    people[pcod].add(_number(line["msisdn"]))
+    return people
+
+
+def _good_lines(landing: Path, kind: str, day: date) -> list[dict[str, str]]:
+    """The lines that can be read, are of that day and whose every given value is one."""
+    with gzip.open(landing / "cdr" / f"{kind}_{day}.csv.gz", "rt") as file:
+        header, *lines = [line.split(",") for line in file.read().splitlines() if line]
+    return [
+        dict(zip(header, line, strict=True))
+        for line in lines
+        if len(line) == len(header) and _is_good(dict(zip(header, line, strict=True)), day)
+    ]
+
+
+def _is_good(line: dict[str, str], day: date) -> bool:
+    try:
+        time = datetime.strptime(line.get("time") or line["start_time"], "%Y-%m-%d %H:%M:%S")
+        for name in NUMBERS & line.keys():
+            float(line[name] or 0)
+    except ValueError:
+        return False
+    return (
+        time.date() == day
+        and line.get("record_type", "MOC") in ("MOC", "MTC", "SMMO", "SMMT", "")
+        and bool(line["msisdn"])
+        and all(_number(line[name]).isalnum() for name in ("msisdn", "other_msisdn") if line.get(name))
+        and (not line["imsi"] or re.fullmatch("[0-9]{14,15}", line["imsi"]) is not None)
+        and (not line["imei"] or re.fullmatch("[0-9]{14,16}", line["imei"]) is not None)
+    )
+
+
+def _number(text: str) -> str:
+    """One spelling of each number: without plus sign, double nought or spaces."""
+    digits = re.sub(r"[\s().-]", "", text)
+    return digits[1:] if digits.startswith("+") else digits.removeprefix("00")
 
 
 def test_no_value_of_fifteen_or_less_leaves(connection: flowclient.Connection) -> None:

@@ -53,6 +53,8 @@ def missing_system_packages() -> list[str]:
         missing.append("git")
     if not shutil.which("make"):
         missing.append("make")
+    if not shutil.which("curl"):
+        missing.append("curl")
     if not _has_module("ensurepip"):
         missing.append("python3-venv")
     if not _chromium():

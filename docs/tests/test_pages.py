@@ -10,17 +10,26 @@ from typing import Any
 
 import pytest
 import yaml
+from stack import HELP
+
+from flowetl.source import read_source
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md"))
 SETTINGS = DOCS / "operators" / "settings.md"
 
-BLOCK = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+#: A mark before it, the language, the text.
+BLOCK = re.compile(r"^(<!-- not run: [^\n]+ -->\n)?^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)")
 NAME = re.compile(
     r"(FLOW(?:KIT|DB|MACHINE|API|AUTH|ETL)_[A-Z0-9_]+|PREFECT_[A-Z_]+|P(?:RIVATE|UBLIC)_JWT_SIGNING_KEY"
     r"|SECRET_KEY|DB_URI|TWO_FACTOR_VALID_WINDOW)"
+)
+
+
+every_page = pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *PAGES], ids=lambda page: str(page.relative_to(ROOT))
 )
 
 
@@ -38,7 +47,7 @@ def test_the_navigation_names_every_page_and_no_other() -> None:
     assert navigation() == {str(path.relative_to(DOCS)) for path in PAGES}
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: str(page.relative_to(ROOT)))
+@every_page
 def test_links_lead_somewhere(page: Path) -> None:
     for target in LINK.findall(page.read_text()):
         if not target.startswith(("http://", "https://")):
@@ -54,36 +63,55 @@ def test_a_page_says_for_whom_it_is_and_how_long_it_takes(page: Path) -> None:
     assert re.search(r"^Audience: .*Reading time: \d+ minutes?", page.read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: str(page.relative_to(ROOT)))
-def test_python_blocks_are_python_with_functions_that_exist(page: Path) -> None:
-    import flowclient
-
-    for language, _marks, code in BLOCK.findall(page.read_text()):
-        if language != "python":
-            continue
-        for node in ast.walk(ast.parse(code)):
-            if (
-                isinstance(node, ast.Attribute)
-                and isinstance(node.value, ast.Name)
-                and node.value.id == "flowclient"
-            ):
-                assert hasattr(flowclient, node.attr), node.attr
+@every_page
+def test_blocks_are_of_a_language_that_is_tested(page: Path) -> None:
+    """Python and shell blocks are run by the integration tests, unless a comment before them says why not."""
+    for mark, language, code in BLOCK.findall(page.read_text()):
+        assert language in ("python", "bash", "console", "json", "yaml", "")
+        assert not mark or language in ("python", "bash")
+        if language == "python":
+            ast.parse(code)
+        elif language == "json":
+            json.loads(code)
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: str(page.relative_to(ROOT)))
-def test_shell_blocks_are_marked_illustrative_or_are_make_targets(page: Path) -> None:
+@every_page
+def test_no_block_is_hidden_from_the_tests_by_its_indentation(page: Path) -> None:
+    indented = re.findall(r"^[ \t]+```(\w+)", page.read_text(), re.MULTILINE)
+    # The specifications on the page of kinds fold away; a test of theirs reads them.
+    assert set(indented) <= ({"json"} if page.name == "query-kinds.md" else set())
+
+
+def test_the_source_in_the_guide_is_one(tmp_path: Path) -> None:
+    [text] = [
+        code
+        for _, language, code in BLOCK.findall((DOCS / "operators" / "loading.md").read_text())
+        if language == "yaml"
+    ]
+    (tmp_path / "calls.yml").write_text(text)
+    assert read_source(tmp_path / "calls.yml").cdr_type == "calls"
+
+
+@every_page
+def test_blocks_of_make_name_its_targets(page: Path) -> None:
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for language, marks, code in BLOCK.findall(page.read_text()):
-        if language == "bash" and "illustrative" not in marks:
-            for line in code.splitlines():
+    for _, language, code in BLOCK.findall(page.read_text()):
+        lines = [line.removeprefix("$ ") for line in code.splitlines()]
+        if language == "console" or (language == "bash" and lines[0].startswith("make ")):
+            for line in lines:
                 assert line.split()[0] == "make"
                 assert line.split()[1] in targets
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: str(page.relative_to(ROOT)))
+@every_page
 def test_make_targets_named_in_the_text_exist(page: Path) -> None:
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"`make (\w+)", page.read_text())) <= targets
+
+
+def test_the_help_of_make_names_every_target_and_no_other() -> None:
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"^  make (\w+)", HELP, re.MULTILINE)) == targets - {"help"}
 
 
 def settings_in_code() -> set[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from contextlib import closing
@@ -33,7 +35,9 @@ from flowmachine.settings import Computing, Database
 from flowmachine.sql.events import NotBuildable
 from flowmachine.testing import Country
 
-GUIDE = Path(__file__).parents[2] / "docs" / "analysts" / "direct-use.md"
+DOCS = Path(__file__).parents[2] / "docs"
+GUIDE = DOCS / "analysts" / "direct-use.md"
+EXTENDING = DOCS / "developers" / "extending.md"
 
 
 def settings(country: Country, folder: Path, executor: str) -> tuple[Database, Computing]:
@@ -258,3 +262,20 @@ def test_the_guide_runs(country: Country, tmp_path: Path, monkeypatch: pytest.Mo
         exec(compile(block, str(GUIDE), "exec"), namespace)  # noqa: S102 (our own page)
     assert isinstance(namespace["residents"], Aggregate)
     assert (tmp_path / "graph.svg").read_text().startswith("<svg")
+
+
+def test_the_kind_of_the_developers_guide_gives_released_rows(country: Country, tmp_path: Path) -> None:
+    """In a process of its own, since it adds to the registry."""
+    blocks = re.findall(r"^```python\n(.*?)^```", EXTENDING.read_text(), flags=re.DOTALL | re.MULTILINE)
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(blocks)],
+        env=country.environment(tmp_path),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    header, *rows = done.stdout.splitlines()
+    assert header.split() == ["places", "value"]
+    assert rows
+    assert all(int(row.split()[-1]) > 15 for row in rows)

@@ -110,8 +110,9 @@ def section(name: str) -> str:
     cls = kinds()[name]
     one = query(name)
     lines = [f"### {name}", "", _markdown(inspect.getdoc(cls) or ""), ""]
-    lines += ["| Field | Takes | Default | Meaning |", "|---|---|---|---|"]
-    lines += [_field_row(name, cls, field_name) for field_name in cls.fields]
+    lines += _table(
+        "Field", "Takes", "Default", "Meaning", rows=[_field(name, cls, field) for field in cls.fields]
+    )
     lines += ["", "| | |", "|---|---|"]
     facts = {
         "Columns": _columns(name),
@@ -330,20 +331,27 @@ def _arguments() -> dict[str, dict[str, client.Argument]]:
     } | {"geography": {argument.wire: argument for argument in (client.UNIT, *client.GEOGRAPHY)}}
 
 
-def _field_row(kind: str, cls: type[Query], name: str) -> str:
+def _table(*titles: str, rows: list[tuple[str, ...]]) -> list[str]:
+    """The lines of a table, without columns that have nothing to say."""
+    said = [number for number in range(len(titles)) if any(row[number] for row in rows)]
+    lines = [titles, ("---",) * len(titles), *rows]
+    return ["| " + " | ".join(line[number] for number in said) + " |" for line in lines]
+
+
+def _field(kind: str, cls: type[Query], name: str) -> tuple[str, ...]:
     field = cls.fields[name]
     default = "" if field.required else f"`{json.dumps(field.load_default)}`"
     if not field.required and not field.allow_none and field.load_default is None:
         default = "absent"
     if name == "sampling":
-        return f"| `{name}` | a sample | {default} | By `random_sample_spec`, see above |"
+        return f"`{name}`", "a sample", default, "By `random_sample_spec`, see above"
     argument = _arguments()[kind][name]
     if field.required and not argument.required:
         default = f"by the client `{json.dumps(argument.default)}`"
     said = [_meaning(argument.doc)]
     if argument.keyword != name:
         said.append(f"The client's keyword is `{argument.keyword}`")
-    return f"| `{name}` | {_takes(field)} | {default} | {'. '.join(filter(None, said))} |"
+    return f"`{name}`", _takes(field), default, ". ".join(filter(None, said))
 
 
 def _meaning(doc: str) -> str:

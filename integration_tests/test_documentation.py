@@ -1,0 +1,114 @@
+"""The blocks of README and documentation are run, page by page and in order, against the stack.
+
+A Python block is run in the namespace of its page; a block of shell commands is given whole to bash, with the stack's
+settings. A block that cannot be run says why in a comment before it: ``<!-- not run: ... -->``.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+from layout import CHECKOUT, DEFAULT_PORTS, SOURCES
+
+if TYPE_CHECKING:
+    from conftest import Stack
+
+BLOCK = re.compile(r"(<!-- not run: [^>]+ -->\n)?^```(python|bash)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+API = f"http://localhost:{DEFAULT_PORTS['FLOWAPI_PORT']}"
+AUTH = f"http://localhost:{DEFAULT_PORTS['FLOWAUTH_PORT']}"
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The blocks of a page that can be run, without those of make targets, which stand for whole stacks."""
+    return [
+        code
+        for mark, found, code in BLOCK.findall(page.read_text())
+        if found == language and not mark and not code.startswith("make ")
+    ]
+
+
+PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
+#: Run by the engine's own tests, for they are about the engine without its processes.
+ENGINES = {"direct-use.md", "extending.md"}
+PYTHON = [page for page in PAGES if blocks(page, "python") and page.name not in ENGINES]
+SHELL = [page for page in PAGES if blocks(page, "bash")]
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(CHECKOUT))
+
+
+@pytest.fixture
+def environment(stack: Stack, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What the pages tell to have: the stack's settings, its address and a token; in a folder of one's own."""
+    monkeypatch.setenv("FLOWAPI_URL", stack.api)
+    monkeypatch.setenv("FLOWAPI_TOKEN", token)
+    monkeypatch.chdir(tmp_path)
+    sources = shutil.copytree(SOURCES, tmp_path / "sources")
+    given = stack.layout.environment() | {
+        "FLOWAPI_URL": stack.api,
+        "FLOWAPI_TOKEN": token,
+        "FLOWAUTH_URL": stack.auth,
+        "FLOWETL_SOURCES": str(sources),
+        "FLOWETL_REJECTS": str(stack.landing.parent / "rejects"),
+    }
+    given["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return given
+
+
+@pytest.mark.parametrize("page", PYTHON, ids=named)
+def test_python_blocks_run(page: Path, stack: Stack, token: str, environment: dict[str, str]) -> None:
+    """Each block shows something or prepares what the next one shows, and no table that is shown is empty."""
+    namespace: dict[str, Any] = {"TOKEN": token}
+    shown = [
+        run(code.replace(API, stack.api), f"{named(page)} block {number}", namespace)
+        for number, code in enumerate(blocks(page, "python"), 1)
+    ]
+    tables = [value for value in shown if isinstance(value, pd.DataFrame)]
+    assert tables
+    assert not [table for table in tables if table.empty]
+
+
+def run(code: str, name: str, namespace: dict[str, Any]) -> Any:
+    """Run a block as a notebook would: the value of a last expression is shown."""
+    tree = ast.parse(code, name)
+    last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+    with warnings.catch_warnings():
+        # The pages say that the client warns of plain HTTP.
+        warnings.filterwarnings("ignore", message=".*NOT SECURE.*")
+        exec(compile(tree, name, "exec"), namespace)  # noqa: S102 (our own pages)
+        if last is None:
+            return None
+        return eval(compile(ast.Expression(last.value), name, "eval"), namespace)  # noqa: S307 (our own pages)
+
+
+@pytest.mark.parametrize("page", SHELL, ids=named)
+def test_shell_blocks_run(page: Path, stack: Stack, environment: dict[str, str]) -> None:
+    for code in blocks(page, "bash"):
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", code.replace(API, stack.api).replace(AUTH, stack.auth)],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, f"{code}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+
+
+def test_what_the_readme_shows_is_a_table_of_places_and_counts(
+    stack: Stack, token: str, environment: dict[str, str]
+) -> None:
+    [code] = blocks(CHECKOUT / "README.md", "python")
+    table = run(code.replace(API, stack.api), "README", {"TOKEN": token})
+    assert list(table.columns) == ["pcod", "value"]
+    assert table["value"].min() > 15
