@@ -157,7 +157,7 @@ def docs(_options: argparse.Namespace) -> int:
     # The theme's makers use the build to announce another product.
     code = _python("-m", "mkdocs", "build", "--strict", "--quiet", environment={"NO_MKDOCS_2_WARNING": "1"})
     if code == 0:
-        print(f"{CHECKOUT / 'site' / 'index.html'} is the first page; nothing needs a server or the network.")
+        print(f"{CHECKOUT / 'site' / 'index.html'} is the first page; nothing needs the network.")
     return code
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from reference_pages import pages
@@ -15,6 +16,7 @@ import flowclient
 from flowmachine.registry import kinds, load_any
 
 ROOT = Path(__file__).resolve().parents[2]
+CLIENT_PAGE = ROOT / "docs" / "analysts" / "client.md"
 KINDS_PAGE = ROOT / "docs" / "analysts" / "query-kinds.md"
 ROUTES_PAGE = ROOT / "docs" / "developers" / "http-api.md"
 
@@ -41,6 +43,12 @@ def test_a_kind_has_its_section(kind: str) -> None:
     functions = re.findall(r"`flowclient\.(\w+)`", text)
     assert functions
     assert all(callable(getattr(flowclient, name)) for name in functions)
+
+
+def test_every_public_name_of_the_client_has_its_entry() -> None:
+    headings = re.findall(r"^### (\w+)$", CLIENT_PAGE.read_text(), re.MULTILINE)
+    modules = {name for name in flowclient.__all__ if isinstance(getattr(flowclient, name), ModuleType)}
+    assert sorted(headings) == sorted(set(flowclient.__all__) - modules)
 
 
 def rows_of_routes() -> set[tuple[str, str]]:

@@ -14,9 +14,10 @@ sys.path.append(str(ROOT / "flowclient" / "tools"))
 
 def pages() -> dict[Path, str]:
     """Return the text of every generated page."""
-    from reference_pages import kinds, routes
+    from reference_pages import client, kinds, routes
 
     return {
+        DOCS / "analysts" / "client.md": client.page(),
         DOCS / "analysts" / "query-kinds.md": kinds.page(),
         DOCS / "developers" / "http-api.md": routes.page(),
     }
