@@ -275,7 +275,8 @@ def test_the_kind_of_the_developers_guide_gives_released_rows(country: Country, 
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    header, *rows = done.stdout.splitlines()
-    assert header.split() == ["places", "value"]
+    # The engine's log comes before the table.
+    lines = [line.split() for line in done.stdout.splitlines()]
+    rows = lines[lines.index(["places", "value"]) + 1 :]
     assert rows
-    assert all(int(row.split()[-1]) > 15 for row in rows)
+    assert all(int(row[-1]) > 15 for row in rows)

@@ -42,7 +42,8 @@ of the kinds named.
 ## Checklist
 
 A kind is done when it has its module, a world of events drawn and worked out by hand, a definition in plain Python, and a test that holds it
-against the definition on worlds drawn at random, on every executor. The marks are derived from the tests, and a test demands all of them.
+against the definition on worlds drawn at random, on every executor. The marks are
+derived from the tests, which each kind's section names, and a test demands all of them.
 
 """
 
@@ -84,13 +85,15 @@ def page() -> str:
     """The whole page."""
     found = evidence()
     rows = [
-        f"| {_mark(found[name])} | [`{name}`](#{name}) | {'to submit' if name in submittable_kinds() else 'nested'} |"
-        f" {_short_rule(query(name))} | {_tests(found[name])} |"
+        (
+            _mark(found[name]),
+            f"[`{name}`](#{name})",
+            "to submit" if name in submittable_kinds() else "nested",
+            _short_rule(query(name)),
+        )
         for name in _ordered()
     ]
-    checklist = (
-        "| Done | Kind | | Release rule | By hand; by definition |\n|---|---|---|---|---|\n" + "\n".join(rows)
-    )
+    checklist = "\n".join(_table("Done", "Kind", "Use", "Release rule", rows=rows))
     sections = [
         ("Kinds to submit", "Their results leave the building, by the rule that each names."),
         (
@@ -122,6 +125,7 @@ def section(name: str) -> str:
         "Released": _rule(one),
         "GeoJSON": "yes" if isinstance(one, Aggregate) and one.geographic else "no",
         "Client": _client(name),
+        "Tests": _tests(evidence()[name]),
     }
     lines += [f"| {label} | {text} |" for label, text in facts.items()]
     lines += ["", '??? example "The shortest specification"', "", "    ```json"]
@@ -407,7 +411,7 @@ def _mark(found: Evidence) -> str:
 
 def _tests(found: Evidence) -> str:
     named = [text for text in (found.world, found.property) if text is not None]
-    return "<br>".join(f"`{text.replace(': ', '::')}`" for text in named)
+    return ", ".join(f"`{text.replace(': ', '::')}`" for text in named)
 
 
 def _markdown(text: str) -> str:

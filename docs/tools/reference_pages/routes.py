@@ -30,8 +30,8 @@ Audience: engineers, and analysts who work without the Python client. Reading ti
 
 ## The API
 
-A token goes with each request as `Authorization: Bearer <token>`. All scopes of a row must be held by one of the token's roles; `<unit>` is the spatial
-unit of the query, or `nonspatial`. A refusal is JSON with `msg`, and often `status`, `payload` and `request_id`:
+A token goes with each request as `Authorization: Bearer <token>`. All scopes of a row must be held by one of the token's roles. The query's
+are `<unit>:<top kind>:<each kind in the spec>`, where `<unit>` is the spatial unit of its result, or `nonspatial`. A refusal is JSON with `msg`, and often `status`, `payload` and `request_id`:
 
 {codes}
 A server's whole description, with the shape of every request and reply, is at `/api/0/spec/openapi.json`, and for people at `/api/0/spec/redoc`.
@@ -61,6 +61,9 @@ _OPEN = {
     "/api/0/spec/openapi.yaml": (200, 304, 504),
     "/api/0/spec/redoc": (200, 304, 504),
 }
+
+#: How the description writes the scopes that depend on the query.
+_QUERY_SCOPES = "<unit>:<top kind>:<each kind in the spec>"
 
 _LEVELS = {
     Access.ANYONE: "anyone",
@@ -129,9 +132,9 @@ def page() -> str:
     pages = [_page_row(*found) for found in _forms(routes)]
     return (
         _HEAD.format(codes=_table("Code", "Means", rows=_codes()))
-        + _table("Method", "Path", "Does", "Scopes", "Codes", rows=_api_rows())
+        + _table("Route", "Does", "Scopes", "Codes", rows=_api_rows())
         + _AUTH.format(
-            scripted=_table("Method", "Path", "Does", "For", "Codes", rows=scripted),
+            scripted=_table("Route", "Does", "For", "Codes", rows=scripted),
             pages=_table("Path", "Methods", "For", rows=pages),
         )
     )
@@ -169,25 +172,21 @@ def _api_rows() -> list[tuple[str, ...]]:
 
 
 def _described_row(path: str, method: str, document: dict[str, Any]) -> tuple[str, ...]:
-    scopes = ", ".join(f"`{scope}`" for scope in document["x-required-scopes"])
-    return (
-        f"`{method}`",
-        f"`{path}`",
-        document["summary"].rstrip("."),
-        scopes,
-        ", ".join(document["responses"]),
+    scopes = ", ".join(
+        "the query's" if scope == _QUERY_SCOPES else f"`{scope}`" for scope in document["x-required-scopes"]
     )
+    return f"`{method}` `{path}`", document["summary"].rstrip("."), scopes, ", ".join(document["responses"])
 
 
 def _open_row(path: str, method: str, summary: str) -> tuple[str, ...]:
-    return f"`{method}`", f"`{path}`", summary, "none needed", ", ".join(map(str, _OPEN[path]))
+    return f"`{method}` `{path}`", summary, "none needed", ", ".join(map(str, _OPEN[path]))
 
 
 def _scripted_row(route: Route, access: Access | None) -> tuple[str, ...]:
     document = describe()["paths"][route.path][route.method.lower()]
     codes = ", ".join(code for code in document["responses"] if code != "default")
     summary = document["summary"].removesuffix(" (administrators)")
-    return f"`{route.method}`", f"`{route.path}`", summary, _whom(access), codes
+    return f"`{route.method}` `{route.path}`", summary, _whom(access), codes
 
 
 def _forms(routes: list[tuple[Route, Access | None]]) -> Iterator[tuple[str, str, Access | None]]:
