@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import urllib.request
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 from layout import CHECKOUT, DEFAULT_PORTS, SOURCES
+from reference_pages.routes import OPEN
 
 if TYPE_CHECKING:
     from conftest import Stack
@@ -112,3 +114,10 @@ def test_what_the_readme_shows_is_a_table_of_places_and_counts(
     table = run(code.replace(API, stack.api), "README", {"TOKEN": token})
     assert list(table.columns) == ["pcod", "value"]
     assert table["value"].min() > 15
+
+
+@pytest.mark.parametrize("path", OPEN)
+def test_open_routes_answer_without_a_token(stack: Stack, path: str) -> None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(stack.api + path, timeout=60) as reply:
+        assert reply.status == OPEN[path][0]

@@ -53,7 +53,7 @@ The pages are forms for people; they answer with HTML, and their paths may chang
 {pages}"""
 
 #: The success and the failures of routes that need no token and are not in the description of queries.
-_OPEN = {
+OPEN = {
     "/": (200,),
     "/api/0/health/live": (200,),
     "/api/0/health/ready": (200, 503),
@@ -179,7 +179,7 @@ def _described_row(path: str, method: str, document: dict[str, Any]) -> tuple[st
 
 
 def _open_row(path: str, method: str, summary: str) -> tuple[str, ...]:
-    return f"`{method}` `{path}`", summary, "none needed", ", ".join(map(str, _OPEN[path]))
+    return f"`{method}` `{path}`", summary, "none needed", ", ".join(map(str, OPEN[path]))
 
 
 def _scripted_row(route: Route, access: Access | None) -> tuple[str, ...]:
