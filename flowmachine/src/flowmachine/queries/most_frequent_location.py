@@ -16,7 +16,10 @@ from flowmachine.units import Unit
 
 @query_kind("most_frequent_location")
 class MostFrequentLocation(Window, Unit, EventFields, Sampled, SubscriberLocations):
-    """Each subscriber's location with most events, then the one with the later latest event, then the one that sorts first."""
+    """Each subscriber's location with most events.
+
+    Of several the one with the latest event, then the one that sorts first.
+    """
 
     @property
     def events(self) -> tuple[EventSelection]:

@@ -17,7 +17,10 @@ from flowmachine.units import Unit
 
 @query_kind("visited_most_days")
 class VisitedMostDays(Window, Unit, EventFields, Sampled, SubscriberLocations):
-    """Each subscriber's location with most calendar days, then most events, then the latest event, then the one that sorts first."""
+    """Each subscriber's location with most calendar days.
+
+    Of several the one with most events, then the one with the latest event, then the one that sorts first.
+    """
 
     @property
     def events(self) -> tuple[EventSelection]:
