@@ -28,7 +28,7 @@ from flowmachine.executors.duckdb import DuckDBExecutor
 from flowmachine.executors.postgres import PostgresExecutor
 from flowmachine.geojson import result_statement
 from flowmachine.maps import unit_map
-from flowmachine.registry import Aggregate, Query
+from flowmachine.registry import Aggregate, Query, holds_subscribers
 from flowmachine.settings import Computing
 from flowmachine.units import SITES as SITES_UNIT
 from flowmachine.units import UNITS, SpatialUnit
@@ -222,23 +222,25 @@ class Stage:
         connection: sa.Connection,
         data: DataState,
     ) -> list[tuple[Any, ...]]:
-        names = {subscriber_key(event.subscriber): event.subscriber for event in world.events}
-        regions: dict[int | None, Any] = {None: None}
-        if query.unit is not None:
-            sources = self.executors["postgres"].sources(data, connection)  # type: ignore[attr-defined]
-            for location, *ids in connection.execute(sa.select(sources.regions(query.unit))):
-                regions[location] = ids[0] if len(ids) == 1 else tuple(ids)
+        people = {person for event in world.events for person in (event.subscriber, event.counterpart)}
+        names = {subscriber_key(person): person for person in people if person is not None}
+        sources = self.executors["postgres"].sources(data, connection)
+        regions: dict[str, dict[int | None, Any]] = {}
+        for column, unit in query.places.items():
+            found = connection.execute(sa.select(sources.regions(unit))).all()
+            named = {location: ids[0] if len(ids) == 1 else tuple(ids) for location, *ids in found}
+            regions[column] = {None: None, **named}
 
         def name(column: str, value: Any) -> Any:
-            if column == "subscriber" and executor == "duckdb":
+            if holds_subscribers(column) and executor == "duckdb":
                 return names[value]
-            return regions[value] if column == "location" else value
+            return regions[column][value] if column in regions else value
 
-        named = [
+        shown = [
             tuple(name(column, value) for column, value in zip(query.columns, row, strict=True))
             for row in rows
         ]
-        return sorted(named, key=repr)
+        return sorted(shown, key=repr)
 
     def _load(self, connection: sa.Connection, world: World) -> None:
         cursor = connection.connection.cursor()
