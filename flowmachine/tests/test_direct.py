@@ -277,6 +277,7 @@ def test_the_guide_runs(run_page: Callable[[Path], dict[str, Any]], tmp_path: Pa
 def test_the_page_of_classes_runs(run_page: Callable[[Path], dict[str, Any]]) -> None:
     namespace = run_page(LIBRARY)
     assert isinstance(namespace["contacts"], CounterpartsSubset)
+    assert namespace["newcomers"]
 
 
 def test_every_class_for_direct_use_is_on_a_page() -> None:

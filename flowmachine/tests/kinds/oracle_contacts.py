@@ -54,7 +54,7 @@ def periodic_entropy(oracle: Oracle, spec: Spec) -> list[Row]:
     return entropy((event.subscriber, phase(event.time)) for event in oracle.events(spec))
 
 
-def at_places(oracle: Oracle, spec: Spec, events: Iterable[Event], unit: str) -> list[tuple[Event, Any]]:
+def at_places(oracle: Oracle, events: Iterable[Event], unit: str) -> list[tuple[Event, Any]]:
     """The events with their places; every cell is its own place, known or not, in service or not."""
     if unit == "cell":
         return [(event, event.cell) for event in events if event.cell]
@@ -68,7 +68,7 @@ def at_places(oracle: Oracle, spec: Spec, events: Iterable[Event], unit: str) ->
 
 
 def location_entropy(oracle: Oracle, spec: Spec) -> list[Row]:
-    located = at_places(oracle, spec, oracle.events(spec), spec.get("aggregation_unit", "cell"))
+    located = at_places(oracle, oracle.events(spec), spec.get("aggregation_unit", "cell"))
     return entropy((event.subscriber, place) for event, place in located)
 
 
@@ -137,7 +137,7 @@ def per_contact_event_stats(oracle: Oracle, spec: Spec) -> list[Row]:
 
 
 def per_location_event_stats(oracle: Oracle, spec: Spec) -> list[Row]:
-    located = at_places(oracle, spec, oracle.events(spec), spec.get("aggregation_unit", "cell"))
+    located = at_places(oracle, oracle.events(spec), spec.get("aggregation_unit", "cell"))
     visits = group((event.subscriber, place) for event, place in located)
     return [
         (who, statistic(spec.get("statistic", "avg"), list(Counter(seen).values())))
@@ -155,14 +155,14 @@ def both_ends(oracle: Oracle, spec: Spec, events: list[Event], unit: str) -> lis
         | {"direction": "both", "subscriber_subset": None, "event_types": sorted({e.type for e in events})}
     )
     result = []
-    for event, place in at_places(oracle, spec, events, unit):
+    for event, place in at_places(oracle, events, unit):
         others = [
             other
             for other in everybody
             if (other.type, other.id, other.subscriber) == (event.type, event.id, event.counterpart)
             and {other.outgoing, event.outgoing} == {True, False}
         ]
-        result += [(event, place, there) for _, there in at_places(oracle, spec, others, unit)]
+        result += [(event, place, there) for _, there in at_places(oracle, others, unit)]
     return result
 
 
@@ -191,7 +191,7 @@ def subscriber_call_durations(oracle: Oracle, spec: Spec) -> list[Row]:
 
 def per_location_subscriber_call_durations(oracle: Oracle, spec: Spec) -> list[Row]:
     calls = directed(oracle, spec, "out", ["calls"])
-    located = at_places(oracle, spec, calls, spec.get("aggregation_unit", "admin3"))
+    located = at_places(oracle, calls, spec.get("aggregation_unit", "admin3"))
     return durations(spec, (((call.subscriber, place), call.duration) for call, place in located))
 
 

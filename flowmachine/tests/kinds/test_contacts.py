@@ -8,12 +8,14 @@ from typing import Any
 import marshmallow as ma
 import pytest
 
+from flowmachine.fields import known_queries
 from flowmachine.queries import (
     ContactBalance,
     ContactReciprocal,
     CounterpartsSubset,
     EventCount,
     NewSubscribers,
+    PerContactEventStats,
     SpatialAggregate,
     UniqueSubscribers,
 )
@@ -527,11 +529,22 @@ def test_kinds_of_direct_use_stay_there(kind: str) -> None:
     assert refused.value.normalized_messages() == {"query_kind": [f"Unsupported value: {kind}"]}
 
 
+def test_a_part_may_be_given_as_its_spec() -> None:
+    assert PerContactEventStats(contact_balance=BALANCE) == PerContactEventStats(
+        contact_balance=ContactBalance(**WINDOW)
+    )
+
+
 def test_a_subset_has_subscribers() -> None:
     daily = {"query_kind": "daily_location", "date": "2016-01-01", "method": "last"}
     aggregate = SpatialAggregate(locations=daily | {"aggregation_unit": "admin3"})
-    with pytest.raises(ma.ValidationError, match="spatial_aggregate has no column subscriber"):
-        EventCount(**WINDOW, subscriber_subset=aggregate)
+    token = known_queries.set({aggregate.query_id: aggregate}.get)
+    try:
+        for subset in (aggregate, aggregate.query_id):
+            with pytest.raises(ma.ValidationError, match="spatial_aggregate has no column subscriber"):
+                EventCount(**WINDOW, subscriber_subset=subset)
+    finally:
+        known_queries.reset(token)
     # What is submitted may not name a kind of direct use.
     counts = {"query_kind": "unique_subscriber_counts", **WINDOW, "aggregation_unit": "admin3"}
     with pytest.raises(ma.ValidationError):

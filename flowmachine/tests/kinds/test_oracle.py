@@ -15,7 +15,7 @@ from flowmachine import combining
 from flowmachine.registry import Aggregate, all_kinds, load_any
 from flowmachine.sql.events import NotBuildable
 
-from .drawing import SPECS, worlds
+from .drawing import SPECS, WORLDS, worlds
 from .oracle import DEFINITIONS, NoData, Oracle
 from .world import EXECUTORS, Stage
 
@@ -38,7 +38,7 @@ def equal(found: Any, expected: Any) -> bool:
 @pytest.mark.parametrize("kind", sorted(SPECS))
 @given(data=st.data())
 def test_rows_are_as_defined(stage_in_nepal: Stage, kind: str, data: st.DataObject) -> None:
-    world = data.draw(worlds(), "world")
+    world = data.draw(WORLDS.get(kind, worlds)(), "world")
     spec = data.draw(SPECS[kind](), "spec")
     query = load_any(spec)
     try:
