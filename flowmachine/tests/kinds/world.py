@@ -30,8 +30,7 @@ from flowmachine.geojson import result_statement
 from flowmachine.maps import unit_map
 from flowmachine.registry import Aggregate, Query, holds_subscribers
 from flowmachine.settings import Computing
-from flowmachine.units import SITES as SITES_UNIT
-from flowmachine.units import UNITS, SpatialUnit
+from flowmachine.units import NETWORK_UNITS, UNITS, SpatialUnit
 
 DAYS = (date(2016, 1, 1), date(2016, 1, 2), date(2016, 1, 3))
 TYPES = ("calls", "sms", "mds", "topups")
@@ -316,9 +315,9 @@ def stage(database: Database, folder: Path, cells: tuple[Cell, ...] = CELLS) -> 
         _set(connection.connection.cursor(), cells)
         # Made once here: each world's transaction is rolled back, and would make the maps again.
         connection.execute(sa.text("SET LOCAL ROLE flowmachine"))
-        version = read_data_state(connection).cells_version
-        for unit in (*map(SpatialUnit, UNITS), SITES_UNIT):
-            unit_map(connection, unit, version)
+        state = read_data_state(connection)
+        for unit in map(SpatialUnit, (*UNITS, *NETWORK_UNITS)):
+            unit_map(connection, unit, state.map_version(unit))
     computing = Computing(folder, folder / "cache", "auto", 1, "512MB")
     executors: dict[str, Executor] = {"duckdb": DuckDBExecutor(computing), "postgres": PostgresExecutor()}
     try:
