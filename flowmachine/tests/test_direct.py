@@ -6,7 +6,8 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,24 +20,27 @@ import flowmachine
 from flowdb.keys import subscriber_key
 from flowmachine.direct import QueryFailed, Session
 from flowmachine.queries import (
+    ContactBalance,
+    CounterpartsSubset,
     DailyLocation,
     EventCount,
     Join,
     ModalLocation,
     NumericSubset,
+    PairedPerLocationSubscriberCallDurations,
     RandomSample,
     SpatialAggregate,
     Subset,
     Union,
 )
-from flowmachine.registry import Aggregate, Query, kinds, load, load_any, submittable_kinds
+from flowmachine.registry import Aggregate, Query, all_kinds, kinds, load, load_any, submittable_kinds
 from flowmachine.schema import query_schemas
 from flowmachine.settings import Computing, Database
 from flowmachine.sql.events import NotBuildable
 from flowmachine.testing import Country
 
 DOCS = Path(__file__).parents[2] / "docs"
-GUIDE = DOCS / "analysts" / "direct-use.md"
+GUIDE, LIBRARY = DOCS / "analysts" / "direct-use.md", DOCS / "analysts" / "library.md"
 EXTENDING = DOCS / "developers" / "extending.md"
 
 
@@ -78,7 +82,7 @@ def counts(frame: pd.DataFrame) -> dict[Any, int]:
 def test_every_kind_can_be_imported() -> None:
     import flowmachine.queries
 
-    for cls in kinds().values():
+    for cls in all_kinds().values():
         assert getattr(flowmachine.queries, cls.__name__) is cls
     with pytest.raises(AttributeError):
         _ = flowmachine.queries.NoSuchKind
@@ -250,17 +254,26 @@ def test_both_stores_tell_the_same(country: Country, tmp_path: Path) -> None:
         assert left.subscriber.map(subscriber_key).is_unique
 
 
-def test_the_guide_runs(country: Country, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its blocks are run in order, in one namespace, with the settings that it tells to have."""
+@pytest.fixture
+def run_page(
+    country: Country, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Path], dict[str, Any]]:
+    """Runs a page's blocks in order, in one namespace, with the settings that it tells to have; gives the namespace."""
     for name, value in country.environment(tmp_path).items():
         monkeypatch.setenv(name, value)
-    blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), flags=re.DOTALL)
-    assert len(blocks) > 5
-    namespace: dict[str, Any] = {}
     monkeypatch.chdir(tmp_path)
-    for block in blocks:
-        exec(compile(block, str(GUIDE), "exec"), namespace)  # noqa: S102 (our own page)
-    assert isinstance(namespace["residents"], Aggregate)
+
+    def run(page: Path) -> dict[str, Any]:
+        namespace: dict[str, Any] = {}
+        for block in re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL):
+            exec(compile(block, str(page), "exec"), namespace)  # noqa: S102 (our own page)
+        return namespace
+
+    return run
+
+
+def test_the_guide_runs(run_page: Callable[[Path], dict[str, Any]], tmp_path: Path) -> None:
+    assert isinstance(run_page(GUIDE)["residents"], Aggregate)
     assert (tmp_path / "graph.svg").read_text().startswith("<svg")
 
 
@@ -280,3 +293,45 @@ def test_the_kind_of_the_developers_guide_gives_released_rows(country: Country, 
     rows = lines[lines.index(["places", "value"]) + 1 :]
     assert rows
     assert all(int(row[-1]) > 15 for row in rows)
+
+
+def test_the_page_of_classes_runs(run_page: Callable[[Path], dict[str, Any]]) -> None:
+    namespace = run_page(LIBRARY)
+    assert isinstance(namespace["contacts"], CounterpartsSubset)
+    assert namespace["newcomers"]
+
+
+def test_every_class_for_direct_use_is_on_a_page() -> None:
+    pages = GUIDE.read_text() + LIBRARY.read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*)$", pages, flags=re.MULTILINE))
+    direct = {cls.__name__: cls for kind, cls in all_kinds().items() if kind not in kinds()}
+    assert direct.keys() - rows.keys() == set()
+
+
+def test_contacts_are_shown_as_pseudonyms(session: Session, country: Country) -> None:
+    balance = ContactBalance(start_date="2016-01-01", end_date="2016-01-03", direction="out")
+    frame = session.get_dataframe(balance)
+    assert len(frame) > 1000
+    with closing(country.database.connect("flowdb")) as connection, connection.cursor() as cursor:
+        calls = "SELECT msisdn, msisdn_counterpart FROM events.{} WHERE outgoing AND datetime < '2016-01-03'"
+        cursor.execute(" UNION ALL ".join(map(calls.format, ("calls", "sms"))))
+        pairs = Counter((who, other) for who, other in cursor.fetchall() if other not in (None, who))
+    found = zip(frame.subscriber, frame.msisdn_counterpart, frame.events, strict=True)
+    assert {(who, other): events for who, other, events in found} == pairs
+    other = frame.msisdn_counterpart[0]
+    part = session.get_dataframe(Subset(query=balance, column="msisdn_counterpart", values=[other]))
+    assert part.equals(frame[frame.msisdn_counterpart == other].reset_index(drop=True))
+
+
+def test_both_ends_of_calls_have_ids(session: Session) -> None:
+    calls = PairedPerLocationSubscriberCallDurations(start_date="2016-01-01", end_date="2016-01-02")
+    frame = session.get_dataframe(calls)
+    assert list(frame.columns) == [
+        "subscriber",
+        "pcod",
+        "msisdn_counterpart",
+        "pcod_counterpart",
+        "value",
+    ]
+    assert len(frame) > 100
+    assert frame.notna().all(axis=None)

@@ -216,7 +216,7 @@ class Actions:
             found = (
                 None
                 if unit.has_polygons
-                else unit_map(connection, unit, read_data_state(connection).cells_version)
+                else unit_map(connection, unit, read_data_state(connection).map_version(unit))
             )
         return {"query_state": "completed", "sql": as_text(geography_statement(unit, found))}
 

@@ -15,7 +15,7 @@ from sqlalchemy.sql import ColumnElement, FromClause, Select
 
 from flowdb.keys import subscriber_key
 from flowmachine.fields import Choice, Flag, Number, Text, optional, required
-from flowmachine.registry import Query, query_kind
+from flowmachine.registry import Query, holds_subscribers, query_kind
 from flowmachine.sampling import RandomSample as SampleSettings
 from flowmachine.sampling import Sampling, sampled
 from flowmachine.sql.functions import subscriber_number
@@ -134,7 +134,7 @@ class Subset(Part):
             raise ma.ValidationError({"values": [f"Must be {'texts' if textual else 'numbers'}."]})
 
     def select(self, sources: Sources) -> Select[Any]:
-        if self.column.startswith("subscriber"):
+        if holds_subscribers(self.column):
             keys = [subscriber_key(value) for value in self.values]
             return self._where(sources, self.column, lambda column: subscriber_number(column).in_(keys))
         return self._where(sources, self.column, lambda column: column.in_(self.values))

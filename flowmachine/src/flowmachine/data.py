@@ -19,7 +19,8 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from flowmachine.registry import Query
 from flowmachine.sql.events import EventSelection, NotBuildable
-from flowmachine.tables import columnar_files, current_loads
+from flowmachine.tables import columnar_files, current_loads, location_keys
+from flowmachine.units import CELLS, SpatialUnit
 
 Day = tuple[str, date]
 
@@ -28,19 +29,24 @@ Day = tuple[str, date]
 class DataState:
     """The loaded days (event type, date) with their load ids, and the columnar file of each that has one.
 
-    ``checksums`` gives size in bytes and SHA-256 of the files; one that it does not name is taken as it is.
+    ``cell_names`` is the number of cells that events may name; it only grows. ``checksums`` gives size in bytes and SHA-256 of the files; one that it does not name is taken as it is.
     """
 
     loads: dict[Day, UUID]
     files: dict[Day, str]
     cells_version: int
     zone_name: str
+    cell_names: int = 0
     checksums: Mapping[str, tuple[int, str]] = field(default_factory=dict)
 
     @cached_property
     def zone(self) -> ZoneInfo:
         """The deployment's zone, on whose wall clock days and hours are counted."""
         return ZoneInfo(self.zone_name)
+
+    def map_version(self, unit: SpatialUnit) -> str:
+        """What the map of a unit is made from; names of cells come with the days, without a change of the cells."""
+        return f"{self.cell_names}_{self.cells_version}" if unit == CELLS else str(self.cells_version)
 
     def days_of(self, selection: EventSelection) -> list[Day]:
         """The loaded days that a selection reads."""
@@ -78,7 +84,8 @@ class DataState:
         for part in query.graph():
             digest = hashlib.sha256()
             if part.reads_cells and (part.unit is not None or part.events):
-                digest.update(str(self.cells_version).encode())
+                version = str(self.cells_version) if part.unit is None else self.map_version(part.unit)
+                digest.update(version.encode())
             for selection in part.events:
                 for event_type in selection.types:
                     for day in selection.days:
@@ -123,6 +130,8 @@ def _digest_of(table: sa.TableClause) -> sa.ScalarSelect[Any]:
     ).scalar_subquery()
 
 
+_cell_names = sa.select(sa.func.count()).select_from(location_keys).scalar_subquery()
+
 _DIGEST = sa.select(
     sa.func.concat_ws(
         " ",
@@ -130,6 +139,7 @@ _DIGEST = sa.select(
         _digest_of(columnar_files),
         sa.func.cells_version(),
         sa.func.current_setting("TimeZone"),
+        _cell_names,
     )
 )
 
@@ -146,7 +156,7 @@ def _read_whole(connection: sa.Connection) -> DataState:
     ]
     files = {(row.cdr_type, row.cdr_date): row.path for row in current}
     checksums = {row.path: (row.bytes, row.sha256) for row in current}
-    version, zone = connection.execute(
-        sa.select(sa.func.cells_version(), sa.func.current_setting("TimeZone"))
+    version, zone, cell_names = connection.execute(
+        sa.select(sa.func.cells_version(), sa.func.current_setting("TimeZone"), _cell_names)
     ).one()
-    return DataState(loads, files, version, zone, checksums)
+    return DataState(loads, files, version, zone, cell_names, checksums)

@@ -18,7 +18,7 @@ from flowmachine.explain import explain, stored_parts
 from flowmachine.jobs import RELEASED, Key
 from flowmachine.picture import picture
 from flowmachine.plan import choose_executor
-from flowmachine.registry import Aggregate, Query
+from flowmachine.registry import Aggregate, Query, holds_subscribers
 from flowmachine.settings import Computing, Database
 from flowmachine.tables import result_name
 from flowmachine.worker import Worker
@@ -116,7 +116,7 @@ def shown(query: Query, executor: Executor, data: DataState, connection: sa.Conn
             joined = joined.outerjoin(regions, rows.c[name] == regions.c.location)
             suffix = name.removeprefix("location")
             columns += [regions.c[id_].label(f"{id_}{suffix}") for id_ in unit.id_columns]
-        elif name.startswith("subscriber") and (people := executor.pseudonyms()) is not None:
+        elif holds_subscribers(name) and (people := executor.pseudonyms()) is not None:
             people = people.alias(f"people_{name}")
             joined = joined.outerjoin(people, rows.c[name] == people.c.subscriber_key)
             columns.append(people.c.pseudonym.label(name))

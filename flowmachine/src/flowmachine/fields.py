@@ -263,15 +263,15 @@ class SubscriberSubset(ma.fields.Field[Any]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         from flowmachine.registry import Query, load_one_of, subscriber_level_kinds
 
-        if isinstance(value, Query):
-            return value
         if isinstance(value, Mapping):
-            return load_one_of(subscriber_level_kinds(), value)
-        if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{32}", value):
-            found = known_queries.get()(value)
-            if found is not None:
-                return found
-        raise ma.ValidationError("Must be None or a valid query id.")
+            value = load_one_of(subscriber_level_kinds(), value)
+        elif isinstance(value, str) and re.fullmatch(r"[0-9a-f]{32}", value):
+            value = known_queries.get()(value)
+        if not isinstance(value, Query):
+            raise ma.ValidationError("Must be None or a valid query id.")
+        if "subscriber" not in getattr(value, "columns", ()):
+            raise ma.ValidationError(f"{value.kind} has no column subscriber.")
+        return value
 
     def describe(self) -> dict[str, Any]:
         return {"type": "string"}

@@ -15,7 +15,7 @@ from sqlalchemy.sql import ColumnElement, FromClause, Select
 
 from flowmachine.sql.statements import CreateTableAs
 from flowmachine.tables import location_keys
-from flowmachine.units import SITES, SpatialUnit
+from flowmachine.units import CELLS, SITES, VERSIONED_CELLS, SpatialUnit
 
 SINCE_EVER = datetime(1, 1, 1)
 FOR_EVER = datetime(9999, 12, 31)
@@ -23,10 +23,10 @@ FOR_EVER = datetime(9999, 12, 31)
 
 @dataclass(frozen=True)
 class UnitMap:
-    """The two relations of one unit at one version of the cells, and the number of regions."""
+    """The two relations of one unit at one version (``DataState.map_version``), and the number of regions."""
 
     unit: SpatialUnit
-    version: int
+    version: str
     region_count: int
 
     @property
@@ -75,7 +75,7 @@ class UnitMap:
         return f"boundaries_{self.unit.key}_{self.version}"
 
 
-def unit_map(connection: sa.Connection, unit: SpatialUnit, version: int) -> UnitMap:
+def unit_map(connection: sa.Connection, unit: SpatialUnit, version: str) -> UnitMap:
     """The unit's map, made now if it does not exist; two processes asked at once make it once."""
     found = UnitMap(unit, version, 0)
     if not _exists(connection, found):
@@ -149,6 +149,17 @@ def named_table(name: str, *columns: str) -> sa.TableClause:
     return sa.table(table, *(sa.column(column) for column in columns), schema=schema or "flowmachine")
 
 
+def _versions(table: sa.TableClause, id_column: str) -> FromClause:
+    """Each version of a cell or a site, with its point, which may be null."""
+    point = table.c.geom_point
+    return sa.select(
+        table.c.id.label(id_column),
+        table.c.version,
+        sa.func.ST_X(point).label("lon"),
+        sa.func.ST_Y(point).label("lat"),
+    ).subquery("ids")
+
+
 def _points(unit: SpatialUnit) -> FromClause:
     """Distinct points of a lon-lat unit."""
     cells = location_table()
@@ -169,19 +180,16 @@ def _regions(unit: SpatialUnit) -> Select[Any]:
         pcod = admin_table(unit)[1]
         ids: FromClause = sa.select(pcod.label("pcod")).distinct().subquery("ids")
         order: list[ColumnElement[Any]] = [sa.collate(ids.c.pcod, "C")]
-    elif unit == SITES:
-        sites = site_table()
-        point = sites.c.geom_point
-        ids = (
-            sa.select(
-                sites.c.id.label("site_id"),
-                sites.c.version,
-                sa.func.ST_X(point).label("lon"),
-                sa.func.ST_Y(point).label("lat"),
-            )
-            .where(point.is_not(None))
-            .subquery("ids")
+    elif unit == CELLS:
+        ids = sa.union(sa.select(location_keys.c.location_id), sa.select(location_table().c.id)).subquery(
+            "ids"
         )
+        order = [sa.collate(ids.c.location_id, "C")]
+    elif unit == VERSIONED_CELLS:
+        ids = _versions(location_table(), "location_id")
+        order = [sa.collate(ids.c.location_id, "C"), ids.c.version]
+    elif unit == SITES:
+        ids = _versions(site_table(), "site_id")
         order = [sa.collate(ids.c.site_id, "C"), ids.c.version]
     else:
         ids = _points(unit)
@@ -198,6 +206,15 @@ def _regions(unit: SpatialUnit) -> Select[Any]:
 
 
 def _cells(unit: SpatialUnit, regions: sa.TableClause) -> Select[Any]:
+    if unit == CELLS:
+        # No list tells when these are in service, so they always are.
+        return sa.select(
+            regions.c.location_id,
+            location_keys.c.location_key.label("cell"),
+            sa.literal(SINCE_EVER, sa.DateTime).label("valid_from"),
+            sa.literal(FOR_EVER, sa.DateTime).label("valid_before"),
+            regions.c.location,
+        ).outerjoin_from(regions, location_keys, location_keys.c.location_id == regions.c.location_id)
     cells = location_table()
     joined: FromClause
     location: ColumnElement[int] = regions.c.location
@@ -207,6 +224,10 @@ def _cells(unit: SpatialUnit, regions: sa.TableClause) -> Select[Any]:
         first, last = sites.c.date_of_first_service, sites.c.date_of_last_service
         joined = cells.join(sites, cells.c.site_id == sites.c.id).join(
             regions, sa.and_(regions.c.site_id == sites.c.id, regions.c.version == sites.c.version)
+        )
+    elif unit == VERSIONED_CELLS:
+        joined = cells.join(
+            regions, sa.and_(regions.c.location_id == cells.c.id, regions.c.version == cells.c.version)
         )
     elif unit.mapping_table is not None:
         key_column = f"{unit.name}pcod" if unit.has_polygons else (unit.geom_table_join_column or "id")

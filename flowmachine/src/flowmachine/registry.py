@@ -235,10 +235,16 @@ def submittable_kinds() -> list[str]:
 
 
 def subscriber_level_kinds() -> tuple[str, ...]:
-    """The kinds with a row for each subscriber."""
-    return tuple(
+    """The kinds with a row for each subscriber; where kinds of direct use are accepted, all of those too."""
+    found = tuple(
         name for name, cls in kinds().items() if issubclass(cls, (SubscriberLocations, SubscriberMetric))
     )
+    return (*found, *(all_kinds().keys() - kinds().keys())) if _direct_accepted.get() else found
+
+
+def holds_subscribers(column: str) -> bool:
+    """Whether a column of this name holds subscribers: integer keys in one store, pseudonyms in the other."""
+    return column.startswith(("subscriber", "msisdn_counterpart"))
 
 
 def component_name(kind: str) -> str:
@@ -285,7 +291,7 @@ def is_direct(kind: Any) -> bool:
 
 def load_kind(kind: str, spec: Any) -> Query:
     """A query of exactly this kind; another kind is refused as a field's wrong value."""
-    cls = (all_kinds() if _direct_accepted.get() else kinds())[kind]
+    cls = all_kinds()[kind]
     if not isinstance(spec, Mapping):
         raise ma.ValidationError({"_schema": ["Invalid input type."]})
     errors: dict[str, Any] = {}

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, Select
 
 from flowmachine.fields import Choice, Flag, Integer, Number, load_fields, optional
-from flowmachine.registry import field_group
+from flowmachine.registry import field_group, holds_subscribers
 from flowmachine.sql.functions import subscriber_number
 
 METHODS = ("system", "bernoulli", "random_ids")
@@ -103,4 +103,4 @@ def _portable(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """A subscriber as the integer key that both stores share, a list as its items; other columns as they are."""
     if isinstance(column.type, sa.ARRAY):
         return sa.func.array_to_string(column, ",")
-    return subscriber_number(column) if column.name == "subscriber" else column
+    return subscriber_number(column) if holds_subscribers(column.name) else column

@@ -19,6 +19,8 @@ from flowmachine.registry import field_group
 
 ADMIN_LEVELS = ("admin0", "admin1", "admin2", "admin3")
 UNITS = (*ADMIN_LEVELS, "lon-lat")
+#: Units whose places are the network's own; for direct use only.
+NETWORK_UNITS = ("cell", "versioned-cell", "versioned-site")
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,23 @@ class SpatialUnit:
     @property
     def id_columns(self) -> dict[str, Any]:
         """The columns that name a region in results, with their types."""
-        if self.name == "lon-lat":
-            return {"lon": sa.Double(), "lat": sa.Double()}
-        if self == SITES:
-            return {"site_id": sa.Text(), "version": sa.Integer(), "lon": sa.Double(), "lat": sa.Double()}
-        return {"pcod": sa.Text()}
+        names = {
+            "cell": ("location_id",),
+            "versioned-cell": ("location_id", "version", "lon", "lat"),
+            "versioned-site": ("site_id", "version", "lon", "lat"),
+            "lon-lat": ("lon", "lat"),
+        }.get(self.name, ("pcod",))
+        types = {"version": sa.Integer(), "lon": sa.Double(), "lat": sa.Double()}
+        return {name: types.get(name, sa.Text()) for name in names}
 
     @property
     def has_polygons(self) -> bool:
         return self.name in ADMIN_LEVELS
+
+    @property
+    def has_points(self) -> bool:
+        """Whether each region is one point, so that there are distances; only points of cells and sites may be null."""
+        return "lon" in self.id_columns
 
     @property
     def key(self) -> str:
@@ -53,8 +63,12 @@ class SpatialUnit:
         return f"{self.name.replace('-', '_')}_{digest}"
 
 
-#: Each version of a site, with its point; for use inside a kind only. An event is at every version of its cell's site in
-#: service that day, once for each version of the cell.
+#: Every cell that is in the list of cells or that an event named, whether in service or not.
+CELLS = SpatialUnit("cell")
+#: Each version of a cell, with its point.
+VERSIONED_CELLS = SpatialUnit("versioned-cell")
+#: Each version of a site, with its point. An event is at every version of its cell's site in service that day, once for
+#: each version of the cell.
 SITES = SpatialUnit("versioned-site")
 
 
@@ -83,3 +97,28 @@ class Unit:
             return SpatialUnit(self.aggregation_unit, self.mapping_table)
         geom_table = None if self.geom_table == "infrastructure.cells" else self.geom_table
         return SpatialUnit(self.aggregation_unit, self.mapping_table, geom_table, self.geom_table_join_column)
+
+
+@field_group
+class NetworkUnit(Unit):
+    """Fields of a kind for direct use that has a spatial unit of its own, which may be one of the network's."""
+
+    aggregation_unit: str = required(Choice(*UNITS, *NETWORK_UNITS))
+
+    def check(self) -> None:
+        if self.aggregation_unit in NETWORK_UNITS:
+            given = ("mapping_table", "geom_table", "geom_table_join_column")
+            refused = {name: [NOT_PLACED] for name in given if getattr(self, name) is not None}
+            if refused:
+                raise ma.ValidationError(refused)
+
+
+NOT_PLACED = "Cells and sites are places themselves: no table places them."
+
+
+def demand_points(unit: SpatialUnit, field: str) -> None:
+    """Refuse a unit without points for a kind that measures distances; raises marshmallow.ValidationError under a field."""
+    if not unit.has_points:
+        raise ma.ValidationError(
+            {field: [f"aggregation_unit must be one of points, such as lon-lat, not {unit.name}."]}
+        )

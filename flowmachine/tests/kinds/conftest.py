@@ -10,7 +10,12 @@ from hypothesis import HealthCheck, settings
 
 from flowdb.testing import TestCluster
 
-from . import drawing_composed, oracle_composed  # noqa: F401  (they add their specs and definitions)
+from . import (  # noqa: F401  (they add their specs and definitions)
+    drawing_composed,
+    drawing_contacts,
+    oracle_composed,
+    oracle_contacts,
+)
 from .world import EXECUTORS, Stage, stage
 
 _common = {"deadline": None, "suppress_health_check": list(HealthCheck)}

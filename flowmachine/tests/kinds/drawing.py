@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from hypothesis import strategies as st
@@ -19,7 +19,7 @@ UNITS = ("admin3", "admin2", "lon-lat")
 #: So many people do the same, so that sums of two may lie at the limit of what is released.
 CROWDS = (1, 7, 8, 15, 16)
 
-_amounts = st.sampled_from([None, 0.0, 1.5, 2.0, 2.5, 10.0])
+amounts = st.sampled_from([None, 0.0, 1.5, 2.0, 2.5, 10.0])
 
 
 @st.composite
@@ -33,10 +33,20 @@ def events(draw: st.DrawFn) -> dict[str, Any]:
         "outgoing": draw(st.sampled_from((True, False, None))),
         "counterpart": draw(st.sampled_from((None, "self", "x", "y", "z"))),
         "tac": draw(st.sampled_from((None, 99999999, *(device[0] for device in DEVICES)))),
-        "recharge_amount": draw(_amounts),
-        "pre_event_balance": draw(_amounts),
-        "post_event_balance": draw(_amounts),
+        "recharge_amount": draw(amounts),
+        "pre_event_balance": draw(amounts),
+        "post_event_balance": draw(amounts),
     }
+
+
+@st.composite
+def loaded_days(draw: st.DrawFn) -> frozenset[tuple[str, date]]:
+    """Types and days that are loaded: all, or all but a few."""
+    loaded = frozenset((event_type, day) for event_type in TYPES for day in DAYS)
+    missing = draw(st.sets(st.sampled_from(sorted(loaded)), max_size=2))
+    if draw(st.integers(0, 9)) == 0:
+        missing |= {(event_type, DAYS[1]) for event_type in TYPES}
+    return loaded - missing
 
 
 @st.composite
@@ -52,11 +62,7 @@ def worlds(draw: st.DrawFn) -> World:
             for happening in happenings:
                 other = name if happening["counterpart"] == "self" else happening["counterpart"]
                 people.append(Event(subscriber=name, **happening | {"counterpart": other}))
-    loaded = frozenset((event_type, day) for event_type in TYPES for day in DAYS)
-    missing = draw(st.sets(st.sampled_from(sorted(loaded)), max_size=2))
-    if draw(st.integers(0, 9)) == 0:
-        missing |= {(event_type, DAYS[1]) for event_type in TYPES}
-    return World(people, loaded - missing)
+    return World(people, draw(loaded_days()))
 
 
 windows = st.sampled_from(
@@ -262,6 +268,9 @@ def handsets() -> st.SearchStrategy[Spec]:
         chosen("method", "last", "most-common"),
     )
 
+
+#: Worlds of kinds about what seldom happens in the others.
+WORLDS: dict[str, Callable[[], st.SearchStrategy[World]]] = {}
 
 SPECS: dict[str, Callable[[], st.SearchStrategy[Spec]]] = {
     **METRICS,

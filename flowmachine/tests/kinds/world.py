@@ -28,10 +28,9 @@ from flowmachine.executors.duckdb import DuckDBExecutor
 from flowmachine.executors.postgres import PostgresExecutor
 from flowmachine.geojson import result_statement
 from flowmachine.maps import unit_map
-from flowmachine.registry import Aggregate, Query
+from flowmachine.registry import Aggregate, Query, holds_subscribers
 from flowmachine.settings import Computing
-from flowmachine.units import SITES as SITES_UNIT
-from flowmachine.units import UNITS, SpatialUnit
+from flowmachine.units import NETWORK_UNITS, UNITS, SpatialUnit
 
 DAYS = (date(2016, 1, 1), date(2016, 1, 2), date(2016, 1, 3))
 TYPES = ("calls", "sms", "mds", "topups")
@@ -222,23 +221,25 @@ class Stage:
         connection: sa.Connection,
         data: DataState,
     ) -> list[tuple[Any, ...]]:
-        names = {subscriber_key(event.subscriber): event.subscriber for event in world.events}
-        regions: dict[int | None, Any] = {None: None}
-        if query.unit is not None:
-            sources = self.executors["postgres"].sources(data, connection)  # type: ignore[attr-defined]
-            for location, *ids in connection.execute(sa.select(sources.regions(query.unit))):
-                regions[location] = ids[0] if len(ids) == 1 else tuple(ids)
+        people = {person for event in world.events for person in (event.subscriber, event.counterpart)}
+        names = {subscriber_key(person): person for person in people if person is not None}
+        sources = self.executors["postgres"].sources(data, connection)
+        regions: dict[str, dict[int | None, Any]] = {}
+        for column, unit in query.places.items():
+            found = connection.execute(sa.select(sources.regions(unit))).all()
+            named = {location: ids[0] if len(ids) == 1 else tuple(ids) for location, *ids in found}
+            regions[column] = {None: None, **named}
 
         def name(column: str, value: Any) -> Any:
-            if column == "subscriber" and executor == "duckdb":
+            if holds_subscribers(column) and executor == "duckdb":
                 return names[value]
-            return regions[value] if column == "location" else value
+            return regions[column][value] if column in regions else value
 
-        named = [
+        shown = [
             tuple(name(column, value) for column, value in zip(query.columns, row, strict=True))
             for row in rows
         ]
-        return sorted(named, key=repr)
+        return sorted(shown, key=repr)
 
     def _load(self, connection: sa.Connection, world: World) -> None:
         cursor = connection.connection.cursor()
@@ -314,9 +315,9 @@ def stage(database: Database, folder: Path, cells: tuple[Cell, ...] = CELLS) -> 
         _set(connection.connection.cursor(), cells)
         # Made once here: each world's transaction is rolled back, and would make the maps again.
         connection.execute(sa.text("SET LOCAL ROLE flowmachine"))
-        version = read_data_state(connection).cells_version
-        for unit in (*map(SpatialUnit, UNITS), SITES_UNIT):
-            unit_map(connection, unit, version)
+        state = read_data_state(connection)
+        for unit in map(SpatialUnit, (*UNITS, *NETWORK_UNITS)):
+            unit_map(connection, unit, state.map_version(unit))
     computing = Computing(folder, folder / "cache", "auto", 1, "512MB")
     executors: dict[str, Executor] = {"duckdb": DuckDBExecutor(computing), "postgres": PostgresExecutor()}
     try:

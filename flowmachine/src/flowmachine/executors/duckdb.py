@@ -177,14 +177,14 @@ class DuckDBExecutor:
             }
         )
         self._connection.load_extension(spatial_extension())
-        self._maps: dict[tuple[SpatialUnit, int], UnitMap] = {}
+        self._maps: dict[tuple[SpatialUnit, str], UnitMap] = {}
         self._day_files = VerifiedFiles(settings.columnar_path)
 
     def sources(self, data: DataState, connection: sa.Connection) -> DuckDBSources:
         return DuckDBSources(
             self._settings,
             data,
-            lambda unit: self._map(unit, data.cells_version, connection),
+            lambda unit: self._map(unit, data.map_version(unit), connection),
             lambda: self._devices(connection),
         )
 
@@ -260,7 +260,7 @@ class DuckDBExecutor:
         statement, values = compiled(select)
         return self._connection.execute(statement, values).to_arrow_table()
 
-    def _map(self, unit: SpatialUnit, version: int, connection: sa.Connection) -> UnitMap:
+    def _map(self, unit: SpatialUnit, version: str, connection: sa.Connection) -> UnitMap:
         """The unit's map as files, exported from the database once per version."""
         known = self._maps.get((unit, version))
         if known is not None and all(

@@ -132,7 +132,7 @@ class PostgresExecutor:
         self._running: Any = None
 
     def sources(self, data: DataState, connection: sa.Connection) -> PostgresSources:
-        return PostgresSources(data, lambda unit: unit_map(connection, unit, data.cells_version))
+        return PostgresSources(data, lambda unit: unit_map(connection, unit, data.map_version(unit)))
 
     def store(self, query: Query, data: DataState, connection: sa.Connection) -> Stored:
         select = stored_select(query, self.sources(data, connection))

@@ -236,6 +236,7 @@ def _sites(sources: Sources, query: Meaningful, selection: EventSelection) -> Se
         .subquery("visits")
     )
     regions = sources.regions(SITES)
+    measured = sa.and_(regions.c.location == visits.c.location, regions.c.lon.is_not(None))
     position = sa.func.row_number().over(
         partition_by=visits.c.subscriber, order_by=[visits.c.days.desc(), visits.c.location]
     )
@@ -247,7 +248,7 @@ def _sites(sources: Sources, query: Meaningful, selection: EventSelection) -> Se
         sa.cast(visits.c.days, sa.Double).label("days"),
         visits.c.hour_score,
         visits.c.day_score,
-    ).join(regions, regions.c.location == visits.c.location)
+    ).join(regions, measured)
 
 
 def shares(sources: Sources, query: Meaningful, clusters: FromClause, label: str, name: str) -> FromClause:

@@ -29,15 +29,20 @@ class Periods:
     period_unit: str = optional(Choice("days", "hours", "minutes"), "days")
 
     def check(self) -> None:
-        try:
-            self.start_date + self.total_periods * self.length
-        except OverflowError:
-            raise ma.ValidationError({"_schema": ["The periods end after the year 9999."]}) from None
+        check_periods(self)
 
     @property
     def length(self) -> timedelta:
         """The length of one period."""
         return timedelta(**{self.period_unit: self.period_length})
+
+
+def check_periods(query: Any) -> None:
+    """Refuse periods beyond the calendar; raises marshmallow.ValidationError."""
+    try:
+        query.start_date + query.total_periods * query.length
+    except OverflowError:
+        raise ma.ValidationError({"_schema": ["The periods end after the year 9999."]}) from None
 
 
 def periods(query: Any) -> tuple[EventSelection, ...]:

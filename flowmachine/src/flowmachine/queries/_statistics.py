@@ -30,3 +30,11 @@ def statistic_type(name: str, type_: Any) -> Any:
     if name in ("avg", "median", "stddev", "variance"):
         return sa.Double()
     return type_
+
+
+def whole_statistic(name: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Aggregate: the statistic of a column of whole numbers, of the type that ``statistic_type`` tells.
+
+    Left to themselves, the databases give a sum or a mean types of their own.
+    """
+    return sa.cast(statistic(name, column), statistic_type(name, sa.BigInteger()))

@@ -34,7 +34,7 @@ class Displacement(Window, EventFields, Sampled, SubscriberMetric):
         return {"subscriber": sa.Text(), "value": statistic_type(self.statistic, sa.Double())}
 
     def check(self) -> None:
-        if self._places.has_polygons:
+        if not self._places.has_points:
             raise ma.ValidationError(
                 {"reference_location": [f"aggregation_unit must be lon-lat, not {self._places.name}."]}
             )

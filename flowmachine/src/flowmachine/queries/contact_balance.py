@@ -1,0 +1,45 @@
+"""How each subscriber's events are divided among their contacts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.queries._contacts import Contacts
+from flowmachine.registry import Query, query_kind
+from flowmachine.sql.sources import Sources
+
+if TYPE_CHECKING:
+    from flowmachine.queries.counterparts_subset import CounterpartsSubset
+
+
+@query_kind("contact_balance", direct=True)
+class ContactBalance(Contacts, Query):
+    """A row for each subscriber and contact: events between them, and their share of the subscriber's events with contacts."""
+
+    columns: ClassVar[dict[str, Any]] = {
+        "subscriber": sa.Text(),
+        "msisdn_counterpart": sa.Text(),
+        "events": sa.BigInteger(),
+        "proportion": sa.Double(),
+    }
+
+    def counterparts_subset(self, include_subscribers: bool = False) -> CounterpartsSubset:
+        """The contacts as a query that can be the subset of others, with the subscribers themselves if asked."""
+        from flowmachine.queries.counterparts_subset import CounterpartsSubset
+
+        return CounterpartsSubset(contact_balance=self, include_subscribers=include_subscribers)
+
+    def select(self, sources: Sources) -> Select[Any]:
+        contacts = self.contacts(sources)
+        subscriber, counterpart = contacts.c.subscriber, contacts.c.counterpart
+        events = sa.func.count()
+        total = sa.func.sum(events).over(partition_by=subscriber)
+        return sa.select(
+            subscriber,
+            counterpart.label("msisdn_counterpart"),
+            events.label("events"),
+            (sa.cast(events, sa.Double) / sa.cast(total, sa.Double)).label("proportion"),
+        ).group_by(subscriber, counterpart)
