@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from .drawing import (
+    PERIODS,
     SPECS,
     STATISTICS,
     UNITS,
@@ -34,7 +35,7 @@ def subscriber_locations(unit: st.SearchStrategy[Spec] = unplaced) -> st.SearchS
     return spec("subscriber_locations", windows, *selection, unit)
 
 
-def distance_series() -> st.SearchStrategy[Spec]:
+def distance_series(*buckets: str) -> st.SearchStrategy[Spec]:
     def of_unit(unit: str) -> st.SearchStrategy[Spec]:
         at_points = st.just({"aggregation_unit": unit})
         last = spec("last_location", windows, *selection, at_points)
@@ -46,7 +47,7 @@ def distance_series() -> st.SearchStrategy[Spec]:
                 nested("reference_location", home), chosen("reference_point", [84.25, 27.25], [-90.5, 0])
             ),
             chosen("statistic", *STATISTICS),
-            chosen("time_bucket", "second", "minute", "hour", "day", "month", "year", "century"),
+            chosen("time_bucket", *(buckets or (*PERIODS, "century"))),
         )
 
     return st.sampled_from(POINT_UNITS).flatmap(of_unit)
@@ -92,6 +93,11 @@ SPECS.update(
         ),
         "distance_matrix": lambda: spec("distance_matrix", chosen("aggregation_unit", *POINT_UNITS)),
         "distance_series": distance_series,
+        "imputed_distance_series": lambda: spec(
+            "imputed_distance_series",
+            nested("distance_series", distance_series("hour", "day")),
+            chosen("window_size", 3, 5, 7),
+        ),
         "population_weighted_opportunities": lambda: spec(
             "population_weighted_opportunities",
             inclusive_days,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from .oracle import (
@@ -154,6 +155,26 @@ def distance_series(oracle: Oracle, spec: Spec) -> list[Row]:
     ]
 
 
+def imputed_distance_series(oracle: Oracle, spec: Spec) -> list[Row]:
+    inner, size = spec["distance_series"], spec.get("window_size", 3)
+    seen, bucket = inner["subscriber_locations"], inner.get("time_bucket", "day")
+    periods, moment = [], time(seen["start_date"])
+    while moment < time(seen["end_date"]):
+        period = start_of(moment, bucket)
+        periods.append(period if bucket == "hour" else period.date())
+        moment = period + (timedelta(hours=1) if bucket == "hour" else DAY)
+    result = []
+    for who, series in group((who, (period, value)) for who, period, value in oracle.answer(inner)).items():
+        known = {period: float(value) for period, value in series if value is not None}
+        if len(known) <= size:
+            continue
+        for number, period in enumerate(periods):
+            around = periods[max(number - size // 2, 0) : number + size // 2 + 1]
+            values = [known[other] for other in around if other in known]
+            result.append((who, period, known.get(period, statistic("median", values))))
+    return result
+
+
 _PLACES: dict[str, Callable[[Oracle, Spec], list[Row]]] = {
     "subscriber_locations": subscriber_locations,
     "first_location": first_location,
@@ -164,5 +185,6 @@ _PLACES: dict[str, Callable[[Oracle, Spec], list[Row]]] = {
     "distance_matrix": distance_matrix,
     "population_weighted_opportunities": population_weighted_opportunities,
     "distance_series": distance_series,
+    "imputed_distance_series": imputed_distance_series,
 }
 DEFINITIONS.update(_PLACES)

@@ -18,6 +18,7 @@ from flowmachine.queries import (
     DistanceMatrix,
     DistanceSeries,
     FirstLocation,
+    ImputedDistanceSeries,
     LastLocation,
     LocationCluster,
     PopulationWeightedOpportunities,
@@ -25,6 +26,7 @@ from flowmachine.queries import (
     SubscriberLocations,
     SubscriberLocationSubset,
 )
+from flowmachine.queries.imputed_distance_series import _starts
 from flowmachine.registry import Query, load_any
 
 from .oracle import metres
@@ -271,6 +273,49 @@ def test_distances_day_by_day(stage_in_utc: Stage, executor: str) -> None:
     ]
 
 
+def test_gaps_are_filled_by_the_median_around_them(stage_in_utc: Stage, executor: str) -> None:
+    world = drawn(
+        """
+        subscriber | time    | cell
+        ann        | 1 10:00 | in-b
+        ann        | 1 11:10 | in-b
+        ann        | 1 11:20 | in-b
+        ann        | 1 13:00 | in-B
+        ann        | 1 17:00 | in-B
+        bob        | 1 10:00 | in-b
+        bob        | 1 11:00 | in-b
+        bob        | 1 12:00 | in-b
+        """
+    )
+    seen = SubscriberLocations(
+        start_date="2016-01-01 09:30", end_date="2016-01-01 17:30", aggregation_unit="lon-lat"
+    )
+    series = DistanceSeries(
+        subscriber_locations=seen, reference_point=(84.25, 27.25), time_bucket="hour", statistic="count"
+    )
+    found = rows(stage_in_utc, ImputedDistanceSeries(distance_series=series), executor, world)
+    # Bob has only three distances; between Ann's hours of two events and of one lies an hour without.
+    values = [1, 1, 2, 1.5, 1, 1, None, 1, 1]
+    assert found == sorted(
+        (("ann", moment(f"1 {9 + number:02}:00"), value) for number, value in enumerate(values)), key=repr
+    )
+
+
+def test_periods_of_a_series_are_those_of_the_calendar() -> None:
+    def starts(first: str, end: str, bucket: str) -> list[str]:
+        found = _starts(datetime.fromisoformat(first), datetime.fromisoformat(end), bucket)
+        return [start.isoformat(" ", "seconds").removesuffix(" 00:00:00") for start in found]
+
+    assert starts("2016-01-30 12:00", "2016-02-01", "day") == ["2016-01-30", "2016-01-31"]
+    assert starts("2016-01-30", "2016-04-01", "month") == ["2016-01-01", "2016-02-01", "2016-03-01"]
+    assert starts("2015-12-31", "2017-01-01 00:00:01", "year") == ["2015-01-01", "2016-01-01", "2017-01-01"]
+    assert starts("1999-12-31", "2001-01-02", "century") == ["1901-01-01", "2001-01-01"]
+    assert starts("2016-01-01 00:00:30", "2016-01-01 00:02", "minute") == [
+        "2016-01-01",
+        "2016-01-01 00:01:00",
+    ]
+
+
 NEAR_P = {("p", 0), ("beside p", 0), ("near p", 0), ("moved", 1)}
 
 
@@ -344,6 +389,11 @@ def test_dense_places_and_those_near_them(
                 reached |= edge
                 edge = {b for b in dense if near[b] & edge} - reached
             assert {b for b in dense if found[b] == found[a]} == reached
+
+
+def series(bucket: str = "day") -> DistanceSeries:
+    seen = SubscriberLocations(**WINDOW, aggregation_unit="lon-lat")
+    return DistanceSeries(subscriber_locations=seen, time_bucket=bucket)
 
 
 @pytest.mark.parametrize(
