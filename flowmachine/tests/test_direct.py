@@ -23,13 +23,17 @@ from flowmachine.queries import (
     ContactBalance,
     CounterpartsSubset,
     DailyLocation,
+    DistanceMatrix,
     EventCount,
+    FirstLocation,
     Join,
+    LocationCluster,
     ModalLocation,
     NumericSubset,
     PairedPerLocationSubscriberCallDurations,
     RandomSample,
     SpatialAggregate,
+    SubscriberLocations,
     Subset,
     Union,
 )
@@ -335,3 +339,37 @@ def test_both_ends_of_calls_have_ids(session: Session) -> None:
     ]
     assert len(frame) > 100
     assert frame.notna().all(axis=None)
+
+
+def test_single_cells_are_shown_by_name(session: Session, country: Country) -> None:
+    day = {"start_date": "2016-01-01", "end_date": "2016-01-02"}
+    everything = session.get_dataframe(SubscriberLocations(**day, event_types=["calls"]))
+    with closing(country.database.connect("flowdb")) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT msisdn, location_id FROM events.calls WHERE datetime < '2016-01-02' AND location_id <> ''"
+        )
+        rows = Counter(cursor.fetchall())
+    assert list(everything.columns) == ["subscriber", "time", "location_id"]
+    assert Counter(zip(everything.subscriber, everything.location_id, strict=True)) == rows
+    there = everything.location_id[0]
+    first = session.get_dataframe(FirstLocation(**day, event_types=["calls"], location=there))
+    seen = everything[everything.location_id == there].groupby("subscriber").time.min()
+    assert dict(zip(first.subscriber, first.time, strict=True)) == seen.to_dict()
+
+
+def test_distances_have_the_ids_of_both_ends(session: Session) -> None:
+    frame = session.get_dataframe(DistanceMatrix(aggregation_unit="versioned-site"))
+    ids = ["site_id", "version", "lon", "lat"]
+    assert list(frame.columns) == [f"{name}{end}" for end in ("_from", "_to") for name in ids] + ["value"]
+    itself = (frame.site_id_from == frame.site_id_to) & (frame.version_from == frame.version_to)
+    assert (frame[itself].value == 0).all()
+    assert itself.sum() ** 2 == len(frame)
+
+
+def test_what_needs_the_database_is_computed_there(session: Session) -> None:
+    cluster = LocationCluster(date="2016-01-01", number_of_clusters=3)
+    frame = session.get_dataframe(cluster)
+    assert list(frame.columns) == ["site_id", "version", "lon", "lat", "cluster_id"]
+    assert set(frame.cluster_id) == {0, 1, 2}
+    hulls = session.get_dataframe(LocationCluster(date="2016-01-01", number_of_clusters=3, aggregate=True))
+    assert sum(map(len, hulls.location_id_members)) == len(frame)

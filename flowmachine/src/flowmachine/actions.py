@@ -25,7 +25,7 @@ from flowmachine.registry import Aggregate, Query, load, load_any, submittable_k
 from flowmachine.schema import query_schemas
 from flowmachine.sql.events import NotBuildable
 from flowmachine.tables import quality_checks, result_name
-from flowmachine.units import UNITS, SpatialUnit
+from flowmachine.units import CELLS, UNITS, SpatialUnit
 
 Params = Mapping[str, Any]
 Payload = dict[str, Any]
@@ -194,7 +194,7 @@ class Actions:
 
     def get_geo_sql_for_query_result(self, params: Params) -> Payload:
         query = self._ready(params["query_id"])
-        if query.unit is None or not query.geographic:
+        if query.unit is None or query.unit == CELLS or not query.geographic:
             raise Refused(
                 f"Query with id '{query.query_id}' has no geography.",
                 {"query_id": query.query_id, "query_state": "errored"},

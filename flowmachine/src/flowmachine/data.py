@@ -29,7 +29,8 @@ Day = tuple[str, date]
 class DataState:
     """The loaded days (event type, date) with their load ids, and the columnar file of each that has one.
 
-    ``cell_names`` is the number of cells that events may name; it only grows. ``checksums`` gives size in bytes and SHA-256 of the files; one that it does not name is taken as it is.
+    ``cell_names`` is the number of cells that events may name; it only grows. ``checksums`` gives size in bytes and
+    SHA-256 of the files; one that it does not name is taken as it is.
     """
 
     loads: dict[Day, UUID]

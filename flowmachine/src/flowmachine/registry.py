@@ -90,7 +90,7 @@ class Query:
 
     @property
     def stands_for(self) -> str:
-        """The kind in whose place this query can be used: its own, or that of which it is a part of the rows."""
+        """The kind in whose place this query can be used: its own, or one of which it has a part of the rows or like rows."""
         return self.kind
 
     @property

@@ -108,12 +108,10 @@ class NetworkUnit(Unit):
     def check(self) -> None:
         if self.aggregation_unit in NETWORK_UNITS:
             given = ("mapping_table", "geom_table", "geom_table_join_column")
-            refused = {name: [NOT_PLACED] for name in given if getattr(self, name) is not None}
+            text = "Cells and sites are places themselves: no table places them."
+            refused = {name: [text] for name in given if getattr(self, name) is not None}
             if refused:
                 raise ma.ValidationError(refused)
-
-
-NOT_PLACED = "Cells and sites are places themselves: no table places them."
 
 
 def demand_points(unit: SpatialUnit, field: str) -> None:

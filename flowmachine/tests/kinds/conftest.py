@@ -13,8 +13,10 @@ from flowdb.testing import TestCluster
 from . import (  # noqa: F401  (they add their specs and definitions)
     drawing_composed,
     drawing_contacts,
+    drawing_places,
     oracle_composed,
     oracle_contacts,
+    oracle_places,
 )
 from .world import EXECUTORS, Stage, stage
 

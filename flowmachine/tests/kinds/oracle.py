@@ -18,7 +18,7 @@ from typing import Any
 
 import pyproj
 
-from .world import DEVICES, REGIONS, Cell, Event, Stage, World
+from .world import DEVICES, REGIONS, SITES, Cell, Event, Site, Stage, World
 
 Spec = dict[str, Any]
 Row = tuple[Any, ...]
@@ -76,12 +76,26 @@ class Oracle:
     ) -> list[tuple[Event, Any]]:
         """The events with their places; an event is at as many places as its cell then had."""
         return [
-            (event, place)
-            for event in self.events(spec, start, end)
-            for cell in self.stage.cells
-            if cell.id == event.cell and in_service(cell, event.time.date())
-            for place in places(cell, unit)
+            (event, place) for event in self.events(spec, start, end) for place in self.places_of(event, unit)
         ]
+
+    def places_of(self, event: Event, unit: str) -> Iterator[Any]:
+        """The places of an event: as many as its cell then had."""
+        if unit == "cell":
+            if event.cell:
+                yield event.cell
+            return
+        day = event.time.date()
+        for cell in self.stage.cells:
+            if cell.id != event.cell:
+                continue
+            if unit == "versioned-site":
+                # Once for each version of the cell, whenever that was in service.
+                for site in SITES:
+                    if site.id == cell.site and in_service(site, day):
+                        yield version(site)
+            elif in_service(cell, day):
+                yield from places(cell, unit)
 
     def unit(self, spec: Spec) -> str:
         """The spatial unit of a spec, which a nested one may have to tell."""
@@ -105,11 +119,19 @@ def within(hours: dict[str, int], hour: int) -> bool:
     return hour >= start or hour < end
 
 
-def in_service(cell: Cell, day: date) -> bool:
-    return (cell.first is None or cell.first <= day) and (cell.last is None or day <= cell.last)
+def in_service(place: Cell | Site, day: date) -> bool:
+    return (place.first is None or place.first <= day) and (place.last is None or day <= place.last)
+
+
+def version(place: Cell | Site) -> tuple[Any, ...]:
+    """A version of a cell or a site as a place; its point may be null."""
+    return (place.id, place.version, *(place.point or (None, None)))
 
 
 def places(cell: Cell, unit: str) -> Iterator[Any]:
+    if unit == "versioned-cell":
+        yield version(cell)
+        return
     if cell.point is None:
         return
     if unit == "lon-lat":
@@ -127,6 +149,8 @@ def by_bytes(place: Any) -> Any:
 
 def ids(place: Any, unit: str) -> tuple[Any, ...]:
     """The id columns of a place."""
+    if isinstance(place, tuple):
+        return place
     if unit == "lon-lat":
         return (None, None) if place is None else tuple(place)
     return (place,)
@@ -187,12 +211,16 @@ def most_frequent_location(oracle: Oracle, spec: Spec) -> list[Row]:
 
 
 def modal_location(oracle: Oracle, spec: Spec) -> list[Row]:
-    stays = defaultdict(list)
-    for daily in spec["locations"]:
-        for subscriber, place in oracle.answer(daily):
-            stays[subscriber].append((time(daily["date"]), place))
+    return modal(
+        (subscriber, time(daily["date"]), place)
+        for daily in spec["locations"]
+        for subscriber, place in oracle.answer(daily)
+    )
+
+
+def modal(stays: Iterable[tuple[str, datetime, Any]]) -> list[Row]:
     result = []
-    for subscriber, seen in stays.items():
+    for subscriber, seen in group((who, (day, place)) for who, day, place in stays).items():
         visits = group((place, day) for day, place in seen)
         best = max((len(days), max(days)) for days in visits.values())
         tied = [place for place, days in visits.items() if (len(days), max(days)) == best]

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from flowmachine.queries import LastLocation
 from flowmachine.units import CELLS, SITES, VERSIONED_CELLS, SpatialUnit
 
 from .world import Stage, World
@@ -57,5 +58,12 @@ def test_a_new_name_of_a_cell_moves_the_map_of_cells_only(stage_in_utc: Stage) -
     finally:
         with stage_in_utc.engine.begin() as connection:
             connection.execute(sa.text("DELETE FROM etl.location_keys WHERE location_key = 1000"))
+    at_cells, in_regions = (
+        LastLocation(start_date="2016-01-01", end_date="2016-01-02", aggregation_unit=unit)
+        for unit in ("cell", "admin3")
+    )
+    # Stored results hold positions in the list of all names, so those at cells are no longer fresh.
+    assert after.fingerprints(at_cells) != before.fingerprints(at_cells)
+    assert after.fingerprints(in_regions) == before.fingerprints(in_regions)
     assert after.map_version(CELLS) != before.map_version(CELLS)
     assert after.map_version(SITES) == before.map_version(SITES)

@@ -1,31 +1,52 @@
-"""Choosing one location for each subscriber from their located events."""
+"""Choosing one location for each subscriber from their located events or from the places of several days."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import marshmallow as ma
 import sqlalchemy as sa
-from sqlalchemy.sql import Select
+from sqlalchemy.sql import ColumnElement, FromClause, Select
 
+from flowmachine.fields import Flag, optional
+from flowmachine.registry import field_group
 from flowmachine.sql.events import EventSelection, locate_events
 from flowmachine.sql.functions import first_by, latest_location
 from flowmachine.sql.sources import Sources
-from flowmachine.units import SpatialUnit
+from flowmachine.units import CELLS, NetworkUnit, SpatialUnit
 
 
-def last_location(sources: Sources, selection: EventSelection, unit: SpatialUnit) -> Select[Any]:
-    """The location of each subscriber's latest event; ties go to the location that sorts first."""
-    located = locate_events(sources, selection, unit, ("time",))
-    return sa.select(
-        located.c.subscriber,
-        latest_location(
-            located.c.time,
-            located.c.location,
-            since=sa.literal(selection.earliest),
-            span=selection.span,
-            regions=sources.region_count(unit),
-        ).label("location"),
-    ).group_by(located.c.subscriber)
+@field_group
+class Unplaced(NetworkUnit):
+    """The field of a kind that can keep events which name no cell: at unit ``cell``, all other events are somewhere."""
+
+    ignore_nulls: bool = optional(Flag(), True)
+
+    def check(self) -> None:
+        super().check()
+        if not self.ignore_nulls and self.unit != CELLS:
+            raise ma.ValidationError({"ignore_nulls": ["Only at aggregation_unit cell can it be false."]})
+
+
+def last_location(
+    sources: Sources, selection: EventSelection, unit: SpatialUnit, *, keep_unplaced: bool = False
+) -> Select[Any]:
+    """The location of each subscriber's latest event; ties go to the location that sorts first, a null one last."""
+    located = locate_events(sources, selection, unit, ("time",), keep_unplaced=keep_unplaced)
+    regions = sources.region_count(unit)
+    location: ColumnElement[int] = located.c.location
+    if keep_unplaced:
+        location = sa.func.coalesce(location, regions)
+    latest = latest_location(
+        located.c.time,
+        location,
+        since=sa.literal(selection.earliest),
+        span=selection.span,
+        regions=regions + 1 if keep_unplaced else regions,
+    )
+    if keep_unplaced:
+        latest = sa.func.nullif(latest, regions)
+    return sa.select(located.c.subscriber, latest.label("location")).group_by(located.c.subscriber)
 
 
 def most_common_location(sources: Sources, selection: EventSelection, unit: SpatialUnit) -> Select[Any]:
@@ -44,4 +65,23 @@ def most_common_location(sources: Sources, selection: EventSelection, unit: Spat
     return sa.select(
         visits.c.subscriber,
         first_by(visits.c.location, visits.c.events, visits.c.latest, -visits.c.location).label("location"),
+    ).group_by(visits.c.subscriber)
+
+
+def modal_location(stays: FromClause) -> Select[Any]:
+    """The location of most of a subscriber's stays (``subscriber``, ``location``, ``date``), then the one with the latest
+    date, then the one that sorts first."""
+    visits = (
+        sa.select(
+            stays.c.subscriber,
+            stays.c.location,
+            sa.func.count().label("days"),
+            sa.func.max(stays.c.date).label("latest"),
+        )
+        .group_by(stays.c.subscriber, stays.c.location)
+        .subquery("visits")
+    )
+    return sa.select(
+        visits.c.subscriber,
+        first_by(visits.c.location, visits.c.days, visits.c.latest, -visits.c.location).label("location"),
     ).group_by(visits.c.subscriber)

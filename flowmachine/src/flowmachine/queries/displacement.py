@@ -6,15 +6,15 @@ from typing import Any
 
 import marshmallow as ma
 import sqlalchemy as sa
-from sqlalchemy.sql import FromClause, Select
+from sqlalchemy.sql import Select
 
 from flowmachine.fields import Choice, Nested, required
 from flowmachine.queries import REFERENCE_LOCATIONS
+from flowmachine.queries._distances import distances_between
 from flowmachine.queries._statistics import STATISTICS, statistic, statistic_type
 from flowmachine.registry import Query, SubscriberMetric, query_kind
 from flowmachine.sampling import Sampled
 from flowmachine.sql.events import EventFields, EventSelection, Window, locate_events, window_selection
-from flowmachine.sql.functions import geodesic_metres
 from flowmachine.sql.sources import Sources
 from flowmachine.units import SpatialUnit
 
@@ -59,24 +59,11 @@ class Displacement(Window, EventFields, Sampled, SubscriberMetric):
             .join(reference, located.c.subscriber == reference.c.subscriber)
             .cte("visits")
         )
-        distances = self._distances(sources, visits)
+        distances = distances_between(sources, self._places, visits)
         same = sa.and_(distances.c.place == visits.c.place, distances.c.home == visits.c.home)
         value = statistic(self.statistic, sa.func.coalesce(distances.c.km, 0.0))
         return (
             sa.select(visits.c.subscriber, value.label("value"))
             .select_from(visits.outerjoin(distances, same))
             .group_by(visits.c.subscriber)
-        )
-
-    def _distances(self, sources: Sources, visits: FromClause) -> FromClause:
-        """``place``, ``home``, ``km``: the dear distance once for each pair of points instead of for each event."""
-        distinct = sa.select(visits.c.place, visits.c.home).distinct().subquery("distinct_pairs")
-        place = sources.regions(self._places).alias("place")
-        home = sources.regions(self._places).alias("home")
-        metres = geodesic_metres(place.c.lon, place.c.lat, home.c.lon, home.c.lat)
-        return (
-            sa.select(distinct.c.place, distinct.c.home, (metres / 1000).label("km"))
-            .join(place, distinct.c.place == place.c.location)
-            .join(home, distinct.c.home == home.c.location)
-            .subquery("distances")
         )

@@ -8,11 +8,11 @@ import sqlalchemy as sa
 from sqlalchemy.sql import Select
 
 from flowmachine.fields import NestedList, required
+from flowmachine.queries._locating import modal_location
 from flowmachine.queries.daily_location import DailyLocation
 from flowmachine.registry import SubscriberLocations, query_kind
 from flowmachine.sampling import Sampled
 from flowmachine.sql.events import same_unit
-from flowmachine.sql.functions import first_by
 from flowmachine.sql.sources import Sources
 from flowmachine.units import SpatialUnit
 
@@ -43,18 +43,4 @@ class ModalLocation(Sampled, SubscriberLocations):
             days.append(
                 sa.select(located.c.subscriber, located.c.location, sa.literal(daily.date).label("date"))
             )
-        stays = sa.union_all(*days).subquery("stays")
-        visits = (
-            sa.select(
-                stays.c.subscriber,
-                stays.c.location,
-                sa.func.count().label("days"),
-                sa.func.max(stays.c.date).label("latest"),
-            )
-            .group_by(stays.c.subscriber, stays.c.location)
-            .subquery("visits")
-        )
-        return sa.select(
-            visits.c.subscriber,
-            first_by(visits.c.location, visits.c.days, visits.c.latest, -visits.c.location).label("location"),
-        ).group_by(visits.c.subscriber)
+        return modal_location(sa.union_all(*days).subquery("stays"))

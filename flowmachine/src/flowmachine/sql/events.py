@@ -176,11 +176,12 @@ def locate_events(
     columns: Sequence[str] = ("time",),
     *,
     direction: str = "both",
+    keep_unplaced: bool = False,
 ) -> FromClause:
     """Located events: ``subscriber``, ``location`` and the columns.
 
-    An event is located by its cell's entry that is valid on the event's date; without one it is dropped, with two it
-    counts twice.
+    An event is located by its cell's entry that is valid on the event's date; with two it counts twice, without one it is
+    dropped or, if ``keep_unplaced``, kept with a null location.
     """
     one_day = len(selection.days) == 1
     needed = ["cell", *columns] + ([] if one_day or "local_time" in columns else ["local_time"])
@@ -194,7 +195,7 @@ def locate_events(
             .where(cells.c.valid_from <= day, cells.c.valid_before > day)
             .subquery("valid_cells")
         )
-        joined = events.join(valid, events.c.cell == valid.c.cell)
+        joined = events.join(valid, events.c.cell == valid.c.cell, isouter=keep_unplaced)
         location = valid.c.location
     else:
         joined = events.join(
@@ -204,6 +205,7 @@ def locate_events(
                 events.c.local_time >= cells.c.valid_from,
                 events.c.local_time < cells.c.valid_before,
             ),
+            isouter=keep_unplaced,
         )
         location = cells.c.location
     return (
