@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from flowmachine.registry import Query
 from flowmachine.sql.events import EventSelection, NotBuildable
-from flowmachine.tables import columnar_files, current_loads
+from flowmachine.tables import columnar_files, current_loads, versions
 
 Day = tuple[str, date]
 
@@ -29,6 +29,7 @@ class DataState:
     """The loaded days (event type, date) with their load ids, and the columnar file of each that has one.
 
     ``checksums`` gives size in bytes and SHA-256 of the files; one that it does not name is taken as it is.
+    ``versions`` gives the version of each subject that kinds name in ``reads``.
     """
 
     loads: dict[Day, UUID]
@@ -36,6 +37,7 @@ class DataState:
     cells_version: int
     zone_name: str
     checksums: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    versions: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -73,12 +75,15 @@ class DataState:
         return self.days(query) <= self.files.keys()
 
     def fingerprints(self, query: Query) -> dict[str, str]:
-        """For the query and each sub-query by id: a digest of the loads of all days read, absent days included."""
+        """For the query and each sub-query by id: a digest of the versions and of the loads of all days that it reads,
+        absent days included."""
         found: dict[str, str] = {}
         for part in query.graph():
             digest = hashlib.sha256()
             if part.reads_cells and (part.unit is not None or part.events):
                 digest.update(str(self.cells_version).encode())
+            for subject in part.reads:
+                digest.update(f"{subject} {self.versions.get(subject)};".encode())
             for selection in part.events:
                 for event_type in selection.types:
                     for day in selection.days:
@@ -129,6 +134,11 @@ _DIGEST = sa.select(
         _digest_of(current_loads),
         _digest_of(columnar_files),
         sa.func.cells_version(),
+        sa.select(
+            sa.func.string_agg(
+                sa.func.concat_ws(" ", *versions.c), aggregate_order_by(sa.literal(";"), versions.c.subject)
+            )
+        ).scalar_subquery(),
         sa.func.current_setting("TimeZone"),
     )
 )
@@ -149,4 +159,5 @@ def _read_whole(connection: sa.Connection) -> DataState:
     version, zone = connection.execute(
         sa.select(sa.func.cells_version(), sa.func.current_setting("TimeZone"))
     ).one()
-    return DataState(loads, files, version, zone, checksums)
+    others = {row.subject: row.version for row in connection.execute(sa.select(versions))}
+    return DataState(loads, files, version, zone, checksums, others)
