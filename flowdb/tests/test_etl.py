@@ -182,7 +182,8 @@ def test_every_change_of_a_subject_advances_its_version_alone(
             f"INSERT INTO {table} {insert}",
             f"UPDATE {table} SET {column} = NULL",
             f"DELETE FROM {table}",
-            f"TRUNCATE {table}" + ("" if table.endswith(("tacs", "metadata")) else ", dfs.transactions_metadata"),
+            f"TRUNCATE {table}"
+            + ("" if table.endswith(("tacs", "metadata")) else ", dfs.transactions_metadata"),
         ),
         start=1,
     ):

@@ -125,7 +125,9 @@ columnar_files = sa.table(
 )
 
 #: Numbers that move with every change to what results are made from beside events and cells.
-versions = sa.table("versions", sa.column("subject", sa.Text), sa.column("version", sa.BigInteger), schema="etl")
+versions = sa.table(
+    "versions", sa.column("subject", sa.Text), sa.column("version", sa.BigInteger), schema="etl"
+)
 
 #: Days whose columnar file the loader is to rebuild; rows can be added, never taken away.
 damaged_files = sa.table(
