@@ -6,7 +6,7 @@ A result is fresh as long as the fingerprint of what it was made from equals the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -15,11 +15,11 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
 from flowmachine.registry import Query
 from flowmachine.sql.events import EventSelection, NotBuildable
-from flowmachine.tables import columnar_files, current_loads, versions
+from flowmachine.tables import columnar_files, current_loads, damaged_files, versions
 
 Day = tuple[str, date]
 
@@ -117,6 +117,13 @@ def read_data_state(connection: sa.Connection) -> DataState:
     state = _read_whole(connection)
     _latest = (digest, state)
     return state
+
+
+def report_damage(connection: sa.Connection, days: Iterable[Day]) -> None:
+    """Ask the loader to rebuild the columnar files of these days; it is told when the transaction commits."""
+    rows = [{"cdr_type": event_type, "cdr_date": day} for event_type, day in sorted(days)]
+    if rows:
+        connection.execute(insert(damaged_files).on_conflict_do_nothing(), rows)
 
 
 def _digest_of(table: sa.TableClause) -> sa.ScalarSelect[Any]:
