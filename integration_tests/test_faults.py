@@ -79,6 +79,23 @@ def test_kill(stack: Stack, connection: flowclient.Connection, part: str, hours:
     assert again.equals(result)
 
 
+def test_a_damaged_columnar_file_is_whole_again_by_itself(
+    stack: Stack, connection: flowclient.Connection
+) -> None:
+    """An analyst notices nothing; the loader is told by the engine and rebuilds the file."""
+    folder = stack.layout.state / "columnar" / "events" / "type=calls" / "date=2016-01-05"
+    (path,) = folder.glob("*.parquet")
+    before = path.stat()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    result = new_query(connection, (4, 23)).get_result(disable_progress=True)
+    assert result["value"].min() > 15
+    wait_until(lambda: path.stat().st_ino != before.st_ino)
+    rebuilt = new_query(connection, (4, 22)).get_result(disable_progress=True)
+    assert rebuilt["value"].min() > 15
+
+
 def test_a_token_of_before_still_works_and_no_stack_trace_is_served(stack: Stack, token: str) -> None:
     reply = requests.get(
         f"{stack.api}/api/0/poll/nonsense", headers={"Authorization": f"Bearer {token}"}, timeout=30

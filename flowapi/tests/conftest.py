@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-import zmq
 
 from flowapi.logs import Logs
 from flowapi.settings import Settings, parse_public_keys
@@ -112,12 +111,3 @@ def lonely_settings(tokens: TokenBuilder, silent_port: int, free_port: Callable[
         max_body=64 * 1024,
         cancel_enabled=True,
     )
-
-
-@pytest.fixture
-def router() -> Iterator[tuple[zmq.Socket[bytes], int]]:
-    """A bare ROUTER socket in the engine's place, for what a healthy engine never does, and its port."""
-    with zmq.Context() as context, context.socket(zmq.ROUTER) as bound:
-        bound.setsockopt(zmq.LINGER, 0)
-        bound.setsockopt(zmq.RCVTIMEO, 10_000)
-        yield bound, bound.bind_to_random_port("tcp://127.0.0.1")

@@ -1,126 +1,196 @@
 """The connection to the engine when replies come late, out of order, broken or not at all.
 
-A healthy engine does none of this on demand, so these tests hold the other end of the wire themselves.
+The engine is a real server process. What a healthy one never does to its replies, the network between the two does: a
+relay hands on every request, and each reply of the server when the test says so, or with noise before it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import zmq
 
 from flowapi.engine import ATTEMPTS, EngineClient, EngineSilent
+from flowmachine.testing import Processes, wait_for
 
 pytestmark = pytest.mark.anyio
 
-Router = tuple["zmq.Socket[bytes]", int]
+#: Seconds, three attempts long.
+TIMEOUT = 4.5
 
 
-class Peer:
-    """The engine's end of the wire."""
+@dataclass(frozen=True)
+class Engine:
+    """A running server."""
 
-    def __init__(self, socket: zmq.Socket[bytes]) -> None:
-        self._socket = socket
-        self._identity = b""
+    process: subprocess.Popen[bytes]
+    port: int
 
-    async def receive(self) -> dict[str, Any]:
-        identity, delimiter, body = await asyncio.to_thread(self._socket.recv_multipart)
-        assert delimiter == b""
-        self._identity = identity
-        return json.loads(body)
 
-    def send(self, message: dict[str, Any] | bytes) -> None:
-        body = message if isinstance(message, bytes) else json.dumps(message).encode()
-        self._socket.send_multipart([self._identity, b"", body])
+@pytest.fixture(scope="module")
+def engine(
+    country: Any, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Engine]:
+    with ExitStack() as stack:
+        processes = Processes(country, tmp_path_factory.mktemp("engine"), stack, free_port())
+        process = processes.start("server")
+        processes.client()
+        yield Engine(process, processes.port)
 
-    def answer(self, request: dict[str, Any], **payload: Any) -> None:
-        self.send({"status": "success", "msg": "", "payload": payload, "request_id": request["request_id"]})
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request that was handed on and the reply that the engine gave to it, which is not delivered yet."""
+
+    request: dict[str, Any]
+    sender: bytes
+    reply: bytes
+
+
+class Relay:
+    """The network between a client and the engine."""
+
+    def __init__(self, front: zmq.Socket[bytes], back: zmq.Socket[bytes], port: int) -> None:
+        self.port = port
+        self._front, self._back = front, back
+
+    async def carry(self) -> Exchange:
+        """Hand the next request on and await the engine's reply."""
+        sender, _, request = await asyncio.to_thread(self._front.recv_multipart)
+        self._back.send_multipart([b"", request])
+        _, reply = await asyncio.to_thread(self._back.recv_multipart)
+        return Exchange(json.loads(request), sender, reply)
+
+    def deliver(self, exchange: Exchange, noise: bytes | None = None) -> None:
+        """Let the reply through, after something that nobody asked for."""
+        for message in (noise, exchange.reply):
+            if message is not None:
+                self._front.send_multipart([exchange.sender, b"", message])
 
 
 @pytest.fixture
-def peer(router: Router) -> Peer:
-    return Peer(router[0])
+def relay(engine: Engine) -> Iterator[Relay]:
+    with (
+        zmq.Context() as context,
+        context.socket(zmq.ROUTER) as front,
+        context.socket(zmq.DEALER) as back,
+    ):
+        for socket in (front, back):
+            socket.setsockopt(zmq.LINGER, 0)
+            socket.setsockopt(zmq.RCVTIMEO, 10_000)
+        back.connect(f"tcp://127.0.0.1:{engine.port}")
+        yield Relay(front, back, front.bind_to_random_port("tcp://127.0.0.1"))
 
 
 @pytest.fixture
-async def client(router: Router) -> AsyncIterator[EngineClient]:
-    client = EngineClient("127.0.0.1", router[1], timeout=0.6, run_timeout=0.3)
+async def client(relay: Relay) -> AsyncIterator[EngineClient]:
+    client = EngineClient("127.0.0.1", relay.port, timeout=TIMEOUT, run_timeout=0.3)
     await client.open()
     yield client
     await client.close()
 
 
-async def test_the_envelope(client: EngineClient, peer: Peer) -> None:
+async def test_the_envelope(client: EngineClient, relay: Relay) -> None:
     asked = asyncio.create_task(client.conversation("id-1").ask("poll_query", {"query_id": "a"}))
-    request = await peer.receive()
-    assert request == {"action": "poll_query", "request_id": "id-1", "params": {"query_id": "a"}}
-    peer.send({"status": "error", "msg": "no", "payload": {"query_state": "awol"}, "request_id": "id-1"})
+    exchange = await relay.carry()
+    assert exchange.request == {"action": "poll_query", "request_id": "id-1", "params": {"query_id": "a"}}
+    relay.deliver(exchange)
     reply = await asked
-    assert (reply.ok, reply.message, reply.state) == (False, "no", "awol")
+    assert (reply.ok, reply.message, reply.state) == (False, "Unknown query id: 'a'", "awol")
 
 
-async def test_actions_without_params_send_none(client: EngineClient, peer: Peer) -> None:
+async def test_actions_without_params_send_none(client: EngineClient, relay: Relay) -> None:
     asked = asyncio.create_task(client.conversation("id-1").ask("ping"))
-    request = await peer.receive()
-    assert request == {"action": "ping", "request_id": "id-1"}
-    peer.answer(request)
+    exchange = await relay.carry()
+    assert exchange.request == {"action": "ping", "request_id": "id-1"}
+    relay.deliver(exchange)
     assert (await asked).ok
 
 
-async def test_replies_find_their_requests_in_any_order(client: EngineClient, peer: Peer) -> None:
+async def test_replies_find_their_requests_in_any_order(client: EngineClient, relay: Relay) -> None:
     asked = [
         asyncio.create_task(client.conversation(f"id-{number}").ask("poll_query", {"query_id": str(number)}))
         for number in range(5)
     ]
-    requests = [await peer.receive() for _ in asked]
-    for request in reversed(requests):
-        peer.answer(request, echo=request["params"]["query_id"])
-    assert [(await reply).payload["echo"] for reply in asked] == ["0", "1", "2", "3", "4"]
+    exchanges = [await relay.carry() for _ in asked]
+    for exchange in reversed(exchanges):
+        relay.deliver(exchange)
+    assert [(await reply).payload["query_id"] for reply in asked] == ["0", "1", "2", "3", "4"]
 
 
 async def test_reading_is_repeated_and_a_late_reply_is_not_taken_for_the_next(
-    client: EngineClient, peer: Peer
+    client: EngineClient, relay: Relay
 ) -> None:
     conversation = client.conversation("id-1")
     asked = asyncio.create_task(conversation.ask("get_query_params", {"query_id": "a"}))
-    first = await peer.receive()
-    second = await peer.receive()
-    assert first["request_id"] != second["request_id"]
-    peer.answer(second, which="second")
-    assert (await asked).payload == {"which": "second"}
-    asked = asyncio.create_task(conversation.ask("get_aggregation_unit", {"query_kind": "flows"}))
-    third = await peer.receive()
-    peer.answer(first, which="first, late")
-    peer.answer(third, which="third")
-    assert (await asked).payload == {"which": "third"}
+    first = await relay.carry()
+    second = await relay.carry()
+    assert first.request["request_id"] != second.request["request_id"]
+    relay.deliver(second)
+    assert (await asked).message == "Unknown query id: 'a'"
+    asked = asyncio.create_task(conversation.ask("get_query_kind", {"query_id": "b"}))
+    third = await relay.carry()
+    relay.deliver(first)
+    relay.deliver(third)
+    assert (await asked).message == "Unknown query id: 'b'"
 
 
-async def test_running_is_never_repeated(client: EngineClient, peer: Peer) -> None:
+async def test_running_is_never_repeated(client: EngineClient, relay: Relay) -> None:
     asked = asyncio.create_task(client.conversation("id-1").ask("run_query", {"query_kind": "flows"}))
-    assert (await peer.receive())["action"] == "run_query"
+    assert (await relay.carry()).request["action"] == "run_query"
     with pytest.raises(EngineSilent, match="run_query"):
         await asked
     marker = asyncio.create_task(client.conversation("id-2").ask("ping"))
-    request = await peer.receive()
-    assert request["action"] == "ping"
-    peer.answer(request)
+    exchange = await relay.carry()
+    assert exchange.request["action"] == "ping"
+    relay.deliver(exchange)
     await marker
 
 
-async def test_a_silent_engine_is_given_up_after_the_timeout(client: EngineClient, peer: Peer) -> None:
-    started = asyncio.get_running_loop().time()
-    with pytest.raises(EngineSilent, match="get_query_schemas"):
-        await client.conversation("id-1").ask("get_query_schemas")
-    assert asyncio.get_running_loop().time() - started < 5
-    assert len({(await peer.receive())["request_id"] for _ in range(ATTEMPTS)}) == ATTEMPTS
+async def test_a_stopped_engine_is_given_up_and_its_late_replies_are_nobodys(
+    engine: Engine, country: Any
+) -> None:
+    client = EngineClient("127.0.0.1", engine.port, timeout=0.6)
+    await client.open()
+    conversation = client.conversation("stopped-1")
+    try:
+        assert (await conversation.ask("ping", timeout=30)).ok
+        engine.process.send_signal(signal.SIGSTOP)
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(EngineSilent, match="get_query_schemas"):
+            await conversation.ask("get_query_schemas")
+        assert asyncio.get_running_loop().time() - started < 5
+        engine.process.send_signal(signal.SIGCONT)
+        reply = await conversation.ask("get_query_kind", {"query_id": "a"}, timeout=30)
+        assert reply.message == "Unknown query id: 'a'"
+        await asyncio.to_thread(wait_for, lambda: _asked(country, "get_query_schemas") == ATTEMPTS)
+        assert (await conversation.ask("ping", timeout=30)).message == "pong"
+    finally:
+        engine.process.send_signal(signal.SIGCONT)
+        await client.close()
+
+
+def _asked(country: Any, action: str) -> int:
+    """How many different messages the engine has answered with this action."""
+    with closing(country.database.connect("flowdb")) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(DISTINCT request_id) FROM audit.engine_requests"
+            " WHERE request_id LIKE 'stopped-1%%' AND action = %s",
+            (action,),
+        )
+        return int(cursor.fetchone()[0])  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
-    "garbage",
+    "noise",
     [
         b"not json",
         b"[]",
@@ -130,19 +200,18 @@ async def test_a_silent_engine_is_given_up_after_the_timeout(client: EngineClien
         b'{"request_id": "nobody", "status": "success"}',
     ],
 )
-async def test_garbage_does_not_stop_the_connection(client: EngineClient, peer: Peer, garbage: bytes) -> None:
+async def test_noise_does_not_stop_the_connection(client: EngineClient, relay: Relay, noise: bytes) -> None:
     asked = asyncio.create_task(client.conversation("id-1").ask("ping"))
-    request = await peer.receive()
-    peer.send(garbage)
-    peer.answer(request, good=True)
-    assert (await asked).payload == {"good": True}
+    relay.deliver(await relay.carry(), noise)
+    reply = await asked
+    assert (reply.ok, reply.message) == (True, "pong")
 
 
-async def test_a_given_up_request_leaves_nothing_behind(client: EngineClient, peer: Peer) -> None:
+async def test_a_given_up_request_leaves_nothing_behind(client: EngineClient, relay: Relay) -> None:
     asked = asyncio.create_task(client.conversation("id-1").ask("ping"))
-    request = await peer.receive()
+    exchange = await relay.carry()
     asked.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asked
-    peer.answer(request)
+    relay.deliver(exchange)
     assert client._waiting == {}

@@ -1,9 +1,12 @@
 """What the loader's records make visible, and the version that moves with the cells."""
 
+from contextlib import closing
 from uuid import UUID
 
 import pytest
 from psycopg2.extensions import cursor as Cursor
+
+from flowdb.testing import Database
 
 LOAD_A, LOAD_B = (str(UUID(int=number)) for number in (1, 2))
 
@@ -148,6 +151,54 @@ def test_other_tables_leave_the_version_alone(superuser: Cursor) -> None:
     record(superuser, "ingested")
     superuser.execute("SELECT cells_version()")
     assert superuser.fetchone() == before
+
+
+@pytest.mark.parametrize(
+    ("subject", "table", "insert", "column"),
+    [
+        ("devices", "infrastructure.tacs", "(id) VALUES (1)", "brand"),
+        ("mobile_money", "dfs.transactions", "(id) VALUES (1)", "amount"),
+        ("mobile_money", "dfs.subscribers", "(id) VALUES (1)", "msisdn"),
+        (
+            "mobile_money",
+            "dfs.transactions_metadata",
+            "(cell_id, cell_version) SELECT id, version FROM infrastructure.cells",
+            "is_outgoing",
+        ),
+    ],
+)
+def test_every_change_of_a_subject_advances_its_version_alone(
+    superuser: Cursor, subject: str, table: str, insert: str, column: str
+) -> None:
+    superuser.execute("INSERT INTO infrastructure.cells (id, version) VALUES ('a', 0)")
+
+    def versions() -> dict[str, int]:
+        superuser.execute("SELECT subject, version FROM etl.versions UNION SELECT 'cells', cells_version()")
+        return dict(superuser.fetchall())
+
+    before = versions()
+    for step, statement in enumerate(
+        (
+            f"INSERT INTO {table} {insert}",
+            f"UPDATE {table} SET {column} = NULL",
+            f"DELETE FROM {table}",
+            f"TRUNCATE {table}"
+            + ("" if table.endswith(("tacs", "metadata")) else ", dfs.transactions_metadata"),
+        ),
+        start=1,
+    ):
+        superuser.execute(statement)
+        after = versions()
+        assert after.pop(subject) >= before[subject] + step
+        assert after == {name: version for name, version in before.items() if name != subject}
+
+
+def test_a_reported_damage_is_told_at_once(database: Database) -> None:
+    with closing(database.connect("flowdb")) as connection, connection.cursor() as cursor:
+        cursor.execute("LISTEN flowetl_damaged_files")
+        cursor.execute("INSERT INTO etl.damaged_files (cdr_type, cdr_date) VALUES ('calls', '2016-01-01')")
+        connection.commit()
+        assert [notice.channel for notice in connection.notifies] == ["flowetl_damaged_files"]
 
 
 def test_boundaries_appear_at_their_level_with_their_parent(superuser: Cursor) -> None:

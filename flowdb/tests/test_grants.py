@@ -73,7 +73,8 @@ ALLOWED = [
         "flowmachine",
         "SELECT * FROM etl.current_loads, etl.columnar_files, etl.location_keys, etl.subscriber_keys",
     ),
-    ("flowmachine", "SELECT * FROM etl.loads, etl.cells_version, etl.by_the_loader"),
+    ("flowmachine", "SELECT * FROM etl.loads, etl.cells_version, etl.versions, etl.by_the_loader"),
+    ("flowmachine", "INSERT INTO etl.damaged_files (cdr_type, cdr_date) VALUES ('calls', '2016-01-01')"),
     ("flowmachine", "SELECT last_value FROM etl.etl_records_id_seq"),
     ("flowmachine", "CREATE TEMPORARY TABLE scratch (value INT)"),
     ("flowmachine", "CREATE TABLE cache.x (value INT)"),
@@ -113,6 +114,8 @@ REFUSED_TO_THE_ENGINE = [
     "INSERT INTO etl.etl_records (cdr_type) VALUES ('calls')",
     "DELETE FROM etl.columnar_files",
     "UPDATE etl.cells_version SET version = 1",
+    "UPDATE etl.versions SET version = 1",
+    "DELETE FROM etl.damaged_files",
     "SELECT * FROM etl_private.staging",
     "CREATE TABLE etl_private.work (value INT)",
     "DROP TABLE cache.cached CASCADE",
@@ -227,8 +230,8 @@ def test_the_engine_writes_nowhere_but_here(stored: Database) -> None:
             " AND has_table_privilege('flowmachine', c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')"
             " AND nspname NOT IN ('pg_catalog', 'information_schema')"
         )
-        # It adds to the audit trail, and can do nothing else there.
-        assert {name for (name,) in cursor} == {"audit", "cache", "engine"}
+        # It adds to the audit trail and to the list of damaged files, and can do nothing else there.
+        assert {name for (name,) in cursor} == {"audit", "cache", "engine", "etl"}
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_reconcile_reports_what_only_a_load_can_mend(operator) -> None:
     (operator.deployment.columnar / path).unlink()
     done = operator.command("reconcile", check=False)
     assert done.returncode == 1
-    assert f"columnar file missing, load the day again: {path}" in done.stdout
+    assert f"columnar file missing, run the command repair: {path}" in done.stdout
 
 
 def test_wrong_use_is_told(operator) -> None:

@@ -51,6 +51,20 @@ def busy(locations: dict[str, Any]) -> Aggregate:
     )
 
 
+def branded() -> Aggregate:
+    """How many use each brand of device, at each location."""
+    window = {"start_date": "2016-01-01", "end_date": "2016-01-04"}
+    metric = {"query_kind": "handset", **window, "characteristic": "brand", "method": "last"}
+    return load(
+        {"query_kind": "joined_spatial_aggregate", "locations": daily(1), "metric": metric, "method": "distr"}
+    )
+
+
+def moved_money() -> Aggregate:
+    window = {"start_date": "2016-01-01", "end_date": "2016-01-02"}
+    return load({"query_kind": "dfs_metric_total_amount", **window, "metric": "amount", **UNIT})
+
+
 class Engine:
     """One worker in this process over a country."""
 
@@ -166,6 +180,59 @@ def test_a_moved_cell(running: Engine, own_country: Country) -> None:
     assert max(before, key=lambda row: row[1])[0] not in {pcod for pcod, _ in after}
 
 
+def change(country: Country, *statements: str) -> None:
+    with closing(country.database.connect("flowdb")) as connection, connection, connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+            assert cursor.rowcount > 0
+
+
+def test_other_device_models(running: Engine, own_country: Country) -> None:
+    others, joined = [counted(daily(1)), busy(daily(1)), moved_money()], branded()
+    running.run(*others, joined)
+    before = running.rows(joined)
+    assert len({brand for _, _, brand, _ in before}) > 1
+
+    change(own_country, "UPDATE infrastructure.tacs SET brand = 'Everybody''s'")
+
+    metric = next(part for part in joined.graph() if part.kind == "handset")
+    assert running.run(*others, joined) == {metric.query_id, joined.query_id}
+    after = running.rows(joined)
+    assert {brand for _, _, brand, _ in after} == {"Everybody's"}
+    assert running.run(*others, joined) == set()
+
+
+def test_more_mobile_money(running: Engine, own_country: Country) -> None:
+    others, money = [counted(daily(1)), branded()], moved_money()
+    running.run(*others, money)
+    assert running.rows(money) == []
+    # Twenty people pay 2.5 each at one cell; nothing of it says anything before the cell is named.
+    change(
+        own_country,
+        "INSERT INTO dfs.subscribers (id, msisdn) SELECT n, 'payer ' || n FROM generate_series(1, 20) AS n",
+        "INSERT INTO dfs.transactions (id, amount, timestamp)"
+        " SELECT n, 2.5, '2016-01-01 12:00' FROM generate_series(1, 20) AS n",
+    )
+    assert running.run(*others, money) == {money.query_id}
+    assert running.rows(money) == []
+    change(
+        own_country,
+        "INSERT INTO dfs.transactions_metadata (transaction_id, subscriber_id, cell_id, cell_version)"
+        " SELECT n, n, id, version FROM generate_series(1, 20) AS n,"
+        " (SELECT id, version FROM infrastructure.cells ORDER BY id, version LIMIT 1) AS cell",
+    )
+    assert running.run(*others, money) == {money.query_id}
+    assert [value for _, _, value in running.rows(money)] == [50]
+    change(own_country, "UPDATE dfs.transactions SET amount = 3")
+    assert running.run(*others, money) == {money.query_id}
+    assert [value for _, _, value in running.rows(money)] == [60]
+    # Six of the identities are one person's: of the fifteen people left nothing may be shown.
+    change(own_country, "UPDATE dfs.subscribers SET msisdn = 'payer 1' WHERE id <= 6")
+    assert running.run(*others, money) == {money.query_id}
+    assert running.rows(money) == []
+    assert running.run(*others, money) == set()
+
+
 def test_both_stores_agree_after_changes(own_country: Country, tmp_path: Path) -> None:
     query = counted(modal(1, 2, 3))
     with closing(Engine(own_country, tmp_path / "cache", "duckdb")) as columnar:
@@ -179,6 +246,13 @@ def test_both_stores_agree_after_changes(own_country: Country, tmp_path: Path) -
     with closing(Engine(own_country, tmp_path / "other", "postgres")) as rows:
         assert rows.run(query) == ids(query)
         assert rows.rows(query) == found
+
+
+def test_a_kind_names_what_else_it_reads() -> None:
+    for cls in all_kinds().values():
+        text = inspect.getsource(inspect.getmodule(cls))  # type: ignore[arg-type]
+        assert ("devices" in cls.reads) == (".devices()" in text), cls.kind
+        assert ("mobile_money" in cls.reads) == ('schema="dfs"' in text), cls.kind
 
 
 def test_a_kind_that_stays_fresh_when_a_cell_moves_reads_no_cells() -> None:

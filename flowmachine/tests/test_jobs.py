@@ -97,6 +97,13 @@ def test_a_hundred_at_once_have_one_owner(engine: sa.Engine) -> None:
     # Of the three parts only the daily location waits for nothing.
     assert claimed == [load_daily_id(1)]
 
+    def execute(worker: int) -> bool:
+        with engine.begin() as connection:
+            return jobs.trigger(connection, Key(query.query_id, RELEASED), "execute", worker=str(worker))
+
+    with ThreadPoolExecutor(30) as pool:
+        assert list(pool.map(execute, range(100))).count(True) == 1
+
 
 def load_daily_id(day: int) -> str:
     return next(part.query_id for part in aggregate(day).graph() if part.kind == "daily_location")

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg2
 import pytest
+import zmq
 
 from flowmachine.testing import Client, Processes, free_port, wait_for
 
@@ -127,6 +128,28 @@ def test_the_audit_trail_cannot_be_changed(processes: Processes) -> None:
             pytest.raises(psycopg2.errors.InsufficientPrivilege),
         ):
             cursor.execute(statement)
+
+
+def test_nothing_is_answered_before_it_is_in_the_audit_trail(processes: Processes) -> None:
+    processes.start("server")
+    client = processes.client()
+    recorded = "SELECT count(*) FROM audit.engine_requests WHERE request_id = 'held-1'"
+    message = {"action": "get_query_kind", "request_id": "held-1", "params": {"query_id": "0" * 32}}
+    with closing(client.context.socket(zmq.DEALER)) as asking:
+        asking.linger = 0
+        asking.connect(f"tcp://127.0.0.1:{processes.port}")
+        with closing(processes.country.database.connect("flowdb")) as lock:
+            lock.cursor().execute("LOCK TABLE audit.engine_requests IN SHARE MODE")
+            asking.send_multipart([b"", json.dumps(message).encode()])
+            writing = (
+                "SELECT 1 FROM pg_stat_activity WHERE application_name = 'flowmachine-server'"
+                " AND wait_event_type = 'Lock' AND datname = current_database()"
+            )
+            wait_for(lambda: ask(processes, writing))
+            assert asking.poll(200) == 0
+            lock.rollback()
+        assert asking.poll(10_000)
+    assert ask(processes, recorded) == [(1,)]
 
 
 def test_a_request_id_cannot_leave_its_comment(processes: Processes) -> None:

@@ -140,6 +140,16 @@ def test_bad_messages(processes: Processes, message: bytes, text: str, problem: 
     assert problem in reply["payload"]
 
 
+@pytest.mark.parametrize(
+    "fault", [{"params": {"a": "\0"}}, {"params": {"a": "\ud800"}}, {"action": "fly"}, {"x": 1}, {"user": 3}]
+)
+def test_a_refused_message_is_answered_under_its_id(processes: Processes, fault: dict[str, Any]) -> None:
+    processes.start("server")
+    message = {"action": "ping", "request_id": "mine", **fault}
+    reply = processes.client().send(json.dumps(message).encode())
+    assert (reply["msg"], reply["request_id"]) == ("Invalid action request.", "mine")
+
+
 def test_unknown_and_unbuildable_queries(processes: Processes) -> None:
     processes.start("server")
     client = processes.client()
@@ -209,6 +219,54 @@ def test_cancelling_stops_the_statement(processes: Processes) -> None:
     again = client.ask("run_query", **MODAL)
     assert again["status"] == "success"
     assert client.until_done(query_id) == "completed"
+
+
+def test_cancelling_leaves_a_running_part_to_whoever_else_waits_for_it(processes: Processes) -> None:
+    processes.start("server")
+    client = processes.client()
+    processes.start("worker", FLOWMACHINE_EXECUTOR="postgres")
+    shared = aggregate({"query_kind": "modal_location", "locations": [daily(1)]})
+    with closing(locked_events(processes)) as lock:
+        first = client.ask("run_query", **aggregate(daily(1)))["payload"]["query_id"]
+        wait_for(lambda: waiting_readers(processes))
+        second = client.ask("run_query", **shared)["payload"]["query_id"]
+        # The one worker is busy, so another has to plan it.
+        processes.start("worker", FLOWMACHINE_EXECUTOR="postgres")
+        planned = {"eligible": 3, "queued": 2, "running": 1}
+        wait_for(lambda: client.ask("poll_query", query_id=second)["payload"]["progress"] == planned)
+        assert client.ask("cancel_query", query_id=first)["payload"]["query_state"] == "cancelled"
+        assert client.ask("poll_query", query_id=second)["payload"]["progress"] == planned
+        assert waiting_readers(processes) == 1
+        lock.rollback()
+    assert client.until_done(second) == "completed"
+    assert client.ask("poll_query", query_id=first)["payload"]["query_state"] == "cancelled"
+    # The shared part was computed once, by the worker that had begun it.
+    assert len(computed(processes)) == len(set(computed(processes))) == 3
+
+
+def test_one_worker_is_enough_for_a_deep_graph_with_a_sample(processes: Processes) -> None:
+    """Five queries deep; no part waits inside a worker for another."""
+    processes.start("server")
+    processes.start("worker")
+    client = processes.client()
+    sample = {"sampling_method": "random_ids", "size": 1000, "seed": 0.5}
+    visits = {"query_kind": "location_visits", "locations": [daily(1) | {"sampling": sample}, daily(2)]}
+    majority = {
+        "query_kind": "majority_location",
+        "subscriber_location_weights": visits,
+        "minimum_total_weight": 1,
+        "sampling": sample,
+    }
+    coalesced = {
+        "query_kind": "coalesced_location",
+        "preferred_location": majority,
+        "fallback_location": majority | {"include_unlocatable": True, "sampling": None},
+        "subscriber_location_weights": visits,
+        "weight_threshold": 1,
+    }
+    query_id = client.ask("run_query", **aggregate(coalesced))["payload"]["query_id"]
+    assert client.until_done(query_id) == "completed"
+    assert rows(processes, client, query_id)
 
 
 def test_a_dropped_table_heals(processes: Processes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -32,6 +33,11 @@ def ask(processes: Processes, sql: str) -> list[Any]:
     with closing(processes.country.database.connect("flowdb")) as connection, connection.cursor() as cursor:
         cursor.execute(sql)
         return cursor.fetchall()
+
+
+def ask_and_commit(processes: Processes, sql: str) -> None:
+    with closing(processes.country.database.connect("flowdb")) as connection, connection:
+        connection.cursor().execute(sql)
 
 
 def rows(processes: Processes, query_id: str) -> list[Any]:
@@ -69,19 +75,70 @@ def damage(path: Path, how: str) -> None:
         path.write_bytes(content)
 
 
+def listed(processes: Processes) -> list[Any]:
+    return ask(processes, "SELECT cdr_type, cdr_date::text FROM etl.damaged_files")
+
+
+def computed(processes: Processes) -> list[tuple[str, str]]:
+    """Kind and store of each computation so far."""
+    lines = [json.loads(line) for line in processes.logs().splitlines() if line.startswith("{")]
+    return [(line["kind"], line["executor"]) for line in lines if line["event"] == "computed"]
+
+
 @pytest.mark.parametrize("how", ["deleted", "shortened", "altered"])
-def test_a_damaged_day_file_is_never_read(own_processes: Processes, how: str) -> None:
-    damage(day_file(own_processes), how)
+def test_a_damaged_day_file_is_never_read_and_is_rebuilt(own_processes: Processes, how: str) -> None:
     own_processes.start("server")
     own_processes.start("worker")
     client = own_processes.client()
+
+    def answer(*days: int) -> list[Any]:
+        query_id = client.ask("run_query", **counted(*days))["payload"]["query_id"]
+        assert client.until_done(query_id) == "completed"
+        return rows(own_processes, query_id)
+
+    sound = answer(1, 2)
+    path = day_file(own_processes)
+    damage(path, how)
+
+    # The same days in another order, and so the same answer.
+    assert answer(2, 1) == sound
+    assert computed(own_processes)[-4:] == [
+        ("daily_location", "postgres"),
+        ("daily_location", "postgres"),
+        ("modal_location", "postgres"),
+        ("spatial_aggregate", "postgres"),
+    ]
+    assert listed(own_processes) == [("calls", "2016-01-02")]
+    # Who does not read the day is not held up by it.
+    answer(1, 3)
+    assert computed(own_processes)[-1] == ("spatial_aggregate", "duckdb")
+
+    own_processes.country.load("repair")
+    assert listed(own_processes) == []
+    before = len(computed(own_processes))
+    # Nothing became stale, and what was made of the file while it was whole still serves.
+    assert answer(1, 2) == sound
+    assert answer(2, 1) == sound
+    answer(1, 2, 3)
+    assert computed(own_processes)[before:] == [("modal_location", "duckdb"), ("spatial_aggregate", "duckdb")]
+
+
+def test_no_other_store_allowed(own_processes: Processes) -> None:
+    """A damaged file is an error that says so, not an answer."""
+    damage(day_file(own_processes), "altered")
+    own_processes.start("server")
+    own_processes.start("worker", FLOWMACHINE_EXECUTOR="duckdb")
+    client = own_processes.client()
     query_id = client.ask("run_query", **counted(1, 2))["payload"]["query_id"]
+    assert client.until_done(query_id) == "errored"
+    cause = client.ask("poll_query", query_id=query_id)["payload"]["cause"]
+    assert (
+        cause
+        == "DamagedFiles: Columnar files are gone or damaged and have to be rebuilt first: calls of 2016-01-02."
+    )
+    own_processes.country.load("repair")
+    client.ask("run_query", **counted(1, 2))
     assert client.until_done(query_id) == "completed"
-    assert stores(own_processes) == {"daily_location": "postgres", "modal_location": "postgres"}
-    sound = client.ask("run_query", **counted(1, 3))["payload"]["query_id"]
-    assert client.until_done(sound) == "completed"
-    assert rows(own_processes, query_id) != rows(own_processes, sound)
-    assert stores(own_processes)["modal_location"] == "duckdb"
 
 
 def test_a_day_file_that_vanishes_after_planning(own_processes: Processes) -> None:
@@ -167,6 +224,44 @@ def test_a_killed_worker_leaves_no_job_behind_while_others_are_busy(own_processe
         )
         lock.rollback()
     assert client.until_done(query_id) == "completed"
+
+
+@pytest.mark.parametrize("moment", ["planning", "recording a part", "releasing"])
+def test_a_worker_killed_at_any_moment(processes: Processes, moment: str) -> None:
+    """Each moment is held open by a lock on what the worker writes then; killed while computing it is above."""
+    processes.start("server")
+    client = processes.client()
+    calm = client.ask("run_query", **counted(2, 1))["payload"]["query_id"]
+    worker = processes.start("worker", FLOWMACHINE_LEASE="1")
+    assert client.until_done(calm) == "completed"
+    worker.terminate()
+    worker.wait(20)
+    query_id = client.ask("run_query", **counted(1, 2))["payload"]["query_id"]
+    # A table of the result's name that is not committed yet holds up whoever makes another.
+    held = {
+        "planning": "LOCK TABLE engine.plan_parts IN SHARE MODE",
+        "recording a part": "LOCK TABLE engine.inputs IN SHARE MODE",
+        "releasing": f"CREATE TABLE cache.x{query_id} ()",
+    }
+    if moment == "recording a part":
+        ask_and_commit(processes, "UPDATE engine.jobs SET fingerprint = NULL WHERE store <> 'released'")
+    with closing(processes.country.database.connect("flowdb")) as lock:
+        lock.cursor().execute(held[moment])
+        doomed = processes.start("worker", FLOWMACHINE_LEASE="1")
+        wait_for(
+            lambda: ask(
+                processes,
+                "SELECT 1 FROM pg_stat_activity WHERE application_name = 'flowmachine-worker'"
+                " AND wait_event_type = 'Lock' AND datname = current_database()",
+            )
+        )
+        doomed.kill()
+        doomed.wait()
+        lock.rollback()
+    processes.start("worker", FLOWMACHINE_LEASE="1")
+    assert client.until_done(query_id) == "completed"
+    assert rows(processes, query_id) == rows(processes, calm)
+    assert not ask(processes, "SELECT 1 FROM engine.jobs WHERE state IN ('queued', 'executing')")
 
 
 @pytest.fixture(scope="module")

@@ -97,8 +97,15 @@ def catalogue_is_readable(cursor: Cursor) -> None:
     relation = sql.Identifier(*location_table.split("."))
     columns = "id, date_of_first_service, date_of_last_service, geom_point, site_id, version"
     cursor.execute(sql.SQL("SELECT {} FROM {} LIMIT 0").format(sql.SQL(columns), relation))
-    for view in ("available_dates", "deduped_post_etl_queries", "current_loads", "ingest_state"):
-        cursor.execute(sql.SQL("SELECT * FROM etl.{} LIMIT 0").format(sql.Identifier(view)))
+    for name in (
+        "available_dates",
+        "deduped_post_etl_queries",
+        "current_loads",
+        "ingest_state",
+        "versions",
+        "damaged_files",
+    ):
+        cursor.execute(sql.SQL("SELECT * FROM etl.{} LIMIT 0").format(sql.Identifier(name)))
     cursor.execute("SELECT cells_version()")
 
 

@@ -94,6 +94,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("reconcile", commands.reconcile, "Remove orphans of killed loads and report what disagrees.")
     add(
+        "repair",
+        commands.repair,
+        "Rebuild columnar files that are missing or damaged from the database. Results stay valid. "
+        "The serve command does this by itself for files that a query was to read.",
+    ).add_argument("--dry-run", action="store_true", help="only list them")
+    add(
         "serve",
         commands.serve,
         "Register one deployment for each source with Prefect and run them by schedule.",

@@ -45,6 +45,18 @@ def publish_file(folder: Path, relative: str, write: Callable[[Path], None]) -> 
     return ColumnarFile(relative, size, digest)
 
 
+def fault_of(path: Path, size: int, sha256: str) -> str | None:
+    """What is wrong with a file of this size in bytes and digest: ``missing``, ``damaged`` or nothing."""
+    try:
+        with path.open("rb") as file:
+            whole = path.stat().st_size == size and hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except FileNotFoundError:
+        return "missing"
+    except OSError:
+        return "damaged"
+    return None if whole else "damaged"
+
+
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -167,7 +167,7 @@ def reconcile(options: argparse.Namespace) -> int:
     for text, entries in (
         ("removed orphan", drift.orphans_removed),
         ("ended interrupted load", drift.interrupted),
-        ("columnar file missing, load the day again", drift.files_missing),
+        ("columnar file missing, run the command repair", drift.files_missing),
         ("partition missing, load the day again", drift.partitions_missing),
         ("partition without a record, load the day again or drop it", drift.partitions_unrecorded),
     ):
@@ -176,6 +176,28 @@ def reconcile(options: argparse.Namespace) -> int:
     if not drift.needs_attention:
         _say("both stores agree with the records")
     return FAILED if drift.needs_attention else OK
+
+
+def repair(options: argparse.Namespace) -> int:
+    """Rebuild columnar files that are missing or damaged."""
+    from flowetl.repair import examine
+    from flowetl.repair import repair as rebuild
+
+    deployment = Deployment.from_settings()
+    if options.dry_run:
+        faulty = [file for file in examine(deployment) if file.fault is not None]
+        for file in faulty:
+            _say(f"{file.fault}: {file.path}")
+        if not faulty:
+            _say("every columnar file is as it was written")
+        return FAILED if faulty else OK
+    complete, rebuilt = True, 0
+    for file, fault in rebuild(deployment):
+        complete, rebuilt = complete and fault is None, rebuilt + (fault is None)
+        _say(f"rebuilt: {file.path}" if fault is None else f"not rebuilt: {file.path}: {fault}")
+    if complete:
+        _say(f"every columnar file is as it was written; {rebuilt} were rebuilt")
+    return OK if complete else FAILED
 
 
 def serve(options: argparse.Namespace) -> int:

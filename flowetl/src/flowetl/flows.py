@@ -1,6 +1,7 @@
 """Loading by schedule: one thin Prefect flow for each source, over the steps of ``loading``."""
 
 import datetime as dt
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from flowetl.errors import Busy, LoadError, NotReady, UnexpectedFault
 from flowetl.loading import load_day
 from flowetl.logs import configure_logging
 from flowetl.partitions import analyse_parent
+from flowetl.repair import watch
 from flowetl.source import Source
 
 Result = TypeVar("Result")
@@ -111,7 +113,10 @@ def __getattr__(name: str) -> Flow[..., int]:
 
 
 def serve_sources(deployment: Deployment) -> None:
-    """Register one deployment for each source with the Prefect server and run its schedule until SIGTERM."""
+    """Register one deployment for each source with the Prefect server and run its schedule until SIGTERM.
+
+    Columnar files that the engine finds damaged are rebuilt meanwhile, by a thread: it has nothing to schedule.
+    """
     deployments = [
         RunnerDeployment.from_flow(
             flow_of(source),
@@ -125,4 +130,7 @@ def serve_sources(deployment: Deployment) -> None:
         )
         for source in deployment.sources().values()
     ]
+    stopping = threading.Event()
+    threading.Thread(target=watch, args=(deployment, stopping), name="repair", daemon=True).start()
     serve(*deployments, pause_on_shutdown=False, print_starting_message=False, limit=available_cores())
+    stopping.set()

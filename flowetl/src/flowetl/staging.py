@@ -346,20 +346,26 @@ class StagedDay:
 
     def write_columnar(self, path: Path, location_keys: dict[str, int]) -> None:
         """The day as a Parquet file with integer keys, sorted by subscriber and time."""
-        keys = pa.table(
-            {
-                "location_id": pa.array(location_keys, pa.string()),
-                "cell": pa.array(location_keys.values(), pa.int32()),
-            }
-        )
-        self.connection.register("location_keys", keys)
-        sources = {"time": "datetime", "subscriber": "msisdn", "counterpart": "msisdn_counterpart"}
-        columns = ", ".join(
-            f"CAST({sources.get(name, name)} AS {kind}) AS {name}"
-            for name, kind in columnar_columns(self.cdr_type)
-        )
-        self.connection.execute(
-            f"COPY (SELECT {columns} FROM day LEFT JOIN location_keys USING (location_id) ORDER BY subscriber, time) "  # noqa: S608 - names of columns
-            f"TO {_literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
-        )
-        self.connection.unregister("location_keys")
+        write_day(self.connection, self.cdr_type, location_keys, path)
+
+
+def write_day(
+    connection: duckdb.DuckDBPyConnection, cdr_type: CdrType, location_keys: dict[str, int], path: Path
+) -> None:
+    """Write the table ``day`` of a connection as a columnar file. Identifiers in it are keys, ``event_id`` is there."""
+    keys = pa.table(
+        {
+            "location_id": pa.array(location_keys, pa.string()),
+            "cell": pa.array(location_keys.values(), pa.int32()),
+        }
+    )
+    connection.register("location_keys", keys)
+    sources = {"time": "datetime", "subscriber": "msisdn", "counterpart": "msisdn_counterpart"}
+    columns = ", ".join(
+        f"CAST({sources.get(name, name)} AS {kind}) AS {name}" for name, kind in columnar_columns(cdr_type)
+    )
+    connection.execute(
+        f"COPY (SELECT {columns} FROM day LEFT JOIN location_keys USING (location_id) ORDER BY subscriber, time) "  # noqa: S608 - names of columns
+        f"TO {_literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
+    )
+    connection.unregister("location_keys")

@@ -62,7 +62,7 @@ class Drift:
 
     @property
     def needs_attention(self) -> bool:
-        """Whether something is left that only another load can mend."""
+        """Whether something is left that another load or a repair has to mend."""
         return bool(self.files_missing or self.partitions_missing or self.partitions_unrecorded)
 
 

@@ -6,7 +6,7 @@ A result is fresh as long as the fingerprint of what it was made from equals the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -15,11 +15,11 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
 from flowmachine.registry import Query
 from flowmachine.sql.events import EventSelection, NotBuildable
-from flowmachine.tables import columnar_files, current_loads, location_keys
+from flowmachine.tables import columnar_files, current_loads, damaged_files, location_keys, versions
 from flowmachine.units import CELLS, SpatialUnit
 
 Day = tuple[str, date]
@@ -30,7 +30,8 @@ class DataState:
     """The loaded days (event type, date) with their load ids, and the columnar file of each that has one.
 
     ``cell_names`` is the number of cells that events may name; it only grows. ``checksums`` gives size in bytes and
-    SHA-256 of the files; one that it does not name is taken as it is.
+    SHA-256 of the files; one that it does not name is taken as it is. ``versions`` gives the version of each subject
+    that kinds name in ``reads``.
     """
 
     loads: dict[Day, UUID]
@@ -39,6 +40,7 @@ class DataState:
     zone_name: str
     cell_names: int = 0
     checksums: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    versions: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -80,13 +82,16 @@ class DataState:
         return self.days(query) <= self.files.keys()
 
     def fingerprints(self, query: Query) -> dict[str, str]:
-        """For the query and each sub-query by id: a digest of the loads of all days read, absent days included."""
+        """For the query and each sub-query by id: a digest of the versions and of the loads of all days that it reads,
+        absent days included."""
         found: dict[str, str] = {}
         for part in query.graph():
             digest = hashlib.sha256()
             if part.reads_cells and (part.unit is not None or part.events):
                 version = str(self.cells_version) if part.unit is None else self.map_version(part.unit)
                 digest.update(version.encode())
+            for subject in part.reads:
+                digest.update(f"{subject} {self.versions.get(subject)};".encode())
             for selection in part.events:
                 for event_type in selection.types:
                     for day in selection.days:
@@ -122,6 +127,13 @@ def read_data_state(connection: sa.Connection) -> DataState:
     return state
 
 
+def report_damage(connection: sa.Connection, days: Iterable[Day]) -> None:
+    """Ask the loader to rebuild the columnar files of these days; it is told when the transaction commits."""
+    rows = [{"cdr_type": event_type, "cdr_date": day} for event_type, day in sorted(days)]
+    if rows:
+        connection.execute(insert(damaged_files).on_conflict_do_nothing(), rows)
+
+
 def _digest_of(table: sa.TableClause) -> sa.ScalarSelect[Any]:
     row = sa.func.concat_ws(" ", *table.c)
     return sa.select(
@@ -139,6 +151,11 @@ _DIGEST = sa.select(
         _digest_of(current_loads),
         _digest_of(columnar_files),
         sa.func.cells_version(),
+        sa.select(
+            sa.func.string_agg(
+                sa.func.concat_ws(" ", *versions.c), aggregate_order_by(sa.literal(";"), versions.c.subject)
+            )
+        ).scalar_subquery(),
         sa.func.current_setting("TimeZone"),
         _cell_names,
     )
@@ -160,4 +177,5 @@ def _read_whole(connection: sa.Connection) -> DataState:
     version, zone, cell_names = connection.execute(
         sa.select(sa.func.cells_version(), sa.func.current_setting("TimeZone"), _cell_names)
     ).one()
-    return DataState(loads, files, version, zone, cell_names, checksums)
+    others = {row.subject: row.version for row in connection.execute(sa.select(versions))}
+    return DataState(loads, files, version, zone, cell_names, checksums, others)

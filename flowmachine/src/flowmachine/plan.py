@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import sqlalchemy as sa
 
-from flowmachine.data import DataState
+from flowmachine.data import DataState, report_damage
 from flowmachine.executors.base import Executor
 from flowmachine.jobs import Key, enqueue_parts
 from flowmachine.registry import Query, load_any
@@ -37,6 +37,8 @@ def make_plan(
     root = load_any(job["spec"])
     data.check(root)
     name = job["store"] if job["store"] in executors else choose_executor(root, data, executors, setting)
+    if name == "postgres" and setting == "auto":
+        report_damage(connection, executors["duckdb"].damaged(data.days(root), data))
     fingerprints = data.fingerprints(root)
     by_id = {query.query_id: query for query in root.graph()}
     completed = {

@@ -55,6 +55,8 @@ class Query:
     needs_database: ClassVar[bool] = False
     #: Whether the answer depends on where cells are; a kind that locates nothing stays fresh when a cell moves.
     reads_cells: ClassVar[bool] = True
+    #: What else the answer depends on: ``devices``, ``mobile_money``.
+    reads: ClassVar[tuple[str, ...]] = ()
     #: Spelling of the kind in the published schema, where it is not plain CamelCase.
     component: ClassVar[str | None] = None
 

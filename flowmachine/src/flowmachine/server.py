@@ -107,7 +107,10 @@ class Server:
             return _error("Invalid JSON.", {"decode_error": str(error)[:300]})
         problems = self._envelope_problems(request)
         if problems:
-            return _error("Invalid action request.", problems)
+            answer = _error("Invalid action request.", problems)
+            # Whoever asked waits for an answer with this id, and would wait in vain for one without.
+            known = isinstance(request, dict) and isinstance(request.get("request_id"), str)
+            return answer | {"request_id": request["request_id"]} if known else answer
         with bound_contextvars(request_id=request["request_id"], user=request.get("user")):
             return self._perform(request)
 

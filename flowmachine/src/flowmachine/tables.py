@@ -124,6 +124,16 @@ columnar_files = sa.table(
     schema="etl",
 )
 
+#: Numbers that move with every change to what results are made from beside events and cells.
+versions = sa.table(
+    "versions", sa.column("subject", sa.Text), sa.column("version", sa.BigInteger), schema="etl"
+)
+
+#: Days whose columnar file the loader is to rebuild; rows can be added, never taken away.
+damaged_files = sa.table(
+    "damaged_files", sa.column("cdr_type", sa.Text), sa.column("cdr_date", sa.Date), schema="etl"
+)
+
 location_keys = sa.table(
     "location_keys", sa.column("location_id", sa.Text), sa.column("location_key", sa.Integer), schema="etl"
 )

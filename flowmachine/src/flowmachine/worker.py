@@ -12,7 +12,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 import duckdb
@@ -22,7 +22,7 @@ from psycopg2.errorcodes import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, SERIALIZA
 
 from flowdb.settings import integer_setting, setting
 from flowmachine import jobs, metrics
-from flowmachine.data import DataState, read_data_state
+from flowmachine.data import DataState, Day, read_data_state, report_damage
 from flowmachine.executors.base import Executor
 from flowmachine.executors.duckdb import DuckDBExecutor
 from flowmachine.executors.postgres import PostgresExecutor
@@ -47,6 +47,15 @@ _TRY_AGAIN = (DEADLOCK_DETECTED, SERIALIZATION_FAILURE, LOCK_NOT_AVAILABLE)
 
 class DataChanged(Exception):
     """A day was loaded anew while a query read it, or since its inputs were made."""
+
+
+class DamagedFiles(Exception):
+    """Columnar files are gone, or not what they were when they were written."""
+
+    def __init__(self, days: Iterable[Day]) -> None:
+        self.days = sorted(days)
+        shown = ", ".join(f"{event_type} of {day}" for event_type, day in self.days[:3])
+        super().__init__(f"Columnar files are gone or damaged and have to be rebuilt first: {shown}.")
 
 
 class Worker:
@@ -215,7 +224,10 @@ class Worker:
     def _check_inputs(
         self, connection: sa.Connection, key: Key, query: Query, executor: Executor, data: DataState
     ) -> None:
-        """Refuse inputs that vanished, or were made from other data than there are now, since the job was planned."""
+        """Refuse inputs that vanished or broke, or were made from other data than there are now, since the job was
+        planned."""
+        if damaged := executor.damaged(data.inputs(query), data):
+            raise DamagedFiles(damaged)
         if executor.name == "postgres" and not jobs.is_intact(connection):
             raise DataChanged
         fingerprints = data.fingerprints(query)
@@ -232,6 +244,8 @@ class Worker:
     def _settle(self, key: Key, error: Exception) -> None:
         """Record what became of a job that raised."""
         with self._engine.begin() as connection:
+            if isinstance(error, DamagedFiles):
+                report_damage(connection, error.days)
             if lost := jobs.forget_lost(connection):
                 self._log.error("the database emptied its intermediate results", results=lost)
             if self._cancelling:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,7 +10,7 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.sql import FromClause, Select
 
-from flowmachine.data import DataState
+from flowmachine.data import DataState, Day
 from flowmachine.registry import Aggregate, Query
 from flowmachine.release import released
 from flowmachine.sampling import sampled
@@ -36,6 +37,10 @@ class Executor(Protocol):
 
     def release(self, query: Aggregate, data: DataState, connection: sa.Connection) -> Stored:
         """Compute what may leave of a query, into a table of schema ``cache`` made in the caller's transaction."""
+        ...
+
+    def damaged(self, days: Iterable[Day], data: DataState) -> set[Day]:
+        """Those of the days whose copy in this store is gone or not what it was when it was written."""
         ...
 
     def can_read(self, query: Query, data: DataState) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -22,7 +22,7 @@ from duckdb_sqlalchemy import Dialect
 from sqlalchemy.sql import FromClause, Select
 
 from flowmachine.columnar import VerifiedFiles, ends_like_parquet
-from flowmachine.data import DataState
+from flowmachine.data import DataState, Day
 from flowmachine.executors.base import Stored, released_select, stored_select
 from flowmachine.executors.postgres import device_models, drop_table, table_size
 from flowmachine.maps import UnitMap, map_version, unit_map
@@ -214,12 +214,16 @@ class DuckDBExecutor:
         connection.execute(Grant("cache", name, self._reader))
         return table_size(connection, name)
 
+    def damaged(self, days: Iterable[Day], data: DataState) -> set[Day]:
+        return {
+            day
+            for day in data.files.keys() & days
+            if (path := data.files[day]) in data.checksums
+            and not self._day_files.whole(path, *data.checksums[path])
+        }
+
     def can_read(self, query: Query, data: DataState) -> bool:
-        return data.columnar(query) and all(
-            self._day_files.whole(path, *data.checksums[path])
-            for path in {data.files[day] for day in data.days(query)}
-            if path in data.checksums
-        )
+        return data.columnar(query) and not self.damaged(data.days(query), data)
 
     def stored_exists(self, query: Query, connection: sa.Connection) -> bool:
         return ends_like_parquet(stored_path(self._settings, query.query_id))

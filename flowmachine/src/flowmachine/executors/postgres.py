@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -10,7 +10,7 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, FromClause
 
-from flowmachine.data import DataState
+from flowmachine.data import DataState, Day
 from flowmachine.executors.base import Stored, released_select, stored_select
 from flowmachine.maps import UnitMap, drop_old_maps, unit_map
 from flowmachine.registry import Aggregate, Query
@@ -146,6 +146,9 @@ class PostgresExecutor:
         size = self._create(connection, name, select, unlogged=False)
         connection.execute(Grant("cache", name, self._reader))
         return size
+
+    def damaged(self, days: Iterable[Day], data: DataState) -> set[Day]:
+        return set()
 
     def can_read(self, query: Query, data: DataState) -> bool:
         return True

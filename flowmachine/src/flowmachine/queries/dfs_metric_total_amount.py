@@ -29,6 +29,7 @@ class DFSTotalMetricAmount(Window, Aggregate):
     geographic: ClassVar[bool] = False
     #: The transactions are in no columnar file.
     needs_database: ClassVar[bool] = True
+    reads: ClassVar[tuple[str, ...]] = ("mobile_money",)
 
     metric: str = required(Choice("amount", "commission", "fee", "discount"))
     aggregation_unit: str = required(Choice(*UNITS))

@@ -24,6 +24,7 @@ class Handset(Window, EventFields, Sampled, SubscriberMetric):
 
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "value": sa.Text()}
     reads_cells: ClassVar[bool] = False
+    reads: ClassVar[tuple[str, ...]] = ("devices",)
 
     characteristic: str = required(
         Choice("hnd_type", "brand", "model", "software_os_name", "software_os_vendor")

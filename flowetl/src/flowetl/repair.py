@@ -1,0 +1,275 @@
+"""Rebuilding columnar files that are gone or damaged from the day's rows in PostgreSQL.
+
+The load stays the same, and with it every result made from it: only the file and its checksum are new. The engine,
+which reads the files, lists those that it finds wrong in ``etl.damaged_files``; meanwhile it computes in PostgreSQL.
+"""
+
+import datetime as dt
+import select
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import duckdb
+import psycopg2
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import structlog
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
+from psycopg2.sql import SQL, Composable, Identifier
+
+from flowetl import columnar, dictionary, records
+from flowetl.columnar import ColumnarFile
+from flowetl.deployment import Deployment, available_cores
+from flowetl.errors import DataFault, LoadError, UnexpectedFault
+from flowetl.events import COLUMNS, CdrType, Column
+from flowetl.partitions import partition_name
+from flowetl.records import day_lock
+from flowetl.staging import MEMORY_LIMIT, write_day
+
+_log = structlog.get_logger(__name__)
+
+CHANNEL = "flowetl_damaged_files"
+
+#: Seconds after which the list of damaged files is looked at even if nobody told of a new one.
+LOOK_AGAIN = 60.0
+
+#: Seconds before a database that was lost is asked again.
+PAUSE = 5.0
+
+_SENT = {
+    "text": pa.string(),
+    "identifier": pa.int64(),
+    "boolean": pa.bool_(),
+    "number": pa.float64(),
+    "integer": pa.int32(),
+    # Microseconds since 1970, which no format of a text can distort.
+    "timestamp": pa.int64(),
+}
+
+
+@dataclass(frozen=True)
+class DayFile:
+    """A row of the manifest, and what is wrong with its file: ``missing``, ``damaged`` or nothing."""
+
+    cdr_type: CdrType
+    date: dt.date
+    load_id: UUID
+    path: str
+    rows: int
+    fault: str | None
+
+
+def examine(deployment: Deployment, *, listed: bool = False) -> list[DayFile]:
+    """Compare files with the manifest, each read to its end; all of them, or those ``listed`` by the engine."""
+    statement = (
+        "SELECT cdr_type, cdr_date, load_id::text, path, rows, bytes, sha256 FROM etl.columnar_files AS files "
+        "WHERE NOT %s OR EXISTS (SELECT FROM etl.damaged_files AS damaged "
+        "WHERE damaged.cdr_type = files.cdr_type AND damaged.cdr_date = files.cdr_date) ORDER BY 1, 2"
+    )
+    with deployment.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(statement, (listed,))
+        return [
+            DayFile(
+                cdr_type,
+                date,
+                UUID(load_id),
+                path,
+                rows,
+                columnar.fault_of(deployment.columnar / path, size, sha256),
+            )
+            for cdr_type, date, load_id, path, rows, size, sha256 in cursor.fetchall()
+        ]
+
+
+def repair(deployment: Deployment, *, listed: bool = False) -> Iterator[tuple[DayFile, LoadError | None]]:
+    """Rebuild every faulty file, or those ``listed`` by the engine; yields each with what kept it from being rebuilt.
+
+    A day that is being loaded is left to its loader. What the list names wrongly or no longer is taken off it.
+    """
+    for found in examine(deployment, listed=listed):
+        fault: LoadError | None = None
+        if found.fault is not None:
+            try:
+                rebuild(deployment, found.cdr_type, found.date)
+            except LoadError as error:
+                fault = error
+            except Exception as error:
+                fault = UnexpectedFault(error)
+            yield found, fault
+        if fault is None:
+            with deployment.connect() as connection, connection.cursor() as cursor:
+                cursor.execute(
+                    "DELETE FROM etl.damaged_files WHERE cdr_type = %s AND cdr_date = %s",
+                    (found.cdr_type, found.date),
+                )
+    with deployment.connect() as connection, connection.cursor() as cursor:
+        # Of a day without a file nothing is damaged.
+        cursor.execute(
+            "DELETE FROM etl.damaged_files WHERE (cdr_type, cdr_date) NOT IN "
+            "(SELECT cdr_type, cdr_date FROM etl.columnar_files)"
+        )
+
+
+def rebuild(deployment: Deployment, cdr_type: CdrType, date: dt.date) -> ColumnarFile:
+    """Write a day's columnar file anew from its partition, under the load that is visible.
+
+    Raises
+    ------
+    Busy
+        When the day is being loaded.
+    DataFault
+        When the partition is not what was loaded, so that only another load can help.
+    """
+    with deployment.connect() as connection, day_lock(connection, cdr_type, date):
+        connection.autocommit = False
+        try:
+            with connection, connection.cursor() as cursor:
+                load_id = _load_to_rebuild(cursor, cdr_type, date)
+                # In place before its row commits: between the two the engine takes it for damaged, and does without.
+                file = columnar.publish_file(
+                    deployment.columnar,
+                    columnar.day_path(cdr_type, date, load_id),
+                    lambda path: _write(cursor, cdr_type, date, deployment.zone, path),
+                )
+                cursor.execute(
+                    "UPDATE etl.columnar_files SET path = %s, bytes = %s, sha256 = %s "
+                    "WHERE cdr_type = %s AND cdr_date = %s",
+                    (file.path, file.bytes, file.sha256, cdr_type, date),
+                )
+        finally:
+            connection.autocommit = True
+    _log.info("columnar file rebuilt", cdr_type=cdr_type, date=str(date), load_id=str(load_id))
+    return file
+
+
+def watch(deployment: Deployment, stopping: threading.Event) -> None:
+    """Rebuild what the engine lists as soon as it does, until told to stop; outlives a database that is away."""
+    while not stopping.is_set():
+        try:
+            with deployment.connect() as connection, connection.cursor() as cursor:
+                cursor.execute(SQL("LISTEN {}").format(Identifier(CHANNEL)))
+                while not stopping.is_set():
+                    failed = False
+                    for day, fault in repair(deployment, listed=True):
+                        if fault is not None:
+                            failed = True
+                            _log.error(
+                                "not rebuilt", cdr_type=day.cdr_type, date=str(day.date), cause=str(fault)
+                            )
+                    end = time.monotonic() + LOOK_AGAIN
+                    while time.monotonic() < end and not stopping.is_set():
+                        # What failed is not tried again for every query that would have liked to read it.
+                        if _told(connection) and not failed:
+                            break
+        except (psycopg2.Error, OSError) as error:
+            _log.error("not watching for damaged files", error=type(error).__name__)
+            stopping.wait(PAUSE)
+
+
+def _told(connection: Connection) -> bool:
+    """Whether anything was notified within a second."""
+    if not connection.notifies and select.select([connection], [], [], 1.0)[0]:
+        connection.poll()
+    told = bool(connection.notifies)
+    connection.notifies.clear()
+    return told
+
+
+def _load_to_rebuild(cursor: Cursor, cdr_type: CdrType, date: dt.date) -> UUID:
+    """The load of a day's file, which is the visible one and whose rows are all in the partition."""
+    cursor.execute(
+        "SELECT load_id::text, rows FROM etl.columnar_files WHERE cdr_type = %s AND cdr_date = %s FOR UPDATE",
+        (cdr_type, date),
+    )
+    row = cursor.fetchone()
+    if row is None or records.current_load(cursor, cdr_type, date) != UUID(row[0]):
+        raise DataFault(f"{cdr_type} of {date} is not visible as its file was written; load the day again")
+    name = partition_name(cdr_type, date)
+    cursor.execute("SELECT to_regclass(format('events.%%I', %s::text))", (name,))
+    if cursor.fetchone() == (None,):
+        raise DataFault(f"{name} is gone; load the day again")
+    cursor.execute(SQL("SELECT count(*) FROM {}").format(Identifier("events", name)))
+    (found,) = cursor.fetchone() or (0,)
+    if found != row[1]:
+        raise DataFault(f"{name} has {found} rows where {row[1]} were loaded; load the day again")
+    return UUID(row[0])
+
+
+def _write(cursor: Cursor, cdr_type: CdrType, date: dt.date, zone: ZoneInfo, path: Path) -> None:
+    """The rows of a partition as a columnar file; on the way only keys touch the disk."""
+    table = Identifier("events", partition_name(cdr_type, date))
+    columns = [column for column in COLUMNS[cdr_type] if column.columnar and column.name != "id"]
+    kinds = {column.name: _SENT[column.kind] for column in columns} | {"event_id": pa.int64()}
+    selected = SQL(", ").join([*map(_sent, columns), SQL("subscriber_key(id)")])
+    cursor.execute(SQL("SELECT DISTINCT location_id FROM {} WHERE location_id IS NOT NULL").format(table))
+    keys = dictionary.location_keys(cursor, sorted(location for (location,) in cursor.fetchall()))
+    with tempfile.TemporaryDirectory(prefix="flowetl-") as spill:
+        rows = Path(spill) / "rows.csv"
+        with rows.open("wb") as stream:
+            cursor.copy_expert(
+                SQL("COPY (SELECT {} FROM {}) TO STDOUT (FORMAT csv)").format(selected, table), stream
+            )
+        day = duckdb.connect(
+            config={"memory_limit": MEMORY_LIMIT, "temp_directory": spill, "threads": available_cores()}
+        )
+        try:
+            day.execute("SET preserve_insertion_order = false")
+            day.execute("SET enable_progress_bar = false")
+            for number, batch in enumerate(_batches(rows, kinds, zone)):
+                day.register("batch", batch)
+                day.execute("INSERT INTO day FROM batch" if number else "CREATE TABLE day AS FROM batch")
+                day.unregister("batch")
+            write_day(day, cdr_type, keys, path)
+        finally:
+            day.close()
+
+
+def _sent(column: Column) -> Composable:
+    """How a column leaves PostgreSQL."""
+    name = Identifier(column.name)
+    if column.kind == "identifier":
+        return SQL("subscriber_key({})").format(name)
+    if column.kind == "timestamp":
+        return SQL("(extract(epoch FROM {}) * 1000000)::bigint").format(name)
+    return name
+
+
+def _batches(path: Path, kinds: dict[str, pa.DataType], zone: ZoneInfo) -> Iterator[pa.Table]:
+    """The rows with the columns of a staged day; the first batch may be empty."""
+    empty = pa.schema(list(kinds.items())).empty_table()
+    yield _with_times(empty, zone)
+    if not path.stat().st_size:
+        return
+    reader = pa.csv.open_csv(
+        path,
+        pa.csv.ReadOptions(column_names=list(kinds)),
+        pa.csv.ParseOptions(newlines_in_values=True),
+        pa.csv.ConvertOptions(
+            column_types=kinds,
+            null_values=[""],
+            true_values=["t"],
+            false_values=["f"],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+    for batch in reader:
+        yield _with_times(pa.Table.from_batches([batch]), zone)
+
+
+def _with_times(table: pa.Table, zone: ZoneInfo) -> pa.Table:
+    """Microseconds since 1970 as times of both clocks, made as the loader makes them."""
+    instants = table.column("datetime").cast(pa.timestamp("us", "UTC"))
+    local = pc.local_timestamp(instants.cast(pa.timestamp("us", str(zone))))
+    place = table.schema.get_field_index("datetime")
+    return table.set_column(place, "datetime", instants.cast(pa.timestamp("us"))).append_column(
+        "local_time", local
+    )

@@ -1,0 +1,168 @@
+"""The actions of the engine's protocol, one by one, over a real server and worker; refusals are in ``test_processes``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from typing import Any
+
+import pytest
+
+from flowmachine.registry import load, submittable_kinds
+from flowmachine.testing import Client, Country, Processes, forget_jobs, free_port
+
+DAILY = {
+    "query_kind": "daily_location",
+    "date": "2016-01-01",
+    "method": "last",
+    "aggregation_unit": "admin2",
+}
+COUNTED = {"query_kind": "spatial_aggregate", "locations": DAILY}
+METRIC = {
+    "query_kind": "event_count",
+    "start_date": "2016-01-01",
+    "end_date": "2016-01-03",
+    "direction": "both",
+}
+HISTOGRAM = {"query_kind": "histogram_aggregate", "metric": METRIC, "bins": {"n_bins": 4}}
+
+
+@pytest.fixture(scope="module")
+def running(country: Country, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    forget_jobs(country.database)
+    with ExitStack() as stack:
+        processes = Processes(country, tmp_path_factory.mktemp("engine"), stack, free_port())
+        processes.start("server")
+        processes.start("worker")
+        yield processes
+
+
+@pytest.fixture(scope="module")
+def client(running: Processes) -> Client:
+    return running.client()
+
+
+def succeed(client: Client, action: str, **params: Any) -> dict[str, Any]:
+    reply = client.ask(action, **params)
+    assert reply["status"] == "success", reply
+    return dict(reply["payload"])
+
+
+def stored(client: Client, spec: dict[str, Any]) -> str:
+    query_id = succeed(client, "run_query", **spec)["query_id"]
+    assert client.until_done(query_id) == "completed"
+    return str(query_id)
+
+
+def read(running: Processes, sql: str) -> list[dict[str, Any]]:
+    """What the API's role reads."""
+    with closing(running.country.database.connect("flowapi")) as connection, connection.cursor() as cursor:
+        cursor.execute(sql)
+        names = [column.name for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def test_ping_and_the_echo_of_the_request_id(client: Client) -> None:
+    reply = client.send(b'{"action": "ping", "request_id": "an id"}')
+    assert reply == {"status": "success", "msg": "pong", "payload": {}, "request_id": "an id"}
+
+
+def test_kinds_and_their_schemas(client: Client) -> None:
+    kinds = succeed(client, "get_available_queries")["available_queries"]
+    assert kinds == submittable_kinds()
+    assert "flows" in kinds
+    assert "daily_location" not in kinds
+    schemas = succeed(client, "get_query_schemas")["query_schemas"]
+    assert len(schemas) == 62
+    assert set(schemas["FlowmachineQuerySchema"]["discriminator"]["mapping"]) == set(kinds)
+
+
+def test_a_submitted_query(client: Client, running: Processes) -> None:
+    query_id = stored(client, COUNTED)
+    assert succeed(client, "poll_query", query_id=query_id) == {
+        "query_id": query_id,
+        "query_kind": "spatial_aggregate",
+        "query_state": "completed",
+        "progress": {"eligible": 0, "queued": 0, "running": 0},
+    }
+    assert succeed(client, "get_query_kind", query_id=query_id) == {
+        "query_id": query_id,
+        "query_kind": "spatial_aggregate",
+    }
+    params = succeed(client, "get_query_params", query_id=query_id)["query_params"]
+    assert params["query_kind"] == "spatial_aggregate"
+    assert params["locations"]["aggregation_unit"] == "admin2"
+    assert load(params).query_id == query_id
+    answer = succeed(client, "get_sql_for_query_result", query_id=query_id)
+    assert (answer["query_id"], answer["query_state"]) == (query_id, "completed")
+    rows = {row["pcod"]: row["value"] for row in read(running, answer["sql"])}
+    assert len(rows) > 5
+    geo = succeed(client, "get_geo_sql_for_query_result", query_id=query_id)
+    assert geo["aggregation_unit"] == "admin2"
+    features = read(running, geo["sql"])
+    assert {feature["type"] for feature in features} == {"Feature"}
+    assert {f["properties"]["pcod"]: f["properties"]["value"] for f in features} == rows
+    assert all("centroid" in feature["properties"] and feature["geometry"] for feature in features)
+
+
+def test_a_result_without_geography(client: Client) -> None:
+    query_id = stored(client, HISTOGRAM)
+    refused = client.ask("get_geo_sql_for_query_result", query_id=query_id)
+    assert refused["status"] == "error"
+    assert query_id in refused["msg"]
+    assert refused["payload"] == {"query_id": query_id, "query_state": "errored"}
+
+
+def test_boundaries(client: Client, running: Processes) -> None:
+    answer = succeed(client, "get_geography", aggregation_unit="admin2")
+    assert answer["query_state"] == "completed"
+    features = read(running, answer["sql"])
+    assert len({feature["properties"]["pcod"] for feature in features}) == len(features) > 5
+
+
+def test_dates_and_checks(client: Client) -> None:
+    days = ["2016-01-01", "2016-01-02", "2016-01-03"]
+    assert succeed(client, "get_available_dates") == dict.fromkeys(("calls", "mds", "sms", "topups"), days)
+    checks = succeed(client, "list_qa_checks")["available_qa_checks"]
+    assert {"cdr_type": "calls", "type_of_query_or_check": "count_added_rows"} in checks
+    asked = {
+        "cdr_type": "calls",
+        "check_type": "count_added_rows",
+        "start_date": "2016-01-01",
+        "end_date": "2016-01-02",
+    }
+    outcomes = succeed(client, "get_qa_checks", **asked)["qa_checks"]
+    assert [outcome["cdr_date"] for outcome in outcomes] == days[:2]
+    assert all(int(outcome["outcome"]) > 0 for outcome in outcomes)
+    assert succeed(client, "get_qa_checks", **asked | {"check_type": "nobody's"}) == {"qa_checks": []}
+
+
+@pytest.mark.parametrize(("spec", "unit"), [(COUNTED, "admin2"), (HISTOGRAM, None)])
+def test_the_unit_is_told_without_building_the_query(
+    client: Client, spec: dict[str, Any], unit: str | None
+) -> None:
+    assert succeed(client, "get_aggregation_unit", **spec) == {"aggregation_unit": unit}
+
+
+def test_the_unit_of_days_that_are_not_there(client: Client) -> None:
+    spec = {"query_kind": "spatial_aggregate", "locations": DAILY | {"date": "2031-01-01"}}
+    assert succeed(client, "get_aggregation_unit", **spec) == {"aggregation_unit": "admin2"}
+
+
+def test_a_result_that_is_not_ready(client: Client, running: Processes) -> None:
+    spec = {"query_kind": "spatial_aggregate", "locations": DAILY | {"method": "most-common"}}
+    with closing(running.country.database.connect("flowdb")) as lock:
+        # A worker that cannot record what it computed.
+        lock.cursor().execute("LOCK TABLE engine.inputs IN ACCESS EXCLUSIVE MODE")
+        query_id = succeed(client, "run_query", **spec)["query_id"]
+        for action in ("get_sql_for_query_result", "get_geo_sql_for_query_result"):
+            refused = client.ask(action, query_id=query_id)
+            assert refused["msg"] == f"Query with id '{query_id}' is queued."
+            assert refused["payload"] == {"query_id": query_id, "query_state": "queued"}
+        assert succeed(client, "cancel_query", query_id=query_id) == {
+            "query_id": query_id,
+            "query_state": "cancelled",
+        }
+        lock.rollback()
+    refused = client.ask("get_sql_for_query_result", query_id=query_id)
+    assert refused["msg"] == f"Query with id '{query_id}' was cancelled."
