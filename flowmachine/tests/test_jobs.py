@@ -46,7 +46,9 @@ def aggregate(*days: int) -> Aggregate:
 def plan(connection: sa.Connection, query: Aggregate, stored: set[str] = frozenset()) -> None:  # type: ignore[assignment]
     parts = [part for part in query.graph() if part.query_id not in stored]
     needed = {part.query_id: [child.query_id for child in part.children] for part in parts}
-    jobs.enqueue_parts(connection, Key(query.query_id, RELEASED), "duckdb", parts, needed)
+    job = jobs.find(connection, Key(query.query_id, RELEASED))
+    assert job is not None
+    jobs.enqueue_parts(connection, job, "duckdb", parts, needed)
 
 
 def state(connection: sa.Connection, key: Key) -> str:
@@ -273,7 +275,7 @@ def test_a_part_that_its_store_cannot_compute_sends_those_above_back_to_planning
         # Planned for the other store, it no longer waits for anything of the first.
         parts = list(first.graph())
         needed = {part.query_id: [child.query_id for child in part.children] for part in parts}
-        jobs.enqueue_parts(connection, Key(first.query_id, RELEASED), "postgres", parts, needed)
+        jobs.enqueue_parts(connection, root, "postgres", parts, needed)
         root = jobs.find(connection, Key(first.query_id, RELEASED))
         assert root is not None
         assert (root["planned"], root["pending"]) == (True, 1)

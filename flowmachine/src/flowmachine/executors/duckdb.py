@@ -24,7 +24,7 @@ from sqlalchemy.sql import FromClause, Select
 from flowmachine.columnar import VerifiedFiles, ends_like_parquet
 from flowmachine.data import DataState
 from flowmachine.executors.base import Stored, released_select, stored_select
-from flowmachine.executors.postgres import device_models, drop_table, table_size
+from flowmachine.executors.postgres import device_models, drop_table, table_bytes
 from flowmachine.maps import UnitMap, map_version, unit_map
 from flowmachine.registry import Aggregate, Query
 from flowmachine.settings import Computing
@@ -212,7 +212,7 @@ class DuckDBExecutor:
         copy_into(connection, target, table)
         connection.execute(Analyze("cache", name))
         connection.execute(Grant("cache", name, self._reader))
-        return table_size(connection, name)
+        return Stored(table.num_rows, table_bytes(connection, name))
 
     def can_read(self, query: Query, data: DataState) -> bool:
         return data.columnar(query) and all(

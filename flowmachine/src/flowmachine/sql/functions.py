@@ -217,6 +217,31 @@ def _subscriber_bits_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
     return f"bit_or(1::UBIGINT << ({key} & 63)::UBIGINT)"
 
 
+class hinted_among(FunctionElement[bool]):
+    """Whether a value is among those of a column, where the planner needs to be told; a join must demand it as well.
+
+    One of the planners takes the rows of nested groupings for many, and would rather sort all events than them. Of the
+    items of a list it expects few. The other needs no hint, and given one might compare every event with every item.
+    """
+
+    type = sa.Boolean()
+    inherit_cache = True
+
+    def __init__(self, value: ColumnElement[Any], column: ColumnElement[Any]) -> None:
+        items = sa.select(sa.func.unnest(sa.func.array_agg(column.distinct())))
+        super().__init__(value.in_(items))
+
+
+@compiles(hinted_among, "postgresql")
+def _hinted_among_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return "true"
+
+
+@compiles(hinted_among, "duckdb")
+def _hinted_among_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return str(compiler.process(element.clauses, **kwargs))
+
+
 class strictly_within(FunctionElement[bool]):
     """Whether the point (x, y) lies inside a geometry and not on its edge."""
 

@@ -9,7 +9,7 @@ from sqlalchemy.sql import ColumnElement
 
 from flowmachine.release import floor
 from flowmachine.sql.events import EventSelection, select_events
-from flowmachine.sql.functions import subscriber_bits
+from flowmachine.sql.functions import hinted_among, subscriber_bits
 
 if TYPE_CHECKING:
     from flowmachine.sql.sources import Sources
@@ -87,12 +87,11 @@ def tally(
         .where(counts.c.events > floor(), counts.c.bits_set <= floor())
         .cte("doubtful")
     )
-    # The planners take the doubtful for many and would sort all events to join them; of a list they expect little.
     again = (
         sa.select(events.c.cell, moment.label("moment"), events.c.subscriber)
         .where(
-            events.c.cell.in_(_listed(doubtful.c.cell)),
-            moment.in_(_listed(doubtful.c.moment)),
+            hinted_among(events.c.cell, doubtful.c.cell),
+            hinted_among(moment, doubtful.c.moment),
         )
         .subquery("again")
     )
@@ -121,7 +120,3 @@ def tally(
 
 def _start(period: str, time: ColumnElement[Any]) -> ColumnElement[Any]:
     return sa.func.date_trunc(period, time, type_=sa.DateTime())
-
-
-def _listed(column: ColumnElement[Any]) -> sa.Select[Any]:
-    return sa.select(sa.func.unnest(sa.func.array_agg(column.distinct())))
