@@ -177,7 +177,7 @@ class DuckDBExecutor:
             }
         )
         self._connection.load_extension(spatial_extension())
-        self._maps: dict[tuple[SpatialUnit, int], UnitMap] = {}
+        self._maps: dict[tuple[SpatialUnit, int], tuple[UnitMap, list[Path]]] = {}
         self._day_files = VerifiedFiles(settings.columnar_path)
 
     def sources(self, data: DataState, connection: sa.Connection) -> DuckDBSources:
@@ -263,16 +263,16 @@ class DuckDBExecutor:
     def _map(self, unit: SpatialUnit, version: int, connection: sa.Connection) -> UnitMap:
         """The unit's map as files, exported from the database once per version."""
         known = self._maps.get((unit, version))
-        if known is not None and all(
-            map_path(self._settings, relation.name).exists() for relation in known.exported
-        ):
-            return known
+        if known is not None and all(path.exists() for path in known[1]):
+            return known[0]
         found = unit_map(connection, unit, version)
+        paths = []
         for relation in found.exported:
             path = map_path(self._settings, relation.name)
             if not path.exists():
                 export(connection, relation, path)
-        self._maps[unit, version] = found
+            paths.append(path)
+        self._maps[unit, version] = found, paths
         return found
 
     def _devices(self, connection: sa.Connection) -> Path:
