@@ -70,6 +70,16 @@ def finish(connection: sa.Connection, key: Key, worker: str = "w") -> None:
     )
 
 
+def test_a_raised_floor_makes_what_was_judged_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    query = aggregate(1, 2)
+    before = data().fingerprints(query)
+    monkeypatch.setenv("FLOWMACHINE_RELEASE_FLOOR", "30")
+    after = data().fingerprints(query)
+    changed = {query_id for query_id in before if before[query_id] != after[query_id]}
+    # The subscriber-level parts are never judged and stay.
+    assert changed == {query.query_id}
+
+
 def test_every_pair_of_state_and_event(engine: sa.Engine) -> None:
     query = aggregate(1)
     key = Key(query.query_id, RELEASED)

@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
-from flowmachine.registry import Query
+from flowmachine.registry import Aggregate, Query
+from flowmachine.release import floor
 from flowmachine.sql.events import EventSelection, NotBuildable
 from flowmachine.tables import columnar_files, current_loads
 
@@ -73,10 +74,15 @@ class DataState:
         return self.days(query) <= self.files.keys()
 
     def fingerprints(self, query: Query) -> dict[str, str]:
-        """For the query and each sub-query by id: a digest of the loads of all days read, absent days included."""
+        """For the query and each sub-query by id: a digest of the loads of all days read, absent days included.
+
+        What is judged is also made from the floor: of results stored under a lower one nothing is released again.
+        """
         found: dict[str, str] = {}
         for part in query.graph():
             digest = hashlib.sha256()
+            if isinstance(part, Aggregate):
+                digest.update(f"floor {floor()};".encode())
             if part.reads_cells and (part.unit is not None or part.events):
                 digest.update(str(self.cells_version).encode())
             for selection in part.events:

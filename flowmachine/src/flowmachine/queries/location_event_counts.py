@@ -29,8 +29,7 @@ class LocationEventCounts(Window, Unit, Directed, EventFields, Aggregate):
 
     Whole spans of 24 hours from ``start_date`` are counted, at least one; the rest before ``end_date`` is left out. Only
     dates, hours and minutes in which an interval counted from ``start_date`` begins and ends before ``end_date`` are
-    given. A row is judged by the subscribers behind its events; the stored number of them may be too low where it is over
-    the floor all the same (see ``tally``).
+    given. A row is judged by the subscribers behind its events.
     """
 
     interval: str = required(Choice(*INTERVALS))
@@ -95,5 +94,6 @@ class LocationEventCounts(Window, Unit, Directed, EventFields, Aggregate):
                 *(Value(name, sa.Numeric(2, 0)) for name in finer),
                 Value("value", sa.BigInteger()),
             ),
+            # Or fewer than there are, on the same side of the floor: see ``tally``.
             KeepOver("subscribers"),
         )

@@ -22,7 +22,6 @@ class TotalNetworkObjects(Window, Unit, EventFields, Aggregate):
     """Distinct cells with an event, at each location and in each period that has one.
 
     A row is judged by the subscribers behind those events: that someone used a cell at some time says where they were.
-    The stored number of them may be too low where it is over the floor all the same (see ``tally``).
     """
 
     columns: ClassVar[dict[str, Any]] = {
@@ -55,6 +54,7 @@ class TotalNetworkObjects(Window, Unit, EventFields, Aggregate):
                 Value("value", sa.BigInteger()),
                 Value("datetime", sa.DateTime(timezone=True)),
             ),
+            # Or fewer than there are, on the same side of the floor: see ``tally``.
             KeepOver("subscribers"),
             (*self.unit.id_columns, "datetime"),
         )
