@@ -184,21 +184,40 @@ def flows(files: _Files) -> str:
 
 def network_objects(files: _Files) -> str:
     return f"""
-        WITH sightings AS MATERIALIZED (
-            SELECT location, events.cell, subscriber, date_trunc('hour', local_time) AS hour
-            FROM {files.events(*files.windows[0])} AS events
-            JOIN {files.cells("admin3", *files.windows[0])} AS cells
-              ON events.cell = cells.cell AND local_time >= valid_from AND local_time < valid_before
-        ), people AS (
-            SELECT location, hour, count(*) AS subscribers
-            FROM (SELECT DISTINCT location, hour, subscriber FROM sightings) GROUP BY ALL
-        ), objects AS (
-            SELECT location, hour, count(*) AS value
-            FROM (SELECT DISTINCT location, hour, cell FROM sightings) GROUP BY ALL
+        {_by_hour(files)}
+        SELECT pcod, cells AS value, hour AS datetime
+        FROM counts LEFT JOIN exact USING (location, hour) JOIN {files.regions("admin3")} USING (location)
+        WHERE coalesce(subscribers, bits) > {FLOOR} ORDER BY pcod, datetime
+    """
+
+
+def _by_hour(files: _Files) -> str:
+    # A subscriber sets one of 64 bits: more bits than the floor prove enough subscribers, and no more events than the
+    # floor prove too few. The rest is counted. What is read again is named in lists, which are small to the planner.
+    hour = "date_trunc('hour', local_time)"
+    events, cells = files.events(*files.windows[0]), files.cells("admin3", *files.windows[0])
+    return f"""
+        WITH tallies AS (
+            SELECT cell, {hour} AS hour, count(*) AS events, bit_or(1::UBIGINT << (subscriber & 63)::UBIGINT) AS bits
+            FROM {events} GROUP BY ALL
+        ), placed AS (
+            SELECT location, hour, tallies.cell, events, bits FROM tallies JOIN {cells} AS cells
+              ON tallies.cell = cells.cell AND hour >= valid_from AND hour < valid_before
+        ), counts AS (
+            SELECT location, hour, sum(events) AS events, count(DISTINCT cell) AS cells, bit_count(bit_or(bits)) AS bits
+            FROM placed GROUP BY ALL
+        ), doubtful AS (
+            SELECT DISTINCT placed.cell, hour, location FROM placed JOIN counts USING (location, hour)
+            WHERE counts.events > {FLOOR} AND counts.bits <= {FLOOR}
+        ), exact AS (
+            SELECT location, doubtful.hour, count(DISTINCT subscriber) AS subscribers
+            FROM (
+                SELECT cell, {hour} AS hour, subscriber FROM {events}
+                WHERE cell IN (SELECT unnest(array_agg(DISTINCT cell)) FROM doubtful)
+                  AND {hour} IN (SELECT unnest(array_agg(DISTINCT hour)) FROM doubtful)
+            ) AS again JOIN doubtful ON again.cell = doubtful.cell AND again.hour = doubtful.hour
+            GROUP BY ALL
         )
-        SELECT pcod, value, hour AS datetime
-        FROM people JOIN objects USING (location, hour) JOIN {files.regions("admin3")} USING (location)
-        WHERE subscribers > {FLOOR} ORDER BY pcod, datetime
     """
 
 
@@ -239,13 +258,10 @@ def unique_subscribers(files: _Files) -> str:
 
 def event_counts(files: _Files) -> str:
     return f"""
-        SELECT pcod, strftime(make_timestamp(hour * 3600000000), '%Y-%m-%d') AS date, hour % 24 AS hour, value
-        FROM (
-            SELECT location, hour, sum(events) AS value FROM (
-                SELECT location, subscriber, epoch_us(local_time) // 3600000000 AS hour, count(*) AS events
-                FROM ({files.located(", local_time")}) GROUP BY ALL
-            ) GROUP BY ALL HAVING count(*) > {FLOOR}
-        ) JOIN {files.regions("admin3")} USING (location) ORDER BY pcod, date, hour
+        {_by_hour(files)}
+        SELECT pcod, strftime(hour, '%Y-%m-%d') AS date, date_part('hour', hour) AS hour, events AS value
+        FROM counts LEFT JOIN exact USING (location, hour) JOIN {files.regions("admin3")} USING (location)
+        WHERE coalesce(subscribers, counts.bits) > {FLOOR} ORDER BY pcod, date, hour
     """
 
 

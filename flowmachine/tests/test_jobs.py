@@ -46,7 +46,9 @@ def aggregate(*days: int) -> Aggregate:
 def plan(connection: sa.Connection, query: Aggregate, stored: set[str] = frozenset()) -> None:  # type: ignore[assignment]
     parts = [part for part in query.graph() if part.query_id not in stored]
     needed = {part.query_id: [child.query_id for child in part.children] for part in parts}
-    jobs.enqueue_parts(connection, Key(query.query_id, RELEASED), "duckdb", parts, needed)
+    job = jobs.find(connection, Key(query.query_id, RELEASED))
+    assert job is not None
+    jobs.enqueue_parts(connection, job, "duckdb", parts, needed)
 
 
 def state(connection: sa.Connection, key: Key) -> str:
@@ -66,6 +68,16 @@ def finish(connection: sa.Connection, key: Key, worker: str = "w") -> None:
         cells_version=1,
         read={},
     )
+
+
+def test_a_raised_floor_makes_what_was_judged_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    query = aggregate(1, 2)
+    before = data().fingerprints(query)
+    monkeypatch.setenv("FLOWMACHINE_RELEASE_FLOOR", "30")
+    after = data().fingerprints(query)
+    changed = {query_id for query_id in before if before[query_id] != after[query_id]}
+    # The subscriber-level parts are never judged and stay.
+    assert changed == {query.query_id}
 
 
 def test_every_pair_of_state_and_event(engine: sa.Engine) -> None:
@@ -280,7 +292,7 @@ def test_a_part_that_its_store_cannot_compute_sends_those_above_back_to_planning
         # Planned for the other store, it no longer waits for anything of the first.
         parts = list(first.graph())
         needed = {part.query_id: [child.query_id for child in part.children] for part in parts}
-        jobs.enqueue_parts(connection, Key(first.query_id, RELEASED), "postgres", parts, needed)
+        jobs.enqueue_parts(connection, root, "postgres", parts, needed)
         root = jobs.find(connection, Key(first.query_id, RELEASED))
         assert root is not None
         assert (root["planned"], root["pending"]) == (True, 1)

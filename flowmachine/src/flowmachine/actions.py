@@ -140,11 +140,7 @@ class Actions:
             self._check_queue(connection, query)
             row = jobs.submit(connection, query, data, user=user, request_id=request_id)
             metrics.submitted(stored=row["state"] == "completed")
-            progress = (
-                jobs.Progress(0, 0, 0)
-                if row["state"] == "completed"
-                else jobs.progress(connection, query.query_id)
-            )
+            progress = jobs.progress_of(connection, row)
         return {"query_id": query.query_id, "progress": progress.as_dict()}
 
     def explain_query(self, params: Params) -> Payload:
@@ -162,7 +158,7 @@ class Actions:
             return latest
         with self._engine.connect() as connection:
             row = self._known(connection, query_id, jobs.summary)
-            progress = jobs.progress(connection, query_id)
+            progress = jobs.progress_of(connection, row)
         payload = {
             "query_id": row["query_id"],
             "query_kind": row["kind"],

@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
-from flowmachine.registry import Query
+from flowmachine.registry import Aggregate, Query
+from flowmachine.release import floor
 from flowmachine.sql.events import EventSelection, NotBuildable
 from flowmachine.tables import columnar_files, current_loads, damaged_files, location_keys, versions
 from flowmachine.units import CELLS, SpatialUnit
@@ -83,10 +84,15 @@ class DataState:
 
     def fingerprints(self, query: Query) -> dict[str, str]:
         """For the query and each sub-query by id: a digest of the versions and of the loads of all days that it reads,
-        absent days included."""
+        absent days included.
+
+        What is judged is also made from the floor: of results stored under a lower one nothing is released again.
+        """
         found: dict[str, str] = {}
         for part in query.graph():
             digest = hashlib.sha256()
+            if isinstance(part, Aggregate):
+                digest.update(f"floor {floor()};".encode())
             if part.reads_cells and (part.unit is not None or part.events):
                 version = str(self.cells_version) if part.unit is None else self.map_version(part.unit)
                 digest.update(version.encode())

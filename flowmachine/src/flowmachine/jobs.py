@@ -157,11 +157,14 @@ def submit(
         set_=values,
         where=jobs.c.state.not_in(("queued", "executing", "resetting")),
     )
-    connection.execute(statement)
-    connection.execute(sa.delete(plan_parts).where(plan_parts.c.root == key.query_id))
+    row = connection.execute(statement.returning(jobs)).mappings().one_or_none()
+    if row is None:
+        row = find(connection, key)
+        assert row is not None
+        return row
+    if existing is not None:
+        connection.execute(sa.delete(plan_parts).where(plan_parts.c.root == key.query_id))
     connection.execute(Notify(WORK_CHANNEL))
-    row = find(connection, key)
-    assert row is not None
     return row
 
 
@@ -200,7 +203,13 @@ def waiting(connection: sa.Connection) -> int:
 def progress(connection: sa.Connection, query_id: str) -> Progress:
     """What is still to be done for a submitted query; all zero when its result is stored."""
     row = summary(connection, Key(query_id, RELEASED))
-    if row is None or row["state"] not in ("queued", "executing"):
+    return Progress(0, 0, 0) if row is None else progress_of(connection, row)
+
+
+def progress_of(connection: sa.Connection, row: sa.RowMapping) -> Progress:
+    """As ``progress``, for the row of a submitted query that the caller has read."""
+    query_id = row["query_id"]
+    if row["state"] not in ("queued", "executing"):
         return Progress(0, 0, 0)
     if not row["planned"]:
         return Progress(row["parts"], row["parts"], 0)
@@ -234,20 +243,18 @@ def next_unplanned(connection: sa.Connection) -> sa.RowMapping | None:
 
 def enqueue_parts(
     connection: sa.Connection,
-    root: Key,
+    job: sa.RowMapping,
     executor: str,
     parts: Sequence[Query],
     needed: Mapping[str, Sequence[str]],
-    *,
-    user: str | None = None,
-    request_id: str | None = None,
 ) -> None:
-    """Queue the parts of a plan and make each wait for those of its inputs that are not stored.
+    """Queue the parts of the plan of ``job`` and make each wait for those of its inputs that are not stored.
 
     ``parts`` are the queries without a fresh stored result, sub-queries first, the root last. ``needed`` gives for each
     the ids of its inputs. Rows are locked in one order by all planners, so that two plans that share parts neither
     queue one twice nor block each other for good.
     """
+    root = Key(job["query_id"], job["store"])
     wanted = {part.query_id: part for part in parts if part.query_id != root.query_id}
     existing = {
         row.query_id: row.state
@@ -262,8 +269,8 @@ def enqueue_parts(
         "state": "queued",
         "planned": True,
         "executor": executor,
-        "requested_by": user,
-        "request_id": request_id,
+        "requested_by": job["requested_by"],
+        "request_id": job["request_id"],
         "queued_at": sa.func.clock_timestamp(),
         **_FRESH,
     }
@@ -320,14 +327,14 @@ def enqueue_parts(
         .where(edges.c.query_id == jobs.c.query_id, edges.c.store == jobs.c.store, edges.c.waiting)
         .scalar_subquery()
     )
-    for store, ids in ((executor, started), (root.store, {root.query_id})):
-        connection.execute(
-            sa.update(jobs)
-            .where(jobs.c.store == store, jobs.c.query_id == _any_of(ids))
-            .values(pending=waiting_for)
-        )
-    connection.execute(sa.update(jobs).where(is_job(root)).values(planned=True, executor=executor))
-    connection.execute(sa.delete(plan_parts).where(plan_parts.c.root == root.query_id))
+    queued_now = sa.and_(jobs.c.store == executor, jobs.c.query_id == _any_of(started))
+    connection.execute(
+        sa.update(jobs)
+        .where(sa.or_(queued_now, is_job(root)))
+        .values(pending=waiting_for, planned=True, executor=executor)
+    )
+    if job["executor"] is not None:
+        connection.execute(sa.delete(plan_parts).where(plan_parts.c.root == root.query_id))
     connection.execute(
         insert(plan_parts).on_conflict_do_nothing(),
         [
@@ -439,6 +446,8 @@ def complete(
                 for (event_type, day), load in read.items()
             ],
         )
+    if key.store == RELEASED:
+        return  # Nothing is made from what was cut to leave.
     released = (
         sa.update(edges)
         .where(edges.c.depends_on == key.query_id, edges.c.depends_store == key.store, edges.c.waiting)
@@ -446,13 +455,14 @@ def complete(
         .returning(edges.c.query_id, edges.c.store)
     )
     parents = sorted((row.query_id, row.store) for row in connection.execute(released))
-    if parents:
+    if len(parents) > 1:
         connection.execute(
             sa.select(jobs.c.query_id)
             .where(sa.tuple_(jobs.c.query_id, jobs.c.store).in_(parents))
             .order_by(jobs.c.query_id, jobs.c.store)
             .with_for_update()
         )
+    if parents:
         connection.execute(
             sa.update(jobs)
             .where(sa.tuple_(jobs.c.query_id, jobs.c.store).in_(parents))

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from flowmachine.data import DataState, report_damage
 from flowmachine.executors.base import Executor
-from flowmachine.jobs import Key, enqueue_parts
+from flowmachine.jobs import enqueue_parts
 from flowmachine.registry import Query, load_any
 from flowmachine.tables import jobs
 
@@ -63,7 +63,4 @@ def make_plan(
         stack.extend(query.children)
     parts = [query for query in root.graph() if query.query_id in unstored]
     needed = {part.query_id: [child.query_id for child in part.children] for part in parts}
-    key = Key(job["query_id"], job["store"])
-    enqueue_parts(
-        connection, key, name, parts, needed, user=job["requested_by"], request_id=job["request_id"]
-    )
+    enqueue_parts(connection, job, name, parts, needed)

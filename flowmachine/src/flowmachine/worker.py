@@ -144,16 +144,18 @@ class Worker:
             pass
 
     def _work_one(self) -> bool:
-        """Plan or compute one job; whether there was any."""
+        """Plan or compute one job, or plan one and compute what it made ready; whether there was any."""
         with self._engine.begin() as connection:
-            job = jobs.next_unplanned(connection)
-            if job is not None:
-                self._plan(connection, job)
-                return True
+            unplanned = jobs.next_unplanned(connection)
+            if unplanned is not None:
+                self._plan(connection, unplanned)
+                # All are planned before any is computed, since only planned ones get a fair share.
+                if jobs.next_unplanned(connection) is not None:
+                    return True
             job = jobs.claim(connection, self.name, self._lease)
         if job is not None:
             self._compute_claimed(job)
-        return job is not None
+        return job is not None or unplanned is not None
 
     def _plan(self, connection: sa.Connection, job: sa.RowMapping) -> None:
         key = Key(job["query_id"], job["store"])

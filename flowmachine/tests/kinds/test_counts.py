@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from flowdb.keys import subscriber_key
 from flowmachine.registry import load_any
 
 from .world import Stage, World, drawn
@@ -232,3 +234,77 @@ def test_network_objects_in_use(stage_in_nepal: Stage, executor: str) -> None:
         ("b", 2, datetime(2016, 1, 1, 23, tzinfo=zone)),
         ("b", 1, datetime(2016, 1, 2, 0, tzinfo=zone)),
     ]
+
+
+def _people(number: int, time: str, cell: str, *, bits: int) -> str:
+    """Lines of a drawn world: so many subscribers, whose keys end in just so many different groups of six bits."""
+    endings: set[int] = set()
+    chosen: list[str] = []
+    for name in map("p{}".format, itertools.count()):
+        ending = subscriber_key(name) & 63
+        spare = number - len(chosen) > bits - len(endings)
+        if spare if ending in endings else len(endings) < bits:
+            endings.add(ending)
+            chosen.append(name)
+        if len(chosen) == number:
+            return "\n".join(f"{name} | {time} | {cell}" for name in chosen)
+    raise AssertionError("names do not end")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [window("total_network_objects", total_by="hour"), window("location_event_counts", interval="hour")],
+)
+@pytest.mark.parametrize(
+    ("floor", "number", "bits", "passes"),
+    [
+        (15, 15, 15, False),
+        (15, 16, 16, True),
+        (15, 16, 1, True),
+        (15, 17, 15, True),
+        (15, 65, 2, True),
+        (15, 70, 64, True),
+        (30, 30, 30, False),
+        (30, 31, 9, True),
+        (64, 64, 40, False),
+        (64, 65, 64, True),
+        (70, 71, 5, True),
+    ],
+)
+def test_rows_by_the_hour_pass_by_people_however_their_keys_fall(
+    stage_in_utc: Stage,
+    executor: str,
+    monkeypatch: pytest.MonkeyPatch,
+    spec: dict[str, Any],
+    floor: int,
+    number: int,
+    bits: int,
+    passes: bool,
+) -> None:
+    monkeypatch.setenv("FLOWMACHINE_RELEASE_FLOOR", str(floor))
+    people = _people(number, "1 10:00", "in-b", bits=bits)
+    # All of them twice more, once from another cell of the place: neither events nor cells are people.
+    again = people.replace("10:00", "10:30")
+    elsewhere = people.replace("10:00", "10:45").replace("in-b", "moves")
+    world = drawn(f"subscriber | time | cell\n{people}\n{again}\n{elsewhere}")
+    rows = answer(stage_in_utc, spec, world, executor)
+    assert [row[0] for row in rows] == (["b"] if passes else [])
+    if passes:
+        expected = 2 if spec["query_kind"] == "total_network_objects" else 3 * number
+        assert expected in rows[0]
+
+
+def test_cells_of_a_month_are_counted_where_they_stood(stage_in_utc: Stage, executor: str) -> None:
+    world = drawn(
+        """
+        subscriber | time    | cell
+        a1..16     | 1 10:00 | moves
+        a1..15     | 3 10:00 | moves
+        b1         | 3 11:00 | moves
+        a1..8      | 1 10:00 | meets
+        b1..8      | 3 10:00 | in-é
+        """
+    )
+    spec = window("total_network_objects", total_by="month")
+    rows = answer(stage_in_utc, spec, world, executor)
+    assert [row[:2] for row in rows] == [("b", 2), ("é", 2)]

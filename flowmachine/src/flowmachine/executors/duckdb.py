@@ -24,7 +24,7 @@ from sqlalchemy.sql import FromClause, Select
 from flowmachine.columnar import VerifiedFiles, ends_like_parquet
 from flowmachine.data import DataState, Day
 from flowmachine.executors.base import Stored, released_select, stored_select
-from flowmachine.executors.postgres import device_models, drop_table, table_size
+from flowmachine.executors.postgres import device_models, drop_table, table_bytes
 from flowmachine.maps import UnitMap, map_version, unit_map
 from flowmachine.registry import Aggregate, Query
 from flowmachine.settings import Computing
@@ -177,7 +177,7 @@ class DuckDBExecutor:
             }
         )
         self._connection.load_extension(spatial_extension())
-        self._maps: dict[tuple[SpatialUnit, str], UnitMap] = {}
+        self._maps: dict[tuple[SpatialUnit, str], tuple[UnitMap, list[Path]]] = {}
         self._day_files = VerifiedFiles(settings.columnar_path)
 
     def sources(self, data: DataState, connection: sa.Connection) -> DuckDBSources:
@@ -212,7 +212,7 @@ class DuckDBExecutor:
         copy_into(connection, target, table)
         connection.execute(Analyze("cache", name))
         connection.execute(Grant("cache", name, self._reader))
-        return table_size(connection, name)
+        return Stored(table.num_rows, table_bytes(connection, name))
 
     def damaged(self, days: Iterable[Day], data: DataState) -> set[Day]:
         return {
@@ -267,16 +267,16 @@ class DuckDBExecutor:
     def _map(self, unit: SpatialUnit, version: str, connection: sa.Connection) -> UnitMap:
         """The unit's map as files, exported from the database once per version."""
         known = self._maps.get((unit, version))
-        if known is not None and all(
-            map_path(self._settings, relation.name).exists() for relation in known.exported
-        ):
-            return known
+        if known is not None and all(path.exists() for path in known[1]):
+            return known[0]
         found = unit_map(connection, unit, version)
+        paths = []
         for relation in found.exported:
             path = map_path(self._settings, relation.name)
             if not path.exists():
                 export(connection, relation, path)
-        self._maps[unit, version] = found
+            paths.append(path)
+        self._maps[unit, version] = found, paths
         return found
 
     def _devices(self, connection: sa.Connection) -> Path:

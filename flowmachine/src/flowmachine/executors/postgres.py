@@ -208,5 +208,10 @@ def table_size(connection: sa.Connection, name: str) -> Stored:
     """Rows and bytes on disk of a table of schema ``cache``."""
     table = sa.table(name, schema="cache")
     rows = connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
-    size = connection.execute(sa.select(sa.func.pg_total_relation_size(f'cache."{name}"'))).scalar_one()
-    return Stored(rows, size)
+    return Stored(rows, table_bytes(connection, name))
+
+
+def table_bytes(connection: sa.Connection, name: str) -> int:
+    """Bytes on disk of a table of schema ``cache``."""
+    size = sa.func.pg_total_relation_size(f'cache."{name}"')
+    return int(connection.execute(sa.select(size)).scalar_one())

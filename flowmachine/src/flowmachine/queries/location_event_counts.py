@@ -12,8 +12,9 @@ from sqlalchemy.sql import ColumnElement, Select
 from flowmachine.fields import Choice, required
 from flowmachine.registry import Aggregate, query_kind
 from flowmachine.release import KeepOver, Published, Region, Value
-from flowmachine.sql.events import Directed, EventFields, EventSelection, Window, locate_events
+from flowmachine.sql.events import Directed, EventFields, EventSelection, Window
 from flowmachine.sql.sources import Sources
+from flowmachine.sql.tallies import tally
 from flowmachine.units import Unit
 
 INTERVALS = {"day": timedelta(days=1), "hour": timedelta(hours=1), "min": timedelta(minutes=1)}
@@ -75,34 +76,13 @@ class LocationEventCounts(Window, Unit, Directed, EventFields, Aggregate):
 
     def select(self, sources: Sources) -> Select[Any]:
         selection = self._selection(self.start_date, self._end)
-        located = locate_events(sources, selection, self.unit, ("local_time",), direction=self.direction)
-        bucket = sa.func.date_trunc(_TRUNCATED[self.interval], located.c.local_time, type_=sa.DateTime())
-        by_subscriber = (
-            sa.select(
-                located.c.location,
-                bucket.label("bucket"),
-                located.c.subscriber,
-                sa.func.count().label("events"),
-            )
-            .group_by(located.c.location, bucket, located.c.subscriber)
-            .subquery("by_subscriber")
-        )
-        counts = (
-            sa.select(
-                by_subscriber.c.location,
-                by_subscriber.c.bucket,
-                sa.func.sum(by_subscriber.c.events).label("value"),
-                sa.func.count().label("subscribers"),
-            )
-            .group_by(by_subscriber.c.location, by_subscriber.c.bucket)
-            .subquery("counts")
-        )
-        named: list[ColumnElement[Any]] = [sa.cast(sa.cast(counts.c.bucket, sa.Date), sa.Text).label("date")]
+        counts = tally(sources, selection, self.unit, _TRUNCATED[self.interval], direction=self.direction)
+        named: list[ColumnElement[Any]] = [sa.cast(sa.cast(counts.c.period, sa.Date), sa.Text).label("date")]
         if self.interval != "day":
-            named.append(sa.extract("hour", counts.c.bucket).label("hour"))
+            named.append(sa.extract("hour", counts.c.period).label("hour"))
         if self.interval == "min":
-            named.append(sa.extract("minute", counts.c.bucket).label("min"))
-        return sa.select(counts.c.location, *named, counts.c.value, counts.c.subscribers)
+            named.append(sa.extract("minute", counts.c.period).label("min"))
+        return sa.select(counts.c.location, *named, counts.c.events.label("value"), counts.c.subscribers)
 
     @property
     def published(self) -> Published:
@@ -114,5 +94,6 @@ class LocationEventCounts(Window, Unit, Directed, EventFields, Aggregate):
                 *(Value(name, sa.Numeric(2, 0)) for name in finer),
                 Value("value", sa.BigInteger()),
             ),
+            # Or fewer than there are, on the same side of the floor: see ``tally``.
             KeepOver("subscribers"),
         )

@@ -10,9 +10,10 @@ from sqlalchemy.sql import Select
 from flowmachine.fields import Choice, optional
 from flowmachine.registry import Aggregate, query_kind
 from flowmachine.release import KeepOver, Published, Region, Value
-from flowmachine.sql.events import EventFields, EventSelection, Window, locate_events, window_selection
+from flowmachine.sql.events import EventFields, EventSelection, Window, window_selection
 from flowmachine.sql.functions import as_instant
 from flowmachine.sql.sources import Sources
+from flowmachine.sql.tallies import tally
 from flowmachine.units import Unit
 
 
@@ -37,23 +38,12 @@ class TotalNetworkObjects(Window, Unit, EventFields, Aggregate):
         return (window_selection(self),)
 
     def select(self, sources: Sources) -> Select[Any]:
-        located = locate_events(sources, self.events[0], self.unit, ("cell", "local_time"))
-        period = sa.func.date_trunc(self.total_by, located.c.local_time, type_=sa.DateTime())
-        sightings = sa.select(
-            located.c.location, period.label("period"), located.c.cell, located.c.subscriber
-        ).cte("sightings")
-        # Two narrow groupings of the same rows are cheaper than one of all four columns or than COUNT(DISTINCT).
-        objects = _distinct(sightings, "cell")
-        people = _distinct(sightings, "subscriber")
+        counts = tally(sources, self.events[0], self.unit, self.total_by)
         return sa.select(
-            objects.c.location,
-            as_instant(objects.c.period).label("datetime"),
-            objects.c.number.label("value"),
-            people.c.number.label("subscribers"),
-        ).join_from(
-            objects,
-            people,
-            sa.and_(objects.c.location == people.c.location, objects.c.period == people.c.period),
+            counts.c.location,
+            as_instant(counts.c.period).label("datetime"),
+            counts.c.cells.label("value"),
+            counts.c.subscribers,
         )
 
     @property
@@ -64,17 +54,7 @@ class TotalNetworkObjects(Window, Unit, EventFields, Aggregate):
                 Value("value", sa.BigInteger()),
                 Value("datetime", sa.DateTime(timezone=True)),
             ),
+            # Or fewer than there are, on the same side of the floor: see ``tally``.
             KeepOver("subscribers"),
             (*self.unit.id_columns, "datetime"),
         )
-
-
-def _distinct(sightings: sa.CTE, column: str) -> sa.Subquery:
-    """The ``number`` of different values of a column at each location in each period."""
-    counted = sightings.c[column]
-    pairs = sa.select(sightings.c.location, sightings.c.period, counted).distinct().subquery()
-    return (
-        sa.select(pairs.c.location, pairs.c.period, sa.func.count().label("number"))
-        .group_by(pairs.c.location, pairs.c.period)
-        .subquery(f"{column}s")
-    )

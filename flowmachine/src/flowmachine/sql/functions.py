@@ -195,6 +195,53 @@ def _subscriber_number_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str
     return str(compiler.process(element.clauses, **kwargs))
 
 
+class subscriber_bits(FunctionElement[Any]):
+    """Aggregate: 64 bits, of which each subscriber sets one; ``bit_or`` joins several and ``bit_count`` counts those set.
+
+    Equal subscribers set the same bit, so there are at least as many different ones as bits set.
+    """
+
+    inherit_cache = True
+
+
+@compiles(subscriber_bits, "postgresql")
+def _subscriber_bits_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:
+    pseudonym = compiler.process(element.clauses, **kwargs)
+    return f"bit_or(1::bigint::bit(64) << (hashtext({pseudonym}) & 63))"
+
+
+@compiles(subscriber_bits, "duckdb")
+def _subscriber_bits_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
+    # Keys are made from digests, so that any six of their bits are as good as random.
+    key = compiler.process(element.clauses, **kwargs)
+    return f"bit_or(1::UBIGINT << ({key} & 63)::UBIGINT)"
+
+
+class hinted_among(FunctionElement[bool]):
+    """Whether a value is among those of a column, where the planner needs to be told; a join must demand it as well.
+
+    One of the planners takes the rows of nested groupings for many, and would rather sort all events than them. Of the
+    items of a list it expects few. The other needs no hint, and given one might compare every event with every item.
+    """
+
+    type = sa.Boolean()
+    inherit_cache = True
+
+    def __init__(self, value: ColumnElement[Any], column: ColumnElement[Any]) -> None:
+        items = sa.select(sa.func.unnest(sa.func.array_agg(column.distinct())))
+        super().__init__(value.in_(items))
+
+
+@compiles(hinted_among, "postgresql")
+def _hinted_among_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return "true"
+
+
+@compiles(hinted_among, "duckdb")
+def _hinted_among_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return str(compiler.process(element.clauses, **kwargs))
+
+
 class strictly_within(FunctionElement[bool]):
     """Whether the point (x, y) lies inside a geometry and not on its edge."""
 
