@@ -97,6 +97,11 @@ class Layout:
         return self.state / "columnar"
 
     @property
+    def revoked_tokens(self) -> Path:
+        """The list that the auth app writes and the API reads."""
+        return self.state / "revoked-tokens"
+
+    @property
     def plan_file(self) -> Path:
         """What the supervisor shall run."""
         return self.state / "run" / "plan.json"
@@ -151,7 +156,9 @@ class Layout:
             "FLOWAPI_PORT": str(self.ports["FLOWAPI_PORT"]),
             "FLOWAPI_IDENTIFIER": DEMO["server"],
             "FLOWAPI_FLOWDB_USER": "flowapi",
+            "FLOWAPI_REVOCATION_FILE": str(self.revoked_tokens),
             "FLOWAUTH_PORT": str(self.ports["FLOWAUTH_PORT"]),
+            "FLOWAUTH_REVOCATION_FILE": str(self.revoked_tokens),
             "DB_URI": f"sqlite:///{self.state / 'flowauth.sqlite'}",
             "PREFECT_API_URL": f"{self.url('PREFECT_PORT')}/api",
             "PREFECT_HOME": str(self.state / "prefect"),
