@@ -163,6 +163,9 @@ class Layout:
             "PREFECT_API_URL": f"{self.url('PREFECT_PORT')}/api",
             "PREFECT_HOME": str(self.state / "prefect"),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            # The newer pages ask a tracking service for its settings whatever analytics says, and advertise.
+            "PREFECT_SERVER_UI_V2_ENABLED": "false",
+            "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
             "DO_NOT_TRACK": "1",
             "FLOWETL_SOURCES": os.environ.get("FLOWETL_SOURCES", str(SOURCES)),
             "FLOWETL_LANDING": str(self.landing),

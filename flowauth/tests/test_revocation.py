@@ -114,7 +114,9 @@ def test_what_was_revoked_before_there_was_a_list_is_on_it(settings: Settings) -
     with engine.connect() as connection:
         configuration = _configuration(connection)
         command.downgrade(configuration, "0001")
-        connection.execute(text("INSERT INTO server (id, name, longest_token_life_minutes) VALUES (1, 's', 1)"))
+        connection.execute(
+            text("INSERT INTO server (id, name, longest_token_life_minutes) VALUES (1, 's', 1)")
+        )
         connection.execute(text("""INSERT INTO "user" (id, username, _password) VALUES (1, 'u', '')"""))
         for number, revoked in ((1, "'2016-01-01'"), (2, "NULL")):
             connection.execute(

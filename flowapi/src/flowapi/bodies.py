@@ -69,7 +69,8 @@ async def read_json_object(limit: int) -> dict[str, Any]:
         raise ApiError(400, "The request body must be a JSON object.")
     if not is_storable(value):
         raise ApiError(
-            400, "A text in the request body holds a null character or half of a surrogate pair (\\u0000, \\ud800)."
+            400,
+            "A text in the request body holds a null character or half of a surrogate pair (\\u0000, \\ud800).",
         )
     return value
 
@@ -80,7 +81,7 @@ def is_storable(value: Any) -> bool:
     while rest:
         item = rest.pop()
         if isinstance(item, str):
-            if "\0" in item or not item.isascii() and any("\ud800" <= sign <= "\udfff" for sign in item):
+            if "\0" in item or (not item.isascii() and any("\ud800" <= sign <= "\udfff" for sign in item)):
                 return False
         elif isinstance(item, dict):
             rest += [*item.keys(), *item.values()]
