@@ -28,6 +28,7 @@ from layout import CHECKOUT, DEMO, Layout
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
 FIRST_DAY = date(2016, 1, 1)
 SEED = 12_345
@@ -184,7 +185,9 @@ def run_notebook(api_url: str, token: str, out: Path, parameters: str | None = N
         except CellExecutionError as error:
             sys.exit(f"The notebook failed:\n{str(error)[-3000:]}")
     # Addresses of scripts are emptied: the page must not call out from behind a firewall.
-    exporter = HTMLExporter(**dict.fromkeys(OUTSIDE_SCRIPTS, ""))
+    empty = dict.fromkeys(OUTSIDE_SCRIPTS, "")
+    # A progress bar that draws over itself is left as it looked last, as in a notebook that is open.
+    exporter = HTMLExporter(preprocessors=[CoalesceStreamsPreprocessor(enabled=True)], **empty)
     page, _resources = exporter.from_notebook_node(notebook)
     (out / "notebook.html").write_text(page)
 

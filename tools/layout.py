@@ -97,6 +97,11 @@ class Layout:
         return self.state / "columnar"
 
     @property
+    def revoked_tokens(self) -> Path:
+        """The list that the auth app writes and the API reads."""
+        return self.state / "revoked-tokens"
+
+    @property
     def plan_file(self) -> Path:
         """What the supervisor shall run."""
         return self.state / "run" / "plan.json"
@@ -151,11 +156,16 @@ class Layout:
             "FLOWAPI_PORT": str(self.ports["FLOWAPI_PORT"]),
             "FLOWAPI_IDENTIFIER": DEMO["server"],
             "FLOWAPI_FLOWDB_USER": "flowapi",
+            "FLOWAPI_REVOCATION_FILE": str(self.revoked_tokens),
             "FLOWAUTH_PORT": str(self.ports["FLOWAUTH_PORT"]),
+            "FLOWAUTH_REVOCATION_FILE": str(self.revoked_tokens),
             "DB_URI": f"sqlite:///{self.state / 'flowauth.sqlite'}",
             "PREFECT_API_URL": f"{self.url('PREFECT_PORT')}/api",
             "PREFECT_HOME": str(self.state / "prefect"),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            # The newer pages ask a tracking service for its settings whatever analytics says, and advertise.
+            "PREFECT_SERVER_UI_V2_ENABLED": "false",
+            "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
             "DO_NOT_TRACK": "1",
             "FLOWETL_SOURCES": os.environ.get("FLOWETL_SOURCES", str(SOURCES)),
             "FLOWETL_LANDING": str(self.landing),

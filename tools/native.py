@@ -32,7 +32,7 @@ LOG_LINES = 20
 # What a stack leaves in its state folder; others keep things there too (tools, the tests' cluster).
 OWN_ENTRIES = (
     *("cache", "columnar", "landing", "logs", "prefect", "rejects", "run", "secrets"),
-    *("endpoints.json", "flowauth.sqlite*", "postgres.log"),
+    *("endpoints.json", "flowauth.sqlite*", "postgres.log", "revoked-tokens"),
 )
 
 
@@ -194,6 +194,8 @@ class Native:
             folder.mkdir(exist_ok=True)
         for folder in (layout.secrets, layout.plan_file.parent):
             folder.mkdir(mode=0o700, exist_ok=True)
+        # The API starts first and does not start without the list.
+        layout.revoked_tokens.touch()
 
     def _make_secrets(self) -> None:
         folder = self.layout.secrets

@@ -26,7 +26,7 @@ SETTINGS = DOCS / "operators" / "settings.md"
 BLOCK = re.compile(r"^(<!-- not run: [^\n]+ -->\n)?^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)")
 NAME = re.compile(
-    r"(FLOW(?:KIT|DB|MACHINE|API|AUTH|ETL)_[A-Z0-9_]+|PREFECT_[A-Z_]+|P(?:RIVATE|UBLIC)_JWT_SIGNING_KEY"
+    r"(FLOW(?:KIT|DB|MACHINE|API|AUTH|ETL)_[A-Z0-9_]+|PREFECT_[A-Z0-9_]+|P(?:RIVATE|UBLIC)_JWT_SIGNING_KEY"
     r"|SECRET_KEY|DB_URI|TWO_FACTOR_VALID_WINDOW)"
 )
 

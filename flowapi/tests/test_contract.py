@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import gzip
 import io
 import json
 import signal
@@ -391,6 +392,20 @@ async def test_shapes_of_a_unit(client: Client, headers: dict[str, str]) -> None
     assert document["type"] == "FeatureCollection"
     assert {feature["type"] for feature in document["features"]} == {"Feature"}
     assert all("pcod" in feature["properties"] for feature in document["features"])
+
+
+async def test_replies_are_compressed_for_who_asks(client: Client, headers: dict[str, str]) -> None:
+    path = "/api/0/geography/admin3"
+    plain = await client.get(path, headers=headers)
+    packed = await client.get(path, headers=headers | {"Accept-Encoding": "br, gzip;q=0.5"})
+    assert "Content-Encoding" not in plain.headers
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert {plain.headers["Vary"], packed.headers["Vary"]} == {"Accept-Encoding"}
+    whole, small = await plain.get_data(), await packed.get_data()
+    assert gzip.decompress(small) == whole
+    assert len(small) < len(whole) / 2
+    refused = await client.get(path, headers=headers | {"Accept-Encoding": "gzip;q=0"})
+    assert await refused.get_data() == whole
 
 
 async def test_a_unit_that_is_none(client: Client, tokens: TokenBuilder) -> None:

@@ -16,6 +16,7 @@ from flowauth.app import create_app
 from flowauth.models import User
 from flowauth.services import Services
 from flowauth.settings import Settings
+from flowauth.testing import Visitor
 
 _ARGUMENTS = {
     "name": "north",
@@ -170,3 +171,9 @@ def script_headers(app: Flask, username: str) -> dict[str, str]:
     )
     assert reply.status_code == 200
     return {"Authorization": f"Bearer {reply.json['access_token']}"}
+
+
+def test_a_page_that_is_not_there_keeps_the_visitor_signed_in(ada: Visitor) -> None:
+    reply = ada.get("/nowhere")
+    assert reply.status_code == 404
+    assert "Sign out" in reply.text

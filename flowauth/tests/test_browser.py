@@ -139,6 +139,17 @@ def test_no_page_is_wider_than_a_phone(page: Page, path: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+def test_a_long_name_does_not_widen_a_phone(page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    sign_in(page, "TEST_ADMIN")
+    page.goto("/servers/TEST_SERVER/tokens/new")
+    page.get_by_label("Token name").fill("n" * 75)
+    page.get_by_role("checkbox", name="viewer").check()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("is ready")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
 def test_signing_in_by_keyboard_alone(page: Page) -> None:
     page.goto("/")
     page.keyboard.type("TEST_USER")

@@ -203,8 +203,8 @@ def test_a_token_for_a_script():
 @pytest.mark.parametrize(
     ("reply", "text"),
     [
-        (Reply(401, {"msg": "Wrong password."}), r"Wrong password\."),
-        (Reply(500, {"msg": "Down."}), r"Down\."),
+        (Reply(401, {"message": "Wrong password.", "code": 401}), r"Wrong password\."),
+        (Reply(500, {"message": "Down.", "code": 500}), r"Down\."),
         (Reply(200, {}), "no 'access_token'"),
     ],
 )

@@ -11,6 +11,7 @@ from flowclient_stub import RECORDS, RESULT, RUN, Answer, Request, Shell, make_t
 
 import flowclient
 from flowclient import operations
+from flowclient.errors import FlowclientConnectionError, QueryNotFoundError
 from flowclient.exchange import Pause
 from flowclient.progress import PartsBar
 from flowclient.results import FORMATS
@@ -318,6 +319,16 @@ def test_cancelling_and_explaining(shell, server, query):
     shell.finish(query.run())
     assert shell.finish(query.cancel()) == {"query_id": "abc", "query_state": "cancelled"}
     assert query.last_seen == "cancelled"
+
+
+def test_a_server_on_which_users_cannot_cancel_says_so(shell, server, query):
+    server.script("POST", "run", RUN)
+    server.script("POST", "cancel/abc", Answer(404, {"msg": "No such path: /api/0/cancel/abc"}), GONE)
+    shell.finish(query.run())
+    with pytest.raises(FlowclientConnectionError, match="does not let users cancel queries"):
+        shell.finish(query.cancel())
+    with pytest.raises(QueryNotFoundError):
+        shell.finish(query.cancel())
 
 
 def location(name: str) -> dict[str, str]:

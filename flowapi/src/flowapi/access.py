@@ -6,7 +6,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from quart import Quart, current_app, g, request
+from quart import Quart, abort, current_app, g, request
 
 from flowapi.bodies import read_body
 from flowapi.errors import ApiError
@@ -34,6 +34,8 @@ def install_access_control(app: Quart, reader: TokenReader, logs: Logs) -> None:
         record = current_record()
         if request.url_rule is None:
             return
+        if "\0" in request.path:
+            abort(404)  # No name holds one, and the engine would not answer.
         record.route = request.url_rule.rule
         if getattr(current_app.view_functions[request.url_rule.endpoint], "is_public", False):
             return

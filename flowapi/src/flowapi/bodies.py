@@ -49,7 +49,8 @@ async def read_json_object(limit: int) -> dict[str, Any]:
     Raises
     ------
     ApiError
-        400 if it is no JSON object or not sent as ``application/json``, 413 if it is too large.
+        400 if it is no JSON object, holds a text that cannot be stored or is not sent as ``application/json``,
+        413 if it is too large.
     """
     body = await read_body(limit)
     if body is None:
@@ -66,4 +67,24 @@ async def read_json_object(limit: int) -> dict[str, Any]:
         raise ApiError(400, f"The request body is not valid JSON: {error}.") from None
     if not isinstance(value, dict):
         raise ApiError(400, "The request body must be a JSON object.")
+    if not is_storable(value):
+        raise ApiError(
+            400,
+            "A text in the request body holds a null character or half of a surrogate pair (\\u0000, \\ud800).",
+        )
     return value
+
+
+def is_storable(value: Any) -> bool:
+    """Whether the database could hold every text in a JSON value; the engine answers nothing that holds another."""
+    rest = [value]
+    while rest:
+        item = rest.pop()
+        if isinstance(item, str):
+            if "\0" in item or (not item.isascii() and any("\ud800" <= sign <= "\udfff" for sign in item)):
+                return False
+        elif isinstance(item, dict):
+            rest += [*item.keys(), *item.values()]
+        elif isinstance(item, list):
+            rest += item
+    return True

@@ -159,6 +159,8 @@ class TokenReader:
                 signature_error = error
             except jwt.ExpiredSignatureError:
                 raise ExpiredToken("The token has expired.", self._expired_claims(token, key)) from None
+            except jwt.InvalidAudienceError:
+                raise TokenError(f"The token is for another server; this one is {self.audience}.") from None
             except (jwt.InvalidTokenError, RecursionError) as error:
                 raise TokenError(f"The token is not valid: {error}.") from None
         raise TokenError(f"The token is not valid: {signature_error}.")

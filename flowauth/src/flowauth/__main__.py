@@ -14,7 +14,7 @@ import waitress
 from cryptography.fernet import Fernet
 from sqlalchemy import select
 
-from flowauth import __version__, api_description, logs
+from flowauth import __version__, api_description, logs, revocation
 from flowauth.actions.demo import load_demo
 from flowauth.actions.users import create_user
 from flowauth.app import create_app
@@ -60,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
         help="OpenAPI document of the API server (default: a bundled one)",
     )
     command.set_defaults(run=demo_data)
+
+    command = commands.add_parser("revoked-tokens", help="print the ids of revoked tokens, for API servers")
+    command.set_defaults(run=revoked_tokens)
 
     command = commands.add_parser("generate-fernet-key", help="print a new FLOWAUTH_FERNET_KEY")
     command.set_defaults(run=generate_fernet_key)
@@ -120,6 +123,11 @@ def demo_data(options: argparse.Namespace) -> None:
         load_demo(database, services, description)
 
 
+def revoked_tokens(_options: argparse.Namespace) -> None:
+    with Services.of(Settings.from_environment()).session(reading=True) as database:
+        sys.stdout.write(revocation.listing(database))
+
+
 def generate_fernet_key(_options: argparse.Namespace) -> None:
     sys.stdout.write(Fernet.generate_key().decode() + "\n")
 
@@ -143,6 +151,8 @@ def serve(_options: argparse.Namespace) -> None:
     services = Services.of(settings)
     migrate(services.engine)
     ensure_configured_admin(services)
+    if settings.revocation_file is not None:
+        revocation.publish(services, settings.revocation_file)
     services.engine.dispose()
     server = waitress.create_server(
         create_app(settings), host=settings.bind, port=settings.port, threads=8, ident=None

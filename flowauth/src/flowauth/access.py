@@ -75,6 +75,8 @@ def guard(app: Flask, csrf: CSRFProtect) -> BaseResponse | None:
     """Run before every view: find the user, compare with what the view allows, check the form's token."""
     g.user = None
     if request.endpoint is None:
+        if not is_api():
+            _find_user()
         return None  # No such path or method: the router answers.
     level = access_of(app, request.endpoint)
     if level is None:
@@ -86,12 +88,9 @@ def guard(app: Flask, csrf: CSRFProtect) -> BaseResponse | None:
     visit = current_session()
     if visit.is_unreadable:
         raise Refusal("The database does not answer. Try again in a moment.", 503)
-    if visit.user_id is not None:
-        g.user = database().get(User, visit.user_id)
+    _find_user()
     if level > Access.ANYONE and g.user is None:
         return _sign_in_first()
-    if g.user is not None:
-        g.username = g.user.username
     if level > Access.PENDING and g.user.is_pending:
         return _gate(g.user)
     if level is Access.ADMIN and not g.user.is_admin:
@@ -99,6 +98,14 @@ def guard(app: Flask, csrf: CSRFProtect) -> BaseResponse | None:
     if request.method not in ("GET", "HEAD", "OPTIONS"):
         csrf.protect()
     return None
+
+
+def _find_user() -> None:
+    visit = current_session()
+    if visit.user_id is not None:
+        g.user = database().get(User, visit.user_id)
+    if g.user is not None:
+        g.username = g.user.username
 
 
 def _guard_api(level: Access) -> None:

@@ -14,7 +14,7 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from flowauth import __version__, clock
+from flowauth import __version__, clock, revocation
 from flowauth.access import Access, allow, database, guard, is_api
 from flowauth.errors import Refusal
 from flowauth.logs import logger
@@ -25,6 +25,10 @@ from flowauth.sessions import IDLE, ServerSessions, digest_of
 from flowauth.settings import Settings
 from flowauth.signing import private_pem, public_pem
 
+_UNPUBLISHED = (
+    "It is revoked here, but the list for the API servers cannot be written, so they still take it. Revoke it again "
+    "once FLOWAUTH_REVOCATION_FILE can be written."
+)
 LARGEST_REQUEST = 12 * 1024 * 1024
 
 _HEADERS = {
@@ -74,11 +78,11 @@ def create_app(settings: Settings) -> Flask:
     _guard_tokens(JWTManager(app))
     _handle_requests(app, services, csrf)
     _handle_errors(app)
-    _register(app)
+    _register(app, services)
     return app
 
 
-def _register(app: Flask) -> None:
+def _register(app: Flask, services: Services) -> None:
     from flowauth.api import v1
     from flowauth.views import account, audit, health, roles, servers, signing_in, tokens, users
 
@@ -87,6 +91,7 @@ def _register(app: Flask) -> None:
     allow(Access.ANYONE)(app.view_functions["static"])
     app.jinja_env.globals["version"] = __version__
     app.jinja_env.globals["now"] = clock.now
+    app.jinja_env.globals["revocations_are_published"] = services.settings.revocation_file is not None
     app.jinja_env.globals["idle_minutes"] = int(IDLE.total_seconds() // 60)
     app.jinja_env.filters["iso"] = clock.iso
     app.jinja_env.filters["moment"] = clock.readable
@@ -118,6 +123,7 @@ def _handle_requests(app: Flask, services: Services, csrf: CSRFProtect) -> None:
 
     @app.after_request
     def finish(response: Response) -> Response:
+        response = _publish_revocations(services, response)
         # Before the session is saved: on SQLite one open transaction keeps every other writer waiting.
         g.database.close()
         for name, value in _HEADERS.items():
@@ -140,6 +146,19 @@ def _handle_requests(app: Flask, services: Services, csrf: CSRFProtect) -> None:
         return response
 
 
+def _publish_revocations(services: Services, response: Response) -> Response:
+    """The response, or another if what was revoked could not be told to the API servers."""
+    path = services.settings.revocation_file
+    if path is None or not revocation.changed(g.database):
+        return response
+    try:
+        revocation.publish(services, path)
+    except OSError as error:
+        logger().error("revocations not published", error=type(error).__name__)
+        return _answer(Refusal(_UNPUBLISHED, 500))
+    return response
+
+
 def _guard_tokens(manager: JWTManager) -> None:
     @manager.token_in_blocklist_loader
     def has_ended(_header: dict[str, Any], claims: dict[str, Any]) -> bool:
@@ -158,37 +177,38 @@ def _guard_tokens(manager: JWTManager) -> None:
     manager.revoked_token_loader(lambda _header, _claims: refuse("This session has ended."))
 
 
-def _handle_errors(app: Flask) -> None:
-    def answer(refusal: Refusal) -> Response:
-        if is_api():
-            response = jsonify(refusal.as_json())
-        elif "HX-Request" in request.headers:
-            response = Response(render_template("fragments/problem.html", message=refusal.message))
-        else:
-            page = render_template("problem.html", message=refusal.message, code=refusal.status)
-            response = Response(page)
-        response.status_code = refusal.status
-        response.headers.update(refusal.headers)
-        return response
+def _answer(refusal: Refusal) -> Response:
+    if is_api():
+        response = jsonify(refusal.as_json())
+    elif "HX-Request" in request.headers:
+        response = Response(render_template("fragments/problem.html", message=refusal.message))
+    else:
+        page = render_template("problem.html", message=refusal.message, code=refusal.status)
+        response = Response(page)
+    response.status_code = refusal.status
+    response.headers.update(refusal.headers)
+    return response
 
+
+def _handle_errors(app: Flask) -> None:
     @app.errorhandler(Refusal)
     def refused(error: Refusal) -> Response:
-        return answer(error)
+        return _answer(error)
 
     @app.errorhandler(CSRFError)
     def forged(_error: CSRFError) -> Response:
-        return answer(Refusal("This form is out of date: go back, reload the page and try again.", 403))
+        return _answer(Refusal("This form is out of date: go back, reload the page and try again.", 403))
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:
         code = error.code or 500
         texts = {404: "There is nothing here.", 405: "This cannot be done here.", 413: "This is too large."}
-        return answer(Refusal(texts.get(code, error.name + "."), code))
+        return _answer(Refusal(texts.get(code, error.name + "."), code))
 
     @app.errorhandler(Exception)
     def fault(error: Exception) -> Response:
         logger().error("fault", route=str(request.url_rule), error=type(error).__name__, trace=_frames(error))
-        return answer(Refusal("Something went wrong on our side.", 500))
+        return _answer(Refusal("Something went wrong on our side.", 500))
 
 
 def _frames(error: Exception) -> list[str]:

@@ -216,6 +216,15 @@ class Token(Base):
     )
 
 
+class Revocation(Base):
+    """A token that API servers shall refuse until it expires by itself."""
+
+    __tablename__ = "revocation"
+
+    jti: Mapped[str] = mapped_column(String(36), primary_key=True)
+    expiry: Mapped[datetime]
+
+
 class WebSession(Base):
     """Somebody's visit. The key is a digest, so that a copy of the table opens no session."""
 

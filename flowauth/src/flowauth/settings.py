@@ -45,6 +45,7 @@ class Settings:
     two_factor_issuer: str = "FlowAuth"
     two_factor_window: int = 0
     trusted_proxies: int = 0
+    revocation_file: Path | None = None
     hashing: PasswordHashing = PasswordHashing()
     admin_username: str | None = None
     admin_password: str | None = None
@@ -71,6 +72,7 @@ class Settings:
             two_factor_issuer=source.text("FLOWAUTH_TWO_FACTOR_ISSUER", "FlowAuth"),
             two_factor_window=source.number("TWO_FACTOR_VALID_WINDOW", 0, 0, 10),
             trusted_proxies=source.number("FLOWAUTH_TRUSTED_PROXIES", 0, 0, 10),
+            revocation_file=source.writable_file("FLOWAUTH_REVOCATION_FILE"),
             hashing=PasswordHashing(
                 time_cost=source.number("FLOWAUTH_ARGON2_TIME_COST", 3, 1, 100),
                 memory_cost=source.number("FLOWAUTH_ARGON2_MEMORY_KIB", 65536, 8, 4194304),
@@ -99,6 +101,12 @@ class _Source:
                 f"{name} is not set: give it as a file {self.folder / name} or in the environment."
             )
         return value
+
+    def writable_file(self, name: str) -> Path | None:
+        text = self.text(name, "")
+        if text and not os.access(Path(text).parent, os.W_OK):
+            raise SettingError(f"{name} is '{text}': its folder cannot be written to.")
+        return Path(text) if text else None
 
     def number(self, name: str, default: int, low: int, high: int) -> int:
         text = self.text(name, str(default))

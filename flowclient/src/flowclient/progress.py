@@ -49,20 +49,24 @@ class PartsBar:
                 self._eligible[query_id] = eligible
             fall = self._eligible.get(query_id, 0) - eligible
             self._eligible[query_id] = eligible
+            self._bar.set_postfix(queued=progress["queued"], running=progress["running"], refresh=False)
             if fall < 0:
                 self._raise_total(-fall)
-            else:
-                self._bar.update(fall)
-            self._bar.set_postfix(queued=progress["queued"], running=progress["running"], refresh=False)
-            self._bar.refresh()
+            self._advance(max(fall, 0))
 
     def finish(self, query_id: str) -> None:
         """Count the rest of a query's parts as run."""
         with self._lock:
             rest = self._eligible.pop(query_id, 0)
             if self._bar is not None:
-                self._bar.update(rest)
-                self._bar.refresh()
+                if not self._eligible:
+                    self._bar.set_postfix_str("", refresh=False)
+                self._advance(rest)
+
+    def _advance(self, parts: int) -> None:
+        # `update` draws only now and then, and says whether it did: one report is one line where lines are kept.
+        if not self._bar.update(parts):
+            self._bar.refresh()
 
     def _raise_total(self, rise: int) -> None:
         self._bar.total += rise

@@ -35,17 +35,22 @@ def _details(reply: Reply, url: str) -> dict[str, Any]:
     body = json_object(reply)
     return {
         "status_code": reply.status_code,
-        "msg": body.get("msg"),
+        "msg": _words(body),
         "payload": body.get("payload"),
         "request_id": reply.headers.get("X-Request-ID"),
         "url": url,
     }
 
 
+def _words(body: Mapping[str, Any]) -> Any:
+    """The server's own words; the auth app calls them ``message``."""
+    return body.get("msg", body.get("message"))
+
+
 def access_error(reply: Reply, url: str) -> FlowclientConnectionError:
     """401 and 403: the server's own words."""
     body = json_object(reply)
-    message = str(body.get("msg") or "Unknown access denied error")
+    message = str(_words(body) or "Unknown access denied error")
     if reply.status_code == 401:
         return AuthenticationError(message, **_details(reply, url))
     missing = _missing_scopes(body)
@@ -60,8 +65,12 @@ def _missing_scopes(body: Mapping[str, Any]) -> list[str]:
     return [str(scope) for scope in scopes] if isinstance(scopes, list) else []
 
 
-def not_found(reply: Reply, url: str, route: str) -> FileNotFoundError:
-    """404: on a query's routes the query is unknown, elsewhere the thing asked for."""
+def not_found(reply: Reply, url: str, route: str) -> Exception:
+    """404: on a query's routes the query is unknown, elsewhere the thing asked for; a server may lack some routes."""
+    # Of a query that it does not know a server names the state; of a route that it lacks it cannot.
+    if route == "queries" or (route.startswith("cancel/") and "status" not in json_object(reply)):
+        lacking = "list a user's queries" if route == "queries" else "let users cancel queries"
+        return FlowclientConnectionError(f"This server does not {lacking}.", **_details(reply, url))
     message = f"{url} not found."
     if route.startswith(_ROUTES_ABOUT_QUERIES):
         return QueryNotFoundError(message, **_details(reply, url))
@@ -73,7 +82,7 @@ def unexpected_get(reply: Reply, url: str) -> FlowclientConnectionError:
     body = json_object(reply)
     status = body.get("status", "Unknown status")
     message = (
-        f"Something went wrong: {body.get('msg', 'Unknown error')}. "
+        f"Something went wrong: {body.get('msg', body.get('message', 'Unknown error'))}. "
         f"API returned with status code: {reply.status_code} and status '{status}'"
     )
     kinds = {"errored": QueryFailedError, "cancelled": QueryCancelledError}

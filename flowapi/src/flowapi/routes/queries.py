@@ -11,7 +11,7 @@ from quart import Blueprint, Response, request, url_for
 
 from flowapi.access import require, require_kind
 from flowapi.bodies import read_json_object
-from flowapi.delivery import deliver, matches_etag, not_modified
+from flowapi.delivery import accepts_gzip, deliver, matches_etag, not_modified
 from flowapi.encoding import CsvEncoder, Encoder, GeoJsonEncoder, JsonEncoder
 from flowapi.engine import Reply
 from flowapi.errors import ApiError, json_response, refused_by_engine
@@ -97,7 +97,8 @@ async def get_query_result(query_id: str) -> Response:
         await require(frozenset({GET_RESULT, geography_scope(reply.payload["aggregation_unit"])}))
     # The id alone would keep naming an old copy after the days behind it were loaded again.
     table = await services().results.table_identity(query_id)
-    etag = f'"{query_id}.{file_type}{"-safe" if safe else ""}.{table}"'
+    form = f"{file_type}{'-safe' if safe else ''}{'-gzip' if accepts_gzip() else ''}"
+    etag = f'"{query_id}.{form}.{table}"'
     if matches_etag(etag):
         return not_modified(etag)
     return await deliver(

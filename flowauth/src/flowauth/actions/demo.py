@@ -26,7 +26,7 @@ USERS = {"TEST_USER": False, "TEST_ADMIN": True}
 #: Simple scopes of each demo role; every complex scope comes on top.
 ROLES = {
     "viewer": ("get_result", "get_available_dates", "get_qa_checks"),
-    "runner": ("run", "get_available_dates"),
+    "runner": ("run", "get_available_dates", "cancel"),
 }
 _SERVER_DAYS, _SERVER_LATEST_DAYS, _ROLE_DAYS = 31, 365, 30
 _DAY_MINUTES = 24 * 60

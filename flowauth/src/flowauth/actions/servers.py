@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from flowauth import audit, clock
+from flowauth import audit, clock, revocation
 from flowauth.api_description import ApiDescription
 from flowauth.audit import Actor
 from flowauth.database import transaction
@@ -161,8 +161,9 @@ def enable_scopes(database: Session, actor: Actor, server: Server, enabled: set[
 
 @transaction
 def delete_server(database: Session, actor: Actor, server: Server) -> None:
-    """Delete a server with its scopes, roles and tokens' history."""
+    """Delete a server with its scopes, roles and tokens' history; tokens that still run are revoked."""
     facts = {**_facts(server), **goes_with(server)}
+    facts["revoked"] = len(revocation.revoke(database, server.tokens))
     name = server.name
     database.delete(server)
     database.flush()

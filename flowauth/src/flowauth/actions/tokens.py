@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from flowauth import audit, clock
+from flowauth import audit, clock, revocation
 from flowauth.audit import Actor
 from flowauth.database import transaction
 from flowauth.errors import Refusal
@@ -156,12 +156,16 @@ def reveal(
 
 @transaction
 def revoke(database: Session, actor: Actor, user: User, token_id: int) -> Token:
-    """Mark an own token as revoked. API servers learn of it only from a list of revoked ids."""
+    """Revoke an own token: it is listed for the API servers, and can be neither copied nor renewed."""
     token = own_token(database, user, token_id)
-    if token.revoked_at is None:
-        token.revoked_at = clock.now()
+    if revocation.revoke(database, [token]):
         audit.record(database, actor, "token.revoked", f"{token.server.name}/{token.name}", jti=token.jti)
     return token
+
+
+def running_tokens(user: User) -> list[Token]:
+    """The user's tokens that API servers still take, on any server."""
+    return [token for token in user.tokens if token.revoked_at is None and token.expiry > clock.now()]
 
 
 def own_token(database: Session, user: User, token_id: int) -> Token:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from flowauth import audit, sessions, throttle
+from flowauth import audit, revocation, sessions, throttle
 from flowauth.actions.account import guessable_words
 from flowauth.audit import Actor
 from flowauth.database import transaction
@@ -112,15 +112,25 @@ def change_user(
 
 @transaction
 def delete_user(database: Session, actor: Actor, user_id: int) -> str:
-    """Delete a user with the tokens' history and second factor. Tokens already handed out stay valid to their end."""
+    """Delete a user with the second factor and the tokens' history; tokens that still run are revoked."""
     user = find_user(database, user_id)
     if user.is_admin:
         _keep_an_administrator(database, user, None)
     name, facts = user.username, {**_facts(user), "tokens": len(user.tokens)}
+    facts["revoked"] = revocation.revoke(database, user.tokens)
     database.delete(user)
     database.flush()
     audit.record(database, actor, "user.deleted", name, **facts)
     return name
+
+
+@transaction
+def revoke_tokens(database: Session, actor: Actor, user_id: int) -> tuple[User, int]:
+    """Revoke every running token of a user; the user and how many these were."""
+    user = find_user(database, user_id)
+    revoked = revocation.revoke(database, user.tokens)
+    audit.record(database, actor, "user.tokens_revoked", user.username, revoked=revoked)
+    return user, len(revoked)
 
 
 @transaction

@@ -1,4 +1,4 @@
-"""The audit trail, and the public key that API servers need."""
+"""The audit trail, and what API servers need: the public key and the list of revoked tokens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import json
 from flask import Blueprint, Response, render_template, request
 from sqlalchemy import Select, func, or_, select
 
-from flowauth import audit, clock
+from flowauth import audit, clock, revocation
 from flowauth.access import Access, allow, database
 from flowauth.models import AuditEvent
 from flowauth.signing import public_pem
@@ -69,7 +69,11 @@ def _query() -> Select[tuple[AuditEvent]]:
 @blueprint.get("/public-key")
 @allow(Access.ADMIN)
 def public_key() -> str:
-    return render_template("public_key.html", pem=public_pem(services().settings.private_key))
+    return render_template(
+        "public_key.html",
+        pem=public_pem(services().settings.private_key),
+        revoked=revocation.listing(database()).count("\n"),
+    )
 
 
 @blueprint.get("/public-key/flowauth_public_key.pub")
@@ -79,4 +83,14 @@ def public_key_file() -> Response:
         public_pem(services().settings.private_key),
         mimetype="application/x-pem-file",
         headers={"Content-Disposition": "attachment; filename=flowauth_public_key.pub"},
+    )
+
+
+@blueprint.get("/revoked-tokens/revoked_tokens.txt")
+@allow(Access.ADMIN)
+def revoked_tokens_file() -> Response:
+    return Response(
+        revocation.listing(database()),
+        mimetype="text/plain",
+        headers={"Content-Disposition": "attachment; filename=revoked_tokens.txt"},
     )

@@ -144,5 +144,5 @@ def revoke(token_id: int) -> BaseResponse | str:
     if request.method == "GET":
         return render_template("revoke_token.html", token=token)
     actions.revoke(database(), actor(), user(), token_id)
-    flash(f"Token {token.name} is marked as revoked.", "success")
+    flash(f"Token {token.name} is revoked.", "success")
     return redirect(url_for("tokens.server", name=name), 303)

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 from flowauth import throttle
 from flowauth.access import Access, actor, allow, database, user
 from flowauth.actions import users as actions
+from flowauth.actions.tokens import running_tokens
 from flowauth.errors import Refusal
 from flowauth.models import Role, Server, User
 from flowauth.views import forms, services
@@ -91,6 +92,17 @@ def delete(user_id: int) -> Response | str:
     return redirect(url_for("users.listing"), 303)
 
 
+@blueprint.route("/<int:user_id>/revoke-tokens", methods=["GET", "POST"])
+@allow(Access.ADMIN)
+def revoke_tokens(user_id: int) -> Response | str:
+    if request.method == "GET":
+        shown = actions.find_user(database(), user_id)
+        return render_template("revoke_tokens_of.html", shown=shown, running=len(running_tokens(shown)))
+    shown, count = actions.revoke_tokens(database(), actor(), user_id)
+    flash(f"{count} token{'' if count == 1 else 's'} of {shown.username} revoked.", "success")
+    return redirect(url_for("users.edit", user_id=user_id), 303)
+
+
 @blueprint.post("/<int:user_id>/unlock")
 @allow(Access.ADMIN)
 def unlock(user_id: int) -> Response:
@@ -111,6 +123,7 @@ def _form(shown: User | None, problem: Refusal | None = None) -> str:
         roles=roles,
         chosen=chosen,
         problem=problem,
+        running=len(running_tokens(shown)) if shown else 0,
         is_self=shown is not None and shown.id == user().id,
         blocked_until=throttle.blocked_until(database(), shown.username) if shown else None,
     )
