@@ -41,7 +41,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
 #: Run by the engine's own tests, for they are about the engine without its processes.
-ENGINES = {"direct-use.md", "extending.md"}
+ENGINES = {"direct-use.md", "extending.md", "library.md"}
 PYTHON = [page for page in PAGES if blocks(page, "python") and page.name not in ENGINES]
 SHELL = [page for page in PAGES if blocks(page, "bash")]
 

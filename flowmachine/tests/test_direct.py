@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import marshmallow as ma
+import nbformat
 import pandas as pd
 import pytest
+from nbclient import NotebookClient
 
 import flowmachine
 from flowdb.keys import subscriber_key
@@ -37,7 +39,7 @@ from flowmachine.queries import (
     Subset,
     Union,
 )
-from flowmachine.registry import Aggregate, Query, all_kinds, kinds, load, load_any, submittable_kinds
+from flowmachine.registry import Query, all_kinds, kinds, load, load_any, submittable_kinds
 from flowmachine.schema import query_schemas
 from flowmachine.settings import Computing, Database
 from flowmachine.sql.events import NotBuildable
@@ -276,8 +278,16 @@ def run_page(
     return run
 
 
-def test_the_guide_runs(run_page: Callable[[Path], dict[str, Any]], tmp_path: Path) -> None:
-    assert isinstance(run_page(GUIDE)["residents"], Aggregate)
+def test_the_guide_runs_as_a_notebook(
+    country: Country, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in country.environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    notebook = nbformat.read(GUIDE.with_suffix(".ipynb"), as_version=4)
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert any("text/html" in output.get("data", {}) for output in shown)
+    assert not [output for output in shown if output.output_type == "error"]
     assert (tmp_path / "graph.svg").read_text().startswith("<svg")
 
 
