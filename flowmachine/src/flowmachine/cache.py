@@ -21,8 +21,9 @@ from flowmachine.executors.postgres import drop_table, table_ids
 from flowmachine.jobs import RELEASED, Key, is_job, trigger
 from flowmachine.tables import edges, inputs, jobs, plan_parts, result_name
 
-#: A result handed out for reading is safe for so long, even where nothing else protects it.
-READER_LEASE = timedelta(seconds=60)
+#: A result handed out for reading is safe for so long, even where nothing else protects it: longer than the API waits for a
+#: connection to read it with. From then on its open transaction protects it.
+READER_LEASE = timedelta(seconds=180)
 
 #: Sizes below one database page are taken for a page, so that an empty result still has a finite score.
 SMALLEST = 8192
