@@ -383,6 +383,19 @@ def test_a_joint_bar_counts_all_queries(capsys):
     assert re.findall(r"\| (\d/\d) \[", capsys.readouterr().err)[-1] == "5/5"
 
 
+def test_one_report_is_drawn_once_and_a_finished_bar_has_nothing_queued(capsys):
+    with PartsBar(disable=False) as bar:
+        bar.report("a", {"eligible": 3, "queued": 2, "running": 1})
+        capsys.readouterr()
+        bar.report("a", {"eligible": 1, "queued": 0, "running": 1})
+        drawn = capsys.readouterr().err
+        assert drawn.count("Parts run") == 1
+        assert "2/3" in drawn
+        assert "queued=0, running=1" in drawn
+        bar.finish("a")
+    assert "queued" not in capsys.readouterr().err.rsplit("Parts run", 1)[1]
+
+
 def test_places(shell, server, query):
     server.script("POST", "run", RUN)
     server.script("GET", "poll/abc", *polls())
