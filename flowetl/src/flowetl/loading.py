@@ -227,7 +227,7 @@ def write_columnar(this: Attempt, extracted: Extracted) -> ColumnarFile:
     """Put the columnar file in its place, complete, before anything names it."""
     day = extracted.day
     with this.connection.cursor() as cursor:
-        keys = dictionary.location_keys(cursor, day.location_ids())
+        keys = dictionary.location_keys(cursor, day.location_ids)
     relative = columnar.day_path(this.load.cdr_type, this.load.date, this.load.load_id)
     return columnar.publish_file(
         this.deployment.columnar, relative, lambda path: day.write_columnar(path, keys)
@@ -396,7 +396,7 @@ def _record(cursor: Cursor, this: Attempt, day: StagedDay, file: ColumnarFile, *
         "ON CONFLICT (location_id, cdr_type) DO UPDATE SET "
         "first_active_date = least(known.first_active_date, excluded.first_active_date), "
         "last_active_date = greatest(known.last_active_date, excluded.last_active_date)",
-        (load.cdr_type, load.date, load.date, day.location_ids()),
+        (load.cdr_type, load.date, load.date, day.location_ids),
     )
     algorithm = "upstream" if load.source.identifiers.pseudonymise == "upstream" else "HMAC-SHA-256"
     cursor.execute(
