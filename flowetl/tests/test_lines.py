@@ -42,6 +42,33 @@ def test_gzip_windows_line_ends_mark_and_another_order_of_columns(tmp_path) -> N
     assert (records, rejects) == ([(2, "2", "1")], [])
 
 
+def test_a_plain_block_and_one_split_by_hand_give_the_same(tmp_path) -> None:
+    plain = b"1\n2,b\nUndefined,\n4,d,e\n,f\r\n6,\t g\r\n7"
+    found = []
+    for content in (plain, b'"q",0\n' + plain):
+        path = tmp_path / "f.csv"
+        path.write_bytes(content)
+        csv_format = CsvFormat(header=False, nulls=("", "Undefined"))
+        shift = content.count(b"\n") - plain.count(b"\n")
+        records, rejects = {}, {}
+        for batch in LineReader(path, csv_format, FIELDS).batches():
+            for row, values in enumerate(batch.table.to_pylist()):
+                records[int(batch.lines[row]) - shift] = (*values.values(), batch.content(row))
+            rejects |= {reject.line - shift: (reject.reason, reject.content) for reject in batch.rejects}
+        found.append((records, rejects))
+    assert found[1][0].pop(0) == ("q", "0", '"q",0')
+    assert found[0] == found[1]
+    assert found[0] == (
+        {
+            2: ("2", "b", "2,b"),
+            3: (None, None, "Undefined,"),
+            5: (None, "f", ",f"),
+            6: ("6", "\t g", "6,\t g"),
+        },
+        {line: ("wrong_number_of_fields", text) for line, text in {1: "1", 4: "4,d,e", 7: "7"}.items()},
+    )
+
+
 def test_encodings_and_characters_that_cannot_be_stored(tmp_path) -> None:
     content = b"1,\xe9\n2,b\n3,\x00\n"
     assert read(tmp_path / "f.csv", content, header=False) == (

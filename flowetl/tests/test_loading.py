@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from flowetl import loading
+from flowetl import loading, staging
 from flowetl.deployment import Deployment
 from flowetl.errors import Busy, ConfigurationError, DataFault, NotReady
 from flowetl.events import CDR_TYPES, COLUMNS
@@ -108,6 +108,13 @@ def test_a_published_day_is_recorded_everywhere(operator) -> None:
     indexes = operator.rows("SELECT indexname FROM pg_indexes WHERE tablename = 'calls_20160101' ORDER BY 1")
     assert indexes == [("calls_20160101_location_id_idx",), ("calls_20160101_msisdn_idx",)]
     assert operator.value("SELECT reltuples FROM pg_class WHERE relname = 'calls_20160101'") == 3
+    assert operator.value("SELECT reloptions FROM pg_class WHERE relname = 'calls_20160101'") == [
+        "autovacuum_enabled=off"
+    ]
+    analysed = operator.rows("SELECT attname FROM pg_stats WHERE tablename = 'calls_20160101' ORDER BY 1")
+    assert analysed == [
+        (name,) for name in ("datetime", "location_id", "msisdn", "msisdn_counterpart", "outgoing", "tac")
+    ]
     assert operator.rows("SELECT algorithm, from_date, to_date FROM etl.pseudonym_epochs") == [
         ("HMAC-SHA-256", day, day)
     ]
@@ -374,6 +381,62 @@ def test_a_key_that_stands_for_another_pseudonym_refuses_the_day(operator) -> No
         load(operator)
     assert operator.value("SELECT count(*) FROM etl.available_dates") == 0
     assert operator.rows("SELECT pseudonym FROM etl.subscriber_keys") == [("another",)]
+
+
+def test_what_a_process_keeps_from_day_to_day(operator) -> None:
+    """The dictionary grows by what is new, and a connection that was lost meanwhile is opened again."""
+    next_day = operator.day + dt.timedelta(days=1)
+    alice, bob, carol = operator.alice, operator.bob, operator.carol
+    operator.write("calls", [operator.call("a", "10:00:00", alice, bob)])
+    operator.write("calls", [operator.call("b", "10:00:00", carol, alice, day=next_day)], next_day)
+    load(operator)
+    operator.rows(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND application_name = 'flowetl'"
+    )
+    load(operator, day=next_day)
+    dictionaries = {
+        day: duckdb.read_parquet(str(operator.deployment.columnar / "subscribers" / f"{load_id}.parquet"))
+        .select("pseudonym")
+        .fetchall()
+        for day, load_id in operator.rows("SELECT cdr_date, load_id FROM etl.current_loads")
+    }
+    assert sorted(dictionaries[operator.day]) == sorted(
+        (pseudonym("msisdn", who.msisdn),) for who in (alice, bob)
+    )
+    assert dictionaries[next_day] == [(pseudonym("msisdn", carol.msisdn),)]
+    assert operator.value("SELECT count(*) FROM etl.subscriber_keys") == 3
+
+
+def test_a_failed_day_s_subscribers_are_not_taken_for_known(operator, monkeypatch) -> None:
+    operator.write("calls", two_calls(operator))
+    with monkeypatch.context() as patched, pytest.raises(DataFault, match="stopped"):
+        patched.setattr("flowetl.loading._record_metrics", stop)
+        load(operator)
+    load(operator)
+    assert operator.value("SELECT count(*) FROM etl.subscriber_keys") == 3
+
+
+def stop(*_) -> None:
+    raise DataFault("stopped")
+
+
+def test_a_database_in_memory_that_has_spilled_is_not_used_again(monkeypatch) -> None:
+    monkeypatch.setattr(staging, "MEMORY_LIMIT", "16MB")
+    monkeypatch.setattr(staging, "_idle", [])
+    with staging._empty_database(1) as small:
+        small.execute("CREATE TABLE day AS SELECT 1 AS a")
+    with staging._empty_database(1) as large:
+        assert large is small
+        ((folder,),) = large.execute("SELECT current_setting('temp_directory')").fetchall()
+        large.execute("CREATE TABLE day AS SELECT hash(range) AS a FROM range(5_000_000)")
+        assert any(Path(folder).iterdir())
+    assert not Path(folder).exists()
+    with staging._empty_database(1) as fresh:
+        assert fresh is not large
+    with pytest.raises(ValueError, match="wrong"), staging._empty_database(1):
+        raise ValueError("wrong")
+    assert staging._idle == []
 
 
 def test_two_pseudonyms_with_one_key_are_refused(operator, monkeypatch) -> None:

@@ -12,6 +12,7 @@ from flowetl.errors import ConfigurationError, DataFault
 from flowetl.pseudonyms import (
     Pseudonymiser,
     Pseudonyms,
+    Texts,
     UpstreamPseudonyms,
     normalise_imei,
     normalise_imsi,
@@ -109,3 +110,29 @@ def test_a_short_secret_is_refused() -> None:
     assert pseudonyms.parse_key("0f" * 32) == bytes.fromhex("0f" * 32)
     with pytest.raises(ConfigurationError, match="has 128 bits; at least 256 are needed"):
         pseudonyms.parse_key("0f" * 16)
+
+
+def pseudonyms_of(pairs: dict[int, str]) -> Pseudonyms:
+    return Pseudonyms(pa.array(pairs.values(), pa.string()), pa.array(pairs, pa.int64()), pa.array([]))
+
+
+@pytest.mark.parametrize("remembered", [0, 1000])
+def test_the_text_behind_each_key(monkeypatch, remembered) -> None:
+    monkeypatch.setattr(pseudonyms, "REMEMBERED", remembered)
+    texts = Texts()
+    texts.add(Pseudonyms(pa.array(["c", None]), pa.array([3, None], pa.int64()), pa.array([])))
+    texts.add(pseudonyms_of({-1: "a", 3: "c", 0: "z"}))
+    texts.add(pseudonyms_of({2: "b", -1: "a"}))
+    assert texts.of(pa.array([3, None, -1, 3, 2])).to_pylist() == ["c", None, "a", "c", "b"]
+    keys, found = texts.sorted()
+    assert (keys.tolist(), found.to_pylist(), texts.ambiguous) == ([-1, 0, 2, 3], ["a", "z", "b", "c"], False)
+    texts.add(pseudonyms_of({2: "other"}))
+    texts.sorted()
+    assert texts.ambiguous
+
+
+def test_leading_bits_sort_as_their_texts_do() -> None:
+    texts = ["00" * 16, "00" * 7 + "01" + "ff" * 8, "7f" * 16, "80" * 32, "ff" * 32]
+    assert pseudonyms.leading_bits(pa.array([*texts, None])).to_pylist() == [
+        0, 1, 0x7F7F7F7F7F7F7F7F, 0x8080808080808080, 2**64 - 1, 0,
+    ]  # fmt: skip

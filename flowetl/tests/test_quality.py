@@ -1,11 +1,15 @@
 """Every quality check's number on a day drawn by hand, from both engines."""
 
+import datetime as dt
+
+import duckdb
 import pytest
 from psycopg2.sql import Identifier
 
 from flowetl import quality
 from flowetl.loading import load_day
 
+DAY = dt.date(2016, 1, 1)
 COMMON = {
     "count_added_rows",
     "count_msisdns",
@@ -127,6 +131,17 @@ def test_an_empty_day_and_fractions_read_the_same_from_both_engines(operator) ->
     found = outcomes(operator, "calls")
     assert (found["max_duration.calls"], found["median_duration.calls"]) == ("13", "12.625")
     assert by_partition(operator, "calls") == found
+
+
+def test_of_our_own_checks_too_a_failing_one_loses_its_own_outcome_only(tmp_path) -> None:
+    (tmp_path / "broken.sql").write_text("SELECT no_such_column FROM {{ final_table }}")
+    (tmp_path / "sum.sql").write_text("SELECT sum(a) FROM {{ final_table }}")
+    checks = [quality.Check(name, tmp_path / f"{name}.sql") for name in ("broken", "sum")]
+    with duckdb.connect() as day:
+        day.execute("CREATE TABLE numbers AS SELECT unnest([1, 2.5]) AS a")
+        found = quality.describe(day, "numbers", checks, "topups", DAY)
+        assert found == quality.describe(day, "numbers", checks[1:], "topups", DAY) == {"sum": "3.5"}
+        assert quality.describe(day, "numbers", [], "topups", DAY) == {}
 
 
 def test_an_administrator_s_checks_are_found_hide_ours_and_fail_alone(operator) -> None:

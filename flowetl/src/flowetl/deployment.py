@@ -57,7 +57,8 @@ class Deployment:
                     user="flowdb",
                     password=setting("FLOWDB_POSTGRES_PASSWORD"),
                     application_name="flowetl",
-                    options="-c TimeZone=UTC -c jit=off",
+                    # The small files of a day are logged page by page: compressing them costs more than writing them.
+                    options="-c TimeZone=UTC -c jit=off -c wal_compression=off",
                 ),
             )
         except SettingError as error:
@@ -77,6 +78,23 @@ class Deployment:
         finally:
             connection.close()
 
+    @contextmanager
+    def kept_connection(self) -> Iterator[Connection]:
+        """Like ``connect``, but left open for the next day that the process loads, unless something goes wrong."""
+        connection = _kept.pop(self.dsn, None)
+        if connection is None or not _alive(connection):
+            connection = psycopg2.connect(self.dsn)
+            connection.autocommit = True
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        while _kept:
+            _, other = _kept.popitem()
+            other.close()
+        _kept[self.dsn] = connection
+
     def sources(self) -> dict[str, Source]:
         """The configured sources by name; see ``read_sources``."""
         return read_sources(self.sources_folder)
@@ -94,6 +112,20 @@ class Deployment:
             return parse_key(setting("FLOWETL_PSEUDONYM_KEY"))
         except SettingError as error:
             raise ConfigurationError(str(error)) from error
+
+
+_kept: dict[str, Connection] = {}
+"""The connection that this process keeps, if any, by what it is connected to."""
+
+
+def _alive(connection: Connection) -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        return True
+    except psycopg2.Error:
+        connection.close()
+        return False
 
 
 def available_cores() -> int:

@@ -1,6 +1,7 @@
 """What the integer keys of the columnar files stand for."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from uuid import UUID
 
@@ -9,8 +10,9 @@ import pyarrow.parquet
 from psycopg2.extensions import cursor as Cursor
 
 from flowetl import columnar
+from flowetl.copying import copy_into
 from flowetl.errors import DataFault
-from flowetl.partitions import copy_into
+from flowetl.pseudonyms import REMEMBERED
 
 
 def location_keys(cursor: Cursor, location_ids: Sequence[str]) -> dict[str, int]:
@@ -28,6 +30,33 @@ def location_keys(cursor: Cursor, location_ids: Sequence[str]) -> dict[str, int]
     return dict(cursor.fetchall())
 
 
+class KnownSubscribers:
+    """Pseudonyms of which this process knows that the dictionary holds them, because it saw them committed.
+
+    Nothing is ever taken out of the dictionary, so that what is known stays true.
+    """
+
+    def __init__(self) -> None:
+        self._pseudonyms: set[str] = set()
+
+    def without(self, pairs: pa.Table) -> pa.Table:
+        """The pairs that may be new to the dictionary."""
+        names = pairs.column("pseudonym").to_pylist()
+        return pairs.filter(pa.array([name not in self._pseudonyms for name in names], pa.bool_()))
+
+    def remember(self, pairs: pa.Table) -> None:
+        """Note that the dictionary holds these."""
+        if len(self._pseudonyms) > REMEMBERED:
+            self._pseudonyms.clear()
+        self._pseudonyms.update(pairs.column("pseudonym").slice(0, REMEMBERED).to_pylist())
+
+
+@lru_cache(maxsize=1)
+def known_subscribers(dsn: str) -> KnownSubscribers:
+    """Those of one database; most subscribers of a day are those of the day before."""
+    return KnownSubscribers()
+
+
 def add_subscribers(cursor: Cursor, folder: Path, load_id: UUID, pairs: pa.Table) -> None:
     """Add pairs not seen before to the dictionary, in the database and as a file beside the day files.
 
@@ -40,10 +69,12 @@ def add_subscribers(cursor: Cursor, folder: Path, load_id: UUID, pairs: pa.Table
     DataFault
         When a key already stands for another pseudonym: the columnar files could not tell the two apart.
     """
+    if not pairs.num_rows:
+        return
     cursor.execute(
         'CREATE TEMP TABLE seen (subscriber_key BIGINT, pseudonym TEXT COLLATE "C") ON COMMIT DROP'
     )
-    copy_into(cursor, "COPY seen FROM STDIN (FORMAT csv)", pairs.to_batches())
+    copy_into(cursor, "COPY seen FROM STDIN (FORMAT binary)", ("bigint", "text"), pairs.to_batches())
     cursor.execute(
         "INSERT INTO etl.subscriber_keys SELECT seen.* FROM seen LEFT JOIN etl.subscriber_keys AS known "
         "USING (subscriber_key) WHERE known.subscriber_key IS NULL ORDER BY 1 "

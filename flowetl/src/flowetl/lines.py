@@ -1,7 +1,8 @@
 """Operator files as batches of lines whose numbers are known, so that every bad record can be pointed at.
 
-One line is one record. Splitting is done here rather than by a CSV reader because those either stop at the first
-malformed record or lose count of the lines; splitting a whole block with Arrow costs less than either.
+One line is one record. Arrow's CSV reader splits a plain block: one in which lines and records cannot differ, so that
+the reader's count of rows gives the numbers of the lines. Any other block is split here, because a CSV reader would
+stop at its first malformed record or lose count of the lines.
 """
 
 import codecs
@@ -11,12 +12,14 @@ import hashlib
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv
 
 from flowetl.errors import DataFault
 from flowetl.source import CsvFormat
@@ -39,15 +42,39 @@ class RawBatch:
 
     table: pa.Table
     lines: np.ndarray
-    content: pa.Array = field(repr=False)
+    block: "Block" = field(repr=False)
     rejects: list[Reject] = field(repr=False)
+
+    def content(self, row: int) -> str:
+        """The line of one record, which must never be written."""
+        return self.block.line(int(self.lines[row]))
 
     def first(self, records: int) -> "RawBatch":
         """Only the first records, and what was refused before the last of them."""
         lines = self.lines[:records]
         last = int(lines.max()) if len(lines) else 0
         rejects = [reject for reject in self.rejects if reject.line <= last]
-        return RawBatch(self.table.slice(0, records), lines, self.content.slice(0, records), rejects)
+        return RawBatch(self.table.slice(0, records), lines, self.block, rejects)
+
+
+@dataclass
+class Block:
+    """Whole lines of a file, of which ``first`` is the number of the first."""
+
+    data: bytes = field(repr=False)
+    first: int
+    encoding: str
+
+    @cached_property
+    def _lines(self) -> list[bytes]:
+        return self.data.removesuffix(b"\n").split(b"\n")
+
+    def line(self, number: int) -> str:
+        """The text of a line that is of the encoding."""
+        return self._lines[number - self.first].decode(self.encoding).rstrip("\r")
+
+    def __len__(self) -> int:
+        return self.data.count(b"\n") + (not self.data.endswith(b"\n") and bool(self.data))
 
 
 class _Hashed:
@@ -102,9 +129,8 @@ class LineReader:
                         header, _, block = block.partition(b"\n")
                         self._read_header(header)
                         line = 2
-                text, rejects = self._decode(block, line)
-                batch = self._split(text, line, rejects)
-                line += len(text)
+                batch = self._batch(Block(block, line, self._format.encoding))
+                line += len(batch.block)
                 self.records += len(batch.lines) + len(batch.rejects)
                 yield batch
             self.sha256 = hashed.sha256.hexdigest()
@@ -148,19 +174,57 @@ class LineReader:
             f"expected {self._format.delimiter.join(self._fields)}"
         )
 
-    def _decode(self, block: bytes, first: int) -> tuple[pa.Array, list[Reject]]:
+    def _batch(self, block: Block) -> RawBatch:
+        data = block.data.replace(b"\r\n", b"\n")
+        plain = (
+            data.isascii()
+            and self._format.delimiter.isascii()
+            and not any(mark in data for mark in (b"\0", b"\r", b"\n\n", self._format.quote.encode()))
+        )
+        if plain and data and not data.startswith(b"\n"):
+            return self._read_plain(block, data)
+        text, rejects = self._decode(block)
+        return self._split(block, text, rejects)
+
+    def _read_plain(self, block: Block, data: bytes) -> RawBatch:
+        """The records of a block of ASCII text without quotes, blank lines or stray carriage returns."""
+        rejects: list[Reject] = []
+
+        def refuse(row: pyarrow.csv.InvalidRow) -> str:
+            rejects.append(Reject(block.first + row.number - 1, "wrong_number_of_fields", row.text))
+            return "skip"
+
+        table = pyarrow.csv.read_csv(
+            pa.BufferReader(data),
+            # Rows are numbered only when one thread reads them.
+            pyarrow.csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=self._fields),
+            pyarrow.csv.ParseOptions(
+                delimiter=self._format.delimiter, quote_char=False, invalid_row_handler=refuse
+            ),
+            pyarrow.csv.ConvertOptions(
+                check_utf8=False,
+                column_types=dict.fromkeys(self._fields, pa.string()),
+                null_values=self._format.nulls,
+                strings_can_be_null=True,
+            ),
+        )
+        numbers = np.arange(block.first, block.first + len(block), dtype=np.int64)
+        refused = [reject.line - block.first for reject in rejects]
+        return RawBatch(table.combine_chunks(), np.delete(numbers, refused), block, rejects)
+
+    def _decode(self, block: Block) -> tuple[pa.Array, list[Reject]]:
         """The lines as text, null where a line is not of the file's encoding (those are refused)."""
-        if block.isascii() and b"\0" not in block:
-            data = np.frombuffer(block, np.uint8)
-            ends = np.flatnonzero(data == ord("\n")) + 1
-            if not len(ends) or ends[-1] != len(block):
-                ends = np.append(ends, len(block)) if block else ends
+        data = block.data
+        if data.isascii() and b"\0" not in data:
+            ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")) + 1
+            if not len(ends) or ends[-1] != len(data):
+                ends = np.append(ends, len(data)) if data else ends
             offsets = np.concatenate([[0], ends]).astype(np.int64)
-            text = pa.LargeStringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(block))
+            text = pa.LargeStringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(data))
             return pc.ascii_rtrim(text, "\r\n"), []
         lines: list[str | None] = []
         rejects: list[Reject] = []
-        for number, line in enumerate(block.removesuffix(b"\n").split(b"\n"), first):
+        for number, line in enumerate(data.removesuffix(b"\n").split(b"\n"), block.first):
             try:
                 text = line.decode(self._format.encoding).rstrip("\r")
             except UnicodeDecodeError:
@@ -172,11 +236,11 @@ class LineReader:
             lines.append(text)
         return pa.array(lines, pa.large_string()), rejects
 
-    def _split(self, lines: pa.Array, first: int, rejects: list[Reject]) -> RawBatch:
+    def _split(self, block: Block, lines: pa.Array, rejects: list[Reject]) -> RawBatch:
         """The records of the lines; blank lines are skipped."""
         width = len(self._fields)
         filled = pc.greater(pc.fill_null(pc.binary_length(lines), 0), 0)
-        numbers = np.arange(first, first + len(lines), dtype=np.int64)[_mask(filled)]
+        numbers = np.arange(block.first, block.first + len(lines), dtype=np.int64)[_mask(filled)]
         lines = lines.filter(filled)
 
         parts = pc.split_pattern(lines, self._format.delimiter)
@@ -202,7 +266,7 @@ class LineReader:
 
         nulls = pa.array(self._format.nulls, pa.large_string())
         columns = [pc.if_else(pc.is_in(column, nulls), None, column) for column in columns]
-        return RawBatch(pa.table(columns, list(self._fields)), numbers[at], lines.take(pa.array(at)), rejects)
+        return RawBatch(pa.table(columns, list(self._fields)), numbers[at], block, rejects)
 
     def _parse(self, line: str) -> list[str] | None:
         """The fields of one line, or None if its quoting is broken."""

@@ -94,8 +94,10 @@ def attempt(
     key_id = pseudonyms.key_id(source.identifiers.key_id, key)
     upstream = source.identifiers.pseudonymise == "upstream"
     load = Load(source, date, source.identifiers.key_id if upstream else key_id)
-    with deployment.connect() as connection, records.day_lock(connection, source.cdr_type, date):
+    with deployment.kept_connection() as connection, records.day_lock(connection, source.cdr_type, date):
         with connection.cursor() as cursor:
+            # Only what makes a day visible must outlive a crash of the server at once; the log keeps the order.
+            cursor.execute("SET synchronous_commit = off")
             records.begin(cursor, load)
         try:
             yield Attempt(deployment, load, connection, key, threads or available_cores())
@@ -227,7 +229,7 @@ def write_columnar(this: Attempt, extracted: Extracted) -> ColumnarFile:
     """Put the columnar file in its place, complete, before anything names it."""
     day = extracted.day
     with this.connection.cursor() as cursor:
-        keys = dictionary.location_keys(cursor, day.location_ids())
+        keys = dictionary.location_keys(cursor, day.location_ids)
     relative = columnar.day_path(this.load.cdr_type, this.load.date, this.load.load_id)
     return columnar.publish_file(
         this.deployment.columnar, relative, lambda path: day.write_columnar(path, keys)
@@ -248,17 +250,19 @@ def publish(this: Attempt, extracted: Extracted, file: ColumnarFile, outcomes: O
     checks = quality.discover(load.cdr_type, [this.deployment.sources_folder])
     own = [check for check in checks if not check.packaged]
     names = {check.name for check in checks if check.packaged}
-    subscribers = day.subscribers()
+    known = dictionary.known_subscribers(this.deployment.dsn)
+    fresh = known.without(day.subscribers())
     connection.autocommit = False
     try:
         with connection, connection.cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit = on")
             previous = records.current_load(cursor, load.cdr_type, load.date)
             partition = NewPartition(cursor, load.cdr_type, load.date, this.deployment.zone, load.load_id)
             with this.timed("copy"):
                 partition.create()
                 partition.copy(day.rows_for_postgresql())
             with this.timed("add_indexes"):
-                partition.index(load.source.indexes)
+                partition.index(load.source.indexes, this.threads)
             with this.timed("analyze"):
                 partition.analyse()
             with this.timed("own_quality"):
@@ -269,10 +273,11 @@ def publish(this: Attempt, extracted: Extracted, file: ColumnarFile, outcomes: O
                 partition.attach(load.source.indexes)
             with this.timed("update_records"):
                 _record(cursor, this, day, file, replaces=previous is not None)
-                dictionary.add_subscribers(cursor, this.deployment.columnar, load.load_id, subscribers)
+                dictionary.add_subscribers(cursor, this.deployment.columnar, load.load_id, fresh)
             _record_metrics(cursor, this)
     finally:
         connection.autocommit = True
+    known.remember(fresh)
     _remove_other_versions(this.deployment.columnar / file.path)
 
 
@@ -396,7 +401,7 @@ def _record(cursor: Cursor, this: Attempt, day: StagedDay, file: ColumnarFile, *
         "ON CONFLICT (location_id, cdr_type) DO UPDATE SET "
         "first_active_date = least(known.first_active_date, excluded.first_active_date), "
         "last_active_date = greatest(known.last_active_date, excluded.last_active_date)",
-        (load.cdr_type, load.date, load.date, day.location_ids()),
+        (load.cdr_type, load.date, load.date, day.location_ids),
     )
     algorithm = "upstream" if load.source.identifiers.pseudonymise == "upstream" else "HMAC-SHA-256"
     cursor.execute(

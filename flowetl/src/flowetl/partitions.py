@@ -1,7 +1,6 @@
 """The partition of one day: built aside, then put in the place of the old one."""
 
 import datetime as dt
-import io
 import time
 from collections.abc import Iterable
 from uuid import UUID
@@ -9,18 +8,29 @@ from zoneinfo import ZoneInfo
 
 import psycopg2.errors
 import pyarrow as pa
-import pyarrow.csv
 from psycopg2.extensions import cursor as Cursor
-from psycopg2.sql import SQL, Composable, Identifier, Literal
+from psycopg2.sql import SQL, Identifier, Literal
 
+from flowetl.copying import PostgresType, copy_into
 from flowetl.errors import Busy
-from flowetl.events import CdrType
+from flowetl.events import COLUMNS, CdrType, Kind
 
-COPY_BUFFER_BYTES = 1 << 20
 LOCK_TIMEOUT = "2s"
 SWAP_DEADLINE_SECONDS = 600.0
-# Columns of long hexadecimal text gain nothing from the thousands of common values a server may be set to keep.
+# Columns of long hexadecimal text gain nothing from the thousands of common values a server may be set to keep, and
+# those that no query joins, filters or groups by need no statistics at all.
 STATISTICS_TARGET = 30
+DAY_STATISTICS_TARGET = 10
+_ANALYSED = ("outgoing", "datetime", "msisdn", "msisdn_counterpart", "location_id", "tac")
+
+_POSTGRES_TYPES: dict[Kind, PostgresType] = {
+    "text": "text",
+    "identifier": "text",
+    "boolean": "boolean",
+    "number": "numeric",
+    "integer": "numeric",
+    "timestamp": "timestamptz",
+}
 
 
 def partition_name(cdr_type: CdrType, date: dt.date) -> str:
@@ -34,33 +44,6 @@ def day_bounds(date: dt.date, zone: ZoneInfo) -> tuple[dt.datetime, dt.datetime]
     return dt.datetime.combine(date, midnight), dt.datetime.combine(date + dt.timedelta(days=1), midnight)
 
 
-class _CsvStream(io.RawIOBase):
-    """Record batches as the CSV text that COPY reads, made as it is asked for."""
-
-    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
-        self._batches = iter(batches)
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        if not self._rest:
-            batch = next(self._batches, None)
-            if batch is None:
-                return b""
-            sink = pa.BufferOutputStream()
-            pyarrow.csv.write_csv(batch, sink, pyarrow.csv.WriteOptions(include_header=False))
-            self._rest = memoryview(sink.getvalue())
-        part, self._rest = self._rest[:size], self._rest[size:]
-        return bytes(part)
-
-
-def copy_into(cursor: Cursor, statement: str | Composable, batches: Iterable[pa.RecordBatch]) -> None:
-    """Run a ``COPY ... FROM STDIN (FORMAT csv)`` on record batches."""
-    cursor.copy_expert(statement, _CsvStream(batches), COPY_BUFFER_BYTES)
-
-
 class NewPartition:
     """A day's table while it is built: everything happens in the caller's transaction, so a crash leaves nothing."""
 
@@ -68,6 +51,7 @@ class NewPartition:
         self, cursor: Cursor, cdr_type: CdrType, date: dt.date, zone: ZoneInfo, load_id: UUID
     ) -> None:
         self._cursor = cursor
+        self._columns = COLUMNS[cdr_type]
         self._parent = Identifier("events", cdr_type)
         self._final = partition_name(cdr_type, date)
         self._name = f"{self._final}_{load_id.hex[:8]}"
@@ -75,21 +59,31 @@ class NewPartition:
         self.table = Identifier("events", self._name)
 
     def create(self) -> None:
-        """An empty table like its parent, whose check lets it be attached later without another scan."""
+        """An empty table like its parent, whose check lets it be attached later without another scan.
+
+        Its rows are written frozen and never change, so that there is nothing to vacuum. Left on, autovacuum would
+        analyse each day a second time, beside the loads of the next ones.
+        """
         lower, upper = self._bounds
         self._cursor.execute(
             SQL(
-                "CREATE TABLE {table} (LIKE {parent}, CONSTRAINT day CHECK (datetime >= {lower} AND datetime < {upper}))"
+                "CREATE TABLE {table} (LIKE {parent}, CONSTRAINT day CHECK (datetime >= {lower} AND datetime < {upper})) "
+                "WITH (autovacuum_enabled = off)"
             ).format(table=self.table, parent=self._parent, lower=lower, upper=upper)
         )
 
     def copy(self, batches: Iterable[pa.RecordBatch]) -> None:
         """Fill it. The table is of this transaction, so rows are written frozen and, at ``wal_level`` minimal, unlogged."""
-        statement = SQL("COPY {table} FROM STDIN (FORMAT csv, FREEZE)").format(table=self.table)
-        copy_into(self._cursor, statement, batches)
+        statement = SQL("COPY {table} FROM STDIN (FORMAT binary, FREEZE)").format(table=self.table)
+        copy_into(
+            self._cursor, statement, [_POSTGRES_TYPES[column.kind] for column in self._columns], batches
+        )
 
-    def index(self, columns: Iterable[str]) -> None:
-        """One B-tree for each column."""
+    def index(self, columns: Iterable[str], threads: int) -> None:
+        """One B-tree for each column, sorted by up to so many processes."""
+        self._cursor.execute(
+            SQL("SET LOCAL max_parallel_maintenance_workers = {}").format(Literal(threads - 1))
+        )
         for column in columns:
             self._cursor.execute(
                 SQL("CREATE INDEX {index} ON {table} ({column})").format(
@@ -100,11 +94,12 @@ class NewPartition:
             )
 
     def analyse(self) -> None:
-        """Statistics of the new table."""
+        """Statistics of the new table, for the columns that queries join, filter and group by."""
+        columns = [Identifier(column.name) for column in self._columns if column.name in _ANALYSED]
         self._cursor.execute(
-            SQL("SET LOCAL default_statistics_target = {}").format(Literal(STATISTICS_TARGET))
+            SQL("SET LOCAL default_statistics_target = {}").format(Literal(DAY_STATISTICS_TARGET))
         )
-        self._cursor.execute(SQL("ANALYZE {}").format(self.table))
+        self._cursor.execute(SQL("ANALYZE {} ({})").format(self.table, SQL(", ").join(columns)))
 
     def attach(self, columns: Iterable[str]) -> None:
         """Take the old partition's place.

@@ -9,6 +9,7 @@ import hmac
 import re
 from typing import Final, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -98,6 +99,52 @@ class Pseudonyms(NamedTuple):
         return self.keys.take(self.indices)
 
 
+class Texts:
+    """The text behind each key of one label, kept once for all the rows that hold the key.
+
+    ``ambiguous`` tells whether two texts had one key.
+    """
+
+    def __init__(self) -> None:
+        self.ambiguous = False
+        self._keys = np.empty(0, np.int64)
+        self._texts = pa.array([], pa.large_string())
+        self._fresh: list[pa.Table] = []
+
+    def add(self, found: Pseudonyms) -> None:
+        """Keep the pseudonyms of one column, of which any may be known already."""
+        texts = found.texts.cast(pa.large_string())
+        self._fresh.append(pa.table({"key": found.keys, "text": texts}).drop_null())
+        # Sorting again only when as many are waiting as are sorted keeps the sum of all sorting small.
+        if sum(map(len, self._fresh)) > max(len(self._keys), REMEMBERED):
+            self._sort()
+
+    def sorted(self) -> tuple[np.ndarray, pa.Array]:
+        """Every key, in order, and the text of each."""
+        self._sort()
+        return self._keys, self._texts
+
+    def of(self, keys: pa.Array) -> pa.Array:
+        """The text behind each of these keys, all of which must be known; null for a null."""
+        known, texts = self.sorted()
+        places = pa.array(np.searchsorted(known, pc.fill_null(keys, 0).to_numpy(zero_copy_only=False)))
+        return texts.take(pc.if_else(pc.is_valid(keys), places, None))
+
+    def _sort(self) -> None:
+        if not self._fresh:
+            return
+        fresh, self._fresh = pa.concat_tables(self._fresh).combine_chunks(), []
+        keys = np.concatenate([self._keys, fresh.column("key").to_numpy()])
+        texts = pa.concat_arrays([self._texts, *fresh.column("text").chunks])
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        repeats = np.flatnonzero(keys[1:] == keys[:-1]) + 1
+        one, other = (texts.take(pa.array(order[at])) for at in (repeats, repeats - 1))
+        self.ambiguous |= not one.equals(other)
+        self._keys = np.delete(keys, repeats)
+        self._texts = texts.take(pa.array(np.delete(order, repeats)))
+
+
 class Pseudonymiser:
     """Turns whole columns of raw identifiers into pseudonyms of 64 lower-case hexadecimal characters.
 
@@ -127,8 +174,8 @@ class Pseudonymiser:
                 texts[value] = pseudonym
                 keys[value] = None if pseudonym is None else subscriber_key(pseudonym)
         return Pseudonyms(
-            pa.array([texts[value] for value in values], pa.string()),
-            pa.array([keys[value] for value in values], pa.int64()),
+            pa.array(list(map(texts.__getitem__, values)), pa.string()),
+            pa.array(list(map(keys.__getitem__, values)), pa.int64()),
             encoded.indices,
         )
 
@@ -180,3 +227,10 @@ def tac(raw_imei: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(
         pc.match_substring_regex(plain, r"^[0-9]{14,16}$"), pc.utf8_slice_codeunits(plain, 0, 8), None
     )
+
+
+def leading_bits(texts: pa.Array) -> pa.Array:
+    """The first 64 bits of hexadecimal texts as unsigned integers, which sort as the texts do; 0 for a null."""
+    digits = pc.fill_null(pc.utf8_slice_codeunits(texts, 0, 16), "0" * 16)
+    bits = np.frombuffer(bytes.fromhex("".join(digits.to_pylist())), ">u8")
+    return pa.array(bits.astype(np.uint64))

@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import duckdb
@@ -36,6 +36,11 @@ class Check:
         return self.path.is_relative_to(PACKAGED)
 
 
+@cache
+def _packaged_files() -> list[Path]:
+    return list(PACKAGED.rglob("*.sql"))
+
+
 def discover(cdr_type: CdrType, folders: Iterable[Path] = ()) -> list[Check]:
     """The checks that apply to an event type, sorted by path.
 
@@ -43,9 +48,11 @@ def discover(cdr_type: CdrType, folders: Iterable[Path] = ()) -> list[Check]:
     path. A file counts when it is in a folder ``qa_checks`` (every type) or in ``qa_checks/.../<type>``.
     """
     found: dict[Path, Path] = {}
-    for folder in (*folders, PACKAGED):
+    for folder in folders:
         for path in folder.rglob("*.sql"):
             found.setdefault(path.relative_to(folder), path)
+    for path in _packaged_files():
+        found.setdefault(path.relative_to(PACKAGED), path)
     checks = []
     for relative, path in sorted(found.items()):
         if "qa_checks" not in relative.parts:
@@ -57,6 +64,9 @@ def discover(cdr_type: CdrType, folders: Iterable[Path] = ()) -> list[Check]:
     return checks
 
 
+Variables = dict[str, str | bool]
+"""What the template of a check may use."""
+
 Outcomes = dict[str, str | None]
 """What checks found, as text, by the name it is stored under."""
 
@@ -65,14 +75,26 @@ def describe(
     day: duckdb.DuckDBPyConnection, table: str, checks: Iterable[Check], cdr_type: CdrType, date: dt.date
 ) -> Outcomes:
     """Run checks on a staged day, which is many times faster than on its partition and gives the same outcomes."""
+    variables = _variables(cdr_type, date, table)
+    selects = _selects(checks, variables)
+    together = ", ".join(f"(\n{select}\n)" for select in selects.values())
+    try:
+        # One statement, because planning costs more than counting, and checks that ask the same share the answer.
+        found = day.execute(f"SELECT {together}").fetchone() if selects else None
+        return dict(zip(selects, map(_told, found or ()), strict=True))
+    except duckdb.Error:
 
-    def ask(select: str) -> str | None:
-        (outcome,) = day.execute(f"SELECT (\n{select}\n)").fetchone() or (None,)
-        if isinstance(outcome, float):
-            return repr(outcome).removesuffix(".0")
-        return None if outcome is None else str(outcome)
+        def ask(select: str) -> str | None:
+            (outcome,) = day.execute(f"SELECT (\n{select}\n)").fetchone() or (None,)
+            return _told(outcome)
 
-    return _outcomes(checks, _variables(cdr_type, date, table), ask)
+        return _outcomes(selects, variables, ask)
+
+
+def _told(outcome: object) -> str | None:
+    if isinstance(outcome, float):
+        return repr(outcome).removesuffix(".0")
+    return None if outcome is None else str(outcome)
 
 
 def ask_database(
@@ -90,7 +112,8 @@ def ask_database(
         (outcome,) = cursor.fetchone() or (None,)
         return outcome
 
-    return _outcomes(checks, _variables(cdr_type, date, table.as_string(cursor)), ask)
+    variables = _variables(cdr_type, date, table.as_string(cursor))
+    return _outcomes(_selects(checks, variables), variables, ask)
 
 
 @lru_cache(maxsize=256)
@@ -98,25 +121,38 @@ def _template(text: str) -> Template:
     return _TEMPLATES.from_string(text)
 
 
-def _outcomes(
-    checks: Iterable[Check], variables: dict[str, str | bool], ask: Callable[[str], str | None]
-) -> Outcomes:
-    """A check that fails loses its own outcome only."""
-    found: Outcomes = {}
+def _selects(checks: Iterable[Check], variables: Variables) -> dict[str, str]:
+    """The statements of the checks by name, without those that cannot be made."""
+    selects = {}
     for check in checks:
         try:
-            select = _template(check.path.read_text(encoding="utf-8")).render(variables)
-            found[check.name] = ask(select.strip().rstrip(";"))
-        except (psycopg2.Error, duckdb.Error, TemplateError, UnicodeDecodeError) as error:
-            # The text of a database's error can quote the row it failed on, so only its class is logged.
-            _log.warning(
-                "quality check failed",
-                check=check.name,
-                cdr_type=variables["cdr_type"],
-                date=variables["ds"],
-                error=type(error).__name__,
-            )
+            text = check.path.read_text(encoding="utf-8")
+            selects[check.name] = _template(text).render(variables).strip().rstrip(";")
+        except (TemplateError, UnicodeDecodeError) as error:
+            _warn(check.name, variables, error)
+    return selects
+
+
+def _outcomes(selects: dict[str, str], variables: Variables, ask: Callable[[str], str | None]) -> Outcomes:
+    """A check that fails loses its own outcome only."""
+    found: Outcomes = {}
+    for name, select in selects.items():
+        try:
+            found[name] = ask(select)
+        except (psycopg2.Error, duckdb.Error) as error:
+            _warn(name, variables, error)
     return found
+
+
+def _warn(check: str, variables: Variables, error: Exception) -> None:
+    # The text of a database's error can quote the row it failed on, so only its class is logged.
+    _log.warning(
+        "quality check failed",
+        check=check,
+        cdr_type=variables["cdr_type"],
+        date=variables["ds"],
+        error=type(error).__name__,
+    )
 
 
 def store(cursor: Cursor, outcomes: Outcomes, cdr_type: CdrType, date: dt.date) -> None:
@@ -129,7 +165,7 @@ def store(cursor: Cursor, outcomes: Outcomes, cdr_type: CdrType, date: dt.date) 
     )
 
 
-def _variables(cdr_type: CdrType, date: dt.date, table: str) -> dict[str, str | bool]:
+def _variables(cdr_type: CdrType, date: dt.date, table: str) -> Variables:
     tomorrow = date + dt.timedelta(days=1)
     identity = [column.name for column in COLUMNS[cdr_type] if column.name != "id"]
     return {

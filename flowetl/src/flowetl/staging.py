@@ -7,6 +7,8 @@ import datetime as dt
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from zoneinfo import ZoneInfo
@@ -21,7 +23,7 @@ from flowetl import pseudonyms, quality
 from flowetl.errors import DataFault
 from flowetl.events import COLUMNS, HAS_COUNTERPARTS, CdrType, Column, columnar_columns
 from flowetl.lines import RawBatch
-from flowetl.pseudonyms import LABELS, Pseudonymiser, Pseudonyms
+from flowetl.pseudonyms import LABELS, Pseudonymiser, Pseudonyms, Texts
 from flowetl.quality import Check
 from flowetl.source import Expression, Source
 
@@ -47,12 +49,6 @@ def _raw(field: str) -> str:
 
 def _own(column: str) -> str:
     return f"own {column}"
-
-
-def _text_of(keys: pa.Array, known: np.ndarray, texts: pa.Array) -> pa.Array:
-    """The text behind each key; every key is among the known ones, which are sorted."""
-    places = pa.array(np.searchsorted(known, pc.fill_null(keys, 0).to_numpy(zero_copy_only=False)))
-    return texts.take(pc.if_else(pc.is_valid(keys), places, None))
 
 
 def _repeat(text: str, mask: pa.ChunkedArray) -> pa.Array:
@@ -91,6 +87,43 @@ def _scaled(number: str, expression: Expression) -> str:
     return finite if expression.divide_by == 1 else f"({finite}) / {expression.divide_by!r}::DOUBLE"
 
 
+_idle: list[duckdb.DuckDBPyConnection] = []
+
+
+@contextmanager
+def _empty_database(threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB in memory; at the end memory and anything spilled are freed.
+
+    The process uses it again for its next day, because opening one costs as much as loading a small day.
+    """
+    with tempfile.TemporaryDirectory(prefix="flowetl-") as spill:
+        try:
+            connection = _idle.pop()
+        except IndexError:
+            connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT})
+            connection.execute("SET preserve_insertion_order = false")
+            connection.execute("SET enable_progress_bar = false")
+            # Quality checks read times with a zone.
+            connection.execute("SET TimeZone = 'UTC'")
+        try:
+            connection.execute(f"SET threads = {threads}")
+            connection.execute(f"SET temp_directory = {_literal(spill)}")
+            connection.execute("ATTACH ':memory:' AS staged")
+            connection.execute("USE staged")
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        try:
+            connection.execute("USE memory")
+            connection.execute("DETACH staged")
+            connection.execute("RESET temp_directory")
+            _idle.append(connection)
+        except duckdb.Error:
+            # The last is refused by a DuckDB that has spilled, because it holds on to the folder.
+            connection.close()
+
+
 class StagedDay:
     """The records of one day, and what was refused.
 
@@ -110,21 +143,16 @@ class StagedDay:
         self._file_zone = source.zone(zone)
         self._hasher = hasher
         self._other_days: Counter[dt.date] = Counter()
-        self._spill = tempfile.TemporaryDirectory(prefix="flowetl-")
-        self.connection = duckdb.connect(
-            config={"memory_limit": MEMORY_LIMIT, "temp_directory": self._spill.name, "threads": threads}
-        )
-        self.connection.execute("SET preserve_insertion_order = false")
-        self.connection.execute("SET enable_progress_bar = false")
+        self._stack = ExitStack()
+        self.connection = self._stack.enter_context(_empty_database(threads))
         self._columns = COLUMNS[source.cdr_type]
         columns = [f"{column.name} {_STAGED_TYPES[column.kind]}" for column in self._columns]
         self.connection.execute(
-            f"CREATE TABLE day ({', '.join(columns)}, event_id BIGINT, local_time TIMESTAMP)"
+            f"CREATE TABLE day ({', '.join(columns)}, event_id BIGINT, local_time TIMESTAMP, place UBIGINT)"
         )
-        # Rows hold keys. The long text behind each key is kept once, and put in its place on the way out.
-        self.connection.execute(
-            "CREATE TABLE pseudonym (label VARCHAR, key BIGINT, text_hash UBIGINT, text VARCHAR)"
-        )
+        # Rows hold keys. The long text behind each key is kept once, and put in its place on the way out. The
+        # beginning of the subscriber's text is the row's place, because keys do not sort as texts do.
+        self._texts = {label: Texts() for label in LABELS.values()}
         self._select = self._selection()
 
     def __enter__(self) -> "StagedDay":
@@ -133,8 +161,7 @@ class StagedDay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.connection.close()
-        self._spill.cleanup()
+        self._stack.__exit__(kind, error, trace)
 
     @property
     def _takes_tac(self) -> bool:
@@ -174,7 +201,8 @@ class StagedDay:
         """Map, pseudonymise, check and stage the records of one block of the file."""
         for reject in batch.rejects:
             self._reject(reject.line, reject.reason, reject.content)
-        own = self._pseudonymise(batch.table)
+        found = self._pseudonymise(batch.table)
+        own = {name: values.row_keys() for name, values in found.items()}
         columns = {f"raw {name}": batch.table.column(name) for name in batch.table.column_names}
         columns |= {_own(name): keys for name, keys in own.items()}
         if self._takes_tac:
@@ -209,28 +237,18 @@ class StagedDay:
 
         good = pc.invert(pc.or_(malformed, elsewhere))
         utc = instants.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
+        own["place"] = pseudonyms.leading_bits(found["msisdn"].texts).take(found["msisdn"].indices)
         self._stage(mapped.filter(good), own, utc.filter(good), local.filter(good))
 
-    def _pseudonymise(self, raw: pa.Table) -> dict[str, pa.Array]:
-        """The keys of each identifier column; new pseudonyms are kept."""
+    def _pseudonymise(self, raw: pa.Table) -> dict[str, Pseudonyms]:
+        """The pseudonyms of each identifier column; their texts are kept."""
         found = {}
         for column in self._columns:
             if column.kind == "identifier" and column.name in self.source.mapping:
                 field = self.source.mapping[column.name].raw_fields[0]
-                values = self._hasher.column(column.name, raw.column(field))
-                self._keep(LABELS[column.name], values)
-                found[column.name] = values.row_keys()
+                found[column.name] = self._hasher.column(column.name, raw.column(field))
+                self._texts[LABELS[column.name]].add(found[column.name])
         return found
-
-    def _keep(self, label: str, values: Pseudonyms) -> None:
-        self.connection.register("fresh", pa.table({"key": values.keys, "text": values.texts}))
-        # The hash stands in for the text in the comparison, which is long, so that a second text of a key is noticed.
-        self.connection.execute(
-            "INSERT INTO pseudonym SELECT DISTINCT $label, key, hash(text), text FROM fresh WHERE key IS NOT NULL "
-            "AND (key, hash(text)) NOT IN (SELECT key, text_hash FROM pseudonym WHERE label = $label)",
-            {"label": label},
-        )
-        self.connection.unregister("fresh")
 
     def _stage(self, mapped: pa.Table, own: dict[str, pa.Array], utc: pa.Array, local: pa.Array) -> None:
         rows = mapped.column("row").combine_chunks()
@@ -248,7 +266,7 @@ class StagedDay:
         for row, reason in zip(
             refused.column("row").to_pylist(), refused.column("reason").to_pylist(), strict=True
         ):
-            self._reject(int(batch.lines[row]), reason, batch.content[row].as_py())
+            self._reject(int(batch.lines[row]), reason, batch.content(row))
 
     def _reject(self, line: int, reason: str, content: str) -> None:
         self.rejects.append((line, reason, self._hasher.line_hash(content)))
@@ -281,13 +299,14 @@ class StagedDay:
             raise DataFault(
                 f"{file_name} holds {self.rows} good records; minimum_rows is {self.source.minimum_rows}"
             )
-        if self.connection.execute(
-            "FROM pseudonym SELECT label, key GROUP BY ALL HAVING count(*) > 1"
-        ).fetchone():
+        for texts in self._texts.values():
+            texts.sorted()
+        if any(texts.ambiguous for texts in self._texts.values()):
             raise DataFault(f"{file_name}: two pseudonyms have one 64-bit key; the day was not loaded")
 
+    @cached_property
     def location_ids(self) -> list[str]:
-        """The distinct locations of the day's events, sorted."""
+        """The distinct locations of the day's events, sorted; asked for once the day is complete."""
         found = self.connection.execute(
             "SELECT DISTINCT location_id FROM day WHERE location_id IS NOT NULL ORDER BY 1"
         )
@@ -295,18 +314,17 @@ class StagedDay:
 
     def subscribers(self) -> pa.Table:
         """The distinct (``subscriber_key``, ``pseudonym``) pairs of both parties, sorted by key."""
-        parties = "SELECT msisdn FROM day"
+        parties = "SELECT DISTINCT msisdn AS key FROM day"
         if self.cdr_type in HAS_COUNTERPARTS:
-            parties += " UNION SELECT msisdn_counterpart FROM day"
-        return self.connection.execute(
-            "SELECT key AS subscriber_key, text AS pseudonym FROM pseudonym "  # noqa: S608 - a constant
-            f"WHERE label = 'msisdn' AND key IN ({parties}) ORDER BY key"
-        ).to_arrow_table()
+            parties += " UNION SELECT msisdn_counterpart FROM day WHERE msisdn_counterpart IS NOT NULL"
+        keys = (
+            self.connection.execute(f"{parties} ORDER BY key").to_arrow_table().column("key").combine_chunks()
+        )
+        return pa.table({"subscriber_key": keys, "pseudonym": self._texts["msisdn"].of(keys)})
 
     def describe(self, checks: Iterable[Check], valid_cells: Sequence[str]) -> quality.Outcomes:
         """Run packaged quality checks on the day, with the cells that served on it."""
         # The checks are written for PostgreSQL: they read infrastructure.cells, and times with a zone.
-        self.connection.execute("SET TimeZone = 'UTC'")
         self.connection.execute("CREATE SCHEMA infrastructure")
         cells = pa.table({"id": pa.array(valid_cells, pa.string())})
         self.connection.register("valid_cells", cells)
@@ -316,33 +334,22 @@ class StagedDay:
         )
         # They count and compare identifiers but never show one, so that keys do as well as text.
         self.connection.execute(
-            "CREATE VIEW described AS SELECT * REPLACE (timezone('UTC', datetime) AS datetime) FROM day"
+            "CREATE VIEW described AS SELECT * REPLACE (make_timestamptz(epoch_us(datetime)) AS datetime) FROM day"
         )
         return quality.describe(self.connection, "described", checks, self.cdr_type, self.date)
 
     def rows_for_postgresql(self) -> Iterator[pa.RecordBatch]:
         """The day's rows in the column order of ``events.<type>``, sorted by pseudonym and time."""
-        texts = {label: self._pseudonyms(label) for label in sorted(set(LABELS.values()))}
         names = ", ".join(column.name for column in self._columns)
-        result = self.connection.execute(
-            f"SELECT {names} FROM day JOIN (SELECT key, row_number() OVER (ORDER BY text) AS place "  # noqa: S608 - names of columns
-            "FROM pseudonym WHERE label = 'msisdn') AS sorted ON key = msisdn ORDER BY place, datetime"
-        )
+        result = self.connection.execute(f"SELECT {names} FROM day ORDER BY place, datetime")  # noqa: S608 - names of columns
         for batch in result.to_arrow_reader(16384):
             yield pa.RecordBatch.from_arrays(
                 [
-                    _text_of(values, *texts[LABELS[column.name]]) if column.kind == "identifier" else values
+                    self._texts[LABELS[column.name]].of(values) if column.kind == "identifier" else values
                     for column, values in zip(self._columns, batch.columns, strict=True)
                 ],
                 batch.schema.names,
             )
-
-    def _pseudonyms(self, label: str) -> tuple[np.ndarray, pa.Array]:
-        """Keys in order, and the text of each."""
-        found = self.connection.execute(
-            "SELECT key, text FROM pseudonym WHERE label = $label ORDER BY key", {"label": label}
-        ).to_arrow_table()
-        return found.column("key").to_numpy(), found.column("text").combine_chunks()
 
     def write_columnar(self, path: Path, location_keys: dict[str, int]) -> None:
         """The day as a Parquet file with integer keys, sorted by subscriber and time."""

@@ -1,0 +1,70 @@
+"""Binary rows for COPY: PostgreSQL reads back what the columns hold."""
+
+import datetime as dt
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+
+from flowetl.copying import copy_into
+
+NUMBERS = [
+    0.0, -0.0, 1.0, -1.0, 60.0, 0.4, 2.6, 9999.0, 10000.0, 0.0001, 0.00001, 1.234567, -26.11, 123456789.123456, 99999999.0,
+    999999999999999.0, None,
+]  # fmt: skip
+EXTREMES = [1 / 3, 1e15, 1e22, 1.5e-7, -1e300, 5e-324, 1.7976931348623157e308, 0.1 + 0.2, 12.5, None]
+
+
+def copied(database, kind: str, values: pa.Array) -> list[tuple]:
+    """What a table holds, as its own text, after copying three batches into it."""
+    connection = database.connect()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET TimeZone = 'UTC'; CREATE TEMP TABLE copied (place BIGINT, value {kind})")
+            whole = pa.record_batch([pa.array(range(len(values))), values], ["place", "value"])
+            batches = [whole.slice(0, 2), whole.slice(2, 1), whole.slice(3)]
+            copy_into(cursor, "COPY copied FROM STDIN (FORMAT binary)", ("bigint", kind), batches)
+            cursor.execute("SELECT value::text FROM copied ORDER BY place")
+            return [value for (value,) in cursor.fetchall()]
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("numbers", [NUMBERS, EXTREMES], ids=["ordinary", "extreme"])
+def test_a_number_becomes_its_shortest_decimal(module_database, numbers) -> None:
+    expected = [
+        None if number is None else format(Decimal(repr(number)).normalize() + 0, "f") for number in numbers
+    ]
+    assert copied(module_database, "numeric", pa.array(numbers, pa.float64())) == expected
+
+
+def test_whole_numbers_texts_truths_and_times(module_database) -> None:
+    assert copied(module_database, "numeric", pa.array([35123456, None, 1, 0], pa.int32())) == [
+        "35123456", None, "1", "0",
+    ]  # fmt: skip
+    texts = ["", "c1", None, "Ünï", 'q"\\\n', "x" * 70_000]
+    assert copied(module_database, "text", pa.array(texts)) == texts
+    assert copied(module_database, "boolean", pa.array([True, None, False, True])) == [
+        "true",
+        None,
+        "false",
+        "true",
+    ]
+    keys = [-(2**63), None, 2**63 - 1, 0]
+    assert copied(module_database, "bigint", pa.array(keys)) == [
+        key if key is None else str(key) for key in keys
+    ]
+    times = [
+        dt.datetime(1999, 12, 31, 23, 59, 59, 1),
+        None,
+        dt.datetime(2016, 2, 29, 12),
+        dt.datetime(2100, 1, 1),
+    ]
+    assert copied(module_database, "timestamptz", pa.array(times, pa.timestamp("us"))) == [
+        "1999-12-31 23:59:59.000001+00", None, "2016-02-29 12:00:00+00", "2100-01-01 00:00:00+00",
+    ]  # fmt: skip
+
+
+def test_columns_without_any_value_and_without_rows(module_database) -> None:
+    assert copied(module_database, "numeric", pa.array([None] * 4, pa.float64())) == [None] * 4
+    assert copied(module_database, "text", pa.array([None] * 4, pa.string())) == [None] * 4
