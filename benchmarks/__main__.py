@@ -9,9 +9,9 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tools"))
 
-from benchmarks import report, scaling
+from benchmarks import kinds, kinds_report, report, scaling
 from benchmarks.country import Size
-from benchmarks.measure import measure
+from benchmarks.measure import Say, measure
 
 SCALES = {"smoke": Size(20_000, 7, 150_000), "full": Size(200_000, 14, 1_500_000)}
 
@@ -23,6 +23,8 @@ def main() -> int:
     def say(text: str) -> None:
         print(text, flush=True)
 
+    if options.kinds:
+        return _every_kind(options, say)
     if options.docs:
         return _written(report.write_docs())
     if options.scaling:
@@ -55,6 +57,15 @@ def main() -> int:
     return 1 if found["disagreements"] else 0
 
 
+def _every_kind(options: argparse.Namespace, say: Say) -> int:
+    """Measure the kinds on the sizes asked for; 0 if the answers written by hand were the same."""
+    if not options.docs:
+        for subscribers in [options.subscribers] if options.subscribers else kinds.SUBSCRIBERS:
+            kinds.run(subscribers, options.only, options.repeats, say, kinds_report.keep)
+    _written(kinds_report.write())
+    return 1 if kinds_report.differing() else 0
+
+
 def _written(paths: list[Path]) -> int:
     for path in paths:
         print(f"written: {path}")
@@ -71,8 +82,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--repeats", type=int, default=3, help="cold runs of ours, the best counts; default: 3"
     )
-    parser.add_argument("--only", nargs="+", help="ask these questions; the others keep their latest numbers")
+    parser.add_argument(
+        "--only", nargs="+", help="ask these questions, or kinds; the others keep their latest numbers"
+    )
     parser.add_argument("--skip-published", action="store_true", help="do not ask the published engine")
+    parser.add_argument(
+        "--kinds", action="store_true", help="measure every query kind instead of the nine questions"
+    )
     parser.add_argument("--scaling", action="store_true", help="only measure how cost grows with the data")
     parser.add_argument(
         "--docs", action="store_true", help="only make the page and picture from the latest numbers"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from dataclasses import dataclass
 from decimal import Decimal
@@ -43,7 +44,7 @@ class Comparison:
 
 
 def compare(first: pd.DataFrame, second: pd.DataFrame) -> Comparison:
-    """Compare by value: the column ``value`` to a relative 1e-9, all other columns as the key of a row."""
+    """Compare by value: the column ``value``, if any, to a relative 1e-9, all other columns as the key of a row."""
     left, right = _by_key(first), _by_key(second)
     differences = [_difference(left[key], right[key]) for key in left.keys() & right.keys()]
     different = [difference for difference in differences if difference > TOLERANCE]
@@ -59,7 +60,9 @@ def compare(first: pd.DataFrame, second: pd.DataFrame) -> Comparison:
 def _by_key(rows: pd.DataFrame) -> dict[tuple[str, ...], float]:
     keys = sorted(set(rows.columns) - {"value"})
     found = {
-        tuple(_text(row[name]) for name in keys): math.nan if row["value"] is None else float(row["value"])
+        tuple(_text(row[name]) for name in keys): math.nan
+        if row.get("value") is None
+        else float(row["value"])
         for row in rows.to_dict("records")
     }
     if len(found) != len(rows):
@@ -69,8 +72,8 @@ def _by_key(rows: pd.DataFrame) -> dict[tuple[str, ...], float]:
 
 def _text(value: Any) -> str:
     """Key columns come as text, dates, instants and numbers of several types: equal moments and numbers are equal."""
-    if isinstance(value, pd.Timestamp):
-        return str(value.tz_convert(None) if value.tzinfo else value)
+    if isinstance(value, dt.datetime):
+        return str(value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value)
     if isinstance(value, Decimal | int | float):
         return f"{float(value):g}"
     try:

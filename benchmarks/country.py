@@ -15,11 +15,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import psycopg2
 from cluster import Cluster, free_port
 from layout import CHECKOUT, SOURCES, default_state
 
 from flowdb.configuration import available_memory, server_settings
+from flowmachine.settings import Database
 
 START = dt.date(2016, 1, 1)
 EVENT_TYPES = ("calls", "sms", "mds", "topups")
@@ -117,6 +119,35 @@ class Country:
         )
         connection.autocommit = True
         return connection
+
+    def database(self) -> Database:
+        """The database as the engine reaches it."""
+        return Database("127.0.0.1", self.cluster.port, "flowmachine", _PASSWORD, "flowdb")
+
+    def copied(self, times: int) -> Path:
+        """Day files with every subscriber so many times, each copy under keys of its own; made once.
+
+        A copy calls its own people, and its events have their own ids, so that every answer about a subscriber is there so
+        often. The database knows nothing of them: they are for an executor that is told to read files.
+        """
+        folder = self.folder / f"columnar-{times}-times"
+        connection = duckdb.connect(config={"memory_limit": f"{available_memory() // 2}B"})
+        for path in sorted((self.columnar / "events").rglob("*.parquet")):
+            target = folder / path.relative_to(self.columnar)
+            if target.exists():
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.with_suffix(".partial")
+            names = [row[0] for row in connection.execute(f"DESCRIBE FROM '{path}'").fetchall()]
+            keys = [name for name in names if name in ("subscriber", "counterpart", "event_id")]
+            shifted = ", ".join(f"xor({name}, (hash(copy) // 2)::BIGINT) AS {name}" for name in keys)
+            connection.execute(
+                f"COPY (SELECT * REPLACE ({shifted}) FROM '{path}', (SELECT unnest(range({times})) AS copy) AS copies"
+                f" ORDER BY subscriber, time) TO '{partial}' (FORMAT parquet, COMPRESSION zstd)"
+            )
+            partial.rename(target)
+        connection.close()
+        return folder
 
     @cached_property
     def facts(self) -> dict[str, Any]:

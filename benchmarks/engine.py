@@ -176,13 +176,7 @@ class Ours:
 
     def empty(self) -> None:
         """Forget every result, so that the next question is answered cold. The maps of the cells stay."""
-        connection = self._country.connect()
-        with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE engine.jobs, engine.edges, engine.plan_parts, engine.inputs")
-            drop_results(cursor)
-        connection.close()
-        for path in (self._country.cache / "results").glob("*/*.parquet"):
-            path.unlink()
+        forget_results(self._country)
 
     def cold(self, spec: Spec) -> Answer:
         """Answer with nothing stored, then again from the store."""
@@ -195,6 +189,17 @@ class Ours:
     @property
     def _postmaster(self) -> int:
         return postmaster(self._country)
+
+
+def forget_results(country: Country) -> None:
+    """Drop every result, released or not. The maps of the cells stay."""
+    connection = country.connect()
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE engine.jobs, engine.edges, engine.plan_parts, engine.inputs")
+        drop_results(cursor)
+    connection.close()
+    for path in (country.cache / "results").glob("*/*.parquet"):
+        path.unlink()
 
 
 def postmaster(country: Country) -> int:

@@ -10,6 +10,7 @@ import datetime as dt
 import multiprocessing
 import os
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import pandas as pd
 from benchmarks.country import EVENT_TYPES, Country
 from benchmarks.engine import Answer
 from benchmarks.memory import PeakMemory
-from benchmarks.questions import Question
+from benchmarks.questions import Question, Window
 from flowmachine.executors.duckdb import spatial_extension
 
 FLOOR = 15
@@ -46,11 +47,9 @@ class HandWritten:
 
 def run(question: Question, columnar: Path, maps: Path) -> tuple[pd.DataFrame, float]:
     """The rows of a question and the seconds that its statement took."""
-    connection = duckdb.connect(config={"preserve_insertion_order": False})
-    connection.execute("SET enable_progress_bar = false")
-    connection.load_extension(spatial_extension())
+    connection = connect()
     write = _STATEMENTS[question.name]
-    statement = write(_Files(question, columnar, maps))
+    statement = write(Files(question.windows, columnar, maps))
     best = float("inf")
     for _ in range(_REPEATS):
         started = time.perf_counter()
@@ -61,19 +60,27 @@ def run(question: Question, columnar: Path, maps: Path) -> tuple[pd.DataFrame, f
     return rows, best
 
 
-class _Files:
-    """The relations of a question as fragments of SQL."""
+def connect() -> duckdb.DuckDBPyConnection:
+    """A connection to nothing but files, with the spatial functions."""
+    connection = duckdb.connect(config={"preserve_insertion_order": False})
+    connection.execute("SET enable_progress_bar = false")
+    connection.load_extension(spatial_extension())
+    return connection
 
-    def __init__(self, question: Question, columnar: Path, maps: Path) -> None:
-        self.windows = question.windows
+
+class Files:
+    """The relations of one country as fragments of SQL; ``windows`` are those that a statement is about."""
+
+    def __init__(self, windows: tuple[Window, ...], columnar: Path, maps: Path) -> None:
+        self.windows = windows
         self._columnar = columnar
         self._maps = maps
 
-    def events(self, first: dt.date, after: dt.date) -> str:
+    def events(self, first: dt.date, after: dt.date, types: Sequence[str] = EVENT_TYPES) -> str:
         days = [first + dt.timedelta(n) for n in range((after - first).days)]
         found = [
             str(path)
-            for name in EVENT_TYPES
+            for name in types
             for day in days
             for path in (self._columnar / "events" / f"type={name}" / f"date={day}").glob("*.parquet")
         ]
@@ -89,11 +96,20 @@ class _Files:
     def regions(self, unit: str) -> str:
         return self._map("regions", unit)
 
-    def located(self, columns: str, unit: str = "admin3", window: int = 0) -> str:
+    def boundaries(self, unit: str) -> str:
+        return self._map("boundaries", unit)
+
+    def devices(self) -> str:
+        (newest,) = (self._maps.parent / "devices").glob("*.parquet")
+        return f"read_parquet('{newest}')"
+
+    def located(
+        self, columns: str, unit: str = "admin3", window: int = 0, types: Sequence[str] = EVENT_TYPES
+    ) -> str:
         first, after = self.windows[window]
         return f"""
             SELECT subscriber, location{columns}
-            FROM {self.events(first, after)} AS events
+            FROM {self.events(first, after, types)} AS events
             JOIN {self.cells(unit, first, after)} AS cells
               ON events.cell = cells.cell AND local_time >= valid_from AND local_time < valid_before
         """
@@ -105,17 +121,18 @@ class _Files:
         return f"read_parquet('{newest}')"
 
 
-def _last(files: _Files, first: dt.date, after: dt.date) -> str:
+def last_location(files: Files, first: dt.date, after: dt.date, unit: str = "admin3") -> str:
     # The time since the day began and the location fill one integer, so that one maximum finds the latest.
+    elapsed = f"(epoch_us(time) - epoch_us(TIMESTAMP '{first}'))"
     return f"""
-        SELECT subscriber, 1023 - max(epoch_us(time) * 1024 + (1023 - location)) % 1024 AS location
+        SELECT subscriber, 65535 - max({elapsed} * 65536 + (65535 - location)) % 65536 AS location
         FROM {files.events(first, after)} AS events
-        JOIN {files.cells("admin3", first, after)} AS cells ON events.cell = cells.cell
+        JOIN {files.cells(unit, first, after)} AS cells ON events.cell = cells.cell
         GROUP BY subscriber
     """
 
 
-def _most_common(files: _Files, first: dt.date, after: dt.date) -> str:
+def most_common_location(files: Files, first: dt.date, after: dt.date) -> str:
     return f"""
         SELECT subscriber, arg_max(location, (events, latest, -location)) AS location
         FROM (
@@ -127,10 +144,10 @@ def _most_common(files: _Files, first: dt.date, after: dt.date) -> str:
     """
 
 
-def _modal(files: _Files, first: dt.date, after: dt.date) -> str:
+def modal_location(files: Files, first: dt.date, after: dt.date) -> str:
     days = [first + dt.timedelta(n) for n in range((after - first).days)]
     stays = " UNION ALL ".join(
-        f"SELECT subscriber, location, {n} AS day FROM ({_most_common(files, day, day + dt.timedelta(1))})"
+        f"SELECT subscriber, location, {n} AS day FROM ({most_common_location(files, day, day + dt.timedelta(1))})"
         for n, day in enumerate(days)
     )
     return f"""
@@ -140,7 +157,7 @@ def _modal(files: _Files, first: dt.date, after: dt.date) -> str:
     """
 
 
-def _counted(files: _Files, locations: str) -> str:
+def counted(files: Files, locations: str) -> str:
     return f"""
         SELECT pcod, value FROM (
             SELECT location, count(*) AS value FROM ({locations}) GROUP BY location HAVING count(*) > {FLOOR}
@@ -148,41 +165,41 @@ def _counted(files: _Files, locations: str) -> str:
     """
 
 
-def daily_last(files: _Files) -> str:
-    return _counted(files, _last(files, *files.windows[0]))
+def daily_last(files: Files) -> str:
+    return counted(files, last_location(files, *files.windows[0]))
 
 
-def daily_most_common(files: _Files) -> str:
-    return _counted(files, _most_common(files, *files.windows[0]))
+def daily_most_common(files: Files) -> str:
+    return counted(files, most_common_location(files, *files.windows[0]))
 
 
-def modal(files: _Files) -> str:
-    return _counted(files, _modal(files, *files.windows[0]))
+def modal(files: Files) -> str:
+    return counted(files, modal_location(files, *files.windows[0]))
 
 
-def _pairs(files: _Files, pairs: str) -> str:
+def pairs(files: Files, movements: str) -> str:
     regions = files.regions("admin3")
     return f"""
         SELECT a.pcod AS pcod_from, b.pcod AS pcod_to, value FROM (
-            SELECT location_from, location_to, count(*) AS value FROM ({pairs})
+            SELECT location_from, location_to, count(*) AS value FROM ({movements})
             GROUP BY ALL HAVING count(*) > {FLOOR}
         ) JOIN {regions} AS a ON a.location = location_from JOIN {regions} AS b ON b.location = location_to
         ORDER BY ALL
     """
 
 
-def flows(files: _Files) -> str:
-    return _pairs(
+def flows(files: Files) -> str:
+    return pairs(
         files,
         f"""
         SELECT origins.location AS location_from, destinations.location AS location_to
-        FROM ({_modal(files, *files.windows[0])}) AS origins
-        JOIN ({_modal(files, *files.windows[1])}) AS destinations USING (subscriber)
+        FROM ({modal_location(files, *files.windows[0])}) AS origins
+        JOIN ({modal_location(files, *files.windows[1])}) AS destinations USING (subscriber)
         """,
     )
 
 
-def network_objects(files: _Files) -> str:
+def network_objects(files: Files) -> str:
     return f"""
         {_by_hour(files)}
         SELECT pcod, cells AS value, hour AS datetime
@@ -221,9 +238,7 @@ def _by_hour(files: _Files) -> str:
     """
 
 
-def radius_of_gyration(files: _Files) -> str:
-    first, _ = files.windows[0]
-    day = first + dt.timedelta(1)
+def radii(files: Files) -> str:
     return f"""
         WITH places AS (
             SELECT subscriber, lon, lat, events FROM (
@@ -234,29 +249,35 @@ def radius_of_gyration(files: _Files) -> str:
             SELECT subscriber, sum(events) AS events,
                    sum(lon * events) / sum(events) AS lon, sum(lat * events) / sum(events) AS lat
             FROM places GROUP BY subscriber
-        ), radii AS (
-            SELECT subscriber, sqrt(sum(distance * distance * visits) / max(events)) / 1000 AS radius
-            FROM (
-                SELECT subscriber, places.events AS visits, centres.events,
-                       ST_Distance_Spheroid(
-                           ST_Point(places.lat, places.lon)::POINT_2D, ST_Point(centres.lat, centres.lon)::POINT_2D
-                       ) AS distance
-                FROM places JOIN centres USING (subscriber)
-            ) GROUP BY subscriber
         )
+        SELECT subscriber, sqrt(sum(distance * distance * visits) / max(events)) / 1000 AS value
+        FROM (
+            SELECT subscriber, places.events AS visits, centres.events,
+                   ST_Distance_Spheroid(
+                       ST_Point(places.lat, places.lon)::POINT_2D, ST_Point(centres.lat, centres.lon)::POINT_2D
+                   ) AS distance
+            FROM places JOIN centres USING (subscriber)
+        ) GROUP BY subscriber
+    """
+
+
+def radius_of_gyration(files: Files) -> str:
+    first, _ = files.windows[0]
+    day = first + dt.timedelta(1)
+    return f"""
         SELECT pcod, value FROM (
-            SELECT location, avg(radius) AS value
-            FROM ({_last(files, day, day + dt.timedelta(1))}) JOIN radii USING (subscriber)
+            SELECT location, avg(value) AS value
+            FROM ({last_location(files, day, day + dt.timedelta(1))}) JOIN ({radii(files)}) USING (subscriber)
             GROUP BY location HAVING count(*) > {FLOOR}
         ) JOIN {files.regions("admin3")} USING (location) ORDER BY pcod
     """
 
 
-def unique_subscribers(files: _Files) -> str:
-    return _counted(files, f"SELECT DISTINCT location, subscriber FROM ({files.located('')})")
+def unique_subscribers(files: Files) -> str:
+    return counted(files, f"SELECT DISTINCT location, subscriber FROM ({files.located('')})")
 
 
-def event_counts(files: _Files) -> str:
+def event_counts(files: Files) -> str:
     return f"""
         {_by_hour(files)}
         SELECT pcod, strftime(hour, '%Y-%m-%d') AS date, date_part('hour', hour) AS hour, events AS value
@@ -265,14 +286,14 @@ def event_counts(files: _Files) -> str:
     """
 
 
-def trips(files: _Files) -> str:
+def trips(files: Files) -> str:
     return f"""
         WITH visits AS MATERIALIZED (
             SELECT subscriber, location, min(time) AS first, max(time) AS last
             FROM ({files.located(", time")}) GROUP BY ALL
         )
         {
-        _pairs(
+        pairs(
             files,
             '''
             SELECT origins.location AS location_from, destinations.location AS location_to

@@ -61,15 +61,15 @@ class Measured:
         published = self.published.seconds if self.published else LIMIT if self.published_gave_up else None
         return {
             "title": self.question.title,
-            "ours_seconds": _rounded(self.ours.seconds),
-            "published_seconds": _rounded(published),
-            "hand_written_seconds": _rounded(self.hand_written.seconds if self.hand_written else None),
-            "ratio": _rounded(published / self.ours.seconds if published else None),
-            "to_hand_written": _rounded(
+            "ours_seconds": rounded(self.ours.seconds),
+            "published_seconds": rounded(published),
+            "hand_written_seconds": rounded(self.hand_written.seconds if self.hand_written else None),
+            "ratio": rounded(published / self.ours.seconds if published else None),
+            "to_hand_written": rounded(
                 self.ours.seconds / self.hand_written.seconds if self.hand_written else None
             ),
-            "postgres_seconds": _rounded(self.postgres.seconds if self.postgres else None),
-            "stored_seconds": _rounded(self.ours.stored_seconds),
+            "postgres_seconds": rounded(self.postgres.seconds if self.postgres else None),
+            "stored_seconds": rounded(self.ours.stored_seconds),
             "peak_megabytes": round(self.ours.megabytes),
             "postgres_peak_megabytes": self.postgres and round(self.postgres.megabytes),
             "published_peak_megabytes": self.published and round(self.published.megabytes),
@@ -214,17 +214,10 @@ def _report(
         {
             "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
             "data": country.facts,
-            "machine": {
-                "processors": os.cpu_count(),
-                "model": _processor(),
-                "memory_gigabytes": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
-                "duckdb": duckdb.__version__,
-                "workers": workers,
-                "load_average": round(os.getloadavg()[2], 1),
-            },
+            "machine": {**machine(), "workers": workers},
             "repeats": repeats,
             "published_skipped": skipped,
-            "accept_5000_parts_seconds": _rounded(accepted),
+            "accept_5000_parts_seconds": rounded(accepted),
             "disagreements": [text for one in measured if (text := one.disagreement())],
             "questions": entries,
         }
@@ -235,9 +228,9 @@ def with_means(report: dict[str, Any]) -> dict[str, Any]:
     """The report with the means over its questions."""
     entries = report["questions"].values()
     return report | {
-        "geometric_mean_ratio": _rounded(_mean([entry["ratio"] for entry in entries])),
+        "geometric_mean_ratio": rounded(_mean([entry["ratio"] for entry in entries])),
         "smallest_ratio": min((entry["ratio"] for entry in entries if entry["ratio"]), default=None),
-        "geometric_mean_to_hand_written": _rounded(_mean([entry["to_hand_written"] for entry in entries])),
+        "geometric_mean_to_hand_written": rounded(_mean([entry["to_hand_written"] for entry in entries])),
     }
 
 
@@ -246,8 +239,19 @@ def _mean(values: list[float | None]) -> float | None:
     return math.exp(sum(map(math.log, known)) / len(known)) if known else None
 
 
-def _rounded(value: float | None) -> float | None:
+def rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.4g}")
+
+
+def machine() -> dict[str, Any]:
+    """What it was measured on, and how busy that was."""
+    return {
+        "processors": os.cpu_count(),
+        "model": _processor(),
+        "memory_gigabytes": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+        "duckdb": duckdb.__version__,
+        "load_average": round(os.getloadavg()[2], 1),
+    }
 
 
 def _processor() -> str:

@@ -10,6 +10,8 @@ from benchmarks.country import EVENT_TYPES, START, Size
 
 UNIT = "admin3"
 Spec = dict[str, Any]
+#: First day and day after the last.
+Window = tuple[dt.date, dt.date]
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Question:
     name: str
     title: str
     spec: Spec
-    windows: tuple[tuple[dt.date, dt.date], ...]
+    windows: tuple[Window, ...]
 
 
 def questions(size: Size) -> list[Question]:

@@ -103,18 +103,18 @@ def table(report: dict[str, Any]) -> str:
     )
     lines = [header, "|---" + "|---:" * 9 + "|"]
     for entry in report["questions"].values():
-        published = _number(entry["published_seconds"])
+        published = number(entry["published_seconds"])
         if entry["published_gave_up"]:
             published = f"over {published}"
         cells = [
             entry["title"],
-            _number(entry["ours_seconds"]),
+            number(entry["ours_seconds"]),
             published,
-            _number(entry["ratio"]),
-            _number(entry["hand_written_seconds"]),
-            _number(entry["to_hand_written"]),
-            _number(entry["postgres_seconds"]),
-            _number(entry["stored_seconds"] * 1000),
+            number(entry["ratio"]),
+            number(entry["hand_written_seconds"]),
+            number(entry["to_hand_written"]),
+            number(entry["postgres_seconds"]),
+            number(entry["stored_seconds"] * 1000),
             str(entry["peak_megabytes"]),
             str(entry["published_peak_megabytes"] or "–"),
         ]
@@ -143,7 +143,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
             label=label,
             color=colour,
         )
-        axes.bar_label(bars, [_number(seconds) for _, seconds in known], padding=2, fontsize=7)
+        axes.bar_label(bars, [number(seconds) for _, seconds in known], padding=2, fontsize=7)
     axes.set_xscale("log")
     axes.set_yticks(range(len(entries)), [entry["title"] for entry in entries])
     axes.set_xlabel("seconds from specification to released result, logarithmic")
@@ -177,7 +177,7 @@ question and warmed up once. Its answers must equal ours. The one known exceptio
 cells however few subscribers stand behind a row, while ours keeps only rows with more than 15.
 
 The hand-written statements read the same day files and the same maps and end with a data frame: no queue, no cache,
-no table of released rows. They say what is left to gain.
+no table of released rows. They say what is left to gain. [Every query kind](kinds.md) is measured against one, too.
 
 *Stored* is the time to get a result that was computed before. *Peak* is the private memory of all processes of the engine and
 of the database server together.
@@ -215,12 +215,12 @@ def _scaling() -> str:
         "|---:|---:|---:" + "|---:" * len(names) + "|",
     ]
     for row in rows:
-        seconds = " | ".join(_number(row["seconds"][name]) for name in names)
+        seconds = " | ".join(number(row["seconds"][name]) for name in names)
         lines.append(f"| {row['subscribers']:,} | {row['days']} | {row['events']:,} | {seconds} |")
     return "\n".join(lines) + "\n"
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

@@ -17,13 +17,13 @@ from shapely.errors import ShapelyError
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy.dialects.postgresql import aggregate_order_by
-from sqlalchemy.sql import FromClause, Select
+from sqlalchemy.sql import ColumnElement, FromClause, Select
 
 from flowmachine.fields import EventTypes, Integer, Number, SubscriberSubset, optional, required
 from flowmachine.registry import Query, field_group
 from flowmachine.release import KeepOver, Published, Region, Value
 from flowmachine.sql.events import EventSelection, locate_events
-from flowmachine.sql.functions import geometry_from_text, leader_clusters, strictly_within
+from flowmachine.sql.functions import geodesic_metres, geometry_from_text, leader_clusters, strictly_within
 from flowmachine.sql.sources import Sources
 from flowmachine.units import SITES, SpatialUnit, Unit, demand_polygons
 
@@ -165,6 +165,7 @@ def clusters(sources: Sources, query: Meaningful, selection: EventSelection, nam
     such relations in one statement apart.
     """
     sites = _sites(sources, query, selection).cte(f"sites_{name}")
+    crowded = _crowded(sources, query, sites)
     lists = (
         sa.select(
             sites.c.subscriber,
@@ -176,6 +177,7 @@ def clusters(sources: Sources, query: Meaningful, selection: EventSelection, nam
             ),
             sa.cast(sa.literal(query.tower_cluster_radius * 1000), sa.Double).label("radius"),
         )
+        .where(sites.c.subscriber.in_(crowded))
         .group_by(sites.c.subscriber)
         .subquery("lists")
     )
@@ -186,17 +188,27 @@ def clusters(sources: Sources, query: Meaningful, selection: EventSelection, nam
         .cte(f"walks_{name}")
         .prefix_with("MATERIALIZED")
     )
+    # Who was not walked has each site for a cluster.
+    cluster = sa.func.coalesce(
+        walks.c.numbers[sa.cast(sites.c.position, sa.Integer)], sa.cast(sites.c.position, sa.Integer)
+    )
     assigned = (
-        sa.select(sites, walks.c.numbers[sa.cast(sites.c.position, sa.Integer)].label("cluster"))
-        .join(walks, walks.c.subscriber == sites.c.subscriber)
+        sa.select(sites, cluster.label("cluster"))
+        .select_from(sites.outerjoin(walks, walks.c.subscriber == sites.c.subscriber))
         .subquery("assigned")
     )
     weight = sa.cast(sa.func.sum(assigned.c.days), sa.Double)
+
+    def centre(degrees: ColumnElement[Any]) -> ColumnElement[Any]:
+        # The site itself, not what rounding makes of it, so that many subscribers share few centres.
+        mean = sa.func.sum(degrees * assigned.c.days) / weight
+        return sa.case((sa.func.count() == 1, sa.func.min(degrees)), else_=mean)
+
     found = (
         sa.select(
             assigned.c.subscriber,
-            (sa.func.sum(assigned.c.lon * assigned.c.days) / weight).label("lon"),
-            (sa.func.sum(assigned.c.lat * assigned.c.days) / weight).label("lat"),
+            centre(assigned.c.lon).label("lon"),
+            centre(assigned.c.lat).label("lat"),
             sa.func.avg(assigned.c.hour_score).label("hour_score"),
             sa.func.avg(assigned.c.day_score).label("day_score"),
         )
@@ -214,25 +226,71 @@ def clusters(sources: Sources, query: Meaningful, selection: EventSelection, nam
     return sa.select(found.c.subscriber, found.c.lon, found.c.lat, label.label("label")).subquery("clusters")
 
 
-def _sites(sources: Sources, query: Meaningful, selection: EventSelection) -> Select[Any]:
-    """Rows (``subscriber``, ``position``, ``lon``, ``lat``, ``days``, ``hour_score``, ``day_score``): the sites used."""
-    located = locate_events(sources, selection, SITES, ("local_time",))
-    hour = sa.extract("hour", located.c.local_time)
-    weekday = sa.extract("isodow", located.c.local_time)
-    by_hour = sa.case(dict(enumerate(query.tower_hour_of_day_scores)), value=hour)
-    by_weekday = sa.case(
-        {number: query.tower_day_of_week_scores[day] for number, day in enumerate(WEEKDAYS, start=1)},
-        value=weekday,
+def _crowded(sources: Sources, query: Meaningful, sites: sa.CTE) -> Select[Any]:
+    """Subscribers with two sites within the radius. Nobody else's sites form clusters: a centre is a site until two join."""
+    metres = query.tower_cluster_radius * 1000
+    regions = sources.regions(SITES)
+    first, second = regions.alias("first_of_two"), regions.alias("second_of_two")
+    # A degree of latitude is nowhere shorter than 110574 m, which settles most pairs without the dear distance.
+    band = metres / 110574
+    near = (
+        sa.select(first.c.location.label("here"), second.c.location.label("there"))
+        .join(
+            second,
+            sa.and_(second.c.lat >= first.c.lat - band, second.c.lat <= first.c.lat + band),
+        )
+        .where(
+            first.c.location < second.c.location,
+            geodesic_metres(first.c.lon, first.c.lat, second.c.lon, second.c.lat) < metres,
+        )
+        .subquery("near")
     )
-    visits = (
+    here, there = sites.alias(f"here_{sites.name}"), sites.alias(f"there_{sites.name}")
+    return (
+        sa.select(here.c.subscriber)
+        .join(near, near.c.here == here.c.location)
+        .join(there, sa.and_(there.c.subscriber == here.c.subscriber, there.c.location == near.c.there))
+        .distinct()
+    )
+
+
+def _sites(sources: Sources, query: Meaningful, selection: EventSelection) -> Select[Any]:
+    """Rows (``subscriber``, ``location``, ``position``, ``lon``, ``lat``, ``days``, ``hour_score``, ``day_score``): the sites used."""
+    located = locate_events(sources, selection, SITES, ("local_time",))
+    hours = sa.union_all(
+        *(
+            sa.select(sa.literal(hour).label("hour"), sa.cast(sa.literal(score), sa.Double).label("score"))
+            for hour, score in enumerate(query.tower_hour_of_day_scores)
+        )
+    ).subquery("hours")
+    date = sa.cast(located.c.local_time, sa.Date)
+    # Added up by date first: a date has one weekday, and counting distinct dates of all events is dear.
+    dates = (
         sa.select(
             located.c.subscriber,
             located.c.location,
-            sa.func.count(sa.cast(located.c.local_time, sa.Date).distinct()).label("days"),
-            sa.func.avg(sa.cast(by_hour, sa.Double)).label("hour_score"),
-            sa.func.avg(sa.cast(by_weekday, sa.Double)).label("day_score"),
+            date.label("date"),
+            sa.func.count().label("events"),
+            sa.func.sum(hours.c.score).label("hour_score"),
         )
-        .group_by(located.c.subscriber, located.c.location)
+        .join(hours, hours.c.hour == sa.extract("hour", located.c.local_time))
+        .group_by(located.c.subscriber, located.c.location, date)
+        .subquery("dates")
+    )
+    by_weekday = sa.case(
+        {number: query.tower_day_of_week_scores[day] for number, day in enumerate(WEEKDAYS, start=1)},
+        value=sa.extract("isodow", dates.c.date),
+    )
+    events = sa.cast(sa.func.sum(dates.c.events), sa.Double)
+    visits = (
+        sa.select(
+            dates.c.subscriber,
+            dates.c.location,
+            sa.func.count().label("days"),
+            (sa.func.sum(dates.c.hour_score) / events).label("hour_score"),
+            (sa.func.sum(sa.cast(by_weekday, sa.Double) * dates.c.events) / events).label("day_score"),
+        )
+        .group_by(dates.c.subscriber, dates.c.location)
         .subquery("visits")
     )
     regions = sources.regions(SITES)
@@ -242,6 +300,7 @@ def _sites(sources: Sources, query: Meaningful, selection: EventSelection) -> Se
     )
     return sa.select(
         visits.c.subscriber,
+        visits.c.location,
         position.label("position"),
         regions.c.lon,
         regions.c.lat,
@@ -260,12 +319,19 @@ def shares(sources: Sources, query: Meaningful, clusters: FromClause, label: str
         clusters,
         (1.0 / sa.cast(sa.func.count().over(partition_by=clusters.c.subscriber), sa.Double)).label("share"),
     ).where(clusters.c.label == label)
-    found = wanted.subquery(f"clusters_{name}")
+    found = wanted.cte(f"clusters_{name}")
     boundaries = sources.boundaries(query.unit)
-    around = strictly_within(found.c.lon, found.c.lat, boundaries.c.geom)
+    # Asked once for each centre, not for each subscriber who has it.
+    centres = sa.select(found.c.lon, found.c.lat).distinct().subquery("centres")
+    around = strictly_within(centres.c.lon, centres.c.lat, boundaries.c.geom)
+    placed = (
+        sa.select(centres.c.lon, centres.c.lat, boundaries.c.location)
+        .select_from(centres.outerjoin(boundaries, around))
+        .subquery("placed")
+    )
     return (
-        sa.select(found.c.subscriber, boundaries.c.location, found.c.share)
-        .select_from(found.outerjoin(boundaries, around))
+        sa.select(found.c.subscriber, placed.c.location, found.c.share)
+        .join(placed, sa.and_(placed.c.lon == found.c.lon, placed.c.lat == found.c.lat))
         .subquery(name)
     )
 

@@ -58,15 +58,20 @@ def periods(query: Any) -> tuple[EventSelection, ...]:
     return tuple(found.values())
 
 
-def active_periods(sources: Sources, query: Any) -> FromClause:
-    """Distinct rows (``subscriber``, ``period``): the numbers, from 0, of the periods with an event, located or not."""
+def periods_of_events(sources: Sources, query: Any) -> FromClause:
+    """Rows (``subscriber``, ``period``) for each event, located or not: the number, from 0, of the period that it is in."""
     end = query.start_date + query.total_periods * query.length
     events = select_events(sources, _selection(query, query.start_date, end), ("local_time",))
     start = sa.cast(sa.literal(query.start_date), sa.DateTime)
     elapsed = microseconds(events.c.local_time) - microseconds(start)
     length = sa.literal(query.length // timedelta(microseconds=1), sa.BigInteger)
     period = sa.cast(elapsed // length, sa.BigInteger)
-    return sa.select(events.c.subscriber, period.label("period")).distinct().subquery("active_periods")
+    return sa.select(events.c.subscriber, period.label("period")).subquery("periods_of_events")
+
+
+def active_periods(sources: Sources, query: Any) -> FromClause:
+    """Distinct rows (``subscriber``, ``period``) of the periods with an event."""
+    return sa.select(periods_of_events(sources, query)).distinct().subquery("active_periods")
 
 
 def _selection(query: Any, start: datetime, end: datetime) -> EventSelection:

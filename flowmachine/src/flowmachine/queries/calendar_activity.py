@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 from sqlalchemy.sql import Select
 
-from flowmachine.queries._calendars import CALENDAR, calendars
+from flowmachine.queries._calendars import CALENDAR, calendars, spelt_out
 from flowmachine.queries._periods import Periods, periods
 from flowmachine.registry import Aggregate, query_kind
 from flowmachine.release import KeepOver, Published, Value
@@ -32,7 +32,8 @@ class CalendarActivity(Periods, EventFields, Sampled, Aggregate):
 
     def select(self, sources: Sources) -> Select[Any]:
         seen = calendars(sources, self)
-        return sa.select(seen.c.value.label("grp"), sa.func.count().label("value")).group_by(seen.c.value)
+        counted = sa.select(seen.c.value.label("grp"), sa.func.count().label("value")).group_by(seen.c.value)
+        return spelt_out(self, counted, "grp")
 
     @property
     def published(self) -> Published:

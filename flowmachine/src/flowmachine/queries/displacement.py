@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import marshmallow as ma
 import sqlalchemy as sa
-from sqlalchemy.sql import Select
+from sqlalchemy.sql import ColumnElement, Select
 
 from flowmachine.fields import Choice, Nested, required
 from flowmachine.queries import REFERENCE_LOCATIONS
@@ -17,6 +18,15 @@ from flowmachine.sampling import Sampled
 from flowmachine.sql.events import EventFields, EventSelection, Window, locate_events, window_selection
 from flowmachine.sql.sources import Sources
 from flowmachine.units import SpatialUnit
+
+#: Statistics of distances each of which counts for so many events.
+_WEIGHTED: dict[str, Callable[[ColumnElement[Any], ColumnElement[Any]], ColumnElement[Any]]] = {
+    "count": lambda km, events: sa.cast(sa.func.sum(events), sa.BigInteger),
+    "sum": lambda km, events: sa.func.sum(km * events),
+    "avg": lambda km, events: sa.func.sum(km * events) / sa.func.sum(events),
+    "max": lambda km, events: sa.func.max(km),
+    "min": lambda km, events: sa.func.min(km),
+}
 
 
 @query_kind("displacement")
@@ -51,17 +61,34 @@ class Displacement(Window, EventFields, Sampled, SubscriberMetric):
 
     def select(self, sources: Sources) -> Select[Any]:
         located = locate_events(sources, self.events[0], self._places, ())
+        weighted = self.statistic in _WEIGHTED
+        place = [located.c.subscriber, located.c.location]
+        # Few places stand behind many events; where a statistic can be had from how many, the events are not needed.
+        places = (
+            sa.select(*place, sa.func.count().label("events")).group_by(*place).subquery("places")
+            if weighted
+            else located
+        )
         reference = sa.select(sources.stored(self.reference_location)).subquery("reference")
+        counts = [places.c.events] if weighted else []
         visits = (
             sa.select(
-                located.c.subscriber, located.c.location.label("place"), reference.c.location.label("home")
+                places.c.subscriber,
+                places.c.location.label("place"),
+                reference.c.location.label("home"),
+                *counts,
             )
-            .join(reference, located.c.subscriber == reference.c.subscriber)
+            .join(reference, places.c.subscriber == reference.c.subscriber)
             .cte("visits")
         )
         distances = distances_between(sources, self._places, visits)
         same = sa.and_(distances.c.place == visits.c.place, distances.c.home == visits.c.home)
-        value = statistic(self.statistic, sa.func.coalesce(distances.c.km, 0.0))
+        km = sa.func.coalesce(distances.c.km, 0.0)
+        value = (
+            _WEIGHTED[self.statistic](km, sa.cast(visits.c.events, sa.Double))
+            if weighted
+            else statistic(self.statistic, km)
+        )
         return (
             sa.select(visits.c.subscriber, value.label("value"))
             .select_from(visits.outerjoin(distances, same))

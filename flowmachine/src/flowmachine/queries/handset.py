@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
-from sqlalchemy.sql import Select
+from sqlalchemy.sql import FromClause, Select
 
 from flowmachine.fields import Choice, required
 from flowmachine.registry import SubscriberMetric, query_kind
 from flowmachine.sampling import Sampled
 from flowmachine.sql.events import EventFields, EventSelection, Window, select_events, window_selection
-from flowmachine.sql.functions import first_by, smallest_mode
+from flowmachine.sql.functions import first_by
 from flowmachine.sql.sources import Sources
 
 
@@ -36,25 +36,60 @@ class Handset(Window, EventFields, Sampled, SubscriberMetric):
         return (window_selection(self),)
 
     def select(self, sources: Sources) -> Select[Any]:
-        devices = sources.devices()
-        characteristic = devices.c[self.characteristic]
-        if self.method == "last":
-            events = select_events(sources, self.events[0], ("time", "tac"))
-            used = (
-                sa.select(
-                    events.c.subscriber, first_by(events.c.tac, events.c.time, -events.c.tac).label("tac")
-                )
-                .where(events.c.tac.is_not(None))
-                .group_by(events.c.subscriber)
-                .subquery("used")
+        # Few devices stand behind many events, so that only those are looked up and compared.
+        events = select_events(sources, self.events[0], ("time", "tac"))
+        used = (
+            sa.select(
+                events.c.subscriber,
+                events.c.tac,
+                sa.func.count().label("events"),
+                sa.func.max(events.c.time).label("latest"),
             )
-            return sa.select(used.c.subscriber, characteristic.label("value")).select_from(
-                used.outerjoin(devices, used.c.tac == devices.c.tac)
-            )
-        events = select_events(sources, self.events[0], ("tac",))
-        return (
-            sa.select(events.c.subscriber, smallest_mode(characteristic).label("value"))
-            .select_from(events.outerjoin(devices, events.c.tac == devices.c.tac))
             .where(events.c.tac.is_not(None))
-            .group_by(events.c.subscriber)
+            .group_by(events.c.subscriber, events.c.tac)
+            .subquery("used")
+        )
+        return self._last(sources, used) if self.method == "last" else self._most_common(sources, used)
+
+    def _last(self, sources: Sources, used: FromClause) -> Select[Any]:
+        devices = sources.devices()
+        last = (
+            sa.select(used.c.subscriber, first_by(used.c.tac, used.c.latest, -used.c.tac).label("tac"))
+            .group_by(used.c.subscriber)
+            .subquery("last")
+        )
+        return sa.select(last.c.subscriber, devices.c[self.characteristic].label("value")).select_from(
+            last.outerjoin(devices, last.c.tac == devices.c.tac)
+        )
+
+    def _most_common(self, sources: Sources, used: FromClause) -> Select[Any]:
+        devices = sources.devices()
+        value = devices.c[self.characteristic]
+        # Characteristics by their place in byte order, from 1, for a tie goes to the first; 0 is the unknown.
+        place = sa.func.dense_rank().over(order_by=sa.collate(value, "C"))
+        placed = sa.select(devices.c.tac, value.label("value"), place.label("place")).where(
+            value.is_not(None)
+        )
+        known = placed.cte("known")
+        number = sa.func.coalesce(known.c.place, 0)
+        counts = (
+            sa.select(
+                used.c.subscriber,
+                number.label("place"),
+                sa.cast(sa.func.sum(used.c.events), sa.BigInteger).label("events"),
+            )
+            .select_from(used.outerjoin(known, used.c.tac == known.c.tac))
+            .group_by(used.c.subscriber, number)
+            .subquery("counts")
+        )
+        # However common, the unknown is only taken where nothing is known.
+        events = sa.case((counts.c.place == 0, 0), else_=counts.c.events)
+        chosen = (
+            sa.select(counts.c.subscriber, first_by(counts.c.place, events, -counts.c.place).label("place"))
+            .group_by(counts.c.subscriber)
+            .subquery("chosen")
+        )
+        names = sa.select(known.c.place, known.c.value).distinct().subquery("names")
+        return sa.select(chosen.c.subscriber, names.c.value).select_from(
+            chosen.outerjoin(names, names.c.place == chosen.c.place)
         )

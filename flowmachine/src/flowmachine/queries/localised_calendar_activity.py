@@ -9,7 +9,7 @@ from sqlalchemy.sql import Select
 
 from flowmachine.fields import Nested, required
 from flowmachine.queries import REFERENCE_LOCATIONS
-from flowmachine.queries._calendars import CALENDAR, calendars
+from flowmachine.queries._calendars import CALENDAR, calendars, spelt_out
 from flowmachine.queries._labelling import labelled
 from flowmachine.queries._periods import Periods, periods
 from flowmachine.registry import Aggregate, Query, query_kind
@@ -40,7 +40,7 @@ class LocalisedCalendarActivity(Periods, EventFields, Sampled, Aggregate):
 
     def select(self, sources: Sources) -> Select[Any]:
         located = sa.select(sources.stored(self.reference_location)).subquery("located")
-        return labelled(located, calendars(sources, self), "location")
+        return spelt_out(self, labelled(located, calendars(sources, self), "location"), "value_label")
 
     @property
     def published(self) -> Published:

@@ -12,6 +12,7 @@ from flowmachine.queries import WEIGHTED_LOCATIONS
 from flowmachine.registry import Query, SubscriberLocations, query_kind
 from flowmachine.sampling import Sampled
 from flowmachine.sql.events import NotBuildable
+from flowmachine.sql.functions import first_by
 from flowmachine.sql.sources import Sources
 from flowmachine.units import SpatialUnit
 
@@ -38,15 +39,20 @@ class MajorityLocation(Sampled, SubscriberLocations):
         return self.subscriber_location_weights.unit
 
     def select(self, sources: Sources) -> Select[Any]:
-        weights = sa.select(sources.stored(self.subscriber_location_weights)).subquery("weights")
-        total = sa.func.sum(weights.c.value).over(partition_by=weights.c.subscriber)
-        shares = sa.select(weights, sa.cast(total, sa.Double).label("total")).subquery("shares")
-        # Both sides are whole numbers or the caller's own, so that half a weight is never rounded.
-        majority = 2 * shares.c.value > sa.func.greatest(
-            shares.c.total, sa.literal(self.minimum_total_weight, sa.Double)
+        weights = sources.stored(self.subscriber_location_weights)
+        # Whole numbers or the caller's own on both sides, so that half a weight is never rounded.
+        majority = 2 * sa.func.max(weights.c.value) > sa.func.greatest(
+            sa.cast(sa.func.sum(weights.c.value), sa.Double),
+            sa.literal(self.minimum_total_weight, sa.Double),
         )
-        if not self.include_unlocatable:
-            return sa.select(shares.c.subscriber, shares.c.location).where(majority)
-        # More than half can lie at one location only, so that the maximum merely picks it.
-        location = sa.func.max(sa.case((majority, shares.c.location)))
-        return sa.select(shares.c.subscriber, location.label("location")).group_by(shares.c.subscriber)
+        # Of two locations with most weight neither has more than half, so that it does not matter which is taken.
+        location = first_by(weights.c.location, weights.c.value)
+        if self.include_unlocatable:
+            return sa.select(weights.c.subscriber, sa.case((majority, location)).label("location")).group_by(
+                weights.c.subscriber
+            )
+        return (
+            sa.select(weights.c.subscriber, location.label("location"))
+            .group_by(weights.c.subscriber)
+            .having(majority)
+        )

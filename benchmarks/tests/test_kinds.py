@@ -1,0 +1,70 @@
+"""That the benchmark leaves out no kind, and that its page says what its numbers say. Nothing here measures."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import duckdb
+import pytest
+from benchmarks import kinds_report
+from benchmarks.kind_specs import specification
+from benchmarks.kind_statements import DATABASE_STATEMENTS, STATEMENTS
+from benchmarks.kinds import compare_stored
+
+from flowmachine.registry import kinds, load_any
+
+WEEK = (dt.date(2016, 1, 1), dt.date(2016, 1, 8))
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_every_kind_has_a_specification_over_the_whole_window(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOWMACHINE_TEST_KINDS", "on")
+    query = load_any(specification(kind, WEEK))
+    assert query.kind == kind
+    for part in query.graph():
+        part.check_buildable()
+    days = {day for part in query.graph() for selection in part.events for day in selection.days}
+    assert days <= {WEEK[0] + dt.timedelta(n) for n in range(7)}
+
+
+def test_every_kind_has_one_statement() -> None:
+    assert sorted([*STATEMENTS, *DATABASE_STATEMENTS]) == sorted(kinds())
+
+
+def test_only_kinds_that_need_the_database_are_asked_of_it() -> None:
+    assert set(DATABASE_STATEMENTS) == {kind for kind, cls in kinds().items() if cls.needs_database}
+
+
+def test_the_page_is_made_of_the_numbers_and_lists_every_kind() -> None:
+    page = (kinds_report.DOCS / "kinds.md").read_text()
+    assert page == kinds_report.page(json.loads(kinds_report.NUMBERS.read_text()))
+    assert all(f"| `{kind}`" in page for kind in kinds())
+
+
+def test_every_answer_was_equal() -> None:
+    assert kinds_report.differing() == []
+
+
+@pytest.mark.parametrize(
+    ("theirs", "expected"),
+    [
+        ("SELECT 1 AS subscriber, 10 AS location, 0.3 AS value", "equal"),
+        ("SELECT 1 AS subscriber, 10 AS location, 0.3000001 AS value", "0 equal of 1 here and 1 there"),
+        ("SELECT 1 AS subscriber, 11 AS location, 0.3 AS value", "0 equal of 1 here and 1 there"),
+        ("SELECT 1 AS subscriber, 10 AS location, NULL::DOUBLE AS value", "0 equal of 1 here and 1 there"),
+        (
+            "SELECT 1 AS subscriber, 10 AS location, 0.3 AS value UNION ALL SELECT 2, 10, 0.3",
+            "1 equal of 1 here and 2 there",
+        ),
+    ],
+)
+def test_stored_results_are_compared_by_key_and_value(tmp_path: Path, theirs: str, expected: str) -> None:
+    path = tmp_path / "ours.parquet"
+    duckdb.sql(
+        f"COPY (SELECT 1 AS subscriber, 10 AS location, 0.1::DOUBLE + 0.2::DOUBLE AS value) TO '{path}'"
+    )
+    assert compare_stored(path, duckdb.sql(theirs).to_arrow_table()) == expected
