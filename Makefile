@@ -9,7 +9,7 @@ help:       ; @$(STACK) --help
 bootstrap:  ; @$(STACK) bootstrap
 demo:       ; @$(STACK) demo
 test:       ; @$(STACK) test $(ARGS)
-soak:       ; @FLOWKIT_SOAK_MINUTES=$(or $(MINUTES),30) .venv/bin/python -m pytest flowmachine/tests/test_soak.py flowmachine/tests/test_fuzz.py
+soak:       ; @FLOWKIT_SOAK_MINUTES=$(or $(MINUTES),30) FLOWKIT_SOAK_EXAMPLES=$(or $(EXAMPLES),1000) $(STACK) soak $(ARGS)
 up:         ; @$(STACK) up
 down:       ; @$(STACK) down
 restart:    ; @$(STACK) restart $(SERVICE)

@@ -9,6 +9,8 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bootstrap import TOOLS, bootstrap, install_for_benchmarks
@@ -21,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit code is its own, or 1 with a sentence on standard error."""
     parser = _parser()
     options, others = parser.parse_known_args(arguments)
-    if others and options.run not in (test, bench):
+    if others and options.run not in (test, soak, bench):
         parser.error(f"unrecognized arguments: {' '.join(others)}")
     options.arguments = others
     try:
@@ -54,7 +56,7 @@ Development
   make check                  style, types, imports, lock, container files
   make docs                   build the documentation into site/
   make bench                  the benchmark questions; ARGS="--scale smoke" for a small country
-  make soak                   tests that kill and draw at random; MINUTES=60
+  make soak                   kill and fuzz for MINUTES=30, then draw EXAMPLES=1000 worlds for each kind
 
 Ports and sizes are settings: docs/operators/settings.md. README.md says what there is."""
 
@@ -70,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="make")
     commands = parser.add_subparsers(required=True, metavar="command", parser_class=argparse.ArgumentParser)
     for run in (
-        *(demo, test, up, down, restart, status, logs, token, check, bench, docs, reset, doctor),
+        *(demo, test, soak, up, down, restart, status, logs, token, check, bench, docs, reset, doctor),
         bootstrap_only,
     ):
         command = commands.add_parser(run.__name__.removesuffix("_only"))
@@ -93,14 +95,31 @@ def demo(_options: argparse.Namespace) -> int:
 
 def test(options: argparse.Namespace) -> int:
     bootstrap(echo=False)
+    # Two at a time, as that is what the smallest supported machine has cores for; tests of one group stay together.
+    spread = [] if "-n" in options.arguments else ["-n", "2", "--dist", "loadgroup"]
+    with _tests_cluster():
+        return _python("-m", "pytest", *spread, *options.arguments)
+
+
+def soak(options: argparse.Namespace) -> int:
+    """As long and as many as the environment says; with arguments, as ``-k flows``, only worlds are drawn."""
+    bootstrap(echo=False)
+    campaign = ["flowmachine/tests/test_soak.py", "flowmachine/tests/test_fuzz.py"]
+    worlds = ["-n", "2", "--timeout", "0", "flowmachine/tests/kinds/test_oracle.py", *options.arguments]
+    with _tests_cluster():
+        killed = 0 if options.arguments else _python("-m", "pytest", *campaign)
+        drawn = _python("-m", "pytest", *worlds, environment={"HYPOTHESIS_PROFILE": "soak"})
+    return max(killed, drawn)
+
+
+@contextmanager
+def _tests_cluster() -> Iterator[None]:
+    """Stop the tests' database afterwards, unless it ran before; it starts with the first test that needs it."""
     state = Path(os.environ.get("FLOWKIT_TEST_CLUSTER") or CHECKOUT / ".flowkit" / "test")
     running_before = Cluster(state, 0).running()
     try:
-        # Two at a time, as that is what the smallest supported machine has cores for; tests of one group stay together.
-        spread = [] if "-n" in options.arguments else ["-n", "2", "--dist", "loadgroup"]
-        return _python("-m", "pytest", *spread, *options.arguments)
+        yield
     finally:
-        # The plugin starts the cluster with the first test that needs a database.
         if not running_before:
             Cluster(state, 0).stop()
 
