@@ -59,8 +59,8 @@ def test_a_part_that_needs_too_much_memory_says_so(processes: Processes) -> None
 
 def test_a_statement_over_files_stops_when_told_to(tmp_path: Path) -> None:
     executor = DuckDBExecutor(Computing(tmp_path, tmp_path, "duckdb", 1, "256MB"))
-    numbers = sa.func.range(10**13).table_valued(sa.column("n", sa.BigInteger))
-    endless = sa.select(sa.func.sum(sa.func.sqrt(numbers.c.n)))
+    numbers = sa.func.range(10**13).table_valued(sa.column("range", sa.BigInteger))
+    endless = sa.select(sa.func.sum(sa.func.sqrt(numbers.c.range)))
     began = time.monotonic()
     told = threading.Timer(0.3, executor.interrupt)
     told.start()
