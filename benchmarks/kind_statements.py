@@ -473,8 +473,8 @@ def _meaningful(files: Files, first: dt.date, after: dt.date, name: str, *labels
     # The fold over a list is the engine's own: nobody would write it twice.
     fold = compiled(sa.select(leader_clusters(*lists)))[0].removeprefix("SELECT").rpartition(" AS ")[0]
     areas = {
-        "evening": f"score BETWEEN {EVENING[0]} AND {EVENING[1]}",
-        "day": f"score BETWEEN {DAY[0]} AND {DAY[1]}",
+        "evening": f"score > {EVENING[0]} AND score < {EVENING[1]}",
+        "day": f"score > {DAY[0]} AND score < {DAY[1]}",
     }
     shares = ", ".join(
         f"""
