@@ -82,6 +82,8 @@ class Worker:
         }
         self._wake = threading.Event()
         self._stopping = threading.Event()
+        #: Ends the lease keeper's wait for notices.
+        self._bell, self._bell_rope = socket.socketpair()
         self._current: Key | None = None
         self._cancelling = False
         self._overdue = False
@@ -90,7 +92,7 @@ class Worker:
 
     def stop(self) -> None:
         """End after giving the current job back to the queue; callable from a signal handler."""
-        self._stopping.set()
+        self._stop_keeping()
         self._wake.set()
         self._interrupt()
 
@@ -118,6 +120,8 @@ class Worker:
     def close(self) -> None:
         """Give the connections back; the worker is of no use afterwards."""
         self._engine.dispose()
+        self._bell.close()
+        self._bell_rope.close()
 
     def settle(self, key: Key) -> sa.RowMapping:
         """Work until a job is done with; returns its row. Jobs of others that wait are done on the way."""
@@ -135,8 +139,9 @@ class Worker:
                     self._wake.wait(1.0)
                     self._wake.clear()
         finally:
-            self._stopping.set()
+            self._stop_keeping()
             keeper.join(timeout=self._lease.total_seconds())
+            self._bell.recv(1)
 
     def run_until_idle(self) -> None:
         """Do everything that can be done now, then return; for direct use and for tests."""
@@ -335,7 +340,7 @@ class Worker:
                 self._overdue = True
                 self._interrupt()
             # Notices also arrive with the reply to a statement, and then nothing is left to read.
-            if not raw.notifies and select.select([raw], [], [], min(1.0, renew_every))[0]:
+            if not raw.notifies and raw in select.select([raw, self._bell], [], [], min(1.0, renew_every))[0]:
                 raw.poll()
             channels = {notice.channel for notice in raw.notifies}
             raw.notifies.clear()
@@ -350,6 +355,11 @@ class Worker:
         if key is not None and jobs.renew(connection, key, self.name, self._lease) and self._current == key:
             self._cancelling = True
             self._interrupt()
+
+    def _stop_keeping(self) -> None:
+        """Let the lease keeper end without waiting for another notice."""
+        self._stopping.set()
+        self._bell_rope.send(b"!")
 
     def _illness(self) -> str | None:
         """What keeps this worker from working well, or None."""
