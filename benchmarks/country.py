@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 import os
 import subprocess
@@ -124,11 +125,13 @@ class Country:
         """The database as the engine reaches it."""
         return Database("127.0.0.1", self.cluster.port, "flowmachine", _PASSWORD, "flowdb")
 
-    def copied(self, times: int) -> Path:
+    @contextmanager
+    def copied(self, times: int) -> Iterator[Path]:
         """Day files with every subscriber so many times, each copy under keys of its own; made once.
 
         A copy calls its own people, and its events have their own ids, so that every answer about a subscriber is there so
-        often. The database knows nothing of them: they are for an executor that is told to read files.
+        often. Of the database only the manifest knows of them, while the context lasts: they are for an executor that is
+        told to read files.
         """
         folder = self.folder / f"columnar-{times}-times"
         connection = duckdb.connect(config={"memory_limit": f"{available_memory() // 2}B"})
@@ -147,7 +150,25 @@ class Country:
             )
             partial.rename(target)
         connection.close()
-        return folder
+        try:
+            self._tell_manifest(folder)
+            yield folder
+        finally:
+            self._tell_manifest(self.columnar)
+
+    def _tell_manifest(self, folder: Path) -> None:
+        """Make the manifest name size and checksum of the files in this folder: the engine reads no other."""
+        connection = self.connect()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT path FROM etl.columnar_files")
+            for (path,) in cursor.fetchall():
+                with (folder / path).open("rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                    cursor.execute(
+                        "UPDATE etl.columnar_files SET bytes = %s, sha256 = %s WHERE path = %s",
+                        (file.tell(), digest, path),
+                    )
+        connection.close()
 
     @cached_property
     def facts(self) -> dict[str, Any]:

@@ -208,7 +208,7 @@ def network_objects(files: Files) -> str:
     """
 
 
-def _by_hour(files: _Files) -> str:
+def _by_hour(files: Files) -> str:
     # A subscriber sets one of 64 bits: more bits than the floor prove enough subscribers, and no more events than the
     # floor prove too few. The rest is counted. What is read again is named in lists, which are small to the planner.
     hour = "date_trunc('hour', local_time)"

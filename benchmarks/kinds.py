@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -203,9 +203,16 @@ def measured(
 @contextmanager
 def both_sides(country: Country, subscribers: int) -> Iterator[tuple[Engine, ByHand, Window]]:
     """Both sides over a country that runs, or over copies of its people where it has fewer than asked for."""
-    columnar = country.columnar
-    if subscribers > country.size.subscribers:
-        columnar = country.copied(subscribers // country.size.subscribers)
+    with ExitStack() as stack:
+        columnar = country.columnar
+        if subscribers > country.size.subscribers:
+            columnar = stack.enter_context(country.copied(subscribers // country.size.subscribers))
+        yield from _both_sides(country, subscribers, columnar)
+
+
+def _both_sides(
+    country: Country, subscribers: int, columnar: Path
+) -> Iterator[tuple[Engine, ByHand, Window]]:
     mobile_money.fill(country, subscribers)
     os.environ["FLOWMACHINE_TEST_KINDS"] = "on"
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -24,9 +24,9 @@ class Question:
     windows: tuple[Window, ...]
 
 
-def questions(size: Size) -> list[Question]:
-    """The nine, on the first week of the data and, for flows, the second; on halves of a shorter period."""
-    week = min(7, max(size.days // 2, 1))
+def questions(size: Size, longest: int = 7) -> list[Question]:
+    """The nine, on the first ``longest`` days of the data and, for flows, as many more; on halves of a shorter period."""
+    week = min(longest, max(size.days // 2, 1))
     start, middle = START, START + dt.timedelta(week)
     end = middle + dt.timedelta(min(week, size.days - week))
     window = {"start_date": start.isoformat(), "end_date": middle.isoformat()}

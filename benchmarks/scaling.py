@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 from benchmarks.country import Country, Size
@@ -9,34 +11,45 @@ from benchmarks.engine import Ours
 from benchmarks.measure import Say, warm_up
 from benchmarks.questions import questions
 
-#: Events for each subscriber and day, as in the full scale.
-_RATE = 7.5
-SIZES = tuple(
-    Size(subscribers, days, int(subscribers * _RATE))
-    for subscribers, days in ((50_000, 7), (50_000, 14), (50_000, 28), (200_000, 14), (800_000, 14))
-)
+#: Days are added to one country, of which each question reads the first half of 7, 14 and 28.
+DAYS = (7, 14, 28)
+FEW = Size(50_000, max(DAYS), 375_000)
+#: Subscribers are added by going to the country of the full scale, and to copies of its people.
+MANY = Size(200_000, 14, 1_500_000)
+COPIES = 4
 
 
-def measure(workers: int, say: Say, sizes: tuple[Size, ...] = SIZES) -> list[dict[str, Any]]:
-    """Seconds of each question, cold, for each size; sizes whose data do not exist yet are built."""
+def measure(workers: int, say: Say) -> list[dict[str, Any]]:
+    """Seconds of each question, cold, for each size; countries whose data do not exist yet are built."""
     rows = []
-    for size in sizes:
-        country = Country(size)
-        with country.running():
-            asked = questions(size)
-            with Ours(country, "duckdb", workers) as engine:
-                warm_up(engine, asked)
-                seconds = {
-                    question.title: min(engine.cold(question.spec).seconds for _ in range(2))
-                    for question in asked
-                }
-        rows.append(
-            {
-                "subscribers": size.subscribers,
-                "days": size.days,
-                "events": country.facts["events"],
-                "seconds": {name: round(value, 4) for name, value in seconds.items()},
-            }
-        )
-        say(f"{size.name}: {sum(seconds.values()):.1f} s for all")
+    few, many = Country(FEW), Country(MANY)
+    with few.running():
+        for days in DAYS:
+            rows.append(_asked(few, replace(FEW, days=days), workers, say))
+    with many.running():
+        rows.append(_asked(many, MANY, workers, say))
+        rows.append(_asked(many, replace(MANY, subscribers=COPIES * MANY.subscribers), workers, say))
     return rows
+
+
+def _asked(country: Country, size: Size, workers: int, say: Say) -> dict[str, Any]:
+    """The questions on so many of the country's days, and on so many people as it or copies of it have."""
+    asked = questions(size, longest=size.days)
+    copies = size.subscribers // country.size.subscribers
+    with ExitStack() as stack:
+        settings = {}
+        if copies > 1:
+            settings["FLOWDB_COLUMNAR_PATH"] = str(stack.enter_context(country.copied(copies)))
+        engine = stack.enter_context(Ours(country, "duckdb", workers, **settings))
+        warm_up(engine, asked)
+        seconds = {
+            question.name.replace("_", " "): min(engine.cold(question.spec).seconds for _ in range(2))
+            for question in asked
+        }
+    say(f"{size.subscribers:,} subscribers, {size.days} days: {sum(seconds.values()):.1f} s for all")
+    return {
+        "subscribers": size.subscribers,
+        "days": size.days,
+        "events": round(country.facts["events"] * copies * size.days / country.size.days),
+        "seconds": {name: round(value, 4) for name, value in seconds.items()},
+    }
