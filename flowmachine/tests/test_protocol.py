@@ -10,6 +10,7 @@ import pytest
 
 from flowmachine.registry import load, submittable_kinds
 from flowmachine.testing import Client, Country, Processes, forget_jobs, free_port
+from flowmachine.units import UNITS
 
 DAILY = {
     "query_kind": "daily_location",
@@ -113,11 +114,15 @@ def test_a_result_without_geography(client: Client) -> None:
     assert refused["payload"] == {"query_id": query_id, "query_state": "errored"}
 
 
-def test_boundaries(client: Client, running: Processes) -> None:
-    answer = succeed(client, "get_geography", aggregation_unit="admin2")
+@pytest.mark.parametrize("unit", UNITS)
+def test_boundaries(client: Client, running: Processes, unit: str) -> None:
+    answer = succeed(client, "get_geography", aggregation_unit=unit)
     assert answer["query_state"] == "completed"
     features = read(running, answer["sql"])
-    assert len({feature["properties"]["pcod"] for feature in features}) == len(features) > 5
+    names = ("lon", "lat") if unit == "lon-lat" else ("pcod",)
+    regions = {tuple(feature["properties"][name] for name in names) for feature in features}
+    assert len(regions) == len(features) > (0 if unit == "admin0" else 4)
+    assert all(feature["geometry"] for feature in features)
 
 
 def test_dates_and_checks(client: Client) -> None:

@@ -20,7 +20,6 @@ from flowmachine.explain import explain
 from flowmachine.fields import known_queries
 from flowmachine.geojson import as_text, feature_statement, geography_statement, result_statement
 from flowmachine.jobs import RELEASED, Key
-from flowmachine.maps import unit_map
 from flowmachine.registry import Aggregate, Query, load, load_any, submittable_kinds
 from flowmachine.schema import query_schemas
 from flowmachine.sql.events import NotBuildable
@@ -207,14 +206,7 @@ class Actions:
         if name not in UNITS:
             problem = {"aggregation_unit": [f"Must be one of: {', '.join(UNITS)}."]}
             raise Refused("Parameter validation failed.", problem)
-        unit = SpatialUnit(name)
-        with self._engine.begin() as connection:
-            found = (
-                None
-                if unit.has_polygons
-                else unit_map(connection, unit, read_data_state(connection).map_version(unit))
-            )
-        return {"query_state": "completed", "sql": as_text(geography_statement(unit, found))}
+        return {"query_state": "completed", "sql": as_text(geography_statement(SpatialUnit(name)))}
 
     def get_available_dates(self, params: Params) -> Payload:
         with self._engine.connect() as connection:

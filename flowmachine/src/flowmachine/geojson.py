@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
-from flowmachine.maps import UnitMap, admin_table
+from flowmachine.maps import admin_table
 from flowmachine.registry import Aggregate
 from flowmachine.release import Region
 from flowmachine.tables import result_name
@@ -48,20 +48,18 @@ def feature_statement(query: Aggregate) -> Select[Any]:
     return _flow_features(query)
 
 
-def geography_statement(unit: SpatialUnit, unit_map: UnitMap | None = None) -> Select[Any]:
-    """The features of all regions of a unit; points come from the unit's map."""
+def geography_statement(unit: SpatialUnit) -> Select[Any]:
+    """The features of all regions of a unit."""
     if unit.has_polygons:
         table, pcod = admin_table(unit)
         regions: FromClause = sa.select(pcod.label("pcod"), table.c.geom).subquery("regions")
+        order: list[ColumnElement[Any]] = [sa.collate(regions.c.pcod, "C")]
     else:
-        assert unit_map is not None
-        points = unit_map.regions
-        regions = sa.select(points.c.lon, points.c.lat, _point(points).label("geom")).subquery("regions")
-    names = list(unit.id_columns)
-    order: list[ColumnElement[Any]] = (
-        [sa.collate(regions.c.pcod, "C")] if unit.has_polygons else [regions.c.lon, regions.c.lat]
-    )
-    return _features(regions, names, regions.c.geom, order)
+        # Not from the unit's map: the API may not read what is the engine's own.
+        columns = (*unit.id_columns, "geom")
+        regions = sa.table("cell_points", *map(sa.column, columns), schema="geography")
+        order = [regions.c[name] for name in unit.id_columns]
+    return _features(regions, list(unit.id_columns), regions.c.geom, order)
 
 
 def _row_features(query: Aggregate) -> Select[Any]:
