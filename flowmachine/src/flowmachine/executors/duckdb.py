@@ -170,6 +170,9 @@ class DuckDBExecutor:
                 "memory_limit": settings.memory_limit,
                 "temp_directory": str(settings.cache_path / "spill"),
                 "preserve_insertion_order": False,
+                # It keeps parts of files by name, and was seen to mix them with those of another file that had taken the
+                # name within a second, as a result that is computed anew does. The system keeps files in memory, too.
+                "enable_external_file_cache": False,
                 # Everything it may read is named by us; nothing is ever fetched.
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,

@@ -195,6 +195,30 @@ def _subscriber_number_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str
     return str(compiler.process(element.clauses, **kwargs))
 
 
+class start_of(FunctionElement[Any]):
+    """The start of the ``second``, ``minute``, ``hour``, ``day``, ``month`` or ``year`` in which a wall-clock time lies."""
+
+    type = sa.DateTime()
+    inherit_cache = True
+
+    def __init__(self, period: str, time: ColumnElement[Any]) -> None:
+        super().__init__(sa.literal_column(f"'{period}'"), time)
+
+
+@compiles(start_of, "postgresql")
+def _start_of_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return f"date_trunc({compiler.process(element.clauses, **kwargs)})"
+
+
+@compiles(start_of, "duckdb")
+def _start_of_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
+    period, time = (compiler.process(clause, **kwargs) for clause in element.clauses)
+    if period in ("'month'", "'year'"):
+        return f"date_trunc({period}, {time})"
+    # The same for periods of one length, and a quarter less work where events are grouped by them.
+    return f"time_bucket(INTERVAL 1 {period[1:-1]}, {time})"
+
+
 class subscriber_bits(FunctionElement[Any]):
     """Aggregate: 64 bits, of which each subscriber sets one; ``bit_or`` joins several and ``bit_count`` counts those set.
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from sqlalchemy.sql import ColumnElement
 
 from flowmachine.release import floor
 from flowmachine.sql.events import EventSelection, select_events
-from flowmachine.sql.functions import hinted_among, subscriber_bits
+from flowmachine.sql.functions import hinted_among, start_of, subscriber_bits
 
 if TYPE_CHECKING:
     from flowmachine.sql.sources import Sources
@@ -37,7 +36,7 @@ def tally(
     """
     events = select_events(sources, selection, ("cell", "local_time"), direction=direction)
     # A cell lies in one place for whole days, so that a day or less of its events is placed as one.
-    moment = _start("day" if by in _LONGER_THAN_A_DAY else by, events.c.local_time)
+    moment = start_of("day" if by in _LONGER_THAN_A_DAY else by, events.c.local_time)
     tallies = (
         sa.select(
             events.c.cell,
@@ -59,7 +58,7 @@ def tally(
             tallies.c.cell,
             tallies.c.moment,
             cells.c.location,
-            _start(by, tallies.c.moment).label("period"),
+            start_of(by, tallies.c.moment).label("period"),
             tallies.c.events,
             tallies.c.bits,
         )
@@ -116,7 +115,3 @@ def tally(
         .outerjoin(exact, sa.and_(exact.c.location == counts.c.location, exact.c.period == counts.c.period))
         .subquery("tally")
     )
-
-
-def _start(period: str, time: ColumnElement[Any]) -> ColumnElement[Any]:
-    return sa.func.date_trunc(period, time, type_=sa.DateTime())
