@@ -194,6 +194,7 @@ def measured(
                 "processor_seconds": rounded(ours.processor),
                 "hand_written_seconds": rounded(theirs.seconds),
                 "hand_written_processor_seconds": rounded(theirs.processor),
+                "repeats": repeats,
                 "rows": len(rows),
                 "answer": answer,
             },
