@@ -79,10 +79,13 @@ class _Specifications:
             "tower_cluster_radius": RADIUS_KM,
             "dummy_param": "nothing",
         }
-        modal = lambda first, after: {  # noqa: E731
-            "query_kind": "modal_location",
-            "locations": self._daily(first, after, "most-common"),
-        }
+
+        def modal(first: dt.date, after: dt.date) -> Spec:
+            return {
+                "query_kind": "modal_location",
+                "locations": self._daily(first, after, "most-common"),
+            }
+
         movement = {"from_location": modal(first, middle), "to_location": modal(middle, after)}
         periods = [self._coalesced(*days) for days in PERIODS]
         talks = {"event_types": None}

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from .oracle import DEFINITIONS, Oracle, Row, Spec, group, in_service, metres, places, statistic, time
+from .oracle import DEFINITIONS, Oracle, Row, Spec, group, metres, statistic, time
 from .world import Event
 
 
@@ -55,16 +55,8 @@ def periodic_entropy(oracle: Oracle, spec: Spec) -> list[Row]:
 
 
 def at_places(oracle: Oracle, events: Iterable[Event], unit: str) -> list[tuple[Event, Any]]:
-    """The events with their places; every cell is its own place, known or not, in service or not."""
-    if unit == "cell":
-        return [(event, event.cell) for event in events if event.cell]
-    return [
-        (event, place)
-        for event in events
-        for cell in oracle.stage.cells
-        if cell.id == event.cell and in_service(cell, event.time.date())
-        for place in places(cell, unit)
-    ]
+    """The events with their places."""
+    return [(event, place) for event in events for place in oracle.places_of(event, unit)]
 
 
 def location_entropy(oracle: Oracle, spec: Spec) -> list[Row]:
