@@ -67,10 +67,11 @@ def test_readiness_tells_of_a_schema_behind(settings: Settings, app: object, ser
     assert client.get("/health/live").status_code == 200
     assert client.get("/health/ready").status_code == 200
     with services.engine.begin() as connection:
+        current = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one()
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
     try:
         assert client.get("/health/ready").status_code == 503
         assert client.get("/health/live").status_code == 200
     finally:
         with services.engine.begin() as connection:
-            connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+            connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{current}'")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
+import ipykernel.kernelapp  # noqa: F401  An imported kernel is not a running one: the bar must know the difference.
+import nbformat
 import pandas
 import pytest
 import requests
 from flowclient_stub import RECORDS, RESULT, RUN, Answer, Request, Shell, make_token, polls
+from nbclient import NotebookClient
 
 import flowclient
 from flowclient import operations
@@ -167,6 +170,19 @@ def test_when_there_is_a_bar(shell, server, connection, capsys, monkeypatch, dis
         disable_progress=disable,
     )
     assert ("Parts run" in capsys.readouterr().err) == shown
+
+
+def test_a_notebook_shows_the_bar():
+    cell = (
+        "from flowclient.progress import PartsBar\n"
+        "with PartsBar() as bar:\n"
+        "    bar.report('abc', {'eligible': 2, 'queued': 2, 'running': 0})\n"
+        "    bar.finish('abc')"
+    )
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
+    NotebookClient(notebook, kernel_name="python3", timeout=60).execute()
+    shown = "".join(output.get("text", "") for output in notebook.cells[0].outputs)
+    assert "Parts run: 100%" in shown
 
 
 def test_an_error_midway_closes_the_bar_unfilled(shell, server, connection, capsys):

@@ -241,7 +241,7 @@ def test_a_worker_killed_at_any_moment(processes: Processes, moment: str) -> Non
     held = {
         "planning": "LOCK TABLE engine.plan_parts IN SHARE MODE",
         "recording a part": "LOCK TABLE engine.inputs IN SHARE MODE",
-        "releasing": f"CREATE TABLE cache.x{query_id} ()",
+        "releasing": f"DROP TABLE IF EXISTS cache.x{query_id}; CREATE TABLE cache.x{query_id} ()",
     }
     if moment == "recording a part":
         ask_and_commit(processes, "UPDATE engine.jobs SET fingerprint = NULL WHERE store <> 'released'")

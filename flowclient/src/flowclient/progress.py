@@ -44,7 +44,7 @@ class PartsBar:
             eligible = progress["eligible"]
             if self._bar is None:
                 # A notebook without widgets shows plain text, which tqdm would take for a stream nobody watches.
-                disable = False if self._disable is None and "ipykernel" in sys.modules else self._disable
+                disable = False if self._disable is None and _in_notebook() else self._disable
                 self._bar = _tqdm()(total=eligible, desc="Parts run", unit="q", disable=disable)
                 self._eligible[query_id] = eligible
             fall = self._eligible.get(query_id, 0) - eligible
@@ -74,6 +74,12 @@ class PartsBar:
         container = getattr(self._bar, "container", None)
         if container is not None:
             container.children[1].max = self._bar.total
+
+
+def _in_notebook() -> bool:
+    """Whether this process is a notebook's kernel; that the package is imported does not make it one."""
+    kernel = sys.modules.get("ipykernel.kernelapp")
+    return kernel is not None and bool(kernel.IPKernelApp.initialized())
 
 
 def _tqdm() -> Any:
