@@ -73,9 +73,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 class Client:
-    """A requester on an engine's socket that reads released results from the database, as the HTTP API does."""
+    """A requester on an engine's socket that reads released results from the database, as the HTTP API does.
 
-    def __init__(self, country: Country, port: int) -> None:
+    ``waits`` says whether the engine can hold a poll until there is news; one that cannot is asked again and again.
+    """
+
+    def __init__(self, country: Country, port: int, *, waits: bool) -> None:
+        self._waits = waits
         self._context = zmq.Context()
         self._address = f"tcp://127.0.0.1:{port}"
         self._requester = self._connect()
@@ -127,14 +131,16 @@ class Client:
         """Submit, poll until done, read the released rows; with the seconds that it took."""
         started = time.perf_counter()
         query_id, _ = self.accept(spec)
-        while (state := self.ask("poll_query", {"query_id": query_id})["query_state"]) != "completed":
+        poll = {"query_id": query_id, **({"wait": 10} if self._waits else {})}
+        while (state := self.ask("poll_query", poll)["query_state"]) != "completed":
             waited = time.perf_counter() - started
             if state not in ("queued", "executing"):
                 raise EngineFailed(f"{query_id} is {state}")
             if waited > limit:
                 raise TookTooLong(f"not done after {limit} s")
-            # Often enough to lose little, seldom enough not to disturb what is measured: each poll is work for the engine.
-            time.sleep(min(max(0.01, waited / 12), 0.5))
+            if not self._waits:
+                # Often enough to lose little, seldom enough not to disturb what is measured: each poll is work.
+                time.sleep(min(max(0.01, waited / 50), 0.2))
         sql = self.ask("get_sql_for_query_result", {"query_id": query_id})["sql"]
         with self._database.cursor() as cursor:
             cursor.execute(sql)
@@ -160,7 +166,7 @@ class Ours:
         self._processes.start([sys.executable, "-m", "flowmachine", "server"], environment)
         for _ in range(workers):
             self._processes.start([sys.executable, "-m", "flowmachine", "worker"], environment)
-        self.client = Client(country, port)
+        self.client = Client(country, port, waits=True)
 
     def __enter__(self) -> Ours:
         try:

@@ -106,7 +106,7 @@ class Published:
             "REDIS_PASSWORD": _REDIS_PASSWORD,
         }
         server = Processes(self._country.folder / "logs" / "published.log")
-        client = Client(self._country, port)
+        client = Client(self._country, port, waits=False)
         try:
             server.start([str(self._environment / "bin" / "flowmachine")], environment)
             client.wait_until_up()

@@ -15,7 +15,6 @@ from nbclient import NotebookClient
 import flowclient
 from flowclient import operations
 from flowclient.errors import FlowclientConnectionError, QueryNotFoundError
-from flowclient.exchange import Pause
 from flowclient.progress import PartsBar
 from flowclient.results import FORMATS
 
@@ -172,6 +171,20 @@ def test_when_there_is_a_bar(shell, server, connection, capsys, monkeypatch, dis
     assert ("Parts run" in capsys.readouterr().err) == shown
 
 
+def test_a_poll_is_held_as_long_as_the_next_look_is_away(shell, server, connection):
+    server.script("GET", "poll/abc", *polls(5, 3, 3))
+    shell.call("wait_for_query_to_be_ready", connection=connection, query_id="abc", poll_interval=0.05)
+    waits = [request.wait for request in server.requests if request.path.endswith("poll/abc")]
+    assert waits == [None, "0.05", "0.05", "0.05"]
+
+
+def test_no_poll_is_held_longer_than_the_connection_waits(shell, server, token):
+    connection = shell.connect(url=server.url, token=token, timeout=(5, 0.2))
+    server.script("GET", "poll/abc", *polls(5))
+    shell.call("wait_for_query_to_be_ready", connection=connection, query_id="abc", poll_interval=0.3)
+    assert [request.wait for request in server.requests if request.path.endswith("poll/abc")] == [None, "0.1"]
+
+
 def test_a_notebook_shows_the_bar():
     cell = (
         "from flowclient.progress import PartsBar\n"
@@ -207,7 +220,9 @@ def test_an_interrupt_says_how_to_come_back(token):
 
     waiting = requests.Response()
     waiting.status_code, waiting._content = 202, polls(1)[0].encoded()
-    assert operation.send(waiting) == Pause(1)
+    assert operation.send(waiting).params == {"wait": "1"}
+    # A server that does not know how to wait answers at once, and the client waits by itself.
+    assert 0.9 < operation.send(waiting).seconds <= 1
     with pytest.raises(KeyboardInterrupt, match=r"abc keeps running.*get_result_by_query_id"):
         operation.throw(KeyboardInterrupt())
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -49,6 +51,17 @@ def locked_events(processes: Processes) -> Connection:
     connection = processes.country.database.connect("flowdb")
     connection.cursor().execute("LOCK TABLE events.calls IN ACCESS EXCLUSIVE MODE")
     return connection
+
+
+def listeners(processes: Processes, *, end: bool = False) -> set[int]:
+    """The database's processes that servers listen at; with ``end``, all that servers have are ended."""
+    with closing(processes.country.database.connect("flowdb")) as connection, connection.cursor() as cursor:
+        servers = "application_name = 'flowmachine-server' AND datname = current_database()"
+        cursor.execute(f"SELECT pid FROM pg_stat_activity WHERE {servers} AND query LIKE '%LISTEN%'")
+        found = {pid for (pid,) in cursor.fetchall()}
+        if end:
+            cursor.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {servers}")
+        return found
 
 
 def waiting_readers(processes: Processes) -> int:
@@ -159,6 +172,55 @@ def test_unknown_and_unbuildable_queries(processes: Processes) -> None:
     reply = client.ask("run_query", **aggregate(daily(1) | {"date": "2020-02-02"}))
     assert reply["msg"] == "Unable to create query object."
     assert reply["payload"] == {"exception": "No data for date: 2020-02-02 - 2020-02-03"}
+
+
+def test_who_waits_is_told_at_once(processes: Processes) -> None:
+    """More wait than the server has threads, and none keeps it from answering others."""
+    processes.start("server")
+    processes.start("worker", FLOWMACHINE_EXECUTOR="postgres")
+    client = processes.client()
+    with closing(locked_events(processes)) as lock, ThreadPoolExecutor(20) as pool:
+        query_id = client.ask("run_query", **MODAL)["payload"]["query_id"]
+        wait_for(lambda: waiting_readers(processes))
+        replies = [
+            pool.submit(processes.client().ask, "poll_query", query_id=query_id, wait=30, timeout=40)
+            for _ in range(20)
+        ]
+        assert client.ask("ping")["msg"] == "pong"
+        early = client.ask("poll_query", query_id=query_id, wait=0.1)["payload"]["query_state"]
+        assert early == "queued"
+        assert not any(reply.done() for reply in replies)
+        lock.rollback()
+        states = {reply.result()["payload"]["query_state"] for reply in replies}
+    # The root runs for a moment when its parts are done, and that is news too.
+    assert states <= {"executing", "completed"}
+    assert client.until_done(query_id) == "completed"
+    started = time.monotonic()
+    assert client.ask("poll_query", query_id=query_id, wait=30)["payload"]["query_state"] == "completed"
+    assert time.monotonic() - started < 10
+
+
+def test_who_waits_is_told_though_the_server_lost_its_connections(processes: Processes) -> None:
+    processes.start("server")
+    processes.start("worker", FLOWMACHINE_EXECUTOR="postgres")
+    client = processes.client()
+    with closing(locked_events(processes)) as lock, ThreadPoolExecutor(1) as pool:
+        query_id = client.ask("run_query", **MODAL)["payload"]["query_id"]
+        wait_for(lambda: waiting_readers(processes))
+        reply = pool.submit(processes.client().ask, "poll_query", query_id=query_id, wait=30, timeout=40)
+        wait_for(lambda: listeners(processes))
+        before = listeners(processes, end=True)
+        wait_for(lambda: listeners(processes) - before)
+        lock.rollback()
+        assert reply.result()["payload"]["query_state"] in ("executing", "completed")
+
+
+@pytest.mark.parametrize("wait", ["5", -1, 31, True, None])
+def test_an_odd_wait_is_refused(processes: Processes, wait: Any) -> None:
+    processes.start("server")
+    reply = processes.client().ask("poll_query", query_id="0" * 32, wait=wait)
+    assert reply["msg"] == "Wrong parameters for action 'poll_query'."
+    assert reply["payload"] == {"wait": ["Must be a number of seconds from 0 to 30."]}
 
 
 def test_a_killed_workers_query_completes(processes: Processes) -> None:

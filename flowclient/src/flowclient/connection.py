@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import ssl
 from datetime import datetime, timezone
@@ -206,6 +207,12 @@ class Connection:
         if reply.status_code in (401, 403):
             raise self._access_error(reply, url)
         raise replies.unexpected_post(reply, url, route, sent=data)
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a reply may take to come."""
+        read = self.timeout[1] if isinstance(self.timeout, tuple) else self.timeout
+        return math.inf if read is None else read
 
     def route_url(self, route: str) -> str:
         """Return the whole address of a route."""

@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 _FIRST_ADAPTIVE_INTERVAL = 0.2
 _LONGEST_ADAPTIVE_INTERVAL = 5.0
+#: Seconds that a server holds a poll at most.
+_LONGEST_WAIT = 30.0
 
 # -- running and waiting -----------------------------------------------------------------------------------------
 
@@ -71,9 +73,12 @@ def _name_nearest_unit(
         error.args = (f"{error}\nThis token allows '{kind}' at aggregation unit '{nearest}'.",)
 
 
-def poll(connection: Connection, query_id: str) -> Operation[tuple[bool, Reply]]:
+def poll(connection: Connection, query_id: str, wait: float = 0) -> Operation[tuple[bool, Reply]]:
+    """Ask whether a query is ready; a server that can holds the reply for ``wait`` seconds or until there is news."""
     route = f"poll/{quote(query_id, safe='')}"
-    reply = yield from connection.get(route)
+    # Held for longer than the connection waits for a reply, it would be taken to be lost.
+    held = min(wait, _LONGEST_WAIT, connection.patience / 2)
+    reply = yield from connection.get(route, params={"wait": f"{held:g}"} if held > 0 else None)
     if reply.status_code == 303:
         return True, reply
     if reply.status_code != 202:
@@ -128,12 +133,19 @@ def wait_until_ready(
     intervals = _intervals(poll_interval)
     # A bar that was handed in is shared with other queries and closed by whoever made it.
     with PartsBar(disable_progress) if bar is None else nullcontext(bar) as shown, _a_way_back(query_id):
+        pause, status = 0.0, None
         while True:
-            ready, reply = yield from poll(connection, query_id)
+            asked = time.monotonic()
+            ready, reply = yield from poll(connection, query_id, wait=pause)
             if ready:
                 shown.finish(query_id)
                 return reply
             shown.report(query_id, progress_in(reply))
+            # A server that does not know how to wait has answered at once, and with the same as before.
+            early = pause - (time.monotonic() - asked)
+            former, status = status, replies.json_object(reply).get("status")
+            if early > 0 and status == former:
+                yield Pause(early)
             pause = next(intervals)
             if deadline is not None:
                 left = deadline - time.monotonic()
@@ -143,7 +155,6 @@ def wait_until_ready(
                         query_id=query_id,
                     )
                 pause = min(pause, left)
-            yield Pause(pause)
 
 
 def _intervals(poll_interval: float | None) -> Iterator[float]:

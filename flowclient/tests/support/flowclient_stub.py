@@ -45,6 +45,7 @@ class Request:
     path: str
     body: Any
     authorization: str | None
+    wait: str | None = None
 
 
 Scripted = Answer | Callable[[Request], Answer]
@@ -66,14 +67,17 @@ class StubServer:
 
             def _reply(self) -> None:
                 text = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                # Only how long to hold a poll is ever taken out of the address; other parameters are a part of the script.
+                path, _, wait = self.path.partition("?wait=")
                 request = Request(
                     self.command,
-                    self.path,
+                    path,
                     json.loads(text) if text else None,
                     self.headers.get("Authorization"),
+                    wait or None,
                 )
                 stub.requests.append(request)
-                script = stub._scripts.get((self.command, self.path), [Answer(418, {"msg": "no script"})])
+                script = stub._scripts.get((self.command, path), [Answer(418, {"msg": "no script"})])
                 answer = script.pop(0) if len(script) > 1 else script[0]
                 if not isinstance(answer, Answer):
                     answer = answer(request)

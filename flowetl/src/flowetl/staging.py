@@ -373,6 +373,6 @@ def write_day(
     )
     connection.execute(
         f"COPY (SELECT {columns} FROM day LEFT JOIN location_keys USING (location_id) ORDER BY subscriber, time) "  # noqa: S608 - names of columns
-        f"TO {_literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
+        f"TO {_literal(str(path))} (FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE 1000000, DICTIONARY_SIZE_LIMIT 90000)"
     )
     connection.unregister("location_keys")

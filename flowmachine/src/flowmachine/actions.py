@@ -35,6 +35,9 @@ PROTOCOL = 1
 #: A worker not seen for so long is taken to be dead.
 ALIVE = timedelta(seconds=30)
 
+#: Seconds for which a poll may wait for news.
+LONGEST_WAIT = 30.0
+
 #: Parts are counted for each poll of a query with fewer than these, and for all polls within some seconds otherwise.
 MANY_PARTS = 100
 POLLED_FOR = 0.3
@@ -150,8 +153,23 @@ class Actions:
             _check_data(query, data)
             return explain(connection, query, data)
 
+    def state(self, query_id: str) -> str | None:
+        """The state of a submitted query, or None if it is not known."""
+        with self._engine.connect() as connection:
+            state = jobs.state(connection, Key(query_id, RELEASED))
+        if state not in jobs.PENDING:
+            self._polled.pop(query_id, None)
+        return state
+
     def poll_query(self, params: Params) -> Payload:
+        """State and progress. The server holds the request for up to ``wait`` seconds until the state changes."""
         query_id = params["query_id"]
+        if "wait" in params:
+            try:
+                longest_wait(params["wait"])
+            except ValueError as error:
+                problems = {"wait": [str(error)]}
+                raise Refused("Wrong parameters for action 'poll_query'.", problems) from None
         until, latest = self._polled.get(query_id, (0.0, {}))
         if time.monotonic() < until:
             return latest
@@ -326,6 +344,13 @@ _ACTIONS: dict[str, tuple[Callable[[Actions, Params], Payload], tuple[str, ...] 
 }
 
 
+def longest_wait(value: Any) -> float:
+    """The seconds that a poll asks to wait; raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LONGEST_WAIT:
+        raise ValueError(f"Must be a number of seconds from 0 to {LONGEST_WAIT:g}.")
+    return float(value)
+
+
 def _check_data(query: Query, data: DataState) -> None:
     try:
         data.check(query)
@@ -337,7 +362,11 @@ def _check_params(action: str, params: Params, accepted: tuple[str, ...]) -> Non
     problems: Payload = {
         name: ["Missing data for required field."] for name in accepted if name not in params
     }
-    problems |= {name: ["Unknown field."] for name in params if name not in accepted}
+    problems |= {
+        name: ["Unknown field."]
+        for name in params
+        if name not in accepted and not (name == "wait" and action == "poll_query")
+    }
     problems |= {
         name: ["Not a valid string."]
         for name in accepted

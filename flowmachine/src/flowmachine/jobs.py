@@ -31,6 +31,11 @@ RELEASED = "released"
 WORK_CHANNEL = "flowmachine_work"
 #: Wakes workers when a running job is to stop.
 CANCEL_CHANNEL = "flowmachine_cancel"
+#: Tells servers the id of a submitted query that is done.
+DONE_CHANNEL = "flowmachine_done"
+
+#: States of a query that is still to become something else by itself.
+PENDING = ("queued", "executing")
 
 #: event -> states it may start from, state it leads to.
 TRANSITIONS: Mapping[str, tuple[tuple[str, ...], str]] = {
@@ -102,6 +107,12 @@ def summary(connection: sa.Connection, key: Key) -> sa.RowMapping | None:
     """The job's row without its spec, which may be megabytes long, or None."""
     columns = [column for column in jobs.c if column is not jobs.c.spec]
     return connection.execute(sa.select(*columns).where(is_job(key))).mappings().one_or_none()
+
+
+def state(connection: sa.Connection, key: Key) -> str | None:
+    """The job's state, or None if there is no such job."""
+    found: str | None = connection.execute(sa.select(jobs.c.state).where(is_job(key))).scalar_one_or_none()
+    return found
 
 
 def trigger(connection: sa.Connection, key: Key, event: str, **changes: Any) -> bool:
@@ -447,6 +458,7 @@ def complete(
             ],
         )
     if key.store == RELEASED:
+        connection.execute(Notify(DONE_CHANNEL, key.query_id))
         return  # Nothing is made from what was cut to leave.
     released = (
         sa.update(edges)
@@ -486,6 +498,8 @@ def fail(connection: sa.Connection, key: Key, worker: str, error_class: str, err
     )
     if done.rowcount == 1:
         _fail_waiting(connection, [key], error_class, error)
+        if key.store == RELEASED:
+            connection.execute(Notify(DONE_CHANNEL, key.query_id))
 
 
 def cancelled(connection: sa.Connection, key: Key, worker: str) -> None:
@@ -744,6 +758,9 @@ def _fail_waiting(connection: sa.Connection, keys: Sequence[Key], error_class: s
             .returning(jobs.c.query_id, jobs.c.store)
         ).all()
         level = [Key(*row) for row in failed]
+        for key in level:
+            if key.store == RELEASED:
+                connection.execute(Notify(DONE_CHANNEL, key.query_id))
 
 
 def _any_of(ids: Iterable[str]) -> ColumnElement[Any]:

@@ -7,7 +7,7 @@ A map is two tables in schema ``engine``: ``regions_<unit>_<version>`` (integer 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,11 +23,13 @@ FOR_EVER = datetime(9999, 12, 31)
 
 @dataclass(frozen=True)
 class UnitMap:
-    """The two relations of one unit at one version (``DataState.map_version``), and the number of regions."""
+    """The two relations of one unit at one version (``DataState.map_version``), the number of regions, and the dates, in
+    order, on which the place of any cell changes."""
 
     unit: SpatialUnit
     version: str
-    region_count: int
+    region_count: int = 0
+    moves: tuple[date, ...] = ()
 
     @property
     def cells(self) -> sa.TableClause:
@@ -77,7 +79,7 @@ class UnitMap:
 
 def unit_map(connection: sa.Connection, unit: SpatialUnit, version: str) -> UnitMap:
     """The unit's map, made now if it does not exist; two processes asked at once make it once."""
-    found = UnitMap(unit, version, 0)
+    found = UnitMap(unit, version)
     if not _exists(connection, found):
         # The lock lasts as long as the caller's transaction, so it is not taken just to look.
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(found.cells.name))))
@@ -85,7 +87,11 @@ def unit_map(connection: sa.Connection, unit: SpatialUnit, version: str) -> Unit
             connection.execute(CreateTableAs("engine", found.regions.name, _regions(unit)))
             connection.execute(CreateTableAs("engine", found.cells.name, _cells(unit, found.regions)))
     count = connection.execute(sa.select(sa.func.count()).select_from(found.regions)).scalar_one()
-    return UnitMap(unit, version, count)
+    cells = found.cells
+    moves = sa.union(sa.select(cells.c.valid_from.label("day")), sa.select(cells.c.valid_before)).order_by(
+        "day"
+    )
+    return UnitMap(unit, version, count, tuple(day.date() for day in connection.execute(moves).scalars()))
 
 
 def map_version(name: str) -> int:

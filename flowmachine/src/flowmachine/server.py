@@ -11,6 +11,7 @@ import json
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,8 +21,10 @@ from structlog.contextvars import bound_contextvars
 
 from flowdb.settings import integer_setting, setting
 from flowmachine import metrics
-from flowmachine.actions import Actions, Refused
+from flowmachine.actions import Actions, Refused, longest_wait
+from flowmachine.jobs import PENDING
 from flowmachine.logs import audit_log, debug_log
+from flowmachine.news import News
 from flowmachine.registry import kinds
 from flowmachine.schema import query_schemas
 from flowmachine.settings import Database
@@ -30,9 +33,15 @@ from flowmachine.tables import audit
 #: Requests larger than this are not read; a spec of 5,000 parts has about 2 MB.
 LARGEST_MESSAGE = 16 * 2**20
 
+#: A poll has less; longer messages are not read before a thread has time for them.
+_LONGEST_POLL = 2000
+
 #: Actions that leave no row in the audit trail: they neither start nor stop nor reveal anything but a state, and clients
 #: repeat them every second. The log has them.
 UNAUDITED = frozenset({"ping", "health", "poll_query"})
+
+#: Who waits for a query to be done looks at it by itself so often, in seconds, for news may be lost with a connection.
+LOOK_AGAIN = 0.5
 
 _DATABASE_UNAVAILABLE = "The database is unavailable; try again."
 
@@ -41,7 +50,10 @@ class Server:
     """Answers requests until stopped."""
 
     def __init__(self, database: Database, bind: str, port: int, threads: int = 8) -> None:
-        self._engine = database.engine("flowmachine-server", pool_size=threads)
+        # One connection for each thread, and one to listen on.
+        self._engine = database.engine("flowmachine-server", pool_size=threads + 1)
+        self._news = News(self._engine)
+        self._stopping = asyncio.Event()
         self._actions = Actions(self._engine, integer_setting("FLOWMACHINE_QUEUE_LIMIT", 1000))
         self._address = f"tcp://{bind}:{port}"
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="action")
@@ -57,15 +69,17 @@ class Server:
         socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
         socket.setsockopt(zmq.LINGER, 1000)
         socket.bind(self._address)
-        stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopping.set)
+            loop.add_signal_handler(number, self._stopping.set)
         metrics.serve(self._engine)
         debug_log().info("serving", submodule="server", address=self._address)
         receiver = asyncio.create_task(self._receive(socket))
-        await stopping.wait()
+        listener = asyncio.create_task(self._news.listen())
+        await self._stopping.wait()
         receiver.cancel()
+        listener.cancel()
+        self._news.wake_all()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=10)
         socket.close()
@@ -84,8 +98,33 @@ class Server:
             task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, socket: zmq.asyncio.Socket, identity: bytes, message: bytes) -> None:
-        reply = await asyncio.get_running_loop().run_in_executor(self._threads, self.reply, message)
+        loop = asyncio.get_running_loop()
+        if asked := _wait_asked_for(message):
+            await self._until_news(*asked)
+        reply = await loop.run_in_executor(self._threads, self.reply, message)
         await socket.send_multipart([identity, b"", reply])
+
+    async def _until_news(self, query_id: str, seconds: float) -> None:
+        """Wait until the state of a query that is queued or running changes, but no longer than so many seconds.
+
+        No thread waits: there are few of them, and there may be many who wait.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        first = None
+        with self._news.expecting(query_id) as news:
+            while not self._stopping.is_set():
+                news.clear()
+                try:
+                    state = await loop.run_in_executor(self._threads, self._actions.state, query_id)
+                except sa.exc.SQLAlchemyError:
+                    return  # The reply will say so.
+                first = first or state
+                left = deadline - loop.time()
+                if state not in PENDING or state != first or left <= 0:
+                    return
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(news.wait(), min(LOOK_AGAIN, left))
 
     def reply(self, message: bytes) -> bytes:
         """The reply to one message; never raises."""
@@ -201,6 +240,22 @@ class Server:
         if request.get("params") is not None and not isinstance(request["params"], dict):
             problems["params"] = ["Not a valid mapping type."]
         return problems
+
+
+def _wait_asked_for(message: bytes) -> tuple[str, float] | None:
+    """The query and the seconds of a poll that is to wait; None for any other message, a malformed one included."""
+    if b'"wait"' not in message or len(message) > _LONGEST_POLL:
+        return None
+    try:
+        request = json.loads(message)
+        params = request["params"]
+        query_id = params["query_id"]
+        seconds = longest_wait(params["wait"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if request.get("action") != "poll_query" or not isinstance(query_id, str) or "\0" in query_id:
+        return None
+    return query_id, seconds
 
 
 def _error(message: str, payload: dict[str, Any] | None = None) -> dict[str, Any]:

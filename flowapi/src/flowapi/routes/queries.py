@@ -24,7 +24,8 @@ blueprint = Blueprint("query", __name__, url_prefix="/api/0")
 
 FILE_TYPES = ("json", "geojson", "csv")
 LONGEST_WAIT_SECONDS = 30.0
-WAIT_STEP_SECONDS = 0.5
+#: The engine holds a request for so long at most: well under the time after which it would be taken to be silent.
+WAIT_STEP_SECONDS = 5.0
 PENDING = ("queued", "executing")
 GONE = ("known", "resetting")
 
@@ -138,13 +139,12 @@ async def _poll(query_id: str, wait: float) -> Reply:
     """The engine's word on a query; with ``wait`` seconds, the first one that is news."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait
-    first_state = None
-    while True:
-        reply = await engine().ask("poll_query", {"query_id": query_id})
-        first_state = first_state or reply.state
-        if reply.state not in PENDING or reply.state != first_state or loop.time() >= deadline:
-            return reply
-        await asyncio.sleep(min(WAIT_STEP_SECONDS, max(0.0, deadline - loop.time())))
+    reply = await engine().ask("poll_query", {"query_id": query_id})
+    first_state = reply.state
+    while reply.state in PENDING and reply.state == first_state and (left := deadline - loop.time()) > 0:
+        step = {"query_id": query_id, "wait": min(WAIT_STEP_SECONDS, left)}
+        reply = await engine().ask("poll_query", step)
+    return reply
 
 
 async def _not_ready(reply: Reply, query_id: str, is_geographic: bool) -> Response:

@@ -6,6 +6,7 @@ import io
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from datetime import date
 from functools import lru_cache
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -84,25 +85,13 @@ class DuckDBSources:
         self._devices_path = devices_path
 
     def events(self, selection: EventSelection, columns: Sequence[str]) -> FromClause:
-        parts = [
-            part
-            for event_type in selection.types
-            if (part := self._events_of_type(event_type, selection, columns)) is not None
-        ]
-        if not parts:
+        days = self._data.days_of(selection)
+        if not days:
             nothing = sa.select(*(sa.cast(sa.null(), _EVENT_COLUMNS[name]).label(name) for name in columns))
             return nothing.where(sa.false()).subquery("events")
-        return (parts[0] if len(parts) == 1 else sa.union_all(*parts)).subquery("events")
-
-    def _events_of_type(
-        self, event_type: str, selection: EventSelection, columns: Sequence[str]
-    ) -> Select[Any] | None:
-        days = [day for day in self._data.days_of(selection) if day[0] == event_type]
-        if not days:
-            return None
+        # Files of several types have the wanted columns in common, and are read best as one relation.
         paths = [str(self._settings.columnar_path / self._data.files[day]) for day in days]
-        needed = {name: _EVENT_COLUMNS[name] for name in (*columns, "local_time")}
-        table = parquet(paths, needed, event_type)
+        table = parquet(paths, {name: _EVENT_COLUMNS[name] for name in (*columns, "local_time")}, "files")
         statement = sa.select(*(table.c[name] for name in columns))
         # A file holds one whole local day, so only a window that cuts a day needs to look at times.
         if selection.start.time() != selection.start.min.time():
@@ -111,7 +100,7 @@ class DuckDBSources:
             statement = statement.where(table.c.local_time < selection.end)
         if selection.hours is not None:
             statement = statement.where(in_hours(selection.hours, table.c.local_time))
-        return statement
+        return statement.subquery("events")
 
     def cells(self, unit: SpatialUnit) -> FromClause:
         found = self._map_of(unit)
@@ -130,6 +119,9 @@ class DuckDBSources:
 
     def region_count(self, unit: SpatialUnit) -> int:
         return self._map_of(unit).region_count
+
+    def moves(self, unit: SpatialUnit) -> Sequence[date]:
+        return self._map_of(unit).moves
 
     def boundaries(self, unit: SpatialUnit) -> FromClause:
         path = map_path(self._settings, self._map_of(unit).boundaries_name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import date
 from functools import lru_cache
 from typing import Any
 
@@ -91,6 +92,9 @@ class PostgresSources:
 
     def region_count(self, unit: SpatialUnit) -> int:
         return self._map_of(unit).region_count
+
+    def moves(self, unit: SpatialUnit) -> Sequence[date]:
+        return self._map_of(unit).moves
 
     def boundaries(self, unit: SpatialUnit) -> FromClause:
         return self._map_of(unit).boundaries

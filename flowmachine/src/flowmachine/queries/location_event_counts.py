@@ -14,7 +14,7 @@ from flowmachine.registry import Aggregate, query_kind
 from flowmachine.release import KeepOver, Published, Region, Value
 from flowmachine.sql.events import Directed, EventFields, EventSelection, Window
 from flowmachine.sql.sources import Sources
-from flowmachine.sql.tallies import tally
+from flowmachine.sql.tallies import tally_events
 from flowmachine.units import Unit
 
 INTERVALS = {"day": timedelta(days=1), "hour": timedelta(hours=1), "min": timedelta(minutes=1)}
@@ -76,7 +76,9 @@ class LocationEventCounts(Window, Unit, Directed, EventFields, Aggregate):
 
     def select(self, sources: Sources) -> Select[Any]:
         selection = self._selection(self.start_date, self._end)
-        counts = tally(sources, selection, self.unit, _TRUNCATED[self.interval], direction=self.direction)
+        counts = tally_events(
+            sources, selection, self.unit, _TRUNCATED[self.interval], direction=self.direction
+        )
         named: list[ColumnElement[Any]] = [sa.cast(sa.cast(counts.c.period, sa.Date), sa.Text).label("date")]
         if self.interval != "day":
             named.append(sa.extract("hour", counts.c.period).label("hour"))
@@ -94,6 +96,6 @@ class LocationEventCounts(Window, Unit, Directed, EventFields, Aggregate):
                 *(Value(name, sa.Numeric(2, 0)) for name in finer),
                 Value("value", sa.BigInteger()),
             ),
-            # Or fewer than there are, on the same side of the floor: see ``tally``.
+            # Or fewer than there are, on the same side of the floor: see ``tallies._judged``.
             KeepOver("subscribers"),
         )

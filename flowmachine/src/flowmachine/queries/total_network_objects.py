@@ -13,7 +13,7 @@ from flowmachine.release import KeepOver, Published, Region, Value
 from flowmachine.sql.events import EventFields, EventSelection, Window, window_selection
 from flowmachine.sql.functions import as_instant
 from flowmachine.sql.sources import Sources
-from flowmachine.sql.tallies import tally
+from flowmachine.sql.tallies import tally_cells
 from flowmachine.units import Unit
 
 
@@ -38,7 +38,7 @@ class TotalNetworkObjects(Window, Unit, EventFields, Aggregate):
         return (window_selection(self),)
 
     def select(self, sources: Sources) -> Select[Any]:
-        counts = tally(sources, self.events[0], self.unit, self.total_by)
+        counts = tally_cells(sources, self.events[0], self.unit, self.total_by)
         return sa.select(
             counts.c.location,
             as_instant(counts.c.period).label("datetime"),
@@ -54,7 +54,7 @@ class TotalNetworkObjects(Window, Unit, EventFields, Aggregate):
                 Value("value", sa.BigInteger()),
                 Value("datetime", sa.DateTime(timezone=True)),
             ),
-            # Or fewer than there are, on the same side of the floor: see ``tally``.
+            # Or fewer than there are, on the same side of the floor: see ``tallies._judged``.
             KeepOver("subscribers"),
             (*self.unit.id_columns, "datetime"),
         )

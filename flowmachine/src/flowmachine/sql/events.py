@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import marshmallow as ma
 import sqlalchemy as sa
-from sqlalchemy.sql import ColumnElement, FromClause
+from sqlalchemy.sql import ColumnElement, FromClause, Select
 
 from flowmachine.fields import (
     Choice,
@@ -46,6 +47,9 @@ COLUMNS_OF_TYPES: dict[str, tuple[str, ...]] = {
 }
 
 
+#: A window in which cells change their places more often is located by comparing dates, for want of a shorter statement.
+MOST_SPANS = 40
+
 #: Days are looked at one by one, so a window of thousands of years would keep whoever plans it busy.
 LONGEST_WINDOW = timedelta(days=40 * 366)
 
@@ -73,6 +77,12 @@ class EventSelection:
         """The calendar days that the window touches; the end's day is left out if the end is midnight."""
         last = (self.end - timedelta(microseconds=1)).date()
         return [self.start.date() + timedelta(n) for n in range((last - self.start.date()).days + 1)]
+
+    def split(self, dates: Iterable[date]) -> list[EventSelection]:
+        """The selection cut at the beginning of each of the dates, which are in order; in order, and all of it."""
+        cuts = [datetime.combine(day, time.min) for day in dates]
+        bounds = [self.start, *(cut for cut in cuts if self.start < cut < self.end), self.end]
+        return [replace(self, start=start, end=end) for start, end in pairwise(bounds)]
 
     @property
     def earliest(self) -> datetime:
@@ -183,36 +193,39 @@ def locate_events(
     An event is located by its cell's entry that is valid on the event's date; with two it counts twice, without one it is
     dropped or, if ``keep_unplaced``, kept with a null location.
     """
-    one_day = len(selection.days) == 1
-    needed = ["cell", *columns] + ([] if one_day or "local_time" in columns else ["local_time"])
-    events = select_events(sources, selection, needed, direction=direction)
-    cells = sources.cells(unit)
-    if one_day:
-        # All events share a date, so the map is cut to it once instead of comparing dates for each event.
-        day = datetime.combine(selection.days[0], datetime.min.time())
-        valid = (
-            sa.select(cells.c.cell, cells.c.location)
-            .where(cells.c.valid_from <= day, cells.c.valid_before > day)
-            .subquery("valid_cells")
-        )
-        joined = events.join(valid, events.c.cell == valid.c.cell, isouter=keep_unplaced)
-        location = valid.c.location
+    # Cutting the map to what is valid in a span once is much less work than comparing dates for each event.
+    spans = selection.split(sources.moves(unit))
+    if len(spans) > MOST_SPANS:
+        needed = [*columns] if "local_time" in columns else [*columns, "local_time"]
+        events = select_events(sources, selection, ["cell", *needed], direction=direction)
+        cells = sources.cells(unit)
+        valid = sa.and_(events.c.local_time >= cells.c.valid_from, events.c.local_time < cells.c.valid_before)
+        located = [_located(events, cells, columns, valid, keep_unplaced)]
     else:
-        joined = events.join(
-            cells,
-            sa.and_(
-                events.c.cell == cells.c.cell,
-                events.c.local_time >= cells.c.valid_from,
-                events.c.local_time < cells.c.valid_before,
-            ),
-            isouter=keep_unplaced,
-        )
-        location = cells.c.location
-    return (
-        sa.select(events.c.subscriber, location, *(events.c[name] for name in columns))
-        .select_from(joined)
-        .subquery("located")
-    )
+        located = []
+        for span in spans:
+            events = select_events(sources, span, ["cell", *columns], direction=direction)
+            day = datetime.combine(span.start, time.min)
+            cells = sources.cells(unit)
+            serving = (
+                sa.select(cells.c.cell, cells.c.location)
+                .where(cells.c.valid_from <= day, cells.c.valid_before > day)
+                .subquery("serving")
+            )
+            located.append(_located(events, serving, columns, sa.true(), keep_unplaced))
+    return (located[0] if len(located) == 1 else sa.union_all(*located)).subquery("located")
+
+
+def _located(
+    events: FromClause,
+    cells: FromClause,
+    columns: Sequence[str],
+    valid: ColumnElement[bool],
+    keep_unplaced: bool,
+) -> Select[Any]:
+    joined = events.join(cells, sa.and_(events.c.cell == cells.c.cell, valid), isouter=keep_unplaced)
+    names = (events.c[name] for name in columns)
+    return sa.select(events.c.subscriber, cells.c.location, *names).select_from(joined)
 
 
 def same_unit(message: str, *queries: Query, field: str = "_schema") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy.sql import FromClause
@@ -36,6 +37,10 @@ class Sources(Protocol):
 
     def region_count(self, unit: SpatialUnit) -> int:
         """How many regions there are, so that ``location`` lies in [0, count)."""
+        ...
+
+    def moves(self, unit: SpatialUnit) -> Sequence[date]:
+        """The dates, in order, on which entries of the map begin or end: between two of them no cell changes its place."""
         ...
 
     def boundaries(self, unit: SpatialUnit) -> FromClause:

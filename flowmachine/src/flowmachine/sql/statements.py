@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import String
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import ClauseElement, Executable, Select
 
@@ -55,14 +56,18 @@ def _grant(element: Grant, compiler: Any, **kwargs: Any) -> str:
 
 
 class Notify(Executable, ClauseElement):
-    """``NOTIFY channel``: wakes those who LISTEN, when the transaction commits."""
+    """``NOTIFY channel [, payload]``: wakes those who LISTEN, when the transaction commits."""
 
     inherit_cache = False
 
-    def __init__(self, channel: str) -> None:
-        self.channel = channel
+    def __init__(self, channel: str, payload: str | None = None) -> None:
+        self.channel, self.payload = channel, payload
 
 
 @compiles(Notify, "postgresql")
 def _notify(element: Notify, compiler: Any, **kwargs: Any) -> str:
-    return f"NOTIFY {compiler.preparer.quote(element.channel)}"
+    notify = f"NOTIFY {compiler.preparer.quote(element.channel)}"
+    if element.payload is None:
+        return notify
+    payload = compiler.render_literal_value(element.payload, String())
+    return f"{notify}, {payload}"

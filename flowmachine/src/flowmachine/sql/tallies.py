@@ -2,82 +2,120 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql import FromClause
 
 from flowmachine.release import floor
-from flowmachine.sql.events import EventSelection, select_events
-from flowmachine.sql.functions import hinted_among, start_of, subscriber_bits
+from flowmachine.sql.events import EventSelection, locate_events, select_events
+from flowmachine.sql.functions import hinted_among, period_of, start_of, subscriber_bits
 
 if TYPE_CHECKING:
     from flowmachine.sql.sources import Sources
     from flowmachine.units import SpatialUnit
 
-#: Periods that do not lie within one day, so that a cell may move while one lasts.
+#: Periods that do not lie within one day, and so may be of different lengths and see a cell move.
 _LONGER_THAN_A_DAY = ("month", "year")
 
 
-def tally(
+def tally_events(
     sources: Sources, selection: EventSelection, unit: SpatialUnit, by: str, *, direction: str = "both"
 ) -> sa.Subquery:
-    """Located events by ``location`` and ``period``: the number of ``events``, of distinct ``cells``, and ``subscribers``.
+    """Located events by ``location`` and ``period``: the number of ``events``, and ``subscribers`` as ``_judged`` has it.
 
     ``by`` is a period as ``date_trunc`` names it; ``period`` is its start on the wall clock. Events are located as by
     ``locate_events``.
-
-    ``subscribers`` is for the release gate and never to be published: it is the number of distinct subscribers, or
-    fewer of them that lie on the same side of the floor. To count them all is by far the dearest part, and the gate
-    asks only whether they are over the floor. So events are first grouped by cell, which a cell's few digits make cheap,
-    and each group keeps 64 bits, one of which every subscriber sets. There are at least as many subscribers as bits set:
-    with more bits than the floor a row is surely over it. There are at most as many as events: with no more events
-    than the floor a row is surely not over it. What is left in doubt, seldom a hundredth of the events, is
-    counted exactly; so is everything under a floor of 64 or more, which the bits cannot prove.
     """
-    events = select_events(sources, selection, ("cell", "local_time"), direction=direction)
-    # A cell lies in one place for whole days, so that a day or less of its events is placed as one.
-    moment = start_of("day" if by in _LONGER_THAN_A_DAY else by, events.c.local_time)
-    tallies = (
-        sa.select(
-            events.c.cell,
-            moment.label("moment"),
-            sa.func.count().label("events"),
-            subscriber_bits(events.c.subscriber).label("bits"),
-        )
-        .group_by(events.c.cell, moment)
-        .subquery("tallies")
-    )
+    located = locate_events(sources, selection, unit, ("local_time",), direction=direction)
+    groups = _groups(located, located.c.location, by)
+    placed = sa.select(groups, *_period(groups, by)).cte("placed")
+    counts = _sum_of_groups(placed).cte("counts")
+    return _judged(placed, counts, _placed_subscribers(sources, selection, unit, by, direction))
+
+
+def tally_cells(sources: Sources, selection: EventSelection, unit: SpatialUnit, by: str) -> sa.Subquery:
+    """As ``tally_events``, with the number of distinct ``cells`` beside."""
+    events = select_events(sources, selection, ("cell", "local_time"))
+    groups = _groups(events, events.c.cell, by)
     cells = sources.cells(unit)
-    valid = sa.and_(
-        tallies.c.cell == cells.c.cell,
-        tallies.c.moment >= cells.c.valid_from,
-        tallies.c.moment < cells.c.valid_before,
-    )
-    placed = (
-        sa.select(
-            tallies.c.cell,
-            tallies.c.moment,
-            cells.c.location,
-            start_of(by, tallies.c.moment).label("period"),
-            tallies.c.events,
-            tallies.c.bits,
-        )
-        .join(cells, valid)
-        .cte("placed")
-    )
-    counts = (
-        sa.select(
-            placed.c.location,
-            placed.c.period,
-            sa.func.sum(placed.c.events).label("events"),
-            sa.func.count(placed.c.cell.distinct()).label("cells"),
-            sa.func.bit_count(sa.func.bit_or(placed.c.bits), type_=sa.Integer).label("bits_set"),
-        )
-        .group_by(placed.c.location, placed.c.period)
-        .cte("counts")
-    )
+    # A cell lies in one place for whole days, so that a day or less of its events is placed as one.
+    serving = _serves(cells, groups.c.cell, start_of(_grouped(by), groups.c.moment))
+    located = sa.select(groups, cells.c.location, *_period(groups, by))
+    placed = located.join_from(groups, cells, serving).cte("placed")
+    distinct = sa.func.count(placed.c.cell.distinct()).label("cells")
+    counts = _sum_of_groups(placed).add_columns(distinct).cte("counts")
+    return _judged(placed, counts, _placed_subscribers(sources, selection, unit, by))
+
+
+def _grouped(by: str) -> str:
+    """The period by which events are grouped first."""
+    return "day" if by in _LONGER_THAN_A_DAY else by
+
+
+def _groups(events: FromClause, place: sa.ColumnElement[Any], by: str) -> sa.Subquery:
+    """Events by place and ``moment``: how many, and 64 bits about the subscribers behind them."""
+    moment = period_of(_grouped(by), events.c.local_time)
+    bits = subscriber_bits(events.c.subscriber).label("bits")
+    counted = sa.select(place, moment.label("moment"), sa.func.count().label("events"), bits)
+    return counted.group_by(place, moment).subquery("groups")
+
+
+def _period(groups: FromClause, by: str) -> list[sa.Label[Any]]:
+    start: sa.ColumnElement[Any] = start_of(_grouped(by), groups.c.moment)
+    if by in _LONGER_THAN_A_DAY:
+        start = sa.func.date_trunc(by, start, type_=sa.DateTime())
+    return [start.label("period")]
+
+
+def _serves(
+    cells: FromClause, cell: sa.ColumnElement[Any], time: sa.ColumnElement[Any]
+) -> sa.ColumnElement[bool]:
+    return sa.and_(cell == cells.c.cell, time >= cells.c.valid_from, time < cells.c.valid_before)
+
+
+def _sum_of_groups(placed: FromClause) -> sa.Select[Any]:
+    return sa.select(
+        placed.c.location,
+        placed.c.period,
+        sa.func.sum(placed.c.events).label("events"),
+        sa.func.bit_count(sa.func.bit_or(placed.c.bits), type_=sa.Integer).label("bits_set"),
+    ).group_by(placed.c.location, placed.c.period)
+
+
+def _placed_subscribers(
+    sources: Sources, selection: EventSelection, unit: SpatialUnit, by: str, direction: str = "both"
+) -> Callable[[FromClause], sa.Subquery]:
+    """A function that gives ``location``, ``moment`` and ``subscriber`` of each event in the moments of a relation."""
+
+    def of_moments(wanted: FromClause) -> sa.Subquery:
+        events = select_events(sources, selection, ("cell", "local_time"), direction=direction)
+        moment = period_of(_grouped(by), events.c.local_time).label("moment")
+        # Few moments are wanted, so all else is done for the few events in them.
+        among = sa.select(events, moment).where(hinted_among(moment, wanted.c.moment)).subquery("among")
+        cells = sources.cells(unit)
+        serving = _serves(cells, among.c.cell, among.c.local_time)
+        columns = (cells.c.location, among.c.moment, among.c.subscriber)
+        return sa.select(*columns).join_from(among, cells, serving).subquery("again")
+
+    return of_moments
+
+
+def _judged(
+    placed: sa.CTE, counts: sa.CTE, subscribers_of: Callable[[FromClause], sa.Subquery]
+) -> sa.Subquery:
+    """``counts``, with ``subscribers`` for the release gate, never to be published: the number of distinct subscribers, or
+    fewer of them that lie on the same side of the floor.
+
+    To count them all is by far the dearest part, and the gate asks only whether they are over the floor. So each group
+    keeps 64 bits, one of which every subscriber sets. There are at least as many subscribers as bits set: with more bits
+    than the floor a row is surely over it. There are at most as many as events: with no more events than the floor a
+    row is surely not over it. What is left in doubt, seldom a hundredth of the events, is counted exactly; so is
+    everything under a floor of 64 or more, which the bits cannot prove.
+    """
     doubtful = (
-        sa.select(placed.c.cell, placed.c.moment, placed.c.location, placed.c.period)
+        sa.select(placed.c.moment, placed.c.location, placed.c.period)
         .distinct()
         .join(
             counts,
@@ -86,32 +124,20 @@ def tally(
         .where(counts.c.events > floor(), counts.c.bits_set <= floor())
         .cte("doubtful")
     )
-    again = (
-        sa.select(events.c.cell, moment.label("moment"), events.c.subscriber)
-        .where(
-            hinted_among(events.c.cell, doubtful.c.cell),
-            hinted_among(moment, doubtful.c.moment),
-        )
-        .subquery("again")
-    )
+    again = subscribers_of(doubtful)
     exact = (
         sa.select(
             doubtful.c.location,
             doubtful.c.period,
             sa.func.count(again.c.subscriber.distinct()).label("subscribers"),
         )
-        .join(again, sa.and_(again.c.cell == doubtful.c.cell, again.c.moment == doubtful.c.moment))
+        .join(again, sa.and_(again.c.location == doubtful.c.location, again.c.moment == doubtful.c.moment))
         .group_by(doubtful.c.location, doubtful.c.period)
         .subquery("exact")
     )
+    known = [column for column in counts.c if column.name != "bits_set"]
     return (
-        sa.select(
-            counts.c.location,
-            counts.c.period,
-            counts.c.events,
-            counts.c.cells,
-            sa.func.coalesce(exact.c.subscribers, counts.c.bits_set).label("subscribers"),
-        )
+        sa.select(*known, sa.func.coalesce(exact.c.subscribers, counts.c.bits_set).label("subscribers"))
         .outerjoin(exact, sa.and_(exact.c.location == counts.c.location, exact.c.period == counts.c.period))
         .subquery("tally")
     )
