@@ -315,7 +315,8 @@ def test_an_asynchronous_wait_leaves_the_loop_free(server, token):
             await flowclient.async_client.wait_for_query_to_be_ready(
                 connection=connection, query_id="abc", poll_interval=0.05
             )
-            assert time.monotonic() - started >= 0.15
+            # Asked at once, held for an interval, and told so twice: this server answers without waiting.
+            assert time.monotonic() - started >= 0.1
         counting.cancel()
 
     asyncio.run(both())

@@ -361,6 +361,16 @@ def test_scores_follow_the_published_vector(engine: sa.Engine, database: Any) ->
         assert multiplier(b) * 100 / 100 == pytest.approx(13.317, abs=5e-4)
 
 
+def test_running_jobs_are_counted_by_host(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        jobs.submit(connection, aggregate(1, 2), data())
+        plan(connection, aggregate(1, 2))
+        assert jobs.running_on(connection, "a") == 0
+        for worker in ("a-1", "b-1"):
+            assert jobs.claim(connection, worker, LEASE) is not None
+        assert [jobs.running_on(connection, host) for host in ("a", "b", "a-1", "c")] == [1, 1, 0, 0]
+
+
 def test_a_score_survives_ten_million_touches(engine: sa.Engine) -> None:
     query = aggregate(1)
     key = Key(query.query_id, RELEASED)

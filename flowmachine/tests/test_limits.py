@@ -70,6 +70,18 @@ def test_a_statement_over_files_stops_when_told_to(tmp_path: Path) -> None:
     told.join()
 
 
+def test_who_computes_beside_others_shares_the_threads(tmp_path: Path) -> None:
+    executor = DuckDBExecutor(Computing(tmp_path, tmp_path, "duckdb", 4, "256MB"))
+    threads = sa.select(sa.func.current_setting("threads"))
+
+    def used(among: int) -> int:
+        executor.share(among)
+        (value,) = executor.query(threads).to_pydict().values()
+        return int(value[0])
+
+    assert [used(among) for among in (1, 2, 3, 9, 1)] == [4, 2, 1, 1, 4]
+
+
 def test_a_full_queue_refuses_what_is_new_and_nothing_else(processes: Processes) -> None:
     processes.start("server", FLOWMACHINE_QUEUE_LIMIT="2")
     client = processes.client()

@@ -93,6 +93,10 @@ class LostLease(Exception):
     """Somebody else owns the job by now; whatever was computed must not be recorded."""
 
 
+class QueueFull(Exception):
+    """As many submitted queries wait or run as may."""
+
+
 def is_job(key: Key) -> ColumnElement[bool]:
     """The condition that a row of the job table is this job."""
     return sa.and_(jobs.c.query_id == key.query_id, jobs.c.store == key.store)
@@ -132,8 +136,10 @@ def submit(
     store: str = RELEASED,
     user: str | None = None,
     request_id: str | None = None,
+    queue_limit: int | None = None,
 ) -> sa.RowMapping:
-    """Make sure that the query is stored, running or queued; returns its row.
+    """Make sure that the query is stored, running or queued; returns its row. Raises QueueFull if it would have to be queued
+    behind as many as ``queue_limit``.
 
     ``store`` names an executor for a query that is not to be released, RELEASED for one that is.
 
@@ -149,6 +155,8 @@ def submit(
         or (existing["state"] == "completed" and existing["fingerprint"] == fingerprints[query.query_id])
     ):
         return existing
+    if queue_limit is not None and waiting(connection) >= queue_limit:
+        raise QueueFull
     values: dict[str, Any] = {
         "state": "queued",
         "planned": False,
@@ -207,6 +215,14 @@ def waiting(connection: sa.Connection) -> int:
     """How many submitted queries are queued or running."""
     statement = sa.select(sa.func.count()).where(
         jobs.c.store == RELEASED, jobs.c.state.in_(("queued", "executing"))
+    )
+    return int(connection.execute(statement).scalar_one())
+
+
+def running_on(connection: sa.Connection, host: str) -> int:
+    """How many jobs the workers of a host compute now; their names begin with its name and a hyphen."""
+    statement = sa.select(sa.func.count()).where(
+        jobs.c.state == "executing", sa.func.starts_with(jobs.c.worker, f"{host}-")
     )
     return int(connection.execute(statement).scalar_one())
 

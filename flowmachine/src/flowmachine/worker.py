@@ -69,7 +69,8 @@ class Worker:
         lease: timedelta = LEASE,
         time_limit: float = TIME_LIMIT,
     ) -> None:
-        self.name = f"{socket.gethostname()}-{os.getpid()}"
+        self._host = socket.gethostname()
+        self.name = f"{self._host}-{os.getpid()}"
         self._lease = lease
         self._time_limit = time_limit
         self._computing = computing
@@ -200,6 +201,7 @@ class Worker:
         with self._engine.begin() as connection:
             data = read_data_state(connection)
             self._check_inputs(connection, key, query, executor, data)
+            executor.share(max(1, jobs.running_on(connection, self._host)))
             if key.store == jobs.RELEASED:
                 assert isinstance(query, Aggregate)
                 stored = executor.release(query, data, connection)

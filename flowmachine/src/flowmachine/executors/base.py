@@ -63,6 +63,10 @@ class Executor(Protocol):
         """Remove cell maps of versions before ``version`` and what killed workers left unfinished; returns names."""
         ...
 
+    def share(self, among: int) -> None:
+        """Use only one of so many equal parts of the threads, as others compute on this host at the same time."""
+        ...
+
     def interrupt(self) -> None:
         """Stop the statement that runs now, if any; callable from another thread."""
         ...

@@ -171,6 +171,7 @@ class DuckDBExecutor:
                 "allow_unsigned_extensions": False,
             }
         )
+        self._threads = settings.threads
         self._connection.load_extension(spatial_extension())
         self._maps: dict[tuple[SpatialUnit, str], tuple[UnitMap, list[Path]]] = {}
         self._day_files = VerifiedFiles(settings.columnar_path)
@@ -237,6 +238,12 @@ class DuckDBExecutor:
         for path in maps + abandoned:
             path.unlink(missing_ok=True)
         return [path.name for path in maps + abandoned]
+
+    def share(self, among: int) -> None:
+        threads = max(1, self._settings.threads // among)
+        if threads != self._threads:
+            self._connection.execute(f"SET threads = {threads}")
+            self._threads = threads
 
     def interrupt(self) -> None:
         self._connection.interrupt()

@@ -169,6 +169,9 @@ class PostgresExecutor:
     def tidy(self, version: int, connection: sa.Connection) -> list[str]:
         return drop_old_maps(connection, version)
 
+    def share(self, among: int) -> None:
+        """Nothing to do: the database shares its processors by itself."""
+
     def interrupt(self) -> None:
         running = self._running
         if running is not None:
