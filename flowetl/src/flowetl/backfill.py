@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from importlib.abc import MetaPathFinder
 
 import psycopg2
 
@@ -107,8 +108,7 @@ def _load_all(
     with ProcessPoolExecutor(
         parallel,
         multiprocessing.get_context("spawn"),
-        initializer=configure_logging,
-        initargs=(logging.WARNING,),
+        initializer=_prepare_process,
     ) as pool:
         futures = [pool.submit(_load_one, deployment, source, date, threads) for source, date in wanted]
         try:
@@ -117,6 +117,22 @@ def _load_all(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+class _WithoutPandas(MetaPathFinder):
+    """Makes pandas look absent, from an import of which Arrow and DuckDB only learn that nothing here is of it.
+
+    Both import it when they are first given an array, and that takes longer than all other imports together.
+    """
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def _prepare_process() -> None:
+    sys.meta_path.insert(0, _WithoutPandas())
+    configure_logging(logging.WARNING)
 
 
 def _load_one(deployment: Deployment, source: Source, date: dt.date, threads: int) -> Outcome:
