@@ -106,7 +106,13 @@ class Known:
         self._other_places: dict[str | None, int] = {None: 0}
 
     def __len__(self) -> int:
+        """The number of places."""
         return len(self.keys)
+
+    @property
+    def full(self) -> bool:
+        """Whether it is time to forget."""
+        return len(self._numbers) + len(self._other_places) > REMEMBERED
 
     def texts(self) -> pa.Array:
         """The pseudonym at each place."""
@@ -254,7 +260,7 @@ class Pseudonymiser:
     def column(self, name: str, raw: pa.ChunkedArray) -> Pseudonyms:
         """The pseudonyms of one identifier column; ``name`` is the target column and chooses the label."""
         label = LABELS[name]
-        if len(self._known[label]) > REMEMBERED:
+        if self._known[label].full:
             self._known[label] = Known()
         known = self._known[label]
         return Pseudonyms(known, known.places(raw.combine_chunks(), partial(self._pseudonym, name)))
