@@ -202,6 +202,8 @@ class Texts:
         if found.known is not self._known:
             self._take_used()
             self._known = found.known
+            # What is known anew may be less than what was forgotten.
+            self._used = np.zeros(1, bool)
         self._used = np.pad(self._used, (0, len(found.known) - len(self._used)))
         self._used[found.places] = True
 
