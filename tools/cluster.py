@@ -186,6 +186,9 @@ class Cluster:
                 SUPERUSER,
                 "--encoding=UTF8",
                 "--locale=C.UTF-8",
+                # The order of characters is the order of their bytes, which are compared many times faster when the
+                # server is told so. Indexes on text take half of the time.
+                "--lc-collate=C",
                 "--auth=scram-sha-256",
                 f"--pwfile={handover}",
                 "--no-sync",

@@ -27,7 +27,7 @@ def column(values: list[str | None]) -> pa.ChunkedArray:
 
 
 def texts(found: Pseudonyms) -> list[str | None]:
-    return found.texts.take(found.indices).to_pylist()
+    return found.known.texts().take(pa.array(found.places)).to_pylist()
 
 
 def expected(label: str, normal: str) -> str:
@@ -71,6 +71,16 @@ def test_a_pseudonym_is_a_keyed_hash_of_label_and_number() -> None:
     assert found.row_keys().to_pylist() == [subscriber_key(mine), None, None, subscriber_key(mine)]
 
 
+def test_raw_forms_of_any_length_are_told_apart() -> None:
+    hasher = Pseudonymiser(KEY, "")
+    raw = ["0", "00", "7", "07", "+7", "9" * 18, "9" * 19, "1" + "0" * 17, "1" + "0" * 18, "-1", "", "7a"]
+    normals = ["short:0", None, "short:7", "short:07", "7", *raw[5:9], "short:1", None, "name:7a"]
+    wanted = [normal and expected("msisdn", normal) for normal in normals]
+    for _ in range(2):
+        assert texts(hasher.column("msisdn", column(raw[::-1]))) == wanted[::-1]
+        assert texts(hasher.column("msisdn", column([*raw, *raw]))) == wanted * 2
+
+
 def test_both_parties_share_a_label_and_other_identifiers_do_not() -> None:
     hasher = Pseudonymiser(KEY, "")
     number = column(["429011234567801"])
@@ -112,27 +122,64 @@ def test_a_short_secret_is_refused() -> None:
         pseudonyms.parse_key("0f" * 16)
 
 
-def pseudonyms_of(pairs: dict[int, str]) -> Pseudonyms:
-    return Pseudonyms(pa.array(pairs.values(), pa.string()), pa.array(pairs, pa.int64()), pa.array([]))
+def test_an_identifier_has_the_same_pseudonym_whether_or_not_it_is_remembered(monkeypatch) -> None:
+    hasher = Pseudonymiser(KEY, "977")
+    numbers = column(["9812345601", None, "9779812345602", "bad#"])
+    first = hasher.column("msisdn", numbers)
+    again = hasher.column("msisdn", numbers)
+    assert (again.known, again.places.tolist()) == (first.known, first.places.tolist())
+    # What is no identifier is remembered too, and must not be without end.
+    monkeypatch.setattr(pseudonyms, "REMEMBERED", len(first.known))
+    forgotten = hasher.column("msisdn", numbers)
+    assert forgotten.known is not first.known
+    assert texts(forgotten) == texts(first)
+    assert forgotten.row_leading_bits().to_pylist() == [
+        int(text[:16], 16) if text else 0 for text in texts(first)
+    ]
 
 
 @pytest.mark.parametrize("remembered", [0, 1000])
 def test_the_text_behind_each_key(monkeypatch, remembered) -> None:
     monkeypatch.setattr(pseudonyms, "REMEMBERED", remembered)
-    texts = Texts()
-    texts.add(Pseudonyms(pa.array(["c", None]), pa.array([3, None], pa.int64()), pa.array([])))
-    texts.add(pseudonyms_of({-1: "a", 3: "c", 0: "z"}))
-    texts.add(pseudonyms_of({2: "b", -1: "a"}))
-    assert texts.of(pa.array([3, None, -1, 3, 2])).to_pylist() == ["c", None, "a", "c", "b"]
-    keys, found = texts.sorted()
-    assert (keys.tolist(), found.to_pylist(), texts.ambiguous) == ([-1, 0, 2, 3], ["a", "z", "b", "c"], False)
-    texts.add(pseudonyms_of({2: "other"}))
-    texts.sorted()
-    assert texts.ambiguous
+    hasher = Pseudonymiser(KEY, "977")
+    kept = Texts()
+    # The first is the longest: of what is forgotten with it there is more than of what comes after.
+    blocks = [
+        ["9812345602", "bad#", "9812345601", "9812345604"],
+        ["9812345601", None],
+        ["9812345603", "9779812345601"],
+    ]
+    behind = {}
+    for block in blocks:
+        found = hasher.column("msisdn", column(block))
+        kept.add(found)
+        behind |= dict(zip(found.row_keys().to_pylist(), texts(found), strict=True))
+    assert len(behind) == 5
+    assert kept.of(pa.array(behind, pa.int64())).to_pylist() == list(behind.values())
+    del behind[None]
+    keys, found_texts = kept.sorted()
+    assert dict(zip(keys.tolist(), found_texts.to_pylist(), strict=True)) == behind
+    assert keys.tolist() == sorted(behind)
+    assert not kept.ambiguous
+
+
+@pytest.mark.parametrize("remembered", [0, 1000])
+def test_two_texts_with_one_key_are_told(monkeypatch, remembered) -> None:
+    monkeypatch.setattr(pseudonyms, "REMEMBERED", remembered)
+    monkeypatch.setattr(pseudonyms, "subscriber_key", len)
+    hasher = UpstreamPseudonyms(KEY, "")
+    kept = Texts()
+    for text in ("a" * 32, "a" * 33, "a" * 32):
+        kept.add(hasher.column("msisdn", column([text])))
+    kept.sorted()
+    assert not kept.ambiguous
+    kept.add(hasher.column("msisdn", column(["b" * 33])))
+    kept.sorted()
+    assert kept.ambiguous
 
 
 def test_leading_bits_sort_as_their_texts_do() -> None:
     texts = ["00" * 16, "00" * 7 + "01" + "ff" * 8, "7f" * 16, "80" * 32, "ff" * 32]
-    assert pseudonyms.leading_bits(pa.array([*texts, None])).to_pylist() == [
-        0, 1, 0x7F7F7F7F7F7F7F7F, 0x8080808080808080, 2**64 - 1, 0,
+    assert pseudonyms.leading_bits(texts).tolist() == [
+        0, 1, 0x7F7F7F7F7F7F7F7F, 0x8080808080808080, 2**64 - 1,
     ]  # fmt: skip

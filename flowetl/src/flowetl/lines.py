@@ -69,12 +69,16 @@ class Block:
     def _lines(self) -> list[bytes]:
         return self.data.removesuffix(b"\n").split(b"\n")
 
+    @cached_property
+    def _count(self) -> int:
+        return self.data.count(b"\n") + (not self.data.endswith(b"\n") and bool(self.data))
+
     def line(self, number: int) -> str:
         """The text of a line that is of the encoding."""
         return self._lines[number - self.first].decode(self.encoding).rstrip("\r")
 
     def __len__(self) -> int:
-        return self.data.count(b"\n") + (not self.data.endswith(b"\n") and bool(self.data))
+        return self._count
 
 
 class _Hashed:

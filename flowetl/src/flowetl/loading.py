@@ -272,8 +272,9 @@ def publish(this: Attempt, extracted: Extracted, file: ColumnarFile, outcomes: O
             with this.timed("swap"):
                 partition.attach(load.source.indexes)
             with this.timed("update_records"):
-                _record(cursor, this, day, file, replaces=previous is not None)
                 dictionary.add_subscribers(cursor, this.deployment.columnar, load.load_id, fresh)
+                # Last, because every other load waits at the rows of the locations and the key until this one is done.
+                _record(cursor, this, day, file, replaces=previous is not None)
             _record_metrics(cursor, this)
     finally:
         connection.autocommit = True

@@ -1,9 +1,9 @@
 """Quality checks: SQL files that each describe a day by one number. They never stop a load."""
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
 import duckdb
@@ -30,29 +30,31 @@ class Check:
     name: str
     path: Path
 
-    @property
+    @cached_property
     def packaged(self) -> bool:
         """Whether it is one of ours, whose SQL PostgreSQL and DuckDB both understand."""
         return self.path.is_relative_to(PACKAGED)
 
 
+def _files(folder: Path) -> dict[Path, Path]:
+    """The SQL files below a folder, by their path within it."""
+    return {path.relative_to(folder): path for path in folder.rglob("*.sql")}
+
+
 @cache
-def _packaged_files() -> list[Path]:
-    return list(PACKAGED.rglob("*.sql"))
+def _packaged_files() -> dict[Path, Path]:
+    return _files(PACKAGED)
 
 
-def discover(cdr_type: CdrType, folders: Iterable[Path] = ()) -> list[Check]:
+def discover(cdr_type: CdrType, folders: Sequence[Path] = ()) -> list[Check]:
     """The checks that apply to an event type, sorted by path.
 
     Folders are searched in order and the packaged one last; an earlier file hides a later one of the same relative
     path. A file counts when it is in a folder ``qa_checks`` (every type) or in ``qa_checks/.../<type>``.
     """
-    found: dict[Path, Path] = {}
-    for folder in folders:
-        for path in folder.rglob("*.sql"):
-            found.setdefault(path.relative_to(folder), path)
-    for path in _packaged_files():
-        found.setdefault(path.relative_to(PACKAGED), path)
+    found = dict(_packaged_files())
+    for folder in reversed(folders):
+        found |= _files(folder)
     checks = []
     for relative, path in sorted(found.items()):
         if "qa_checks" not in relative.parts:

@@ -237,7 +237,7 @@ class StagedDay:
 
         good = pc.invert(pc.or_(malformed, elsewhere))
         utc = instants.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
-        own["place"] = pseudonyms.leading_bits(found["msisdn"].texts).take(found["msisdn"].indices)
+        own["place"] = found["msisdn"].row_leading_bits()
         self._stage(mapped.filter(good), own, utc.filter(good), local.filter(good))
 
     def _pseudonymise(self, raw: pa.Table) -> dict[str, Pseudonyms]:
