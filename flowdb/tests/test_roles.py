@@ -26,15 +26,18 @@ def own_cluster(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.C
         own.destroy()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def deployment(own_cluster: Any) -> Deployment:
-    return Deployment(
+    """Set up anew, whatever users and passwords another test left."""
+    deployment = Deployment(
         host="127.0.0.1",
         port=own_cluster.port,
         superuser=Login(SUPERUSER, own_cluster.password()),
         engine=Login("flowmachine", "engine's first"),
         api=Login("flowapi", "API's first"),
     )
+    migrate(deployment)
+    return deployment
 
 
 @pytest.fixture
@@ -43,7 +46,6 @@ def cluster_log(own_cluster: Any) -> Path:
 
 
 def test_the_settings_set_and_rotate_passwords(deployment: Deployment) -> None:
-    migrate(deployment)
     assert failures(deployment) == []
     rotated = replace(
         deployment, engine=Login("flowmachine", "engine's second"), api=Login("flowapi", "API's second")
@@ -62,12 +64,13 @@ def test_the_settings_set_and_rotate_passwords(deployment: Deployment) -> None:
 
 
 def test_passwords_are_stored_as_scram_only(deployment: Deployment) -> None:
-    migrate(deployment)
     with Database(deployment).connect() as connection, connection.cursor() as cursor:
         cursor.execute(
-            "SELECT rolname FROM pg_authid WHERE rolpassword LIKE 'SCRAM-SHA-256$%' ORDER BY rolname COLLATE \"C\""
+            "SELECT rolname, rolpassword LIKE 'SCRAM-SHA-256$%' FROM pg_authid WHERE rolpassword IS NOT NULL"
         )
-        assert cursor.fetchall() == [("flowapi",), ("flowdb",), ("flowmachine",)]
+        stored = dict(cursor.fetchall())
+    assert stored.keys() >= {"flowapi", "flowdb", "flowmachine"}
+    assert all(stored.values())
 
 
 def test_passwords_reach_neither_the_log_nor_the_statistics(
