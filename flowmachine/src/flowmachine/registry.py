@@ -55,6 +55,8 @@ class Query:
     needs_database: ClassVar[bool] = False
     #: Whether the answer depends on where cells are; a kind that locates nothing stays fresh when a cell moves.
     reads_cells: ClassVar[bool] = True
+    #: Columns that the selected event types must have, beside those of every type; a direction other than both is added.
+    event_columns: ClassVar[tuple[str, ...]] = ()
     #: What else the answer depends on: ``devices``, ``mobile_money``.
     reads: ClassVar[tuple[str, ...]] = ()
     #: Spelling of the kind in the published schema, where it is not plain CamelCase.
@@ -73,8 +75,11 @@ class Query:
 
     def check_buildable(self) -> None:
         """Refuse a valid query that cannot be computed; raises NotBuildable."""
+        directed = getattr(self, "direction", "both") != "both"
+        columns = (*self.event_columns, "outgoing") if directed else self.event_columns
         for selection in self.events:
             selection.check()
+            selection.check_columns(columns)
 
     def select(self, sources: Sources) -> Select[Any]:
         """The result as one SELECT over ``sources``, with the columns of ``columns``."""

@@ -31,17 +31,13 @@ class Contacts(Window, Directed, EventFields):
     """Fields of a kind over the events of one or both directions that subscribers had with their contacts."""
 
     reads_cells: ClassVar[bool] = False
+    event_columns: ClassVar[tuple[str, ...]] = ("counterpart",)
 
     exclude_self_calls: bool = optional(Flag(), True)
 
     @property
     def events(self) -> tuple[EventSelection]:
         return (window_selection(self),)
-
-    def check_buildable(self) -> None:
-        super().check_buildable()  # type: ignore[misc]
-        directed = () if self.direction == "both" else ("outgoing",)
-        self.events[0].check_columns(("counterpart", *directed))
 
     def contacts(self, sources: Sources) -> FromClause:
         """``subscriber`` and ``counterpart`` of each event with a contact."""

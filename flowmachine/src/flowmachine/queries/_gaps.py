@@ -28,11 +28,6 @@ class Gaps(Window, EventFields):
     def events(self) -> tuple[EventSelection]:
         return (window_selection(self),)
 
-    def check_buildable(self) -> None:
-        super().check_buildable()  # type: ignore[misc]
-        if self.direction != "both":
-            self.events[0].check_columns(("outgoing",))
-
     def gaps(self, sources: Sources) -> FromClause:
         """``subscriber`` and ``seconds`` since the event before, null for a subscriber's first event."""
         events = select_events(sources, self.events[0], ("time",), direction=self.direction)

@@ -31,14 +31,11 @@ class ContactReciprocal(Window, EventFields, Query):
         "reciprocal": sa.Boolean(),
     }
     reads_cells: ClassVar[bool] = False
+    event_columns: ClassVar[tuple[str, ...]] = ("counterpart", "outgoing")
 
     @property
     def events(self) -> tuple[EventSelection]:
         return (window_selection(self),)
-
-    def check_buildable(self) -> None:
-        super().check_buildable()
-        self.events[0].check_columns(("counterpart", "outgoing"))
 
     def select(self, sources: Sources) -> Select[Any]:
         events = select_events(sources, self.events[0], ("counterpart", "outgoing"))

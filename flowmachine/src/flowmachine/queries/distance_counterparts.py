@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.sql import FromClause, Select
@@ -26,6 +26,8 @@ class DistanceCounterparts(Window, Directed, EventFields, SubscriberMetric):
     Both parties' records must be in the data, and located: each cell lies where it lay on the day.
     """
 
+    event_columns: ClassVar[tuple[str, ...]] = ("counterpart", "outgoing")
+
     statistic: str = optional(Choice(*STATISTICS), "avg")
     exclude_self_calls: bool = optional(Flag(), True)
 
@@ -36,10 +38,6 @@ class DistanceCounterparts(Window, Directed, EventFields, SubscriberMetric):
     @property
     def events(self) -> tuple[EventSelection]:
         return (window_selection(self),)
-
-    def check_buildable(self) -> None:
-        super().check_buildable()
-        self.events[0].check_columns(("counterpart", "outgoing"))
 
     def select(self, sources: Sources) -> Select[Any]:
         ends = both_ends(sources, self.events[0], _points, (), self.direction)

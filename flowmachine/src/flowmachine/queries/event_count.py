@@ -31,11 +31,6 @@ class EventCount(Window, Directed, EventFields, Sampled, SubscriberMetric):
     def events(self) -> tuple[EventSelection]:
         return (window_selection(self),)
 
-    def check_buildable(self) -> None:
-        super().check_buildable()
-        if self.direction != "both":
-            self.events[0].check_columns(("outgoing",))
-
     def select(self, sources: Sources) -> Select[Any]:
         events = select_events(sources, self.events[0], (), direction=self.direction)
         return sa.select(events.c.subscriber, sa.func.count().label("value")).group_by(events.c.subscriber)

@@ -44,8 +44,6 @@ class LocationEventCounts(Window, Unit, Directed, EventFields, Aggregate):
         # Before the window is cut into as many selections as it has days.
         self._selection(self.start_date, self.end_date).check()
         super().check_buildable()
-        if self.direction != "both":
-            self.events[0].check_columns(("outgoing",))
 
     @property
     def _spans(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.sql import Select
@@ -30,13 +30,11 @@ class LocationIntroversion(Window, Unit, Directed, EventFields, Aggregate):
     data; ``direction`` is that of the first. A location is judged by the distinct subscribers who are the first party.
     """
 
+    event_columns: ClassVar[tuple[str, ...]] = ("outgoing",)
+
     @property
     def events(self) -> tuple[EventSelection]:
         return (window_selection(self),)
-
-    def check_buildable(self) -> None:
-        super().check_buildable()
-        self.events[0].check_columns(("outgoing",))
 
     def select(self, sources: Sources) -> Select[Any]:
         located = locate_events(sources, self.events[0], self.unit, ("event_id", "outgoing"))

@@ -27,16 +27,13 @@ class ParetoInteractions(Window, EventFields, Sampled, SubscriberMetric):
 
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "value": sa.Double()}
     reads_cells: ClassVar[bool] = False
+    event_columns: ClassVar[tuple[str, ...]] = ("counterpart",)
 
     proportion: float = required(Number(0.0, 1.0, exclusive=True))
 
     @property
     def events(self) -> tuple[EventSelection]:
         return (window_selection(self),)
-
-    def check_buildable(self) -> None:
-        super().check_buildable()
-        self.events[0].check_columns(("counterpart",))
 
     def select(self, sources: Sources) -> Select[Any]:
         events = select_events(sources, self.events[0], ("counterpart",))

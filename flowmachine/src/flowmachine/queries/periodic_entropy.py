@@ -56,11 +56,6 @@ class PeriodicEntropy(Window, Directed, EventFields, Query):
     def events(self) -> tuple[EventSelection]:
         return (window_selection(self),)
 
-    def check_buildable(self) -> None:
-        super().check_buildable()
-        if self.direction != "both":
-            self.events[0].check_columns(("outgoing",))
-
     def select(self, sources: Sources) -> Select[Any]:
         events = select_events(sources, self.events[0], ("local_time",), direction=self.direction)
         # One of the databases counts fractions of seconds as parts of the second.

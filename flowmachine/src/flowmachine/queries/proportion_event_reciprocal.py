@@ -23,6 +23,7 @@ class ProportionEventReciprocal(Window, EventFields, SubscriberMetric):
 
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "value": sa.Double()}
     reads_cells: ClassVar[bool] = False
+    event_columns: ClassVar[tuple[str, ...]] = ("counterpart",)
 
     contact_reciprocal: ContactReciprocal = required(Nested("contact_reciprocal"))
     direction: str = optional(Choice("in", "out", "both"), "out")
@@ -30,11 +31,6 @@ class ProportionEventReciprocal(Window, EventFields, SubscriberMetric):
     @property
     def events(self) -> tuple[EventSelection]:
         return (window_selection(self),)
-
-    def check_buildable(self) -> None:
-        super().check_buildable()
-        directed = () if self.direction == "both" else ("outgoing",)
-        self.events[0].check_columns(("counterpart", *directed))
 
     def select(self, sources: Sources) -> Select[Any]:
         events = select_events(sources, self.events[0], ("counterpart",), direction=self.direction)

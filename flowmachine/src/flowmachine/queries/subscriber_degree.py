@@ -26,15 +26,11 @@ class SubscriberDegree(Window, Directed, EventFields, Sampled, SubscriberMetric)
 
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "value": sa.BigInteger()}
     reads_cells: ClassVar[bool] = False
+    event_columns: ClassVar[tuple[str, ...]] = ("counterpart",)
 
     @property
     def events(self) -> tuple[EventSelection]:
         return (window_selection(self),)
-
-    def check_buildable(self) -> None:
-        super().check_buildable()
-        directed = () if self.direction == "both" else ("outgoing",)
-        self.events[0].check_columns(("counterpart", *directed))
 
     def select(self, sources: Sources) -> Select[Any]:
         events = select_events(sources, self.events[0], ("counterpart",), direction=self.direction)
