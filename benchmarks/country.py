@@ -22,6 +22,7 @@ from cluster import Cluster, free_port
 from layout import CHECKOUT, SOURCES, default_state
 
 from flowdb.configuration import available_memory, server_settings
+from flowetl.staging import LAYOUT
 from flowmachine.settings import Database
 
 START = dt.date(2016, 1, 1)
@@ -146,7 +147,7 @@ class Country:
             shifted = ", ".join(f"xor({name}, (hash(copy) // 2)::BIGINT) AS {name}" for name in keys)
             connection.execute(
                 f"COPY (SELECT * REPLACE ({shifted}) FROM '{path}', (SELECT unnest(range({times})) AS copy) AS copies"
-                f" ORDER BY subscriber, time) TO '{partial}' (FORMAT parquet, COMPRESSION zstd)"
+                f" ORDER BY subscriber, time) TO '{partial}' (FORMAT parquet, {LAYOUT})"
             )
             partial.rename(target)
         connection.close()

@@ -358,7 +358,7 @@ class StagedDay:
 
 #: The 86,400 seconds of a day fit into the dictionary of one row group, which makes times small without a slow compression:
 #: the file is as large as with zstd, and reading it takes half as long.
-_LAYOUT = "COMPRESSION lz4_raw, ROW_GROUP_SIZE 1000000, DICTIONARY_SIZE_LIMIT 90000"
+LAYOUT = "COMPRESSION lz4_raw, ROW_GROUP_SIZE 1000000, DICTIONARY_SIZE_LIMIT 90000"
 
 
 def write_day(
@@ -378,6 +378,6 @@ def write_day(
     )
     connection.execute(
         f"COPY (SELECT {columns} FROM day LEFT JOIN location_keys USING (location_id) ORDER BY subscriber, time) "  # noqa: S608 - names of columns
-        f"TO {_literal(str(path))} (FORMAT parquet, {_LAYOUT})"
+        f"TO {_literal(str(path))} (FORMAT parquet, {LAYOUT})"
     )
     connection.unregister("location_keys")
