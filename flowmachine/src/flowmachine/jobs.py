@@ -340,7 +340,8 @@ def enqueue_parts(
             ),
             links,
         )
-    if root.store == RELEASED:
+    planned_before = job["executor"] is not None
+    if planned_before and root.store == RELEASED:
         # A former plan may have left it waiting for parts in another store.
         links_of_root = sa.and_(edges.c.query_id == root.query_id, edges.c.store == RELEASED)
         connection.execute(
@@ -360,7 +361,7 @@ def enqueue_parts(
         .where(sa.or_(queued_now, is_job(root)))
         .values(pending=waiting_for, planned=True, executor=executor)
     )
-    if job["executor"] is not None:
+    if planned_before:
         connection.execute(sa.delete(plan_parts).where(plan_parts.c.root == root.query_id))
     connection.execute(
         insert(plan_parts).on_conflict_do_nothing(),
