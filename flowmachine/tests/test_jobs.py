@@ -361,14 +361,17 @@ def test_scores_follow_the_published_vector(engine: sa.Engine, database: Any) ->
         assert multiplier(b) * 100 / 100 == pytest.approx(13.317, abs=5e-4)
 
 
-def test_running_jobs_are_counted_by_host(engine: sa.Engine) -> None:
+def test_a_hosts_jobs_share_it_while_more_are_ready(engine: sa.Engine) -> None:
     with engine.begin() as connection:
-        jobs.submit(connection, aggregate(1, 2), data())
-        plan(connection, aggregate(1, 2))
-        assert jobs.running_on(connection, "a") == 0
-        for worker in ("a-1", "b-1"):
+        jobs.submit(connection, aggregate(1, 2, 3, 4), data())
+        plan(connection, aggregate(1, 2, 3, 4))
+        assert jobs.sharers(connection, "a") == 1
+        for worker in ("a-1", "a-2", "b-1"):
             assert jobs.claim(connection, worker, LEASE) is not None
-        assert [jobs.running_on(connection, host) for host in ("a", "b", "a-1", "c")] == [1, 1, 0, 0]
+        assert [jobs.sharers(connection, host) for host in ("a", "b", "a-1", "c")] == [2, 1, 1, 1]
+        assert jobs.claim(connection, "a-3", LEASE) is not None
+        # Four run, and the modal location waits for all of them.
+        assert jobs.sharers(connection, "a") == 1
 
 
 def test_a_score_survives_ten_million_touches(engine: sa.Engine) -> None:

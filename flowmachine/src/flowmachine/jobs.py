@@ -219,12 +219,20 @@ def waiting(connection: sa.Connection) -> int:
     return int(connection.execute(statement).scalar_one())
 
 
-def running_on(connection: sa.Connection, host: str) -> int:
-    """How many jobs the workers of a host compute now; their names begin with its name and a hyphen."""
-    statement = sa.select(sa.func.count()).where(
-        jobs.c.state == "executing", sa.func.starts_with(jobs.c.worker, f"{host}-")
+def sharers(connection: sa.Connection, host: str) -> int:
+    """Among how many jobs a host's processors are best shared: those that its workers compute now, their names begin with
+    its name and a hyphen, as long as others are ready to take the place of each.
+
+    Otherwise each had better take all. Whichever ends first leaves the processors to the rest, which could not use them
+    any more once it has begun with few.
+    """
+    here = sa.and_(jobs.c.state == "executing", sa.func.starts_with(jobs.c.worker, f"{host}-"))
+    ready = sa.and_(jobs.c.state == "queued", jobs.c.planned, jobs.c.pending == 0)
+    counts = sa.select(
+        sa.func.count().filter(here).label("here"), sa.func.count().filter(ready).label("ready")
     )
-    return int(connection.execute(statement).scalar_one())
+    found = connection.execute(counts.where(jobs.c.state.in_(("queued", "executing")))).one()
+    return max(found.here, 1) if found.ready else 1
 
 
 def progress(connection: sa.Connection, query_id: str) -> Progress:

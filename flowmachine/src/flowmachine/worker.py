@@ -201,7 +201,7 @@ class Worker:
         with self._engine.begin() as connection:
             data = read_data_state(connection)
             self._check_inputs(connection, key, query, executor, data)
-            executor.share(max(1, jobs.running_on(connection, self._host)))
+            executor.share(jobs.sharers(connection, self._host))
             if key.store == jobs.RELEASED:
                 assert isinstance(query, Aggregate)
                 stored = executor.release(query, data, connection)
