@@ -95,8 +95,9 @@ def demo(_options: argparse.Namespace) -> int:
 
 def test(options: argparse.Namespace) -> int:
     bootstrap(echo=False)
-    # Two at a time, as that is what the smallest supported machine has cores for; tests of one group stay together.
-    spread = [] if "-n" in options.arguments else ["-n", "2", "--dist", "loadgroup"]
+    # Two at a time, as that is what the smallest supported machine has cores for. The tests of a file stay together, so
+    # that what they share is made once, and run in the same order every time.
+    spread = [] if "-n" in options.arguments else ["-n", "2", "--dist", "loadfile"]
     with _tests_cluster():
         return _python("-m", "pytest", *spread, *options.arguments)
 
