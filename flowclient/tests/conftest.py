@@ -22,8 +22,9 @@ def server() -> Iterator[StubServer]:
     stub.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def token() -> str:
+    """A token of an hour from now, on which tests rely."""
     return make_token(
         {
             "analyst": [
