@@ -529,6 +529,8 @@ def fail(connection: sa.Connection, key: Key, worker: str, error_class: str, err
 
 def cancelled(connection: sa.Connection, key: Key, worker: str) -> None:
     """Record that a running job was stopped because it was cancelled."""
+    if key.store == RELEASED:
+        connection.execute(Notify(DONE_CHANNEL, key.query_id))
     connection.execute(
         sa.update(jobs)
         .where(is_job(key), jobs.c.state == "executing", jobs.c.worker == worker)
@@ -726,6 +728,7 @@ def cancel(connection: sa.Connection, query_id: str) -> str | None:
     )
     if stopping.rowcount:
         connection.execute(Notify(CANCEL_CHANNEL))
+    connection.execute(Notify(DONE_CHANNEL, query_id))
     after = find(connection, root)
     assert after is not None
     return str(after["state"])

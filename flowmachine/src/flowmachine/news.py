@@ -22,6 +22,8 @@ class News:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
+        #: Whether there is a connection on which news would come.
+        self.heard = False
         self._awaited: dict[str, set[asyncio.Event]] = defaultdict(set)
 
     @contextmanager
@@ -58,11 +60,13 @@ class News:
         lost: asyncio.Future[None] = loop.create_future()
         descriptor = raw.fileno()
         loop.add_reader(descriptor, self._hear, raw, lost)
+        self.heard = True
         # What was said before anybody listened is for each to find out.
         self.wake_all()
         try:
             await lost
         finally:
+            self.heard = False
             loop.remove_reader(descriptor)
             # The server's end of it may be gone already, or the pool may want to say goodbye on a broken line.
             with suppress(sa.exc.SQLAlchemyError, psycopg2.Error):

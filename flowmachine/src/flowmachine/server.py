@@ -40,8 +40,10 @@ _LONGEST_POLL = 2000
 #: repeat them every second. The log has them.
 UNAUDITED = frozenset({"ping", "health", "poll_query"})
 
-#: Who waits for a query to be done looks at it by itself so often, in seconds, for news may be lost with a connection.
-LOOK_AGAIN = 0.5
+#: Who waits for a query to be done looks at it by itself so often, in seconds, for not all changes are news: while the server
+#: hears of queries that are done, and while it hears nothing.
+LOOK_AGAIN = 2.0
+LOOK_AGAIN_UNHEARD = 0.5
 
 _DATABASE_UNAVAILABLE = "The database is unavailable; try again."
 
@@ -123,8 +125,9 @@ class Server:
                 left = deadline - loop.time()
                 if state not in PENDING or state != first or left <= 0:
                     return
+                again = LOOK_AGAIN if self._news.heard else LOOK_AGAIN_UNHEARD
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(news.wait(), min(LOOK_AGAIN, left))
+                    await asyncio.wait_for(news.wait(), min(again, left))
 
     def reply(self, message: bytes) -> bytes:
         """The reply to one message; never raises."""
