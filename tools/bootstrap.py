@@ -59,6 +59,9 @@ def missing_system_packages() -> list[str]:
         missing.append("python3-venv")
     if not _chromium():
         missing.append("chromium")
+    # What drives the browser is linked against it, and neither of them brings it.
+    if not glob.glob("/usr/lib/*/libatomic.so.1"):
+        missing.append("libatomic1")
     if not glob.glob("/usr/share/fonts/**/DejaVuSans.ttf", recursive=True):
         missing.append("fonts-dejavu-core")
     servers = {
