@@ -202,7 +202,7 @@ _LENGTHS = {"second": 1_000_000, "minute": 60_000_000, "hour": 3_600_000_000, "d
 class period_of(FunctionElement[Any]):
     """What stands for the ``second``, ``minute``, ``hour`` or ``day`` of a wall-clock time, to group by; see ``start_of``.
 
-    In one database it is the period's start. In the other it is its number, which is found in half the time.
+    In one database it is the period's start. In the other it is its number, which is cheaper to find and to group by.
     """
 
     inherit_cache = True
