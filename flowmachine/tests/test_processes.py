@@ -223,6 +223,15 @@ def test_an_odd_wait_is_refused(processes: Processes, wait: Any) -> None:
     assert reply["payload"] == {"wait": ["Must be a number of seconds from 0 to 30."]}
 
 
+@pytest.mark.parametrize("query_id", ["\\ud800", "\\u0000"])
+def test_a_wait_for_what_no_id_can_be_is_answered(processes: Processes, query_id: str) -> None:
+    processes.start("server")
+    params = f'{{"query_id": "{query_id}", "wait": 5}}'
+    message = f'{{"action": "poll_query", "request_id": "mine", "params": {params}}}'
+    reply = processes.client().send(message.encode())
+    assert (reply["msg"], reply["request_id"]) == ("Invalid action request.", "mine")
+
+
 def test_a_killed_workers_query_completes(processes: Processes) -> None:
     processes.start("server")
     client = processes.client()

@@ -256,7 +256,8 @@ def _wait_asked_for(message: bytes) -> tuple[str, float] | None:
         seconds = longest_wait(params["wait"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    if request.get("action") != "poll_query" or not isinstance(query_id, str) or "\0" in query_id:
+    # What the database cannot hold is no query's id, and is refused as any other message is.
+    if request.get("action") != "poll_query" or not isinstance(query_id, str) or not _storable(query_id):
         return None
     return query_id, seconds
 
