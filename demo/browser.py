@@ -39,10 +39,12 @@ def _walk(page: Page, url: str, user: str, password: str, server: str, screensho
 
     page.get_by_role("link", name=server).click()
     page.get_by_role("heading", name="Active tokens").wait_for()
+    page.wait_for_load_state()  # the text is there before the style sheet is
     page.screenshot(path=screenshots / "2-server.png")
 
     page.get_by_role("link", name="New token").first.click()
     page.get_by_label("Token name").fill(TOKEN_NAME)
+    page.wait_for_load_state()
     for box in page.locator("input[name=roles]").all():
         box.check()
     expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
@@ -53,6 +55,7 @@ def _walk(page: Page, url: str, user: str, password: str, server: str, screensho
 
     row = page.get_by_role("row", name=re.compile(rf"^{TOKEN_NAME}\b")).first
     row.wait_for()
+    page.wait_for_load_state()
     page.screenshot(path=screenshots / "4-tokens.png")
     with page.expect_download() as download:
         row.get_by_role("button", name=re.compile("^download", re.IGNORECASE)).click()

@@ -106,7 +106,7 @@ def soak(options: argparse.Namespace) -> int:
     """As long and as many as the environment says; with arguments, as ``-k flows``, only worlds are drawn."""
     bootstrap(echo=False)
     campaign = ["flowmachine/tests/test_soak.py", "flowmachine/tests/test_fuzz.py"]
-    worlds = ["-n", "2", "--timeout", "0", "flowmachine/tests/kinds/test_oracle.py", *options.arguments]
+    worlds = ["-n", "2", "--timeout", "0", "-m", "hypothesis", "flowmachine/tests/kinds", *options.arguments]
     with _tests_cluster():
         killed = 0 if options.arguments else _python("-m", "pytest", *campaign)
         drawn = _python("-m", "pytest", *worlds, environment={"HYPOTHESIS_PROFILE": "soak"})

@@ -62,6 +62,12 @@ def sign_in(page: Page, username: str) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="My servers")).to_be_visible()
+    settled(page)
+
+
+def settled(page: Page) -> None:
+    """A page shows its text before its style sheet and its scripts are in; wait for these, too."""
+    page.wait_for_load_state("load")
 
 
 def test_the_steps_of_the_talk(page: Page) -> None:
@@ -69,6 +75,7 @@ def test_the_steps_of_the_talk(page: Page) -> None:
     page.get_by_role("link", name="TEST_SERVER").click()
     page.get_by_role("link", name="New token").first.click()
     page.get_by_label("Token name").fill("demo_token")
+    settled(page)
     page.get_by_role("button", name="Select all").click()
     expect(page.locator("#resulting-expiry")).to_contain_text("set by the latest expiry of role runner")
     page.get_by_role("button", name="Save").click()
@@ -76,6 +83,7 @@ def test_the_steps_of_the_talk(page: Page) -> None:
     row = page.get_by_role("row").filter(has_text="demo_token")
     expect(row).to_contain_text("runner")
     expect(row).to_contain_text("viewer")
+    settled(page)
     row.get_by_role("button", name="View demo_token").click()
     text = page.get_by_label("Token text").input_value()
     assert jwt.decode(text, options={"verify_signature": False})["sub"] == "TEST_USER"
@@ -99,6 +107,7 @@ def test_the_scope_tree_of_a_role(page: Page) -> None:
     page.get_by_role("link", name="Roles").click()
     page.get_by_role("link", name="New role on TEST_SERVER").click()
     page.get_by_label("Role name").fill("coarse")
+    settled(page)
     unit = page.get_by_role("checkbox", name="All of admin1", exact=True)
     unit.check()
     branch = page.locator("details", has=unit).first
@@ -147,6 +156,7 @@ def test_a_long_name_does_not_widen_a_phone(page: Page) -> None:
     page.get_by_role("checkbox", name="viewer").check()
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("is ready")).to_be_visible()
+    settled(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
