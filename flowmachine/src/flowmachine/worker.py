@@ -247,7 +247,7 @@ class Worker:
     @staticmethod
     def _check_unchanged(connection: sa.Connection, query: Query, before: DataState) -> None:
         after = read_data_state(connection)
-        if after.fingerprints(query) != before.fingerprints(query):
+        if after is not before and after.fingerprints(query) != before.fingerprints(query):
             raise DataChanged
 
     def _settle(self, key: Key, error: Exception) -> None:
