@@ -174,7 +174,7 @@ async def test_a_broken_result_never_looks_whole(served: Served, captured: Any) 
         with pytest.raises(httpx.RemoteProtocolError):
             # The first rows would wait in the compressor for more.
             plain = {"Accept-Encoding": "identity"}
-            async with serving.client.stream("GET", "/deliver/broken", headers=plain, timeout=3) as response:
+            async with serving.client.stream("GET", "/deliver/broken", headers=plain, timeout=20) as response:
                 assert response.status_code == 200
                 async for chunk in response.aiter_bytes():
                     received += chunk
