@@ -43,13 +43,20 @@ def test_rows_are_as_defined(stage_in_nepal: Stage, kind: str, data: st.DataObje
 
 
 @pytest.mark.parametrize(
-    "kind", ["daily_location", "radius_of_gyration", "trips_od_matrix", "location_event_counts"]
+    "kind",
+    [
+        "daily_location",
+        "radius_of_gyration",
+        "trips_od_matrix",
+        "location_event_counts",
+        "total_network_objects",
+    ],
 )
 @given(data=st.data())
-def test_rows_are_as_defined_where_cells_move_all_the_time(
+def test_rows_are_as_defined_where_windows_are_read_whole(
     stage_in_nepal: Stage, kind: str, data: st.DataObject
 ) -> None:
-    """With too many spans to cut the map to each, the dates are compared instead."""
+    """With too many spans to read each by itself, dates are compared instead."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(events, "MOST_SPANS", 0)
         check(stage_in_nepal, kind, data)

@@ -47,7 +47,8 @@ COLUMNS_OF_TYPES: dict[str, tuple[str, ...]] = {
 }
 
 
-#: A window in which cells change their places more often is located by comparing dates, for want of a shorter statement.
+#: A window is cut into at most so many spans, each of which is read by a part of the statement; where that needs more of
+#: them, it is read whole.
 MOST_SPANS = 40
 
 #: Days are looked at one by one, so a window of thousands of years would keep whoever plans it busy.
@@ -83,6 +84,11 @@ class EventSelection:
         cuts = [datetime.combine(day, time.min) for day in dates]
         bounds = [self.start, *(cut for cut in cuts if self.start < cut < self.end), self.end]
         return [replace(self, start=start, end=end) for start, end in pairwise(bounds)]
+
+    def by_day(self) -> list[EventSelection]:
+        """The selection cut at each midnight, or whole if it has more than ``MOST_SPANS`` days."""
+        days = self.split(self.days)
+        return days if len(days) <= MOST_SPANS else [self]
 
     @property
     def earliest(self) -> datetime:

@@ -29,7 +29,7 @@ def tally_events(
     ``locate_events``.
     """
     located = locate_events(sources, selection, unit, ("local_time",), direction=direction)
-    groups = _groups(located, located.c.location, by)
+    groups = _groups(located, located.c.location, by).subquery("groups")
     placed = sa.select(groups, *_period(groups, by)).cte("placed")
     counts = _sum_of_groups(placed).cte("counts")
     return _judged(placed, counts, _placed_subscribers(sources, selection, unit, by, direction))
@@ -37,8 +37,9 @@ def tally_events(
 
 def tally_cells(sources: Sources, selection: EventSelection, unit: SpatialUnit, by: str) -> sa.Subquery:
     """As ``tally_events``, with the number of distinct ``cells`` beside."""
-    events = select_events(sources, selection, ("cell", "local_time"))
-    groups = _groups(events, events.c.cell, by)
+    # No group spans midnight, and those of one day are few enough for a processor's cache.
+    read = [select_events(sources, day, ("cell", "local_time")) for day in selection.by_day()]
+    groups = sa.union_all(*(_groups(events, events.c.cell, by) for events in read)).subquery("groups")
     cells = sources.cells(unit)
     # A cell lies in one place for whole days, so that a day or less of its events is placed as one.
     serving = _serves(cells, groups.c.cell, start_of(_grouped(by), groups.c.moment))
@@ -54,12 +55,12 @@ def _grouped(by: str) -> str:
     return "day" if by in _LONGER_THAN_A_DAY else by
 
 
-def _groups(events: FromClause, place: sa.ColumnElement[Any], by: str) -> sa.Subquery:
+def _groups(events: FromClause, place: sa.ColumnElement[Any], by: str) -> sa.Select[Any]:
     """Events by place and ``moment``: how many, and 64 bits about the subscribers behind them."""
     moment = period_of(_grouped(by), events.c.local_time)
     bits = subscriber_bits(events.c.subscriber).label("bits")
     counted = sa.select(place, moment.label("moment"), sa.func.count().label("events"), bits)
-    return counted.group_by(place, moment).subquery("groups")
+    return counted.group_by(place, moment)
 
 
 def _period(groups: FromClause, by: str) -> list[sa.Label[Any]]:
