@@ -36,10 +36,6 @@ def request(client: Client, request_id: str, action: str, user: str | None = Non
     return client.send(json.dumps(message).encode())
 
 
-def lines(processes: Processes) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in processes.logs().splitlines() if line.startswith("{")]
-
-
 def numbers(port: int) -> dict[str, float]:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as reply:
         text = reply.read().decode()
@@ -72,7 +68,8 @@ def test_one_request_can_be_followed_everywhere(processes: Processes) -> None:
     assert again["payload"]["query_id"] == query_id
 
     # Logs of the server and of the worker.
-    mine = [line for line in lines(processes) if line.get("request_id") == "request-1"]
+    processes.computed(2)
+    mine = [line for line in processes.lines() if line.get("request_id") == "request-1"]
     assert [line["event"] for line in mine if line["logger"] == "flowmachine.query_run_log"] == [
         "received",
         "answered",

@@ -201,6 +201,20 @@ class Processes:
         """Everything that the processes wrote."""
         return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
 
+    def lines(self) -> list[dict[str, Any]]:
+        """The structured lines of the logs, without one that is still being written."""
+        whole = (line for line in self.logs().splitlines(keepends=True) if line.endswith("}\n"))
+        return [json.loads(line) for line in whole if line.startswith("{")]
+
+    def computed(self, number: int) -> list[dict[str, Any]]:
+        """The lines about computations, once there are so many: a worker tells after others can see the result."""
+
+        def found() -> list[dict[str, Any]]:
+            return [line for line in self.lines() if line["event"] == "computed"]
+
+        wait_for(lambda: len(found()) >= number)
+        return found()
+
     def client(self) -> Client:
         """A client, once the server answers."""
         client = Client(self.port)
