@@ -79,10 +79,14 @@ class Engine:
             data.check(query)
             key = Key(query.query_id, RELEASED if isinstance(query, Aggregate) else self._computing.executor)
             jobs.submit(connection, query, data, store=key.store)
-        self._worker.run_until_idle()
-        with self._engine.begin() as connection:
-            row = jobs.summary(connection, key)
-        if row is None or row["state"] != "completed":
+        state: str | None = "queued"
+        while state in jobs.PENDING:
+            self._worker.work_one()
+            with self._engine.connect() as connection:
+                state = jobs.state(connection, key)
+        if state != "completed":
+            with self._engine.connect() as connection:
+                row = jobs.summary(connection, key)
             raise EngineFailed(f"{query.kind}: {row and row['error']}")
 
     def compare(self, query: Query, hand_written: Any) -> str:

@@ -291,15 +291,7 @@ def enqueue_parts(
     """
     root = Key(job["query_id"], job["store"])
     wanted = {part.query_id: part for part in parts if part.query_id != root.query_id}
-    existing = {
-        row.query_id: row.state
-        for row in connection.execute(
-            sa.select(jobs.c.query_id, jobs.c.state)
-            .where(jobs.c.store == executor, jobs.c.query_id == _any_of(wanted))
-            .order_by(jobs.c.query_id)
-            .with_for_update()
-        )
-    }
+    existing = _locked_states(connection, executor, wanted) if wanted else {}
     queued = {
         "state": "queued",
         "planned": True,
@@ -383,6 +375,17 @@ def enqueue_parts(
         ],
     )
     connection.execute(Notify(WORK_CHANNEL))
+
+
+def _locked_states(connection: sa.Connection, store: str, ids: Iterable[str]) -> dict[str, str]:
+    """The states of jobs in a store by query id, locked in the order of their ids."""
+    statement = (
+        sa.select(jobs.c.query_id, jobs.c.state)
+        .where(jobs.c.store == store, jobs.c.query_id == _any_of(ids))
+        .order_by(jobs.c.query_id)
+        .with_for_update()
+    )
+    return {row.query_id: row.state for row in connection.execute(statement)}
 
 
 def claim(connection: sa.Connection, worker: str, lease: timedelta) -> sa.RowMapping | None:

@@ -39,28 +39,34 @@ def make_plan(
     name = job["store"] if job["store"] in executors else choose_executor(root, data, executors, setting)
     if name == "postgres" and setting == "auto":
         report_damage(connection, executors["duckdb"].damaged(data.days(root), data))
-    fingerprints = data.fingerprints(root)
-    by_id = {query.query_id: query for query in root.graph()}
-    completed = {
-        row.query_id
-        for row in connection.execute(
-            sa.select(jobs.c.query_id, jobs.c.fingerprint).where(
-                jobs.c.store == name,
-                jobs.c.state == "completed",
-                jobs.c.query_id == sa.any_(sa.literal(list(by_id), sa.ARRAY(sa.Text))),
-            )
-        )
-        if row.fingerprint == fingerprints[row.query_id]
-        and executors[name].stored_exists(by_id[row.query_id], connection)
-    }
+    completed = _stored_below(connection, root, data, executors[name]) if root.children else set()
     unstored: dict[str, Query] = {}
     stack = [root]
     while stack:
         query = stack.pop()
-        if query.query_id in unstored or (query.query_id in completed and query is not root):
+        if query.query_id in unstored or query.query_id in completed:
             continue
         unstored[query.query_id] = query
         stack.extend(query.children)
     parts = [query for query in root.graph() if query.query_id in unstored]
     needed = {part.query_id: [child.query_id for child in part.children] for part in parts}
     enqueue_parts(connection, job, name, parts, needed)
+
+
+def _stored_below(connection: sa.Connection, root: Query, data: DataState, executor: Executor) -> set[str]:
+    """Ids of the sub-queries of a query, at any depth, that an executor has stored and that are fresh."""
+    fingerprints = data.fingerprints(root)
+    below = {query.query_id: query for query in root.graph() if query.query_id != root.query_id}
+    marked = connection.execute(
+        sa.select(jobs.c.query_id, jobs.c.fingerprint).where(
+            jobs.c.store == executor.name,
+            jobs.c.state == "completed",
+            jobs.c.query_id == sa.any_(sa.literal(list(below), sa.ARRAY(sa.Text))),
+        )
+    )
+    return {
+        row.query_id
+        for row in marked
+        if row.fingerprint == fingerprints[row.query_id]
+        and executor.stored_exists(below[row.query_id], connection)
+    }

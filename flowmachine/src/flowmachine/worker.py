@@ -104,7 +104,7 @@ class Worker:
         pause = 0.1
         while not self._stopping.is_set():
             try:
-                busy = self._work_one()
+                busy = self.work_one()
                 pause = 0.1
             except sa.exc.SQLAlchemyError as error:
                 # A connection that breaks says so in many ways, and a worker outlives all of them.
@@ -136,7 +136,7 @@ class Worker:
                 assert row is not None
                 if row["state"] not in ("queued", "executing"):
                     return row
-                if not self._work_one():
+                if not self.work_one():
                     self._wake.wait(1.0)
                     self._wake.clear()
         finally:
@@ -146,34 +146,33 @@ class Worker:
 
     def run_until_idle(self) -> None:
         """Do everything that can be done now, then return; for direct use and for tests."""
-        while self._work_one():
+        while self.work_one():
             pass
 
-    def _work_one(self) -> bool:
+    def work_one(self) -> bool:
         """Plan or compute one job, or plan one and compute what it made ready; whether there was any."""
+        data = None
         with self._engine.begin() as connection:
             unplanned = jobs.next_unplanned(connection)
             if unplanned is not None:
-                self._plan(connection, unplanned)
+                data = read_data_state(connection)
+                self._plan(connection, unplanned, data)
                 # All are planned before any is computed, since only planned ones get a fair share.
                 if jobs.next_unplanned(connection) is not None:
                     return True
             job = jobs.claim(connection, self.name, self._lease)
+            if job is not None and data is None:
+                data = read_data_state(connection)
         if job is not None:
-            self._compute_claimed(job)
+            assert data is not None
+            self._compute_claimed(job, data)
         return job is not None or unplanned is not None
 
-    def _plan(self, connection: sa.Connection, job: sa.RowMapping) -> None:
+    def _plan(self, connection: sa.Connection, job: sa.RowMapping, data: DataState) -> None:
         key = Key(job["query_id"], job["store"])
         try:
             with about(job), connection.begin_nested():
-                make_plan(
-                    connection,
-                    job,
-                    read_data_state(connection),
-                    self.executors,
-                    self._computing.executor,
-                )
+                make_plan(connection, job, data, self.executors, self._computing.executor)
         except Exception as error:
             if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
                 raise
@@ -181,14 +180,14 @@ class Worker:
             jobs.trigger(connection, key, "execute", worker=self.name)
             jobs.fail(connection, key, self.name, type(error).__name__, describe(error))
 
-    def _compute_claimed(self, job: sa.RowMapping) -> None:
+    def _compute_claimed(self, job: sa.RowMapping, data: DataState) -> None:
         key = Key(job["query_id"], job["store"])
         self._cancelling = self._overdue = False
         self._started = time.monotonic()
         self._current = key
         with about(job):
             try:
-                self._compute(key, load_any(job["spec"]), self.executors[job["executor"]])
+                self._compute(key, load_any(job["spec"]), self.executors[job["executor"]], data)
             except jobs.LostLease:
                 self._log.error("lease lost", store=key.store)
             except Exception as error:
@@ -196,10 +195,9 @@ class Worker:
             finally:
                 self._current = None
 
-    def _compute(self, key: Key, query: Query, executor: Executor) -> None:
+    def _compute(self, key: Key, query: Query, executor: Executor, data: DataState) -> None:
         started = time.monotonic()
         with self._engine.begin() as connection:
-            data = read_data_state(connection)
             self._check_inputs(connection, key, query, executor, data)
             executor.share(jobs.sharers(connection, self._host))
             if key.store == jobs.RELEASED:
