@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from flowmachine import jobs
-from flowmachine.data import read_data_state
+from flowmachine.data import DataState, read_data_state
 from flowmachine.jobs import RELEASED, Key
 from flowmachine.registry import Aggregate, all_kinds, load
 from flowmachine.settings import Computing, Database
@@ -136,6 +136,28 @@ def test_a_reloaded_day(running: Engine, own_country: Country) -> None:
     assert running.run(*queries) == stale
     assert [running.rows(query) for query in queries] == first
     assert running.run(*queries) == set()
+
+
+def test_a_day_that_is_loaded_anew_while_its_file_is_looked_for(
+    own_country: Country, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file that the manifest named is gone by then, and nothing is damaged."""
+    reads = 0
+
+    def read(connection: sa.Connection) -> DataState:
+        nonlocal reads
+        state = read_data_state(connection)
+        reads += 1
+        # The first is for the plan, the second for the part.
+        if reads == 2:
+            own_country.load("run", "--source", "calls", "--date", "2016-01-02")
+        return state
+
+    monkeypatch.setattr("flowmachine.worker.read_data_state", read)
+    query = counted(daily(2))
+    with closing(Engine(own_country, tmp_path / "cache", "duckdb")) as engine:
+        assert engine.run(query) == ids(query)
+    assert reads > 2
 
 
 def test_a_late_day(running: Engine, own_country: Country) -> None:

@@ -151,27 +151,23 @@ class Worker:
 
     def work_one(self) -> bool:
         """Plan or compute one job, or plan one and compute what it made ready; whether there was any."""
-        data = None
         with self._engine.begin() as connection:
             unplanned = jobs.next_unplanned(connection)
             if unplanned is not None:
-                data = read_data_state(connection)
-                self._plan(connection, unplanned, data)
+                self._plan(connection, unplanned)
                 # All are planned before any is computed, since only planned ones get a fair share.
                 if jobs.next_unplanned(connection) is not None:
                     return True
             job = jobs.claim(connection, self.name, self._lease)
-            if job is not None and data is None:
-                data = read_data_state(connection)
         if job is not None:
-            assert data is not None
-            self._compute_claimed(job, data)
+            self._compute_claimed(job)
         return job is not None or unplanned is not None
 
-    def _plan(self, connection: sa.Connection, job: sa.RowMapping, data: DataState) -> None:
+    def _plan(self, connection: sa.Connection, job: sa.RowMapping) -> None:
         key = Key(job["query_id"], job["store"])
         try:
             with about(job), connection.begin_nested():
+                data = read_data_state(connection)
                 make_plan(connection, job, data, self.executors, self._computing.executor)
         except Exception as error:
             if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
@@ -180,14 +176,14 @@ class Worker:
             jobs.trigger(connection, key, "execute", worker=self.name)
             jobs.fail(connection, key, self.name, type(error).__name__, describe(error))
 
-    def _compute_claimed(self, job: sa.RowMapping, data: DataState) -> None:
+    def _compute_claimed(self, job: sa.RowMapping) -> None:
         key = Key(job["query_id"], job["store"])
         self._cancelling = self._overdue = False
         self._started = time.monotonic()
         self._current = key
         with about(job):
             try:
-                self._compute(key, load_any(job["spec"]), self.executors[job["executor"]], data)
+                self._compute(key, load_any(job["spec"]), self.executors[job["executor"]])
             except jobs.LostLease:
                 self._log.error("lease lost", store=key.store)
             except Exception as error:
@@ -195,9 +191,10 @@ class Worker:
             finally:
                 self._current = None
 
-    def _compute(self, key: Key, query: Query, executor: Executor, data: DataState) -> None:
+    def _compute(self, key: Key, query: Query, executor: Executor) -> None:
         started = time.monotonic()
         with self._engine.begin() as connection:
+            data = read_data_state(connection)
             self._check_inputs(connection, key, query, executor, data)
             executor.share(jobs.sharers(connection, self._host))
             if key.store == jobs.RELEASED:
@@ -288,7 +285,8 @@ class Worker:
         job = jobs.find(connection, key)
         if job is None or job["attempts"] >= jobs.ATTEMPTS:
             return False
-        if isinstance(error, (DataChanged, duckdb.IOException)):
+        # A file is also gone when its day was loaded anew in the moment between the manifest and the file.
+        if isinstance(error, (DataChanged, DamagedFiles, duckdb.IOException)):
             return True
         if isinstance(error, sa.exc.DBAPIError) and (
             error.connection_invalidated or getattr(error.orig, "pgcode", None) in _TRY_AGAIN
