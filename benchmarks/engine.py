@@ -201,7 +201,7 @@ def forget_results(country: Country) -> None:
     """Drop every result, released or not. The maps of the cells stay."""
     connection = country.connect()
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE engine.jobs, engine.edges, engine.plan_parts, engine.inputs")
+        cursor.execute("TRUNCATE engine.jobs, engine.edges, engine.plan_parts")
         drop_results(cursor)
     connection.close()
     for path in (country.cache / "results").glob("*/*.parquet"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import math
 import os
 import time
@@ -231,6 +232,8 @@ def _both_sides(
         # Libraries are imported and the maps of the cells made before anything is timed.
         for kind in WARM_UP:
             engine.compute(load_any(specification(kind, window)))
+        # As a worker's own process does.
+        gc.freeze()
         yield engine, by_hand, window
     finally:
         by_hand.close()

@@ -53,7 +53,7 @@ def engine(
 ) -> Iterator[Processes]:
     """A server and a worker over the country, with an empty job table."""
     with country.database.connect("flowdb") as connection, connection.cursor() as cursor:
-        cursor.execute("TRUNCATE engine.jobs, engine.edges, engine.plan_parts, engine.inputs")
+        cursor.execute("TRUNCATE engine.jobs, engine.edges, engine.plan_parts")
     connection.close()
     with ExitStack() as stack:
         processes = Processes(country, tmp_path_factory.mktemp("engine"), stack, free_port())

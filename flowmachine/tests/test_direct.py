@@ -67,7 +67,7 @@ def session(
     request: pytest.FixtureRequest, country: Country, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Session]:
     with closing(country.database.connect("flowdb")) as connection, connection:
-        connection.cursor().execute("TRUNCATE engine.jobs, engine.edges, engine.plan_parts, engine.inputs")
+        connection.cursor().execute("TRUNCATE engine.jobs, engine.edges, engine.plan_parts")
     folder = tmp_path_factory.mktemp("direct")
     with flowmachine.connect(*settings(country, folder, request.param)) as session:
         yield session

@@ -66,7 +66,6 @@ def finish(connection: sa.Connection, key: Key, worker: str = "w") -> None:
         milliseconds=5.0,
         fingerprint=data().fingerprints(aggregate(1))[aggregate(1).query_id],
         cells_version=1,
-        read={},
     )
 
 
@@ -191,7 +190,9 @@ def test_failure_reaches_those_who_wait_and_a_new_request_tries_again(engine: sa
         root = jobs.find(connection, key)
         assert root is not None
         assert (root["state"], root["error"]) == ("errored", "No space left.")
-        again = jobs.submit(connection, query, data())
+        jobs.submit(connection, query, data())
+        again = jobs.find(connection, key)
+        assert again is not None
         assert (again["state"], again["error"], again["planned"]) == ("queued", None, False)
 
 

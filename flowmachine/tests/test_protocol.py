@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flowmachine.registry import load, submittable_kinds
-from flowmachine.testing import Client, Country, Processes, forget_jobs, free_port
+from flowmachine.testing import HOLD_RECORDING, Client, Country, Processes, forget_jobs, free_port
 from flowmachine.units import UNITS
 
 DAILY = {
@@ -158,7 +158,7 @@ def test_a_result_that_is_not_ready(client: Client, running: Processes) -> None:
     spec = {"query_kind": "spatial_aggregate", "locations": DAILY | {"method": "most-common"}}
     with closing(running.country.database.connect("flowdb")) as lock:
         # A worker that cannot record what it computed.
-        lock.cursor().execute("LOCK TABLE engine.inputs IN ACCESS EXCLUSIVE MODE")
+        lock.cursor().execute(HOLD_RECORDING)
         query_id = succeed(client, "run_query", **spec)["query_id"]
         for action in ("get_sql_for_query_result", "get_geo_sql_for_query_result"):
             refused = client.ask(action, query_id=query_id)

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from flowdb.deployment import SUPERUSER, Deployment, Login
 from flowdb.migrate import migrate
 from flowdb.testing import FAST_AND_UNSAFE, cluster_tool
 from flowdb.testing import Database as LoadedDatabase
-from flowmachine.testing import Country, Processes, free_port, wait_for
+from flowmachine.data import read_data_state
+from flowmachine.registry import load_any
+from flowmachine.testing import HOLD_RECORDING, Country, Processes, free_port, wait_for
 
 UNIT = {"aggregation_unit": "admin2"}
 DURABLE = FAST_AND_UNSAFE | {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
@@ -143,8 +146,7 @@ def test_a_day_file_that_vanishes_after_planning(own_processes: Processes) -> No
     client = own_processes.client()
     planner = own_processes.start("worker")
     with closing(own_processes.country.database.connect("flowdb")) as lock:
-        # A plan is made, but nothing is recorded while the table of inputs is locked.
-        lock.cursor().execute("LOCK TABLE engine.inputs IN ACCESS EXCLUSIVE MODE")
+        lock.cursor().execute(HOLD_RECORDING)
         query_id = client.ask("run_query", **counted(1, 2))["payload"]["query_id"]
         wait_for(lambda: ask(own_processes, "SELECT 1 FROM engine.jobs WHERE state = 'executing'"))
         planner.kill()
@@ -191,12 +193,18 @@ def test_a_day_loaded_between_a_request_and_its_plan(own_processes: Processes) -
     own_processes.country.load("run", "--source", "calls", "--date", "2016-01-02")
     own_processes.start("worker", FLOWMACHINE_EXECUTOR="postgres")
     assert client.until_done(query_id) == "completed"
-    stale = ask(
+    parts = ask(
         own_processes,
-        "SELECT kind FROM engine.jobs JOIN engine.inputs USING (query_id, store) LEFT JOIN etl.current_loads"
-        " USING (cdr_type, cdr_date, load_id) WHERE state = 'completed' AND current_loads.load_id IS NULL",
+        "SELECT spec, fingerprint FROM engine.jobs WHERE state = 'completed' AND store = 'postgres'",
     )
-    assert [kind for (kind,) in stale] == []
+    engine = sa.create_engine(own_processes.country.database.url("flowmachine"))
+    with engine.connect() as connection:
+        data = read_data_state(connection)
+    engine.dispose()
+    assert len(parts) == 3
+    for spec, made_from in parts:
+        part = load_any(spec)
+        assert data.fingerprints(part)[part.query_id] == made_from, part.kind
 
 
 def test_a_killed_worker_leaves_no_job_behind_while_others_are_busy(own_processes: Processes) -> None:
@@ -237,7 +245,7 @@ def test_a_worker_killed_at_any_moment(processes: Processes, moment: str) -> Non
     # A table of the result's name that is not committed yet holds up whoever makes another.
     held = {
         "planning": "LOCK TABLE engine.plan_parts IN SHARE MODE",
-        "recording a part": "LOCK TABLE engine.inputs IN SHARE MODE",
+        "recording a part": HOLD_RECORDING,
         "releasing": f"DROP TABLE IF EXISTS cache.x{query_id}; CREATE TABLE cache.x{query_id} ()",
     }
     if moment == "recording a part":
@@ -299,7 +307,7 @@ def test_the_database_restarts_under_load(
     """The server dies without warning, twice, and comes back with its unlogged tables emptied."""
     cluster, country = own_cluster
     with closing(country.database.connect("flowdb")) as connection, connection:
-        connection.cursor().execute("TRUNCATE engine.jobs, engine.edges, engine.plan_parts, engine.inputs")
+        connection.cursor().execute("TRUNCATE engine.jobs, engine.edges, engine.plan_parts")
     with ExitStack() as stack:
         processes = Processes(country, tmp_path, stack, free_port())
         started = [processes.start("server")]

@@ -19,7 +19,7 @@ from sqlalchemy.sql import ColumnElement, Select
 from flowmachine.executors.base import Executor
 from flowmachine.executors.postgres import drop_table, table_ids
 from flowmachine.jobs import RELEASED, Key, is_job, trigger
-from flowmachine.tables import edges, inputs, jobs, plan_parts, result_name
+from flowmachine.tables import edges, jobs, plan_parts, result_name
 
 #: A result handed out for reading is safe for so long, even where nothing else protects it: longer than the API waits for a
 #: connection to read it with. From then on its open transaction protects it.
@@ -148,7 +148,6 @@ def reset(engine: sa.Engine, executors: Mapping[str, Executor]) -> int:
         connection.execute(sa.delete(jobs).where(jobs.c.state.not_in(("queued", "executing"))))
         for table, query_id in (
             (plan_parts, plan_parts.c.root),
-            (inputs, inputs.c.query_id),
             (edges, edges.c.query_id),
         ):
             connection.execute(sa.delete(table).where(~sa.exists().where(jobs.c.query_id == query_id)))

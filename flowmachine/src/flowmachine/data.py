@@ -15,11 +15,12 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from flowmachine.registry import Aggregate, Query
 from flowmachine.release import floor
 from flowmachine.sql.events import EventSelection, NotBuildable
+from flowmachine.sql.statements import InsertNew
 from flowmachine.tables import columnar_files, current_loads, damaged_files, location_keys, versions
 from flowmachine.units import CELLS, SpatialUnit
 
@@ -137,7 +138,7 @@ def report_damage(connection: sa.Connection, days: Iterable[Day]) -> None:
     """Ask the loader to rebuild the columnar files of these days; it is told when the transaction commits."""
     rows = [{"cdr_type": event_type, "cdr_date": day} for event_type, day in sorted(days)]
     if rows:
-        connection.execute(insert(damaged_files).on_conflict_do_nothing(), rows)
+        connection.execute(InsertNew(damaged_files), rows)
 
 
 def _digest_of(table: sa.TableClause) -> sa.ScalarSelect[Any]:

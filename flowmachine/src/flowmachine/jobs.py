@@ -19,11 +19,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql import ColumnElement
 
-from flowmachine.data import DataState, Day
+from flowmachine.data import DataState
 from flowmachine.executors.base import Stored
 from flowmachine.registry import Query
-from flowmachine.sql.statements import Notify
-from flowmachine.tables import edges, inputs, intact, jobs, plan_parts, workers
+from flowmachine.sql.statements import InsertNew
+from flowmachine.tables import edges, intact, jobs, plan_parts, workers
 
 RELEASED = "released"
 
@@ -109,8 +109,18 @@ def find(connection: sa.Connection, key: Key) -> sa.RowMapping | None:
 
 def summary(connection: sa.Connection, key: Key) -> sa.RowMapping | None:
     """The job's row without its spec, which may be megabytes long, or None."""
-    columns = [column for column in jobs.c if column is not jobs.c.spec]
-    return connection.execute(sa.select(*columns).where(is_job(key))).mappings().one_or_none()
+    return connection.execute(_SUMMARY, _named(key)).mappings().one_or_none()
+
+
+# Statements that every query runs are made once, here and below: making one takes as long as running it.
+_is_named = sa.and_(jobs.c.query_id == sa.bindparam("id"), jobs.c.store == sa.bindparam("kept_in"))
+_SUMMARY = sa.select(*(column for column in jobs.c if column is not jobs.c.spec)).where(_is_named)
+_SUMMARY_LOCKED = _SUMMARY.with_for_update()
+
+
+def _named(key: Key) -> dict[str, str]:
+    """Values that make ``_is_named`` mean this job."""
+    return {"id": key.query_id, "kept_in": key.store}
 
 
 def state(connection: sa.Connection, key: Key) -> str | None:
@@ -137,9 +147,9 @@ def submit(
     user: str | None = None,
     request_id: str | None = None,
     queue_limit: int | None = None,
-) -> sa.RowMapping:
-    """Make sure that the query is stored, running or queued; returns its row. Raises QueueFull if it would have to be queued
-    behind as many as ``queue_limit``.
+) -> Mapping[Any, Any]:
+    """Make sure that the query is stored, running or queued; returns what ``progress_of`` needs of its row. Raises QueueFull
+    if it would have to be queued behind as many as ``queue_limit``.
 
     ``store`` names an executor for a query that is not to be released, RELEASED for one that is.
 
@@ -147,9 +157,7 @@ def submit(
     """
     key = Key(query.query_id, store)
     fingerprints = data.fingerprints(query)
-    existing = (
-        connection.execute(sa.select(jobs).where(is_job(key)).with_for_update()).mappings().one_or_none()
-    )
+    existing = connection.execute(_SUMMARY_LOCKED, _named(key)).mappings().one_or_none()
     if existing is not None and (
         existing["state"] in ("queued", "executing", "resetting")
         or (existing["state"] == "completed" and existing["fingerprint"] == fingerprints[query.query_id])
@@ -157,37 +165,32 @@ def submit(
         return existing
     if queue_limit is not None and waiting(connection) >= queue_limit:
         raise QueueFull
-    values: dict[str, Any] = {
+    asked = {
+        "query_id": key.query_id,
         "state": "queued",
         "planned": False,
-        "pending": 0,
         "parts": _unstored(connection, fingerprints),
         "requested_by": user,
         "request_id": request_id,
-        "queued_at": sa.func.clock_timestamp(),
-        **_FRESH,
     }
-    statement = insert(jobs).values(
-        query_id=key.query_id, store=store, kind=query.kind, spec=query.spec(), **values
-    )
-    # Two servers may be asked at once: the second finds the row of the first.
-    statement = statement.on_conflict_do_update(
-        index_elements=["query_id", "store"],
-        set_=values,
-        where=jobs.c.state.not_in(("queued", "executing", "resetting")),
-    )
-    row = connection.execute(statement.returning(jobs)).mappings().one_or_none()
-    if row is None:
-        row = find(connection, key)
-        assert row is not None
-        return row
     if existing is not None:
+        connection.execute(_SUBMIT_AGAIN, asked | _named(key))
         connection.execute(sa.delete(plan_parts).where(plan_parts.c.root == key.query_id))
-    connection.execute(Notify(WORK_CHANNEL))
-    return row
+    elif not connection.execute(
+        _SUBMIT, asked | {"store": store, "kind": query.kind, "spec": query.spec()}
+    ).rowcount:
+        # Two servers were asked at once: the second waited in the insertion until the first had committed its own.
+        first = summary(connection, key)
+        assert first is not None
+        return first
+    _notify(connection, WORK_CHANNEL)
+    return asked
 
 
+#: A job that has just been queued, whatever became of it before.
 _FRESH: dict[str, Any] = {
+    "pending": 0,
+    "queued_at": sa.func.clock_timestamp(),
     "attempts": 0,
     "cancel_requested": False,
     "error": None,
@@ -197,16 +200,17 @@ _FRESH: dict[str, Any] = {
     "started_at": None,
     "finished_at": None,
 }
+_SUBMIT = InsertNew(jobs).values(**_FRESH)
+_SUBMIT_AGAIN = sa.update(jobs).where(_is_named).values(**_FRESH)
+
+_STORED = sa.select(jobs.c.query_id, jobs.c.fingerprint).where(
+    jobs.c.query_id == sa.any_(sa.bindparam("among", type_=sa.ARRAY(sa.Text))), jobs.c.state == "completed"
+)
 
 
 def _unstored(connection: sa.Connection, fingerprints: Mapping[str, str]) -> int:
     """How many of the queries have no fresh stored result in any store."""
-    stored = connection.execute(
-        sa.select(jobs.c.query_id, jobs.c.fingerprint).where(
-            jobs.c.query_id == sa.any_(sa.literal(list(fingerprints), sa.ARRAY(sa.Text))),
-            jobs.c.state == "completed",
-        )
-    )
+    stored = connection.execute(_STORED, {"among": list(fingerprints)})
     fresh = {row.query_id for row in stored if fingerprints[row.query_id] == row.fingerprint}
     return len(fingerprints) - len(fresh)
 
@@ -219,6 +223,17 @@ def waiting(connection: sa.Connection) -> int:
     return int(connection.execute(statement).scalar_one())
 
 
+_is_here = sa.and_(
+    jobs.c.state == "executing", sa.func.starts_with(jobs.c.worker, sa.bindparam("prefix", type_=sa.Text))
+)
+#: What waits for nothing but a worker.
+_is_ready = sa.and_(jobs.c.state == "queued", jobs.c.planned, jobs.c.pending == 0)
+
+_SHARING = sa.select(
+    sa.func.count().filter(_is_here).label("here"), sa.func.count().filter(_is_ready).label("ready")
+).where(jobs.c.state.in_(PENDING))
+
+
 def sharers(connection: sa.Connection, host: str) -> int:
     """Among how many jobs a host's processors are best shared: those that its workers compute now, their names begin with
     its name and a hyphen, as long as others are ready to take the place of each.
@@ -226,12 +241,7 @@ def sharers(connection: sa.Connection, host: str) -> int:
     Otherwise each had better take all. Whichever ends first leaves the processors to the rest, which could not use them
     any more once it has begun with few.
     """
-    here = sa.and_(jobs.c.state == "executing", sa.func.starts_with(jobs.c.worker, f"{host}-"))
-    ready = sa.and_(jobs.c.state == "queued", jobs.c.planned, jobs.c.pending == 0)
-    counts = sa.select(
-        sa.func.count().filter(here).label("here"), sa.func.count().filter(ready).label("ready")
-    )
-    found = connection.execute(counts.where(jobs.c.state.in_(("queued", "executing")))).one()
+    found = connection.execute(_SHARING, {"prefix": f"{host}-"}).one()
     return max(found.here, 1) if found.ready else 1
 
 
@@ -241,7 +251,7 @@ def progress(connection: sa.Connection, query_id: str) -> Progress:
     return Progress(0, 0, 0) if row is None else progress_of(connection, row)
 
 
-def progress_of(connection: sa.Connection, row: sa.RowMapping) -> Progress:
+def progress_of(connection: sa.Connection, row: Mapping[Any, Any]) -> Progress:
     """As ``progress``, for the row of a submitted query that the caller has read."""
     query_id = row["query_id"]
     if row["state"] not in ("queued", "executing"):
@@ -261,19 +271,43 @@ def progress_of(connection: sa.Connection, row: sa.RowMapping) -> Progress:
     return Progress(sum(counts.values()), counts.get("queued", 0), counts.get("executing", 0))
 
 
+_is_unplanned = sa.and_(jobs.c.state == "queued", ~jobs.c.planned)
+_all_unplanned = sa.select(sa.func.count()).select_from(jobs).where(_is_unplanned).scalar_subquery()
+_NEXT_UNPLANNED = (
+    sa.select(jobs, _all_unplanned.label("unplanned"))
+    .where(_is_unplanned)
+    .order_by(jobs.c.queued_at)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+
+
 def next_unplanned(connection: sa.Connection) -> sa.RowMapping | None:
-    """The oldest job that waits to be planned, locked until the transaction ends."""
-    return (
-        connection.execute(
-            sa.select(jobs)
-            .where(jobs.c.state == "queued", ~jobs.c.planned)
-            .order_by(jobs.c.queued_at)
-            .limit(1)
-            .with_for_update(skip_locked=True)
+    """The oldest job that waits to be planned, locked until the transaction ends; with the number of all that wait as
+    ``unplanned``."""
+    return connection.execute(_NEXT_UNPLANNED).mappings().one_or_none()
+
+
+_inputs_missing = (
+    sa.select(sa.func.count())
+    .select_from(edges)
+    .where(edges.c.query_id == jobs.c.query_id, edges.c.store == jobs.c.store, edges.c.waiting)
+    .scalar_subquery()
+)
+#: Makes jobs wait for as many inputs as their edges say.
+_WAIT = (
+    sa.update(jobs)
+    .where(
+        sa.or_(
+            _is_named,
+            sa.and_(
+                jobs.c.store == sa.bindparam("in_store"),
+                jobs.c.query_id == sa.any_(sa.bindparam("among", type_=sa.ARRAY(sa.Text))),
+            ),
         )
-        .mappings()
-        .one_or_none()
     )
+    .values(pending=_inputs_missing, planned=True)
+)
 
 
 def enqueue_parts(
@@ -298,7 +332,6 @@ def enqueue_parts(
         "executor": executor,
         "requested_by": job["requested_by"],
         "request_id": job["request_id"],
-        "queued_at": sa.func.clock_timestamp(),
         **_FRESH,
     }
     fresh = [part for query_id, part in wanted.items() if query_id not in existing]
@@ -306,14 +339,14 @@ def enqueue_parts(
     if fresh:
         rows = [{"query_id": part.query_id, "kind": part.kind, "spec": part.spec()} for part in fresh]
         connection.execute(
-            insert(jobs).values(store=executor, pending=0, **queued).on_conflict_do_nothing(),
+            InsertNew(jobs).values(store=executor, **queued),
             rows,
         )
     if again:
         connection.execute(
             sa.update(jobs)
             .where(jobs.c.store == executor, jobs.c.query_id == _any_of(again))
-            .values(pending=0, **queued)
+            .values(**queued)
         )
     started = {part.query_id for part in fresh} | set(again)
     unfinished = set(wanted)
@@ -349,22 +382,12 @@ def enqueue_parts(
             .where(links_of_root, edges.c.depends_store != executor, edges.c.waiting)
             .values(waiting=False)
         )
-    waiting_for = (
-        sa.select(sa.func.count())
-        .select_from(edges)
-        .where(edges.c.query_id == jobs.c.query_id, edges.c.store == jobs.c.store, edges.c.waiting)
-        .scalar_subquery()
-    )
-    queued_now = sa.and_(jobs.c.store == executor, jobs.c.query_id == _any_of(started))
-    connection.execute(
-        sa.update(jobs)
-        .where(sa.or_(queued_now, is_job(root)))
-        .values(pending=waiting_for, planned=True, executor=executor)
-    )
+    started_here = {"among": list(started), "in_store": executor, "executor": executor}
+    connection.execute(_WAIT, started_here | _named(root))
     if planned_before:
         connection.execute(sa.delete(plan_parts).where(plan_parts.c.root == root.query_id))
     connection.execute(
-        insert(plan_parts).on_conflict_do_nothing(),
+        InsertNew(plan_parts),
         [
             {
                 "root": root.query_id,
@@ -374,7 +397,7 @@ def enqueue_parts(
             for part in parts
         ],
     )
-    connection.execute(Notify(WORK_CHANNEL))
+    _notify(connection, WORK_CHANNEL)
 
 
 def _locked_states(connection: sa.Connection, store: str, ids: Iterable[str]) -> dict[str, str]:
@@ -388,43 +411,40 @@ def _locked_states(connection: sa.Connection, store: str, ids: Iterable[str]) ->
     return {row.query_id: row.state for row in connection.execute(statement)}
 
 
+_busy = jobs.alias("busy")
+_running_of_same_user = (
+    sa.select(sa.func.count())
+    .where(_busy.c.state == "executing", _busy.c.requested_by.is_not_distinct_from(jobs.c.requested_by))
+    .scalar_subquery()
+)
+_next = (
+    sa.select(jobs.c.query_id, jobs.c.store)
+    .where(_is_ready)
+    .order_by(_running_of_same_user, jobs.c.queued_at)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+    .cte("next")
+)
+_CLAIM = (
+    sa.update(jobs)
+    .where(jobs.c.query_id == _next.c.query_id, jobs.c.store == _next.c.store)
+    .values(
+        state="executing",
+        started_at=sa.func.clock_timestamp(),
+        lease_until=sa.func.clock_timestamp() + sa.bindparam("lease", type_=sa.Interval),
+        attempts=jobs.c.attempts + 1,
+    )
+    .returning(jobs)
+)
+
+
 def claim(connection: sa.Connection, worker: str, lease: timedelta) -> sa.RowMapping | None:
     """Take a job that waits for nothing; its row, now ``executing`` and owned, or None.
 
     First come those of the user who has the fewest running, then the oldest, so that a user with thousands of parts
     does not keep another's single one waiting.
     """
-    busy = jobs.alias("busy")
-    share = (
-        sa.select(sa.func.count())
-        .where(busy.c.state == "executing", busy.c.requested_by.is_not_distinct_from(jobs.c.requested_by))
-        .scalar_subquery()
-    )
-    oldest = (
-        sa.select(jobs.c.query_id, jobs.c.store)
-        .where(jobs.c.state == "queued", jobs.c.planned, jobs.c.pending == 0)
-        .order_by(share, jobs.c.queued_at)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-        .cte("oldest")
-    )
-    now = sa.func.clock_timestamp()
-    return (
-        connection.execute(
-            sa.update(jobs)
-            .where(jobs.c.query_id == oldest.c.query_id, jobs.c.store == oldest.c.store)
-            .values(
-                state="executing",
-                worker=worker,
-                started_at=now,
-                lease_until=now + lease,
-                attempts=jobs.c.attempts + 1,
-            )
-            .returning(jobs)
-        )
-        .mappings()
-        .one_or_none()
-    )
+    return connection.execute(_CLAIM, {"worker": worker, "lease": lease}).mappings().one_or_none()
 
 
 def renew(connection: sa.Connection, key: Key, worker: str, lease: timedelta) -> bool:
@@ -438,6 +458,51 @@ def renew(connection: sa.Connection, key: Key, worker: str, lease: timedelta) ->
     return bool(wanted)
 
 
+def _touched() -> dict[str, Any]:
+    """What one use changes in a job's row.
+
+    The multiplier grows by (1 + ln2/half_life)^t at touch t. It is kept as its logarithm, which never overflows.
+    """
+    step = sa.func.ln(1 + math.log(2) / sa.cast(sa.func.cache_half_life(), sa.Double))
+    turn = sa.cast(sa.func.nextval("engine.touches"), sa.Double)
+    # A relation of its own, because each mention of nextval would take another number.
+    exponent = sa.select(sa.select((turn * step).label("exponent")).cte("touch").c.exponent).scalar_subquery()
+    # exp(-746) is an error in the database, not zero.
+    apart = sa.func.least(sa.func.abs(jobs.c.score - exponent), 700.0)
+    grown = sa.func.greatest(jobs.c.score, exponent) + sa.func.ln(1.0 + sa.func.exp(-apart))
+    return {
+        "score": sa.case((jobs.c.score.is_(None), exponent), else_=grown),
+        "access_count": jobs.c.access_count + 1,
+        "last_accessed": sa.func.clock_timestamp(),
+    }
+
+
+_COMPLETE = (
+    sa.update(jobs)
+    .where(_is_named, jobs.c.state == "executing", jobs.c.worker == sa.bindparam("owner"))
+    .values(
+        state="completed",
+        finished_at=sa.func.clock_timestamp(),
+        lease_until=None,
+        cancel_requested=False,
+        **_touched(),
+    )
+)
+
+
+#: Lets those go on, as far as it is up to this input, who waited for it.
+_LET_GO = (
+    sa.update(edges)
+    .where(
+        edges.c.depends_on == sa.bindparam("id"),
+        edges.c.depends_store == sa.bindparam("kept_in"),
+        edges.c.waiting,
+    )
+    .values(waiting=False)
+    .returning(edges.c.query_id, edges.c.store)
+)
+
+
 def complete(
     connection: sa.Connection,
     key: Key,
@@ -447,54 +512,21 @@ def complete(
     milliseconds: float,
     fingerprint: str,
     cells_version: int,
-    read: Mapping[Day, Any],
 ) -> None:
     """Record a stored result and release those who waited for it; raises LostLease if the worker is not the owner."""
-    done = connection.execute(
-        sa.update(jobs)
-        .where(is_job(key), jobs.c.state == "executing", jobs.c.worker == worker)
-        .values(
-            state="completed",
-            finished_at=sa.func.clock_timestamp(),
-            lease_until=None,
-            compute_ms=milliseconds,
-            rows=stored.rows,
-            bytes=stored.bytes,
-            fingerprint=fingerprint,
-            cells_version=cells_version,
-            cancel_requested=False,
-            **_touched(),
-        )
-    )
-    if done.rowcount != 1:
+    result = {
+        "compute_ms": milliseconds,
+        "rows": stored.rows,
+        "bytes": stored.bytes,
+        "fingerprint": fingerprint,
+        "cells_version": cells_version,
+    }
+    if connection.execute(_COMPLETE, result | _named(key) | {"owner": worker}).rowcount != 1:
         raise LostLease(key)
-    connection.execute(
-        sa.delete(inputs).where(inputs.c.query_id == key.query_id, inputs.c.store == key.store)
-    )
-    if read:
-        connection.execute(
-            sa.insert(inputs),
-            [
-                {
-                    "query_id": key.query_id,
-                    "store": key.store,
-                    "cdr_type": event_type,
-                    "cdr_date": day,
-                    "load_id": load,
-                }
-                for (event_type, day), load in read.items()
-            ],
-        )
     if key.store == RELEASED:
-        connection.execute(Notify(DONE_CHANNEL, key.query_id))
+        _notify(connection, DONE_CHANNEL, key.query_id)
         return  # Nothing is made from what was cut to leave.
-    released = (
-        sa.update(edges)
-        .where(edges.c.depends_on == key.query_id, edges.c.depends_store == key.store, edges.c.waiting)
-        .values(waiting=False)
-        .returning(edges.c.query_id, edges.c.store)
-    )
-    parents = sorted((row.query_id, row.store) for row in connection.execute(released))
+    parents = sorted((row.query_id, row.store) for row in connection.execute(_LET_GO, _named(key)))
     if len(parents) > 1:
         connection.execute(
             sa.select(jobs.c.query_id)
@@ -508,7 +540,7 @@ def complete(
             .where(sa.tuple_(jobs.c.query_id, jobs.c.store).in_(parents))
             .values(pending=jobs.c.pending - 1)
         )
-        connection.execute(Notify(WORK_CHANNEL))
+        _notify(connection, WORK_CHANNEL)
 
 
 def fail(connection: sa.Connection, key: Key, worker: str, error_class: str, error: str) -> None:
@@ -527,13 +559,13 @@ def fail(connection: sa.Connection, key: Key, worker: str, error_class: str, err
     if done.rowcount == 1:
         _fail_waiting(connection, [key], error_class, error)
         if key.store == RELEASED:
-            connection.execute(Notify(DONE_CHANNEL, key.query_id))
+            _notify(connection, DONE_CHANNEL, key.query_id)
 
 
 def cancelled(connection: sa.Connection, key: Key, worker: str) -> None:
     """Record that a running job was stopped because it was cancelled."""
     if key.store == RELEASED:
-        connection.execute(Notify(DONE_CHANNEL, key.query_id))
+        _notify(connection, DONE_CHANNEL, key.query_id)
     connection.execute(
         sa.update(jobs)
         .where(is_job(key), jobs.c.state == "executing", jobs.c.worker == worker)
@@ -556,7 +588,7 @@ def give_back(connection: sa.Connection, key: Key, worker: str, *, replan: bool)
             attempts=jobs.c.attempts if replan else jobs.c.attempts - 1,
         )
     )
-    connection.execute(Notify(WORK_CHANNEL))
+    _notify(connection, WORK_CHANNEL)
 
 
 def see(connection: sa.Connection, worker: str, ill: str | None) -> None:
@@ -599,7 +631,7 @@ def replan_above(connection: sa.Connection, key: Key, worker: str) -> None:
                 connection.execute(sa.update(jobs).where(waiting).values(planned=False, pending=0))
             elif connection.execute(sa.update(jobs).where(waiting).values(state="known", pending=0)).rowcount:
                 level.append(found)
-    connection.execute(Notify(WORK_CHANNEL))
+    _notify(connection, WORK_CHANNEL)
 
 
 def replan_stuck(connection: sa.Connection) -> list[Key]:
@@ -626,7 +658,7 @@ def replan_stuck(connection: sa.Connection) -> list[Key]:
         .returning(jobs.c.query_id, jobs.c.store)
     ).all()
     if rows:
-        connection.execute(Notify(WORK_CHANNEL))
+        _notify(connection, WORK_CHANNEL)
     return [Key(*row) for row in rows]
 
 
@@ -657,7 +689,7 @@ def forget_lost(connection: sa.Connection) -> int:
     if is_intact(connection):
         return 0
     # Of several workers the first does it, and the others wait here for its commit.
-    if connection.execute(insert(intact).values(only_row=True).on_conflict_do_nothing()).rowcount == 0:
+    if connection.execute(InsertNew(intact).values(only_row=True)).rowcount == 0:
         return 0
     return connection.execute(
         sa.update(jobs)
@@ -694,7 +726,7 @@ def requeue_expired(connection: sa.Connection) -> list[Key]:
         .returning(jobs.c.query_id, jobs.c.store)
     ).all()
     if back:
-        connection.execute(Notify(WORK_CHANNEL))
+        _notify(connection, WORK_CHANNEL)
     return dead + [Key(*row) for row in back]
 
 
@@ -730,8 +762,8 @@ def cancel(connection: sa.Connection, query_id: str) -> str | None:
         sa.update(jobs).where(own, jobs.c.state == "executing").values(cancel_requested=True)
     )
     if stopping.rowcount:
-        connection.execute(Notify(CANCEL_CHANNEL))
-    connection.execute(Notify(DONE_CHANNEL, query_id))
+        _notify(connection, CANCEL_CHANNEL)
+    _notify(connection, DONE_CHANNEL, query_id)
     after = find(connection, root)
     assert after is not None
     return str(after["state"])
@@ -740,25 +772,6 @@ def cancel(connection: sa.Connection, query_id: str) -> str | None:
 def touch(connection: sa.Connection, key: Key) -> None:
     """Count one use of a stored result in its score."""
     connection.execute(sa.update(jobs).where(is_job(key)).values(**_touched()))
-
-
-def _touched() -> dict[str, Any]:
-    """What one use changes in a job's row.
-
-    The multiplier grows by (1 + ln2/half_life)^t at touch t. It is kept as its logarithm, which never overflows.
-    """
-    step = sa.func.ln(1 + math.log(2) / sa.cast(sa.func.cache_half_life(), sa.Double))
-    turn = sa.cast(sa.func.nextval("engine.touches"), sa.Double)
-    # A relation of its own, because each mention of nextval would take another number.
-    exponent = sa.select(sa.select((turn * step).label("exponent")).cte("touch").c.exponent).scalar_subquery()
-    # exp(-746) is an error in the database, not zero.
-    apart = sa.func.least(sa.func.abs(jobs.c.score - exponent), 700.0)
-    grown = sa.func.greatest(jobs.c.score, exponent) + sa.func.ln(1.0 + sa.func.exp(-apart))
-    return {
-        "score": sa.case((jobs.c.score.is_(None), exponent), else_=grown),
-        "access_count": jobs.c.access_count + 1,
-        "last_accessed": sa.func.clock_timestamp(),
-    }
 
 
 def _fail_waiting(connection: sa.Connection, keys: Sequence[Key], error_class: str, error: str) -> None:
@@ -791,7 +804,17 @@ def _fail_waiting(connection: sa.Connection, keys: Sequence[Key], error_class: s
         level = [Key(*row) for row in failed]
         for key in level:
             if key.store == RELEASED:
-                connection.execute(Notify(DONE_CHANNEL, key.query_id))
+                _notify(connection, DONE_CHANNEL, key.query_id)
+
+
+_NOTIFY = sa.select(
+    sa.func.pg_notify(sa.bindparam("channel", type_=sa.Text), sa.bindparam("payload", type_=sa.Text))
+)
+
+
+def _notify(connection: sa.Connection, channel: str, payload: str = "") -> None:
+    """Wake those who listen, when the transaction commits."""
+    connection.execute(_NOTIFY, {"channel": channel, "payload": payload})
 
 
 def _any_of(ids: Iterable[str]) -> ColumnElement[Any]:

@@ -63,17 +63,6 @@ plan_parts = sa.Table(
     schema="engine",
 )
 
-inputs = sa.Table(
-    "inputs",
-    metadata,
-    sa.Column("query_id", sa.Text, primary_key=True),
-    sa.Column("store", sa.Text, primary_key=True),
-    sa.Column("cdr_type", sa.Text, primary_key=True),
-    sa.Column("cdr_date", sa.Date, primary_key=True),
-    sa.Column("load_id", sa.Uuid),
-    schema="engine",
-)
-
 #: One row, in an unlogged table: gone when the server has emptied all unlogged tables.
 intact = sa.Table("intact", metadata, sa.Column("only_row", sa.Boolean, primary_key=True), schema="engine")
 

@@ -6,6 +6,7 @@ connection, so a long statement never keeps a lease from being renewed.
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -151,16 +152,17 @@ class Worker:
 
     def work_one(self) -> bool:
         """Plan or compute one job, or plan one and compute what it made ready; whether there was any."""
-        with self._engine.begin() as connection:
-            unplanned = jobs.next_unplanned(connection)
-            if unplanned is not None:
-                self._plan(connection, unplanned)
-                # All are planned before any is computed, since only planned ones get a fair share.
-                if jobs.next_unplanned(connection) is not None:
-                    return True
-            job = jobs.claim(connection, self.name, self._lease)
-        if job is not None:
-            self._compute_claimed(job)
+        with self._engine.connect() as connection:
+            with connection.begin():
+                unplanned = jobs.next_unplanned(connection)
+                if unplanned is not None:
+                    self._plan(connection, unplanned)
+                    # All are planned before any is computed, since only planned ones get a fair share.
+                    if unplanned["unplanned"] > 1:
+                        return True
+                job = jobs.claim(connection, self.name, self._lease)
+            if job is not None:
+                self._compute_claimed(connection, job)
         return job is not None or unplanned is not None
 
     def _plan(self, connection: sa.Connection, job: sa.RowMapping) -> None:
@@ -176,14 +178,14 @@ class Worker:
             jobs.trigger(connection, key, "execute", worker=self.name)
             jobs.fail(connection, key, self.name, type(error).__name__, describe(error))
 
-    def _compute_claimed(self, job: sa.RowMapping) -> None:
+    def _compute_claimed(self, connection: sa.Connection, job: sa.RowMapping) -> None:
         key = Key(job["query_id"], job["store"])
         self._cancelling = self._overdue = False
         self._started = time.monotonic()
         self._current = key
         with about(job):
             try:
-                self._compute(key, load_any(job["spec"]), self.executors[job["executor"]])
+                self._compute(connection, key, load_any(job["spec"]), self.executors[job["executor"]])
             except jobs.LostLease:
                 self._log.error("lease lost", store=key.store)
             except Exception as error:
@@ -191,9 +193,9 @@ class Worker:
             finally:
                 self._current = None
 
-    def _compute(self, key: Key, query: Query, executor: Executor) -> None:
+    def _compute(self, connection: sa.Connection, key: Key, query: Query, executor: Executor) -> None:
         started = time.monotonic()
-        with self._engine.begin() as connection:
+        with connection.begin():
             data = read_data_state(connection)
             self._check_inputs(connection, key, query, executor, data)
             executor.share(jobs.sharers(connection, self._host))
@@ -212,7 +214,6 @@ class Worker:
                 milliseconds=milliseconds,
                 fingerprint=data.fingerprints(query)[query.query_id],
                 cells_version=data.cells_version,
-                read=data.inputs(query),
             )
         metrics.computed(query.kind, executor.name, milliseconds / 1000, stored.bytes)
         self._log.info(
@@ -246,7 +247,7 @@ class Worker:
             raise DataChanged
 
     def _settle(self, key: Key, error: Exception) -> None:
-        """Record what became of a job that raised."""
+        """Record what became of a job that raised, on another connection: the one it was computed on may be broken."""
         with self._engine.begin() as connection:
             if isinstance(error, DamagedFiles):
                 report_damage(connection, error.days)
@@ -396,6 +397,8 @@ def main() -> None:
     metrics.serve()
     worker = Worker(Database.from_environment(), Computing.from_environment(), lease=lease, time_limit=limit)
     threading.Thread(target=_stop_on_signal, args=(worker, receiving), daemon=True).start()
+    # What is there by now stays: the garbage collector need not look through it time and again.
+    gc.freeze()
     worker.run()
 
 

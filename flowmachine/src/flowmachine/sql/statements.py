@@ -1,12 +1,11 @@
-"""Data definition that SQLAlchemy has no construct for."""
+"""Statements that SQLAlchemy has no construct for."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import String
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql import ClauseElement, Executable, Select
+from sqlalchemy.sql import ClauseElement, Executable, Insert, Select
 
 
 class CreateTableAs(Executable, ClauseElement):
@@ -55,19 +54,12 @@ def _grant(element: Grant, compiler: Any, **kwargs: Any) -> str:
     return f"GRANT SELECT ON {quote(element.schema)}.{quote(element.name)} TO {quote(element.role)}"
 
 
-class Notify(Executable, ClauseElement):
-    """``NOTIFY channel [, payload]``: wakes those who LISTEN, when the transaction commits."""
+class InsertNew(Insert):
+    """``INSERT ... ON CONFLICT DO NOTHING``; the construct of SQLAlchemy's dialect would be compiled anew each time."""
 
-    inherit_cache = False
-
-    def __init__(self, channel: str, payload: str | None = None) -> None:
-        self.channel, self.payload = channel, payload
+    inherit_cache = True
 
 
-@compiles(Notify, "postgresql")
-def _notify(element: Notify, compiler: Any, **kwargs: Any) -> str:
-    notify = f"NOTIFY {compiler.preparer.quote(element.channel)}"
-    if element.payload is None:
-        return notify
-    payload = compiler.render_literal_value(element.payload, String())
-    return f"{notify}, {payload}"
+@compiles(InsertNew, "postgresql")
+def _insert_new(element: InsertNew, compiler: Any, **kwargs: Any) -> str:
+    return f"{compiler.visit_insert(element, **kwargs)} ON CONFLICT DO NOTHING"
