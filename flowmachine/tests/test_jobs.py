@@ -262,17 +262,18 @@ def test_a_part_made_from_other_data_is_no_input(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         jobs.submit(connection, query, data())
         plan(connection, query)
-        assert jobs.stale_inputs(connection, "duckdb", wanted)
+        assert jobs.stored_ids(connection, wanted, "duckdb") == set()
         for child in modal.children:
             connection.execute(
                 sa.update(table)
                 .where(jobs.is_job(Key(child.query_id, "duckdb")))
                 .values(state="completed", fingerprint=fresh[child.query_id])
             )
-        assert not jobs.stale_inputs(connection, "duckdb", wanted)
-        assert jobs.stale_inputs(connection, "postgres", wanted)
+        assert jobs.stored_ids(connection, wanted, "duckdb") == wanted.keys()
+        assert jobs.stored_ids(connection, wanted) == wanted.keys()
+        assert jobs.stored_ids(connection, wanted, "postgres") == set()
         later = data(UUID(int=2)).fingerprints(query)
-        assert jobs.stale_inputs(connection, "duckdb", {key: later[key] for key in wanted})
+        assert jobs.stored_ids(connection, {key: later[key] for key in wanted}, "duckdb") == set()
 
 
 def test_a_part_that_its_store_cannot_compute_sends_those_above_back_to_planning(engine: sa.Engine) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.sql import FromClause, Select
 from flowmachine import jobs
 from flowmachine.data import DataState, read_data_state
 from flowmachine.executors.base import Executor
-from flowmachine.explain import explain, stored_parts
+from flowmachine.explain import explain
 from flowmachine.jobs import RELEASED, Key
 from flowmachine.picture import picture
 from flowmachine.plan import choose_executor
@@ -85,7 +85,7 @@ class Session:
         """The query and all it is made from as an SVG document; what is stored is green."""
         with self._engine.begin() as connection:
             data = read_data_state(connection)
-            return picture(query, stored_parts(connection, data.fingerprints(query)))
+            return picture(query, jobs.stored_ids(connection, data.fingerprints(query)))
 
     def _store(self, query: Query) -> tuple[Key, DataState]:
         with self._engine.begin() as connection:

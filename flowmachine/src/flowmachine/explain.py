@@ -7,9 +7,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from flowmachine import jobs
 from flowmachine.data import DataState
 from flowmachine.registry import Query
-from flowmachine.tables import jobs
+from flowmachine.tables import jobs as job_table
 
 
 def explain(connection: sa.Connection, query: Query, data: DataState) -> dict[str, Any]:
@@ -19,7 +20,7 @@ def explain(connection: sa.Connection, query: Query, data: DataState) -> dict[st
     some kind has never run.
     """
     fingerprints = data.fingerprints(query)
-    stored = stored_parts(connection, fingerprints)
+    stored = jobs.stored_ids(connection, fingerprints)
     parts = list(query.graph())
     unstored = [] if query.query_id in stored else [part for part in parts if part.query_id not in stored]
     read: dict[str, set[str]] = {}
@@ -41,22 +42,11 @@ def explain(connection: sa.Connection, query: Query, data: DataState) -> dict[st
     }
 
 
-def stored_parts(connection: sa.Connection, fingerprints: Mapping[str, str]) -> set[str]:
-    """The ids of those queries that are stored in some store, made from the data that the fingerprints stand for."""
-    rows = connection.execute(
-        sa.select(jobs.c.query_id, jobs.c.fingerprint).where(
-            jobs.c.query_id == sa.any_(sa.literal(list(fingerprints), sa.ARRAY(sa.Text))),
-            jobs.c.state == "completed",
-        )
-    )
-    return {row.query_id for row in rows if row.fingerprint == fingerprints[row.query_id]}
-
-
 def _forecast(connection: sa.Connection, unstored: list[Query]) -> float | None:
     rows = connection.execute(
-        sa.select(jobs.c.kind, sa.func.avg(jobs.c.compute_ms).label("milliseconds"))
-        .where(jobs.c.compute_ms.is_not(None))
-        .group_by(jobs.c.kind)
+        sa.select(job_table.c.kind, sa.func.avg(job_table.c.compute_ms).label("milliseconds"))
+        .where(job_table.c.compute_ms.is_not(None))
+        .group_by(job_table.c.kind)
     )
     average: dict[str, float] = {row.kind: row.milliseconds for row in rows}
     if any(part.kind not in average for part in unstored):

@@ -169,7 +169,7 @@ def submit(
         "query_id": key.query_id,
         "state": "queued",
         "planned": False,
-        "parts": _unstored(connection, fingerprints),
+        "parts": len(fingerprints) - len(stored_ids(connection, fingerprints)),
         "requested_by": user,
         "request_id": request_id,
     }
@@ -204,15 +204,19 @@ _SUBMIT = InsertNew(jobs).values(**_FRESH)
 _SUBMIT_AGAIN = sa.update(jobs).where(_is_named).values(**_FRESH)
 
 _STORED = sa.select(jobs.c.query_id, jobs.c.fingerprint).where(
-    jobs.c.query_id == sa.any_(sa.bindparam("among", type_=sa.ARRAY(sa.Text))), jobs.c.state == "completed"
+    jobs.c.query_id == sa.any_(sa.bindparam("among", type_=sa.ARRAY(sa.Text))),
+    jobs.c.store == sa.func.coalesce(sa.bindparam("only_in", type_=sa.Text), jobs.c.store),
+    jobs.c.state == "completed",
 )
 
 
-def _unstored(connection: sa.Connection, fingerprints: Mapping[str, str]) -> int:
-    """How many of the queries have no fresh stored result in any store."""
-    stored = connection.execute(_STORED, {"among": list(fingerprints)})
-    fresh = {row.query_id for row in stored if fingerprints[row.query_id] == row.fingerprint}
-    return len(fingerprints) - len(fresh)
+def stored_ids(
+    connection: sa.Connection, fingerprints: Mapping[str, str], store: str | None = None
+) -> set[str]:
+    """Those of the queries, named by id, that are stored, in any store or in one, and were made from the data that their
+    fingerprints stand for."""
+    rows = connection.execute(_STORED, {"among": list(fingerprints), "only_in": store})
+    return {row.query_id for row in rows if row.fingerprint == fingerprints[row.query_id]}
 
 
 def waiting(connection: sa.Connection) -> int:
@@ -660,19 +664,6 @@ def replan_stuck(connection: sa.Connection) -> list[Key]:
     if rows:
         _notify(connection, WORK_CHANNEL)
     return [Key(*row) for row in rows]
-
-
-def stale_inputs(connection: sa.Connection, executor: str, fresh: Mapping[str, str]) -> bool:
-    """Whether some of the queries in ``fresh`` is not stored, or was made from other data; fingerprints by query id."""
-    if not fresh:
-        return False
-    stored = connection.execute(
-        sa.select(jobs.c.query_id, jobs.c.fingerprint).where(
-            jobs.c.query_id == _any_of(fresh), jobs.c.store == executor, jobs.c.state == "completed"
-        )
-    )
-    found: dict[str, str] = {row.query_id: row.fingerprint for row in stored}
-    return found != dict(fresh)
 
 
 def is_intact(connection: sa.Connection) -> bool:

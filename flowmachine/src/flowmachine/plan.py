@@ -6,11 +6,10 @@ from collections.abc import Mapping
 
 import sqlalchemy as sa
 
+from flowmachine import jobs
 from flowmachine.data import DataState, report_damage
 from flowmachine.executors.base import Executor
-from flowmachine.jobs import enqueue_parts
 from flowmachine.registry import Query, load_any
-from flowmachine.tables import jobs
 
 
 def choose_executor(query: Query, data: DataState, executors: Mapping[str, Executor], setting: str) -> str:
@@ -50,23 +49,14 @@ def make_plan(
         stack.extend(query.children)
     parts = [query for query in root.graph() if query.query_id in unstored]
     needed = {part.query_id: [child.query_id for child in part.children] for part in parts}
-    enqueue_parts(connection, job, name, parts, needed)
+    jobs.enqueue_parts(connection, job, name, parts, needed)
 
 
 def _stored_below(connection: sa.Connection, root: Query, data: DataState, executor: Executor) -> set[str]:
     """Ids of the sub-queries of a query, at any depth, that an executor has stored and that are fresh."""
-    fingerprints = data.fingerprints(root)
     below = {query.query_id: query for query in root.graph() if query.query_id != root.query_id}
-    marked = connection.execute(
-        sa.select(jobs.c.query_id, jobs.c.fingerprint).where(
-            jobs.c.store == executor.name,
-            jobs.c.state == "completed",
-            jobs.c.query_id == sa.any_(sa.literal(list(below), sa.ARRAY(sa.Text))),
-        )
-    )
-    return {
-        row.query_id
-        for row in marked
-        if row.fingerprint == fingerprints[row.query_id]
-        and executor.stored_exists(below[row.query_id], connection)
+    fingerprints = {
+        query_id: made_from for query_id, made_from in data.fingerprints(root).items() if query_id in below
     }
+    found = jobs.stored_ids(connection, fingerprints, executor.name)
+    return {query_id for query_id in found if executor.stored_exists(below[query_id], connection)}

@@ -237,7 +237,7 @@ class Worker:
             raise DataChanged
         fingerprints = data.fingerprints(query)
         fresh = {child.query_id: fingerprints[child.query_id] for child in query.children}
-        if jobs.stale_inputs(connection, executor.name, fresh):
+        if fresh and jobs.stored_ids(connection, fresh, executor.name) != fresh.keys():
             raise DataChanged
 
     @staticmethod
