@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Set
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from importlib.metadata import version
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +19,7 @@ from flowmachine.executors.base import Stored
 from flowmachine.jobs import ATTEMPTS, RELEASED, TRANSITIONS, Key
 from flowmachine.registry import Aggregate, load
 from flowmachine.tables import jobs as table
+from flowmachine.testing import wait_for
 
 LEASE = timedelta(seconds=30)
 LOAD = UUID(int=1)
@@ -43,12 +46,18 @@ def aggregate(*days: int) -> Aggregate:
     return load({"query_kind": "spatial_aggregate", "locations": locations})
 
 
-def plan(connection: sa.Connection, query: Aggregate, stored: set[str] = frozenset()) -> None:  # type: ignore[assignment]
+def plan(
+    connection: sa.Connection,
+    query: Aggregate,
+    stored: Set[str] = frozenset(),
+    among: Set[str] = frozenset(),
+) -> None:
+    """Record the plan of a query of which some parts are stored, and some more turn out to be on recording."""
     parts = [part for part in query.graph() if part.query_id not in stored]
     needed = {part.query_id: [child.query_id for child in part.children] for part in parts}
     job = jobs.find(connection, Key(query.query_id, RELEASED))
     assert job is not None
-    jobs.enqueue_parts(connection, job, "duckdb", parts, needed)
+    jobs.enqueue_parts(connection, job, "duckdb", parts, needed, lambda ids: among & set(ids))
 
 
 def state(connection: sa.Connection, key: Key) -> str:
@@ -66,6 +75,7 @@ def finish(connection: sa.Connection, key: Key, worker: str = "w") -> None:
         milliseconds=5.0,
         fingerprint=data().fingerprints(aggregate(1))[aggregate(1).query_id],
         cells_version=1,
+        read={("calls", date(2016, 1, 1)): UUID(int=7)},
     )
 
 
@@ -294,7 +304,7 @@ def test_a_part_that_its_store_cannot_compute_sends_those_above_back_to_planning
         # Planned for the other store, it no longer waits for anything of the first.
         parts = list(first.graph())
         needed = {part.query_id: [child.query_id for child in part.children] for part in parts}
-        jobs.enqueue_parts(connection, root, "postgres", parts, needed)
+        jobs.enqueue_parts(connection, root, "postgres", parts, needed, lambda ids: set())
         root = jobs.find(connection, Key(first.query_id, RELEASED))
         assert root is not None
         assert (root["planned"], root["pending"]) == (True, 1)
@@ -389,3 +399,104 @@ def test_a_score_survives_ten_million_touches(engine: sa.Engine) -> None:
         row = jobs.find(connection, key)
     assert row is not None
     assert row["score"] == pytest.approx(10_000_001 * math.log(1 + math.log(2) / 1000))
+
+
+def blocked(engine: sa.Engine) -> int:
+    """How many connections wait for a lock."""
+    waiting = sa.text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    with engine.connect() as connection:
+        return int(connection.execute(waiting).scalar_one())
+
+
+def test_plans_of_the_same_parts_in_another_order_do_not_block_each_other(engine: sa.Engine) -> None:
+    pair = [aggregate(1, 2, 3), aggregate(3, 2, 1)]
+    with engine.begin() as connection:
+        for query in pair:
+            jobs.submit(connection, query, data())
+
+    def make(query: Aggregate) -> None:
+        with engine.begin() as connection:
+            plan(connection, query)
+
+    with engine.connect() as holder, ThreadPoolExecutor(2) as pool:
+        # Both have made some of the rows when they come to the one that is held.
+        key = {"query_id": load_daily_id(2), "store": "duckdb", "state": "queued", "kind": "", "spec": {}}
+        holder.execute(sa.insert(table).values(key))
+        plans = []
+        for count, query in enumerate(pair, 1):
+            plans.append(pool.submit(make, query))
+            wait_for(lambda count=count: blocked(engine) == count)
+        holder.rollback()
+        for made in plans:
+            # A deadlock would be raised here.
+            made.result()
+    with engine.connect() as connection:
+        kinds = connection.execute(sa.select(table.c.kind)).scalars().all()
+    assert kinds.count("daily_location") == 3
+
+
+def test_completing_and_cancelling_take_locks_in_one_order(engine: sa.Engine) -> None:
+    query = aggregate(1)
+    part, root = Key(query.children[0].query_id, "duckdb"), Key(query.query_id, RELEASED)
+    with engine.begin() as connection:
+        jobs.submit(connection, query, data())
+        plan(connection, query, {load_daily_id(1)})
+        assert jobs.claim(connection, "w", LEASE) is not None
+
+    def complete() -> None:
+        with engine.begin() as connection:
+            finish(connection, part)
+
+    def cancel() -> None:
+        with engine.begin() as connection:
+            jobs.cancel(connection, query.query_id)
+
+    with engine.connect() as holder, ThreadPoolExecutor(2) as pool:
+        holder.execute(sa.select(table.c.state).where(jobs.is_job(part)).with_for_update())
+        completing = pool.submit(complete)
+        wait_for(lambda: blocked(engine) == 1)
+        cancelling = pool.submit(cancel)
+        wait_for(lambda: blocked(engine) == 2)
+        holder.rollback()
+        completing.result()
+        cancelling.result()
+    with engine.connect() as connection:
+        assert state(connection, part) == "completed"
+        assert state(connection, root) == "cancelled"
+
+
+def test_a_part_completed_while_a_plan_was_made_is_not_computed_again(engine: sa.Engine) -> None:
+    first, second = aggregate(1, 2), aggregate(2, 3)
+    shared = Key(load_daily_id(2), "duckdb")
+    with engine.begin() as connection:
+        for query in (first, second):
+            jobs.submit(connection, query, data())
+        plan(connection, first)
+        while (row := jobs.claim(connection, "w", LEASE)) is not None:
+            finish(connection, Key(row["query_id"], row["store"]))
+        # The second was planned when the shared part was not stored yet, and is recorded only now.
+        plan(connection, second, among={shared.query_id})
+        assert state(connection, shared) == "completed"
+        claimed = jobs.claim(connection, "w", LEASE)
+        assert claimed is not None
+        assert claimed["query_id"] == load_daily_id(3)
+        finish(connection, Key(load_daily_id(3), "duckdb"))
+        modal = jobs.claim(connection, "w", LEASE)
+        assert modal is not None
+        assert modal["kind"] == "modal_location"
+
+
+def test_a_result_records_what_it_was_made_from(engine: sa.Engine) -> None:
+    query = aggregate(1)
+    with engine.begin() as connection:
+        jobs.submit(connection, query, data())
+        plan(connection, query)
+        row = jobs.claim(connection, "w", LEASE)
+        assert row is not None
+        finish(connection, Key(row["query_id"], row["store"]))
+        done = jobs.find(connection, Key(row["query_id"], row["store"]))
+    assert done is not None
+    assert done["inputs"] == {"calls": {"2016-01-01": str(UUID(int=7))}}
+    assert done["code_version"] == version("flowmachine")

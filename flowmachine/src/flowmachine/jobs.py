@@ -10,16 +10,18 @@ visible together.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.metadata import version
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql import ColumnElement
 
-from flowmachine.data import DataState
+from flowmachine.data import DataState, Day
 from flowmachine.executors.base import Stored
 from flowmachine.registry import Query
 from flowmachine.sql.statements import InsertNew
@@ -33,6 +35,9 @@ WORK_CHANNEL = "flowmachine_work"
 CANCEL_CHANNEL = "flowmachine_cancel"
 #: Tells servers the id of a submitted query that is done.
 DONE_CHANNEL = "flowmachine_done"
+
+#: What results are recorded to be made with.
+CODE_VERSION = version("flowmachine")
 
 #: States of a query that is still to become something else by itself.
 PENDING = ("queued", "executing")
@@ -108,19 +113,30 @@ def find(connection: sa.Connection, key: Key) -> sa.RowMapping | None:
 
 
 def summary(connection: sa.Connection, key: Key) -> sa.RowMapping | None:
-    """The job's row without its spec, which may be megabytes long, or None."""
+    """The job's row without its spec and its inputs, which may be megabytes long, or None."""
     return connection.execute(_SUMMARY, _named(key)).mappings().one_or_none()
 
 
 # Statements that every query runs are made once, here and below: making one takes as long as running it.
 _is_named = sa.and_(jobs.c.query_id == sa.bindparam("id"), jobs.c.store == sa.bindparam("kept_in"))
-_SUMMARY = sa.select(*(column for column in jobs.c if column is not jobs.c.spec)).where(_is_named)
+_SUMMARY = sa.select(*(column for column in jobs.c if column.name not in ("spec", "inputs"))).where(_is_named)
 _SUMMARY_LOCKED = _SUMMARY.with_for_update()
 
 
 def _named(key: Key) -> dict[str, str]:
     """Values that make ``_is_named`` mean this job."""
     return {"id": key.query_id, "kept_in": key.store}
+
+
+def _lock(keys: sa.Subquery) -> sa.Select[Any]:
+    """The statement that locks jobs until the transaction ends, in the order in which everybody does."""
+    same = sa.and_(jobs.c.query_id == keys.c.query_id, jobs.c.store == keys.c.store)
+    return (
+        sa.select(jobs.c.query_id)
+        .join(keys, same)
+        .order_by(jobs.c.query_id, jobs.c.store)
+        .with_for_update(of=jobs)
+    )
 
 
 def state(connection: sa.Connection, key: Key) -> str | None:
@@ -320,16 +336,21 @@ def enqueue_parts(
     executor: str,
     parts: Sequence[Query],
     needed: Mapping[str, Sequence[str]],
+    stored: Callable[[Iterable[str]], set[str]],
 ) -> None:
     """Queue the parts of the plan of ``job`` and make each wait for those of its inputs that are not stored.
 
     ``parts`` are the queries without a fresh stored result, sub-queries first, the root last. ``needed`` gives for each
-    the ids of its inputs. Rows are locked in one order by all planners, so that two plans that share parts neither
-    queue one twice nor block each other for good.
+    the ids of its inputs. ``stored`` tells which of some parts are stored and fresh after all: another worker may have
+    completed one since it was looked for. Rows are locked, and made, in one order by all planners, so that two plans that
+    share parts neither queue one twice nor block each other for good.
     """
     root = Key(job["query_id"], job["store"])
     wanted = {part.query_id: part for part in parts if part.query_id != root.query_id}
     existing = _locked_states(connection, executor, wanted) if wanted else {}
+    if completed := [query_id for query_id, state in existing.items() if state == "completed"]:
+        for query_id in stored(completed):
+            del wanted[query_id], existing[query_id]
     queued = {
         "state": "queued",
         "planned": True,
@@ -338,7 +359,7 @@ def enqueue_parts(
         "request_id": job["request_id"],
         **_FRESH,
     }
-    fresh = [part for query_id, part in wanted.items() if query_id not in existing]
+    fresh = [part for query_id, part in sorted(wanted.items()) if query_id not in existing]
     again = [query_id for query_id, state in existing.items() if state not in ("queued", "executing")]
     if fresh:
         rows = [{"query_id": part.query_id, "kind": part.kind, "spec": part.spec()} for part in fresh]
@@ -494,16 +515,22 @@ _COMPLETE = (
 )
 
 
+_wait_for_named = sa.and_(
+    edges.c.depends_on == sa.bindparam("id", type_=sa.Text),
+    edges.c.depends_store == sa.bindparam("kept_in", type_=sa.Text),
+    edges.c.waiting,
+)
+_LOCK_WITH_WAITING = _lock(
+    sa.select(
+        sa.bindparam("id", type_=sa.Text).label("query_id"),
+        sa.bindparam("kept_in", type_=sa.Text).label("store"),
+    )
+    .union(sa.select(edges.c.query_id, edges.c.store).where(_wait_for_named))
+    .subquery("keys")
+)
 #: Lets those go on, as far as it is up to this input, who waited for it.
 _LET_GO = (
-    sa.update(edges)
-    .where(
-        edges.c.depends_on == sa.bindparam("id"),
-        edges.c.depends_store == sa.bindparam("kept_in"),
-        edges.c.waiting,
-    )
-    .values(waiting=False)
-    .returning(edges.c.query_id, edges.c.store)
+    sa.update(edges).where(_wait_for_named).values(waiting=False).returning(edges.c.query_id, edges.c.store)
 )
 
 
@@ -516,9 +543,20 @@ def complete(
     milliseconds: float,
     fingerprint: str,
     cells_version: int,
+    read: Mapping[Day, UUID],
 ) -> None:
-    """Record a stored result and release those who waited for it; raises LostLease if the worker is not the owner."""
+    """Record a stored result and let those go on who waited for it; raises LostLease if the worker is not the owner.
+
+    ``read`` are the loads of the days that the query itself read; its inputs' rows have theirs.
+    """
+    inputs: dict[str, dict[str, str]] = {}
+    for (event_type, day), load_id in sorted(read.items()):
+        inputs.setdefault(event_type, {})[day.isoformat()] = str(load_id)
+    if key.store != RELEASED:
+        connection.execute(_LOCK_WITH_WAITING, _named(key))
     result = {
+        "inputs": inputs,
+        "code_version": CODE_VERSION,
         "compute_ms": milliseconds,
         "rows": stored.rows,
         "bytes": stored.bytes,
@@ -530,14 +568,7 @@ def complete(
     if key.store == RELEASED:
         _notify(connection, DONE_CHANNEL, key.query_id)
         return  # Nothing is made from what was cut to leave.
-    parents = sorted((row.query_id, row.store) for row in connection.execute(_LET_GO, _named(key)))
-    if len(parents) > 1:
-        connection.execute(
-            sa.select(jobs.c.query_id)
-            .where(sa.tuple_(jobs.c.query_id, jobs.c.store).in_(parents))
-            .order_by(jobs.c.query_id, jobs.c.store)
-            .with_for_update()
-        )
+    parents = [tuple(row) for row in connection.execute(_LET_GO, _named(key))]
     if parents:
         connection.execute(
             sa.update(jobs)
@@ -706,6 +737,9 @@ def requeue_expired(connection: sa.Connection) -> list[Key]:
         .returning(jobs.c.query_id, jobs.c.store)
     ).all()
     dead = [Key(*row) for row in hopeless]
+    for key in dead:
+        if key.store == RELEASED:
+            _notify(connection, DONE_CHANNEL, key.query_id)
     if dead:
         _fail_waiting(
             connection, dead, "WorkerDied", "A worker died repeatedly while computing a part of this query."
@@ -727,8 +761,10 @@ def cancel(connection: sa.Connection, query_id: str) -> str | None:
     Parts that another live query needs go on; the others are taken from the queue or stopped.
     """
     root = Key(query_id, RELEASED)
-    row = connection.execute(sa.select(jobs).where(is_job(root)).with_for_update()).mappings().one_or_none()
-    if row is None:
+    parts = sa.select(plan_parts.c.query_id, plan_parts.c.store).where(plan_parts.c.root == query_id)
+    itself = sa.select(sa.literal(query_id).label("query_id"), sa.literal(RELEASED).label("store"))
+    connection.execute(_lock(parts.union(itself).subquery("keys")))
+    if state(connection, root) is None:
         return None
     others = plan_parts.alias("others")
     other_root = jobs.alias("other_root")
@@ -740,7 +776,6 @@ def cancel(connection: sa.Connection, query_id: str) -> str | None:
         .where(other_root.c.query_id == others.c.root, other_root.c.store == RELEASED)
         .where(other_root.c.state.in_(("queued", "executing")))
     )
-    parts = sa.select(plan_parts.c.query_id, plan_parts.c.store).where(plan_parts.c.root == query_id)
     own = sa.or_(
         is_job(root), sa.and_(sa.tuple_(jobs.c.query_id, jobs.c.store).in_(parts), ~needed_elsewhere)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import sqlalchemy as sa
 
@@ -38,7 +38,16 @@ def make_plan(
     name = job["store"] if job["store"] in executors else choose_executor(root, data, executors, setting)
     if name == "postgres" and setting == "auto":
         report_damage(connection, executors["duckdb"].damaged(data.days(root), data))
-    completed = _stored_below(connection, root, data, executors[name]) if root.children else set()
+    executor = executors[name]
+    fingerprints = data.fingerprints(root)
+    below = {query.query_id: query for query in root.graph() if query.query_id != root.query_id}
+
+    def stored(among: Iterable[str]) -> set[str]:
+        """Those of the sub-queries that are stored, fresh and really there."""
+        marked = jobs.stored_ids(connection, {query_id: fingerprints[query_id] for query_id in among}, name)
+        return {query_id for query_id in marked if executor.stored_exists(below[query_id], connection)}
+
+    completed = stored(below) if below else set()
     unstored: dict[str, Query] = {}
     stack = [root]
     while stack:
@@ -49,14 +58,4 @@ def make_plan(
         stack.extend(query.children)
     parts = [query for query in root.graph() if query.query_id in unstored]
     needed = {part.query_id: [child.query_id for child in part.children] for part in parts}
-    jobs.enqueue_parts(connection, job, name, parts, needed)
-
-
-def _stored_below(connection: sa.Connection, root: Query, data: DataState, executor: Executor) -> set[str]:
-    """Ids of the sub-queries of a query, at any depth, that an executor has stored and that are fresh."""
-    below = {query.query_id: query for query in root.graph() if query.query_id != root.query_id}
-    fingerprints = {
-        query_id: made_from for query_id, made_from in data.fingerprints(root).items() if query_id in below
-    }
-    found = jobs.stored_ids(connection, fingerprints, executor.name)
-    return {query_id for query_id in found if executor.stored_exists(below[query_id], connection)}
+    jobs.enqueue_parts(connection, job, name, parts, needed, stored)

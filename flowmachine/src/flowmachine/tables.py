@@ -34,6 +34,8 @@ jobs = sa.Table(
     sa.Column("error", sa.Text),
     sa.Column("fingerprint", sa.Text),
     sa.Column("cells_version", sa.BigInteger),
+    sa.Column("inputs", JSONB),
+    sa.Column("code_version", sa.Text),
     sa.Column("compute_ms", sa.Double),
     sa.Column("rows", sa.BigInteger),
     sa.Column("bytes", sa.BigInteger),

@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 
 import duckdb
@@ -24,7 +25,7 @@ from psycopg2.errorcodes import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, SERIALIZA
 from flowdb.settings import integer_setting, setting
 from flowmachine import jobs, metrics
 from flowmachine.data import DataState, Day, read_data_state, report_damage
-from flowmachine.executors.base import Executor
+from flowmachine.executors.base import Executor, Stored
 from flowmachine.executors.duckdb import DuckDBExecutor
 from flowmachine.executors.postgres import PostgresExecutor
 from flowmachine.jobs import Key
@@ -96,7 +97,7 @@ class Worker:
         """End after giving the current job back to the queue; callable from a signal handler."""
         self._stop_keeping()
         self._wake.set()
-        self._interrupt()
+        self.interrupt()
 
     def run(self) -> None:
         """Work until stopped. A lost database is waited for; the jobs of that time go to whoever is first."""
@@ -174,6 +175,10 @@ class Worker:
         except Exception as error:
             if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
                 raise
+            if _may_pass(error):
+                # What it did is rolled back, and it still waits to be planned.
+                self._log.info("planning again", query_id=key.query_id, error=describe(error))
+                return
             self._log.error("planning failed", query_id=key.query_id, error=describe(error))
             jobs.trigger(connection, key, "execute", worker=self.name)
             jobs.fail(connection, key, self.name, type(error).__name__, describe(error))
@@ -199,22 +204,19 @@ class Worker:
             data = read_data_state(connection)
             self._check_inputs(connection, key, query, executor, data)
             executor.share(jobs.sharers(connection, self._host))
-            if key.store == jobs.RELEASED:
-                assert isinstance(query, Aggregate)
-                stored = executor.release(query, data, connection)
-            else:
-                stored = executor.store(query, data, connection)
-            self._check_unchanged(connection, query, data)
-            milliseconds = (time.monotonic() - started) * 1000
-            jobs.complete(
-                connection,
-                key,
-                self.name,
-                stored=stored,
-                milliseconds=milliseconds,
-                fingerprint=data.fingerprints(query)[query.query_id],
-                cells_version=data.cells_version,
-            )
+            with self._computed(connection, key, query, executor, data) as stored:
+                self._check_unchanged(connection, query, data)
+                milliseconds = (time.monotonic() - started) * 1000
+                jobs.complete(
+                    connection,
+                    key,
+                    self.name,
+                    stored=stored,
+                    milliseconds=milliseconds,
+                    fingerprint=data.fingerprints(query)[query.query_id],
+                    cells_version=data.cells_version,
+                    read=data.inputs(query),
+                )
         metrics.computed(query.kind, executor.name, milliseconds / 1000, stored.bytes)
         self._log.info(
             "computed",
@@ -225,6 +227,15 @@ class Worker:
             bytes=stored.bytes,
             seconds=round(milliseconds / 1000, 4),
         )
+
+    @staticmethod
+    def _computed(
+        connection: sa.Connection, key: Key, query: Query, executor: Executor, data: DataState
+    ) -> AbstractContextManager[Stored]:
+        if key.store == jobs.RELEASED:
+            assert isinstance(query, Aggregate)
+            return nullcontext(executor.release(query, data, connection))
+        return executor.storing(query, data, connection)
 
     def _check_inputs(
         self, connection: sa.Connection, key: Key, query: Query, executor: Executor, data: DataState
@@ -289,9 +300,7 @@ class Worker:
         # A file is also gone when its day was loaded anew in the moment between the manifest and the file.
         if isinstance(error, (DataChanged, DamagedFiles, duckdb.IOException)):
             return True
-        if isinstance(error, sa.exc.DBAPIError) and (
-            error.connection_invalidated or getattr(error.orig, "pgcode", None) in _TRY_AGAIN
-        ):
+        if _may_pass(error):
             return True
         executor = self.executors[job["executor"]]
         query = load_any(job["spec"])
@@ -306,7 +315,8 @@ class Worker:
         for key in jobs.replan_stuck(connection):
             self._log.error("waited in vain; planning anew", query_id=key.query_id, store=key.store)
 
-    def _interrupt(self) -> None:
+    def interrupt(self) -> None:
+        """Stop the statement that runs now, if any; callable from another thread."""
         for executor in self.executors.values():
             executor.interrupt()
 
@@ -315,7 +325,11 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                    self._listen(connection)
+                    try:
+                        self._listen(connection)
+                    finally:
+                        # Back in the pool it would go on listening, and pile up notices that nobody reads.
+                        connection.invalidate()
             except (sa.exc.SQLAlchemyError, psycopg2.Error, OSError, ValueError) as error:
                 self._log.error("not listening", error=describe(error))
                 self._stopping.wait(1.0)
@@ -337,7 +351,7 @@ class Worker:
                 jobs.see(connection, self.name, self._illness())
             if self._current is not None and time.monotonic() - self._started > self._time_limit:
                 self._overdue = True
-                self._interrupt()
+                self.interrupt()
             # Notices also arrive with the reply to a statement, and then nothing is left to read.
             if not raw.notifies and raw in select.select([raw, self._bell], [], [], min(1.0, renew_every))[0]:
                 raw.poll()
@@ -353,7 +367,7 @@ class Worker:
         key = self._current
         if key is not None and jobs.renew(connection, key, self.name, self._lease) and self._current == key:
             self._cancelling = True
-            self._interrupt()
+            self.interrupt()
 
     def _stop_keeping(self) -> None:
         """Let the lease keeper end without waiting for another notice."""
@@ -369,6 +383,13 @@ class Worker:
             if not os.access(folder, mode):
                 return f"The folder that {name} names cannot be {'read' if mode & os.R_OK else 'written to'}."
         return None
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether an error is of the moment: what else ran, or a connection that broke."""
+    return isinstance(error, sa.exc.DBAPIError) and (
+        error.connection_invalidated or getattr(error.orig, "pgcode", None) in _TRY_AGAIN
+    )
 
 
 def describe(error: Exception) -> str:
@@ -405,3 +426,7 @@ def main() -> None:
 def _stop_on_signal(worker: Worker, signals: socket.socket) -> None:
     signals.recv(1)
     worker.stop()
+    while True:
+        # Between two statements there is nothing to interrupt, and the next would run to its end.
+        time.sleep(0.2)
+        worker.interrupt()

@@ -204,11 +204,13 @@ class Stage:
         chosen = self.executors[executor]
         *parts, root = query.graph()
         for part in parts:
-            chosen.store(part, data, connection)
+            with chosen.storing(part, data, connection):
+                pass
         if isinstance(root, Aggregate):
             chosen.release(root, data, connection)
             return [tuple(row) for row in connection.execute(result_statement(root))]
-        chosen.store(root, data, connection)
+        with chosen.storing(root, data, connection):
+            pass
         rows = chosen.rows(root, data, connection)
         return self._named(root, rows, world, executor, connection, data)
 

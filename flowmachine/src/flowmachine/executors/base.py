@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -30,9 +31,14 @@ class Executor(Protocol):
 
     name: str
 
-    def store(self, query: Query, data: DataState, connection: sa.Connection) -> Stored:
-        """Compute a query and store its result under its id. ``connection`` is a transaction of the caller's;
-        what becomes visible does so when it commits, or was a file that nobody knows of before."""
+    def storing(
+        self, query: Query, data: DataState, connection: sa.Connection
+    ) -> AbstractContextManager[Stored]:
+        """Compute a query; its result is stored under its id when the context ends without an error.
+
+        ``connection`` is a transaction of the caller's. Whether the result is still wanted is found out inside the
+        context: a worker that was given up while it computed must not replace what another has stored since.
+        """
         ...
 
     def release(self, query: Aggregate, data: DataState, connection: sa.Connection) -> Stored:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from functools import lru_cache
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import duckdb
 import pandas as pd
@@ -156,11 +159,15 @@ class DuckDBExecutor:
     def __init__(self, settings: Computing, reader: str = "flowapi") -> None:
         self._settings = settings
         self._reader = reader
+        spill = settings.cache_path / "spill" / uuid4().hex
+        spill.parent.mkdir(parents=True, exist_ok=True)
         self._connection = duckdb.connect(
             config={
                 "threads": settings.threads,
                 "memory_limit": settings.memory_limit,
-                "temp_directory": str(settings.cache_path / "spill"),
+                # Its own: the names of spilled files are the same in every process, and no lock keeps two from writing
+                # into one another's. The library makes the folder when it spills, and removes it at the end.
+                "temp_directory": str(spill),
                 "preserve_insertion_order": False,
                 # It keeps parts of files by name, and was seen to mix them with those of another file that had taken the
                 # name within a second, as a result that is computed anew does. The system keeps files in memory, too.
@@ -184,7 +191,8 @@ class DuckDBExecutor:
             lambda: self._devices(connection),
         )
 
-    def store(self, query: Query, data: DataState, connection: sa.Connection) -> Stored:
+    @contextmanager
+    def storing(self, query: Query, data: DataState, connection: sa.Connection) -> Iterator[Stored]:
         statement, values = compiled(stored_select(query, self.sources(data, connection)))
         path = stored_path(self._settings, query.query_id)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -193,10 +201,10 @@ class DuckDBExecutor:
             copied = self._connection.execute(
                 f"COPY ({statement}) TO '{partial}' (FORMAT parquet, COMPRESSION lz4_raw)", values
             ).fetchall()
+            yield Stored(int(copied[0][0]), partial.stat().st_size)
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
-        return Stored(int(copied[0][0]), path.stat().st_size)
 
     def release(self, query: Aggregate, data: DataState, connection: sa.Connection) -> Stored:
         table = self.query(released_select(query, self.sources(data, connection)))
@@ -234,10 +242,15 @@ class DuckDBExecutor:
         folder = self._settings.cache_path
         maps = [path for path in (folder / "maps").glob("*.parquet") if map_version(path.stem) < version]
         partial = [*folder.glob("*/.*.parquet.*"), *folder.glob("results/*/.*.parquet.*")]
-        abandoned = [path for path in (*partial, *folder.glob("spill/*")) if _untouched(path)]
+        abandoned = [path for path in partial if _untouched(path)]
         for path in maps + abandoned:
             path.unlink(missing_ok=True)
-        return [path.name for path in maps + abandoned]
+        spilled = [
+            spill for spill in folder.glob("spill/*") if all(map(_untouched, [spill, *spill.glob("*")]))
+        ]
+        for spill in spilled:
+            shutil.rmtree(spill, ignore_errors=True)
+        return [path.name for path in maps + abandoned + spilled]
 
     def share(self, among: int) -> None:
         threads = max(1, self._settings.threads // among)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -138,10 +139,12 @@ class PostgresExecutor:
     def sources(self, data: DataState, connection: sa.Connection) -> PostgresSources:
         return PostgresSources(data, lambda unit: unit_map(connection, unit, data.map_version(unit)))
 
-    def store(self, query: Query, data: DataState, connection: sa.Connection) -> Stored:
+    @contextmanager
+    def storing(self, query: Query, data: DataState, connection: sa.Connection) -> Iterator[Stored]:
         select = stored_select(query, self.sources(data, connection))
         self.discard(query.query_id, connection)
-        return self._create(connection, intermediate_name(query.query_id), select, unlogged=True)
+        # Nobody sees it before the caller's transaction commits.
+        yield self._create(connection, intermediate_name(query.query_id), select, unlogged=True)
 
     def release(self, query: Aggregate, data: DataState, connection: sa.Connection) -> Stored:
         select = released_select(query, self.sources(data, connection))

@@ -1,4 +1,4 @@
-"""Results no longer list the days that they were made from."""
+"""What a result was made from stands in its row."""
 
 from flowdb.migrations import run_sql
 
@@ -7,4 +7,4 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    run_sql("0006_no_inputs")
+    run_sql("0006_made_from")
