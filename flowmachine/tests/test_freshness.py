@@ -99,6 +99,16 @@ class Engine:
                 assert row["state"] == "completed", row["error"]
         return {key.query_id for key, when in self._finished().items() if before.get(key) != when}
 
+    def attempt(self, query: Aggregate) -> tuple[str, bool]:
+        """Request a query and do one thing for it; its state, and whether it is planned."""
+        with self.engine.begin() as connection:
+            jobs.submit(connection, query, read_data_state(connection))
+        self._worker.work_one()
+        with self.engine.connect() as connection:
+            row = jobs.find(connection, Key(query.query_id, RELEASED))
+        assert row is not None
+        return row["state"], row["planned"]
+
     def rows(self, query: Aggregate) -> list[tuple[Any, ...]]:
         name = sa.table(result_name(query.query_id), schema="cache")
         with self.engine.connect() as connection:
@@ -284,3 +294,18 @@ def test_a_kind_that_stays_fresh_when_a_cell_moves_reads_no_cells() -> None:
         text = inspect.getsource(inspect.getmodule(cls))  # type: ignore[arg-type]
         found = re.findall(r"locate_events|\.cells\(|\.regions\(|region_count|boundaries", text)
         assert found == [], cls.kind
+
+
+def test_a_plan_that_another_was_in_the_way_of_is_made_again(own_country: Country, tmp_path: Path) -> None:
+    query = counted(daily(1))
+    name = own_country.database.name
+    with closing(own_country.database.connect("flowdb")) as connection, connection:
+        connection.cursor().execute(f"ALTER ROLE flowmachine IN DATABASE {name} SET lock_timeout = '100ms'")
+    with (
+        closing(Engine(own_country, tmp_path / "cache")) as engine,
+        closing(own_country.database.connect("flowdb")) as lock,
+    ):
+        lock.cursor().execute("LOCK TABLE engine.plan_parts IN SHARE MODE")
+        assert engine.attempt(query) == ("queued", False)
+        lock.rollback()
+        assert engine.run(query) == ids(query)
