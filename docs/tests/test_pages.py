@@ -15,6 +15,8 @@ import pytest
 import yaml
 from stack import HELP
 
+from flowdb.configuration import OVERRIDES
+from flowdb.migrate import CACHE_SETTINGS
 from flowetl.source import read_source
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,8 +28,8 @@ SETTINGS = DOCS / "operators" / "settings.md"
 BLOCK = re.compile(r"^(<!-- not run: [^\n]+ -->\n)?^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)")
 NAME = re.compile(
-    r"(FLOW(?:KIT|DB|MACHINE|API|AUTH|ETL)_[A-Z0-9_]+|PREFECT_[A-Z0-9_]+|P(?:RIVATE|UBLIC)_JWT_SIGNING_KEY"
-    r"|SECRET_KEY|DB_URI|TWO_FACTOR_VALID_WINDOW)"
+    r"\b(FLOW(?:KIT|DB|MACHINE|API|AUTH|ETL)_[A-Z0-9_]+|PREFECT_[A-Z0-9_]+|P(?:RIVATE|UBLIC)_JWT_SIGNING_KEY"
+    r"|SECRET_KEY|DB_URI|TWO_FACTOR_VALID_WINDOW|" + "|".join([*OVERRIDES, *CACHE_SETTINGS.values()]) + r")\b"
 )
 
 
@@ -126,7 +128,8 @@ def settings_in_code() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and NAME.fullmatch(node.value):
                 found.add(node.value)
-    return found
+    compose = re.findall(r"\$\{(\w+)|^ +(\w+):", (ROOT / "docker-compose.yml").read_text(), re.MULTILINE)
+    return found | {name for pair in compose for name in pair if NAME.fullmatch(name)}
 
 
 def test_every_setting_in_the_code_is_in_the_table_and_the_reverse() -> None:

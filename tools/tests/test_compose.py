@@ -2,19 +2,51 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from layout import CHECKOUT, DEFAULT_PORTS, Layout
+from layout import CHECKOUT, DATABASE_SETTINGS, DEFAULT_PORTS, PASSED_ON, Layout
 
-COMPOSE: dict[str, Any] = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text())
+TEXT = (CHECKOUT / "docker-compose.yml").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 LONG_RUNNING = sorted(set(SERVICES) - {"base", "migrate"})
 
+PACKAGES = ("flowdb", "flowmachine", "flowapi", "flowauth", "flowetl")
+
 # Where the two differ: how the launcher runs, not how a service behaves.
 NATIVE_ONLY = {"PATH", "HOME", "LANG", "TZ", "FLOWKIT_SECRETS", "FLOWKIT_BIND", "PYTHONUNBUFFERED"}
+# A place for large temporary files, Prefect's pages on a read-only file system and the health of what serves the flows.
+COMPOSE_ONLY = {
+    "TMPDIR",
+    "PREFECT_RUNNER_SERVER_ENABLE",
+    "PREFECT_SERVER_UI_API_URL",
+    "PREFECT_SERVER_UI_STATIC_DIRECTORY",
+}
+# Every container has its own folder of secrets and address; the others are for tests, and for them alone.
+NOT_PASSED = {"FLOWKIT_SECRETS", "FLOWKIT_BIND", "FLOWDB_DATABASE", "FLOWMACHINE_TEST_KINDS"}
+
+
+def package_of(service: dict[str, Any]) -> str:
+    return str(service["image"]).removeprefix("flowkit-").partition(":")[0]
+
+
+def settings_given_to(service: dict[str, Any]) -> set[str]:
+    return set(service.get("environment", {})) | set(service.get("secrets", []))
+
+
+def settings_table() -> dict[str, set[str]]:
+    """The names in the first column of each section of the settings page."""
+    page = (CHECKOUT / "docs" / "operators" / "settings.md").read_text()
+    sections = {}
+    for section in page.split("\n## ")[1:]:
+        cells = re.findall(r"^\| ([^|]+) \|", section, re.MULTILINE)
+        sections[section.partition("\n")[0]] = set(re.findall(r"`([A-Z0-9_]+)`", " ".join(cells)))
+    return sections
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
@@ -45,12 +77,14 @@ def test_each_secret_is_a_file_and_goes_to_who_needs_it() -> None:
         "migrate": {"FLOWDB_POSTGRES_PASSWORD", "FLOWMACHINE_FLOWDB_PASSWORD", "FLOWAPI_FLOWDB_PASSWORD"},
         "flowmachine": {"FLOWMACHINE_FLOWDB_PASSWORD"},
         "worker": {"FLOWMACHINE_FLOWDB_PASSWORD"},
+        "evict": {"FLOWMACHINE_FLOWDB_PASSWORD"},
         "flowapi": {"FLOWAPI_FLOWDB_PASSWORD", "PUBLIC_JWT_SIGNING_KEY"},
         "flowauth": {
             "PRIVATE_JWT_SIGNING_KEY",
             "FLOWAUTH_FERNET_KEY",
             "SECRET_KEY",
             "FLOWAUTH_ADMIN_PASSWORD",
+            "FLOWAUTH_DB_PASSWORD",
         },
         "flowetl": {"FLOWDB_POSTGRES_PASSWORD", "FLOWETL_PSEUDONYM_KEY"},
     }
@@ -67,27 +101,93 @@ def test_each_secret_is_a_file_and_goes_to_who_needs_it() -> None:
 def test_both_routes_know_the_same_settings(tmp_path: Path) -> None:
     native = set(Layout(state=tmp_path, ports=DEFAULT_PORTS).environment()) - NATIVE_ONLY
     compose = {setting for service in SERVICES.values() for setting in service.get("environment", {})}
-    optional = {
-        "FLOWMACHINE_MEMORY_LIMIT",
-        "FLOWMACHINE_THREADS",
-        "FLOWAUTH_ADMIN_USERNAME",
-        "FLOWETL_REJECTS",
-    }
-    assert compose - native == optional
+    on_request = {name for name in compose if name.startswith(PASSED_ON) or name in DATABASE_SETTINGS}
     assert native - compose == set()
+    assert compose - native - on_request == COMPOSE_ONLY
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_setting_in_the_table_reaches_a_service_of_its_package(package: str) -> None:
+    given = [settings_given_to(service) for service in SERVICES.values() if package_of(service) == package]
+    assert settings_table()[package] - set().union(*given) - NOT_PASSED == set()
+
+
+def test_every_service_of_the_engine_has_all_of_its_settings() -> None:
+    """A floor, say, that only the server knew would not hold where the rows are cut."""
+    for name, service in SERVICES.items():
+        if package_of(service) == "flowmachine":
+            assert settings_table()["flowmachine"] - settings_given_to(service) - NOT_PASSED == set(), name
+
+
+def test_every_setting_that_is_passed_is_in_the_table() -> None:
+    passed = {setting for service in SERVICES.values() for setting in settings_given_to(service)}
+    assert passed - set().union(*settings_table().values()) == {"TMPDIR"}
+
+
+def test_a_setting_is_passed_under_its_own_name() -> None:
+    values = [item for service in SERVICES.values() for item in service.get("environment", {}).items()]
+    for name, value in values:
+        assert re.fullmatch(rf"\$\{{{name}:[-?].*\}}|[^$]*", value), (name, value)
+        # A default of the file's own would hide the one of the table.
+        if value.startswith("$"):
+            assert ":?" in value or value == f"${{{name}:-}}" or name in ("DB_URI", "FLOWAUTH_ADMIN_USERNAME")
+
+
+def test_only_the_engine_s_workers_and_its_cleaner_have_the_folder_of_results() -> None:
+    mounts = {name: service.get("volumes", []) for name, service in SERVICES.items()}
+    assert {name for name, volumes in mounts.items() if any("cache:" in each for each in volumes)} == {
+        "worker",
+        "evict",
+    }
+    writers = {
+        name
+        for name, volumes in mounts.items()
+        if any(each.startswith("columnar:") and not each.endswith(":ro") for each in volumes)
+    }
+    assert writers == {"flowetl"}
+
+
+def test_all_images_are_of_one_version_that_the_operator_names() -> None:
+    for service in SERVICES.values():
+        assert service["image"].partition(":")[2].startswith("${FLOWKIT_VERSION")
+    version = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"FLOWKIT_VERSION={version}\n" in (CHECKOUT / "docs/operators/production.md").read_text()
+
+
+def test_every_folder_that_a_service_writes_is_made_in_the_base_image_for_its_user() -> None:
+    """A volume takes the owner of the folder that the image has in its place; without one it would be root's."""
+    [made] = re.findall(r"/var/lib/flowkit/\{([a-z,]+)\}", (CHECKOUT / "Dockerfile.base").read_text())
+    volumes = [each for service in SERVICES.values() for each in service.get("volumes", [])]
+    written = {each.split(":")[0] for each in volumes if not each.startswith("$")}
+    assert written - set(made.split(",")) == {"database"}  # flowdb's Dockerfile makes it
 
 
 @pytest.mark.parametrize("name", LONG_RUNNING)
 def test_every_service_has_a_health_check(name: str) -> None:
     service = SERVICES[name]
-    if name == "worker":
+    if name in ("worker", "evict"):
         assert service["healthcheck"] == {"disable": True}
-        return
-    package = service["image"].removeprefix("flowkit-").removesuffix(":latest")
-    assert "HEALTHCHECK" in (CHECKOUT / package / "Dockerfile").read_text()
+    elif "healthcheck" not in service:
+        assert "HEALTHCHECK" in (CHECKOUT / package_of(service) / "Dockerfile").read_text()
 
 
-@pytest.mark.parametrize("package", ["flowdb", "flowmachine", "flowapi", "flowauth", "flowetl"])
+def test_a_health_check_asks_the_service_itself() -> None:
+    checks = [
+        str(service["healthcheck"].get("test", ""))
+        for service in SERVICES.values()
+        if "healthcheck" in service
+    ]
+    checks += [(CHECKOUT / package / "Dockerfile").read_text() for package in PACKAGES]
+    addresses = [
+        address
+        for check in checks
+        for address in re.findall(r"(?:http://|tcp://|\"api\", \")([^:/]+)", check)
+    ]
+    assert len(addresses) >= 4
+    assert set(addresses) == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
 def test_images_end_as_a_numeric_user_and_are_built_from_the_lock(package: str) -> None:
     lines = (CHECKOUT / package / "Dockerfile").read_text().splitlines()
     assert [line for line in lines if line.startswith("USER")][-1] == "USER 10001:10001"
