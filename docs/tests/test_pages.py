@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from stack import HELP
 
 from flowdb.configuration import OVERRIDES
 from flowdb.migrate import CACHE_SETTINGS
+from flowetl.events import CDR_TYPES, column_names
 from flowetl.source import read_source
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,6 +97,21 @@ def test_the_source_in_the_guide_is_one(tmp_path: Path) -> None:
     ]
     (tmp_path / "calls.yml").write_text(text)
     assert read_source(tmp_path / "calls.yml").cdr_type == "calls"
+
+
+def test_the_guide_names_every_column_that_can_be_mapped() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \| ((?:`\w+`,? ?)+) \|$", (DOCS / "operators" / "loading.md").read_text(), re.MULTILINE
+    )
+    assert {kind: tuple(re.findall(r"\w+", names)) for kind, names in rows if kind in CDR_TYPES} == {
+        kind: column_names(kind) for kind in CDR_TYPES
+    }
+
+
+def test_the_client_is_handed_out_under_the_name_that_it_is_built_with() -> None:
+    version = tomllib.loads((ROOT / "flowclient" / "pyproject.toml").read_text())["project"]["version"]
+    page = (DOCS / "analysts" / "getting-started.md").read_text()
+    assert f"flowclient-{version}-py3-none-any.whl[" in page
 
 
 @every_page

@@ -192,3 +192,15 @@ def test_images_end_as_a_numeric_user_and_are_built_from_the_lock(package: str) 
     lines = (CHECKOUT / package / "Dockerfile").read_text().splitlines()
     assert [line for line in lines if line.startswith("USER")][-1] == "USER 10001:10001"
     assert any("uv sync --frozen" in line for line in lines)
+
+
+def test_what_the_guide_adds_to_the_file_fits_it() -> None:
+    page = (CHECKOUT / "docs" / "operators" / "production.md").read_text()
+    [text] = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    added = yaml.safe_load(text)
+    assert set(added["services"]) <= set(SERVICES)
+    for service in added["services"].values():
+        assert set(service["secrets"]) == set(added["secrets"])
+    for name, secret in added["secrets"].items():
+        assert Path(secret["file"]).parent == Path(COMPOSE["secrets"]["SECRET_KEY"]["file"]).parent
+        assert secret["file"].endswith(f"/{name}")
