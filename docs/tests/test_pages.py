@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography.fernet import Fernet
 from stack import HELP
 
 from flowdb.configuration import OVERRIDES
 from flowdb.migrate import CACHE_SETTINGS
 from flowetl.events import CDR_TYPES, column_names
+from flowetl.pseudonyms import parse_key
 from flowetl.source import read_source
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,6 +114,22 @@ def test_the_client_is_handed_out_under_the_name_that_it_is_built_with() -> None
     version = tomllib.loads((ROOT / "flowclient" / "pyproject.toml").read_text())["project"]["version"]
     page = (DOCS / "analysts" / "getting-started.md").read_text()
     assert f"flowclient-{version}-py3-none-any.whl[" in page
+
+
+def test_the_secrets_that_the_guide_makes_can_be_used(tmp_path: Path) -> None:
+    [code] = [
+        code
+        for _, _, code in BLOCK.findall((DOCS / "operators" / "production.md").read_text())
+        if "umask" in code
+    ]
+    subprocess.run(["bash", "-euo", "pipefail", "-c", code], cwd=tmp_path, check=True)
+    made = {path.name: path for path in (tmp_path / "secrets").iterdir()}
+    assert {path.stat().st_mode & 0o777 for path in made.values()} == {0o600}
+    Fernet(made["FLOWAUTH_FERNET_KEY"].read_text().strip())
+    assert len(parse_key(made["FLOWETL_PSEUDONYM_KEY"].read_text())) == 32
+    # The signing keys are made by a command of the auth app.
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    assert set(compose["secrets"]) - set(made) == {"PRIVATE_JWT_SIGNING_KEY", "PUBLIC_JWT_SIGNING_KEY"}
 
 
 @every_page

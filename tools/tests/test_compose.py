@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from layout import CHECKOUT, DATABASE_SETTINGS, DEFAULT_PORTS, PASSED_ON, Layout
+from services import services
 
 TEXT = (CHECKOUT / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
@@ -104,6 +105,11 @@ def test_both_routes_know_the_same_settings(tmp_path: Path) -> None:
     on_request = {name for name in compose if name.startswith(PASSED_ON) or name in DATABASE_SETTINGS}
     assert native - compose == set()
     assert compose - native - on_request == COMPOSE_ONLY
+
+
+def test_both_routes_run_the_same_services(tmp_path: Path) -> None:
+    native = services(Layout(state=tmp_path, ports=DEFAULT_PORTS))
+    assert {service.name.partition("-")[0] for service in native} | {"flowdb"} == set(LONG_RUNNING)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
