@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cryptography.fernet import Fernet
 from layout import CHECKOUT, DATABASE_SETTINGS, DEFAULT_PORTS, PASSED_ON, Layout
 from services import services
+
+from flowapi.settings import load_settings
+from flowauth.settings import Settings
+from flowauth.signing import new_key, private_pem, public_pem
+from flowdb.configuration import server_settings
+from flowmachine.settings import Computing, Database
 
 TEXT = (CHECKOUT / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
@@ -137,6 +145,44 @@ def test_a_setting_is_passed_under_its_own_name() -> None:
         # A default of the file's own would hide the one of the table.
         if value.startswith("$"):
             assert ":?" in value or value == f"${{{name}:-}}" or name in ("DB_URI", "FLOWAUTH_ADMIN_USERNAME")
+
+
+def left_out(name: str) -> dict[str, str]:
+    """What a service is given of the settings that ``.env`` does not name: empty values."""
+    return {
+        setting: ""
+        for setting, value in SERVICES[name]["environment"].items()
+        if value == f"${{{setting}:-}}"
+    }
+
+
+def test_what_is_left_out_has_its_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = new_key(2048)
+    given = {
+        "FLOWKIT_SECRETS": str(tmp_path),
+        "FLOWAPI_IDENTIFIER": "server",
+        "FLOWAPI_FLOWDB_PASSWORD": "password",
+        "PUBLIC_JWT_SIGNING_KEY": public_pem(key),
+        "PRIVATE_JWT_SIGNING_KEY": private_pem(key),
+        "FLOWAUTH_FERNET_KEY": Fernet.generate_key().decode(),
+        "SECRET_KEY": "secret",
+        "DB_URI": "sqlite://",
+    }
+    assert load_settings(given | left_out("flowapi")) == load_settings(given)
+
+    auth, empty = (Settings.from_environment(each) for each in (given, given | left_out("flowauth")))
+    # Two readings of one key are two objects.
+    assert replace(empty, private_key=auth.private_key, fernet=auth.fernet) == auth
+
+    engine = {"FLOWDB_COLUMNAR_PATH": "/columnar", "FLOWMACHINE_CACHE_PATH": "/cache"}
+    for name, value in (given | engine | {"FLOWMACHINE_FLOWDB_PASSWORD": "password"}).items():
+        monkeypatch.setenv(name, value)
+    for name in left_out("flowdb") | left_out("worker"):
+        monkeypatch.delenv(name, raising=False)
+    absent = server_settings(), Computing.from_environment(), Database.from_environment()
+    for name, value in (left_out("flowdb") | left_out("worker")).items():
+        monkeypatch.setenv(name, value)
+    assert (server_settings(), Computing.from_environment(), Database.from_environment()) == absent
 
 
 def test_only_the_engine_s_workers_and_its_cleaner_have_the_folder_of_results() -> None:
