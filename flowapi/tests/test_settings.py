@@ -38,22 +38,6 @@ def test_a_secret_file_goes_before_the_environment(environment: dict[str, str], 
     assert "from the file" not in repr(settings)
 
 
-@pytest.mark.parametrize("name", ["FLOWAPI_FLOWDB_PASSWORD", "cert-flowkit.pem"])
-def test_a_secret_that_cannot_be_read_is_named_with_its_file(
-    environment: dict[str, str], tmp_path: Path, name: str
-) -> None:
-    (tmp_path / name).mkdir()
-    with pytest.raises(SettingError, match=f"{name} cannot be read from {tmp_path / name}: Is a directory"):
-        load_settings(environment)
-
-
-def test_an_empty_value_counts_as_absent(environment: dict[str, str]) -> None:
-    empty = dict.fromkeys(
-        ("FLOWAPI_PORT", "FLOWAPI_CANCEL", "FLOWAPI_METRICS_PORT", "FLOWAPI_DB_TIMEOUT"), ""
-    )
-    assert load_settings(environment | empty) == load_settings(environment)
-
-
 @pytest.mark.parametrize("name", ["FLOWAPI_IDENTIFIER", "PUBLIC_JWT_SIGNING_KEY", "FLOWAPI_FLOWDB_PASSWORD"])
 def test_a_missing_required_setting_is_named(environment: dict[str, str], name: str) -> None:
     del environment[name]

@@ -71,13 +71,7 @@ class _Source:
 
     def file(self, name: str) -> Path | None:
         path = self._secrets / name
-        try:
-            path.open("rb").close()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise SettingError(f"{name} cannot be read from {path}: {error.strerror}.") from None
-        return path
+        return path if path.is_file() else None
 
     def optional(self, name: str) -> str | None:
         path = self.file(name)
