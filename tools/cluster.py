@@ -166,7 +166,12 @@ class Cluster:
             handle = os.open(self.password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "w") as file:
                 file.write(secrets.token_urlsafe(24))
-        return self.password_file.read_text().strip()
+        try:
+            return self.password_file.read_text().strip()
+        except OSError as error:
+            raise ClusterError(
+                f"FLOWDB_POSTGRES_PASSWORD cannot be read from {self.password_file}: {error.strerror}."
+            ) from None
 
     def _create(self) -> None:
         self.data.parent.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,10 @@ DEMO = {
 
 # Settings of the services that are passed on when they are set; what the launcher decides itself wins.
 PASSED_ON = ("FLOWMACHINE_", "FLOWAPI_", "FLOWAUTH_", "FLOWETL_", "TWO_FACTOR_")
-DATABASE_SIZES = (
+DATABASE_SETTINGS = (
+    "CACHE_SIZE",
+    "CACHE_HALF_LIFE",
+    "CACHE_PROTECTED_PERIOD",
     "SHARED_BUFFERS_SIZE",
     "EFFECTIVE_CACHE_SIZE",
     "MAX_CPUS",
@@ -174,7 +177,7 @@ class Layout:
         inherited = {
             name: value
             for name, value in os.environ.items()
-            if name in ("PATH", "HOME", "LANG", "TZ", *DATABASE_SIZES) or name.startswith(PASSED_ON)
+            if name in ("PATH", "HOME", "LANG", "TZ", *DATABASE_SETTINGS) or name.startswith(PASSED_ON)
         }
         return {**inherited, **settings, **self.extra}
 

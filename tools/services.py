@@ -71,6 +71,7 @@ def services(layout: Layout) -> list[Service]:
             Service(f"worker-{number}", ("flowmachine", "worker"), _alive)
             for number in range(1, layout.workers + 1)
         ],
+        Service("evict", ("flowmachine", "cache", "evict"), _alive),
         Service(
             "flowapi", ("flowapi",), _answers("FLOWAPI_PORT", "/api/0/health/ready"), port="FLOWAPI_PORT"
         ),
@@ -168,5 +169,5 @@ with zmq.Context() as context, context.socket(zmq.REQ) as socket:
 
 
 def _alive(_layout: Layout) -> str | None:
-    # A worker has no port to ask; that the process runs, and has for a while, is checked for every service.
+    # What only works has no port to ask; that the process runs, and has for a while, is checked for every service.
     return None

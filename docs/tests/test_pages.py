@@ -8,13 +8,19 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cryptography.fernet import Fernet
 from stack import HELP
 
+from flowdb.configuration import OVERRIDES
+from flowdb.migrate import CACHE_SETTINGS
+from flowetl.events import CDR_TYPES, column_names
+from flowetl.pseudonyms import parse_key
 from flowetl.source import read_source
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,8 +32,8 @@ SETTINGS = DOCS / "operators" / "settings.md"
 BLOCK = re.compile(r"^(<!-- not run: [^\n]+ -->\n)?^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)")
 NAME = re.compile(
-    r"(FLOW(?:KIT|DB|MACHINE|API|AUTH|ETL)_[A-Z0-9_]+|PREFECT_[A-Z0-9_]+|P(?:RIVATE|UBLIC)_JWT_SIGNING_KEY"
-    r"|SECRET_KEY|DB_URI|TWO_FACTOR_VALID_WINDOW)"
+    r"\b(FLOW(?:KIT|DB|MACHINE|API|AUTH|ETL)_[A-Z0-9_]+|PREFECT_[A-Z0-9_]+|P(?:RIVATE|UBLIC)_JWT_SIGNING_KEY"
+    r"|SECRET_KEY|DB_URI|TWO_FACTOR_VALID_WINDOW|" + "|".join([*OVERRIDES, *CACHE_SETTINGS.values()]) + r")\b"
 )
 
 
@@ -95,6 +101,37 @@ def test_the_source_in_the_guide_is_one(tmp_path: Path) -> None:
     assert read_source(tmp_path / "calls.yml").cdr_type == "calls"
 
 
+def test_the_guide_names_every_column_that_can_be_mapped() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \| ((?:`\w+`,? ?)+) \|$", (DOCS / "operators" / "loading.md").read_text(), re.MULTILINE
+    )
+    assert {kind: tuple(re.findall(r"\w+", names)) for kind, names in rows if kind in CDR_TYPES} == {
+        kind: column_names(kind) for kind in CDR_TYPES
+    }
+
+
+def test_the_client_is_handed_out_under_the_name_that_it_is_built_with() -> None:
+    version = tomllib.loads((ROOT / "flowclient" / "pyproject.toml").read_text())["project"]["version"]
+    page = (DOCS / "analysts" / "getting-started.md").read_text()
+    assert f"flowclient-{version}-py3-none-any.whl[" in page
+
+
+def test_the_secrets_that_the_guide_makes_can_be_used(tmp_path: Path) -> None:
+    [code] = [
+        code
+        for _, _, code in BLOCK.findall((DOCS / "operators" / "production.md").read_text())
+        if "umask" in code
+    ]
+    subprocess.run(["bash", "-euo", "pipefail", "-c", code], cwd=tmp_path, check=True)
+    made = {path.name: path for path in (tmp_path / "secrets").iterdir()}
+    assert {path.stat().st_mode & 0o777 for path in made.values()} == {0o600}
+    Fernet(made["FLOWAUTH_FERNET_KEY"].read_text().strip())
+    assert len(parse_key(made["FLOWETL_PSEUDONYM_KEY"].read_text())) == 32
+    # The signing keys are made by a command of the auth app.
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    assert set(compose["secrets"]) - set(made) == {"PRIVATE_JWT_SIGNING_KEY", "PUBLIC_JWT_SIGNING_KEY"}
+
+
 @every_page
 def test_blocks_of_make_name_its_targets(page: Path) -> None:
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -126,7 +163,8 @@ def settings_in_code() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and NAME.fullmatch(node.value):
                 found.add(node.value)
-    return found
+    compose = re.findall(r"\$\{(\w+)|^ +(\w+):", (ROOT / "docker-compose.yml").read_text(), re.MULTILINE)
+    return found | {name for pair in compose for name in pair if NAME.fullmatch(name)}
 
 
 def test_every_setting_in_the_code_is_in_the_table_and_the_reverse() -> None:

@@ -101,6 +101,22 @@ def test_a_missing_secret_stops_the_start_and_is_named(environment: dict[str, st
         Settings.from_environment(environment)
 
 
+def test_a_secret_that_cannot_be_read_is_named_with_its_file(environment: dict[str, str]) -> None:
+    path = Path(environment["FLOWKIT_SECRETS"]) / "SECRET_KEY"
+    path.unlink()
+    path.mkdir()
+    refused = command(environment, "init-db")
+    assert refused.returncode == 1
+    assert refused.stderr == f"flowauth: SECRET_KEY cannot be read from {path}: Is a directory.\n"
+
+
+def test_an_empty_value_counts_as_absent(environment: dict[str, str]) -> None:
+    names = ("FLOWAUTH_PORT", "TWO_FACTOR_VALID_WINDOW", "FLOWAUTH_LOG_LEVEL", "FLOWAUTH_TWO_FACTOR_ISSUER")
+    settings = Settings.from_environment(environment | dict.fromkeys(names, ""))
+    assert (settings.port, settings.two_factor_window) == (9091, 0)
+    assert (settings.log_level, settings.two_factor_issuer) == ("info", "FlowAuth")
+
+
 def test_keys_are_never_overwritten_and_read_by_the_owner_alone(environment: dict[str, str]) -> None:
     folder = Path(environment["FLOWKIT_SECRETS"])
     private = folder / "PRIVATE_JWT_SIGNING_KEY"

@@ -339,16 +339,8 @@ def test_the_commands(store: Store, database: Database) -> None:
     assert (code, said) == (0, "0 results dropped\n")
 
 
-def test_a_negative_frequency_means_never(store: Store, database: Database) -> None:
-    key = store.add(1)
-    code, said = command(database, store, "evict", FLOWMACHINE_CACHE_PRUNING_FREQUENCY="-1")
-    assert code == 0
-    assert "negative" in said
-    assert store.states() == {key: "completed"}
-
-
-def test_the_evicting_process_keeps_the_size_until_it_is_stopped(store: Store, database: Database) -> None:
-    keys = [store.add(number) for number in (1, 2, 3)]
+def evicting(database: Database, store: Store, frequency: str) -> subprocess.Popen[str]:
+    """The service, in a cache that may hold 8192 bytes."""
     with closing(database.connect("flowdb")) as connection, connection, connection.cursor() as cursor:
         cursor.execute("UPDATE cache.cache_config SET value = '8192' WHERE key = 'cache_size'")
     environment = {
@@ -356,9 +348,46 @@ def test_the_evicting_process_keeps_the_size_until_it_is_stopped(store: Store, d
         **database.environment("flowmachine"),
         "FLOWDB_COLUMNAR_PATH": str(store.settings.columnar_path),
         "FLOWMACHINE_CACHE_PATH": str(store.settings.cache_path),
-        "FLOWMACHINE_CACHE_PRUNING_FREQUENCY": "1",
+        "FLOWMACHINE_CACHE_PRUNING_FREQUENCY": frequency,
+        "PYTHONUNBUFFERED": "1",
     }
-    process = subprocess.Popen([sys.executable, "-m", "flowmachine", "cache", "evict"], env=environment)
+    program = [sys.executable, "-m", "flowmachine", "cache", "evict"]
+    return subprocess.Popen(program, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_setting_that_cannot_be_read_is_told_in_a_sentence(tmp_path: Path) -> None:
+    secret = tmp_path / "FLOWMACHINE_FLOWDB_PASSWORD"
+    secret.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "flowmachine", "cache", "size"],
+        env={**os.environ, "FLOWKIT_SECRETS": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr == f"flowmachine: {secret.name} cannot be read from {secret}: Is a directory.\n"
+
+
+def test_a_negative_frequency_means_never_and_does_not_end_the_service(
+    store: Store, database: Database
+) -> None:
+    keys = [store.add(number) for number in (1, 2)]
+    with evicting(database, store, "-1") as process:
+        try:
+            assert process.stdout is not None
+            assert "negative" in process.stdout.readline()
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.5)
+            process.terminate()
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+    assert store.states() == dict.fromkeys(keys, "completed")
+
+
+def test_the_evicting_process_keeps_the_size_until_it_is_stopped(store: Store, database: Database) -> None:
+    keys = [store.add(number) for number in (1, 2, 3)]
+    process = evicting(database, store, "1")
     try:
         wait_for(lambda: list(store.states().values()).count("known") == 2)
         later = store.add(4, milliseconds=1.0)
@@ -367,5 +396,5 @@ def test_the_evicting_process_keeps_the_size_until_it_is_stopped(store: Store, d
         assert process.wait(20) == 0
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
     assert store.states()[keys[2]] == "completed"

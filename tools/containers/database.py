@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
-from cluster import Cluster
+from cluster import Cluster, ClusterError
 
 from flowdb.configuration import server_settings
 
@@ -18,7 +19,10 @@ def main() -> None:
         listen="*",
         secrets=Path(os.environ.get("FLOWKIT_SECRETS", "/run/secrets")),
     )
-    server.prepare(server_settings())
+    try:
+        server.prepare(server_settings())
+    except (ClusterError, ValueError) as error:
+        sys.exit(f"flowdb: {error}")
     command = server.command()
     os.execv(command[0], command)
 

@@ -1,15 +1,30 @@
-"""Health of a service inside its container: `http URL` or `zmq ADDRESS`; exit code 0 when it answers well."""
+"""Health of a service inside its container: `http URL`, `api ADDRESS` or `zmq ADDRESS`; exit code 0 when it answers well."""
 
 from __future__ import annotations
 
+import os
+import ssl
 import sys
 import urllib.request
+from collections.abc import Callable
+from pathlib import Path
 
 
-def http(url: str) -> bool:
+def http(url: str, context: ssl.SSLContext | None = None) -> bool:
     """Whether the address answers with success."""
-    with urllib.request.urlopen(url, timeout=4) as reply:
+    with urllib.request.urlopen(url, timeout=4, context=context) as reply:
         return 200 <= int(reply.status) < 300
+
+
+def api(address: str) -> bool:
+    """The same for the API, which speaks HTTPS when it has a certificate."""
+    if not (Path(os.environ.get("FLOWKIT_SECRETS") or "/run/secrets") / "cert-flowkit.pem").exists():
+        return http(f"http://{address}")
+    # The certificate is for the name that analysts use, and this is the loopback interface.
+    unverified = ssl.create_default_context()
+    unverified.check_hostname = False
+    unverified.verify_mode = ssl.CERT_NONE
+    return http(f"https://{address}", unverified)
 
 
 def zmq(address: str) -> bool:
@@ -27,4 +42,5 @@ def zmq(address: str) -> bool:
 
 if __name__ == "__main__":
     kind, target = sys.argv[1:]
-    sys.exit(0 if {"http": http, "zmq": zmq}[kind](target) else 1)
+    checks: dict[str, Callable[[str], bool]] = {"http": http, "api": api, "zmq": zmq}
+    sys.exit(0 if checks[kind](target) else 1)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import layout
 import pytest
-from cluster import free_port
+from cluster import Cluster, ClusterError, free_port
 from layout import DEFAULT_PORTS, Layout, StackError
 from native import Native
 
@@ -68,6 +68,13 @@ def test_secrets_are_made_once_and_only_the_owner_reads_them(state: Path) -> Non
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
     assert "PRIVATE_JWT_SIGNING_KEY" in before
+
+
+def test_a_password_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "FLOWDB_POSTGRES_PASSWORD"
+    file.mkdir()
+    with pytest.raises(ClusterError, match=f"FLOWDB_POSTGRES_PASSWORD cannot be read from {file}: Is a dir"):
+        Cluster(tmp_path / "state", 0, secrets=tmp_path).password()
 
 
 def test_no_secret_is_in_the_environment_or_the_endpoints(state: Path) -> None:

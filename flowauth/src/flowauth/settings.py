@@ -86,13 +86,18 @@ class Settings:
 class _Source:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = environment
-        self.folder = Path(environment.get("FLOWKIT_SECRETS", "/run/secrets"))
+        self.folder = Path(environment.get("FLOWKIT_SECRETS") or "/run/secrets")
 
     def text(self, name: str, default: str) -> str:
+        """An empty value counts as absent, so that a compose file can pass a variable through without setting it."""
         file = self.folder / name
-        if file.is_file():
-            return file.read_text().strip()
-        return self.environment.get(name, default)
+        try:
+            secret = file.read_text().strip()
+        except (FileNotFoundError, NotADirectoryError):
+            secret = ""
+        except OSError as error:
+            raise SettingError(f"{name} cannot be read from {file}: {error.strerror}.") from None
+        return secret or self.environment.get(name, "").strip() or default
 
     def required(self, name: str) -> str:
         value = self.text(name, "")

@@ -5,12 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 
+from flowdb.settings import SettingError
 from flowmachine.logs import configure_logs
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point of ``flowmachine`` and ``python -m flowmachine``."""
+    """Entry point of ``flowmachine`` and ``python -m flowmachine``; 1 with a sentence when a setting is unusable."""
     chosen = _parser().parse_args(arguments)
+    try:
+        return _run(chosen)
+    except SettingError as error:
+        sys.stderr.write(f"flowmachine: {error}\n")
+        return 1
+
+
+def _run(chosen: argparse.Namespace) -> int:
     configure_logs()
     # Imported where needed: each process loads only what it uses.
     if chosen.command == "server":

@@ -78,13 +78,14 @@ def _run(chosen: argparse.Namespace, engine: sa.Engine, executors: Mapping[str, 
 def _evict(engine: sa.Engine, executors: Mapping[str, Executor]) -> None:
     """Prune at once and then at intervals, until told to stop; a failure is logged and the next turn tries again."""
     every = integer_setting("FLOWMACHINE_CACHE_PRUNING_FREQUENCY", PRUNING_FREQUENCY)
-    if every < 0:
-        _say("FLOWMACHINE_CACHE_PRUNING_FREQUENCY is negative: nothing is ever pruned.")
-        return
     timeout = integer_setting("FLOWMACHINE_CACHE_PRUNING_TIMEOUT", PRUNING_TIMEOUT)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    if every < 0:
+        _say("FLOWMACHINE_CACHE_PRUNING_FREQUENCY is negative: nothing is ever pruned.")
+        # A service that ended would be started again, and again.
+        stopping.wait()
     log = debug_log().bind(submodule="evict")
     while not stopping.is_set():
         try:
