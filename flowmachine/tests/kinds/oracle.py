@@ -65,7 +65,7 @@ class Oracle:
             event
             for event in self.world.visible
             if event.type in types
-            and start <= event.time < end
+            and self.stage.utc(start) <= self.stage.utc(event.time) < self.stage.utc(end)
             and (hours is None or within(hours, event.time.hour))
             and (chosen is None or event.subscriber in chosen)
             and (direction == "both" or event.outgoing is (direction == "out"))
@@ -338,7 +338,7 @@ def topup_balance(oracle: Oracle, spec: Spec) -> list[Row]:
             result.append((subscriber, len(events)))
             continue
         known = sorted(
-            (event.time, event.pre_event_balance, event.post_event_balance)
+            (oracle.stage.utc(event.time), event.pre_event_balance, event.post_event_balance)
             for event in events
             if event.pre_event_balance is not None and event.post_event_balance is not None
         )
@@ -349,15 +349,14 @@ def topup_balance(oracle: Oracle, spec: Spec) -> list[Row]:
             result.append((subscriber, statistic(spec["statistic"], balances)))
             continue
         segments = []
+        start, end = (oracle.stage.utc(time(spec[edge])) for edge in ("start_date", "end_date"))
         for number, (moment, before, _) in enumerate(known):
             if number == 0:
-                segments.append((moment - time(spec["start_date"]), before))
+                segments.append((moment - start, before))
             else:
                 previous, _, left = known[number - 1]
                 segments.append((moment - previous, (before + left) / 2))
-        segments += [
-            (time(spec["end_date"]) - moment, after) for moment, _, after in known if moment == known[-1][0]
-        ]
+        segments += [(end - moment, after) for moment, _, after in known if moment == known[-1][0]]
         weighted = [(length.total_seconds(), level) for length, level in segments]
         result.append((subscriber, weighted_statistic(spec["statistic"], weighted)))
     return result

@@ -212,7 +212,9 @@ def mds_volume(oracle: Oracle, spec: Spec) -> list[Row]:
 
 
 def gaps(oracle: Oracle, spec: Spec) -> dict[str, list[timedelta]]:
-    moments = group((event.subscriber, event.time) for event in directed(oracle, spec, "out"))
+    moments = group(
+        (event.subscriber, oracle.stage.utc(event.time)) for event in directed(oracle, spec, "out")
+    )
     return {who: [b - a for a, b in pairwise(sorted(times))] for who, times in moments.items()}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -73,13 +73,16 @@ class PostgresSources:
             .select_from(table)
             .where(
                 # Instants rather than wall-clock times, so that the planner prunes partitions.
-                table.c.datetime >= selection.start.replace(tzinfo=self._data.zone),
-                table.c.datetime < selection.end.replace(tzinfo=self._data.zone),
+                table.c.datetime >= self.utc(selection.start).replace(tzinfo=UTC),
+                table.c.datetime < self.utc(selection.end).replace(tzinfo=UTC),
             )
         )
         return (
             statement if selection.hours is None else statement.where(in_hours(selection.hours, local_time))
         )
+
+    def utc(self, moment: datetime) -> datetime:
+        return self._data.utc(moment)
 
     def cells(self, unit: SpatialUnit) -> FromClause:
         cells = self._map_of(unit).cells
