@@ -166,7 +166,7 @@ class RandomSample(Part):
 
     def select(self, sources: Sources) -> Select[Any]:
         rows = self._rows(sources)
-        return sampled(sa.select(*(rows.c[name] for name in self.columns)), self.sample)
+        return sampled(sa.select(rows), self.columns, self.sample)
 
 
 @query_kind("union", direct=True)

@@ -14,6 +14,7 @@ from sqlalchemy.sql import ColumnElement, FromClause, Select
 from flowmachine.maps import admin_table
 from flowmachine.registry import Aggregate
 from flowmachine.release import Region
+from flowmachine.sql.functions import in_order
 from flowmachine.tables import result_name
 from flowmachine.units import SpatialUnit
 
@@ -31,12 +32,10 @@ def as_text(statement: Select[Any]) -> str:
 def result_statement(query: Aggregate) -> Select[Any]:
     """The rows of a released result, in the order of its kind."""
     table = _result_table(query)
-    terms = []
-    for name in query.published.ordering:
-        column: ColumnElement[Any] = table.c[name.lstrip("-")]
-        if isinstance(column.type, sa.Text):
-            column = sa.collate(column, "C")
-        terms.append((column.desc() if name.startswith("-") else column.asc()).nulls_last())
+    terms = (
+        in_order(table.c[name.lstrip("-")], descending=name.startswith("-"))
+        for name in query.published.ordering
+    )
     return sa.select(*table.c).order_by(*terms)
 
 

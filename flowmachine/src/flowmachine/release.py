@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
+from flowmachine.sql.functions import in_order
+
 if TYPE_CHECKING:
     from flowmachine.registry import Aggregate
     from flowmachine.sql.sources import Sources
@@ -198,15 +200,6 @@ def _ordered(
     statement: Select[Any], published: Published, selected: Mapping[str, ColumnElement[Any]]
 ) -> Select[Any]:
     terms: Sequence[ColumnElement[Any]] = [
-        _term(
-            selected[name.lstrip("-")], published.columns[name.lstrip("-")], descending=name.startswith("-")
-        )
-        for name in published.ordering
+        in_order(selected[name.lstrip("-")], descending=name.startswith("-")) for name in published.ordering
     ]
     return statement.order_by(*terms)
-
-
-def _term(column: ColumnElement[Any], type_: Any, *, descending: bool) -> ColumnElement[Any]:
-    # Text sorts by bytes in both databases, and nulls come last, whatever the server's locale.
-    ordered: ColumnElement[Any] = sa.collate(column, "C") if isinstance(type_, sa.Text) else column
-    return (ordered.desc() if descending else ordered.asc()).nulls_last()
