@@ -50,7 +50,7 @@ derived from the tests, which each kind's section names, and a test demands all 
 _SHAPES = {
     "Hours": "`start_hour` and `end_hour`, whole numbers from 0 to 24",
     "Bins": "`n_bins`, a whole number, or `bin_list`, ascending edges",
-    "Bounds": "`lower_bound` and `upper_bound`, numbers",
+    "Bounds": "`lower_bound` and `upper_bound`, numbers, or a list of the two",
     "Labels": "GeoJSON polygons by label",
     "HourScores": "24 numbers from -1 to 1",
     "WeekdayScores": "a number from -1 to 1 for each of `monday` to `sunday`",

@@ -270,8 +270,10 @@ def unique_location_counts(oracle: Oracle, spec: Spec) -> list[Row]:
 
 
 def nocturnal_events(oracle: Oracle, spec: Spec) -> list[Row]:
+    night = spec["night_hours"]
+    whole_day = night["start_hour"] == night["end_hour"]
     nights = group(
-        (event.subscriber, within(spec["night_hours"], event.time.hour)) for event in oracle.events(spec)
+        (event.subscriber, whole_day or within(night, event.time.hour)) for event in oracle.events(spec)
     )
     return [(subscriber, 100 * sum(seen) / len(seen)) for subscriber, seen in nights.items()]
 

@@ -15,31 +15,26 @@ from flowmachine.data import DataState, Day
 from flowmachine.executors.base import Stored, released_select, stored_select
 from flowmachine.maps import UnitMap, drop_old_maps, unit_map
 from flowmachine.registry import Aggregate, Query
-from flowmachine.sql.events import COLUMNS_OF_TYPES, EventSelection, in_hours
+from flowmachine.sql.events import COLUMNS_OF_TYPES, NAMES_IN_TABLES, EventSelection, in_hours
 from flowmachine.sql.statements import Analyze, CreateTableAs, Grant
 from flowmachine.tables import intermediate_name, result_name
 from flowmachine.units import SpatialUnit
 
-#: Physical columns of the event tables by the name that queries use, with the type that queries see.
-_PHYSICAL: dict[str, tuple[str, Any]] = {
-    "event_id": ("id", sa.Text()),
-    "counterpart": ("msisdn_counterpart", sa.Text()),
-    "outgoing": ("outgoing", sa.Boolean()),
-    "tac": ("tac", sa.Integer()),
-    **{
-        name: (name, sa.Double())
-        for name in (
-            "duration",
-            "volume_total",
-            "volume_upload",
-            "volume_download",
-            "recharge_amount",
-            "airtime_fee",
-            "tax_and_fee",
-            "pre_event_balance",
-            "post_event_balance",
-        )
-    },
+#: Columns of the event tables by the name that queries use, with the type that queries see.
+_COLUMN_TYPES: dict[str, Any] = {
+    "event_id": sa.Text(),
+    "counterpart": sa.Text(),
+    "outgoing": sa.Boolean(),
+    "tac": sa.Integer(),
+    "duration": sa.Double(),
+    "volume_total": sa.Double(),
+    "volume_upload": sa.Double(),
+    "volume_download": sa.Double(),
+    "recharge_amount": sa.Double(),
+    "airtime_fee": sa.Double(),
+    "tax_and_fee": sa.Double(),
+    "pre_event_balance": sa.Double(),
+    "post_event_balance": sa.Double(),
 }
 
 
@@ -65,9 +60,9 @@ class PostgresSources:
             "local_time": local_time,
             "cell": sa.func.nullif(sa.column("location_id", sa.Text), ""),
         }
-        for name, (physical, type_) in _PHYSICAL.items():
+        for name, type_ in _COLUMN_TYPES.items():
             if event_type in COLUMNS_OF_TYPES.get(name, (event_type,)):
-                selected[name] = sa.cast(sa.column(physical), type_)
+                selected[name] = sa.cast(sa.column(NAMES_IN_TABLES.get(name, name)), type_)
         statement = (
             sa.select(*(selected[name].label(name) for name in columns))
             .select_from(table)
