@@ -86,6 +86,14 @@ class Part(Query):
         return self.query.places
 
     @property
+    def order(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.query.order
+
+    @property
+    def ids_by_name(self) -> bool:  # type: ignore[override]
+        return self.query.ids_by_name
+
+    @property
     def stands_for(self) -> str:
         return self.query.stands_for
 

@@ -14,7 +14,7 @@ from sqlalchemy.sql import ColumnElement, FromClause, Select
 from flowmachine.maps import admin_table
 from flowmachine.registry import Aggregate
 from flowmachine.release import Region
-from flowmachine.sql.functions import in_order
+from flowmachine.sql.functions import in_full_order
 from flowmachine.tables import result_name
 from flowmachine.units import SpatialUnit
 
@@ -32,11 +32,7 @@ def as_text(statement: Select[Any]) -> str:
 def result_statement(query: Aggregate) -> Select[Any]:
     """The rows of a released result, in the order of its kind."""
     table = _result_table(query)
-    terms = (
-        in_order(table.c[name.lstrip("-")], descending=name.startswith("-"))
-        for name in query.published.ordering
-    )
-    return sa.select(*table.c).order_by(*terms)
+    return sa.select(*table.c).order_by(*in_full_order(dict(table.c), query.published.order))
 
 
 def feature_statement(query: Aggregate) -> Select[Any]:

@@ -8,14 +8,14 @@ the only sign of withholding.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
-from flowmachine.sql.functions import in_order
+from flowmachine.sql.functions import full_order, in_full_order
 
 if TYPE_CHECKING:
     from flowmachine.registry import Aggregate
@@ -134,9 +134,7 @@ class Published:
     @property
     def ordering(self) -> tuple[str, ...]:
         """The row order with the default filled in, complete enough to be deterministic."""
-        columns = list(self.columns)
-        first = [name.lstrip("-") for name in self.order]
-        return (*self.order, *(name for name in columns if name not in first))
+        return full_order(self.columns, self.order)
 
 
 def releasable(query: Aggregate, sources: Sources) -> FromClause:
@@ -199,7 +197,5 @@ def _all_or_nothing(
 def _ordered(
     statement: Select[Any], published: Published, selected: Mapping[str, ColumnElement[Any]]
 ) -> Select[Any]:
-    terms: Sequence[ColumnElement[Any]] = [
-        in_order(selected[name.lstrip("-")], descending=name.startswith("-")) for name in published.ordering
-    ]
-    return statement.order_by(*terms)
+    typed = {name: sa.type_coerce(selected[name], type_) for name, type_ in published.columns.items()}
+    return statement.order_by(*in_full_order(typed, published.order))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +16,22 @@ def in_order(column: ColumnElement[Any], *, descending: bool = False) -> ColumnE
     """A term to sort by: text by bytes, nulls last, whatever the database and its locale."""
     ordered: ColumnElement[Any] = sa.collate(column, "C") if isinstance(column.type, sa.Text) else column
     return (ordered.desc() if descending else ordered.asc()).nulls_last()
+
+
+def full_order(columns: Iterable[str], first: Sequence[str]) -> tuple[str, ...]:
+    """Names to sort by: ``first``, with ``-`` before one for descending, then all other columns, ascending."""
+    named = [name.lstrip("-") for name in first]
+    return (*first, *(name for name in columns if name not in named))
+
+
+def in_full_order(
+    columns: Mapping[str, ColumnElement[Any]], first: Sequence[str]
+) -> list[ColumnElement[Any]]:
+    """The terms of ``full_order``."""
+    return [
+        in_order(columns[name.lstrip("-")], descending=name.startswith("-"))
+        for name in full_order(columns, first)
+    ]
 
 
 #: Wide enough for a count times a share with all its decimals.
