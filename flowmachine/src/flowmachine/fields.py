@@ -269,6 +269,7 @@ class SubscriberSubset(ma.fields.Field[Any]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         from flowmachine.registry import Query, load_one_of, subscriber_level_kinds
+        from flowmachine.sql.events import NotBuildable
 
         if isinstance(value, Mapping):
             value = load_one_of(subscriber_level_kinds(), value)
@@ -277,7 +278,8 @@ class SubscriberSubset(ma.fields.Field[Any]):
         if not isinstance(value, Query):
             raise ma.ValidationError("Must be None or a valid query id.")
         if "subscriber" not in getattr(value, "columns", ()):
-            raise ma.ValidationError(f"{value.kind} has no column subscriber.")
+            # A valid id, of a query that cannot be used like this: what is known only once queries are built.
+            raise NotBuildable(f"{value.kind} has no column subscriber.")
         return value
 
     def describe(self) -> dict[str, Any]:
