@@ -71,6 +71,18 @@ class Oracle:
             and (direction == "both" or event.outgoing is (direction == "out"))
         ]
 
+    def active_in_periods(
+        self, spec: Spec, length: timedelta, total: int
+    ) -> Iterator[tuple[datetime, set[str]]]:
+        """The start of each period of wall-clock time, and who was active while the clock showed its times."""
+        starts = [time(spec["start_date"]) + number * length for number in range(total)]
+        for start in starts:
+            # Each must have data by itself.
+            self.events(spec, start, start + length)
+        seen = self.events(spec, starts[0], starts[-1] + length)
+        for start in starts:
+            yield start, {event.subscriber for event in seen if start <= event.time < start + length}
+
     def placed(
         self, spec: Spec, unit: str, start: datetime | None = None, end: datetime | None = None
     ) -> list[tuple[Event, Any]]:
@@ -390,10 +402,8 @@ def weighted_statistic(name: str, segments: list[tuple[float, float]]) -> float:
 def total_active_periods(oracle: Oracle, spec: Spec) -> list[Row]:
     length = timedelta(**{spec.get("period_unit", "days"): spec.get("period_length", 1)})
     counts: Counter[str] = Counter()
-    start = time(spec["start_date"])
-    for _ in range(spec["total_periods"]):
-        counts.update({event.subscriber for event in oracle.events(spec, start, start + length)})
-        start += length
+    for _, active in oracle.active_in_periods(spec, length, spec["total_periods"]):
+        counts.update(active)
     return list(counts.items())
 
 
