@@ -22,14 +22,19 @@ import flowmachine
 from flowdb.keys import subscriber_key
 from flowmachine.direct import QueryFailed, Session
 from flowmachine.queries import (
+    CallDays,
+    CoalescedLocation,
     ContactBalance,
     CounterpartsSubset,
     DailyLocation,
+    DayTrajectories,
     DistanceMatrix,
     EventCount,
     FirstLocation,
     Join,
     LocationCluster,
+    LocationVisits,
+    MajorityLocation,
     ModalLocation,
     NumericSubset,
     PairedPerLocationSubscriberCallDurations,
@@ -37,6 +42,7 @@ from flowmachine.queries import (
     SpatialAggregate,
     SubscriberLocations,
     Subset,
+    TotalActivePeriods,
     Union,
 )
 from flowmachine.registry import Query, all_kinds, kinds, load, load_any, submittable_kinds
@@ -105,6 +111,83 @@ def test_subscribers_are_pseudonyms_and_regions_have_ids(session: Session, count
     assert len(known & set(frame.subscriber)) > 500
     assert frame.pcod.str.match(r"^[A-Z0-9.]+").all()
     assert session.head(daily(), 3).equals(frame.head(3))
+
+
+THREE_DAYS: dict[str, Any] = {"start_date": "2016-01-01", "end_date": "2016-01-04"}
+
+
+@pytest.mark.parametrize(
+    ("make", "columns", "descending"),
+    [
+        (
+            lambda: LocationVisits(locations=[daily(1), daily(2), daily(3)]),
+            ["subscriber", "value", "pcod"],
+            ["value"],
+        ),
+        (
+            lambda: CallDays(
+                subscriber_locations=SubscriberLocations(**THREE_DAYS, aggregation_unit="admin2")
+            ),
+            ["subscriber", "value", "pcod"],
+            ["value"],
+        ),
+        (
+            lambda: TotalActivePeriods(start_date="2016-01-01", total_periods=3),
+            ["value", "subscriber"],
+            ["value"],
+        ),
+        (
+            lambda: DayTrajectories(locations=[daily(2), daily(1)]),
+            ["subscriber", "date", "pcod"],
+            [],
+        ),
+        (
+            lambda: ContactBalance(**THREE_DAYS),
+            ["proportion", "subscriber", "msisdn_counterpart", "events"],
+            ["proportion"],
+        ),
+        (
+            lambda: NumericSubset(
+                query=TotalActivePeriods(start_date="2016-01-01", total_periods=3),
+                column="value",
+                low=1,
+                high=2,
+            ),
+            ["value", "subscriber"],
+            ["value"],
+        ),
+    ],
+    ids=[
+        "location_visits",
+        "call_days",
+        "total_active_periods",
+        "day_trajectories",
+        "contact_balance",
+        "a part",
+    ],
+)
+def test_rows_are_in_the_order_of_the_kind(
+    session: Session, make: Callable[[], Query], columns: list[str], descending: list[str]
+) -> None:
+    frame = session.get_dataframe(make())
+    assert len(frame) > 100
+    ascending = [column not in descending for column in columns]
+    assert frame.equals(frame.sort_values(columns, ascending=ascending, ignore_index=True))
+    assert set(columns) == set(frame.columns)
+
+
+def test_a_coalesced_location_shows_its_columns_by_name(session: Session) -> None:
+    visits = LocationVisits(
+        locations=[DailyLocation(date="2016-01-01", method="last", aggregation_unit="lon-lat")]
+    )
+    coalesced = CoalescedLocation(
+        preferred_location=MajorityLocation(subscriber_location_weights=visits),
+        fallback_location=MajorityLocation(subscriber_location_weights=visits),
+        subscriber_location_weights=visits,
+        weight_threshold=1,
+    )
+    assert list(session.get_dataframe(coalesced).columns) == ["subscriber", "lat", "lon"]
+    assert list(session.get_dataframe(visits).columns) == ["subscriber", "lon", "lat", "value"]
 
 
 def test_an_aggregate_gives_its_released_rows_only(session: Session) -> None:

@@ -168,6 +168,10 @@ def test_unknown_and_unbuildable_queries(processes: Processes) -> None:
     reply = client.ask("run_query", **aggregate(daily(1) | {"date": "2020-02-02"}))
     assert reply["msg"] == "Unable to create query object."
     assert reply["payload"] == {"exception": "No data for date: 2020-02-02 - 2020-02-03"}
+    places = client.ask("run_query", **aggregate(daily(1)))["payload"]["query_id"]
+    reply = client.ask("run_query", **aggregate(daily(2) | {"subscriber_subset": places}))
+    assert reply["msg"] == "Unable to create query object."
+    assert reply["payload"] == {"exception": "spatial_aggregate has no column subscriber."}
 
 
 def test_who_waits_is_told_at_once(processes: Processes) -> None:

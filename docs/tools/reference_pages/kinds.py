@@ -32,12 +32,12 @@ of the kinds named.
 
 | | |
 |---|---|
-| Dates | ISO text such as `2016-01-01` or `2016-01-01 12:00`, on the wall clock of the operator's zone, without an offset. An end is not included, unless said otherwise |
+| Dates | ISO text such as `2016-01-01` or `2016-01-01 12:00`, on the wall clock of the operator's zone, without an offset. An end is not included, unless said otherwise. Of a time that the clock shows twice the first is meant; hours that balances, gaps and durations last are hours that passed |
 | Places | a column `pcod` holds a region's place code. A query at `lon-lat` has two columns in its stead, `lon` and `lat`, with the same suffix |
 | Release | more than {LOWEST_FLOOR} subscribers stand behind everything that leaves, or as many as the operator demands beyond that. What is withheld is absent |
 | Order | rows are in ascending order of the columns named, text by its bytes, nulls last |
 | GeoJSON | kinds marked so can be fetched as GeoJSON, too |
-| Samples | a kind with the field `sampling` can be cut to a random sample of its rows, the same for the same seed: `sampling_method` (`system`, `bernoulli` or `random_ids`), `seed`, and either `size` or `fraction` |
+| Samples | a kind with the field `sampling` can be cut to a random sample of its rows, the same for the same settings and independent of samples of others: `sampling_method` (`system`, `bernoulli` or `random_ids`), `seed`, and either `size` or `fraction` |
 
 ## Checklist
 
@@ -50,7 +50,7 @@ derived from the tests, which each kind's section names, and a test demands all 
 _SHAPES = {
     "Hours": "`start_hour` and `end_hour`, whole numbers from 0 to 24",
     "Bins": "`n_bins`, a whole number, or `bin_list`, ascending edges",
-    "Bounds": "`lower_bound` and `upper_bound`, numbers",
+    "Bounds": "`lower_bound` and `upper_bound`, numbers, or a list of the two",
     "Labels": "GeoJSON polygons by label",
     "HourScores": "24 numbers from -1 to 1",
     "WeekdayScores": "a number from -1 to 1 for each of `monday` to `sunday`",

@@ -86,6 +86,14 @@ class Part(Query):
         return self.query.places
 
     @property
+    def order(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.query.order
+
+    @property
+    def ids_by_name(self) -> bool:  # type: ignore[override]
+        return self.query.ids_by_name
+
+    @property
     def stands_for(self) -> str:
         return self.query.stands_for
 
@@ -166,7 +174,7 @@ class RandomSample(Part):
 
     def select(self, sources: Sources) -> Select[Any]:
         rows = self._rows(sources)
-        return sampled(sa.select(*(rows.c[name] for name in self.columns)), self.sample)
+        return sampled(sa.select(rows), self.columns, self.sample)
 
 
 @query_kind("union", direct=True)

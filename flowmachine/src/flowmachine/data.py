@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -48,6 +48,13 @@ class DataState:
     def zone(self) -> ZoneInfo:
         """The deployment's zone, on whose wall clock days and hours are counted."""
         return ZoneInfo(self.zone_name)
+
+    def utc(self, moment: datetime) -> datetime:
+        """The naive UTC time at which the deployment's clock shows a moment: for the first time, where it shows it twice.
+
+        A moment that the clock leaps over is taken to be as long after the leap as it is after its beginning.
+        """
+        return moment.replace(tzinfo=self.zone).astimezone(UTC).replace(tzinfo=None)
 
     def map_version(self, unit: SpatialUnit) -> str:
         """What the map of a unit is made from; names of cells come with the days, without a change of the cells."""

@@ -15,12 +15,13 @@ from flowmachine import jobs
 from flowmachine.data import DataState, read_data_state
 from flowmachine.executors.base import Executor
 from flowmachine.explain import explain
+from flowmachine.geojson import result_statement
 from flowmachine.jobs import RELEASED, Key
 from flowmachine.picture import picture
 from flowmachine.plan import choose_executor
 from flowmachine.registry import Aggregate, Query, holds_subscribers
 from flowmachine.settings import Computing, Database
-from flowmachine.tables import result_name
+from flowmachine.sql.functions import in_full_order
 from flowmachine.worker import Worker
 
 
@@ -60,15 +61,13 @@ class Session:
         """The result, computed if it is not stored; at most ``rows`` rows.
 
         An aggregate gives its released rows: small counts are withheld here as everywhere. Other kinds give a row
-        for each subscriber and so on, subscribers as pseudonyms and regions by their ids, sorted by these.
+        for each subscriber and so on, subscribers as pseudonyms and regions by their ids, in the order of the kind.
         """
         key, data = self._store(query)
         with self._engine.begin() as connection:
             if isinstance(query, Aggregate):
-                columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in query.published.columns]
-                table = sa.table(result_name(query.query_id), *columns, schema="cache")
-                statement = sa.select(table).limit(rows)
-                return pd.DataFrame(connection.execute(statement).all(), columns=[c.name for c in columns])
+                released = connection.execute(result_statement(query).limit(rows))
+                return pd.DataFrame(released.all(), columns=list(query.published.columns))
             executor = self._worker.executors[key.store]
             return executor.frame(shown(query, executor, data, connection).limit(rows), connection)
 
@@ -104,22 +103,24 @@ class Session:
 
 
 def shown(query: Query, executor: Executor, data: DataState, connection: sa.Connection) -> Select[Any]:
-    """A stored result as people read it: pseudonyms and id columns instead of keys, sorted."""
+    """A stored result as people read it: pseudonyms and id columns instead of keys, in the kind's order."""
     sources = executor.sources(data, connection)
     rows: FromClause = sources.stored(query)
     joined = rows
-    columns: list[sa.ColumnElement[Any]] = []
+    columns: dict[str, sa.ColumnElement[Any]] = {}
     for name in query.columns:
         if name in query.places:
             unit = query.places[name]
             regions = sources.regions(unit).alias(f"regions_{name}")
             joined = joined.outerjoin(regions, rows.c[name] == regions.c.location)
             suffix = name.removeprefix("location")
-            columns += [regions.c[id_].label(f"{id_}{suffix}") for id_ in unit.id_columns]
+            ids = sorted(unit.id_columns) if query.ids_by_name else unit.id_columns
+            columns |= {f"{id_}{suffix}": regions.c[id_] for id_ in ids}
         elif holds_subscribers(name) and (people := executor.pseudonyms()) is not None:
             people = people.alias(f"people_{name}")
             joined = joined.outerjoin(people, rows.c[name] == people.c.subscriber_key)
-            columns.append(people.c.pseudonym.label(name))
+            columns[name] = people.c.pseudonym
         else:
-            columns.append(rows.c[name])
-    return sa.select(*columns).select_from(joined).order_by(*columns)
+            columns[name] = rows.c[name]
+    labelled = (column.label(name) for name, column in columns.items())
+    return sa.select(*labelled).select_from(joined).order_by(*in_full_order(columns, query.order))

@@ -111,12 +111,19 @@ class ColumnName(Text):
 
 
 class Integer(ma.fields.Integer):
-    """A whole number; fractions of JSON numbers are cut."""
+    """A whole number of 64 bits, which is what the databases hold; fractions of JSON numbers are cut."""
+
+    _of_64_bits = validate.Range(-(2**63), 2**63 - 1)
 
     def __init__(self, at_least: int | None = None, at_most: int | None = None) -> None:
         rules = [validate.Range(min=at_least, max=at_most)] if (at_least, at_most) != (None, None) else []
         super().__init__(validate=rules)
         self.at_least, self.at_most = at_least, at_most
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        number = super()._deserialize(value, attr, data, **kwargs)
+        self._of_64_bits(number)
+        return number
 
     def describe(self) -> dict[str, Any]:
         return {"type": "integer", **_bounds(self.at_least, self.at_most)}
@@ -158,10 +165,7 @@ class EventTypes(ma.fields.List):
         super().__init__(Choice("calls", "sms", "mds", "topups"), validate=validate.Length(min=1))
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        return tuple(value) if isinstance(value, tuple) else super()._deserialize(value, attr, data, **kwargs)
-
-    def _validate(self, value: Any) -> None:
-        super()._validate(value)
+        return super()._deserialize(list(value) if isinstance(value, tuple) else value, attr, data, **kwargs)
 
     def settle(self, value: Sequence[str]) -> tuple[str, ...]:
         return tuple(sorted(set(value)))
@@ -183,9 +187,13 @@ class HourInterval:
 
 
 class Hours(ma.fields.Field[HourInterval]):
-    """``{"start_hour", "end_hour"}``: hours 0 to 24, where 24 may only end an interval."""
+    """``{"start_hour", "end_hour"}``: hours 0 to 24, where 24 may end an interval, but begin one only if that is allowed."""
 
     component = "Hours"
+
+    def __init__(self, *, latest_start: int = 23) -> None:
+        super().__init__()
+        self.latest_start = latest_start
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> HourInterval:
         if isinstance(value, HourInterval):
@@ -193,10 +201,9 @@ class Hours(ma.fields.Field[HourInterval]):
         values = load_fields(
             {"start_hour": _required(Integer(0, 24)), "end_hour": _required(Integer(0, 24))}, value
         )
-        if values["start_hour"] == 24:
-            raise ma.ValidationError(
-                {"start_hour": ["Must be greater than or equal to 0 and less than or equal to 23."]}
-            )
+        if values["start_hour"] > self.latest_start:
+            limit = f"Must be greater than or equal to 0 and less than or equal to {self.latest_start}."
+            raise ma.ValidationError({"start_hour": [limit]})
         return HourInterval(**values)
 
     def canonical(self, value: HourInterval) -> Any:
@@ -262,6 +269,7 @@ class SubscriberSubset(ma.fields.Field[Any]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         from flowmachine.registry import Query, load_one_of, subscriber_level_kinds
+        from flowmachine.sql.events import NotBuildable
 
         if isinstance(value, Mapping):
             value = load_one_of(subscriber_level_kinds(), value)
@@ -270,7 +278,8 @@ class SubscriberSubset(ma.fields.Field[Any]):
         if not isinstance(value, Query):
             raise ma.ValidationError("Must be None or a valid query id.")
         if "subscriber" not in getattr(value, "columns", ()):
-            raise ma.ValidationError(f"{value.kind} has no column subscriber.")
+            # A valid id, of a query that cannot be used like this: what is known only once queries are built.
+            raise NotBuildable(f"{value.kind} has no column subscriber.")
         return value
 
     def describe(self) -> dict[str, Any]:

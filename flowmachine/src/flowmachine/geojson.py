@@ -14,6 +14,7 @@ from sqlalchemy.sql import ColumnElement, FromClause, Select
 from flowmachine.maps import admin_table
 from flowmachine.registry import Aggregate
 from flowmachine.release import Region
+from flowmachine.sql.functions import in_full_order
 from flowmachine.tables import result_name
 from flowmachine.units import SpatialUnit
 
@@ -31,13 +32,7 @@ def as_text(statement: Select[Any]) -> str:
 def result_statement(query: Aggregate) -> Select[Any]:
     """The rows of a released result, in the order of its kind."""
     table = _result_table(query)
-    terms = []
-    for name in query.published.ordering:
-        column: ColumnElement[Any] = table.c[name.lstrip("-")]
-        if isinstance(column.type, sa.Text):
-            column = sa.collate(column, "C")
-        terms.append((column.desc() if name.startswith("-") else column.asc()).nulls_last())
-    return sa.select(*table.c).order_by(*terms)
+    return sa.select(*table.c).order_by(*in_full_order(dict(table.c), query.published.order))
 
 
 def feature_statement(query: Aggregate) -> Select[Any]:

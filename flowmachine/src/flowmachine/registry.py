@@ -51,6 +51,10 @@ class Query:
     fields: ClassVar[dict[str, ma.fields.Field]]
     #: Columns of the stored result and their SQLAlchemy types, in order; ``location`` is a region's integer key.
     columns: ClassVar[dict[str, Any]]
+    #: Columns that rows are shown in the order of, ``-`` before one for descending; ties go by all others, ascending.
+    order: ClassVar[tuple[str, ...]] = ()
+    #: Whether the columns that name a region are shown by their own names' order, not in that of the unit.
+    ids_by_name: ClassVar[bool] = False
     #: Whether the query reads what only the database has, so that no other executor can run it.
     needs_database: ClassVar[bool] = False
     #: Whether the answer depends on where cells are; a kind that locates nothing stays fresh when a cell moves.

@@ -8,12 +8,14 @@ the only sign of withholding.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, FromClause, Select
+
+from flowmachine.sql.functions import full_order, in_full_order
 
 if TYPE_CHECKING:
     from flowmachine.registry import Aggregate
@@ -132,9 +134,7 @@ class Published:
     @property
     def ordering(self) -> tuple[str, ...]:
         """The row order with the default filled in, complete enough to be deterministic."""
-        columns = list(self.columns)
-        first = [name.lstrip("-") for name in self.order]
-        return (*self.order, *(name for name in columns if name not in first))
+        return full_order(self.columns, self.order)
 
 
 def releasable(query: Aggregate, sources: Sources) -> FromClause:
@@ -197,16 +197,5 @@ def _all_or_nothing(
 def _ordered(
     statement: Select[Any], published: Published, selected: Mapping[str, ColumnElement[Any]]
 ) -> Select[Any]:
-    terms: Sequence[ColumnElement[Any]] = [
-        _term(
-            selected[name.lstrip("-")], published.columns[name.lstrip("-")], descending=name.startswith("-")
-        )
-        for name in published.ordering
-    ]
-    return statement.order_by(*terms)
-
-
-def _term(column: ColumnElement[Any], type_: Any, *, descending: bool) -> ColumnElement[Any]:
-    # Text sorts by bytes in both databases, and nulls come last, whatever the server's locale.
-    ordered: ColumnElement[Any] = sa.collate(column, "C") if isinstance(type_, sa.Text) else column
-    return (ordered.desc() if descending else ordered.asc()).nulls_last()
+    typed = {name: sa.type_coerce(selected[name], type_) for name, type_ in published.columns.items()}
+    return statement.order_by(*in_full_order(typed, published.order))

@@ -1,7 +1,7 @@
 """Random samples of a subscriber-level result.
 
-Rows are ordered by a keyed hash of the subscriber, so a sample depends on the seed and on who is in the result, not on
-physical row order.
+Rows are ordered by a keyed hash of the subscriber, so a sample depends on its settings and on who is in the result, not
+on physical row order: the same settings choose alike among the subscribers of two days.
 """
 
 from __future__ import annotations
@@ -16,14 +16,17 @@ from sqlalchemy.sql import ColumnElement, Select
 
 from flowmachine.fields import Choice, Flag, Integer, Number, load_fields, optional
 from flowmachine.registry import field_group, holds_subscribers
-from flowmachine.sql.functions import subscriber_number
+from flowmachine.sql.functions import at_most_share, in_order, subscriber_number
 
 METHODS = ("system", "bernoulli", "random_ids")
 
 
 @dataclass(frozen=True)
 class RandomSample:
-    """A repeatable sample: exactly one of ``size`` (rows) and ``fraction`` (between 0 and 1) is given."""
+    """A repeatable sample: exactly one of ``size`` (rows) and ``fraction`` (between 0 and 1) is given.
+
+    Samples that differ in method, seed, size or fraction are independent of each other.
+    """
 
     sampling_method: str
     seed: float
@@ -80,27 +83,44 @@ class Sampled:
     sampling: RandomSample | None = optional(Sampling())
 
 
-def sampled(statement: Select[Any], sampling: RandomSample) -> Select[Any]:
-    """The sample of a statement's rows: those whose keyed hash comes first.
+def sampled(statement: Select[Any], columns: Mapping[str, Any], sampling: RandomSample) -> Select[Any]:
+    """The sample of a statement's rows, given with the types of its columns: those whose keyed hash comes first.
 
-    All columns take part in the hash, so that rows are ordered alike in every store, whatever their physical order.
+    The hash is of the subscriber, or in a result without subscribers of the texts and lists that name a row, and of the
+    row's number among those of one name. What was measured takes no part: it differs from day to day, and the databases
+    write doubles in different ways.
     """
     rows = statement.subquery("rows")
-    row = sa.func.concat_ws(":", *(sa.cast(_portable(column), sa.Text) for column in rows.c))
-    hashed = sa.func.md5(sa.literal(f"{sampling.sampling_method}:{sampling.seed!r}:").concat(row))
+    naming = [name for name in columns if holds_subscribers(name)] or [
+        name for name, type_ in columns.items() if isinstance(type_, sa.Text | sa.ARRAY)
+    ]
+    names = [_portable(name, rows.c[name]) for name in naming]
+    # Doubles may differ in their last digits, so they decide only between rows that are alike in all else.
+    others = sorted(
+        columns.keys() - set(naming), key=lambda name: (isinstance(columns[name], sa.Double), name)
+    )
+    order = [in_order(sa.type_coerce(rows.c[name], columns[name])) for name in others]
+    number = sa.func.row_number().over(partition_by=names or None, order_by=order or None)
+    settings = f"{sampling.sampling_method}:{sampling.seed!r}:{sampling.size}:{sampling.fraction!r}"
+    texts = (sa.func.coalesce(sa.cast(name, sa.Text), "null") for name in names)
+    hashed = sa.func.md5(sa.func.concat_ws(":", settings, *texts, sa.cast(number, sa.Text)))
+    keyed = sa.select(rows, hashed.label("hash")).subquery("keyed")
+    ties = (in_order(_portable(name, keyed.c[name])) for name in naming)
     ranked = sa.select(
-        rows,
-        sa.func.row_number().over(order_by=[hashed, *rows.c]).label("rank"),
+        keyed,
+        sa.func.row_number().over(order_by=[keyed.c.hash, *ties]).label("rank"),
         sa.func.count().over().label("total"),
     ).subquery("ranked")
-    size: Any = (
-        sampling.size if sampling.size is not None else sa.func.floor(ranked.c.total * sampling.fraction)
+    chosen = (
+        at_most_share(ranked.c.rank, sampling.fraction, ranked.c.total)
+        if sampling.fraction is not None
+        else ranked.c.rank <= sampling.size
     )
-    return sa.select(*(ranked.c[column.name] for column in rows.c)).where(ranked.c.rank <= size)
+    return sa.select(*(ranked.c[name] for name in columns)).where(chosen)
 
 
-def _portable(column: ColumnElement[Any]) -> ColumnElement[Any]:
+def _portable(name: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
     """A subscriber as the integer key that both stores share, a list as its items; other columns as they are."""
     if isinstance(column.type, sa.ARRAY):
-        return sa.func.array_to_string(column, ",")
-    return subscriber_number(column) if holds_subscribers(column.name) else column
+        return sa.func.array_to_string(column, ",", type_=sa.Text())
+    return subscriber_number(column) if holds_subscribers(name) else column

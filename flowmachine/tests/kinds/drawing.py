@@ -217,7 +217,9 @@ def intervals(interval: str) -> st.SearchStrategy[Spec]:
 
 
 STATISTICS = ("count", "sum", "avg", "max", "min", "median", "stddev", "variance", "mode")
-NIGHTS = [{"start_hour": start, "end_hour": end} for start, end in ((20, 8), (0, 8), (12, 24), (8, 8))]
+NIGHTS = [
+    {"start_hour": start, "end_hour": end} for start, end in ((20, 8), (0, 8), (12, 24), (8, 8), (24, 8))
+]
 SERIES = [
     {"start_date": "2016-01-01", "total_periods": 3},
     {"start_date": "2016-01-01 12:00", "total_periods": 2, "period_length": 1, "period_unit": "days"},

@@ -65,11 +65,23 @@ class Oracle:
             event
             for event in self.world.visible
             if event.type in types
-            and start <= event.time < end
+            and self.stage.utc(start) <= self.stage.utc(event.time) < self.stage.utc(end)
             and (hours is None or within(hours, event.time.hour))
             and (chosen is None or event.subscriber in chosen)
             and (direction == "both" or event.outgoing is (direction == "out"))
         ]
+
+    def active_in_periods(
+        self, spec: Spec, length: timedelta, total: int
+    ) -> Iterator[tuple[datetime, set[str]]]:
+        """The start of each period of wall-clock time, and who was active while the clock showed its times."""
+        starts = [time(spec["start_date"]) + number * length for number in range(total)]
+        for start in starts:
+            # Each must have data by itself.
+            self.events(spec, start, start + length)
+        seen = self.events(spec, starts[0], starts[-1] + length)
+        for start in starts:
+            yield start, {event.subscriber for event in seen if start <= event.time < start + length}
 
     def placed(
         self, spec: Spec, unit: str, start: datetime | None = None, end: datetime | None = None
@@ -270,8 +282,10 @@ def unique_location_counts(oracle: Oracle, spec: Spec) -> list[Row]:
 
 
 def nocturnal_events(oracle: Oracle, spec: Spec) -> list[Row]:
+    night = spec["night_hours"]
+    whole_day = night["start_hour"] == night["end_hour"]
     nights = group(
-        (event.subscriber, within(spec["night_hours"], event.time.hour)) for event in oracle.events(spec)
+        (event.subscriber, whole_day or within(night, event.time.hour)) for event in oracle.events(spec)
     )
     return [(subscriber, 100 * sum(seen) / len(seen)) for subscriber, seen in nights.items()]
 
@@ -338,7 +352,7 @@ def topup_balance(oracle: Oracle, spec: Spec) -> list[Row]:
             result.append((subscriber, len(events)))
             continue
         known = sorted(
-            (event.time, event.pre_event_balance, event.post_event_balance)
+            (oracle.stage.utc(event.time), event.pre_event_balance, event.post_event_balance)
             for event in events
             if event.pre_event_balance is not None and event.post_event_balance is not None
         )
@@ -349,15 +363,14 @@ def topup_balance(oracle: Oracle, spec: Spec) -> list[Row]:
             result.append((subscriber, statistic(spec["statistic"], balances)))
             continue
         segments = []
+        start, end = (oracle.stage.utc(time(spec[edge])) for edge in ("start_date", "end_date"))
         for number, (moment, before, _) in enumerate(known):
             if number == 0:
-                segments.append((moment - time(spec["start_date"]), before))
+                segments.append((moment - start, before))
             else:
                 previous, _, left = known[number - 1]
                 segments.append((moment - previous, (before + left) / 2))
-        segments += [
-            (time(spec["end_date"]) - moment, after) for moment, _, after in known if moment == known[-1][0]
-        ]
+        segments += [(end - moment, after) for moment, _, after in known if moment == known[-1][0]]
         weighted = [(length.total_seconds(), level) for length, level in segments]
         result.append((subscriber, weighted_statistic(spec["statistic"], weighted)))
     return result
@@ -389,10 +402,8 @@ def weighted_statistic(name: str, segments: list[tuple[float, float]]) -> float:
 def total_active_periods(oracle: Oracle, spec: Spec) -> list[Row]:
     length = timedelta(**{spec.get("period_unit", "days"): spec.get("period_length", 1)})
     counts: Counter[str] = Counter()
-    start = time(spec["start_date"])
-    for _ in range(spec["total_periods"]):
-        counts.update({event.subscriber for event in oracle.events(spec, start, start + length)})
-        start += length
+    for _, active in oracle.active_in_periods(spec, length, spec["total_periods"]):
+        counts.update(active)
     return list(counts.items())
 
 

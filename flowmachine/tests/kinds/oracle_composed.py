@@ -199,12 +199,11 @@ def aggregate_network_objects(oracle: Oracle, spec: Spec) -> list[Row]:
 
 def calendars(oracle: Oracle, spec: Spec) -> dict[str, list[datetime]]:
     """The starts of the periods in which each subscriber was seen."""
-    start, seen = time(spec["start_date"]), defaultdict(list)
+    seen = defaultdict(list)
     length = timedelta(**{spec.get("period_unit", "days"): spec.get("period_length", 1)})
-    for _ in range(spec["total_periods"]):
-        for who in {event.subscriber for event in oracle.events(spec, start, start + length)}:
+    for start, active in oracle.active_in_periods(spec, length, spec["total_periods"]):
+        for who in active:
             seen[who].append(start)
-        start += length
     return seen
 
 

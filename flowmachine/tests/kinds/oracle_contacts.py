@@ -6,10 +6,10 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
-from .oracle import DEFINITIONS, Oracle, Row, Spec, group, metres, statistic, time
+from .oracle import DEFINITIONS, Oracle, Row, Spec, group, metres, statistic
 from .world import Event
 
 
@@ -212,7 +212,9 @@ def mds_volume(oracle: Oracle, spec: Spec) -> list[Row]:
 
 
 def gaps(oracle: Oracle, spec: Spec) -> dict[str, list[timedelta]]:
-    moments = group((event.subscriber, event.time) for event in directed(oracle, spec, "out"))
+    moments = group(
+        (event.subscriber, oracle.stage.utc(event.time)) for event in directed(oracle, spec, "out")
+    )
     return {who: [b - a for a, b in pairwise(sorted(times))] for who, times in moments.items()}
 
 
@@ -256,13 +258,13 @@ def new_subscribers(oracle: Oracle, spec: Spec) -> list[Row]:
 
 def active_subscribers(oracle: Oracle, spec: Spec) -> list[Row]:
     length = timedelta(**{spec.get("period_unit", "hours"): spec["minor_period_length"]})
-    start = time(spec["start_date"])
     majors: dict[str, int] = defaultdict(int)
+    total = spec["total_major_periods"] * spec["minor_periods_per_major_period"]
+    periods = oracle.active_in_periods(spec, length, total)
     for _ in range(spec["total_major_periods"]):
         minors: Counter[str] = Counter()
-        for _ in range(spec["minor_periods_per_major_period"]):
-            minors.update({event.subscriber for event in oracle.events(spec, start, start + length)})
-            start += length
+        for _, active in islice(periods, spec["minor_periods_per_major_period"]):
+            minors.update(active)
         for who, count in minors.items():
             majors[who] += count >= spec["minor_period_threshold"]
     return [(who,) for who, count in majors.items() if count >= spec["major_period_threshold"]]

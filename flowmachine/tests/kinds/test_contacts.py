@@ -541,7 +541,7 @@ def test_a_subset_has_subscribers() -> None:
     token = known_queries.set({aggregate.query_id: aggregate}.get)
     try:
         for subset in (aggregate, aggregate.query_id):
-            with pytest.raises(ma.ValidationError, match="spatial_aggregate has no column subscriber"):
+            with pytest.raises(NotBuildable, match="spatial_aggregate has no column subscriber"):
                 EventCount(**WINDOW, subscriber_subset=subset)
     finally:
         known_queries.reset(token)

@@ -40,6 +40,9 @@ def test_a_direction_needs_types_that_have_one(stage_in_utc: Stage) -> None:
         with pytest.raises(NotBuildable, match=r"\{'outgoing'\} are not columns of events.mds"):
             data.check(load_any(spec))
         data.check(load_any(spec | {"direction": "both"}))
+        degree = spec | {"query_kind": "subscriber_degree", "direction": "both"}
+        with pytest.raises(NotBuildable, match=r"^\{'msisdn_counterpart'\} are not columns of events.mds$"):
+            data.check(load_any(degree))
 
 
 def test_unique_location_counts(stage_in_utc: Stage, executor: str) -> None:
@@ -193,7 +196,16 @@ def test_pareto_counts_oneself_and_the_unknown(
 
 
 @pytest.mark.parametrize(
-    ("night", "share"), [((20, 4), 50.0), ((0, 4), 100 / 6), ((21, 24), 100 / 3), ((5, 5), 0.0)]
+    ("night", "share"),
+    [
+        ((20, 4), 50.0),
+        ((0, 4), 100 / 6),
+        ((21, 24), 100 / 3),
+        ((24, 4), 100 / 6),
+        # The whole day.
+        ((5, 5), 100.0),
+        ((24, 24), 100.0),
+    ],
 )
 def test_nights_may_lie_on_one_side_of_midnight(
     stage_in_utc: Stage, executor: str, night: tuple[int, int], share: float

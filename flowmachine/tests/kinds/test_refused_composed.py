@@ -130,6 +130,7 @@ REFUSED: list[tuple[Any, Any]] = [
     ),
     (MEANINGFUL | {"labels": []}, {"labels": ["Not a valid mapping type."]}),
     (MEANINGFUL | {"labels": {}}, {"labels": ["Shorter than minimum length 1."]}),
+    (MEANINGFUL | {"labels": {"home": None}}, {"labels": {"home": {"value": ["Field may not be null."]}}}),
     (MEANINGFUL | {"labels": {"home": 1}}, {"labels": {"home": {"value": ["Not a valid mapping type."]}}}),
     (
         MEANINGFUL | {"labels": {"unknown": SQUARE}},

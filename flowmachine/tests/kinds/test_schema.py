@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+from jsonschema import Draft202012Validator
+
 from flowmachine.registry import kinds, submittable_kinds
 from flowmachine.schema import ROOT, query_schemas
 
@@ -60,3 +63,12 @@ def test_components_are_62_and_refer_to_each_other() -> None:
         if "$ref" in part
     }
     assert referred | {ROOT} == set(components)
+
+
+@pytest.mark.parametrize("bounds", [{"lower_bound": 1, "upper_bound": 2}, [1, 2]])
+def test_both_forms_of_a_range_are_published(bounds: Any) -> None:
+    """The server takes a list as well, since that is what the published client sends."""
+    validator = Draft202012Validator(query_schemas()["Bounds"])
+    assert validator.is_valid(bounds)
+    assert not validator.is_valid([1, 2, 3])
+    assert not validator.is_valid({"lower_bound": 1})

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowmachine.queries import EventCount
 from flowmachine.registry import component_name, kinds, load, load_any, submittable_kinds
 
 from .drawing import SPECS
@@ -39,6 +40,9 @@ MISSING = ["Missing data for required field."]
 NULL = ["Field may not be null."]
 NO_DATETIME = ["Not a valid datetime."]
 HOUR = ["Must be greater than or equal to 0 and less than or equal to 24."]
+OF_64_BITS = [
+    "Must be greater than or equal to -9223372036854775808 and less than or equal to 9223372036854775807."
+]
 SIZE_OR_FRACTION = ["Must provide exactly one of 'size' or 'fraction' for a random sample."]
 
 
@@ -99,6 +103,23 @@ REFUSED: list[tuple[Any, Any]] = [
         DAILY | {"hours": {"start_hour": 24, "end_hour": 9}},
         {"hours": {"start_hour": ["Must be greater than or equal to 0 and less than or equal to 23."]}},
     ),
+    # Numbers that a database cannot hold
+    *[
+        (sampled(sampling_method="system", seed=1, size=size), {"sampling": {"size": OF_64_BITS}})
+        for size in (2**63, 10**40, "1" + 40 * "0", 1e40)
+    ],
+    (
+        {"query_kind": "total_active_periods", "start_date": "2016-01-01", "total_periods": -(2**63) - 1},
+        {"total_periods": OF_64_BITS},
+    ),
+    (HISTOGRAM | {"bins": {"n_bins": 2**63}}, {"bins": {"n_bins": OF_64_BITS}}),
+    *[
+        (
+            HISTOGRAM | {"bins": {"n_bins": bins}, "range": [-highest, highest]},
+            {"range": {"_schema": ["Is too wide to be cut into bins."]}},
+        )
+        for bins, highest in ((1, 1.7e308), (100, 1e306))
+    ],
     # Subsets
     (
         DAILY | {"subscriber_subset": "everybody"},
@@ -250,6 +271,13 @@ REFUSED: list[tuple[Any, Any]] = [
         {"mapping_table": ["a; drop table b is not a known table."]},
     ),
 ]
+
+
+def test_event_types_given_as_a_tuple_are_checked_alike() -> None:
+    with pytest.raises(ma.ValidationError) as refusal:
+        EventCount(**WINDOW, event_types=("calls", "letters"))
+    assert refusal.value.messages == {"event_types": {1: ["Must be one of: calls, sms, mds, topups."]}}
+    assert EventCount(**WINDOW, event_types=("sms", "calls")).event_types == ("calls", "sms")
 
 
 def texts(messages: Any) -> Any:

@@ -39,7 +39,7 @@ EXECUTORS = ("duckdb", "postgres")
 
 @dataclass(frozen=True)
 class Event:
-    """One event; ``time`` is wall-clock time of the deployment's zone."""
+    """One event; ``time`` is wall-clock time of the deployment's zone, with ``fold`` set if the clock shows it again."""
 
     subscriber: str
     time: datetime
@@ -310,11 +310,14 @@ _NO_EVENTS = str(uuid.UUID(int=0))
 
 
 @contextlib.contextmanager
-def stage(database: Database, folder: Path, cells: tuple[Cell, ...] = CELLS) -> Iterator[Stage]:
-    """A stage in a fresh database."""
+def stage(
+    database: Database, folder: Path, cells: tuple[Cell, ...] = CELLS, days: Sequence[date] = DAYS
+) -> Iterator[Stage]:
+    """A stage in a fresh database, for worlds of events on the days."""
+    zone = ZoneInfo(database.deployment.timezone)
     engine = sa.create_engine(database.url("flowdb"), pool_size=1)
     with engine.begin() as connection:
-        _set(connection.connection.cursor(), cells)
+        _set(connection.connection.cursor(), cells, days, zone)
         # Made once here: each world's transaction is rolled back, and would make the maps again.
         connection.execute(sa.text("SET LOCAL ROLE flowmachine"))
         state = read_data_state(connection)
@@ -323,7 +326,7 @@ def stage(database: Database, folder: Path, cells: tuple[Cell, ...] = CELLS) -> 
     computing = Computing(folder, folder / "cache", "auto", 1, "512MB")
     executors: dict[str, Executor] = {"duckdb": DuckDBExecutor(computing), "postgres": PostgresExecutor()}
     try:
-        yield Stage(engine, folder, ZoneInfo(database.deployment.timezone), cells, executors)
+        yield Stage(engine, folder, zone, cells, executors)
     finally:
         engine.dispose()
 
@@ -331,13 +334,14 @@ def stage(database: Database, folder: Path, cells: tuple[Cell, ...] = CELLS) -> 
 _DEVICE_COLUMNS = ("hnd_type", "brand", "model", "software_os_name", "software_os_vendor")
 
 
-def _set(cursor: Any, cells: tuple[Cell, ...]) -> None:
+def _set(cursor: Any, cells: tuple[Cell, ...], days: Sequence[date], zone: ZoneInfo) -> None:
     for event_type in TYPES:
-        for day in DAYS:
+        for day in days:
             partition = f"events.{event_type}_{day:%Y%m%d}"
+            start, end = (datetime.combine(day + timedelta(n), datetime.min.time(), zone) for n in (0, 1))
             cursor.execute(
-                f"CREATE TABLE {partition} PARTITION OF events.{event_type}"
-                f" FOR VALUES FROM ('{day}') TO ('{day + timedelta(1)}')"
+                f"CREATE TABLE {partition} PARTITION OF events.{event_type} FOR VALUES FROM (%s) TO (%s)",
+                (start, end),
             )
     execute_values(
         cursor,

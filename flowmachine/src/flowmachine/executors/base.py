@@ -98,11 +98,11 @@ def stored_select(query: Query, sources: Sources) -> Select[Any]:
     """The statement of a query's stored form: its own SQL, sampled where the query says so."""
     statement = query.select(sources)
     sampling = getattr(query, "sampling", None)
-    return statement if sampling is None else sampled(statement, sampling)
+    return statement if sampling is None else sampled(statement, query.columns, sampling)
 
 
 def released_select(query: Aggregate, sources: Sources) -> Select[Any]:
     """The statement of a query's released form: through the gate, then sampled where the query says so."""
     statement = released(query, sources)
     sampling = getattr(query, "sampling", None)
-    return statement if sampling is None else sampled(statement, sampling)
+    return statement if sampling is None else sampled(statement, query.published.columns, sampling)

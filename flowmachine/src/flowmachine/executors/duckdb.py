@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from functools import lru_cache
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -94,16 +94,21 @@ class DuckDBSources:
             return nothing.where(sa.false()).subquery("events")
         # Files of several types have the wanted columns in common, and are read best as one relation.
         paths = [str(self._settings.columnar_path / self._data.files[day]) for day in days]
-        table = parquet(paths, {name: _EVENT_COLUMNS[name] for name in (*columns, "local_time")}, "files")
+        needed = (*columns, "time", "local_time")
+        table = parquet(paths, {name: _EVENT_COLUMNS[name] for name in needed}, "files")
         statement = sa.select(*(table.c[name] for name in columns))
-        # A file holds one whole local day, so only a window that cuts a day needs to look at times.
+        # A file holds one whole local day, so only a window that cuts a day needs to look at times. It looks at instants,
+        # for the clock shows some times twice.
         if selection.start.time() != selection.start.min.time():
-            statement = statement.where(table.c.local_time >= selection.start)
+            statement = statement.where(table.c.time >= self.utc(selection.start))
         if selection.end.time() != selection.end.min.time():
-            statement = statement.where(table.c.local_time < selection.end)
+            statement = statement.where(table.c.time < self.utc(selection.end))
         if selection.hours is not None:
             statement = statement.where(in_hours(selection.hours, table.c.local_time))
         return statement.subquery("events")
+
+    def utc(self, moment: datetime) -> datetime:
+        return self._data.utc(moment)
 
     def cells(self, unit: SpatialUnit) -> FromClause:
         found = self._map_of(unit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -16,31 +16,26 @@ from flowmachine.data import DataState, Day
 from flowmachine.executors.base import Stored, released_select, stored_select
 from flowmachine.maps import UnitMap, drop_old_maps, unit_map
 from flowmachine.registry import Aggregate, Query
-from flowmachine.sql.events import COLUMNS_OF_TYPES, EventSelection, in_hours
+from flowmachine.sql.events import COLUMNS_OF_TYPES, NAMES_IN_TABLES, EventSelection, in_hours
 from flowmachine.sql.statements import Analyze, CreateTableAs, Grant
 from flowmachine.tables import intermediate_name, result_name
 from flowmachine.units import SpatialUnit
 
-#: Physical columns of the event tables by the name that queries use, with the type that queries see.
-_PHYSICAL: dict[str, tuple[str, Any]] = {
-    "event_id": ("id", sa.Text()),
-    "counterpart": ("msisdn_counterpart", sa.Text()),
-    "outgoing": ("outgoing", sa.Boolean()),
-    "tac": ("tac", sa.Integer()),
-    **{
-        name: (name, sa.Double())
-        for name in (
-            "duration",
-            "volume_total",
-            "volume_upload",
-            "volume_download",
-            "recharge_amount",
-            "airtime_fee",
-            "tax_and_fee",
-            "pre_event_balance",
-            "post_event_balance",
-        )
-    },
+#: Columns of the event tables by the name that queries use, with the type that queries see.
+_COLUMN_TYPES: dict[str, Any] = {
+    "event_id": sa.Text(),
+    "counterpart": sa.Text(),
+    "outgoing": sa.Boolean(),
+    "tac": sa.Integer(),
+    "duration": sa.Double(),
+    "volume_total": sa.Double(),
+    "volume_upload": sa.Double(),
+    "volume_download": sa.Double(),
+    "recharge_amount": sa.Double(),
+    "airtime_fee": sa.Double(),
+    "tax_and_fee": sa.Double(),
+    "pre_event_balance": sa.Double(),
+    "post_event_balance": sa.Double(),
 }
 
 
@@ -66,21 +61,24 @@ class PostgresSources:
             "local_time": local_time,
             "cell": sa.func.nullif(sa.column("location_id", sa.Text), ""),
         }
-        for name, (physical, type_) in _PHYSICAL.items():
+        for name, type_ in _COLUMN_TYPES.items():
             if event_type in COLUMNS_OF_TYPES.get(name, (event_type,)):
-                selected[name] = sa.cast(sa.column(physical), type_)
+                selected[name] = sa.cast(sa.column(NAMES_IN_TABLES.get(name, name)), type_)
         statement = (
             sa.select(*(selected[name].label(name) for name in columns))
             .select_from(table)
             .where(
                 # Instants rather than wall-clock times, so that the planner prunes partitions.
-                table.c.datetime >= selection.start.replace(tzinfo=self._data.zone),
-                table.c.datetime < selection.end.replace(tzinfo=self._data.zone),
+                table.c.datetime >= self.utc(selection.start).replace(tzinfo=UTC),
+                table.c.datetime < self.utc(selection.end).replace(tzinfo=UTC),
             )
         )
         return (
             statement if selection.hours is None else statement.where(in_hours(selection.hours, local_time))
         )
+
+    def utc(self, moment: datetime) -> datetime:
+        return self._data.utc(moment)
 
     def cells(self, unit: SpatialUnit) -> FromClause:
         cells = self._map_of(unit).cells

@@ -62,6 +62,8 @@ class Labels(ma.fields.Field[dict[str, Any]]):
 
 
 def _area(geometry: Any) -> BaseGeometry:
+    if geometry is None:
+        raise ma.ValidationError("Field may not be null.")
     if not isinstance(geometry, Mapping):
         raise ma.ValidationError("Not a valid mapping type.")
     try:

@@ -66,7 +66,12 @@ def periods_of_events(sources: Sources, query: Any) -> FromClause:
     elapsed = microseconds(events.c.local_time) - microseconds(start)
     length = sa.literal(query.length // timedelta(microseconds=1), sa.BigInteger)
     period = sa.cast(elapsed // length, sa.BigInteger)
-    return sa.select(events.c.subscriber, period.label("period")).subquery("periods_of_events")
+    # Where the clock shows the start twice, the second showing is preceded by times before it, which are in no period.
+    return (
+        sa.select(events.c.subscriber, period.label("period"))
+        .where(elapsed >= 0)
+        .subquery("periods_of_events")
+    )
 
 
 def active_periods(sources: Sources, query: Any) -> FromClause:

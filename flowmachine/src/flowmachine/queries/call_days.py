@@ -23,6 +23,7 @@ class CallDays(Query):
         "location": sa.Integer(),
         "value": sa.BigInteger(),
     }
+    order: ClassVar[tuple[str, ...]] = ("subscriber", "-value")
 
     subscriber_locations: SubscriberLocations = required(Nested("subscriber_locations"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import marshmallow as ma
 import sqlalchemy as sa
@@ -23,6 +23,8 @@ class CoalescedLocation(Sampled, SubscriberLocations):
 
     Subscribers of the preferred location without either keep their null.
     """
+
+    ids_by_name: ClassVar[bool] = True
 
     preferred_location: MajorityLocation = required(Nested("majority_location"))
     fallback_location: MajorityLocation = required(Nested("majority_location"))

@@ -25,6 +25,7 @@ class ContactBalance(Contacts, Query):
         "events": sa.BigInteger(),
         "proportion": sa.Double(),
     }
+    order: ClassVar[tuple[str, ...]] = ("-proportion",)
 
     def counterparts_subset(self, include_subscribers: bool = False) -> CounterpartsSubset:
         """The contacts as a query that can be the subset of others, with the subscribers themselves if asked."""

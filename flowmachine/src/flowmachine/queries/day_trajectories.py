@@ -24,6 +24,7 @@ class DayTrajectories(Query):
         "location": sa.Integer(),
         "date": sa.DateTime(),
     }
+    order: ClassVar[tuple[str, ...]] = ("subscriber", "date")
 
     locations: tuple[DailyLocation, ...] = required(NestedList("daily_location"))
 

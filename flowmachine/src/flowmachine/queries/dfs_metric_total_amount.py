@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, timedelta
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
@@ -13,7 +13,6 @@ from flowmachine.maps import admin_table, location_table
 from flowmachine.registry import Aggregate, query_kind
 from flowmachine.release import KeepOver, Published, Region, Value
 from flowmachine.sql.events import EventSelection, Window
-from flowmachine.sql.functions import as_instant
 from flowmachine.sql.sources import Sources
 from flowmachine.units import UNITS, SpatialUnit, demand_polygons
 
@@ -82,8 +81,8 @@ class DFSTotalMetricAmount(Window, Aggregate):
             )
             .select_from(placed)
             .where(
-                transactions.c.timestamp >= _instant(self.start_date),
-                transactions.c.timestamp < _instant(self.end_date + timedelta(days=1)),
+                transactions.c.timestamp >= sources.utc(self.start_date).replace(tzinfo=UTC),
+                transactions.c.timestamp < sources.utc(self.end_date + timedelta(days=1)).replace(tzinfo=UTC),
             )
             .group_by(date, regions.c.location)
         )
@@ -94,7 +93,3 @@ class DFSTotalMetricAmount(Window, Aggregate):
             (Value("date", sa.Date()), Region(self.unit), Value("value", sa.Numeric())),
             KeepOver("subscribers"),
         )
-
-
-def _instant(moment: datetime) -> Any:
-    return as_instant(sa.literal(moment, sa.DateTime))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -102,12 +103,14 @@ class Bounds(ma.fields.Field[Range]):
         return {"$ref": f"#/components/schemas/{self.component}"}
 
     def component_schema(self) -> dict[str, Any]:
-        return {
+        bounds = {
             "type": "object",
             "properties": {"lower_bound": {"type": "number"}, "upper_bound": {"type": "number"}},
             "required": ["lower_bound", "upper_bound"],
             "additionalProperties": False,
         }
+        pair = {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "number"}}
+        return {"oneOf": [bounds, pair]}
 
 
 def _may_be_absent(field: ma.fields.Field) -> Any:
@@ -130,6 +133,13 @@ class HistogramAggregate(Aggregate):
     metric: Query = required(Nested(*HISTOGRAM_METRICS, component="HistogrammableMetrics"))
     bins: HistogramBins = required(Bins())
     range: Range | None = _may_be_absent(Bounds())
+
+    def check(self) -> None:
+        if self.range is None or self.bins.n_bins is None:
+            return
+        # The statement multiplies the two, and one of the databases takes an overflow for an error.
+        if not math.isfinite((self.range.upper_bound - self.range.lower_bound) * self.bins.n_bins):
+            raise ma.ValidationError({"range": {"_schema": ["Is too wide to be cut into bins."]}})
 
     def spec(self) -> dict[str, Any]:
         return {name: value for name, value in super().spec().items() if (name, value) != ("range", None)}

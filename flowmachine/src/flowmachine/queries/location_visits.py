@@ -21,6 +21,7 @@ class LocationVisits(Sampled, SubscriberLocations):
     """For each subscriber and location, the number of inputs that place the subscriber there; an input given twice counts twice."""
 
     columns: ClassVar[dict[str, Any]] = {**SubscriberLocations.columns, "value": sa.BigInteger()}
+    order: ClassVar[tuple[str, ...]] = ("subscriber", "-value")
 
     locations: tuple[Query, ...] = required(NestedList(*VISITABLE_LOCATIONS, component="VisitableLocation"))
 

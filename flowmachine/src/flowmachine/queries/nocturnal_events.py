@@ -14,14 +14,18 @@ from flowmachine.sql.events import EventSelection, Window, in_hours, select_even
 from flowmachine.sql.sources import Sources
 
 
-@query_kind("nocturnal_events")
+@query_kind("nocturnal_events", sql_version=2)
 class NocturnalEvents(Window, Sampled, SubscriberMetric):
-    """Per cent of each subscriber's events that are in the hours of the night, 0 to 100."""
+    """Per cent of each subscriber's events that are in the hours of the night, 0 to 100.
+
+    A night that begins and ends at the same hour is the whole day, unlike such ``hours`` of other kinds. A start at 24 is
+    midnight.
+    """
 
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "value": sa.Double()}
     reads_cells: ClassVar[bool] = False
 
-    night_hours: HourInterval = required(Hours())
+    night_hours: HourInterval = required(Hours(latest_start=24))
     event_types: tuple[str, ...] | None = optional(EventTypes())
     subscriber_subset: Query | None = optional(SubscriberSubset())
 
@@ -31,6 +35,9 @@ class NocturnalEvents(Window, Sampled, SubscriberMetric):
 
     def select(self, sources: Sources) -> Select[Any]:
         events = select_events(sources, self.events[0], ("local_time",))
-        at_night = sa.case((in_hours(self.night_hours, events.c.local_time), 100.0), else_=0.0)
+        night = self.night_hours
+        whole_day = night.start_hour == night.end_hour
+        inside = sa.true() if whole_day else in_hours(night, events.c.local_time)
+        at_night = sa.case((inside, 100.0), else_=0.0)
         share = sa.func.avg(sa.cast(at_night, sa.Double))
         return sa.select(events.c.subscriber, share.label("value")).group_by(events.c.subscriber)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
@@ -12,10 +11,8 @@ from flowmachine.fields import Number, required
 from flowmachine.registry import SubscriberMetric, query_kind
 from flowmachine.sampling import Sampled
 from flowmachine.sql.events import EventFields, EventSelection, Window, select_events, window_selection
+from flowmachine.sql.functions import at_least_share
 from flowmachine.sql.sources import Sources
-
-#: Wide enough for an event count times a proportion written with all its digits.
-_exact = sa.Numeric(38, 0)
 
 
 @query_kind("pareto_interactions")
@@ -53,11 +50,7 @@ class ParetoInteractions(Window, EventFields, Sampled, SubscriberMetric):
             sa.func.sum(contacts.c.events).over(partition_by=contacts.c.subscriber).label("total"),
             sa.func.count().over(partition_by=contacts.c.subscriber).label("contacts"),
         ).subquery("ranked")
-        # Compared as whole numbers: the proportion is the decimal that was written, not the binary nearest to it.
-        numerator, denominator = Decimal(repr(self.proportion)).as_integer_ratio()
-        enough = sa.cast(ranked.c.running, _exact) * sa.cast(sa.literal(denominator), _exact) >= sa.cast(
-            ranked.c.total, _exact
-        ) * sa.cast(sa.literal(numerator), _exact)
+        enough = at_least_share(ranked.c.running, self.proportion, ranked.c.total)
         value = sa.cast(sa.func.min(ranked.c.rank), sa.Double) / sa.func.max(ranked.c.contacts)
         return (
             sa.select(ranked.c.subscriber, value.label("value")).where(enough).group_by(ranked.c.subscriber)

@@ -16,7 +16,7 @@ from flowmachine.sql.functions import first_by, microseconds
 from flowmachine.sql.sources import Sources
 
 
-@query_kind("topup_balance", component="TopUpBalance")
+@query_kind("topup_balance", sql_version=2, component="TopUpBalance")
 class TopUpBalance(Topups, SubscriberMetric):
     """A statistic of each subscriber's balance, in the operator's currency, weighted by how long it was held.
 
@@ -31,7 +31,7 @@ class TopUpBalance(Topups, SubscriberMetric):
         return {"subscriber": sa.Text(), "value": statistic_type(self.statistic, sa.Double())}
 
     def select(self, sources: Sources) -> Select[Any]:
-        columns = ("time", "local_time", "pre_event_balance", "post_event_balance")
+        columns = ("time", "pre_event_balance", "post_event_balance")
         topups = select_events(sources, self.events[0], columns)
         before, after = topups.c.pre_event_balance, topups.c.post_event_balance
         if self.statistic == "count":
@@ -46,41 +46,42 @@ class TopUpBalance(Topups, SubscriberMetric):
                 .where(known)
                 .group_by(topups.c.subscriber)
             )
-        segments = self._segments(sa.select(topups).where(known).subquery("known"))
+        start, end = (_literal(sources.utc(edge)) for edge in (self.start_date, self.end_date))
+        segments = _segments(sa.select(topups).where(known).subquery("known"), start, end)
         return _SUMMARIES[self.statistic](segments)
 
-    def _segments(self, topups: FromClause) -> FromClause:
-        """``subscriber``, ``level``, ``weight``: the balance of each stretch of the window and its seconds."""
-        before, after = topups.c.pre_event_balance, topups.c.post_event_balance
-        window: dict[str, Any] = {
-            "partition_by": topups.c.subscriber,
-            "order_by": [topups.c.time, before, after],
-        }
-        ranked = sa.select(
-            topups.c.subscriber,
-            topups.c.time,
-            topups.c.local_time,
-            before.label("before"),
-            after.label("after"),
-            sa.func.lag(topups.c.time).over(**window).label("previous_time"),
-            sa.func.lag(after).over(**window).label("previous_after"),
-            sa.func.max(topups.c.time).over(partition_by=topups.c.subscriber).label("last_time"),
-        ).cte("ranked")
-        first = ranked.c.previous_time.is_(None)
-        until = sa.select(
-            ranked.c.subscriber,
-            sa.case((first, ranked.c.before), else_=(ranked.c.before + ranked.c.previous_after) / 2.0).label(
-                "level"
-            ),
-            sa.case(
-                (first, _seconds(_literal(self.start_date), ranked.c.local_time)),
-                else_=_seconds(ranked.c.previous_time, ranked.c.time),
-            ).label("weight"),
-        )
-        since = sa.select(
-            ranked.c.subscriber, ranked.c.after, _seconds(ranked.c.local_time, _literal(self.end_date))
-        ).where(ranked.c.time == ranked.c.last_time)
-        return until.union_all(since).cte("segments")
+
+def _segments(topups: FromClause, start: ColumnElement[Any], end: ColumnElement[Any]) -> FromClause:
+    """``subscriber``, ``level``, ``weight``: the balance of each stretch of the window, from UTC ``start`` to ``end``, and its seconds."""
+    before, after = topups.c.pre_event_balance, topups.c.post_event_balance
+    window: dict[str, Any] = {
+        "partition_by": topups.c.subscriber,
+        "order_by": [topups.c.time, before, after],
+    }
+    ranked = sa.select(
+        topups.c.subscriber,
+        topups.c.time,
+        before.label("before"),
+        after.label("after"),
+        sa.func.lag(topups.c.time).over(**window).label("previous_time"),
+        sa.func.lag(after).over(**window).label("previous_after"),
+        sa.func.max(topups.c.time).over(partition_by=topups.c.subscriber).label("last_time"),
+    ).cte("ranked")
+    first = ranked.c.previous_time.is_(None)
+    until = sa.select(
+        ranked.c.subscriber,
+        sa.case((first, ranked.c.before), else_=(ranked.c.before + ranked.c.previous_after) / 2.0).label(
+            "level"
+        ),
+        sa.case(
+            (first, _seconds(start, ranked.c.time)),
+            else_=_seconds(ranked.c.previous_time, ranked.c.time),
+        ).label("weight"),
+    )
+    since = sa.select(ranked.c.subscriber, ranked.c.after, _seconds(ranked.c.time, end)).where(
+        ranked.c.time == ranked.c.last_time
+    )
+    return until.union_all(since).cte("segments")
 
 
 def _literal(moment: datetime) -> ColumnElement[Any]:

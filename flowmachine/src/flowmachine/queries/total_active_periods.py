@@ -18,6 +18,7 @@ class TotalActivePeriods(Periods, EventFields, SubscriberMetric):
     """Periods in which a subscriber had an event, located or not; who had none has no row."""
 
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "value": sa.BigInteger()}
+    order: ClassVar[tuple[str, ...]] = ("-value",)
     reads_cells: ClassVar[bool] = False
 
     @property

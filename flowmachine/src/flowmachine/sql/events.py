@@ -47,6 +47,9 @@ COLUMNS_OF_TYPES: dict[str, tuple[str, ...]] = {
 }
 
 
+#: Columns that the event tables call otherwise than queries do.
+NAMES_IN_TABLES = {"counterpart": "msisdn_counterpart", "event_id": "id"}
+
 #: A window is cut into at most so many spans, each of which is read by a part of the statement; where that needs more of
 #: them, it is read whole.
 MOST_SPANS = 40
@@ -114,7 +117,7 @@ class EventSelection:
         for event_type in self.types:
             lacking = {c for c in columns if event_type not in COLUMNS_OF_TYPES.get(c, self.types)}
             if lacking:
-                names = ", ".join(repr(column) for column in sorted(lacking))
+                names = ", ".join(sorted(repr(NAMES_IN_TABLES.get(column, column)) for column in lacking))
                 raise NotBuildable(f"{{{names}}} are not columns of events.{event_type}")
 
 

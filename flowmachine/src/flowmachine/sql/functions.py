@@ -2,12 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
+
+
+def in_order(column: ColumnElement[Any], *, descending: bool = False) -> ColumnElement[Any]:
+    """A term to sort by: text by bytes, nulls last, whatever the database and its locale."""
+    ordered: ColumnElement[Any] = sa.collate(column, "C") if isinstance(column.type, sa.Text) else column
+    return (ordered.desc() if descending else ordered.asc()).nulls_last()
+
+
+def full_order(columns: Iterable[str], first: Sequence[str]) -> tuple[str, ...]:
+    """Names to sort by: ``first``, with ``-`` before one for descending, then all other columns, ascending."""
+    named = [name.lstrip("-") for name in first]
+    return (*first, *(name for name in columns if name not in named))
+
+
+def in_full_order(
+    columns: Mapping[str, ColumnElement[Any]], first: Sequence[str]
+) -> list[ColumnElement[Any]]:
+    """The terms of ``full_order``."""
+    return [
+        in_order(columns[name.lstrip("-")], descending=name.startswith("-"))
+        for name in full_order(columns, first)
+    ]
+
+
+#: Wide enough for a count times a share with all its decimals.
+_wide = sa.Numeric(38, 0)
+
+
+def at_most_share(part: ColumnElement[Any], share: float, whole: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a count is no more than a share of another: 29 are no more than 0.29 of 100, though the double is below it."""
+    return _times(part, 10**_DECIMALS) <= _times(whole, _decimals(share))
+
+
+def at_least_share(part: ColumnElement[Any], share: float, whole: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a count is no less than a share of another, by the decimal that was written as in ``at_most_share``."""
+    return _times(part, 10**_DECIMALS) >= _times(whole, _decimals(share))
+
+
+#: So many decimals of a share count: more than tell apart shares of the events in any country.
+_DECIMALS = 18
+
+
+def _decimals(share: float) -> int:
+    return int(Decimal(repr(share)).scaleb(_DECIMALS))
+
+
+def _times(count: ColumnElement[Any], factor: int) -> ColumnElement[Any]:
+    return sa.cast(count, _wide) * sa.cast(sa.literal(factor, sa.BigInteger), _wide)
 
 
 class geodesic_metres(FunctionElement[float]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy.sql import FromClause
@@ -25,6 +25,10 @@ class Sources(Protocol):
         ``volume_upload``, ``volume_download``, ``recharge_amount``, ``airtime_fee``, ``tax_and_fee``,
         ``pre_event_balance``, ``post_event_balance``. Rows of several types are concatenated with repeats.
         """
+        ...
+
+    def utc(self, moment: datetime) -> datetime:
+        """When it is a moment of wall-clock time, such as a window's edge, to be compared with ``time`` of events."""
         ...
 
     def cells(self, unit: SpatialUnit) -> FromClause:
