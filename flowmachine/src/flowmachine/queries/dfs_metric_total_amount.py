@@ -23,7 +23,7 @@ class DFSTotalMetricAmount(Window, Aggregate):
     """The sum of a metric over the mobile-money transactions of each local date, at the cells of both their parties.
 
     A transaction with both parties in one region counts there twice. ``end_date`` is inclusive: its 24 hours count. A row
-    is judged by the distinct mobile-money subscribers at that region's side of the transactions.
+    is judged by the distinct mobile-money subscribers at that region's side of the transactions that have the metric.
     """
 
     geographic: ClassVar[bool] = False
@@ -84,6 +84,8 @@ class DFSTotalMetricAmount(Window, Aggregate):
             .where(
                 transactions.c.timestamp >= _instant(self.start_date),
                 transactions.c.timestamp < _instant(self.end_date + timedelta(days=1)),
+                # A sum rests on nobody whose metric is null, so they must not hide those whose is not.
+                transactions.c[self.metric].is_not(None),
             )
             .group_by(date, regions.c.location)
         )
