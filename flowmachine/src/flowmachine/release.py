@@ -61,6 +61,26 @@ class KeepGroups:
 
 
 @dataclass(frozen=True)
+class KeepShares:
+    """Keep the rows over the floor, in groups where the withheld rows together are nobody or over the floor as well.
+
+    For rows that are shares of their group, each subscriber in one row: the shares add up to one, so what is withheld of a
+    group can be worked out from what is published.
+    """
+
+    by: tuple[str, ...]
+    count: str
+
+    def keep(self, result: FromClause) -> tuple[ColumnElement[bool], FromClause]:
+        count = result.c[self.count]
+        withheld = sa.func.sum(sa.case((count <= floor(), count), else_=0))
+        group = withheld.over(partition_by=[result.c[name] for name in self.by])
+        judged = sa.select(result, group.label("withheld_of_group")).subquery("judged")
+        rest = judged.c.withheld_of_group
+        return sa.and_(judged.c[self.count] > floor(), sa.or_(rest == 0, rest > floor())), judged
+
+
+@dataclass(frozen=True)
 class AllOrNothing:
     """Keep all rows if each is over the floor, else publish one row of nulls. A column ``count`` that is null never passes."""
 
@@ -81,7 +101,7 @@ class NothingPersonal:
         return sa.true(), result
 
 
-Rule = KeepOver | KeepGroups | AllOrNothing | NothingPersonal
+Rule = KeepOver | KeepGroups | KeepShares | AllOrNothing | NothingPersonal
 
 
 @dataclass(frozen=True)

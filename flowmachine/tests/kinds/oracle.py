@@ -547,12 +547,15 @@ def joined_spatial_aggregate(oracle: Oracle, spec: Spec) -> list[Row]:
         if subscriber in metric and place is not None
     )
     if spec["method"] == "distr":
-        return ordered(
-            (*ids(place, unit), "value", key, count / len(values))
-            for place, values in at.items()
-            for key, count in Counter(values).items()
-            if count > FLOOR
-        )
+        rows = []
+        for place, values in at.items():
+            told = {key: count for key, count in Counter(values).items() if count > FLOOR}
+            untold = len(values) - sum(told.values())
+            if untold == 0 or untold > FLOOR:
+                rows += [
+                    (*ids(place, unit), "value", key, count / len(values)) for key, count in told.items()
+                ]
+        return ordered(rows)
     return ordered(
         (*ids(place, unit), statistic(spec["method"], values))
         for place, values in at.items()

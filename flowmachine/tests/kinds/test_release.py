@@ -14,7 +14,7 @@ from flowmachine.release import FloorTooLow, NothingPersonal
 from flowmachine.sql.events import NotBuildable
 
 from .drawing import SPECS, worlds
-from .world import EXECUTORS, Stage, World, drawn
+from .world import DEVICES, EXECUTORS, Stage, World, drawn
 
 #: Made of boundaries, of cell positions, or of nothing.
 PUBLIC = {
@@ -59,6 +59,43 @@ def test_fifteen_people_never_show(stage_in_utc: Stage, kind: str, data: st.Data
         for executor in EXECUTORS:
             rows = stage_in_utc.run(query, small, executor, connection, state)
             assert [row for row in rows if any(value is not None for value in row)] == []
+
+
+SIZES = st.lists(st.sampled_from((1, 7, 8, 9, 15, 16, 17, 40)), min_size=1, max_size=len(DEVICES) + 1)
+
+
+@given(sizes=SIZES)
+def test_what_shares_leave_over_is_nobody_or_enough(
+    stage_in_utc: Stage, executor: str, sizes: list[int]
+) -> None:
+    """Whoever knows how many are at a place and subtracts the published shares finds no small group."""
+    tacs = [*(device[0] for device in DEVICES), 99999999]
+    lines = [
+        f"{'abcd'[number]}1..{size} | 1 10:00 | in-b | {tacs[number]}" for number, size in enumerate(sizes)
+    ]
+    spec = {
+        "query_kind": "joined_spatial_aggregate",
+        "locations": {
+            "query_kind": "daily_location",
+            "date": "2016-01-01",
+            "method": "last",
+            "aggregation_unit": "admin3",
+        },
+        "metric": {
+            "query_kind": "handset",
+            "start_date": "2016-01-01",
+            "end_date": "2016-01-02",
+            "characteristic": "brand",
+            "method": "last",
+        },
+        "method": "distr",
+    }
+    world = drawn("\n".join(["subscriber | time | cell | tac", *lines]))
+    found = [round(row[-1] * sum(sizes)) for row in stage_in_utc.evaluate(load_any(spec), world, executor)]
+    assert all(size > release.LOWEST_FLOOR for size in found)
+    if found:
+        left_over = sum(sizes) - sum(found)
+        assert left_over == 0 or left_over > release.LOWEST_FLOOR
 
 
 def test_the_floor_may_only_be_raised(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from flowmachine.sql.sources import Sources
 from flowmachine.units import UNITS, SpatialUnit, demand_polygons
 
 
-@query_kind("dfs_metric_total_amount", component="DFSTotalMetricAmount")
+@query_kind("dfs_metric_total_amount", sql_version=2, component="DFSTotalMetricAmount")
 class DFSTotalMetricAmount(Window, Aggregate):
     """The sum of a metric over the mobile-money transactions of each local date, at the cells of both their parties.
 
