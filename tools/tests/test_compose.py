@@ -70,6 +70,7 @@ def test_both_routes_know_the_same_settings(tmp_path: Path) -> None:
     optional = {
         "FLOWMACHINE_MEMORY_LIMIT",
         "FLOWMACHINE_THREADS",
+        "FLOWMACHINE_RELEASE_FLOOR",
         "FLOWAUTH_ADMIN_USERNAME",
         "FLOWETL_REJECTS",
     }

@@ -22,6 +22,7 @@ from sqlalchemy.sql import ColumnElement
 from flowmachine.data import DataState
 from flowmachine.executors.base import Stored
 from flowmachine.registry import Query
+from flowmachine.release import LOWEST_FLOOR, floor
 from flowmachine.sql.statements import InsertNew
 from flowmachine.tables import edges, intact, jobs, plan_parts, workers
 
@@ -67,6 +68,14 @@ _DESCRIPTIONS = {
 def describe_state(state: str) -> str:
     """The state in words, as messages use it."""
     return _DESCRIPTIONS[state]
+
+
+def standing(row: Mapping[Any, Any]) -> str:
+    """The state of a job for whoever asks, from its row: what was released under a lower floor than the one in force is as
+    good as not made."""
+    judged_by = LOWEST_FLOOR if row["floor"] is None else row["floor"]
+    withdrawn = row["store"] == RELEASED and row["state"] == "completed" and judged_by < floor()
+    return "known" if withdrawn else str(row["state"])
 
 
 @dataclass(frozen=True)
@@ -160,7 +169,7 @@ def submit(
     existing = connection.execute(_SUMMARY_LOCKED, _named(key)).mappings().one_or_none()
     if existing is not None and (
         existing["state"] in ("queued", "executing", "resetting")
-        or (existing["state"] == "completed" and existing["fingerprint"] == fingerprints[query.query_id])
+        or (standing(existing) == "completed" and existing["fingerprint"] == fingerprints[query.query_id])
     ):
         return existing
     if queue_limit is not None and waiting(connection) >= queue_limit:
@@ -516,14 +525,19 @@ def complete(
     milliseconds: float,
     fingerprint: str,
     cells_version: int,
+    judged_by: int | None = None,
 ) -> None:
-    """Record a stored result and release those who waited for it; raises LostLease if the worker is not the owner."""
+    """Record a stored result and release those who waited for it; raises LostLease if the worker is not the owner.
+
+    ``judged_by`` is the floor that a released result was cut to.
+    """
     result = {
         "compute_ms": milliseconds,
         "rows": stored.rows,
         "bytes": stored.bytes,
         "fingerprint": fingerprint,
         "cells_version": cells_version,
+        "floor": judged_by,
     }
     if connection.execute(_COMPLETE, result | _named(key) | {"owner": worker}).rowcount != 1:
         raise LostLease(key)
@@ -757,7 +771,7 @@ def cancel(connection: sa.Connection, query_id: str) -> str | None:
     _notify(connection, DONE_CHANNEL, query_id)
     after = find(connection, root)
     assert after is not None
-    return str(after["state"])
+    return standing(after)
 
 
 def touch(connection: sa.Connection, key: Key) -> None:

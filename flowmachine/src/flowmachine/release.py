@@ -7,13 +7,14 @@ the only sign of withholding.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, FromClause, Select
+
+from flowdb.settings import SettingError, integer_setting
 
 if TYPE_CHECKING:
     from flowmachine.registry import Aggregate
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
 LOWEST_FLOOR = 15
 
 
-class FloorTooLow(ValueError):
+class FloorTooLow(SettingError):
     """The configured floor would publish more than the platform promises to withhold."""
 
 
 def floor() -> int:
     """The floor in force: FLOWMACHINE_RELEASE_FLOOR, which may raise the limit of 15 but never lower it."""
-    configured = int(os.environ.get("FLOWMACHINE_RELEASE_FLOOR", LOWEST_FLOOR))
+    configured = integer_setting("FLOWMACHINE_RELEASE_FLOOR", LOWEST_FLOOR)
     if configured < LOWEST_FLOOR:
         raise FloorTooLow(f"FLOWMACHINE_RELEASE_FLOOR is {configured}; it must be {LOWEST_FLOOR} or more.")
     return configured

@@ -34,6 +34,7 @@ jobs = sa.Table(
     sa.Column("error", sa.Text),
     sa.Column("fingerprint", sa.Text),
     sa.Column("cells_version", sa.BigInteger),
+    sa.Column("floor", sa.Integer),
     sa.Column("compute_ms", sa.Double),
     sa.Column("rows", sa.BigInteger),
     sa.Column("bytes", sa.BigInteger),

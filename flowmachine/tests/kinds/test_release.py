@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
+from flowdb.settings import SettingError
 from flowmachine import release
 from flowmachine.registry import Aggregate, kinds, load_any
 from flowmachine.release import FloorTooLow, NothingPersonal
@@ -104,6 +106,18 @@ def test_the_floor_may_only_be_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     assert release.floor() == 30
     monkeypatch.setenv("FLOWMACHINE_RELEASE_FLOOR", "14")
     with pytest.raises(FloorTooLow, match="must be 15 or more"):
+        release.floor()
+
+
+def test_the_floor_may_be_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FLOWKIT_SECRETS", str(tmp_path))
+    monkeypatch.setenv("FLOWMACHINE_RELEASE_FLOOR", "")  # As a compose file passes what nobody set.
+    assert release.floor() == 15
+    monkeypatch.setenv("FLOWMACHINE_RELEASE_FLOOR", "20")
+    (tmp_path / "FLOWMACHINE_RELEASE_FLOOR").write_text("30\n")
+    assert release.floor() == 30
+    (tmp_path / "FLOWMACHINE_RELEASE_FLOOR").write_text("many\n")
+    with pytest.raises(SettingError, match="FLOWMACHINE_RELEASE_FLOOR must be a whole number, not 'many'"):
         release.floor()
 
 
