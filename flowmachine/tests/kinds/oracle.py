@@ -610,7 +610,7 @@ def histogram_aggregate(oracle: Oracle, spec: Spec) -> list[Row]:
         if "range" in spec:
             found = spec["range"]
             pair = found if isinstance(found, list) else [found["lower_bound"], found["upper_bound"]]
-            low, high = (Fraction(str(bound)) for bound in pair)
+            low, high = (Fraction(f"{bound:.15g}") for bound in pair)
         elif values:
             low, high = min(values), max(values)
         else:
@@ -618,10 +618,12 @@ def histogram_aggregate(oracle: Oracle, spec: Spec) -> list[Row]:
         if low == high:
             count = 1
         width = (high - low) / count
+        # Of two numbers that are equal in fifteen digits one may be so much smaller than the other.
+        slack = max(abs(low), abs(high)) * Fraction(5, 10**15)
         bins = [[0, low + number * width, low + (number + 1) * width] for number in range(count)]
         for value in values:
             if low <= value <= high:
-                number = 0 if low == high else math.floor((value - low) / width)
+                number = 0 if low == high else math.floor((value + slack - low) / width)
                 bins[min(number, count - 1)][0] += 1
     if any(value <= FLOOR for value, _, _ in bins):
         return [(None, None, None)]
