@@ -440,7 +440,7 @@ def histogram_aggregate(files: Files) -> str:
         ), ends AS (
             SELECT min(value) AS low, max(value) AS high FROM metric
         ), bins AS (
-            SELECT least(floor((value - low) * {BINS} / (high - low)), {BINS - 1}) AS bin, count(*) AS value
+            SELECT least(floor((value - low + 5e-15 * high) * {BINS} / (high - low)), {BINS - 1}) AS bin, count(*) AS value
             FROM metric, ends GROUP BY ALL
         ), verdict AS (SELECT count(*) = {BINS} AND min(value) > {FLOOR} AS passes FROM bins)
         SELECT bins.value, low + bin * (high - low) / {BINS} AS lower_edge,
@@ -635,7 +635,7 @@ def dfs_metric_total_amount(window: Window) -> str:
         SELECT timestamp::date AS date, pcod, sum(amount) AS value
         FROM dfs.transactions JOIN dfs.transactions_metadata ON transaction_id = transactions.id
         JOIN places USING (cell_id, cell_version) LEFT JOIN dfs.subscribers ON subscribers.id = subscriber_id
-        WHERE timestamp >= '{window[0]}' AND timestamp < '{window[1] + _DAY}'
+        WHERE timestamp >= '{window[0]}' AND timestamp < '{window[1] + _DAY}' AND amount IS NOT NULL
         GROUP BY date, pcod HAVING count(DISTINCT msisdn) > {FLOOR} ORDER BY date, pcod
     """
 

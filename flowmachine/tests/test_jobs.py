@@ -89,6 +89,31 @@ def test_a_raised_floor_makes_what_was_judged_stale(monkeypatch: pytest.MonkeyPa
     assert changed == {query.query_id}
 
 
+def test_what_was_released_under_a_lower_floor_is_made_anew(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = aggregate(1)
+    key = Key(query.query_id, RELEASED)
+    monkeypatch.setenv("FLOWMACHINE_RELEASE_FLOOR", "30")
+    in_force = data().fingerprints(query)[query.query_id]
+
+    def state_after_asking_again(judged_by: int | None) -> str:
+        done = {"state": "completed", "fingerprint": in_force, "floor": judged_by}
+        connection.execute(sa.update(table).where(jobs.is_job(key)).values(**done))
+        return str(jobs.submit(connection, query, data())["state"])
+
+    with engine.begin() as connection:
+        jobs.submit(connection, query, data())
+        # Null: released before the floor was written down, so nobody knows it was not the lowest.
+        assert [state_after_asking_again(floor) for floor in (None, 15, 29, 30, 31)] == [
+            "queued",
+            "queued",
+            "queued",
+            "completed",
+            "completed",
+        ]
+
+
 def test_every_pair_of_state_and_event(engine: sa.Engine) -> None:
     query = aggregate(1)
     key = Key(query.query_id, RELEASED)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from psycopg2.extensions import connection as Connection
 
-from flowmachine.testing import Client, Processes, wait_for
+from flowmachine.testing import Client, Processes, end, wait_for
 
 
 def daily(day: int = 1, method: str = "last", unit: str = "admin3") -> dict[str, Any]:
@@ -338,6 +338,40 @@ def test_one_worker_is_enough_for_a_deep_graph_with_a_sample(processes: Processe
     query_id = client.ask("run_query", **aggregate(coalesced))["payload"]["query_id"]
     assert client.until_done(query_id) == "completed"
     assert rows(processes, client, query_id)
+
+
+@pytest.mark.parametrize("command", ["server", "worker"])
+def test_too_low_a_floor_is_refused_at_the_start(processes: Processes, command: str) -> None:
+    process = processes.start(command, FLOWMACHINE_RELEASE_FLOOR="14")
+    assert process.wait(30) != 0
+    assert "FLOWMACHINE_RELEASE_FLOOR is 14; it must be 15 or more." in processes.logs()
+
+
+def test_a_raised_floor_withdraws_what_was_released(processes: Processes) -> None:
+    first, worker = processes.start("server"), processes.start("worker")
+    client = processes.client()
+    spec = aggregate(daily(unit="admin2"))
+    query_id = client.ask("run_query", **spec)["payload"]["query_id"]
+    assert client.until_done(query_id) == "completed"
+    before = rows(processes, client, query_id)
+    floor = sorted(row[-1] for row in before)[len(before) // 2]
+    for process in (first, worker):
+        end(process)
+    processes.start("server", FLOWMACHINE_RELEASE_FLOOR=str(floor))
+    client = processes.client()
+    assert client.ask("poll_query", query_id=query_id)["payload"]["query_state"] == "known"
+    for action in ("get_sql_for_query_result", "get_geo_sql_for_query_result"):
+        refused = client.ask(action, query_id=query_id)
+        assert refused["msg"] == f"Query with id '{query_id}' is known, but has not yet been run."
+        assert refused["payload"] == {"query_id": query_id, "query_state": "known"}
+    # Nor does cancelling bring it back.
+    assert client.ask("cancel_query", query_id=query_id)["payload"]["query_state"] == "known"
+    processes.start("worker", FLOWMACHINE_RELEASE_FLOOR=str(floor))
+    client.ask("run_query", **spec)
+    assert client.until_done(query_id) == "completed"
+    kept = [row for row in before if row[-1] > floor]
+    assert 0 < len(kept) < len(before)
+    assert rows(processes, client, query_id) == kept
 
 
 def test_a_dropped_table_heals(processes: Processes) -> None:

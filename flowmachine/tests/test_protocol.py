@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -106,6 +107,70 @@ def test_a_submitted_query(client: Client, running: Processes) -> None:
     assert all("centroid" in feature["properties"] and feature["geometry"] for feature in features)
 
 
+OUTFLOWS = {
+    "query_kind": "outflows",
+    "from_location": DAILY,
+    "to_location": DAILY | {"date": "2016-01-02"},
+    "join_type": "inner",
+}
+BY_HOUR = {
+    "query_kind": "total_network_objects",
+    "start_date": "2016-01-01",
+    "end_date": "2016-01-02",
+    "aggregation_unit": "admin2",
+    "total_by": "hour",
+}
+
+
+def stir(running: Processes, query_id: str) -> None:
+    """Let the rows of a result lie in the database in another order than that in which they are served."""
+    with closing(running.country.database.connect("flowdb")) as connection, connection:
+        cursor = connection.cursor()
+        table = f"cache.x{query_id}"
+        cursor.execute(f"CREATE TEMPORARY TABLE stirred AS SELECT * FROM {table} AS r ORDER BY md5(r::text)")
+        cursor.execute(f"DELETE FROM {table}; INSERT INTO {table} SELECT * FROM stirred")
+
+
+@pytest.mark.parametrize("spec", [COUNTED, OUTFLOWS, BY_HOUR], ids=lambda spec: spec["query_kind"])
+def test_features_are_numbered_and_served_in_the_order_of_the_rows(
+    client: Client, running: Processes, spec: dict[str, Any]
+) -> None:
+    query_id = stored(client, spec)
+    stir(running, query_id)
+    rows = read(running, succeed(client, "get_sql_for_query_result", query_id=query_id)["sql"])
+    features = read(running, succeed(client, "get_geo_sql_for_query_result", query_id=query_id)["sql"])
+    assert len(rows) > 5
+    assert [feature["id"] for feature in features] == list(range(1, len(rows) + 1))
+    for feature, row in zip(features, rows, strict=True):
+        properties = dict(feature["properties"])
+        if "datetime" in row:
+            # Written by different hands: as a moment's text here, as a moment there.
+            assert datetime.fromisoformat(properties.pop("datetime")) == row.pop("datetime")
+        assert {name: properties[name] for name in row} == row
+
+
+def test_features_of_flows_are_in_the_order_of_their_regions(client: Client, running: Processes) -> None:
+    seen = {
+        "query_kind": "unique_locations",
+        "start_date": "2016-01-01",
+        "end_date": "2016-01-04",
+        "aggregation_unit": "admin1",
+    }
+    spec = {"query_kind": "flows", "from_location": seen, "to_location": seen, "join_type": "inner"}
+    query_id = stored(client, spec)
+    stir(running, query_id)
+    features = read(running, succeed(client, "get_geo_sql_for_query_result", query_id=query_id)["sql"])
+    regions = [feature["properties"]["pcod"] for feature in features]
+    assert regions == sorted(regions)
+    assert [feature["id"] for feature in features] == list(range(1, len(regions) + 1))
+    several = 0
+    for feature in features:
+        for flows in (feature["properties"]["outflows"], feature["properties"]["inflows"]):
+            assert list(flows) == sorted(flows)
+            several += len(flows) > 2
+    assert several > 0
+
+
 def test_a_result_without_geography(client: Client) -> None:
     query_id = stored(client, HISTOGRAM)
     refused = client.ask("get_geo_sql_for_query_result", query_id=query_id)
@@ -123,6 +188,9 @@ def test_boundaries(client: Client, running: Processes, unit: str) -> None:
     regions = {tuple(feature["properties"][name] for name in names) for feature in features}
     assert len(regions) == len(features) > (0 if unit == "admin0" else 4)
     assert all(feature["geometry"] for feature in features)
+    in_order = [tuple(feature["properties"][name] for name in names) for feature in features]
+    assert in_order == sorted(in_order)
+    assert [feature["id"] for feature in features] == list(range(1, len(features) + 1))
 
 
 def test_dates_and_checks(client: Client) -> None:

@@ -16,7 +16,15 @@ from sqlalchemy.dialects.postgresql import ARRAY
 import flowclient
 from flowmachine.fields import EventTypes, Nested, NestedList
 from flowmachine.registry import Aggregate, Query, kinds, load_any, submittable_kinds
-from flowmachine.release import LOWEST_FLOOR, AllOrNothing, KeepGroups, KeepOver, NothingPersonal, Rule
+from flowmachine.release import (
+    LOWEST_FLOOR,
+    AllOrNothing,
+    KeepGroups,
+    KeepOver,
+    KeepShares,
+    NothingPersonal,
+    Rule,
+)
 from reference_pages.evidence import Evidence, evidence
 
 _HEAD = f"""\
@@ -89,7 +97,7 @@ def page() -> str:
             _mark(found[name]),
             f"[`{name}`](#{name})",
             "to submit" if name in submittable_kinds() else "nested",
-            _short_rule(query(name)),
+            ", or ".join(dict.fromkeys(_short_rule(one) for one in _and_variants(name))),
         )
         for name in _ordered()
     ]
@@ -122,7 +130,7 @@ def section(name: str) -> str:
         "Order": _order(one),
         "Spatial unit": _unit(one)
         + ("" if one.unit is None or _allowed(name, "lon-lat") else ", not `lon-lat`"),
-        "Released": _rule(one),
+        "Released": _rules(name),
         "GeoJSON": "yes" if isinstance(one, Aggregate) and one.geographic else "no",
         "Client": _client(name),
         "Tests": _tests(evidence()[name]),
@@ -185,6 +193,11 @@ def _variants(name: str) -> Iterator[tuple[str, str, Query]]:
                 found = _with(name, field_name, word)
                 if found is not None:
                     yield field_name, word, found
+
+
+def _and_variants(name: str) -> list[Query]:
+    """The example, and its variants."""
+    return [query(name), *(one for _, _, one in _variants(name))]
 
 
 def _with(name: str, field_name: str, word: str) -> Query | None:
@@ -290,10 +303,21 @@ def _short_rule(one: Query) -> str:
     words: dict[type, str] = {
         KeepOver: "row by row",
         KeepGroups: "place by place",
+        KeepShares: "share by share",
         AllOrNothing: "all or nothing",
         NothingPersonal: "not judged",
     }
     return words[type(one.published.rule)]
+
+
+def _rules(name: str) -> str:
+    """The rule of the example, and those of the words that bring another."""
+    base = _rule(query(name))
+    others: dict[str, list[str]] = {}
+    for field_name, word, one in _variants(name):
+        if (rule := _rule(one)) != base:
+            others.setdefault(rule, []).append(f"`{field_name}` `{word}`")
+    return "; ".join([base, *(f"with {' or '.join(words)}, {rule}" for rule, words in others.items())])
 
 
 def _rule(one: Query) -> str:
@@ -312,6 +336,11 @@ def _rule(one: Query) -> str:
     if isinstance(rule, KeepGroups):
         place = "pair of places" if len(rule.by) > 1 else "place"
         return f"{place} by {place}: all rows of a {place} leave if in each {counted}, else none; rows at no place never leave"
+    if isinstance(rule, KeepShares):
+        return (
+            f"share by share: a row leaves if {counted}, and those withheld at its place are together nobody or "
+            f"more than {LOWEST_FLOOR}, too"
+        )
     return f"all or nothing: all rows leave if in each {counted}; else there is one row, of nulls"
 
 

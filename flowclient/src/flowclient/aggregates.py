@@ -265,7 +265,7 @@ def histogram_aggregate_spec(
     bins : int | list[float]
         Number of bins, or their edges.
     range : tuple[float, float] | None, optional
-        Lowest and highest value counted; None for all.
+        Lowest and highest value counted; by default all are.
 
     Returns
     -------
@@ -298,7 +298,7 @@ def histogram_aggregate(
     bins : int | list[float]
         Number of bins, or their edges.
     range : tuple[float, float] | None, optional
-        Lowest and highest value counted; None for all.
+        Lowest and highest value counted; by default all are.
 
     Returns
     -------

@@ -399,7 +399,7 @@ AGGREGATES: tuple[Kind, ...] = (
             Argument(
                 "range",
                 "tuple[float, float] | None",
-                "Lowest and highest value counted; None for all.",
+                "Lowest and highest value counted; by default all are.",
                 None,
                 write="bounds",
                 omit_none=True,

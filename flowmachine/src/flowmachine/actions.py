@@ -299,11 +299,12 @@ class Actions:
         connection: sa.Connection,
         query_id: str,
         read: Callable[[sa.Connection, Key], sa.RowMapping | None] = jobs.find,
-    ) -> sa.RowMapping:
+    ) -> Mapping[Any, Any]:
+        """The row of a submitted query, in the state that it is in for clients."""
         row = read(connection, Key(query_id, RELEASED))
         if row is None:
             raise Refused(f"Unknown query id: '{query_id}'", {"query_id": query_id, "query_state": "awol"})
-        return row
+        return {**row, "state": jobs.standing(row)}
 
     def _ready(self, query_id: str) -> Aggregate:
         """The query if its released result can be read now. A result that somebody dropped makes it merely known."""

@@ -1,6 +1,7 @@
 """The statements by which the API reads results and boundaries as GeoJSON features.
 
-Each row is ``type``, ``id``, ``geometry``, ``properties``; geometries are WGS 84.
+Each row is ``type``, ``id``, ``geometry``, ``properties``; geometries are WGS 84. ``id`` numbers the features in the order in
+which they are served, which is that of the result, or of the regions' ids where a feature is a region.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def as_text(statement: Select[Any]) -> str:
 def result_statement(query: Aggregate) -> Select[Any]:
     """The rows of a released result, in the order of its kind."""
     table = _result_table(query)
-    return sa.select(*table.c).order_by(*in_full_order(dict(table.c), query.published.order))
+    return sa.select(*table.c).order_by(*_ordering(query, table))
 
 
 def feature_statement(query: Aggregate) -> Select[Any]:
@@ -48,13 +49,11 @@ def geography_statement(unit: SpatialUnit) -> Select[Any]:
     if unit.has_polygons:
         table, pcod = admin_table(unit)
         regions: FromClause = sa.select(pcod.label("pcod"), table.c.geom).subquery("regions")
-        order: list[ColumnElement[Any]] = [sa.collate(regions.c.pcod, "C")]
     else:
         # Not from the unit's map: the API may not read what is the engine's own.
         columns = (*unit.id_columns, "geom")
         regions = sa.table("cell_points", *map(sa.column, columns), schema="geography")
-        order = [regions.c[name] for name in unit.id_columns]
-    return _features(regions, list(unit.id_columns), regions.c.geom, order)
+    return _features(regions, list(unit.id_columns), regions.c.geom, _ids_ascending(regions, unit))
 
 
 def _row_features(query: Aggregate) -> Select[Any]:
@@ -62,8 +61,7 @@ def _row_features(query: Aggregate) -> Select[Any]:
     unit = query.unit
     assert unit is not None
     joined, geometry = _with_geometry(table, unit, "")
-    order: list[ColumnElement[Any]] = [table.c[name] for name in unit.id_columns]
-    return _features(table, list(query.published.columns), geometry, order, joined)
+    return _features(table, list(query.published.columns), geometry, _ordering(query, table), joined)
 
 
 def _flow_features(query: Aggregate) -> Select[Any]:
@@ -91,15 +89,17 @@ def _flow_features(query: Aggregate) -> Select[Any]:
         properties += [sa.literal(label), flows]
     properties += [sa.literal("centroid"), _json(sa.func.ST_Centroid(geometry))]
     known = sa.and_(*(ends.c[name].is_not(None) for name in names))
+    order = _ids_ascending(ends, unit)
     return (
         sa.select(
             sa.literal("Feature").label("type"),
-            sa.func.row_number().over(order_by=[ends.c[name] for name in names]).label("id"),
+            sa.func.row_number().over(order_by=order).label("id"),
             _json(geometry).label("geometry"),
             sa.func.json_build_object(*properties).label("properties"),
         )
         .select_from(here)
         .where(known)
+        .order_by(*order)
     )
 
 
@@ -115,22 +115,21 @@ def _flows(
     other_known = [rows.c[f"{name}{other}"].is_not(None) for name in names]
     if not labelled:
         return (
-            sa.select(sa.func.json_object_agg(name_of(rows, other), rows.c.value))
+            sa.select(_json_object(name_of(rows, other), rows.c.value))
             .where(*same, *other_known)
             .scalar_subquery()
         )
     by_label = (
         sa.select(
             rows.c.value_label,
-            sa.func.json_object_agg(name_of(rows, other), rows.c.value).label("flows"),
+            _json_object(name_of(rows, other), rows.c.value).label("flows"),
         )
         .where(*same, *other_known)
         .group_by(rows.c.value_label)
         .lateral()
     )
-    return sa.select(
-        sa.func.json_object_agg(sa.func.coalesce(by_label.c.value_label, "null"), by_label.c.flows)
-    ).scalar_subquery()
+    label = sa.func.coalesce(by_label.c.value_label, "null")
+    return sa.select(_json_object(label, by_label.c.flows)).scalar_subquery()
 
 
 def _features(
@@ -144,12 +143,16 @@ def _features(
     for name in names:
         properties += [sa.literal(name), source.c[name]]
     properties += [sa.literal("centroid"), _json(sa.func.ST_Centroid(geometry))]
-    return sa.select(
-        sa.literal("Feature").label("type"),
-        sa.func.row_number().over(order_by=order).label("id"),
-        _json(geometry).label("geometry"),
-        sa.func.json_build_object(*properties).label("properties"),
-    ).select_from(source if joined is None else joined)
+    return (
+        sa.select(
+            sa.literal("Feature").label("type"),
+            sa.func.row_number().over(order_by=order).label("id"),
+            _json(geometry).label("geometry"),
+            sa.func.json_build_object(*properties).label("properties"),
+        )
+        .select_from(source if joined is None else joined)
+        .order_by(*order)
+    )
 
 
 def _with_geometry(
@@ -163,6 +166,22 @@ def _with_geometry(
 
 def _point(table: FromClause, suffix: str = "") -> ColumnElement[Any]:
     return sa.func.ST_SetSRID(sa.func.ST_MakePoint(table.c[f"lon{suffix}"], table.c[f"lat{suffix}"]), 4326)
+
+
+def _ordering(query: Aggregate, table: FromClause) -> list[ColumnElement[Any]]:
+    """The order of the kind's rows."""
+    return in_full_order(dict(table.c), query.published.order)
+
+
+def _ids_ascending(regions: FromClause, unit: SpatialUnit) -> list[ColumnElement[Any]]:
+    """The order of a unit's ids, text by its bytes."""
+    ids = [(regions.c[name], type_) for name, type_ in unit.id_columns.items()]
+    return [sa.collate(column, "C") if isinstance(type_, sa.Text) else column for column, type_ in ids]
+
+
+def _json_object(name: ColumnElement[Any], value: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Aggregate: an object with its names in the order of their bytes."""
+    return sa.func.json_object_agg(name, postgresql.aggregate_order_by(value, sa.collate(name, "C")))
 
 
 def _json(geometry: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -24,6 +24,7 @@ from sqlalchemy.sql import ColumnElement
 from flowmachine.data import DataState, Day
 from flowmachine.executors.base import Stored
 from flowmachine.registry import Query
+from flowmachine.release import LOWEST_FLOOR, floor
 from flowmachine.sql.statements import InsertNew
 from flowmachine.tables import edges, intact, jobs, plan_parts, workers
 
@@ -72,6 +73,14 @@ _DESCRIPTIONS = {
 def describe_state(state: str) -> str:
     """The state in words, as messages use it."""
     return _DESCRIPTIONS[state]
+
+
+def standing(row: Mapping[Any, Any]) -> str:
+    """The state of a job for whoever asks, from its row: what was released under a lower floor than the one in force is as
+    good as not made."""
+    judged_by = LOWEST_FLOOR if row["floor"] is None else row["floor"]
+    withdrawn = row["store"] == RELEASED and row["state"] == "completed" and judged_by < floor()
+    return "known" if withdrawn else str(row["state"])
 
 
 @dataclass(frozen=True)
@@ -176,7 +185,7 @@ def submit(
     existing = connection.execute(_SUMMARY_LOCKED, _named(key)).mappings().one_or_none()
     if existing is not None and (
         existing["state"] in ("queued", "executing", "resetting")
-        or (existing["state"] == "completed" and existing["fingerprint"] == fingerprints[query.query_id])
+        or (standing(existing) == "completed" and existing["fingerprint"] == fingerprints[query.query_id])
     ):
         return existing
     if queue_limit is not None and waiting(connection) >= queue_limit:
@@ -544,10 +553,12 @@ def complete(
     fingerprint: str,
     cells_version: int,
     read: Mapping[Day, UUID],
+    judged_by: int | None = None,
 ) -> None:
     """Record a stored result and let those go on who waited for it; raises LostLease if the worker is not the owner.
 
-    ``read`` are the loads of the days that the query itself read; its inputs' rows have theirs.
+    ``read`` are the loads of the days that the query itself read; its inputs' rows have theirs. ``judged_by`` is the floor
+    that a released result was cut to.
     """
     inputs: dict[str, dict[str, str]] = {}
     for (event_type, day), load_id in sorted(read.items()):
@@ -562,6 +573,7 @@ def complete(
         "bytes": stored.bytes,
         "fingerprint": fingerprint,
         "cells_version": cells_version,
+        "floor": judged_by,
     }
     if connection.execute(_COMPLETE, result | _named(key) | {"owner": worker}).rowcount != 1:
         raise LostLease(key)
@@ -792,7 +804,7 @@ def cancel(connection: sa.Connection, query_id: str) -> str | None:
     _notify(connection, DONE_CHANNEL, query_id)
     after = find(connection, root)
     assert after is not None
-    return str(after["state"])
+    return standing(after)
 
 
 def touch(connection: sa.Connection, key: Key) -> None:

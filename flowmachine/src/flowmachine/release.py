@@ -7,7 +7,6 @@ the only sign of withholding.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
+from flowdb.settings import SettingError, integer_setting
 from flowmachine.sql.functions import full_order, in_full_order
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 LOWEST_FLOOR = 15
 
 
-class FloorTooLow(ValueError):
+class FloorTooLow(SettingError):
     """The configured floor would publish more than the platform promises to withhold."""
 
 
 def floor() -> int:
     """The floor in force: FLOWMACHINE_RELEASE_FLOOR, which may raise the limit of 15 but never lower it."""
-    configured = int(os.environ.get("FLOWMACHINE_RELEASE_FLOOR", LOWEST_FLOOR))
+    configured = integer_setting("FLOWMACHINE_RELEASE_FLOOR", LOWEST_FLOOR)
     if configured < LOWEST_FLOOR:
         raise FloorTooLow(f"FLOWMACHINE_RELEASE_FLOOR is {configured}; it must be {LOWEST_FLOOR} or more.")
     return configured
@@ -63,6 +63,26 @@ class KeepGroups:
 
 
 @dataclass(frozen=True)
+class KeepShares:
+    """Keep the rows over the floor, in groups where the withheld rows together are nobody or over the floor as well.
+
+    For rows that are shares of their group, each subscriber in one row: the shares add up to one, so what is withheld of a
+    group can be worked out from what is published.
+    """
+
+    by: tuple[str, ...]
+    count: str
+
+    def keep(self, result: FromClause) -> tuple[ColumnElement[bool], FromClause]:
+        count = result.c[self.count]
+        withheld = sa.func.sum(sa.case((count <= floor(), count), else_=0))
+        group = withheld.over(partition_by=[result.c[name] for name in self.by])
+        judged = sa.select(result, group.label("withheld_of_group")).subquery("judged")
+        rest = judged.c.withheld_of_group
+        return sa.and_(judged.c[self.count] > floor(), sa.or_(rest == 0, rest > floor())), judged
+
+
+@dataclass(frozen=True)
 class AllOrNothing:
     """Keep all rows if each is over the floor, else publish one row of nulls. A column ``count`` that is null never passes."""
 
@@ -83,7 +103,7 @@ class NothingPersonal:
         return sa.true(), result
 
 
-Rule = KeepOver | KeepGroups | AllOrNothing | NothingPersonal
+Rule = KeepOver | KeepGroups | KeepShares | AllOrNothing | NothingPersonal
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from flowmachine.jobs import PENDING
 from flowmachine.logs import audit_log, debug_log
 from flowmachine.news import News
 from flowmachine.registry import kinds
+from flowmachine.release import floor
 from flowmachine.schema import query_schemas
 from flowmachine.settings import Database
 from flowmachine.tables import audit
@@ -293,6 +294,7 @@ def _for_log(params: dict[str, Any]) -> Any:
 
 def main() -> None:
     """Run the server."""
+    floor()  # One that is too low is refused now, not by every query.
     server = Server(
         Database.from_environment(),
         setting("FLOWKIT_BIND", default="127.0.0.1"),

@@ -36,6 +36,7 @@ jobs = sa.Table(
     sa.Column("cells_version", sa.BigInteger),
     sa.Column("inputs", JSONB),
     sa.Column("code_version", sa.Text),
+    sa.Column("floor", sa.Integer),
     sa.Column("compute_ms", sa.Double),
     sa.Column("rows", sa.BigInteger),
     sa.Column("bytes", sa.BigInteger),

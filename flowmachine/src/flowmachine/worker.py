@@ -32,6 +32,7 @@ from flowmachine.jobs import Key
 from flowmachine.logs import about, debug_log
 from flowmachine.plan import make_plan
 from flowmachine.registry import Aggregate, Query, load_any
+from flowmachine.release import floor
 from flowmachine.settings import Computing, Database
 from flowmachine.sql.events import NotBuildable
 
@@ -204,6 +205,8 @@ class Worker:
             data = read_data_state(connection)
             self._check_inputs(connection, key, query, executor, data)
             executor.share(jobs.sharers(connection, self._host))
+            # Before the result is made: should the floor be raised meanwhile, it counts as judged by the lower one.
+            judged_by = floor() if key.store == jobs.RELEASED else None
             with self._computed(connection, key, query, executor, data) as stored:
                 self._check_unchanged(connection, query, data)
                 milliseconds = (time.monotonic() - started) * 1000
@@ -216,6 +219,7 @@ class Worker:
                     fingerprint=data.fingerprints(query)[query.query_id],
                     cells_version=data.cells_version,
                     read=data.inputs(query),
+                    judged_by=judged_by,
                 )
         metrics.computed(query.kind, executor.name, milliseconds / 1000, stored.bytes)
         self._log.info(
@@ -415,6 +419,7 @@ def main() -> None:
         signal.signal(number, lambda *_: None)
     lease = timedelta(seconds=integer_setting("FLOWMACHINE_LEASE", int(LEASE.total_seconds())))
     limit = integer_setting("FLOWMACHINE_QUERY_TIME_LIMIT", TIME_LIMIT)
+    floor()  # One that is too low is refused now, not by every query.
     metrics.serve()
     worker = Worker(Database.from_environment(), Computing.from_environment(), lease=lease, time_limit=limit)
     threading.Thread(target=_stop_on_signal, args=(worker, receiving), daemon=True).start()

@@ -19,7 +19,8 @@ UNITS = ("admin3", "admin2", "lon-lat")
 #: So many people do the same, so that sums of two may lie at the limit of what is released.
 CROWDS = (1, 7, 8, 15, 16)
 
-amounts = st.sampled_from([None, 0.0, 1.5, 2.0, 2.5, 10.0])
+#: Among them decimals that no double is equal to, and of which sums and differences are edges of bins.
+amounts = st.sampled_from([None, 0.0, 0.1, 0.15, 0.2, 0.57, 1.5, 2.0, 2.5, 10.0])
 
 
 @st.composite
@@ -323,10 +324,20 @@ SPECS: dict[str, Callable[[], st.SearchStrategy[Spec]]] = {
         "histogram_aggregate",
         nested("metric", st.sampled_from(sorted(METRICS)).flatmap(lambda kind: METRICS[kind]())),
         chosen(
-            "bins", *({"n_bins": n} for n in (1, 2, 3)), {"bin_list": [0, 2, 100]}, {"bin_list": [-1, 1e9]}
+            "bins",
+            *({"n_bins": n} for n in (1, 2, 3, 10, 100)),
+            {"bin_list": [0, 2, 100]},
+            {"bin_list": [-1, 1e9]},
         ),
         st.sampled_from(
-            [{}, {}, {"range": {"lower_bound": 1, "upper_bound": 3}}, {"range": [0.5, 1000000.5]}]
+            [
+                {},
+                {},
+                {"range": {"lower_bound": 1, "upper_bound": 3}},
+                {"range": [0.5, 1000000.5]},
+                {"range": [-0.1, 0.2]},
+                {"range": [0.1, 0.30000000000000004]},
+            ]
         ),
     ),
 }

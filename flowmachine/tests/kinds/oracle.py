@@ -558,12 +558,15 @@ def joined_spatial_aggregate(oracle: Oracle, spec: Spec) -> list[Row]:
         if subscriber in metric and place is not None
     )
     if spec["method"] == "distr":
-        return ordered(
-            (*ids(place, unit), "value", key, count / len(values))
-            for place, values in at.items()
-            for key, count in Counter(values).items()
-            if count > FLOOR
-        )
+        rows = []
+        for place, values in at.items():
+            told = {key: count for key, count in Counter(values).items() if count > FLOOR}
+            untold = len(values) - sum(told.values())
+            if untold == 0 or untold > FLOOR:
+                rows += [
+                    (*ids(place, unit), "value", key, count / len(values)) for key, count in told.items()
+                ]
+        return ordered(rows)
     return ordered(
         (*ids(place, unit), statistic(spec["method"], values))
         for place, values in at.items()
@@ -618,7 +621,7 @@ def histogram_aggregate(oracle: Oracle, spec: Spec) -> list[Row]:
         if "range" in spec:
             found = spec["range"]
             pair = found if isinstance(found, list) else [found["lower_bound"], found["upper_bound"]]
-            low, high = (Fraction(str(bound)) for bound in pair)
+            low, high = (Fraction(f"{bound:.15g}") for bound in pair)
         elif values:
             low, high = min(values), max(values)
         else:
@@ -626,10 +629,12 @@ def histogram_aggregate(oracle: Oracle, spec: Spec) -> list[Row]:
         if low == high:
             count = 1
         width = (high - low) / count
+        # Of two numbers that are equal in fifteen digits one may be so much smaller than the other.
+        slack = max(abs(low), abs(high)) * Fraction(5, 10**15)
         bins = [[0, low + number * width, low + (number + 1) * width] for number in range(count)]
         for value in values:
             if low <= value <= high:
-                number = 0 if low == high else math.floor((value - low) / width)
+                number = 0 if low == high else math.floor((value + slack - low) / width)
                 bins[min(number, count - 1)][0] += 1
     if any(value <= FLOOR for value, _, _ in bins):
         return [(None, None, None)]

@@ -298,26 +298,64 @@ def test_handset(stage_in_utc: Stage, executor: str, method: str, rows: list[Any
     assert stage_in_utc.evaluate(query, DEVICES_USED, executor) == rows
 
 
-def test_handsets_at_a_place(stage_in_utc: Stage, executor: str) -> None:
+HANDSETS_AT_HOME = {
+    "query_kind": "joined_spatial_aggregate",
+    "locations": DAILY,
+    "metric": metric("handset", characteristic="brand", method="last"),
+    "method": "distr",
+}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shares"),
+    [
+        # All are told, so nothing is left to work out.
+        ((16,), {"Acme": 16}),
+        ((23, 17, 16), {"Acme": 23, "acme": 17, "Zed": 16}),
+        # 17/47 and 23/47 would leave 7/47; one share of 46/47 would leave one person.
+        ((23, 17, 7), {}),
+        ((46, 1), {}),
+        ((30, 15), {}),
+        # Two or three that are withheld hide each other, if they are sixteen together.
+        ((40, 10, 8), {"Acme": 40}),
+        ((40, 8, 8), {"Acme": 40}),
+        ((40, 8, 7), {}),
+        ((40, 30, 15, 1), {"Acme": 40, "acme": 30}),
+        ((15, 15, 15), {}),
+    ],
+)
+def test_shares_of_handsets(
+    stage_in_utc: Stage, executor: str, sizes: tuple[int, ...], shares: dict[str, int]
+) -> None:
+    lines = [
+        f"{brand}1..{size} | 1 10:00 | in-b | {tac}"
+        for size, brand, tac in zip(sizes, "abcd", (11111111, 22222222, 33333333, 99999999), strict=False)
+    ]
+    # What is left out at one place has no bearing on another.
+    lines.append("z1..17 | 1 10:00 | in-B | 11111111")
+    world = drawn("\n".join(["subscriber | time | cell | tac", *lines]))
+    everyone = sum(sizes)
+    assert stage_in_utc.evaluate(load_any(HANDSETS_AT_HOME), world, executor) == [
+        ("B", "value", "Acme", 1.0),
+        *(
+            ("b", "value", brand, shares[brand] / everyone)
+            for brand in ("Acme", "Zed", "acme")
+            if brand in shares
+        ),
+    ]
+
+
+def test_a_share_of_those_without_a_value(stage_in_utc: Stage, executor: str) -> None:
     world = drawn(
         """
         subscriber | time    | cell | tac
         a1..16     | 1 10:00 | in-b | 11111111
-        b1..15     | 1 10:00 | in-b | 33333333
-        c1..33     | 1 10:00 | in-b | 99999999
+        b1..33     | 1 10:00 | in-b | 99999999
         """
     )
-    handsets = metric("handset", characteristic="hnd_type", method="last")
-    spec = {
-        "query_kind": "joined_spatial_aggregate",
-        "locations": DAILY,
-        "metric": handsets,
-        "method": "distr",
-    }
-    # Shares are of all sixty-four; that of the fifteen does not leave.
-    assert stage_in_utc.evaluate(load_any(spec), world, executor) == [
-        ("b", "value", "Smart", 16 / 64),
-        ("b", "value", None, 33 / 64),
+    assert stage_in_utc.evaluate(load_any(HANDSETS_AT_HOME), world, executor) == [
+        ("b", "value", "Acme", 16 / 49),
+        ("b", "value", None, 33 / 49),
     ]
 
 

@@ -76,25 +76,17 @@ def evaluate(stage: Stage, spec: dict[str, Any], transactions: list[Transaction]
 def defined(spec: dict[str, Any], transactions: list[Transaction]) -> list[tuple[Any, ...]]:
     start = datetime.fromisoformat(spec["start_date"])
     end = datetime.fromisoformat(spec["end_date"]) + timedelta(days=1)
-    sums: dict[tuple[date, str], list[int | None]] = defaultdict(list)
+    sums: dict[tuple[date, str], int] = defaultdict(int)
     people: dict[tuple[date, str], set[int]] = defaultdict(set)
     for transaction in transactions:
-        if start <= transaction.time < end:
+        amount = transaction.amounts[METRICS.index(spec["metric"])]
+        if start <= transaction.time < end and amount is not None:
             for subscriber, cell in (transaction.payer, transaction.payee):
                 for region in places(CELLS[cell], spec["aggregation_unit"]):
                     key = transaction.time.date(), region
-                    sums[key].append(transaction.amounts[METRICS.index(spec["metric"])])
+                    sums[key] += amount
                     people[key].add(subscriber // 2)
-    return ordered(
-        (
-            *key,
-            sum(value for value in values if value is not None)
-            if any(v is not None for v in values)
-            else None,
-        )
-        for key, values in sums.items()
-        if len(people[key]) > FLOOR
-    )
+    return ordered((*key, total) for key, total in sums.items() if len(people[key]) > FLOOR)
 
 
 def crowd(size: int, cell: int, moment: datetime, payee: tuple[int, int] = (99, 10)) -> list[Transaction]:
@@ -128,6 +120,16 @@ def test_both_parties_in_a_region_count_twice(stage_in_nepal: Stage) -> None:
     assert evaluate(stage_in_nepal, spec, crowd(16, 0, noon, payee=(99, 0))) == [
         (noon.date(), "b", Decimal(64))
     ]
+
+
+def test_only_those_who_have_the_metric_are_counted(stage_in_nepal: Stage) -> None:
+    noon = datetime(2016, 1, 1, 12)
+    spec = SPEC | {"metric": "commission"}
+    without = [Transaction(noon, (100, None, 2, None), (2 * person, 0), (99, 10)) for person in range(20)]
+    assert evaluate(stage_in_nepal, spec, without) == []
+    # Of twenty who paid, so many have a commission of 1.
+    for size, rows in ((1, []), (15, []), (16, [(noon.date(), "b", Decimal(16))])):
+        assert evaluate(stage_in_nepal, spec, crowd(size, 0, noon) + without[size:]) == rows
 
 
 def test_two_identities_are_one_person(stage_in_nepal: Stage) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
+from flowdb.settings import SettingError
 from flowmachine import release
 from flowmachine.registry import Aggregate, kinds, load_any
 from flowmachine.release import FloorTooLow, NothingPersonal
 from flowmachine.sql.events import NotBuildable
 
 from .drawing import SPECS, worlds
-from .world import EXECUTORS, Stage, World, drawn
+from .world import DEVICES, EXECUTORS, Stage, World, drawn
 
 #: Made of boundaries, of cell positions, or of nothing.
 PUBLIC = {
@@ -61,12 +63,61 @@ def test_fifteen_people_never_show(stage_in_utc: Stage, kind: str, data: st.Data
             assert [row for row in rows if any(value is not None for value in row)] == []
 
 
+SIZES = st.lists(st.sampled_from((1, 7, 8, 9, 15, 16, 17, 40)), min_size=1, max_size=len(DEVICES) + 1)
+
+
+@given(sizes=SIZES)
+def test_what_shares_leave_over_is_nobody_or_enough(
+    stage_in_utc: Stage, executor: str, sizes: list[int]
+) -> None:
+    """Whoever knows how many are at a place and subtracts the published shares finds no small group."""
+    tacs = [*(device[0] for device in DEVICES), 99999999]
+    lines = [
+        f"{'abcd'[number]}1..{size} | 1 10:00 | in-b | {tacs[number]}" for number, size in enumerate(sizes)
+    ]
+    spec = {
+        "query_kind": "joined_spatial_aggregate",
+        "locations": {
+            "query_kind": "daily_location",
+            "date": "2016-01-01",
+            "method": "last",
+            "aggregation_unit": "admin3",
+        },
+        "metric": {
+            "query_kind": "handset",
+            "start_date": "2016-01-01",
+            "end_date": "2016-01-02",
+            "characteristic": "brand",
+            "method": "last",
+        },
+        "method": "distr",
+    }
+    world = drawn("\n".join(["subscriber | time | cell | tac", *lines]))
+    found = [round(row[-1] * sum(sizes)) for row in stage_in_utc.evaluate(load_any(spec), world, executor)]
+    assert all(size > release.LOWEST_FLOOR for size in found)
+    if found:
+        left_over = sum(sizes) - sum(found)
+        assert left_over == 0 or left_over > release.LOWEST_FLOOR
+
+
 def test_the_floor_may_only_be_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     assert release.floor() == 15
     monkeypatch.setenv("FLOWMACHINE_RELEASE_FLOOR", "30")
     assert release.floor() == 30
     monkeypatch.setenv("FLOWMACHINE_RELEASE_FLOOR", "14")
     with pytest.raises(FloorTooLow, match="must be 15 or more"):
+        release.floor()
+
+
+def test_the_floor_may_be_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FLOWKIT_SECRETS", str(tmp_path))
+    monkeypatch.setenv("FLOWMACHINE_RELEASE_FLOOR", "")  # As a compose file passes what nobody set.
+    assert release.floor() == 15
+    monkeypatch.setenv("FLOWMACHINE_RELEASE_FLOOR", "20")
+    (tmp_path / "FLOWMACHINE_RELEASE_FLOOR").write_text("30\n")
+    assert release.floor() == 30
+    (tmp_path / "FLOWMACHINE_RELEASE_FLOOR").write_text("many\n")
+    with pytest.raises(SettingError, match="FLOWMACHINE_RELEASE_FLOOR must be a whole number, not 'many'"):
         release.floor()
 
 

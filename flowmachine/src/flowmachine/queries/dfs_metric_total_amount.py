@@ -17,12 +17,12 @@ from flowmachine.sql.sources import Sources
 from flowmachine.units import UNITS, SpatialUnit, demand_polygons
 
 
-@query_kind("dfs_metric_total_amount", component="DFSTotalMetricAmount")
+@query_kind("dfs_metric_total_amount", sql_version=2, component="DFSTotalMetricAmount")
 class DFSTotalMetricAmount(Window, Aggregate):
     """The sum of a metric over the mobile-money transactions of each local date, at the cells of both their parties.
 
     A transaction with both parties in one region counts there twice. ``end_date`` is inclusive: its 24 hours count. A row
-    is judged by the distinct mobile-money subscribers at that region's side of the transactions.
+    is judged by the distinct mobile-money subscribers at that region's side of the transactions that have the metric.
     """
 
     geographic: ClassVar[bool] = False
@@ -83,6 +83,8 @@ class DFSTotalMetricAmount(Window, Aggregate):
             .where(
                 transactions.c.timestamp >= sources.utc(self.start_date).replace(tzinfo=UTC),
                 transactions.c.timestamp < sources.utc(self.end_date + timedelta(days=1)).replace(tzinfo=UTC),
+                # A sum rests on nobody whose metric is null, so they must not hide those whose is not.
+                transactions.c[self.metric].is_not(None),
             )
             .group_by(date, regions.c.location)
         )

@@ -78,6 +78,11 @@ class Range:
     upper_bound: float
 
 
+#: A value that lies by no more than this share of the larger end under an edge is on the edge. Two numbers that are equal in
+#: fifteen digits are no further apart, and it is several times what is lost in computing with doubles.
+_ON_THE_EDGE = 5e-15
+
+
 class Bounds(ma.fields.Field[Range]):
     """``{"lower_bound", "upper_bound"}``, or the two as a list, as the published client sends them."""
 
@@ -120,12 +125,13 @@ def _may_be_absent(field: ma.fields.Field) -> Any:
     return declared
 
 
-@query_kind("histogram_aggregate")
+@query_kind("histogram_aggregate", sql_version=2)
 class HistogramAggregate(Aggregate):
     """Subscribers counted in bins of a metric's values: all bins are published, or one row of nulls.
 
     With ``n_bins`` the bins are equally wide, from the bounds of ``range``, else of the values; the last includes its upper
-    edge and values outside the range are left out. With ``bin_list`` every bin lacks its upper edge.
+    edge and values outside the range are left out. With ``bin_list`` every bin lacks its upper edge. Values and edges are
+    compared, and edges published, as decimals of fifteen digits.
     """
 
     geographic: ClassVar[bool] = False
@@ -177,13 +183,15 @@ def _listed(values: FromClause, edges: tuple[float, ...]) -> Select[Any]:
 
 def _equally_wide(values: FromClause, count: int, bounds: Range | None) -> Select[Any]:
     """The bins that hold something, and a bin of nothing if there are others: one empty bin withholds all of them."""
-    low = sa.func.min(values.c.x) if bounds is None else _number(bounds.lower_bound)
-    high = sa.func.max(values.c.x) if bounds is None else _number(bounds.upper_bound)
-    ends = sa.select(low.label("low"), high.label("high"))
+    low = sa.func.min(values.c.x) if bounds is None else _decimal(bounds.lower_bound)
+    high = sa.func.max(values.c.x) if bounds is None else _decimal(bounds.upper_bound)
+    slack = sa.func.greatest(sa.func.abs(low), sa.func.abs(high)) * _number(_ON_THE_EDGE)
+    ends = sa.select(low.label("low"), high.label("high"), slack.label("slack"))
     ends_of = (ends.select_from(values) if bounds is None else ends).cte("ends")
     width = ends_of.c.high - ends_of.c.low
-    # Multiplied before it is divided, so that whole numbers fall exactly where they belong.
-    position = sa.func.floor((values.c.x - ends_of.c.low) * count / sa.func.nullif(width, 0.0))
+    # Doubles fall beside the decimals that they stand for, on either side of an edge.
+    above = values.c.x - ends_of.c.low + ends_of.c.slack
+    position = sa.func.floor(above * count / sa.func.nullif(width, 0.0))
     number = sa.func.coalesce(sa.func.least(position, count - 1), 0.0)
     filled = (
         sa.select(number.label("number"), sa.func.count().label("value"))
@@ -193,7 +201,12 @@ def _equally_wide(values: FromClause, count: int, bounds: Range | None) -> Selec
     )
 
     def edge(at: Any) -> Any:
-        return sa.case((at == float(count), ends_of.c.high), else_=ends_of.c.low + at * width / float(count))
+        between = ends_of.c.low + at * width / float(count)
+        return sa.case(
+            (at == float(count), ends_of.c.high),
+            (sa.func.abs(between) <= ends_of.c.slack, 0.0),
+            else_=fifteen_digits(between),
+        )
 
     # All values equal: one bin without width.
     constant = width == 0.0
@@ -215,6 +228,10 @@ def _equally_wide(values: FromClause, count: int, bounds: Range | None) -> Selec
 
 def _number(value: float) -> Any:
     return sa.cast(sa.literal(value), sa.Double)
+
+
+def _decimal(value: float) -> Any:
+    return _number(float(f"{value:.15g}"))
 
 
 def _null() -> Any:

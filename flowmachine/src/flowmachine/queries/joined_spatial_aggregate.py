@@ -12,17 +12,18 @@ from flowmachine.fields import Choice, Nested, required
 from flowmachine.queries import JOINABLE_METRICS, REFERENCE_LOCATIONS
 from flowmachine.queries._statistics import STATISTICS, statistic, statistic_type
 from flowmachine.registry import Aggregate, Query, query_kind
-from flowmachine.release import KeepOver, Published, Region, Value
+from flowmachine.release import KeepOver, KeepShares, Published, Region, Value
 from flowmachine.sql.sources import Sources
 from flowmachine.units import SpatialUnit
 
 
-@query_kind("joined_spatial_aggregate")
+@query_kind("joined_spatial_aggregate", sql_version=2)
 class JoinedSpatialAggregate(Aggregate):
     """A statistic, or the distribution, of a metric over the subscribers whose reference location is there.
 
-    A statistic is judged by the subscribers with a metric that is not null, for it rests on them alone; each row of a
-    distribution by its own subscribers.
+    A statistic is judged by the subscribers with a metric that is not null, for it rests on them alone. Each row of a
+    distribution is judged by its own subscribers; what is withheld at a location could be found by subtracting the
+    published shares from one, so it must be nothing or rest on enough subscribers too, else the location is left out.
     """
 
     locations: Query = required(Nested(*REFERENCE_LOCATIONS, component="ReferenceLocation"))
@@ -81,6 +82,6 @@ class JoinedSpatialAggregate(Aggregate):
         region = Region(self.unit, named=True)
         if self.method == "distr":
             names = (Value("metric", sa.Text()), Value("key", sa.Text()), Value("value", sa.Double()))
-            return Published((region, *names), KeepOver("subscribers"))
+            return Published((region, *names), KeepShares(("location",), "subscribers"))
         type_ = statistic_type(self.method, self._metric_type)
         return Published((region, Value("value", type_)), KeepOver("subscribers"))

@@ -1,0 +1,10 @@
+"""Released results remember the floor that they were judged by."""
+
+from flowdb.migrations import run_sql
+
+revision = "0007"
+down_revision = "0006"
+
+
+def upgrade() -> None:
+    run_sql("0007_release_floor")
