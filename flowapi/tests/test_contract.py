@@ -22,9 +22,9 @@ from psycopg2 import sql
 from quart.typing import TestClientProtocol as Client
 
 from flowapi.app import create_app
-from flowapi.scopes import needed_scopes
 from flowapi.settings import Settings, parse_public_keys
 from flowapi.testing import TokenBuilder
+from flowmachine.registry import Query, load_any
 from flowmachine.testing import Processes
 
 pytestmark = pytest.mark.anyio
@@ -517,11 +517,118 @@ async def test_without_the_feature_cancelling_is_not_there(
         assert (await client.post("/api/0/cancel/abc", headers=headers)).status_code == 404
 
 
-async def test_what_specs_need_is_offered(client: Client, headers: dict[str, str]) -> None:
+EVENTS = {"query_kind": "event_count", "start_date": "2016-01-01", "end_date": "2016-01-03"}
+PEOPLE = {"query_kind": "unique_subscribers", "start_date": "2016-01-01", "end_date": "2016-01-03"}
+COUNTED = "nonspatial:histogram_aggregate:event_count"
+HISTOGRAM = {"query_kind": "histogram_aggregate", "metric": EVENTS, "bins": {"n_bins": 4}}
+
+
+def among(subset: Any) -> dict[str, Any]:
+    return {**SPEC, "locations": {**DAILY, "subscriber_subset": subset}}
+
+
+def put_job(engine: Processes, query: Query, store: str) -> None:
+    """Leave a query in the job table as if somebody had it stored; its state is that of another."""
+    execute(
+        engine,
+        "INSERT INTO engine.jobs SELECT (jsonb_populate_record(job, jsonb_build_object("
+        "'query_id', %s::text, 'store', %s::text, 'kind', %s::text, 'spec', %s::jsonb))).*"
+        " FROM engine.jobs AS job WHERE store = 'released' AND state = 'completed' LIMIT 1",
+        query.query_id,
+        store,
+        query.kind,
+        json.dumps(query.spec()),
+    )
+
+
+async def everywhere(
+    client: Client, settings: Settings, captured: Any, spec: dict[str, Any], query_id: str, headers: Any
+) -> list[int]:
+    """The codes of run, explain, poll and get, and of poll and get of a process that knows of no query yet."""
+    codes = []
+    async with create_app(settings, captured.logs()).test_app() as restarted:
+        for path in ("run", "explain"):
+            codes.append((await client.post(f"/api/0/{path}", json=spec, headers=headers)).status_code)
+        for asked in (client, restarted.test_client()):
+            for path in ("poll", "get"):
+                codes.append((await asked.get(f"/api/0/{path}/{query_id}", headers=headers)).status_code)
+    return codes
+
+
+ALLOWED = [202, 200, 303, 200, 303, 200]
+
+
+async def test_a_subset_needs_a_right_to_the_kinds_that_it_is_made_of(
+    client: Client, settings: Settings, tokens: TokenBuilder, captured: Any
+) -> None:
+    # It is part of a query that was run, so that it can be named.
+    may_count = {"counts": ["run", "nonspatial:histogram_aggregate:histogram_aggregate", COUNTED]}
+    await submit(client, tokens.header(may_count), HISTOGRAM)
+    named = among(load_any(EVENTS).query_id)
+    whole = among(EVENTS)
+    deep = among({**DAILY, "aggregation_unit": "lon-lat", "subscriber_subset": EVENTS})
+    own = ["run", "get_result", *SPATIAL]
+    enough = tokens.header({"one": [*own, COUNTED]})
+    query_id = await submit(client, enough, named)
+    assert await submit(client, enough, whole) == query_id
+    for spec in (named, whole, deep):
+        query_id = await submit(client, enough, spec)
+        for roles in ({"one": own}, {"one": own, "two": [COUNTED, *may_count["counts"]]}):
+            refused = tokens.header(roles)
+            assert await everywhere(client, settings, captured, spec, query_id, refused) == [403] * 6
+        assert await everywhere(client, settings, captured, spec, query_id, enough) == ALLOWED
+    refused = await client.post("/api/0/run", json=named, headers=tokens.header({"one": own}))
+    assert "*:*:event_count" in (await refused.get_json())["msg"]
+    cancelled = await client.post(
+        f"/api/0/cancel/{query_id}", headers=tokens.header({"one": [*own, "cancel"]})
+    )
+    assert cancelled.status_code == 403
+
+
+async def test_a_subset_adds_nothing_to_what_the_query_itself_needs(
+    client: Client, settings: Settings, tokens: TokenBuilder, captured: Any
+) -> None:
+    spec = among({**DAILY, "date": "2016-01-02"})
+    headers = tokens.header({"own": ["run", "get_result", *SPATIAL]})
+    query_id = await submit(client, headers, spec)
+    assert await everywhere(client, settings, captured, spec, query_id, headers) == ALLOWED
+
+
+async def test_kinds_for_direct_use_are_no_subsets_here(
+    client: Client, headers: dict[str, str], engine: Processes
+) -> None:
+    await submit(client, headers)
+    people = load_any(PEOPLE)
+    put_job(engine, people, "duckdb")
+    refused = await client.post("/api/0/run", json=among(people.query_id), headers=headers)
+    assert refused.status_code == 400
+    payload = (await refused.get_json())["payload"]
+    assert payload["validation_error_messages"] == {
+        "locations": {
+            "subscriber_subset": [
+                f"Query {people.query_id} cannot be a subset here: unique_subscribers is for direct use only."
+            ]
+        }
+    }
+    refused = await client.post("/api/0/run", json=among(PEOPLE), headers=headers)
+    payload = (await refused.get_json())["payload"]
+    assert payload["validation_error_messages"] == {
+        "locations": {"subscriber_subset": {"query_kind": ["Unsupported value: unique_subscribers"]}}
+    }
+
+
+async def test_nobody_has_a_right_to_a_query_of_direct_use(
+    client: Client, tokens: TokenBuilder, headers: dict[str, str], engine: Processes
+) -> None:
+    await submit(client, headers)
+    direct = load_any(among(PEOPLE))
+    put_job(engine, direct, "released")
     document = await (await client.get("/api/0/spec/openapi.json")).get_json()
-    offered = set(document["components"]["securitySchemes"]["token"]["x-security-scopes"])
-    for spec in (SPEC, FLOWS):
-        assert needed_scopes(spec, "admin3") <= offered
+    offered = document["components"]["securitySchemes"]["token"]["x-security-scopes"]
+    for path in ("poll", "get"):
+        answer = await client.get(f"/api/0/{path}/{direct.query_id}", headers=tokens.header({"all": offered}))
+        assert answer.status_code == 403
+        assert "*:*:unique_subscribers" in (await answer.get_json())["msg"]
 
 
 async def test_an_engine_killed_in_mid_request_is_504_and_its_successor_is_found(

@@ -12,6 +12,7 @@ from flowapi.bodies import read_body
 from flowapi.errors import ApiError
 from flowapi.logs import Logs, bounded
 from flowapi.recording import current_record
+from flowapi.scopes import lacking_scopes
 from flowapi.services import services
 from flowapi.tokens import Caller, ExpiredToken, NoToken, TokenError, TokenReader
 
@@ -71,7 +72,9 @@ async def require(scopes: frozenset[str]) -> None:
     if granting:
         logs.access.info("permission granted", requested_scopes=sorted(scopes), granting_roles=granting)
         return
-    lacking = {role: sorted(scopes - held)[:_SCOPES_SHOWN] for role, held in caller().roles.items()}
+    lacking = {
+        role: sorted(lacking_scopes(held, scopes))[:_SCOPES_SHOWN] for role, held in caller().roles.items()
+    }
     await log_refused_scopes(sorted(scopes), lacking)
     shown = sorted(scopes)[:_SCOPES_SHOWN]
     more = f" and {len(scopes) - len(shown)} more" if len(scopes) > len(shown) else ""

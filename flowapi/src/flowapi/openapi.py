@@ -133,7 +133,7 @@ _SAFE = _parameter(
     "query",
 )
 _DATE: Json = {"type": "string", "format": "date"}
-_QUERY_SCOPES = "<unit>:<top kind>:<each kind in the spec>"
+QUERY_SCOPES = ["<unit>:<top kind>:<each kind outside of subsets>", "*:*:<each kind in a subset>"]
 _STILL_RUNNING = _reply(
     "Not ready yet",
     {"application/json": _object(["status", "msg"], status={"type": "string"}, msg={"type": "string"})},
@@ -165,7 +165,7 @@ _OPERATIONS = [
         method="post",
         name="query.run_query",
         summary="Submit a query. Equal specs give the same id, and nothing runs twice.",
-        scopes=["run", _QUERY_SCOPES],
+        scopes=["run", *QUERY_SCOPES],
         body={"$ref": "#/components/schemas/FlowmachineQuerySchema"},
         replies={
             202: _reply(
@@ -185,7 +185,7 @@ _OPERATIONS = [
         method="post",
         name="query.explain_query",
         summary="What running a query would do; nothing is started.",
-        scopes=["run", _QUERY_SCOPES],
+        scopes=["run", *QUERY_SCOPES],
         body={"$ref": "#/components/schemas/FlowmachineQuerySchema"},
         replies={
             200: _reply(
@@ -219,7 +219,7 @@ _OPERATIONS = [
         method="get",
         name="query.poll_query",
         summary="The state of a submitted query.",
-        scopes=[_QUERY_SCOPES],
+        scopes=QUERY_SCOPES,
         parameters=[
             _QUERY_ID,
             _parameter(
@@ -251,7 +251,7 @@ _OPERATIONS = [
         "query.get_query_result",
         "The result of a query as JSON.",
         {"application/json": _ROWS},
-        scopes=["get_result", _QUERY_SCOPES],
+        scopes=["get_result", *QUERY_SCOPES],
         parameters=[_QUERY_ID],
     ),
     _result(
@@ -259,7 +259,7 @@ _OPERATIONS = [
         "query.get_query_result_file",
         "The result of a query in a given format; geojson also needs the shapes' scope.",
         {"application/json": _ROWS, "application/geo+json": _FEATURES, "text/csv": _CSV},
-        scopes=["get_result", _QUERY_SCOPES, "geojson: <unit>:geography:geography"],
+        scopes=["get_result", *QUERY_SCOPES, "geojson: <unit>:geography:geography"],
         parameters=[
             _QUERY_ID,
             _parameter("filetype", "Format.", {"type": "string", "enum": ["json", "geojson", "csv"]}),
@@ -374,7 +374,7 @@ _CANCEL = Operation(
     method="post",
     name="query.cancel_query",
     summary="Stop a query that is queued or running.",
-    scopes=["cancel", _QUERY_SCOPES],
+    scopes=["cancel", *QUERY_SCOPES],
     parameters=[_QUERY_ID],
     replies={
         200: _reply(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
+from functools import cache
 from typing import Any
 
 import marshmallow as ma
@@ -20,7 +21,7 @@ from flowmachine.explain import explain
 from flowmachine.fields import known_queries
 from flowmachine.geojson import as_text, feature_statement, geography_statement, result_statement
 from flowmachine.jobs import RELEASED, Key
-from flowmachine.registry import Aggregate, Query, load, load_any, submittable_kinds
+from flowmachine.registry import Aggregate, Query, kinds_within, load, load_any, submittable_kinds
 from flowmachine.schema import query_schemas
 from flowmachine.sql.events import NotBuildable
 from flowmachine.tables import quality_checks, result_name
@@ -133,6 +134,27 @@ class Actions:
         with self._engine.connect() as connection:
             query = self._load(connection, params)
         return {"aggregation_unit": None if query.unit is None else query.unit.name}
+
+    def authorise(self, params: Params) -> Payload:
+        """What a right to a query is judged by: unit, kind, the kinds it is made of and those of its subsets.
+
+        Asked of a ``spec`` or of the ``query_id`` of a submitted query. Both are answered from the whole query,
+        subsets named by their ids looked up, so that the answers about one query are equal whoever asks and when.
+        """
+        if params.keys() == {"spec"} and isinstance(params["spec"], dict):
+            with self._engine.connect() as connection:
+                query: Query = self._load(connection, params["spec"])
+        else:
+            _check_params("authorise", params, ("query_id",))
+            with self._engine.connect() as connection:
+                query = load_any(self._known(connection, params["query_id"])["spec"])
+        own, in_subsets = kinds_within(query)
+        return {
+            "query_kind": query.kind,
+            "aggregation_unit": None if query.unit is None else query.unit.name,
+            "kinds": sorted(own),
+            "subset_kinds": sorted(in_subsets),
+        }
 
     def run_query(self, params: Params, *, user: str | None, request_id: str | None) -> Payload:
         with self._engine.begin() as connection:
@@ -275,6 +297,8 @@ class Actions:
         return {"query_id": params["query_id"], "query_state": state}
 
     def _load(self, connection: sa.Connection, params: Params) -> Aggregate:
+        # Each once: thousands of parts may name the same subset.
+        @cache
         def find_query(query_id: str) -> Query | None:
             row = connection.execute(
                 sa.select(tables.jobs.c.spec).where(tables.jobs.c.query_id == query_id).limit(1)
@@ -343,6 +367,7 @@ _ACTIONS: dict[str, tuple[Callable[[Actions, Params], Payload], tuple[str, ...] 
     "get_geography": (Actions.get_geography, ("aggregation_unit",)),
     "get_available_dates": (Actions.get_available_dates, ()),
     "get_aggregation_unit": (Actions.get_aggregation_unit, None),
+    "authorise": (Actions.authorise, None),
     "list_qa_checks": (Actions.list_qa_checks, ()),
     "get_qa_checks": (Actions.get_qa_checks, ("cdr_type", "start_date", "end_date", "check_type")),
     "cancel_query": (Actions.cancel_query, ("query_id",)),

@@ -16,8 +16,8 @@ from flowapi.encoding import CsvEncoder, Encoder, GeoJsonEncoder, JsonEncoder
 from flowapi.engine import Reply
 from flowapi.errors import ApiError, json_response, refused_by_engine
 from flowapi.logs import bounded
-from flowapi.queries import aggregation_unit, unknown_query
-from flowapi.scopes import CANCEL, GET_RESULT, RUN, geography_scope, needed_scopes
+from flowapi.queries import scopes_of_spec, unknown_query
+from flowapi.scopes import CANCEL, GET_RESULT, RUN, geography_scope
 from flowapi.services import engine, services
 
 blueprint = Blueprint("query", __name__, url_prefix="/api/0")
@@ -130,7 +130,7 @@ async def _permitted_spec() -> tuple[dict[str, Any], frozenset[str]]:
     if not isinstance(top_kind, str):
         raise ApiError(400, "The query spec must name its kind: query_kind is missing or not a text.")
     await require_kind(RUN, top_kind)
-    scopes = needed_scopes(spec, await aggregation_unit(engine(), spec))
+    scopes = await scopes_of_spec(spec, engine())
     await require(scopes | {RUN})
     return spec, scopes
 
