@@ -631,6 +631,97 @@ async def test_nobody_has_a_right_to_a_query_of_direct_use(
         assert "*:*:unique_subscribers" in (await answer.get_json())["msg"]
 
 
+async def test_queries_nested_too_deeply_are_refused(client: Client, headers: dict[str, str]) -> None:
+    spec: Any = None
+    for _ in range(150):
+        spec = {**DAILY, "subscriber_subset": spec}
+    response = await client.post(
+        "/api/0/run", json={"query_kind": "spatial_aggregate", "locations": spec}, headers=headers
+    )
+    assert response.status_code == 400
+    [problem] = (await response.get_json())["payload"]["validation_error_messages"]["_schema"]
+    assert "more than 50 deep" in problem
+
+
+async def test_an_engine_without_its_database_is_503_wherever_it_is_needed(
+    engine: Processes,
+    settings: Settings,
+    headers: dict[str, str],
+    captured: Any,
+    tmp_path: Path,
+    free_port: Callable[[], int],
+) -> None:
+    with ExitStack() as stack:
+        own = Processes(engine.country, tmp_path, stack, free_port())
+        own.start("server", FLOWDB_PORT=str(free_port()))
+        await asyncio.to_thread(own.client)
+        async with create_app(replace(settings, engine_port=own.port), captured.logs()).test_app() as running:
+            client = running.test_client()
+            for method, path, *_ in ROUTES:
+                path = path.format(query_id="0" * 32, cdr_type="calls", check_id="count")
+                body = SPEC if method == "POST" else None
+                answer = await client.open(path, method=method, json=body, headers=headers)
+                document = await answer.get_json()
+                assert (answer.status_code, document["status"]) == (503, "error"), (path, document)
+                assert document["msg"]
+                assert int(answer.headers["Retry-After"]) > 0
+            described = await client.get("/api/0/spec/openapi.json")
+            assert described.status_code == 503
+
+
+async def test_a_full_queue_is_429(
+    engine: Processes,
+    settings: Settings,
+    headers: dict[str, str],
+    captured: Any,
+    tmp_path: Path,
+    free_port: Callable[[], int],
+) -> None:
+    with ExitStack() as stack:
+        own = Processes(engine.country, tmp_path, stack, free_port())
+        own.start("server", FLOWMACHINE_QUEUE_LIMIT="0")
+        await asyncio.to_thread(own.client)
+        async with create_app(replace(settings, engine_port=own.port), captured.logs()).test_app() as running:
+            spec = {**SPEC, "locations": {**DAILY, "hours": {"start_hour": 3, "end_hour": 4}}}
+            answer = await running.test_client().post("/api/0/run", json=spec, headers=headers)
+            document = await answer.get_json()
+            assert (answer.status_code, document["status"]) == (429, "Error")
+            assert document["payload"] == {"code": "queue_full", "limit": 0}
+            assert document["msg"]
+            assert int(answer.headers["Retry-After"]) > 0
+
+
+async def test_only_who_alone_asked_for_a_query_can_stop_it(
+    client: Client, tokens: TokenBuilder, engine: Processes
+) -> None:
+    ada, ben = (tokens.header({"all": EVERYTHING}, sub=name) for name in ("ada", "ben"))
+    await submit(client, ada)
+    query = load_any({**SPEC, "locations": {**DAILY, "hours": {"start_hour": 5, "end_hour": 6}}})
+    path = f"/api/0/cancel/{query.query_id}"
+    put_job(engine, query, "released")
+    execute(
+        engine,
+        # A dependency that never comes keeps the worker's hands off.
+        "UPDATE engine.jobs SET state = 'queued', planned = true, pending = 1, requested_by = 'ada',"
+        " queued_at = clock_timestamp() WHERE query_id = %s",
+        query.query_id,
+    )
+    try:
+        refused = await client.post(path, headers=ben)
+        assert refused.status_code == 409
+        assert "somebody else asked for it" in (await refused.get_json())["msg"]
+        assert (await client.post("/api/0/run", json=query.spec(), headers=ben)).status_code == 202
+        for headers in (ada, ben):
+            assert (await client.post(path, headers=headers)).status_code == 409
+        execute(
+            engine, "UPDATE engine.jobs SET queued_at = clock_timestamp() WHERE query_id = %s", query.query_id
+        )
+        stopped = await client.post(path, headers=ada)
+        assert await stopped.get_json() == {"query_id": query.query_id, "query_state": "cancelled"}
+    finally:
+        execute(engine, "DELETE FROM engine.jobs WHERE query_id = %s", query.query_id)
+
+
 async def test_an_engine_killed_in_mid_request_is_504_and_its_successor_is_found(
     engine: Processes,
     settings: Settings,

@@ -7,7 +7,10 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from flowmachine.actions import Actions, Refused
+from flowmachine.queries.spatial_aggregate import SpatialAggregate
 from flowmachine.registry import DEEPEST, load, load_any, submittable_kinds
 from flowmachine.testing import HOLD_RECORDING, Client, Country, Processes, forget_jobs, free_port
 from flowmachine.units import UNITS
@@ -225,3 +228,18 @@ def test_a_result_that_is_not_ready(client: Client, running: Processes) -> None:
         lock.rollback()
     refused = client.ask("get_sql_for_query_result", query_id=query_id)
     assert refused["msg"] == f"Query with id '{query_id}' was cancelled."
+
+
+def test_a_fault_of_a_kinds_own_code_is_told(country: Country, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: SpatialAggregate) -> None:
+        raise ZeroDivisionError("no day is that short")
+
+    monkeypatch.setattr(SpatialAggregate, "check", fail)
+    engine = sa.create_engine(country.database.url("flowmachine"))
+    try:
+        with pytest.raises(Refused) as refused:
+            Actions(engine).run_query(COUNTED, user=None, request_id=None)
+    finally:
+        engine.dispose()
+    assert "no day is that short" in refused.value.message
+    assert refused.value.payload == {"params": COUNTED, "orig_error_msg": "no day is that short"}

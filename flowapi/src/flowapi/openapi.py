@@ -70,12 +70,14 @@ _ERRORS = {
     401: "No token, or one that is not accepted",
     403: "None of the token's roles holds all scopes needed",
     404: "Not there; running the query again may help",
+    409: "Somebody else asked for the query",
     413: "The request body is too large",
     500: "The query failed or was cancelled, or a fault of the server",
+    429: "Too many queries are waiting or running; try again later",
     503: "The database cannot be reached",
     504: "The query engine does not answer",
 }
-_COMMON_ERRORS = (401, 403, 500, 504)
+_COMMON_ERRORS = (401, 403, 500, 503, 504)
 _RETRY_AFTER: Json = {
     "Retry-After": {"description": "Seconds to wait before the next attempt.", "schema": {"type": "integer"}}
 }
@@ -101,7 +103,7 @@ class Operation:
             code: _reply(
                 _ERRORS[code],
                 {"application/json": {"$ref": f"#/components/schemas/{ERROR_SCHEMA}"}},
-                _RETRY_AFTER if code in (503, 504) else None,
+                _RETRY_AFTER if code in (429, 503, 504) else None,
             )
             for code in (*_COMMON_ERRORS, *self.errors)
         }
@@ -148,7 +150,7 @@ def _result(path: str, name: str, summary: str, content: Mapping[str, Json], **m
         name=name,
         summary=summary,
         replies={200: _reply("The result", content, _ETAG), 202: _STILL_RUNNING, 304: _NOT_MODIFIED},
-        errors=(400, 404, 503),
+        errors=(400, 404),
         **more,
     )
 
@@ -178,7 +180,7 @@ _OPERATIONS = [
                 _LOCATION,
             )
         },
-        errors=(400, 413),
+        errors=(400, 413, 429),
     ),
     Operation(
         path="/api/0/explain",
@@ -276,7 +278,7 @@ _OPERATIONS = [
             _parameter("aggregation_unit", "Spatial unit.", {"type": "string", "enum": list(_UNITS)}),
         ],
         replies={200: _reply("The shapes", {"application/geo+json": _FEATURES})},
-        errors=(400, 503),
+        errors=(400,),
     ),
     Operation(
         path="/api/0/available_dates",
@@ -373,7 +375,7 @@ _CANCEL = Operation(
     path="/api/0/cancel/{query_id}",
     method="post",
     name="query.cancel_query",
-    summary="Stop a query that is queued or running.",
+    summary="Stop a query that is queued or running and that nobody else asked for.",
     scopes=["cancel", *QUERY_SCOPES],
     parameters=[_QUERY_ID],
     replies={
@@ -386,7 +388,7 @@ _CANCEL = Operation(
             },
         )
     },
-    errors=(404,),
+    errors=(404, 409),
 )
 
 _ERROR: Json = {

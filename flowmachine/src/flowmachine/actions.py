@@ -21,6 +21,7 @@ from flowmachine.explain import explain
 from flowmachine.fields import known_queries
 from flowmachine.geojson import as_text, feature_statement, geography_statement, result_statement
 from flowmachine.jobs import RELEASED, Key
+from flowmachine.logs import debug_log
 from flowmachine.registry import Aggregate, Query, kinds_within, load, load_any, submittable_kinds
 from flowmachine.schema import query_schemas
 from flowmachine.sql.events import NotBuildable
@@ -74,6 +75,8 @@ class Actions:
             _check_params(action, params, accepted)
         if action == "run_query":
             return self.run_query(params, user=user, request_id=request_id)
+        if action == "cancel_query":
+            return self.cancel_query(params, user=user)
         return function(self, params)
 
     def ping(self, params: Params) -> Payload:
@@ -289,9 +292,15 @@ class Actions:
             found = [dict(row) | {"cdr_date": row["cdr_date"].isoformat()} for row in rows]
         return {"qa_checks": found}
 
-    def cancel_query(self, params: Params) -> Payload:
+    def cancel_query(self, params: Params, *, user: str | None) -> Payload:
+        """Stop a query, if nobody but the ``user`` has asked for it since it was queued."""
         with self._engine.begin() as connection:
-            self._known(connection, params["query_id"])
+            row = self._known(connection, params["query_id"])
+            if row["state"] in jobs.PENDING and _asked_by_others(connection, row, user):
+                raise Refused(
+                    f"Query with id '{row['query_id']}' cannot be cancelled: somebody else asked for it.",
+                    {"code": "asked_by_others", "query_id": row["query_id"], "query_state": row["state"]},
+                )
             state = jobs.cancel(connection, params["query_id"])
         self._polled.pop(params["query_id"], None)
         return {"query_id": params["query_id"], "query_state": state}
@@ -315,6 +324,14 @@ class Actions:
             ) from None
         except NotBuildable as error:
             raise Refused("Unable to create query object.", {"exception": str(error)}) from None
+        except sa.exc.SQLAlchemyError:
+            raise
+        except Exception as error:
+            debug_log().exception("a kind's own code failed", submodule="actions", error=type(error).__name__)
+            raise Refused(
+                f"Internal error while the query was read: {error}",
+                {"params": dict(params), "orig_error_msg": str(error)},
+            ) from None
         finally:
             known_queries.reset(token)
 
@@ -370,7 +387,7 @@ _ACTIONS: dict[str, tuple[Callable[[Actions, Params], Payload], tuple[str, ...] 
     "authorise": (Actions.authorise, None),
     "list_qa_checks": (Actions.list_qa_checks, ()),
     "get_qa_checks": (Actions.get_qa_checks, ("cdr_type", "start_date", "end_date", "check_type")),
-    "cancel_query": (Actions.cancel_query, ("query_id",)),
+    "cancel_query": (lambda actions, params: actions.cancel_query(params, user=None), ("query_id",)),
 }
 
 
@@ -379,6 +396,24 @@ def longest_wait(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LONGEST_WAIT:
         raise ValueError(f"Must be a number of seconds from 0 to {LONGEST_WAIT:g}.")
     return float(value)
+
+
+def _asked_by_others(connection: sa.Connection, row: sa.RowMapping, user: str | None) -> bool:
+    """Whether somebody else asked for a pending query first, or as well since it was queued.
+
+    Only who asked first is in its row; the audit trail has all.
+    """
+    if row["requested_by"] != user:
+        return True
+    asked = tables.audit.c
+    others = sa.exists().where(
+        asked.at >= row["queued_at"],
+        asked.action == "run_query",
+        asked.query_id == row["query_id"],
+        asked.status == "success",
+        asked.username.is_distinct_from(user),
+    )
+    return bool(connection.execute(sa.select(others)).scalar_one())
 
 
 def _check_data(query: Query, data: DataState) -> None:

@@ -268,7 +268,8 @@ def _problem_within(value: Any) -> str | None:
     Level by level instead of by recursion, since the nesting may be what is wrong.
     """
     level = [value]
-    for _ in range(DEEPEST_MESSAGE + 1):
+    depth = 0
+    while level:
         below: list[Any] = []
         for item in level:
             if isinstance(item, str):
@@ -277,14 +278,12 @@ def _problem_within(value: Any) -> str | None:
             elif isinstance(item, float):
                 if not math.isfinite(item):
                     return "A number is infinite, too large or none; no such number is taken."
-            elif isinstance(item, dict):
-                below += [*item.keys(), *item.values()]
-            elif isinstance(item, list):
-                below += item
-        if not below:
-            return None
-        level = below
-    return f"Lists and objects are nested more than {DEEPEST_MESSAGE} deep."
+            elif isinstance(item, dict | list):
+                if depth == DEEPEST_MESSAGE:
+                    return f"Lists and objects are nested more than {DEEPEST_MESSAGE} deep."
+                below += [*item.keys(), *item.values()] if isinstance(item, dict) else item
+        level, depth = below, depth + 1
+    return None
 
 
 def _for_log(params: dict[str, Any]) -> Any:
