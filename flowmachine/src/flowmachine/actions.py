@@ -150,7 +150,7 @@ class Actions:
         else:
             _check_params("authorise", params, ("query_id",))
             with self._engine.connect() as connection:
-                query = load_any(self._known(connection, params["query_id"])["spec"])
+                query = self._read(connection, self._known(connection, params["query_id"])["spec"], load_any)
         own, in_subsets = kinds_within(query)
         return {
             "query_kind": query.kind,
@@ -306,6 +306,13 @@ class Actions:
         return {"query_id": params["query_id"], "query_state": state}
 
     def _load(self, connection: sa.Connection, params: Params) -> Aggregate:
+        query = self._read(connection, params, load)
+        assert isinstance(query, Aggregate)
+        return query
+
+    def _read(self, connection: sa.Connection, params: Params, read: Callable[[Params], Query]) -> Query:
+        """The query of a spec by ``load`` or ``load_any``, the queries that it names by id looked up."""
+
         # Each once: thousands of parts may name the same subset.
         @cache
         def find_query(query_id: str) -> Query | None:
@@ -316,7 +323,7 @@ class Actions:
 
         token = known_queries.set(find_query)
         try:
-            return load(params)
+            return read(params)
         except ma.ValidationError as error:
             raise Refused(
                 "Parameter validation failed.",
