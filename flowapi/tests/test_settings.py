@@ -75,12 +75,12 @@ def test_a_secret_file_that_cannot_be_read_is_named(
     path = tmp_path / name
     # Whoever runs the test, nobody can read the first byte of a process's memory.
     path.symlink_to("/proc/self/mem")
-    told = re.escape(f"{name}: the secret file {path} cannot be read: Input/output error.")
+    told = re.escape(f"{name} cannot be read from {path}: Input/output error.")
     with pytest.raises(SettingError, match=told):
         load_settings(environment)
     path.unlink()
     path.write_bytes(b"\xff")
-    told = re.escape(f"{name}: the secret file {path} cannot be read: it is no UTF-8 text.")
+    told = re.escape(f"{name} cannot be read from {path}: it is no UTF-8 text.")
     with pytest.raises(SettingError, match=told):
         load_settings(environment)
 

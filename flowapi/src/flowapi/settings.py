@@ -90,7 +90,7 @@ class _Source:
     @staticmethod
     def _unreadable(name: str, path: Path | None, error: Exception) -> SettingError:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        return SettingError(f"{name}: the secret file {path} cannot be read: {reason}.")
+        return SettingError(f"{name} cannot be read from {path}: {reason}.")
 
     def text(self, name: str, default: str | None = None) -> str:
         value = self.optional(name) or default
