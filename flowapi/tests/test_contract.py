@@ -22,9 +22,9 @@ from psycopg2 import sql
 from quart.typing import TestClientProtocol as Client
 
 from flowapi.app import create_app
-from flowapi.scopes import needed_scopes
 from flowapi.settings import Settings, parse_public_keys
 from flowapi.testing import TokenBuilder
+from flowmachine.registry import Query, load_any
 from flowmachine.testing import Processes
 
 pytestmark = pytest.mark.anyio
@@ -517,11 +517,209 @@ async def test_without_the_feature_cancelling_is_not_there(
         assert (await client.post("/api/0/cancel/abc", headers=headers)).status_code == 404
 
 
-async def test_what_specs_need_is_offered(client: Client, headers: dict[str, str]) -> None:
+EVENTS = {"query_kind": "event_count", "start_date": "2016-01-01", "end_date": "2016-01-03"}
+PEOPLE = {"query_kind": "unique_subscribers", "start_date": "2016-01-01", "end_date": "2016-01-03"}
+COUNTED = "nonspatial:histogram_aggregate:event_count"
+HISTOGRAM = {"query_kind": "histogram_aggregate", "metric": EVENTS, "bins": {"n_bins": 4}}
+
+
+def among(subset: Any) -> dict[str, Any]:
+    return {**SPEC, "locations": {**DAILY, "subscriber_subset": subset}}
+
+
+def put_job(engine: Processes, query: Query, store: str) -> None:
+    """Leave a query in the job table as if somebody had it stored; its state is that of another."""
+    execute(
+        engine,
+        "INSERT INTO engine.jobs SELECT (jsonb_populate_record(job, jsonb_build_object("
+        "'query_id', %s::text, 'store', %s::text, 'kind', %s::text, 'spec', %s::jsonb))).*"
+        " FROM engine.jobs AS job WHERE store = 'released' AND state = 'completed' LIMIT 1",
+        query.query_id,
+        store,
+        query.kind,
+        json.dumps(query.spec()),
+    )
+
+
+async def everywhere(
+    client: Client, settings: Settings, captured: Any, spec: dict[str, Any], query_id: str, headers: Any
+) -> list[int]:
+    """The codes of run, explain, poll and get, and of poll and get of a process that knows of no query yet."""
+    codes = []
+    async with create_app(settings, captured.logs()).test_app() as restarted:
+        for path in ("run", "explain"):
+            codes.append((await client.post(f"/api/0/{path}", json=spec, headers=headers)).status_code)
+        for asked in (client, restarted.test_client()):
+            for path in ("poll", "get"):
+                codes.append((await asked.get(f"/api/0/{path}/{query_id}", headers=headers)).status_code)
+    return codes
+
+
+ALLOWED = [202, 200, 303, 200, 303, 200]
+
+
+async def test_a_subset_needs_a_right_to_the_kinds_that_it_is_made_of(
+    client: Client, settings: Settings, tokens: TokenBuilder, captured: Any
+) -> None:
+    # It is part of a query that was run, so that it can be named.
+    may_count = {"counts": ["run", "nonspatial:histogram_aggregate:histogram_aggregate", COUNTED]}
+    await submit(client, tokens.header(may_count), HISTOGRAM)
+    named = among(load_any(EVENTS).query_id)
+    whole = among(EVENTS)
+    deep = among({**DAILY, "aggregation_unit": "lon-lat", "subscriber_subset": EVENTS})
+    own = ["run", "get_result", *SPATIAL]
+    enough = tokens.header({"one": [*own, COUNTED]})
+    query_id = await submit(client, enough, named)
+    assert await submit(client, enough, whole) == query_id
+    for spec in (named, whole, deep):
+        query_id = await submit(client, enough, spec)
+        for roles in ({"one": own}, {"one": own, "two": [COUNTED, *may_count["counts"]]}):
+            refused = tokens.header(roles)
+            assert await everywhere(client, settings, captured, spec, query_id, refused) == [403] * 6
+        assert await everywhere(client, settings, captured, spec, query_id, enough) == ALLOWED
+    refused = await client.post("/api/0/run", json=named, headers=tokens.header({"one": own}))
+    assert "*:*:event_count" in (await refused.get_json())["msg"]
+    cancelled = await client.post(
+        f"/api/0/cancel/{query_id}", headers=tokens.header({"one": [*own, "cancel"]})
+    )
+    assert cancelled.status_code == 403
+
+
+async def test_a_subset_adds_nothing_to_what_the_query_itself_needs(
+    client: Client, settings: Settings, tokens: TokenBuilder, captured: Any
+) -> None:
+    spec = among({**DAILY, "date": "2016-01-02"})
+    headers = tokens.header({"own": ["run", "get_result", *SPATIAL]})
+    query_id = await submit(client, headers, spec)
+    assert await everywhere(client, settings, captured, spec, query_id, headers) == ALLOWED
+
+
+async def test_kinds_for_direct_use_are_no_subsets_here(
+    client: Client, headers: dict[str, str], engine: Processes
+) -> None:
+    await submit(client, headers)
+    people = load_any(PEOPLE)
+    put_job(engine, people, "duckdb")
+    refused = await client.post("/api/0/run", json=among(people.query_id), headers=headers)
+    assert refused.status_code == 400
+    payload = (await refused.get_json())["payload"]
+    assert payload["validation_error_messages"] == {
+        "locations": {
+            "subscriber_subset": [
+                f"Query {people.query_id} cannot be a subset here: unique_subscribers is for direct use only."
+            ]
+        }
+    }
+    refused = await client.post("/api/0/run", json=among(PEOPLE), headers=headers)
+    payload = (await refused.get_json())["payload"]
+    assert payload["validation_error_messages"] == {
+        "locations": {"subscriber_subset": {"query_kind": ["Unsupported value: unique_subscribers"]}}
+    }
+
+
+async def test_nobody_has_a_right_to_a_query_of_direct_use(
+    client: Client, tokens: TokenBuilder, headers: dict[str, str], engine: Processes
+) -> None:
+    await submit(client, headers)
+    direct = load_any(among(PEOPLE))
+    put_job(engine, direct, "released")
     document = await (await client.get("/api/0/spec/openapi.json")).get_json()
-    offered = set(document["components"]["securitySchemes"]["token"]["x-security-scopes"])
-    for spec in (SPEC, FLOWS):
-        assert needed_scopes(spec, "admin3") <= offered
+    offered = document["components"]["securitySchemes"]["token"]["x-security-scopes"]
+    for path in ("poll", "get"):
+        answer = await client.get(f"/api/0/{path}/{direct.query_id}", headers=tokens.header({"all": offered}))
+        assert answer.status_code == 403
+        assert "*:*:unique_subscribers" in (await answer.get_json())["msg"]
+
+
+async def test_queries_nested_too_deeply_are_refused(client: Client, headers: dict[str, str]) -> None:
+    spec: Any = None
+    for _ in range(150):
+        spec = {**DAILY, "subscriber_subset": spec}
+    response = await client.post(
+        "/api/0/run", json={"query_kind": "spatial_aggregate", "locations": spec}, headers=headers
+    )
+    assert response.status_code == 400
+    [problem] = (await response.get_json())["payload"]["validation_error_messages"]["_schema"]
+    assert "more than 50 deep" in problem
+
+
+async def test_an_engine_without_its_database_is_503_wherever_it_is_needed(
+    engine: Processes,
+    settings: Settings,
+    headers: dict[str, str],
+    captured: Any,
+    tmp_path: Path,
+    free_port: Callable[[], int],
+) -> None:
+    with ExitStack() as stack:
+        own = Processes(engine.country, tmp_path, stack, free_port())
+        own.start("server", FLOWDB_PORT=str(free_port()))
+        await asyncio.to_thread(own.client)
+        async with create_app(replace(settings, engine_port=own.port), captured.logs()).test_app() as running:
+            client = running.test_client()
+            for method, path, *_ in ROUTES:
+                path = path.format(query_id="0" * 32, cdr_type="calls", check_id="count")
+                body = SPEC if method == "POST" else None
+                answer = await client.open(path, method=method, json=body, headers=headers)
+                document = await answer.get_json()
+                assert (answer.status_code, document["status"]) == (503, "error"), (path, document)
+                assert document["msg"]
+                assert int(answer.headers["Retry-After"]) > 0
+            described = await client.get("/api/0/spec/openapi.json")
+            assert described.status_code == 503
+
+
+async def test_a_full_queue_is_429(
+    engine: Processes,
+    settings: Settings,
+    headers: dict[str, str],
+    captured: Any,
+    tmp_path: Path,
+    free_port: Callable[[], int],
+) -> None:
+    with ExitStack() as stack:
+        own = Processes(engine.country, tmp_path, stack, free_port())
+        own.start("server", FLOWMACHINE_QUEUE_LIMIT="0")
+        await asyncio.to_thread(own.client)
+        async with create_app(replace(settings, engine_port=own.port), captured.logs()).test_app() as running:
+            spec = {**SPEC, "locations": {**DAILY, "hours": {"start_hour": 3, "end_hour": 4}}}
+            answer = await running.test_client().post("/api/0/run", json=spec, headers=headers)
+            document = await answer.get_json()
+            assert (answer.status_code, document["status"]) == (429, "Error")
+            assert document["payload"] == {"code": "queue_full", "limit": 0}
+            assert document["msg"]
+            assert int(answer.headers["Retry-After"]) > 0
+
+
+async def test_only_who_alone_asked_for_a_query_can_stop_it(
+    client: Client, tokens: TokenBuilder, engine: Processes
+) -> None:
+    ada, ben = (tokens.header({"all": EVERYTHING}, sub=name) for name in ("ada", "ben"))
+    await submit(client, ada)
+    query = load_any({**SPEC, "locations": {**DAILY, "hours": {"start_hour": 5, "end_hour": 6}}})
+    path = f"/api/0/cancel/{query.query_id}"
+    put_job(engine, query, "released")
+    execute(
+        engine,
+        # A dependency that never comes keeps the worker's hands off.
+        "UPDATE engine.jobs SET state = 'queued', planned = true, pending = 1, requested_by = 'ada',"
+        " queued_at = clock_timestamp() WHERE query_id = %s",
+        query.query_id,
+    )
+    try:
+        refused = await client.post(path, headers=ben)
+        assert refused.status_code == 409
+        assert "somebody else asked for it" in (await refused.get_json())["msg"]
+        assert (await client.post("/api/0/run", json=query.spec(), headers=ben)).status_code == 202
+        for headers in (ada, ben):
+            assert (await client.post(path, headers=headers)).status_code == 409
+        execute(
+            engine, "UPDATE engine.jobs SET queued_at = clock_timestamp() WHERE query_id = %s", query.query_id
+        )
+        stopped = await client.post(path, headers=ada)
+        assert await stopped.get_json() == {"query_id": query.query_id, "query_state": "cancelled"}
+    finally:
+        execute(engine, "DELETE FROM engine.jobs WHERE query_id = %s", query.query_id)
 
 
 async def test_an_engine_killed_in_mid_request_is_504_and_its_successor_is_found(

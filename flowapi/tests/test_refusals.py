@@ -5,6 +5,7 @@ By iteration over the application's own routes, so that a new route cannot be fo
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator
@@ -207,6 +208,18 @@ async def test_public_routes_answer_without_token_and_engine(
     }
 
 
+async def test_a_silent_engine_is_waited_for_once_by_all_who_want_the_description(
+    client: Client, captured: Any
+) -> None:
+    paths = ["openapi.json", "openapi.yaml", "redoc"] * 3
+    answers = await asyncio.gather(*(call(client, "GET", f"/api/0/spec/{path}") for path in paths))
+    assert {code for code, _, _ in answers} == {503}
+    assert all(int(headers["Retry-After"]) > 0 for _, _, headers in answers)
+    closing = captured.lines("access", event="request finished")
+    assert len(closing) == len(paths)
+    assert [line["engine_seconds"] > 0.2 for line in closing].count(True) == 1
+
+
 async def test_readiness_names_the_parts_that_fail(client: Client) -> None:
     _, document, _ = await call(client, "GET", "/api/0/health/ready")
     assert document["parts"] == {"engine": "silent", "database": "down", "key": "ok"}
@@ -252,6 +265,11 @@ async def test_paths_and_methods_that_are_not_there(
         (b'{"query_kind": null}', "application/json", 400),
         (b'{"query_kind": ["flows"]}', "application/json", 400),
         (b'{"query_kind": "flows", "x": NaN}', "application/json", 400),
+        (b'{"query_kind": "flows", "x": 1e400}', "application/json", 400),
+        (b'{"query_kind": "flows", "x": [-1E+400]}', "application/json", 400),
+        (b'{"query_kind": "flows", "x": ' + b"[" * 200 + b"]" * 200 + b"}", "application/json", 400),
+        (b'{"query_kind": "flows", "x": ' + b"[" * 900 + b"]" * 900 + b"}", "application/json", 400),
+        (b'{"query_kind": "flows", "x": ' + b"[" * 199 + b"]" * 199 + b"}", "application/json", 504),
         (b'{"query_kind": "flows", "x": ["\\u0000"]}', "application/json", 400),
         (b'{"query_kind": "flows", "\\ud800": 1}', "application/json", 400),
         (b"[" * 60_000, "application/json", 400),
@@ -315,9 +333,21 @@ async def test_a_fault_shows_its_request_id_and_nothing_else(
     assert "secret of the house" in captured.debug.getvalue()
 
 
-async def test_a_refused_body_cannot_fill_the_log(client: Client, captured: Any) -> None:
-    await client.post("/api/0/run", json={"query_kind": "a" * 60_000})
+async def test_a_refused_body_cannot_fill_the_log(
+    client: Client, tokens: TokenBuilder, captured: Any
+) -> None:
+    headers = tokens.header({"all": ["run"]})
+    await client.post("/api/0/run", json={"query_kind": "a" * 60_000}, headers=headers)
+    assert "a" * 1000 in captured.text
     assert len(captured.text) < 10_000
+
+
+async def test_what_a_stranger_sends_is_not_kept(client: Client, captured: Any) -> None:
+    response = await client.post("/api/0/run", json={"query_kind": "a stranger's words"})
+    assert response.status_code == 401
+    [refused] = captured.lines("access", event="UNAUTHORISED")
+    assert "json_payload" not in refused
+    assert "stranger's words" not in captured.text
 
 
 async def test_an_identity_in_the_log(client: Client, tokens: TokenBuilder, captured: Any) -> None:

@@ -160,7 +160,7 @@ async def test_what_cannot_be_read_is_told_before_the_first_byte(
     try:
         with pytest.raises(error):
             await store.open(sql, JsonEncoder("x"), record)
-        await store.ping()
+        await store.ping(10)
     finally:
         await asyncio.to_thread(store.close)
 
@@ -183,7 +183,7 @@ async def test_a_late_failure_cuts_the_delivery_off(
     with pytest.raises(ValueError):
         json.loads(received)
     await until_idle(database)
-    await store.ping()
+    await store.ping(10)
 
 
 async def test_a_killed_connection_cuts_off_and_the_next_request_gets_a_new_one(
@@ -200,7 +200,7 @@ async def test_a_killed_connection_cuts_off_and_the_next_request_gets_a_new_one(
     with pytest.raises(DeliveryCutOff):
         await text_of(stream)
     for _ in range(3):
-        await store.ping()
+        await store.ping(10)
 
 
 async def test_readers_who_leave_give_their_connections_back(
@@ -222,7 +222,7 @@ async def test_readers_who_leave_give_their_connections_back(
         with pytest.raises(asyncio.CancelledError):
             await opening
     await until_idle(database)
-    await store.ping()
+    await store.ping(10)
 
 
 async def test_who_finds_all_connections_busy_waits_and_then_is_told(
@@ -236,6 +236,19 @@ async def test_who_finds_all_connections_busy_waits_and_then_is_told(
         first.close()
         second = await store.open("SELECT 1 AS one", JsonEncoder("x"), record)
         assert '"one":1' in await text_of(second)
+    finally:
+        await asyncio.to_thread(store.close)
+
+
+async def test_a_ping_does_not_wait_for_long_readers(database: Any, record: RequestRecord) -> None:
+    store = ResultStore(database.url("flowapi"), pool_size=1, timeout=60)
+    try:
+        first = await store.open("SELECT * FROM cache.xmany", JsonEncoder("x"), record)
+        async with asyncio.timeout(20):
+            with pytest.raises(DatabaseDown, match=r"within 0\.2 s"):
+                await store.ping(0.2)
+        first.close()
+        await store.ping(10)
     finally:
         await asyncio.to_thread(store.close)
 
@@ -258,6 +271,6 @@ async def test_no_database_is_told_as_such(record: RequestRecord, silent_port: i
     store = ResultStore(url, pool_size=1)
     try:
         with pytest.raises(DatabaseDown):
-            await store.ping()
+            await store.ping(10)
     finally:
         await asyncio.to_thread(store.close)

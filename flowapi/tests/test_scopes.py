@@ -7,7 +7,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowapi.scopes import collect_kinds, needed_scopes, offered_scopes
+from flowapi.scopes import lacking_scopes, needed_scopes, offered_scopes
+from flowmachine.registry import kinds_within, load
+from flowmachine.schema import query_schemas
+from flowmachine.units import UNITS as ALL_UNITS
 
 UNITS = ["admin1", "lon-lat"]
 
@@ -59,61 +62,95 @@ def test_cancel_is_offered_only_where_the_feature_is_on() -> None:
     assert set(offered_scopes(SCHEMAS, cancel=True)) - set(offered_scopes(SCHEMAS)) == {"cancel"}
 
 
-def test_needed_are_the_kinds_at_any_depth_under_the_unit_of_the_whole() -> None:
-    spec = {
-        "query_kind": "joined_spatial_aggregate",
-        "method": "avg",
-        "locations": {"query_kind": "daily_location", "aggregation_unit": "admin3"},
-        "metric": {
-            "query_kind": "displacement",
-            "reference_location": {
-                "query_kind": "modal_location",
-                "locations": [{"query_kind": "daily_location", "aggregation_unit": "lon-lat"}],
-            },
-        },
-    }
+def test_needed_are_the_kinds_under_the_unit_of_the_whole() -> None:
     kinds = ["joined_spatial_aggregate", "daily_location", "displacement", "modal_location"]
-    assert needed_scopes(spec, "admin3") == {f"admin3:joined_spatial_aggregate:{kind}" for kind in kinds}
+    needed = needed_scopes("admin3", "joined_spatial_aggregate", kinds)
+    assert needed == {f"admin3:joined_spatial_aggregate:{kind}" for kind in kinds}
 
 
 def test_no_unit_is_nonspatial() -> None:
-    assert needed_scopes({"query_kind": "histogram"}, None) == {"nonspatial:histogram:histogram"}
+    assert needed_scopes(None, "histogram", ["histogram"]) == {"nonspatial:histogram:histogram"}
 
 
-def test_a_very_deep_spec_is_read_without_recursion() -> None:
-    spec: dict[str, Any] = {"query_kind": "daily"}
-    for _ in range(50_000):
-        spec = {"query_kind": "modal", "locations": [spec]}
-    assert collect_kinds(spec) == {"daily", "modal"}
+def test_a_kind_of_a_subset_is_held_with_any_scope_for_it() -> None:
+    needed = needed_scopes("admin3", "flows", ["flows"], ["event_count"])
+    own = "admin3:flows:flows"
+    assert needed == {own, "*:*:event_count"}
+    for held in ("nonspatial:histogram_aggregate:event_count", "admin1:flows:event_count"):
+        assert lacking_scopes({own, held}, needed) == set()
+    for other in ("event_count", "admin3:event_count:flows", "admin3:flows:unevent_count", "run:event_count"):
+        assert lacking_scopes({own, other}, needed) == {"*:*:event_count"}
+    assert lacking_scopes({"admin3:joined:flows", "admin3:flows:event_count"}, needed) == {own}
 
 
-daily = st.just({"query_kind": "daily", "aggregation_unit": "admin0"})
-location = st.recursive(
-    daily,
-    lambda inner: st.builds(
-        lambda items: {"query_kind": "modal", "locations": items}, st.lists(inner, max_size=3)
-    ),
-    max_leaves=6,
+def test_the_engines_kinds_offer_as_many_scopes_as_the_published_ones() -> None:
+    assert len(offered_scopes(query_schemas())) == 628
+
+
+WINDOW = {"start_date": "2016-01-01", "end_date": "2016-01-03"}
+# Specs of each shape around the strategy of what may be their subset of subscribers.
+anywhere = st.sampled_from(ALL_UNITS)
+
+
+def _location(unit: str, subset: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    daily = st.fixed_dictionaries(
+        {
+            "query_kind": st.just("daily_location"),
+            "date": st.just("2016-01-01"),
+            "method": st.just("last"),
+            "aggregation_unit": st.just(unit),
+            "subscriber_subset": subset,
+        }
+    )
+    return daily | st.fixed_dictionaries(
+        {"query_kind": st.just("modal_location"), "locations": st.lists(daily, min_size=1, max_size=2)}
+    )
+
+
+def _metric(subset: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.fixed_dictionaries(
+        {
+            "query_kind": st.sampled_from(["event_count", "radius_of_gyration", "subscriber_degree"]),
+            "start_date": st.just(WINDOW["start_date"]),
+            "end_date": st.just(WINDOW["end_date"]),
+            "subscriber_subset": subset,
+        }
+    )
+
+
+subsets = st.recursive(
+    st.none(),
+    lambda inner: anywhere.flatmap(lambda unit: _location(unit, inner)) | _metric(inner),
+    max_leaves=5,
 )
-metric = st.builds(
-    lambda inner: {"query_kind": "metric", "subset": {"query_kind": "modal", "locations": [inner]}}, location
-)
-unit = st.sampled_from(UNITS)
-submitted = st.one_of(
-    st.tuples(st.builds(lambda inner: {"query_kind": "flows", "from_location": inner}, location), unit),
-    st.tuples(
-        st.builds(
-            lambda inner, name: {"query_kind": "joined", "metric": inner, "aggregation_unit": name},
-            metric,
-            unit,
+
+
+def _submitted(unit: str) -> st.SearchStrategy[Any]:
+    location, metric = _location(unit, subsets), _metric(subsets)
+    return st.one_of(
+        st.fixed_dictionaries({"query_kind": st.just("spatial_aggregate"), "locations": location}),
+        st.fixed_dictionaries(
+            {"query_kind": st.just("flows"), "from_location": location, "to_location": location}
         ),
-        unit,
-    ),
-    st.tuples(st.builds(lambda inner: {"query_kind": "histogram", "metric": inner}, metric), st.just(None)),
-)
+        st.fixed_dictionaries(
+            {
+                "query_kind": st.just("joined_spatial_aggregate"),
+                "locations": location,
+                "metric": metric,
+                "method": st.just("avg"),
+            }
+        ),
+        st.fixed_dictionaries(
+            {"query_kind": st.just("histogram_aggregate"), "metric": metric, "bins": st.just({"n_bins": 5})}
+        ),
+    )
 
 
-@given(submitted)
-def test_whatever_a_valid_spec_needs_is_offered(case: tuple[dict[str, Any], str | None]) -> None:
-    spec, whole_unit = case
-    assert needed_scopes(spec, whole_unit) <= set(offered_scopes(SCHEMAS))
+@given(anywhere.flatmap(_submitted))
+def test_whoever_holds_all_that_is_offered_lacks_nothing_for_a_valid_spec(spec: dict[str, Any]) -> None:
+    query = load(spec)
+    unit = None if query.unit is None else query.unit.name
+    needed = needed_scopes(unit, query.kind, *kinds_within(query))
+    offered = set(offered_scopes(query_schemas()))
+    assert lacking_scopes(offered, needed) == set()
+    assert {scope for scope in needed if not scope.startswith("*:*:")} <= offered

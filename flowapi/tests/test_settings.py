@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,23 @@ def test_a_missing_required_setting_is_named(environment: dict[str, str], name: 
 def test_an_unusable_value_is_named(environment: dict[str, str], name: str, value: str) -> None:
     environment[name] = value
     with pytest.raises(SettingError, match=name):
+        load_settings(environment)
+
+
+@pytest.mark.parametrize("name", ["PUBLIC_JWT_SIGNING_KEY", "FLOWAPI_CANCEL"])
+def test_a_secret_file_that_cannot_be_read_is_named(
+    environment: dict[str, str], tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    # Whoever runs the test, nobody can read the first byte of a process's memory.
+    path.symlink_to("/proc/self/mem")
+    told = re.escape(f"{name} cannot be read from {path}: Input/output error.")
+    with pytest.raises(SettingError, match=told):
+        load_settings(environment)
+    path.unlink()
+    path.write_bytes(b"\xff")
+    told = re.escape(f"{name} cannot be read from {path}: it is no UTF-8 text.")
+    with pytest.raises(SettingError, match=told):
         load_settings(environment)
 
 

@@ -109,7 +109,7 @@ def test_a_poll_of_a_big_plan_reads_no_spec_and_is_shared(
     assert all(reply["progress"] == {"eligible": 367, "queued": 367, "running": 0} for reply in replies)
     assert len(sent) < 50
     assert not any("spec" in statement for statement in sent)
-    cancelled = actions.cancel_query({"query_id": query.query_id})
+    cancelled = actions.cancel_query({"query_id": query.query_id}, user=None)
     assert cancelled["query_state"] == "cancelled"
     assert actions.poll_query({"query_id": query.query_id})["query_state"] == "cancelled"
 

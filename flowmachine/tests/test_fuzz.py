@@ -80,6 +80,7 @@ ACTIONS = [
     "get_geography",
     "get_available_dates",
     "get_aggregation_unit",
+    "authorise",
     "list_qa_checks",
     "get_qa_checks",
     "cancel_query",
@@ -175,6 +176,8 @@ class Fuzzer:
         params: dict[str, Any] = copy.deepcopy(self.random.choice(SPECS))
         if action in ("poll_query", "get_query_kind", "get_sql_for_query_result", "cancel_query"):
             params = {"query_id": self.random.choice(ODD)}
+        elif action == "authorise":
+            params = {"spec": params}
         elif action == "get_geography":
             params = {"aggregation_unit": self.random.choice([*ODD, "admin3"])}
         elif action == "get_qa_checks":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from psycopg2.extensions import connection as Connection
 
+from flowmachine.server import DEEPEST_MESSAGE
 from flowmachine.testing import Client, Processes, end, wait_for
 
 
@@ -150,7 +152,17 @@ def test_bad_messages(processes: Processes, message: bytes, text: str, problem: 
 
 
 @pytest.mark.parametrize(
-    "fault", [{"params": {"a": "\0"}}, {"params": {"a": "\ud800"}}, {"action": "fly"}, {"x": 1}, {"user": 3}]
+    "fault",
+    [
+        {"params": {"a": "\0"}},
+        {"params": {"a": "\ud800"}},
+        {"params": {"a": math.inf}},
+        {"params": {"a": json.loads("[" * DEEPEST_MESSAGE + "]" * DEEPEST_MESSAGE)}},
+        {"action": "fly"},
+        {"x": 1},
+        {"user": 3},
+    ],
+    ids=lambda fault: str(fault)[:30],
 )
 def test_a_refused_message_is_answered_under_its_id(processes: Processes, fault: dict[str, Any]) -> None:
     processes.start("server")

@@ -8,8 +8,11 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
-from flowmachine.registry import load, submittable_kinds
+from flowmachine.actions import Actions, Refused
+from flowmachine.queries.spatial_aggregate import SpatialAggregate
+from flowmachine.registry import DEEPEST, load, load_any, submittable_kinds
 from flowmachine.testing import HOLD_RECORDING, Client, Country, Processes, forget_jobs, free_port
 from flowmachine.units import UNITS
 
@@ -217,6 +220,60 @@ def test_the_unit_is_told_without_building_the_query(
     assert succeed(client, "get_aggregation_unit", **spec) == {"aggregation_unit": unit}
 
 
+def test_a_right_is_judged_by_the_whole_query_however_it_is_spelled(client: Client) -> None:
+    stored(client, HISTOGRAM)
+    inner = DAILY | {"aggregation_unit": "lon-lat", "subscriber_subset": METRIC}
+    told = []
+    for metric in (METRIC, load_any(METRIC).query_id):
+        subset = inner | {"subscriber_subset": metric}
+        modal = {"query_kind": "modal_location", "locations": [DAILY | {"subscriber_subset": subset}]}
+        spec = {"query_kind": "spatial_aggregate", "locations": modal}
+        query_id = succeed(client, "run_query", **spec)["query_id"]
+        told += [
+            succeed(client, "authorise", spec=spec),
+            succeed(client, "authorise", query_id=query_id),
+        ]
+    expected = {
+        "query_kind": "spatial_aggregate",
+        "aggregation_unit": "admin2",
+        "kinds": ["daily_location", "modal_location", "spatial_aggregate"],
+        "subset_kinds": ["daily_location", "event_count"],
+    }
+    assert told == [expected] * 4
+
+
+def test_a_right_is_judged_by_a_spec_or_an_id(client: Client) -> None:
+    for params in ({}, {"spec": 1}, {"query_id": "0" * 32, "spec": COUNTED}):
+        refused = client.ask("authorise", **params)
+        assert refused["msg"] == "Wrong parameters for action 'authorise'."
+    assert client.ask("authorise", query_id="0" * 32)["payload"]["query_state"] == "awol"
+    refused = client.ask("authorise", spec={"query_kind": "nonsense"})
+    assert refused["payload"]["validation_error_messages"]
+
+
+def nested(depth: int, innermost: Any = None) -> dict[str, Any]:
+    """A spec of so many levels: an aggregate, a location, and subsets of it."""
+    spec = innermost
+    for _ in range(depth - 1):
+        spec = DAILY | {"subscriber_subset": spec}
+    return {"query_kind": "spatial_aggregate", "locations": spec}
+
+
+def test_how_deep_queries_may_be_nested(client: Client, running: Processes) -> None:
+    deepest = succeed(client, "run_query", **nested(DEEPEST))
+    assert succeed(client, "authorise", query_id=deepest["query_id"])["subset_kinds"] == ["daily_location"]
+    # By an id, too; the location of the deepest that was accepted is known now, as a part of it.
+    stored(client, COUNTED)
+    named = nested(DEEPEST, load_any(DAILY).query_id)
+    for spec in (nested(DEEPEST + 1), nested(220), named):
+        refused = client.ask("authorise", spec=spec)
+        assert refused["msg"] == "Parameter validation failed."
+        [problem] = refused["payload"]["validation_error_messages"]["_schema"]
+        assert f"more than {DEEPEST} deep" in problem
+    assert succeed(client, "authorise", spec=nested(DEEPEST - 1, load_any(DAILY).query_id))
+    assert max(map(len, running.logs().splitlines())) < 50_000
+
+
 def test_the_unit_of_days_that_are_not_there(client: Client) -> None:
     spec = {"query_kind": "spatial_aggregate", "locations": DAILY | {"date": "2031-01-01"}}
     assert succeed(client, "get_aggregation_unit", **spec) == {"aggregation_unit": "admin2"}
@@ -239,3 +296,18 @@ def test_a_result_that_is_not_ready(client: Client, running: Processes) -> None:
         lock.rollback()
     refused = client.ask("get_sql_for_query_result", query_id=query_id)
     assert refused["msg"] == f"Query with id '{query_id}' was cancelled."
+
+
+def test_a_fault_of_a_kinds_own_code_is_told(country: Country, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: SpatialAggregate) -> None:
+        raise ZeroDivisionError("no day is that short")
+
+    monkeypatch.setattr(SpatialAggregate, "check", fail)
+    engine = sa.create_engine(country.database.url("flowmachine"))
+    try:
+        with pytest.raises(Refused) as refused:
+            Actions(engine).run_query(COUNTED, user=None, request_id=None)
+    finally:
+        engine.dispose()
+    assert "no day is that short" in refused.value.message
+    assert refused.value.payload == {"params": COUNTED, "orig_error_msg": "no day is that short"}

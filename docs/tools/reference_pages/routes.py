@@ -17,7 +17,7 @@ import flowapi.app
 import flowapi.settings
 import flowauth.app
 import flowauth.settings
-from flowapi.openapi import operations
+from flowapi.openapi import QUERY_SCOPES, operations
 from flowauth.access import Access, access_of
 from flowauth.api.description import describe
 
@@ -31,7 +31,9 @@ Audience: engineers, and analysts who work without the Python client. Reading ti
 ## The API
 
 A token goes with each request as `Authorization: Bearer <token>`. All scopes of a row must be held by one of the token's roles. The query's
-are `<unit>:<top kind>:<each kind in the spec>`, where `<unit>` is the spatial unit of its result, or `nonspatial`. A refusal is JSON with `msg`, and often `status`, `payload` and `request_id`:
+are `<unit>:<top kind>:<each kind in the spec>`, where `<unit>` is the spatial unit of its result, or `nonspatial`. Kinds inside a `subscriber_subset`,
+given whole or by a query's id, need `*:*:<kind>` instead: any scope for that kind will do, whatever its unit and top kind
+([why](../decisions/0014-a-right-to-a-subset.md)). A refusal is JSON with `msg`, and often `status`, `payload` and `request_id`:
 
 {codes}
 A server's whole description, with the shape of every request and reply, is at `/api/0/spec/openapi.json`, and for people at `/api/0/spec/redoc`.
@@ -57,13 +59,10 @@ OPEN = {
     "/": (200,),
     "/api/0/health/live": (200,),
     "/api/0/health/ready": (200, 503),
-    "/api/0/spec/openapi.json": (200, 304, 504),
-    "/api/0/spec/openapi.yaml": (200, 304, 504),
-    "/api/0/spec/redoc": (200, 304, 504),
+    "/api/0/spec/openapi.json": (200, 304, 503),
+    "/api/0/spec/openapi.yaml": (200, 304, 503),
+    "/api/0/spec/redoc": (200, 304, 503),
 }
-
-#: How the description writes the scopes that depend on the query.
-_QUERY_SCOPES = "<unit>:<top kind>:<each kind in the spec>"
 
 _LEVELS = {
     Access.ANYONE: "anyone",
@@ -172,10 +171,11 @@ def _api_rows() -> list[tuple[str, ...]]:
 
 
 def _described_row(path: str, method: str, document: dict[str, Any]) -> tuple[str, ...]:
-    scopes = ", ".join(
-        "the query's" if scope == _QUERY_SCOPES else f"`{scope}`" for scope in document["x-required-scopes"]
+    scopes = dict.fromkeys(
+        "the query's" if scope in QUERY_SCOPES else f"`{scope}`" for scope in document["x-required-scopes"]
     )
-    return f"`{method}` `{path}`", document["summary"].rstrip("."), scopes, ", ".join(document["responses"])
+    summary = document["summary"].rstrip(".")
+    return f"`{method}` `{path}`", summary, ", ".join(scopes), ", ".join(document["responses"])
 
 
 def _open_row(path: str, method: str, summary: str) -> tuple[str, ...]:

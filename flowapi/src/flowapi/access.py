@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from quart import Quart, abort, current_app, g, request
 
-from flowapi.bodies import read_body
+from flowapi.bodies import drain_body
 from flowapi.errors import ApiError
 from flowapi.logs import Logs, bounded
 from flowapi.recording import current_record
+from flowapi.scopes import lacking_scopes
 from flowapi.services import services
 from flowapi.tokens import Caller, ExpiredToken, NoToken, TokenError, TokenReader
 
 View = TypeVar("View", bound=Callable[..., Awaitable[Any]])
 
 _SCOPES_SHOWN = 20
+#: Characters of what a caller gives as a kind; the names of all that there are have fewer.
+_KIND_SHOWN = 64
 
 
 def public(view: View) -> View:
@@ -43,7 +45,9 @@ def install_access_control(app: Quart, reader: TokenReader, logs: Logs) -> None:
         try:
             caller = reader.read(request.headers.get("Authorization"))
         except TokenError as error:
-            await _log_refused_token(error, logs)
+            _log_refused_token(error, logs)
+            # Nothing that a stranger sends is kept or parsed.
+            await drain_body()
             raise ApiError(401, str(error), headers={"WWW-Authenticate": _challenge(error)}) from None
         g.caller = caller
         record.user = caller.name
@@ -58,7 +62,7 @@ def caller() -> Caller:
     return g.caller
 
 
-async def require(scopes: frozenset[str]) -> None:
+def require(scopes: frozenset[str]) -> None:
     """Let the request go on if one single role holds all of ``scopes``.
 
     Raises
@@ -71,14 +75,16 @@ async def require(scopes: frozenset[str]) -> None:
     if granting:
         logs.access.info("permission granted", requested_scopes=sorted(scopes), granting_roles=granting)
         return
-    lacking = {role: sorted(scopes - held)[:_SCOPES_SHOWN] for role, held in caller().roles.items()}
-    await log_refused_scopes(sorted(scopes), lacking)
+    lacking = {
+        role: sorted(lacking_scopes(held, scopes))[:_SCOPES_SHOWN] for role, held in caller().roles.items()
+    }
+    log_refused_scopes(sorted(scopes), lacking)
     shown = sorted(scopes)[:_SCOPES_SHOWN]
     more = f" and {len(scopes) - len(shown)} more" if len(scopes) > len(shown) else ""
     raise ApiError(403, f"None of the token's roles holds all scopes needed here: {', '.join(shown)}{more}.")
 
 
-async def require_kind(simple_scope: str, top_kind: str) -> None:
+def require_kind(simple_scope: str, top_kind: str) -> None:
     """Refuse callers with no scope at all for ``top_kind``, before the engine is asked about their spec.
 
     Otherwise the engine's answers about a spec would tell strangers which tables, dates and results exist.
@@ -87,26 +93,27 @@ async def require_kind(simple_scope: str, top_kind: str) -> None:
     for held in caller().roles.values():
         if simple_scope in held and any(prefix in scope for scope in held):
             return
-    needed = [simple_scope, f"<unit>:{top_kind}:<kind>"]
-    await log_refused_scopes(needed, dict.fromkeys(caller().roles, needed))
+    shown = top_kind[:_KIND_SHOWN]
+    needed = [simple_scope, f"<unit>:{shown}:<kind>"]
+    log_refused_scopes(needed, dict.fromkeys(caller().roles, needed))
     raise ApiError(
         403,
-        f"None of the token's roles lets its holder run queries of the kind {top_kind!r}, or no such kind.",
+        f"None of the token's roles lets its holder run queries of the kind {shown!r}, or no such kind.",
     )
 
 
-async def log_refused_scopes(needed: list[str], lacking: dict[str, list[str]]) -> None:
+def log_refused_scopes(needed: list[str], lacking: dict[str, list[str]]) -> None:
     """Write down a refusal: what was needed and what each role lacks."""
     services().logs.access.info(
         "CLAIMS_VERIFICATION_FAILED",
         requested_scopes=needed[:_SCOPES_SHOWN],
         lacking=lacking,
-        json_payload=await _payload_for_log(),
+        json_payload=_payload_for_log(),
     )
 
 
-async def _log_refused_token(error: TokenError, logs: Logs) -> None:
-    fields: dict[str, Any] = {"error_string": str(error), "json_payload": await _payload_for_log()}
+def _log_refused_token(error: TokenError, logs: Logs) -> None:
+    fields: dict[str, Any] = {"error_string": str(error)}
     if isinstance(error, ExpiredToken) and error.claims is not None:
         claims = {name: error.claims.get(name) for name in ("sub", "aud", "exp", "iat", "jti")}
         fields.update(identity=claims["sub"], decoded_token=claims)
@@ -118,13 +125,6 @@ def _challenge(error: TokenError) -> str:
     return "Bearer" if isinstance(error, NoToken) else 'Bearer error="invalid_token"'
 
 
-async def _payload_for_log() -> Any:
-    if request.method != "POST":
-        return None
-    body = await read_body(services().settings.max_body)
-    if body is None:
-        return "larger than the limit"
-    try:
-        return bounded(json.loads(body)) if body else None
-    except (ValueError, RecursionError):
-        return bounded(body.decode("utf-8", "replace"))
+def _payload_for_log() -> Any:
+    """What was asked for, if the view has read it."""
+    return bounded(g.spec) if "spec" in g else None

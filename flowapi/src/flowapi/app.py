@@ -10,7 +10,7 @@ from sqlalchemy import URL
 from flowapi.access import install_access_control
 from flowapi.bodies import DRAINED_FACTOR
 from flowapi.description import Description
-from flowapi.engine import EngineClient, EngineSilent
+from flowapi.engine import EngineClient, EngineSilent, EngineWithoutDatabase
 from flowapi.errors import ApiError, install_error_handlers, json_response
 from flowapi.logs import Logs
 from flowapi.metrics import Metrics
@@ -100,7 +100,7 @@ def _install_outage_handlers(app: Quart) -> None:
         body = {"status": "error", "msg": str(error)}
         return json_response(body, 504, {"Retry-After": "10"})
 
-    async def database_down(error: DatabaseDown) -> Response:
+    async def database_down(error: DatabaseDown | EngineWithoutDatabase) -> Response:
         message = str(error) or "The database cannot be reached."
         return json_response({"status": "error", "msg": message}, 503, {"Retry-After": "10"})
 
@@ -116,5 +116,6 @@ def _install_outage_handlers(app: Quart) -> None:
 
     app.register_error_handler(EngineSilent, engine_silent)
     app.register_error_handler(DatabaseDown, database_down)
+    app.register_error_handler(EngineWithoutDatabase, database_down)
     app.register_error_handler(ResultGone, result_gone)
     app.register_error_handler(ResultWithheld, result_withheld)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from typing import Any, NoReturn
 
 from quart import g, request
@@ -14,6 +15,9 @@ BODY_SECONDS = 60
 # A body over the limit is read to its end before it is refused: a caller who is still sending when the
 # connection closes sees a broken pipe in place of the answer. Beyond this factor it is cut off all the same.
 DRAINED_FACTOR = 16
+#: Lists and objects that may be nested in each other: more than any spec that the engine takes, and far fewer than
+#: overflow the stack of whoever walks through them.
+DEEPEST_BODY = 200
 
 
 async def read_body(limit: int) -> bytes | None:
@@ -25,6 +29,11 @@ async def read_body(limit: int) -> bytes | None:
         except TimeoutError:
             raise ApiError(408, f"The request body did not arrive within {BODY_SECONDS} s.") from None
     return g.body
+
+
+async def drain_body() -> None:
+    """Read the body to its end, up to the size at which it is cut off, and keep nothing of it."""
+    await read_body(0)
 
 
 async def _collect(limit: int) -> bytes | None:
@@ -43,14 +52,21 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {text[:32]} is too large")
+    return number
+
+
 async def read_json_object(limit: int) -> dict[str, Any]:
     """The JSON object in the request's body.
 
     Raises
     ------
     ApiError
-        400 if it is no JSON object, holds a text that cannot be stored or is not sent as ``application/json``,
-        413 if it is too large.
+        400 if it is no JSON object, holds a text that cannot be stored or a number that is too large, is nested too
+        deeply or is not sent as ``application/json``, 413 if it is too large.
     """
     body = await read_body(limit)
     if body is None:
@@ -60,31 +76,43 @@ async def read_json_object(limit: int) -> dict[str, Any]:
             400, f"The content type must be application/json, not {request.mimetype or 'absent'!r}."
         )
     try:
-        value = json.loads(body, parse_constant=_refuse_constant)
+        value = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError:
-        raise ApiError(400, "The request body is nested too deeply.") from None
+        raise ApiError(400, _TOO_DEEP) from None
     except ValueError as error:
         raise ApiError(400, f"The request body is not valid JSON: {error}.") from None
     if not isinstance(value, dict):
         raise ApiError(400, "The request body must be a JSON object.")
-    if not is_storable(value):
-        raise ApiError(
-            400,
-            "A text in the request body holds a null character or half of a surrogate pair (\\u0000, \\ud800).",
-        )
+    if problem := _problem_within(value):
+        raise ApiError(400, problem)
+    g.spec = value
     return value
 
 
-def is_storable(value: Any) -> bool:
-    """Whether the database could hold every text in a JSON value; the engine answers nothing that holds another."""
-    rest = [value]
-    while rest:
-        item = rest.pop()
-        if isinstance(item, str):
-            if "\0" in item or (not item.isascii() and any("\ud800" <= sign <= "\udfff" for sign in item)):
-                return False
-        elif isinstance(item, dict):
-            rest += [*item.keys(), *item.values()]
-        elif isinstance(item, list):
-            rest += item
-    return True
+_TOO_DEEP = f"Lists and objects in the request body are nested more than {DEEPEST_BODY} deep."
+_NOT_STORABLE = (
+    "A text in the request body holds a null character or half of a surrogate pair (\\u0000, \\ud800)."
+)
+
+
+def _problem_within(value: Any) -> str | None:
+    """What is in a JSON value that the engine takes nowhere, or None: a text that no database holds, too many levels.
+
+    Level by level instead of by recursion, since the nesting may be what is wrong.
+    """
+    level = [value]
+    depth = 0
+    while level:
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, str):
+                if "\0" in item or (
+                    not item.isascii() and any("\ud800" <= sign <= "\udfff" for sign in item)
+                ):
+                    return _NOT_STORABLE
+            elif isinstance(item, dict | list):
+                if depth == DEEPEST_BODY:
+                    return _TOO_DEEP
+                below += [*item.keys(), *item.values()] if isinstance(item, dict) else item
+        level, depth = below, depth + 1
+    return None

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from flowapi.engine import Conversation, EngineSilent
+from flowapi.engine import Conversation, EngineSilent, EngineWithoutDatabase
 from flowapi.errors import ApiError
 from flowapi.openapi import build_document
 from flowapi.scopes import offered_scopes
@@ -39,7 +39,8 @@ class Published:
 class Description:
     """The OpenAPI document of the server called ``identifier``.
 
-    The engine is asked again when the copy is older than a minute; while it is away the old copy serves on.
+    The engine is asked again when the copy is older than a minute; while it is away the old copy serves on. Requests
+    that come while it is being asked share the outcome.
     """
 
     def __init__(self, identifier: str, *, cancel: bool) -> None:
@@ -48,7 +49,7 @@ class Description:
         self._published: Published | None = None
         self._schemas_digest = ""
         self._fresh_until = 0.0
-        self._refreshing = asyncio.Lock()
+        self._attempt: asyncio.Task[None] | None = None
 
     async def published(self, engine: Conversation) -> Published:
         """The present description.
@@ -58,9 +59,11 @@ class Description:
         ApiError
             503 if the engine is away and there is no copy.
         """
-        async with self._refreshing:
-            if self._published is None or time.monotonic() >= self._fresh_until:
-                await self._refresh(engine)
+        if self._published is None or time.monotonic() >= self._fresh_until:
+            if self._attempt is None or self._attempt.done():
+                self._attempt = asyncio.create_task(self._refresh(engine))
+            # A caller who hangs up must not end the attempt of all the others.
+            await asyncio.shield(self._attempt)
         if self._published is None:
             raise ApiError(
                 503,
@@ -74,7 +77,7 @@ class Description:
         timeout = None if self._published is None else REFRESH_SECONDS
         try:
             reply = await engine.ask("get_query_schemas", timeout=timeout)
-        except EngineSilent:
+        except (EngineSilent, EngineWithoutDatabase):
             reply = None
         self._fresh_until = time.monotonic() + FRESH_SECONDS
         if reply is None or not reply.ok:

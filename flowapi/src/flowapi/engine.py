@@ -32,6 +32,10 @@ class EngineSilent(Exception):
         self.action = action
 
 
+class EngineWithoutDatabase(Exception):
+    """The engine answered that its database does not."""
+
+
 @dataclass(frozen=True)
 class Reply:
     """The engine's answer to one action."""
@@ -49,6 +53,11 @@ class Reply:
     def is_fault(self) -> bool:
         """Whether the engine failed itself: an error about the request always has something in its payload."""
         return not self.ok and not self.payload
+
+    @property
+    def code(self) -> str | None:
+        """The word for programs that the engine gives with some of its refusals."""
+        return None if self.ok else self.payload.get("code")
 
 
 class EngineClient:
@@ -117,7 +126,7 @@ class EngineClient:
         self._waiting[request_id] = reply
         try:
             async with asyncio.timeout(timeout):
-                await self._socket.send_multipart([b"", json.dumps(message).encode()])
+                await self._socket.send_multipart([b"", json.dumps(message, allow_nan=False).encode()])
                 return await reply
         finally:
             self._waiting.pop(request_id, None)
@@ -159,6 +168,8 @@ class Conversation:
         ------
         EngineSilent
             No reply in time.
+        EngineWithoutDatabase
+            The engine cannot do it for now.
         """
         changing = action in CHANGING_ACTIONS
         limit = timeout or (self._client.run_timeout if action == "run_query" else self._client.timeout)
@@ -173,9 +184,13 @@ class Conversation:
                 if record is not None and record.user is not None:
                     message["user"] = record.user
                 try:
-                    return await self._client.exchange(message, limit / attempts)
+                    reply = await self._client.exchange(message, limit / attempts)
                 except TimeoutError:
                     self._lost += 1
+                    continue
+                if reply.code == "database_unavailable":
+                    raise EngineWithoutDatabase(reply.message)
+                return reply
             raise EngineSilent(action, limit)
         finally:
             if record is not None:

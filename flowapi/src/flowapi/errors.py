@@ -13,6 +13,9 @@ from flowapi.engine import Reply
 from flowapi.logs import Logs
 from flowapi.recording import current_record
 
+#: A queue empties by as much as workers do in that time.
+QUEUE_FULL_SECONDS = "30"
+
 
 class ApiError(Exception):
     """A refusal with its HTTP status, the caller's message and optional ``status`` and ``payload`` fields."""
@@ -50,8 +53,13 @@ def json_response(body: Any, code: int = 200, headers: Mapping[str, str] | None 
 
 
 def refused_by_engine(reply: Reply) -> ApiError:
-    """The refusal that passes the engine's on: 400 for what is wrong with the request, 500 for its own faults."""
+    """The refusal that passes the engine's on: 400 for what is wrong with the request, 429 for what comes when too much
+    is under way, 500 for its own faults."""
     message = reply.message or "The query engine refused the request."
+    if reply.code == "queue_full":
+        return ApiError(
+            429, message, status="Error", payload=reply.payload, headers={"Retry-After": QUEUE_FULL_SECONDS}
+        )
     if reply.is_fault:
         return ApiError(500, message, status="error")
     return ApiError(400, message, status="Error", payload=reply.payload)

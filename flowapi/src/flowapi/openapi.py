@@ -70,12 +70,14 @@ _ERRORS = {
     401: "No token, or one that is not accepted",
     403: "None of the token's roles holds all scopes needed",
     404: "Not there; running the query again may help",
+    409: "Somebody else asked for the query",
     413: "The request body is too large",
     500: "The query failed or was cancelled, or a fault of the server",
+    429: "Too many queries are waiting or running; try again later",
     503: "The database cannot be reached",
     504: "The query engine does not answer",
 }
-_COMMON_ERRORS = (401, 403, 500, 504)
+_COMMON_ERRORS = (401, 403, 500, 503, 504)
 _RETRY_AFTER: Json = {
     "Retry-After": {"description": "Seconds to wait before the next attempt.", "schema": {"type": "integer"}}
 }
@@ -101,7 +103,7 @@ class Operation:
             code: _reply(
                 _ERRORS[code],
                 {"application/json": {"$ref": f"#/components/schemas/{ERROR_SCHEMA}"}},
-                _RETRY_AFTER if code in (503, 504) else None,
+                _RETRY_AFTER if code in (429, 503, 504) else None,
             )
             for code in (*_COMMON_ERRORS, *self.errors)
         }
@@ -133,7 +135,7 @@ _SAFE = _parameter(
     "query",
 )
 _DATE: Json = {"type": "string", "format": "date"}
-_QUERY_SCOPES = "<unit>:<top kind>:<each kind in the spec>"
+QUERY_SCOPES = ["<unit>:<top kind>:<each kind outside of subsets>", "*:*:<each kind in a subset>"]
 _STILL_RUNNING = _reply(
     "Not ready yet",
     {"application/json": _object(["status", "msg"], status={"type": "string"}, msg={"type": "string"})},
@@ -148,7 +150,7 @@ def _result(path: str, name: str, summary: str, content: Mapping[str, Json], **m
         name=name,
         summary=summary,
         replies={200: _reply("The result", content, _ETAG), 202: _STILL_RUNNING, 304: _NOT_MODIFIED},
-        errors=(400, 404, 503),
+        errors=(400, 404),
         **more,
     )
 
@@ -165,7 +167,7 @@ _OPERATIONS = [
         method="post",
         name="query.run_query",
         summary="Submit a query. Equal specs give the same id, and nothing runs twice.",
-        scopes=["run", _QUERY_SCOPES],
+        scopes=["run", *QUERY_SCOPES],
         body={"$ref": "#/components/schemas/FlowmachineQuerySchema"},
         replies={
             202: _reply(
@@ -178,14 +180,14 @@ _OPERATIONS = [
                 _LOCATION,
             )
         },
-        errors=(400, 413),
+        errors=(400, 413, 429),
     ),
     Operation(
         path="/api/0/explain",
         method="post",
         name="query.explain_query",
         summary="What running a query would do; nothing is started.",
-        scopes=["run", _QUERY_SCOPES],
+        scopes=["run", *QUERY_SCOPES],
         body={"$ref": "#/components/schemas/FlowmachineQuerySchema"},
         replies={
             200: _reply(
@@ -219,7 +221,7 @@ _OPERATIONS = [
         method="get",
         name="query.poll_query",
         summary="The state of a submitted query.",
-        scopes=[_QUERY_SCOPES],
+        scopes=QUERY_SCOPES,
         parameters=[
             _QUERY_ID,
             _parameter(
@@ -251,7 +253,7 @@ _OPERATIONS = [
         "query.get_query_result",
         "The result of a query as JSON.",
         {"application/json": _ROWS},
-        scopes=["get_result", _QUERY_SCOPES],
+        scopes=["get_result", *QUERY_SCOPES],
         parameters=[_QUERY_ID],
     ),
     _result(
@@ -259,7 +261,7 @@ _OPERATIONS = [
         "query.get_query_result_file",
         "The result of a query in a given format; geojson also needs the shapes' scope.",
         {"application/json": _ROWS, "application/geo+json": _FEATURES, "text/csv": _CSV},
-        scopes=["get_result", _QUERY_SCOPES, "geojson: <unit>:geography:geography"],
+        scopes=["get_result", *QUERY_SCOPES, "geojson: <unit>:geography:geography"],
         parameters=[
             _QUERY_ID,
             _parameter("filetype", "Format.", {"type": "string", "enum": ["json", "geojson", "csv"]}),
@@ -276,7 +278,7 @@ _OPERATIONS = [
             _parameter("aggregation_unit", "Spatial unit.", {"type": "string", "enum": list(_UNITS)}),
         ],
         replies={200: _reply("The shapes", {"application/geo+json": _FEATURES})},
-        errors=(400, 503),
+        errors=(400,),
     ),
     Operation(
         path="/api/0/available_dates",
@@ -373,8 +375,8 @@ _CANCEL = Operation(
     path="/api/0/cancel/{query_id}",
     method="post",
     name="query.cancel_query",
-    summary="Stop a query that is queued or running.",
-    scopes=["cancel", _QUERY_SCOPES],
+    summary="Stop a query that is queued or running and that nobody else asked for.",
+    scopes=["cancel", *QUERY_SCOPES],
     parameters=[_QUERY_ID],
     replies={
         200: _reply(
@@ -386,7 +388,7 @@ _CANCEL = Operation(
             },
         )
     },
-    errors=(404,),
+    errors=(404, 409),
 )
 
 _ERROR: Json = {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from collections.abc import Mapping
 
-from flowapi.engine import Conversation
+from flowapi.engine import Conversation, Reply
 from flowapi.errors import ApiError, refused_by_engine
 from flowapi.scopes import needed_scopes
 
@@ -18,22 +19,20 @@ def unknown_query(query_id: str) -> ApiError:
     return ApiError(404, f"Unknown query id: '{query_id[:128]}'", status="awol")
 
 
-async def aggregation_unit(engine: Conversation, spec: dict[str, object]) -> str | None:
-    """The unit that a spec's result is about, None without geography; asking also validates the spec.
+async def scopes_of_spec(spec: Mapping[str, object], engine: Conversation) -> frozenset[str]:
+    """The complex scopes that a spec needs; asking also validates the spec.
 
     Raises
     ------
     ApiError
         400, with the engine's findings, if it refuses the spec; 500 if it fails.
     """
-    reply = await engine.ask("get_aggregation_unit", spec)
-    if not reply.ok:
-        raise refused_by_engine(reply)
-    return reply.payload.get("aggregation_unit")
+    return _scopes_told(await engine.ask("authorise", {"spec": spec}))
 
 
 class KnownQueries:
-    """Query id to the complex scopes it needs. An id names one spec for ever, so nothing here can go stale."""
+    """Query id to the complex scopes it needs. An id names one whole query for ever, subsets included, and the scopes
+    are a function of that, so nothing here can go stale."""
 
     def __init__(self) -> None:
         self._scopes: OrderedDict[str, frozenset[str]] = OrderedDict()
@@ -57,10 +56,16 @@ class KnownQueries:
             raise unknown_query(query_id)
         scopes = self._scopes.get(query_id)
         if scopes is None:
-            reply = await engine.ask("get_query_params", {"query_id": query_id})
-            if not reply.ok:
-                raise unknown_query(query_id) if reply.state == "awol" else refused_by_engine(reply)
-            spec = reply.payload["query_params"]
-            scopes = needed_scopes(spec, await aggregation_unit(engine, spec))
+            reply = await engine.ask("authorise", {"query_id": query_id})
+            if reply.state == "awol":
+                raise unknown_query(query_id)
+            scopes = _scopes_told(reply)
         self.remember(query_id, scopes)
         return scopes
+
+
+def _scopes_told(reply: Reply) -> frozenset[str]:
+    if not reply.ok:
+        raise refused_by_engine(reply)
+    told = reply.payload
+    return needed_scopes(told["aggregation_unit"], told["query_kind"], told["kinds"], told["subset_kinds"])

@@ -92,19 +92,25 @@ class ResultStore:
         self._threads = ThreadPoolExecutor(2 * pool_size, thread_name_prefix="results")
         self._free = asyncio.Semaphore(pool_size)
 
-    async def ping(self) -> None:
+    async def ping(self, seconds: float) -> None:
         """Ask the database for one row.
 
         Raises
         ------
         DatabaseDown
-            It did not answer.
+            It did not answer within so many ``seconds``, or all connections were busy for as long.
         """
-        connection = await self._connect()
         try:
-            await self._run(lambda: _execute(connection, "SELECT 1"))
-        finally:
-            self._give_back(connection)
+            async with asyncio.timeout(seconds):
+                connection = await self._connect()
+                pending = self.submit(lambda: _execute(connection, "SELECT 1"))
+                try:
+                    with _translated_errors():
+                        await asyncio.wrap_future(pending)
+                finally:
+                    self.release(connection, pending)
+        except TimeoutError:
+            raise DatabaseDown(f"The database did not answer within {seconds:g} s.") from None
 
     async def open(self, sql: str, encoder: Encoder, record: RequestRecord) -> ResultStream:
         """Start reading ``sql``; the first rows have arrived when this returns.

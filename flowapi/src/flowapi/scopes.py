@@ -1,12 +1,15 @@
 """Scopes: what a server offers, what a request needs.
 
 A complex scope is ``unit:top kind:kind``. Both sides are computed from the engine's own words, its published
-schemas and the unit it derives of a spec, so that a new kind of query needs no change here.
+schemas and what it says that a query is made of, so that a new kind of query needs no change here.
+
+A kind of a subset of subscribers is needed as ``*:*:kind``: any scope for it will do, whatever unit and top kind it is
+for, since a subset says who is counted and is itself neither placed nor published.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 RUN = "run"
@@ -17,8 +20,10 @@ CANCEL = "cancel"
 
 SIMPLE_SCOPES = (GET_AVAILABLE_DATES, GET_QA_CHECKS, GET_RESULT, RUN)
 NONSPATIAL = "nonspatial"
+ANY = "*"
 ROOT_SCHEMA = "FlowmachineQuerySchema"
 _REFERENCE_PREFIX = "#/components/schemas/"
+_ANYWHERE = f"{ANY}:{ANY}:"
 
 
 def scope(unit: str | None, top_kind: str, kind: str) -> str:
@@ -31,29 +36,37 @@ def geography_scope(unit: str) -> str:
     return scope(unit, "geography", "geography")
 
 
-def collect_kinds(spec: Any) -> frozenset[str]:
-    """Every ``query_kind`` at any depth of a spec.
+def needed_scopes(
+    unit: str | None, top_kind: str, kinds: Iterable[str], subset_kinds: Iterable[str] = ()
+) -> frozenset[str]:
+    """The complex scopes that a query needs, all in one role.
 
-    A list instead of recursion: a spec may nest deeper than the interpreter's stack.
+    Parameters
+    ----------
+    unit
+        The unit of its result.
+    top_kind, kinds
+        Its own kind, and the kinds that it is made of outside of subsets, its own among them.
+    subset_kinds
+        The kinds that its subsets of subscribers are made of, at any depth, given whole or by their ids.
     """
-    kinds = set()
-    pending = [spec]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, dict):
-            kind = node.get("query_kind")
-            if isinstance(kind, str):
-                kinds.add(kind)
-            pending.extend(node.values())
-        elif isinstance(node, list):
-            pending.extend(node)
-    return frozenset(kinds)
+    own = {scope(unit, top_kind, kind) for kind in kinds}
+    return frozenset(own | {scope(ANY, ANY, kind) for kind in subset_kinds})
 
 
-def needed_scopes(spec: Mapping[str, Any], unit: str | None) -> frozenset[str]:
-    """The complex scopes that a spec needs; ``unit`` is the engine's word for the whole spec."""
-    top_kind = spec["query_kind"]
-    return frozenset(scope(unit, top_kind, kind) for kind in collect_kinds(spec))
+def lacking_scopes(held: Collection[str], needed: Iterable[str]) -> set[str]:
+    """Those of the ``needed`` scopes that who holds ``held`` has no right to."""
+    return {
+        one
+        for one in needed
+        if one not in held
+        and not (one.startswith(_ANYWHERE) and one.removeprefix(_ANYWHERE) in _held_kinds(held))
+    }
+
+
+def _held_kinds(held: Iterable[str]) -> set[str]:
+    """The kinds for which there are complex scopes."""
+    return {parts[2] for one in held if len(parts := one.split(":")) == 3}
 
 
 def offered_scopes(schemas: Mapping[str, Any], *, cancel: bool = False) -> list[str]:

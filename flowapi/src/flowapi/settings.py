@@ -71,12 +71,26 @@ class _Source:
 
     def file(self, name: str) -> Path | None:
         path = self._secrets / name
-        return path if path.is_file() else None
+        try:
+            if not path.is_file():
+                return None
+            path.open("rb").close()
+        except OSError as error:
+            raise self._unreadable(name, path, error) from None
+        return path
 
     def optional(self, name: str) -> str | None:
         path = self.file(name)
-        value = path.read_text().strip() if path else self._environment.get(name, "").strip()
+        try:
+            value = path.read_text().strip() if path else self._environment.get(name, "").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise self._unreadable(name, path, error) from None
         return value or None
+
+    @staticmethod
+    def _unreadable(name: str, path: Path | None, error: Exception) -> SettingError:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        return SettingError(f"{name} cannot be read from {path}: {reason}.")
 
     def text(self, name: str, default: str | None = None) -> str:
         value = self.optional(name) or default

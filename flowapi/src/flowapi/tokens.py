@@ -14,6 +14,8 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from flowapi.scopes import lacking_scopes
+
 LEEWAY_SECONDS = 30
 LARGEST_CLAIMS = 4 * 1024 * 1024
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
@@ -59,7 +61,7 @@ class Caller:
 
     def roles_holding(self, scopes: frozenset[str]) -> list[str]:
         """Names of the roles that hold all of ``scopes``; rights of several roles are never added up."""
-        return sorted(role for role, held in self.roles.items() if scopes <= held)
+        return sorted(role for role, held in self.roles.items() if not lacking_scopes(held, scopes))
 
     def digest(self) -> str:
         """A short fingerprint of the whole role map, for the logs."""

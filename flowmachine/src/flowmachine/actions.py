@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
+from functools import cache
 from typing import Any
 
 import marshmallow as ma
@@ -20,7 +21,8 @@ from flowmachine.explain import explain
 from flowmachine.fields import known_queries
 from flowmachine.geojson import as_text, feature_statement, geography_statement, result_statement
 from flowmachine.jobs import RELEASED, Key
-from flowmachine.registry import Aggregate, Query, load, load_any, submittable_kinds
+from flowmachine.logs import debug_log
+from flowmachine.registry import Aggregate, Query, kinds_within, load, load_any, submittable_kinds
 from flowmachine.schema import query_schemas
 from flowmachine.sql.events import NotBuildable
 from flowmachine.tables import quality_checks, result_name
@@ -73,6 +75,8 @@ class Actions:
             _check_params(action, params, accepted)
         if action == "run_query":
             return self.run_query(params, user=user, request_id=request_id)
+        if action == "cancel_query":
+            return self.cancel_query(params, user=user)
         return function(self, params)
 
     def ping(self, params: Params) -> Payload:
@@ -133,6 +137,27 @@ class Actions:
         with self._engine.connect() as connection:
             query = self._load(connection, params)
         return {"aggregation_unit": None if query.unit is None else query.unit.name}
+
+    def authorise(self, params: Params) -> Payload:
+        """What a right to a query is judged by: unit, kind, the kinds it is made of and those of its subsets.
+
+        Asked of a ``spec`` or of the ``query_id`` of a submitted query. Both are answered from the whole query,
+        subsets named by their ids looked up, so that the answers about one query are equal whoever asks and when.
+        """
+        if params.keys() == {"spec"} and isinstance(params["spec"], dict):
+            with self._engine.connect() as connection:
+                query: Query = self._load(connection, params["spec"])
+        else:
+            _check_params("authorise", params, ("query_id",))
+            with self._engine.connect() as connection:
+                query = self._read(connection, self._known(connection, params["query_id"])["spec"], load_any)
+        own, in_subsets = kinds_within(query)
+        return {
+            "query_kind": query.kind,
+            "aggregation_unit": None if query.unit is None else query.unit.name,
+            "kinds": sorted(own),
+            "subset_kinds": sorted(in_subsets),
+        }
 
     def run_query(self, params: Params, *, user: str | None, request_id: str | None) -> Payload:
         with self._engine.begin() as connection:
@@ -267,14 +292,29 @@ class Actions:
             found = [dict(row) | {"cdr_date": row["cdr_date"].isoformat()} for row in rows]
         return {"qa_checks": found}
 
-    def cancel_query(self, params: Params) -> Payload:
+    def cancel_query(self, params: Params, *, user: str | None) -> Payload:
+        """Stop a query, if nobody but the ``user`` has asked for it since it was queued."""
         with self._engine.begin() as connection:
-            self._known(connection, params["query_id"])
+            row = self._known(connection, params["query_id"])
+            if row["state"] in jobs.PENDING and _asked_by_others(connection, row, user):
+                raise Refused(
+                    f"Query with id '{row['query_id']}' cannot be cancelled: somebody else asked for it.",
+                    {"code": "asked_by_others", "query_id": row["query_id"], "query_state": row["state"]},
+                )
             state = jobs.cancel(connection, params["query_id"])
         self._polled.pop(params["query_id"], None)
         return {"query_id": params["query_id"], "query_state": state}
 
     def _load(self, connection: sa.Connection, params: Params) -> Aggregate:
+        query = self._read(connection, params, load)
+        assert isinstance(query, Aggregate)
+        return query
+
+    def _read(self, connection: sa.Connection, params: Params, read: Callable[[Params], Query]) -> Query:
+        """The query of a spec by ``load`` or ``load_any``, the queries that it names by id looked up."""
+
+        # Each once: thousands of parts may name the same subset.
+        @cache
         def find_query(query_id: str) -> Query | None:
             row = connection.execute(
                 sa.select(tables.jobs.c.spec).where(tables.jobs.c.query_id == query_id).limit(1)
@@ -283,7 +323,7 @@ class Actions:
 
         token = known_queries.set(find_query)
         try:
-            return load(params)
+            return read(params)
         except ma.ValidationError as error:
             raise Refused(
                 "Parameter validation failed.",
@@ -291,6 +331,14 @@ class Actions:
             ) from None
         except NotBuildable as error:
             raise Refused("Unable to create query object.", {"exception": str(error)}) from None
+        except sa.exc.SQLAlchemyError:
+            raise
+        except Exception as error:
+            debug_log().exception("a kind's own code failed", submodule="actions", error=type(error).__name__)
+            raise Refused(
+                f"Internal error while the query was read: {error}",
+                {"params": dict(params), "orig_error_msg": str(error)},
+            ) from None
         finally:
             known_queries.reset(token)
 
@@ -344,9 +392,10 @@ _ACTIONS: dict[str, tuple[Callable[[Actions, Params], Payload], tuple[str, ...] 
     "get_geography": (Actions.get_geography, ("aggregation_unit",)),
     "get_available_dates": (Actions.get_available_dates, ()),
     "get_aggregation_unit": (Actions.get_aggregation_unit, None),
+    "authorise": (Actions.authorise, None),
     "list_qa_checks": (Actions.list_qa_checks, ()),
     "get_qa_checks": (Actions.get_qa_checks, ("cdr_type", "start_date", "end_date", "check_type")),
-    "cancel_query": (Actions.cancel_query, ("query_id",)),
+    "cancel_query": (lambda actions, params: actions.cancel_query(params, user=None), ("query_id",)),
 }
 
 
@@ -355,6 +404,24 @@ def longest_wait(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LONGEST_WAIT:
         raise ValueError(f"Must be a number of seconds from 0 to {LONGEST_WAIT:g}.")
     return float(value)
+
+
+def _asked_by_others(connection: sa.Connection, row: sa.RowMapping, user: str | None) -> bool:
+    """Whether somebody else asked for a pending query first, or as well since it was queued.
+
+    Only who asked first is in its row; the audit trail has all.
+    """
+    if row["requested_by"] != user:
+        return True
+    asked = tables.audit.c
+    others = sa.exists().where(
+        asked.at >= row["queued_at"],
+        asked.action == "run_query",
+        asked.query_id == row["query_id"],
+        asked.status == "success",
+        asked.username.is_distinct_from(user),
+    )
+    return bool(connection.execute(sa.select(others)).scalar_one())
 
 
 def _check_data(query: Query, data: DataState) -> None:

@@ -268,13 +268,23 @@ class SubscriberSubset(ma.fields.Field[Any]):
     """All subscribers (null), those of a subscriber-level query given whole, or of a query known by its id."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        from flowmachine.registry import Query, load_one_of, subscriber_level_kinds
+        from flowmachine.registry import (
+            Query,
+            accepts_direct,
+            direct_kinds_within,
+            load_one_of,
+            subscriber_level_kinds,
+        )
         from flowmachine.sql.events import NotBuildable
 
         if isinstance(value, Mapping):
             value = load_one_of(subscriber_level_kinds(), value)
         elif isinstance(value, str) and re.fullmatch(r"[0-9a-f]{32}", value):
             value = known_queries.get()(value)
+            if value is not None and not accepts_direct() and (direct := direct_kinds_within(value)):
+                raise ma.ValidationError(
+                    f"Query {value.query_id} cannot be a subset here: {', '.join(direct)} is for direct use only."
+                )
         if not isinstance(value, Query):
             raise ma.ValidationError("Must be None or a valid query id.")
         if "subscriber" not in getattr(value, "columns", ()):

@@ -27,7 +27,7 @@ import marshmallow as ma
 import sqlalchemy as sa
 from sqlalchemy.sql import Select
 
-from flowmachine.fields import canonical_json, canonical_value, load_fields, required
+from flowmachine.fields import SubscriberSubset, canonical_json, canonical_value, load_fields, required
 
 if TYPE_CHECKING:
     from flowmachine.release import Published
@@ -40,6 +40,16 @@ _kinds: dict[str, type[Query]] = {}
 _direct_kinds: dict[str, type[Query]] = {}
 #: Whether specs may hold kinds of direct use; only where a spec comes from the job table.
 _direct_accepted: ContextVar[bool] = ContextVar("direct_accepted", default=False)
+
+#: Queries nested in each other of which a submitted spec may consist, those that it names by id among them. Each takes
+#: several frames of the interpreter's stack to read, so that three times as many would overflow it.
+DEEPEST = 50
+#: How many more may be nested in the one being read; None where depth does not matter.
+_levels_left: ContextVar[int | None] = ContextVar("levels_left", default=None)
+
+
+class _TooDeep(Exception):
+    """A submitted spec has more than DEEPEST levels."""
 
 
 class Query:
@@ -265,7 +275,14 @@ def component_name(kind: str) -> str:
 
 def load(spec: Any) -> Aggregate:
     """The query that a submitted spec describes; raises marshmallow.ValidationError with messages by field."""
-    query = load_one_of(submittable_kinds(), spec)
+    token = _levels_left.set(DEEPEST)
+    try:
+        query = load_one_of(submittable_kinds(), spec)
+    except _TooDeep:
+        problem = f"Queries are nested more than {DEEPEST} deep, subsets named by their ids included."
+        raise ma.ValidationError({"_schema": [problem]}) from None
+    finally:
+        _levels_left.reset(token)
     assert isinstance(query, Aggregate)
     return query
 
@@ -302,6 +319,19 @@ def is_direct(kind: Any) -> bool:
 
 def load_kind(kind: str, spec: Any) -> Query:
     """A query of exactly this kind; another kind is refused as a field's wrong value."""
+    left = _levels_left.get()
+    if left is None:
+        return _load_kind(kind, spec)
+    if left == 0:
+        raise _TooDeep
+    token = _levels_left.set(left - 1)
+    try:
+        return _load_kind(kind, spec)
+    finally:
+        _levels_left.reset(token)
+
+
+def _load_kind(kind: str, spec: Any) -> Query:
     cls = all_kinds()[kind]
     if not isinstance(spec, Mapping):
         raise ma.ValidationError({"_schema": ["Invalid input type."]})
@@ -324,6 +354,39 @@ def load_kind(kind: str, spec: Any) -> Query:
     query = cls.__new__(cls)
     query._settle(values)
     return query
+
+
+def kinds_within(query: Query) -> tuple[frozenset[str], frozenset[str]]:
+    """The kinds that a query is made of, itself included, and those that its subsets of subscribers are made of.
+
+    What is in a subset, at whatever depth, is of the second set only; a kind may be in both.
+    """
+    own: set[str] = set()
+    in_subsets: set[str] = set()
+    seen: set[tuple[int, bool]] = set()
+    pending = [(query, False)]
+    while pending:
+        part, in_subset = pending.pop()
+        # By identity: a subset named by many parts is one object, and ids of queries would have to be computed.
+        if (id(part), in_subset) in seen:
+            continue
+        seen.add((id(part), in_subset))
+        (in_subsets if in_subset else own).add(part.kind)
+        for name, field in part.fields.items():
+            below = in_subset or isinstance(field, SubscriberSubset)
+            pending.extend((child, below) for child in _queries_in(getattr(part, name)))
+    return frozenset(own), frozenset(in_subsets)
+
+
+def direct_kinds_within(query: Query) -> list[str]:
+    """The kinds for direct use only that a query is made of, sorted."""
+    own, in_subsets = kinds_within(query)
+    return sorted((own | in_subsets) - kinds().keys())
+
+
+def accepts_direct() -> bool:
+    """Whether the spec being read may hold kinds for direct use only."""
+    return _direct_accepted.get()
 
 
 def _queries_in(value: Any) -> Iterator[Query]:

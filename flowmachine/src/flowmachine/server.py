@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,10 @@ from flowmachine.tables import audit
 #: Requests larger than this are not read; a spec of 5,000 parts has about 2 MB.
 LARGEST_MESSAGE = 16 * 2**20
 
+#: Lists and objects of a request that may be nested in each other: more than any spec of permitted depth has, and far fewer
+#: than overflow the stack of whoever walks through them.
+DEEPEST_MESSAGE = 250
+
 #: A poll has less; longer messages are not read before a thread has time for them.
 _LONGEST_POLL = 2000
 
@@ -46,7 +51,7 @@ UNAUDITED = frozenset({"ping", "health", "poll_query"})
 LOOK_AGAIN = 2.0
 LOOK_AGAIN_UNHEARD = 0.5
 
-_DATABASE_UNAVAILABLE = "The database is unavailable; try again."
+_DATABASE_UNAVAILABLE = ("The database is unavailable; try again.", {"code": "database_unavailable"})
 
 
 class Server:
@@ -133,19 +138,14 @@ class Server:
     def reply(self, message: bytes) -> bytes:
         """The reply to one message; never raises."""
         try:
-            answer = self._reply(message)
+            return json.dumps(self._reply(message), allow_nan=False, default=str).encode()
         except Exception as error:
             debug_log().exception("no reply", submodule="server", error=type(error).__name__)
-            answer = _error("Could not get reply for message")
-        try:
-            return json.dumps(answer, allow_nan=False, default=str).encode()
-        except ValueError:
-            # Numbers too large for JSON are read as infinity, and a refusal repeats what was sent.
-            return json.dumps(_error(answer["msg"]) | {"request_id": answer.get("request_id")}).encode()
+            return json.dumps(_error("Could not get reply for message")).encode()
 
     def _reply(self, message: bytes) -> dict[str, Any]:
         try:
-            request = json.loads(message, parse_constant=_refuse_constant)
+            request = json.loads(message)
         except (ValueError, RecursionError) as error:
             return _error("Invalid JSON.", {"decode_error": str(error)[:300]})
         problems = self._envelope_problems(request)
@@ -171,7 +171,7 @@ class Server:
             answer = _error(refused.message, refused.payload)
         except sa.exc.OperationalError as error:
             debug_log().error("database unavailable", submodule="server", error=type(error.orig).__name__)
-            answer = _error(_DATABASE_UNAVAILABLE)
+            answer = _error(*_DATABASE_UNAVAILABLE)
         except Exception as error:
             debug_log().exception("action failed", submodule="server", error=type(error).__name__)
             answer = _error("Could not get reply for message")
@@ -215,18 +215,14 @@ class Server:
                 )
         except sa.exc.DBAPIError as error:
             debug_log().error("audit failed", submodule="server", error=type(error.orig).__name__)
-            return answer if answer["status"] == "error" else _error(_DATABASE_UNAVAILABLE)
+            return answer if answer["status"] == "error" else _error(*_DATABASE_UNAVAILABLE)
         return answer
 
     def _envelope_problems(self, request: Any) -> dict[str, list[str]]:
         if not isinstance(request, dict):
             return {"_schema": ["Invalid input type."]}
-        if not _storable(request):
-            return {
-                "_schema": [
-                    "A text contains a null character or half a surrogate pair; no such text is taken."
-                ]
-            }
+        if problem := _problem_within(request):
+            return {"_schema": [problem]}
         problems: dict[str, list[str]] = {
             str(name): ["Unknown field."]
             for name in request
@@ -258,7 +254,7 @@ def _wait_asked_for(message: bytes) -> tuple[str, float] | None:
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     # What the database cannot hold is no query's id, and is refused as any other message is.
-    if request.get("action") != "poll_query" or not isinstance(query_id, str) or not _storable(query_id):
+    if request.get("action") != "poll_query" or not isinstance(query_id, str) or _problem_within(query_id):
         return None
     return query_id, seconds
 
@@ -267,23 +263,28 @@ def _error(message: str, payload: dict[str, Any] | None = None) -> dict[str, Any
     return {"status": "error", "msg": message, "payload": payload or {}}
 
 
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
+def _problem_within(value: Any) -> str | None:
+    """What is in a parsed message that cannot be taken anywhere, or None.
 
-
-def _storable(value: Any) -> bool:
-    """Whether the database can hold every text in a parsed message."""
-    rest = [value]
-    while rest:
-        item = rest.pop()
-        if isinstance(item, str):
-            if "\0" in item or any("\ud800" <= character <= "\udfff" for character in item):
-                return False
-        elif isinstance(item, dict):
-            rest += [*item.keys(), *item.values()]
-        elif isinstance(item, list):
-            rest += item
-    return True
+    Level by level instead of by recursion, since the nesting may be what is wrong.
+    """
+    level = [value]
+    depth = 0
+    while level:
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, str):
+                if "\0" in item or any("\ud800" <= character <= "\udfff" for character in item):
+                    return "A text contains a null character or half a surrogate pair; no such text is taken."
+            elif isinstance(item, float):
+                if not math.isfinite(item):
+                    return "A number is infinite, too large or none; no such number is taken."
+            elif isinstance(item, dict | list):
+                if depth == DEEPEST_MESSAGE:
+                    return f"Lists and objects are nested more than {DEEPEST_MESSAGE} deep."
+                below += [*item.keys(), *item.values()] if isinstance(item, dict) else item
+        level, depth = below, depth + 1
+    return None
 
 
 def _for_log(params: dict[str, Any]) -> Any:

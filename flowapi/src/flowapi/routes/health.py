@@ -54,7 +54,7 @@ async def _engine_answers() -> bool:
 
 async def _database_answers() -> bool:
     try:
-        await services().results.ping()
+        await services().results.ping(PING_SECONDS)
     except DatabaseDown:
         return False
     return True

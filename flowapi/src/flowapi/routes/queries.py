@@ -16,8 +16,8 @@ from flowapi.encoding import CsvEncoder, Encoder, GeoJsonEncoder, JsonEncoder
 from flowapi.engine import Reply
 from flowapi.errors import ApiError, json_response, refused_by_engine
 from flowapi.logs import bounded
-from flowapi.queries import aggregation_unit, unknown_query
-from flowapi.scopes import CANCEL, GET_RESULT, RUN, geography_scope, needed_scopes
+from flowapi.queries import scopes_of_spec, unknown_query
+from flowapi.scopes import CANCEL, GET_RESULT, RUN, geography_scope
 from flowapi.services import engine, services
 
 blueprint = Blueprint("query", __name__, url_prefix="/api/0")
@@ -64,7 +64,7 @@ async def poll_query(query_id: str) -> Response:
     wait = _wait_seconds(request.args.get("wait", "0"))
     scopes = await services().queries.scopes_of(query_id, engine())
     services().logs.query.info("poll_query", query_id=query_id)
-    await require(scopes)
+    require(scopes)
     reply = await _poll(query_id, wait)
     message = _message(reply, query_id)
     if reply.state in PENDING:
@@ -87,7 +87,7 @@ async def get_query_result(query_id: str) -> Response:
         raise ApiError(400, f"The file type is {file_type!r}; it must be one of {', '.join(FILE_TYPES)}.")
     safe = _is_safe(request.args.get("safe", "0"))
     scopes = await services().queries.scopes_of(query_id, engine())
-    await require(scopes | {GET_RESULT})
+    require(scopes | {GET_RESULT})
     services().logs.query.info("get_result", query_id=query_id, filetype=file_type)
     is_geographic = file_type == "geojson"
     action = "get_geo_sql_for_query_result" if is_geographic else "get_sql_for_query_result"
@@ -95,7 +95,7 @@ async def get_query_result(query_id: str) -> Response:
     if not reply.ok:
         return await _not_ready(reply, query_id, is_geographic)
     if is_geographic:
-        await require(frozenset({GET_RESULT, geography_scope(reply.payload["aggregation_unit"])}))
+        require(frozenset({GET_RESULT, geography_scope(reply.payload["aggregation_unit"])}))
     # The id alone would keep naming an old copy after the days behind it were loaded again.
     table = await services().results.table_identity(query_id)
     form = f"{file_type}{'-safe' if safe else ''}{'-gzip' if accepts_gzip() else ''}"
@@ -111,13 +111,15 @@ async def get_query_result(query_id: str) -> Response:
 
 
 async def cancel_query(query_id: str) -> Response:
-    """Stop a query; 200 with the state it is in then."""
+    """Stop a query that nobody else asked for; 200 with the state it is in then."""
     scopes = await services().queries.scopes_of(query_id, engine())
-    await require(scopes | {CANCEL})
+    require(scopes | {CANCEL})
     services().logs.query.info("cancel_query", query_id=query_id)
     reply = await engine().ask("cancel_query", {"query_id": query_id})
     if reply.state == "awol":
         raise unknown_query(query_id)
+    if reply.code == "asked_by_others":
+        raise ApiError(409, reply.message, status="Error", payload=reply.payload)
     if not reply.ok:
         raise ApiError(500, _message(reply, query_id), status=reply.state or "error")
     return json_response({"query_id": query_id, "query_state": reply.state})
@@ -129,9 +131,9 @@ async def _permitted_spec() -> tuple[dict[str, Any], frozenset[str]]:
     top_kind = spec.get("query_kind")
     if not isinstance(top_kind, str):
         raise ApiError(400, "The query spec must name its kind: query_kind is missing or not a text.")
-    await require_kind(RUN, top_kind)
-    scopes = needed_scopes(spec, await aggregation_unit(engine(), spec))
-    await require(scopes | {RUN})
+    require_kind(RUN, top_kind)
+    scopes = await scopes_of_spec(spec, engine())
+    require(scopes | {RUN})
     return spec, scopes
 
 
