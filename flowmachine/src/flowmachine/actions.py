@@ -406,7 +406,7 @@ def longest_wait(value: Any) -> float:
     return float(value)
 
 
-def _asked_by_others(connection: sa.Connection, row: sa.RowMapping, user: str | None) -> bool:
+def _asked_by_others(connection: sa.Connection, row: Mapping[Any, Any], user: str | None) -> bool:
     """Whether somebody else asked for a pending query first, or as well since it was queued.
 
     Only who asked first is in its row; the audit trail has all.
