@@ -12,6 +12,7 @@ import pytest
 from flowmachine.registry import load_any
 
 from .test_composed import Spec, classified, coalesced, majority, on, visits
+from .test_counts import crowd
 from .test_locations import daily, window
 from .world import MAPPED_UNITS, Stage, World, drawn
 
@@ -226,8 +227,9 @@ def test_movement_to_and_from_the_null_place(stage_in_utc: Stage, executor: str)
 
 
 def test_events_at_the_null_place_are_counted(stage_in_utc: Stage, executor: str) -> None:
+    # So that subscribers have to be counted one by one.
+    world = drawn("subscriber | time | cell\n" + crowd(16, "1 10:00", "in-B", bits=1))
     events = window("location_event_counts", interval="day", direction="both")
-    counts = [(None, "2016-01-01", 16), (None, "2016-01-02", 16)]
-    assert answer(stage_in_utc, events, AT_NOWHERE, executor) == counts
-    objects = [row[:2] for row in answer(stage_in_utc, window("total_network_objects"), AT_NOWHERE, executor)]
-    assert objects == [(None, 1), (None, 1)]
+    assert answer(stage_in_utc, events, world, executor) == [(None, "2016-01-01", 16)]
+    objects = answer(stage_in_utc, window("total_network_objects"), world, executor)
+    assert [row[:2] for row in objects] == [(None, 1)]
