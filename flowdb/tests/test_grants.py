@@ -73,7 +73,10 @@ ALLOWED = [
         "flowmachine",
         "SELECT * FROM etl.current_loads, etl.columnar_files, etl.location_keys, etl.subscriber_keys",
     ),
-    ("flowmachine", "SELECT * FROM etl.loads, etl.cells_version, etl.versions, etl.by_the_loader"),
+    (
+        "flowmachine",
+        "SELECT * FROM etl.loads, etl.cells_version, etl.versions, etl.unit_tables, etl.by_the_loader",
+    ),
     ("flowmachine", "INSERT INTO etl.damaged_files (cdr_type, cdr_date) VALUES ('calls', '2016-01-01')"),
     ("flowmachine", "SELECT last_value FROM etl.etl_records_id_seq"),
     ("flowmachine", "CREATE TEMPORARY TABLE scratch (value INT)"),

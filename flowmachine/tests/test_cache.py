@@ -282,6 +282,25 @@ def test_maps_of_former_cells_and_unfinished_files_are_removed(store: Store, dat
     assert left == {f"cells_admin3_{current}", f"regions_admin3_{current}"}
 
 
+def test_maps_of_former_tables_are_removed(store: Store) -> None:
+    """The number of the cells is the last; a digest that is digits alone is no number."""
+    names = [
+        f"cells_{unit}_1"
+        for unit in (
+            *("lon_lat_t123456789012_3_9", "lon_lat_t123456789012_10_2"),
+            *("admin3_t00000000000a_4", "admin3_t00000000000a_5", "admin3_t00000000000b_4"),
+            *("cell_12", "cell_9", "admin3"),
+        )
+    ]
+    with store.engine.begin() as connection:
+        for name in names:
+            sa.Table(name, sa.MetaData(), sa.Column("location", sa.Integer), schema="engine").create(
+                connection
+            )
+    old = {"cells_lon_lat_t123456789012_3_9_1", "cells_admin3_t00000000000a_4_1", "cells_cell_9_1"}
+    assert set(cache.tidy(store.engine, store.executors)) == old
+
+
 def command(database: Database, store: Store, *arguments: str, **settings: str) -> tuple[int, str]:
     """Run ``flowmachine cache``: its exit code and what it says."""
     environment = {

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from flowdb.unit_tables import change_unit_tables
 from flowmachine import jobs
 from flowmachine.data import DataState, read_data_state
 from flowmachine.jobs import RELEASED, Key
@@ -232,6 +233,48 @@ def test_other_device_models(running: Engine, own_country: Country) -> None:
     after = running.rows(joined)
     assert {brand for _, _, brand, _ in after} == {"Everybody's"}
     assert running.run(*others, joined) == set()
+
+
+def mapped(table: str, **unit: Any) -> Aggregate:
+    return counted(daily(1) | unit | {"mapping_table": table})
+
+
+def test_another_mapping_table(running: Engine, own_country: Country) -> None:
+    change(
+        own_country,
+        "CREATE TABLE geography.ids AS SELECT DISTINCT c.id, '*' AS admin2pcod, 0 AS place FROM infrastructure.cells AS c",
+        "CREATE TABLE geography.places AS SELECT 0 AS place, ST_SetSRID(ST_MakePoint(1, 2), 4326) AS geom_point",
+    )
+    tables = ["geography.ids", "geography.places"]
+    change_unit_tables(own_country.database.deployment, allow=tables)
+    at_places = {"geom_table": "geography.places", "geom_table_join_column": "place"}
+    others, districts = [counted(daily(1))], mapped("geography.ids")
+    places = mapped("geography.ids", aggregation_unit="lon-lat", **at_places)
+    assert running.run(*others, districts, places) == set().union(*map(ids, [*others, districts, places]))
+    everybody = sum(value for *_, value in running.rows(districts))
+    assert running.rows(districts) == [(None, everybody)]
+    assert running.rows(places) == [(1, 2, everybody)]
+
+    change(own_country, "UPDATE geography.places SET geom_point = ST_SetSRID(ST_MakePoint(3, 4), 4326)")
+    assert running.run(*others, districts, places) == ids(places)
+    assert running.rows(places) == [(3, 4, everybody)]
+
+    change(
+        own_country,
+        "UPDATE geography.ids SET admin2pcod = (SELECT min(admin2pcod) FROM geography.admin2), place = 7",
+    )
+    assert running.run(*others, districts, places) == ids(districts) | ids(places)
+    ((district, value),) = running.rows(districts)
+    assert (district is not None, value) == (True, everybody)
+    assert running.rows(places) == [(None, None, everybody)]
+    assert running.run(*others, districts, places) == set()
+
+    # While it is not looked after it may change unnoticed, so that afterwards nothing is taken for fresh.
+    change_unit_tables(own_country.database.deployment, forbid=tables[:1])
+    change(own_country, "UPDATE geography.ids SET admin2pcod = '*'")
+    change_unit_tables(own_country.database.deployment, allow=tables[:1])
+    assert running.run(*others, districts, places) == ids(districts) | ids(places)
+    assert running.rows(districts) == [(None, everybody)]
 
 
 def test_more_mobile_money(running: Engine, own_country: Country) -> None:

@@ -1,4 +1,4 @@
-"""``python -m flowdb migrate`` brings the database up to date; ``python -m flowdb check`` says whether it is fit for use."""
+"""The database from the command line: bring it up to date, ask whether it is fit for use, say which tables specs may name."""
 
 from __future__ import annotations
 
@@ -12,22 +12,34 @@ from flowdb.check import failures
 from flowdb.deployment import Deployment
 from flowdb.migrate import MigrationError, migrate
 from flowdb.settings import SettingError
+from flowdb.unit_tables import UnitTableError, change_unit_tables
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when it succeeded, 1 with the reasons on standard error when not."""
     parser = argparse.ArgumentParser(prog="python -m flowdb", description=__doc__)
-    parser.add_argument("command", choices=["migrate", "check"])
-    command = parser.parse_args(arguments).command
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("migrate", help="create what is absent and bring the database up to date")
+    commands.add_parser("check", help="say whether the database is fit for use")
+    tables = commands.add_parser(
+        "unit-tables", help="list the tables that queries may name to place cells, after changing the list"
+    )
+    tables.add_argument("--allow", action="append", default=[], metavar="SCHEMA.TABLE")
+    tables.add_argument("--forbid", action="append", default=[], metavar="SCHEMA.TABLE")
+    given = parser.parse_args(arguments)
     try:
         deployment = Deployment.from_settings()
-        if command == "migrate":
+        if given.command == "migrate":
             revision = migrate(deployment)
             return _report(f"Database {deployment.database} is at revision {revision}.")
+        if given.command == "unit-tables":
+            allowed = change_unit_tables(deployment, given.allow, given.forbid)
+            return _report("\n".join(f"{name} ({', '.join(columns)})" for name, columns in allowed.items()))
         reasons = failures(deployment)
     except (
         MigrationError,
         SettingError,
+        UnitTableError,
         psycopg2.Error,
         sqlalchemy.exc.DBAPIError,
     ) as error:

@@ -104,6 +104,7 @@ def catalogue_is_readable(cursor: Cursor) -> None:
         "ingest_state",
         "versions",
         "damaged_files",
+        "unit_tables",
     ):
         cursor.execute(sql.SQL("SELECT * FROM etl.{} LIMIT 0").format(sql.Identifier(name)))
     cursor.execute("SELECT cells_version()")

@@ -16,9 +16,9 @@ import marshmallow as ma
 import sqlalchemy as sa
 
 from flowmachine import jobs, metrics, tables
-from flowmachine.data import DataState, read_data_state
+from flowmachine.data import DataState, read_data_state, table_columns
 from flowmachine.explain import explain
-from flowmachine.fields import known_queries
+from flowmachine.fields import known_queries, known_tables
 from flowmachine.geojson import as_text, feature_statement, geography_statement, result_statement
 from flowmachine.jobs import RELEASED, Key
 from flowmachine.logs import debug_log
@@ -321,7 +321,7 @@ class Actions:
             ).scalar_one_or_none()
             return None if row is None else load_any(row)
 
-        token = known_queries.set(find_query)
+        queries, named_tables = known_queries.set(find_query), known_tables.set(table_columns(connection))
         try:
             return read(params)
         except ma.ValidationError as error:
@@ -340,7 +340,8 @@ class Actions:
                 {"params": dict(params), "orig_error_msg": str(error)},
             ) from None
         finally:
-            known_queries.reset(token)
+            known_queries.reset(queries)
+            known_tables.reset(named_tables)
 
     @staticmethod
     def _known(

@@ -190,7 +190,7 @@ def drop_orphans(engine: sa.Engine, executors: Mapping[str, Executor]) -> list[s
 
 
 def tidy(engine: sa.Engine, executors: Mapping[str, Executor]) -> list[str]:
-    """Remove maps of former cells, unless somebody reads them, and unfinished files; returns their names."""
+    """Remove maps of former cells and tables, unless somebody reads them, and unfinished files; returns their names."""
     removed: list[str] = []
     for executor in executors.values():
         with _unless_read(), engine.begin() as connection:

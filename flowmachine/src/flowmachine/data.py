@@ -6,10 +6,10 @@ A result is fresh as long as the fingerprint of what it was made from equals the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -21,7 +21,14 @@ from flowmachine.registry import Aggregate, Query
 from flowmachine.release import floor
 from flowmachine.sql.events import EventSelection, NotBuildable
 from flowmachine.sql.statements import InsertNew
-from flowmachine.tables import columnar_files, current_loads, damaged_files, location_keys, versions
+from flowmachine.tables import (
+    columnar_files,
+    current_loads,
+    damaged_files,
+    location_keys,
+    unit_tables,
+    versions,
+)
 from flowmachine.units import CELLS, SpatialUnit
 
 Day = tuple[str, date]
@@ -33,7 +40,7 @@ class DataState:
 
     ``cell_names`` is the number of cells that events may name; it only grows. ``checksums`` gives size in bytes and
     SHA-256 of the files; one that it does not name is taken as it is. ``versions`` gives the version of each subject
-    that kinds name in ``reads``.
+    that kinds name in ``reads``, and of each table that spatial units may name.
     """
 
     loads: dict[Day, UUID]
@@ -57,8 +64,10 @@ class DataState:
         return moment.replace(tzinfo=self.zone).astimezone(UTC).replace(tzinfo=None)
 
     def map_version(self, unit: SpatialUnit) -> str:
-        """What the map of a unit is made from; names of cells come with the days, without a change of the cells."""
-        return f"{self.cell_names}_{self.cells_version}" if unit == CELLS else str(self.cells_version)
+        """What the map of a unit is made from: numbers of which none ever falls, that of the cells last."""
+        # Names of cells come with the days, without a change of the cells.
+        before = [self.cell_names] if unit == CELLS else [self.versions.get(name, 0) for name in unit.tables]
+        return "_".join(map(str, [*before, self.cells_version]))
 
     def days_of(self, selection: EventSelection) -> list[Day]:
         """The loaded days that a selection reads."""
@@ -139,6 +148,16 @@ def read_data_state(connection: sa.Connection) -> DataState:
     state = _read_whole(connection)
     _latest = (digest, state)
     return state
+
+
+def table_columns(connection: sa.Connection) -> Callable[[str], Collection[str] | None]:
+    """A function for ``fields.known_tables``: the columns of a table that specs may name, or None; asks the database once."""
+
+    @cache
+    def columns() -> dict[str, Collection[str]]:
+        return {row.name: row.columns for row in connection.execute(sa.select(unit_tables))}
+
+    return lambda name: columns().get(name)
 
 
 def report_damage(connection: sa.Connection, days: Iterable[Day]) -> None:

@@ -11,7 +11,7 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 #: Finds the query with a given id among those submitted or stored; set around ``load`` by whoever can look.
 known_queries: ContextVar[Callable[[str], Query | None]] = ContextVar(
     "known_queries", default=lambda query_id: None
+)
+
+#: The columns of each table that specs may name, or None where tables are not checked; set like ``known_queries``.
+known_tables: ContextVar[Callable[[str], Collection[str] | None] | None] = ContextVar(
+    "known_tables", default=None
 )
 
 
@@ -89,25 +94,11 @@ class Text(ma.fields.String):
 
 
 class TableName(Text):
-    """A table named ``schema.table``, lower case; whether it exists is checked when the query is planned."""
-
-    pattern = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}(\.[A-Za-z_][A-Za-z0-9_]{0,62})?")
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        text = super()._deserialize(value, attr, data, **kwargs)
-        if not self.pattern.fullmatch(text):
-            raise ma.ValidationError(f"{text} is not a known table.")
-        return text
+    """A table named ``schema.table`` as written in the database, or one of schema ``flowmachine``. ``units`` checks it."""
 
 
 class ColumnName(Text):
-    """A column's name."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        text = super()._deserialize(value, attr, data, **kwargs)
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}", text):
-            raise ma.ValidationError("geom_table_join_on not in mapping table's columns.")
-        return text
+    """A column's name as written in the database."""
 
 
 class Integer(ma.fields.Integer):

@@ -1,11 +1,14 @@
 """Cell-to-region maps: which cell lay in which region when, joined once per version of the cells instead of per query.
 
 A map is two tables in schema ``engine``: ``regions_<unit>_<version>`` (integer key and id columns, in byte order) and
-``cells_<unit>_<version>`` (cell, validity on the wall clock, region key). They hold nothing about subscribers.
+``cells_<unit>_<version>`` (cell, validity on the wall clock, region key; null for a cell that a mapping table puts into a
+region that does not exist). They hold nothing about subscribers.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -15,7 +18,7 @@ from sqlalchemy.sql import ColumnElement, FromClause, Select
 
 from flowmachine.sql.statements import CreateTableAs
 from flowmachine.tables import location_keys
-from flowmachine.units import CELLS, SITES, VERSIONED_CELLS, SpatialUnit
+from flowmachine.units import CELLS, GEOMETRIES, SITES, VERSIONED_CELLS, SpatialUnit
 
 SINCE_EVER = datetime(1, 1, 1)
 FOR_EVER = datetime(9999, 12, 31)
@@ -94,22 +97,33 @@ def unit_map(connection: sa.Connection, unit: SpatialUnit, version: str) -> Unit
     return UnitMap(unit, version, count, tuple(day.date() for day in connection.execute(moves).scalars()))
 
 
-def map_version(name: str) -> int:
-    """The version of the cells that a map of this name was made from."""
-    return int(name.rsplit("_", 1)[1])
-
-
 def _exists(connection: sa.Connection, found: UnitMap) -> bool:
     return sa.inspect(connection).has_table(found.cells.name, schema="engine")
 
 
-def drop_old_maps(connection: sa.Connection, version: int) -> list[str]:
-    """Drop the maps of versions before ``version``; returns the names of their tables."""
-    old = [
+def outdated_maps(names: Iterable[str], cells_version: int) -> list[str]:
+    """Those among the names of maps' relations whose map is of former cells, or older than another of its unit."""
+    versions: dict[str, tuple[str, tuple[int, ...]]] = {}
+    newest: dict[str, tuple[int, ...]] = {}
+    for name in names:
+        if (parts := _NAME.fullmatch(name)) is not None:
+            unit, version = parts[1], tuple(map(int, parts[2].split("_")))
+            versions[name] = unit, version
+            newest[unit] = max(version, newest.get(unit, version))
+    return [
         name
-        for name in sa.inspect(connection).get_table_names(schema="engine")
-        if name.startswith(("cells_", "regions_")) and map_version(name) < version
+        for name, (unit, version) in versions.items()
+        if version[-1] < cells_version or version < newest[unit]
     ]
+
+
+#: What the map is of, and the numbers of ``DataState.map_version``; the last is that of the cells, and none ever falls.
+_NAME = re.compile(r"((?:cells|regions|boundaries)_.+?)_(\d+(?:_\d+)*)")
+
+
+def drop_old_maps(connection: sa.Connection, cells_version: int) -> list[str]:
+    """Drop the maps that nobody will ask for again; returns the names of their tables."""
+    old = outdated_maps(sa.inspect(connection).get_table_names(schema="engine"), cells_version)
     for name in old:
         sa.Table(name, sa.MetaData(), schema="engine").drop(connection)
     return old
@@ -150,9 +164,13 @@ def admin_table(unit: SpatialUnit) -> tuple[sa.TableClause, ColumnElement[str]]:
 
 
 def named_table(name: str, *columns: str) -> sa.TableClause:
-    """A table given by name in a spec, ``schema.table`` or in schema ``flowmachine``; the name is always quoted."""
+    """A table that a spec names, ``schema.table``; the names are always quoted."""
     schema, _, table = name.rpartition(".")
-    return sa.table(table, *(sa.column(column) for column in columns), schema=schema or "flowmachine")
+    return sa.table(
+        sa.quoted_name(table, quote=True),
+        *(sa.column(sa.quoted_name(column, quote=True)) for column in dict.fromkeys(columns)),
+        schema=sa.quoted_name(schema, quote=True),
+    )
 
 
 def _versions(table: sa.TableClause, id_column: str) -> FromClause:
@@ -201,14 +219,17 @@ def _regions(unit: SpatialUnit) -> Select[Any]:
         ids = _points(unit)
         order = [ids.c.lon, ids.c.lat]
     key = sa.cast(sa.func.row_number().over(order_by=order) - 1, sa.Integer).label("location")
-    known = sa.select(key, *ids.c)
-    if unit.mapping_table is None:
-        return known
-    # A cell mapped to a region that does not exist keeps its events, at a region without a name; it sorts last.
-    count = sa.select(sa.cast(sa.func.count(), sa.Integer)).select_from(ids).scalar_subquery()
-    nameless = sa.select(count, *(sa.cast(sa.null(), type_) for type_ in unit.id_columns.values()))
-    united = known.union_all(nameless).subquery("regions")
-    return sa.select(united)
+    return sa.select(key, *ids.c)
+
+
+def _named_points(unit: SpatialUnit, regions: sa.TableClause) -> FromClause:
+    """``name`` and ``location`` of the points of a geometry table, each once for a name."""
+    column = unit.mapped_column
+    geometry = named_table(unit.geom_table or GEOMETRIES, column, "geom_point").alias("geometry")
+    point = geometry.c.geom_point
+    at_point = sa.and_(regions.c.lon == sa.func.ST_X(point), regions.c.lat == sa.func.ST_Y(point))
+    name = sa.cast(geometry.c[column], sa.Text).label("name")
+    return sa.select(name, regions.c.location).join(regions, at_point).distinct().subquery("named_points")
 
 
 def _cells(unit: SpatialUnit, regions: sa.TableClause) -> Select[Any]:
@@ -236,28 +257,15 @@ def _cells(unit: SpatialUnit, regions: sa.TableClause) -> Select[Any]:
             regions, sa.and_(regions.c.location_id == cells.c.id, regions.c.version == cells.c.version)
         )
     elif unit.mapping_table is not None:
-        key_column = f"{unit.name}pcod" if unit.has_polygons else (unit.geom_table_join_column or "id")
-        mapping = named_table(unit.mapping_table, "id", key_column)
-        if unit.has_polygons:
-            same = regions.c.pcod == mapping.c[key_column]
-        else:
-            geometry = named_table(unit.geom_table or "infrastructure.cells", key_column, "geom_point")
-            point = geometry.c.geom_point
-            same = sa.and_(
-                geometry.c[key_column] == mapping.c[key_column],
-                regions.c.lon == sa.func.ST_X(point),
-                regions.c.lat == sa.func.ST_Y(point),
-            )
-        nameless = sa.select(sa.func.max(regions.c.location)).scalar_subquery()
-        location = sa.func.coalesce(regions.c.location, nameless)
-        joined = cells.join(mapping, mapping.c.id == cells.c.id)
-        if not unit.has_polygons:
-            placed = geometry.join(
-                regions, sa.and_(regions.c.lon == sa.func.ST_X(point), regions.c.lat == sa.func.ST_Y(point))
-            )
-            joined = joined.outerjoin(placed, geometry.c[key_column] == mapping.c[key_column])
-        else:
-            joined = joined.outerjoin(regions, same)
+        mapping = named_table(unit.mapping_table, "id", unit.mapped_column).alias("mapping")
+        mapped = sa.cast(mapping.c[unit.mapped_column], sa.Text)
+        named: FromClause = regions if unit.has_polygons else _named_points(unit, regions)
+        name = named.c.pcod if unit.has_polygons else named.c.name
+        location = named.c.location
+        # A cell that is not in the table is nowhere; one that it puts into an unknown region is at the null place.
+        joined = cells.join(mapping, sa.cast(mapping.c.id, sa.Text) == cells.c.id).outerjoin(
+            named, name == mapped
+        )
     elif unit.has_polygons:
         table, pcod = admin_table(unit)
         joined = cells.join(table, sa.func.ST_Within(cells.c.geom_point, table.c.geom)).join(

@@ -110,13 +110,13 @@ Rule = KeepOver | KeepGroups | KeepShares | AllOrNothing | NothingPersonal
 class Region:
     """Published id columns of a region, from the integer key in ``source``; ``suffix`` is ``_from``, ``_to`` or empty.
 
-    ``named`` leaves out the rows that are at no region, or at one that a mapping table names but no geometry has.
+    ``known`` leaves out the rows that are at none.
     """
 
     unit: SpatialUnit
     source: str = "location"
     suffix: str = ""
-    named: bool = False
+    known: bool = False
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -174,10 +174,10 @@ def released(query: Aggregate, sources: Sources) -> Select[Any]:
         if isinstance(part, Region):
             regions = sources.regions(part.unit).alias(f"regions_{position}")
             statement_from = statement_from.outerjoin(regions, judged.c[part.source] == regions.c.location)
+            if part.known:
+                keep = sa.and_(keep, judged.c[part.source].is_not(None))
             for name in part.unit.id_columns:
                 selected[f"{name}{part.suffix}"] = regions.c[name]
-                if part.named:
-                    keep = sa.and_(keep, regions.c[name].is_not(None))
         else:
             selected[part.name] = _typed(judged.c[part.name], part.type)
     statement = sa.select(*(column.label(name) for name, column in selected.items())).select_from(

@@ -121,6 +121,11 @@ versions = sa.table(
     "versions", sa.column("subject", sa.Text), sa.column("version", sa.BigInteger), schema="etl"
 )
 
+#: Tables that specs may name in a spatial unit, as ``schema.table``, and their columns.
+unit_tables = sa.table(
+    "unit_tables", sa.column("name", sa.Text), sa.column("columns", sa.ARRAY(sa.Text)), schema="etl"
+)
+
 #: Days whose columnar file the loader is to rebuild; rows can be added, never taken away.
 damaged_files = sa.table(
     "damaged_files", sa.column("cdr_type", sa.Text), sa.column("cdr_date", sa.Date), schema="etl"

@@ -8,13 +8,18 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from .world import CELL_NAMES, DAYS, DEVICES, TYPES, Event, World
+from .oracle import unit_fields
+from .world import CELL_NAMES, DAYS, DEVICES, MAPPED_UNITS, TYPES, Event, World
 
 Spec = dict[str, Any]
 
 CLOCKS = ("00:00:00", "00:00:01", "07:59:59", "08:00:00", "12:00:00", "12:00:30", "20:00:00", "23:59:59")
 TIMES = [datetime.fromisoformat(f"{day} {clock}") for day in DAYS for clock in CLOCKS]
-UNITS = ("admin3", "admin2", "lon-lat")
+
+#: The fields of a unit: cells where they are, or where tables put them.
+UNITS: tuple[Spec, ...] = tuple({"aggregation_unit": unit} for unit in ("admin3", "admin2", "lon-lat"))
+UNITS += MAPPED_UNITS
+LON_LAT = tuple(unit for unit in UNITS if unit["aggregation_unit"] == "lon-lat")
 
 #: So many people do the same, so that sums of two may lie at the limit of what is released.
 CROWDS = (1, 7, 8, 15, 16)
@@ -77,7 +82,7 @@ windows = st.sampled_from(
     ]
 ).map(lambda window: {"start_date": window[0], "end_date": window[1]})
 
-units = st.sampled_from(UNITS).map(lambda unit: {"aggregation_unit": unit})
+units = st.sampled_from(UNITS)
 
 hours = st.sampled_from([None, None, (8, 17), (20, 8), (0, 24), (12, 12), (12, 13)]).map(
     lambda pair: {"hours": pair and {"start_hour": pair[0], "end_hour": pair[1]}}
@@ -138,36 +143,36 @@ def nested(name: str, inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Spec]:
     return inner.map(lambda value: {name: value})
 
 
-def at(unit: str | None) -> st.SearchStrategy[Spec]:
-    """The field of the unit: the given one, or any."""
-    return units if unit is None else st.just({"aggregation_unit": unit})
+def at(unit: Spec | None) -> st.SearchStrategy[Spec]:
+    """The fields of the unit: the given ones, or any."""
+    return units if unit is None else st.just(unit)
 
 
-def windowed(kind: str, unit: str | None = None, *more: st.SearchStrategy[Spec]) -> st.SearchStrategy[Spec]:
+def windowed(kind: str, unit: Spec | None = None, *more: st.SearchStrategy[Spec]) -> st.SearchStrategy[Spec]:
     """A spec of a kind with a window, a unit and the usual choice of events."""
     return spec(kind, windows, *selection, at(unit), *more)
 
 
-def daily_locations(unit: str | None = None) -> st.SearchStrategy[Spec]:
+def daily_locations(unit: Spec | None = None) -> st.SearchStrategy[Spec]:
     dates = chosen("date", "2016-01-01", "2016-01-02", "2016-01-03", "2016-01-02 12:00:00")
     return spec("daily_location", dates, chosen("method", "last", "most-common"), *selection, at(unit))
 
 
-def modal_locations(unit: str | None = None) -> st.SearchStrategy[Spec]:
+def modal_locations(unit: Spec | None = None) -> st.SearchStrategy[Spec]:
     of_one_unit = st.sampled_from(UNITS if unit is None else (unit,)).flatmap(
         lambda one: st.lists(daily_locations(one), min_size=1, max_size=4)
     )
     return spec("modal_location", nested("locations", of_one_unit))
 
 
-def reference_locations(unit: str | None = None) -> st.SearchStrategy[Spec]:
+def reference_locations(unit: Spec | None = None) -> st.SearchStrategy[Spec]:
     return st.one_of(daily_locations(unit), modal_locations(unit), windowed("most_frequent_location", unit))
 
 
 def movements(kind: str) -> st.SearchStrategy[Spec]:
     joins = ("inner", "full outer", "left", "right", "left outer", "right outer")
 
-    def between(unit: str) -> st.SearchStrategy[Spec]:
+    def between(unit: Spec) -> st.SearchStrategy[Spec]:
         end = st.one_of(reference_locations(unit), windowed("unique_locations", unit))
         return spec(
             kind, nested("from_location", end), nested("to_location", end), chosen("join_type", *joins)
@@ -179,7 +184,7 @@ def movements(kind: str) -> st.SearchStrategy[Spec]:
 def at_home(kind: str, first: str) -> st.SearchStrategy[Spec]:
     """A kind that compares all locations with the reference location."""
 
-    def of_unit(unit: str) -> st.SearchStrategy[Spec]:
+    def of_unit(unit: Spec) -> st.SearchStrategy[Spec]:
         return spec(
             kind,
             nested(first, windowed("unique_locations", unit)),
@@ -191,7 +196,7 @@ def at_home(kind: str, first: str) -> st.SearchStrategy[Spec]:
 
 def unique_visitors() -> st.SearchStrategy[Spec]:
     def with_counts(active: Spec) -> st.SearchStrategy[Spec]:
-        unit = active["unique_locations"]["aggregation_unit"]
+        unit = unit_fields(active)
         return spec(
             "unique_visitor_counts",
             st.just({"active_at_reference_location_counts": active}),
@@ -246,7 +251,7 @@ METRICS: dict[str, Callable[[], st.SearchStrategy[Spec]]] = {
         windows,
         *selection,
         chosen("statistic", *STATISTICS),
-        nested("reference_location", reference_locations("lon-lat")),
+        nested("reference_location", st.sampled_from(LON_LAT).flatmap(reference_locations)),
     ),
     "pareto_interactions": lambda: spec(
         "pareto_interactions",

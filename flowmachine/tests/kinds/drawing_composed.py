@@ -30,7 +30,7 @@ from .drawing import (
 )
 
 
-def location_visits(unit: str) -> st.SearchStrategy[Spec]:
+def location_visits(unit: Spec) -> st.SearchStrategy[Spec]:
     places = st.lists(st.one_of(daily_locations(unit), modal_locations(unit)), min_size=1, max_size=3)
     return spec("location_visits", nested("locations", places))
 
@@ -49,7 +49,7 @@ def any_of(strategy: st.SearchStrategy[Spec]) -> st.SearchStrategy[st.SearchStra
     return st.lists(strategy, min_size=1, max_size=2).map(st.sampled_from)
 
 
-def coalesced_locations(unit: str) -> st.SearchStrategy[Spec]:
+def coalesced_locations(unit: Spec) -> st.SearchStrategy[Spec]:
     return any_of(location_visits(unit)).flatmap(
         lambda weights: spec(
             "coalesced_location",
@@ -69,7 +69,7 @@ def classifications(locations: st.SearchStrategy[Spec]) -> st.SearchStrategy[Spe
     )
 
 
-def at_any_unit(strategy: Callable[[str], st.SearchStrategy[Spec]]) -> st.SearchStrategy[Spec]:
+def at_any_unit(strategy: Callable[[Spec], st.SearchStrategy[Spec]]) -> st.SearchStrategy[Spec]:
     return st.sampled_from(UNITS).flatmap(strategy)
 
 

@@ -78,7 +78,7 @@ two_parties = (windows, two_party_types, subsets, hours)
 calls = (windows, subsets, hours, directions, chosen("statistic", *STATISTICS))
 statistics = chosen("statistic", *STATISTICS)
 selves = chosen("exclude_self_calls", True, False)
-places = chosen("aggregation_unit", "cell", *UNITS)
+places = st.sampled_from([{"aggregation_unit": "cell"}, *UNITS])
 
 
 def balances() -> st.SearchStrategy[Spec]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from .drawing import (
+    LON_LAT,
     PERIODS,
     SPECS,
     STATISTICS,
@@ -22,10 +23,12 @@ from .drawing import (
     windows,
 )
 
-NETWORK_UNITS = ("cell", "versioned-cell", "versioned-site")
-POINT_UNITS = ("lon-lat", "versioned-cell", "versioned-site")
+CELLS, VERSIONED_CELLS, SITES = (
+    {"aggregation_unit": unit} for unit in ("cell", "versioned-cell", "versioned-site")
+)
+POINT_UNITS: tuple[Spec, ...] = (*LON_LAT, VERSIONED_CELLS, SITES)
 
-any_unit = chosen("aggregation_unit", *UNITS, *NETWORK_UNITS)
+any_unit = st.sampled_from([*UNITS, CELLS, VERSIONED_CELLS, SITES])
 
 #: Unplaced events are kept at single cells only.
 unplaced = st.one_of(any_unit, st.sampled_from([{}, {"aggregation_unit": "cell", "ignore_nulls": False}]))
@@ -36,10 +39,10 @@ def subscriber_locations(unit: st.SearchStrategy[Spec] = unplaced) -> st.SearchS
 
 
 def distance_series(*buckets: str) -> st.SearchStrategy[Spec]:
-    def of_unit(unit: str) -> st.SearchStrategy[Spec]:
-        at_points = st.just({"aggregation_unit": unit})
+    def of_unit(unit: Spec) -> st.SearchStrategy[Spec]:
+        at_points = st.just(unit)
         last = spec("last_location", windows, *selection, at_points)
-        home = st.one_of(last, reference_locations("lon-lat")) if unit == "lon-lat" else last
+        home = st.one_of(last, reference_locations(unit)) if unit in LON_LAT else last
         return spec(
             "distance_series",
             nested("subscriber_locations", subscriber_locations(at_points)),
@@ -91,7 +94,7 @@ SPECS.update(
                 ),
             ),
         ),
-        "distance_matrix": lambda: spec("distance_matrix", chosen("aggregation_unit", *POINT_UNITS)),
+        "distance_matrix": lambda: spec("distance_matrix", st.sampled_from(POINT_UNITS)),
         "distance_series": distance_series,
         "imputed_distance_series": lambda: spec(
             "imputed_distance_series",
@@ -102,7 +105,7 @@ SPECS.update(
             "population_weighted_opportunities",
             inclusive_days,
             *selection,
-            chosen("aggregation_unit", *POINT_UNITS),
+            st.sampled_from(POINT_UNITS),
             chosen("method", "last", "most-common"),
             chosen("departure_rate", 0.1, 1.0, 0, 0.25),
         ),

@@ -18,7 +18,7 @@ from typing import Any
 
 import pyproj
 
-from .world import DEVICES, REGIONS, SITES, Cell, Event, Site, Stage, World
+from .world import DEVICES, MAPPING, PLACES, REGIONS, SITES, Cell, Event, Site, Stage, World
 
 Spec = dict[str, Any]
 Row = tuple[Any, ...]
@@ -88,11 +88,13 @@ class Oracle:
     ) -> list[tuple[Event, Any]]:
         """The events with their places; an event is at as many places as its cell then had."""
         return [
-            (event, place) for event in self.events(spec, start, end) for place in self.places_of(event, unit)
+            (event, place)
+            for event in self.events(spec, start, end)
+            for place in self.places_of(event, unit, spec)
         ]
 
-    def places_of(self, event: Event, unit: str) -> Iterator[Any]:
-        """The places of an event: as many as its cell then had."""
+    def places_of(self, event: Event, unit: str, spec: Spec) -> Iterator[Any]:
+        """The places of an event: as many as its cell then had. None is a place, where a mapping table says no region."""
         if unit == "cell":
             if event.cell:
                 yield event.cell
@@ -107,7 +109,22 @@ class Oracle:
                     if site.id == cell.site and in_service(site, day):
                         yield version(site)
             elif in_service(cell, day):
-                yield from places(cell, unit)
+                yield from self.mapped(cell, unit, spec) if spec.get("mapping_table") else places(cell, unit)
+
+    def mapped(self, cell: Cell, unit: str, spec: Spec) -> list[Any]:
+        """The places into which the mapping table puts a cell that it lists."""
+        if cell.id not in MAPPING:
+            return []
+        if unit != "lon-lat":
+            name = MAPPING[cell.id][f"{unit}pcod"]
+            return [name if name in REGIONS[unit] else None]
+        name = MAPPING[cell.id][spec["geom_table_join_column"]]
+        by_site = [(other.site, other.point) for other in self.stage.cells]
+        named = by_site if spec.get("geom_table") is None else PLACES
+        points = {
+            point for other, point in named if other == name and other is not None and point is not None
+        }
+        return list(points) or [None]
 
     def unit(self, spec: Spec) -> str:
         """The spatial unit of a spec, which a nested one may have to tell."""
@@ -156,7 +173,8 @@ def places(cell: Cell, unit: str) -> Iterator[Any]:
 
 
 def by_bytes(place: Any) -> Any:
-    return place.encode() if isinstance(place, str) else place
+    """A key to sort by: texts by their bytes, the null place last."""
+    return (place is None, place.encode() if isinstance(place, str) else place)
 
 
 def ids(place: Any, unit: str) -> tuple[Any, ...]:
@@ -245,6 +263,16 @@ def unique_locations(oracle: Oracle, spec: Spec) -> list[Row]:
     return list({(event.subscriber, place): None for event, place in located})
 
 
+def unit_fields(spec: Any) -> Spec:
+    """The fields of a spec's unit: those of the first part that has them, for the parts of a valid spec agree."""
+    if isinstance(spec, dict):
+        if "aggregation_unit" in spec:
+            names = ("aggregation_unit", "mapping_table", "geom_table", "geom_table_join_column")
+            return {name: spec[name] for name in names if name in spec}
+        spec = list(spec.values())
+    return next(filter(None, map(unit_fields, spec)), {}) if isinstance(spec, list) else {}
+
+
 # Metrics of subscribers
 
 
@@ -292,9 +320,13 @@ def nocturnal_events(oracle: Oracle, spec: Spec) -> list[Row]:
 
 def displacement(oracle: Oracle, spec: Spec) -> list[Row]:
     home = dict(oracle.answer(spec["reference_location"]))
+
+    def apart(one: Any, other: Any) -> float:
+        return 0.0 if one is None or other is None else metres(one, other) / 1000
+
     distances = group(
-        (event.subscriber, metres(home[event.subscriber], place) / 1000)
-        for event, place in oracle.placed(spec, "lon-lat")
+        (event.subscriber, apart(home[event.subscriber], place))
+        for event, place in oracle.placed(spec | unit_fields(spec["reference_location"]), "lon-lat")
         if event.subscriber in home
     )
     return [(subscriber, statistic(spec["statistic"], found)) for subscriber, found in distances.items()]
@@ -477,7 +509,7 @@ def trips_od_matrix(oracle: Oracle, spec: Spec) -> list[Row]:
         visits = group(seen)
         for a, first_times in visits.items():
             for b, last_times in visits.items():
-                if a != b and min(first_times) < max(last_times):
+                if None not in (a, b) and a != b and min(first_times) < max(last_times):
                     pairs[a, b].append(subscriber)
     return paired(unit, pairs)
 
@@ -577,7 +609,7 @@ def joined_spatial_aggregate(oracle: Oracle, spec: Spec) -> list[Row]:
 def active_at_reference_location_counts(oracle: Oracle, spec: Spec) -> list[Row]:
     seen = set(oracle.answer(spec["unique_locations"]))
     home = oracle.answer(spec["reference_locations"])
-    at_home = ((place, who) for who, place in home if (who, place) in seen)
+    at_home = ((place, who) for who, place in home if place is not None and (who, place) in seen)
     return counted(oracle.unit(spec["unique_locations"]), at_home)
 
 
@@ -602,7 +634,7 @@ def unmoving_counts(oracle: Oracle, spec: Spec) -> list[Row]:
 
 def unmoving_at_reference_location_counts(oracle: Oracle, spec: Spec) -> list[Row]:
     home = set(oracle.answer(spec["reference_locations"]))
-    still = (visit for visit in stayed(oracle, spec["locations"]) if visit in home)
+    still = (visit for visit in stayed(oracle, spec["locations"]) if visit[1] is not None and visit in home)
     return counted(oracle.unit(spec), ((place, who) for who, place in still))
 
 

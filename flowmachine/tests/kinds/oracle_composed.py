@@ -25,18 +25,15 @@ from .oracle import (
     paired,
     places,
     time,
+    unit_fields,
 )
 from .oracle import statistic as statistic_of
 from .world import SITES, Cell, Event, Site
 
 
 def unit_of(spec: Any) -> str:
-    """The unit of a spec: that of the first part that has one, for the parts of a valid spec agree."""
-    if isinstance(spec, dict):
-        if "aggregation_unit" in spec:
-            return str(spec["aggregation_unit"])
-        return next(filter(None, map(unit_of, spec.values())), "")
-    return next(filter(None, map(unit_of, spec)), "") if isinstance(spec, list) else ""
+    """The unit of a spec."""
+    return str(unit_fields(spec)["aggregation_unit"])
 
 
 # Locations of subscribers
@@ -83,7 +80,7 @@ def coalesced_location(oracle: Oracle, spec: Spec) -> list[Row]:
     fallback = {
         who: place
         for who, place in oracle.answer(spec["fallback_location"])
-        if (who, place) in weights and weights[who, place] >= spec["weight_threshold"]
+        if place is not None and (who, place) in weights and weights[who, place] >= spec["weight_threshold"]
     }
     return [
         (who, fallback.get(who) if preferred.get(who) is None else preferred[who])
@@ -169,7 +166,7 @@ def location_introversion(oracle: Oracle, spec: Spec) -> list[Row]:
             continue
         for other, there in located:
             if event.id == other.id and {event.outgoing, other.outgoing} == {True, False}:
-                firsts[place].append((event.subscriber, there == place))
+                firsts[place].append((event.subscriber, place is not None and there == place))
     rows = [
         (*ids(place, unit), sum(within for _, within in found) / len(found))
         for place, found in firsts.items()

@@ -54,13 +54,13 @@ def periodic_entropy(oracle: Oracle, spec: Spec) -> list[Row]:
     return entropy((event.subscriber, phase(event.time)) for event in oracle.events(spec))
 
 
-def at_places(oracle: Oracle, events: Iterable[Event], unit: str) -> list[tuple[Event, Any]]:
+def at_places(oracle: Oracle, events: Iterable[Event], unit: str, spec: Spec) -> list[tuple[Event, Any]]:
     """The events with their places."""
-    return [(event, place) for event in events for place in oracle.places_of(event, unit)]
+    return [(event, place) for event in events for place in oracle.places_of(event, unit, spec)]
 
 
 def location_entropy(oracle: Oracle, spec: Spec) -> list[Row]:
-    located = at_places(oracle, oracle.events(spec), spec.get("aggregation_unit", "cell"))
+    located = at_places(oracle, oracle.events(spec), spec.get("aggregation_unit", "cell"), spec)
     return entropy((event.subscriber, place) for event, place in located)
 
 
@@ -129,7 +129,7 @@ def per_contact_event_stats(oracle: Oracle, spec: Spec) -> list[Row]:
 
 
 def per_location_event_stats(oracle: Oracle, spec: Spec) -> list[Row]:
-    located = at_places(oracle, oracle.events(spec), spec.get("aggregation_unit", "cell"))
+    located = at_places(oracle, oracle.events(spec), spec.get("aggregation_unit", "cell"), spec)
     visits = group((event.subscriber, place) for event, place in located)
     return [
         (who, statistic(spec.get("statistic", "avg"), list(Counter(seen).values())))
@@ -147,14 +147,14 @@ def both_ends(oracle: Oracle, spec: Spec, events: list[Event], unit: str) -> lis
         | {"direction": "both", "subscriber_subset": None, "event_types": sorted({e.type for e in events})}
     )
     result = []
-    for event, place in at_places(oracle, events, unit):
+    for event, place in at_places(oracle, events, unit, spec):
         others = [
             other
             for other in everybody
             if (other.type, other.id, other.subscriber) == (event.type, event.id, event.counterpart)
             and {other.outgoing, event.outgoing} == {True, False}
         ]
-        result += [(event, place, there) for _, there in at_places(oracle, others, unit)]
+        result += [(event, place, there) for _, there in at_places(oracle, others, unit, spec)]
     return result
 
 
@@ -183,7 +183,7 @@ def subscriber_call_durations(oracle: Oracle, spec: Spec) -> list[Row]:
 
 def per_location_subscriber_call_durations(oracle: Oracle, spec: Spec) -> list[Row]:
     calls = directed(oracle, spec, "out", ["calls"])
-    located = at_places(oracle, calls, spec.get("aggregation_unit", "admin3"))
+    located = at_places(oracle, calls, spec.get("aggregation_unit", "admin3"), spec)
     return durations(spec, (((call.subscriber, place), call.duration) for call, place in located))
 
 

@@ -24,7 +24,7 @@ from .oracle import (
     version,
 )
 from .oracle_composed import start_of
-from .world import CELLS, SITES
+from .world import CELLS, PLACES, SITES
 
 
 def placed_or_not(oracle: Oracle, spec: Spec, unit: str) -> list[tuple[Any, Any]]:
@@ -33,7 +33,7 @@ def placed_or_not(oracle: Oracle, spec: Spec, unit: str) -> list[tuple[Any, Any]
         (event, place)
         for event in oracle.events(spec)
         for place in (
-            list(oracle.places_of(event, unit)) or ([] if spec.get("ignore_nulls", True) else [None])
+            list(oracle.places_of(event, unit, spec)) or ([] if spec.get("ignore_nulls", True) else [None])
         )
     ]
 
@@ -94,7 +94,7 @@ def point(place: Row) -> tuple[float, float]:
 
 def distance_matrix(oracle: Oracle, spec: Spec) -> list[Row]:
     found = {
-        "lon-lat": {cell.point for cell in CELLS},
+        "lon-lat": {point for _, point in PLACES} if spec.get("geom_table") else {c.point for c in CELLS},
         "versioned-cell": {version(cell) for cell in CELLS},
         "versioned-site": {version(site) for site in SITES},
     }[spec.get("aggregation_unit", "versioned-cell")]
@@ -111,7 +111,7 @@ def population_weighted_opportunities(oracle: Oracle, spec: Spec) -> list[Row]:
         stays.append((day, daily))
         day += DAY
     homes = modal((who, day, place) for day, daily in stays for who, place in daily)
-    population = Counter(place for _, place in homes if place[-1] is not None)
+    population = Counter(place for _, place in homes if place is not None and place[-1] is not None)
     everybody = sum(population.values())
 
     def apart(a: Row, b: Row) -> int:
@@ -140,7 +140,7 @@ def distance_series(oracle: Oracle, spec: Spec) -> list[Row]:
     distances = defaultdict(list)
     for who, moment, place in oracle.answer(spec["subscriber_locations"]):
         period = start_of(moment, bucket)
-        if place[-1] is None:
+        if place is None or place[-1] is None:
             continue
         if homes is None:
             distance = metres(point(place), tuple(spec.get("reference_point", (0, 0))))

@@ -236,7 +236,7 @@ def test_network_objects_in_use(stage_in_nepal: Stage, executor: str) -> None:
     ]
 
 
-def _people(number: int, time: str, cell: str, *, bits: int) -> str:
+def crowd(number: int, time: str, cell: str, *, bits: int) -> str:
     """Lines of a drawn world: so many subscribers, whose keys end in just so many different groups of six bits."""
     endings: set[int] = set()
     chosen: list[str] = []
@@ -282,7 +282,7 @@ def test_rows_by_the_hour_pass_by_people_however_their_keys_fall(
     passes: bool,
 ) -> None:
     monkeypatch.setenv("FLOWMACHINE_RELEASE_FLOOR", str(floor))
-    people = _people(number, "1 10:00", "in-b", bits=bits)
+    people = crowd(number, "1 10:00", "in-b", bits=bits)
     # All of them twice more, once from another cell of the place: neither events nor cells are people.
     again = people.replace("10:00", "10:30")
     elsewhere = people.replace("10:00", "10:45").replace("in-b", "moves")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from flowmachine.registry import load_any
 
@@ -290,47 +288,3 @@ def test_lon_lat_names_a_place_by_its_point(stage_in_utc: Stage, executor: str) 
         ("bob", (85.75, 28.125)),
         ("cat", (90.0, 10.0)),
     ]
-
-
-MAPPED = drawn(
-    """
-    subscriber | time    | cell
-    a1..16     | 1 10:00 | in-b
-    b1..17     | 1 10:00 | in-B
-    c1..18     | 1 10:00 | in-é
-    """
-)
-
-
-@pytest.fixture
-def mapping_table(stage_in_utc: Stage) -> Iterator[str]:
-    """Puts one cell into another region, one into a region that has no boundary, and leaves the others out."""
-    with stage_in_utc.engine.begin() as connection:
-        connection.execute(
-            sa.text(
-                "CREATE TABLE geography.districts AS SELECT id, admin3pcod, id AS site"
-                " FROM (VALUES ('in-b', 'é'), ('in-B', 'abroad')) AS mapping (id, admin3pcod)"
-            )
-        )
-        connection.execute(sa.text("GRANT SELECT ON geography.districts TO flowmachine"))
-    yield "geography.districts"
-    with stage_in_utc.engine.begin() as connection:
-        connection.execute(sa.text("DROP TABLE geography.districts"))
-
-
-def test_a_mapping_table_places_cells(stage_in_utc: Stage, executor: str, mapping_table: str) -> None:
-    spec = {"query_kind": "spatial_aggregate", "locations": daily(1, mapping_table=mapping_table)}
-    # Cells that are not in the table are nowhere; a region that it alone knows has no name.
-    assert stage_in_utc.evaluate(load_any(spec), MAPPED, executor) == [("é", 16), (None, 17)]
-
-
-def test_statistics_of_a_nameless_region_do_not_leave(
-    stage_in_utc: Stage, executor: str, mapping_table: str
-) -> None:
-    spec = {
-        "query_kind": "joined_spatial_aggregate",
-        "locations": daily(1, mapping_table=mapping_table),
-        "metric": {"query_kind": "event_count", "start_date": "2016-01-01", "end_date": "2016-01-02"},
-        "method": "avg",
-    }
-    assert stage_in_utc.evaluate(load_any(spec), MAPPED, executor) == [("é", 1)]

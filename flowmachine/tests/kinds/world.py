@@ -28,7 +28,7 @@ from flowmachine.executors.duckdb import DuckDBExecutor
 from flowmachine.executors.postgres import PostgresExecutor
 from flowmachine.geojson import result_statement
 from flowmachine.maps import unit_map
-from flowmachine.registry import Aggregate, Query, holds_subscribers
+from flowmachine.registry import Aggregate, Query, holds_subscribers, load
 from flowmachine.settings import Computing
 from flowmachine.units import NETWORK_UNITS, UNITS, SpatialUnit
 
@@ -124,6 +124,39 @@ SITES = (
     Site("moved", (84.2525, 27.25), date(2016, 1, 2), None, version=1),
     Site("outside", (80.0, 10.0)),
     Site("nowhere", None),
+)
+
+#: What a mapping table says of some cells: its columns beside the cell's ``id``. Some regions and points do not exist.
+MAPPING: dict[str, dict[str, str | None]] = {
+    "in-b": {"admin3pcod": "é", "admin2pcod": "E", "site_id": "p", "place": "market"},
+    "in-B": {"admin3pcod": "abroad", "admin2pcod": "abroad", "site_id": "no such site", "place": "unbuilt"},
+    "in-é": {"admin3pcod": "b", "admin2pcod": "E", "site_id": "é", "place": "two ends"},
+    "beside": {"admin3pcod": "abroad", "admin2pcod": None, "site_id": None, "place": "no such place"},
+    "moves": {"admin3pcod": "a", "admin2pcod": "W", "site_id": "p", "place": "market"},
+    "meets": {"admin3pcod": None, "admin2pcod": "W", "site_id": "nowhere", "place": "unbuilt"},
+}
+
+#: The points of a geometry table, one of them twice.
+PLACES: tuple[tuple[str, tuple[float, float] | None], ...] = (
+    ("market", (84.0, 27.0)),
+    ("market", (84.0, 27.0)),
+    ("two ends", (84.125, 27.5)),
+    ("two ends", (85.25, 28.5)),
+    ("unbuilt", None),
+)
+
+_TABLE = "geography.cell_mapping"
+
+#: The units of fields that place cells by these tables.
+MAPPED_UNITS: tuple[dict[str, str], ...] = (
+    {"aggregation_unit": "admin3", "mapping_table": _TABLE},
+    {
+        "aggregation_unit": "lon-lat",
+        "mapping_table": _TABLE,
+        "geom_table": "geography.places",
+        "geom_table_join_column": "place",
+    },
+    {"aggregation_unit": "lon-lat", "mapping_table": _TABLE, "geom_table_join_column": "site_id"},
 )
 
 #: Device models: code, hnd_type, brand, model, software_os_name, software_os_vendor.
@@ -321,7 +354,9 @@ def stage(
         # Made once here: each world's transaction is rolled back, and would make the maps again.
         connection.execute(sa.text("SET LOCAL ROLE flowmachine"))
         state = read_data_state(connection)
-        for unit in map(SpatialUnit, (*UNITS, *NETWORK_UNITS)):
+        mapped = [load({"query_kind": "geography", **fields}).unit for fields in MAPPED_UNITS]
+        for unit in (*map(SpatialUnit, (*UNITS, *NETWORK_UNITS)), *mapped):
+            assert unit is not None
             unit_map(connection, unit, state.map_version(unit))
     computing = Computing(folder, folder / "cache", "auto", 1, "512MB")
     executors: dict[str, Executor] = {"duckdb": DuckDBExecutor(computing), "postgres": PostgresExecutor()}
@@ -372,6 +407,22 @@ def _set(cursor: Any, cells: tuple[Cell, ...], days: Sequence[date], zone: ZoneI
         "INSERT INTO etl.location_keys (location_id, location_key) VALUES %s",
         [(name, key) for key, name in enumerate(sorted(filter(None, CELL_NAMES)))],
     )
+    columns = ("admin3pcod", "admin2pcod", "site_id", "place")
+    cursor.execute(f"CREATE TABLE {_TABLE} (id TEXT, {', '.join(f'{name} TEXT' for name in columns)})")
+    execute_values(
+        cursor,
+        f"INSERT INTO {_TABLE} VALUES %s",
+        [(cell, *(row[name] for name in columns)) for cell, row in MAPPING.items()],
+    )
+    cursor.execute("CREATE TABLE geography.places (place TEXT, geom_point geometry(Point, 4326))")
+    execute_values(
+        cursor,
+        "INSERT INTO geography.places VALUES %s",
+        [(name, *(point or (None, None))) for name, point in PLACES],
+        template="(%s, ST_SetSRID(ST_MakePoint(%s, %s), 4326))",
+    )
+    for table in (_TABLE, "geography.places"):
+        cursor.execute("SELECT etl.allow_unit_table(%s)", (table,))
     execute_values(
         cursor,
         f"INSERT INTO infrastructure.tacs (id, {', '.join(_DEVICE_COLUMNS)}) VALUES %s",

@@ -65,8 +65,8 @@ class Executor(Protocol):
         """Ids of all results that are really there."""
         ...
 
-    def tidy(self, version: int, connection: sa.Connection) -> list[str]:
-        """Remove cell maps of versions before ``version`` and what killed workers left unfinished; returns names."""
+    def tidy(self, cells_version: int, connection: sa.Connection) -> list[str]:
+        """Remove the maps that nobody will ask for again and what killed workers left unfinished; returns names."""
         ...
 
     def share(self, among: int) -> None:

@@ -29,7 +29,7 @@ from flowmachine.columnar import VerifiedFiles, ends_like_parquet
 from flowmachine.data import DataState, Day
 from flowmachine.executors.base import Stored, released_select, stored_select
 from flowmachine.executors.postgres import device_models, drop_table, table_bytes
-from flowmachine.maps import UnitMap, map_version, unit_map
+from flowmachine.maps import UnitMap, outdated_maps, unit_map
 from flowmachine.registry import Aggregate, Query
 from flowmachine.settings import Computing
 from flowmachine.sql.events import EventSelection, in_hours
@@ -243,9 +243,10 @@ class DuckDBExecutor:
     def held(self, connection: sa.Connection) -> set[str]:
         return {path.stem for path in (self._settings.cache_path / "results").glob("*/*.parquet")}
 
-    def tidy(self, version: int, connection: sa.Connection) -> list[str]:
+    def tidy(self, cells_version: int, connection: sa.Connection) -> list[str]:
         folder = self._settings.cache_path
-        maps = [path for path in (folder / "maps").glob("*.parquet") if map_version(path.stem) < version]
+        exported = {path.stem: path for path in (folder / "maps").glob("*.parquet")}
+        maps = [exported[name] for name in outdated_maps(exported, cells_version)]
         partial = [*folder.glob("*/.*.parquet.*"), *folder.glob("results/*/.*.parquet.*")]
         abandoned = [path for path in partial if _untouched(path)]
         for path in maps + abandoned:

@@ -167,8 +167,8 @@ class PostgresExecutor:
     def held(self, connection: sa.Connection) -> set[str]:
         return table_ids(connection, intermediate_name(""))
 
-    def tidy(self, version: int, connection: sa.Connection) -> list[str]:
-        return drop_old_maps(connection, version)
+    def tidy(self, cells_version: int, connection: sa.Connection) -> list[str]:
+        return drop_old_maps(connection, cells_version)
 
     def share(self, among: int) -> None:
         """Nothing to do: the database shares its processors by itself."""

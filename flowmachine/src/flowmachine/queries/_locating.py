@@ -11,7 +11,7 @@ from sqlalchemy.sql import ColumnElement, FromClause, Select
 from flowmachine.fields import Flag, optional
 from flowmachine.registry import field_group
 from flowmachine.sql.events import EventSelection, locate_events
-from flowmachine.sql.functions import first_by, latest_location
+from flowmachine.sql.functions import earlier_place, first_by, latest_location
 from flowmachine.sql.sources import Sources
 from flowmachine.units import CELLS, NetworkUnit, SpatialUnit
 
@@ -35,22 +35,23 @@ def last_location(
     located = locate_events(sources, selection, unit, ("time",), keep_unplaced=keep_unplaced)
     regions = sources.region_count(unit)
     location: ColumnElement[int] = located.c.location
-    if keep_unplaced:
+    may_be_null = keep_unplaced or unit.has_unknown_places
+    if may_be_null:
         location = sa.func.coalesce(location, regions)
     latest = latest_location(
         located.c.time,
         location,
         since=sa.literal(selection.earliest),
         span=selection.span,
-        regions=regions + 1 if keep_unplaced else regions,
+        regions=regions + 1 if may_be_null else regions,
     )
-    if keep_unplaced:
+    if may_be_null:
         latest = sa.func.nullif(latest, regions)
     return sa.select(located.c.subscriber, latest.label("location")).group_by(located.c.subscriber)
 
 
 def most_common_location(sources: Sources, selection: EventSelection, unit: SpatialUnit) -> Select[Any]:
-    """The location with most events, then with the latest event, then the one that sorts first."""
+    """The location with most events, then with the latest event, then the one that sorts first, a null one last."""
     located = locate_events(sources, selection, unit, ("time",))
     visits = (
         sa.select(
@@ -64,13 +65,15 @@ def most_common_location(sources: Sources, selection: EventSelection, unit: Spat
     )
     return sa.select(
         visits.c.subscriber,
-        first_by(visits.c.location, visits.c.events, visits.c.latest, -visits.c.location).label("location"),
+        first_by(visits.c.location, visits.c.events, visits.c.latest, earlier_place(visits.c.location)).label(
+            "location"
+        ),
     ).group_by(visits.c.subscriber)
 
 
 def modal_location(stays: FromClause) -> Select[Any]:
     """The location of most of a subscriber's stays (``subscriber``, ``location``, ``date``), then the one with the latest
-    date, then the one that sorts first."""
+    date, then the one that sorts first, a null one last."""
     visits = (
         sa.select(
             stays.c.subscriber,
@@ -83,5 +86,7 @@ def modal_location(stays: FromClause) -> Select[Any]:
     )
     return sa.select(
         visits.c.subscriber,
-        first_by(visits.c.location, visits.c.days, visits.c.latest, -visits.c.location).label("location"),
+        first_by(visits.c.location, visits.c.days, visits.c.latest, earlier_place(visits.c.location)).label(
+            "location"
+        ),
     ).group_by(visits.c.subscriber)

@@ -144,6 +144,7 @@ class Meaningful(Unit):
     tower_cluster_call_threshold: int = optional(Integer(), 0)
 
     def check(self) -> None:
+        super().check()
         demand_polygons(self.aggregation_unit)
 
     @property

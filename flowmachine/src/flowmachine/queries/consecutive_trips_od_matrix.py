@@ -14,6 +14,9 @@ from flowmachine.sql.events import EventFields, EventSelection, Window, locate_e
 from flowmachine.sql.sources import Sources
 from flowmachine.units import Unit
 
+#: No region's key.
+_NONE_FOLLOWS = -1
+
 
 @query_kind("consecutive_trips_od_matrix", component="ConsecutiveTripsODMatrix")
 class ConsecutiveTripsODMatrix(Window, Unit, EventFields, Aggregate):
@@ -28,15 +31,22 @@ class ConsecutiveTripsODMatrix(Window, Unit, EventFields, Aggregate):
 
     def select(self, sources: Sources) -> Select[Any]:
         located = locate_events(sources, self.events[0], self.unit, ("time",))
-        following = sa.func.lead(located.c.location).over(
-            partition_by=located.c.subscriber, order_by=[located.c.time, located.c.location]
+        # The last event, which no other follows, is told from one that is followed by an event at the null place.
+        following = sa.func.lead(located.c.location, 1, _NONE_FOLLOWS).over(
+            partition_by=located.c.subscriber,
+            order_by=[located.c.time, located.c.location.asc().nulls_last()],
         )
         steps = sa.select(
             located.c.subscriber,
             located.c.location.label("location_from"),
             following.label("location_to"),
         ).subquery("steps")
-        trips = sa.select(steps).where(steps.c.location_to.is_not(None)).distinct().subquery("trips")
+        trips = (
+            sa.select(steps)
+            .where(steps.c.location_to.is_distinct_from(_NONE_FOLLOWS))
+            .distinct()
+            .subquery("trips")
+        )
         return sa.select(trips.c.location_from, trips.c.location_to, sa.func.count().label("value")).group_by(
             trips.c.location_from, trips.c.location_to
         )

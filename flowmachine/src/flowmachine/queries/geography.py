@@ -34,7 +34,7 @@ class Geography(Unit, Aggregate):
         regions = sources.regions(self.unit)
         if not self.unit.has_polygons:
             point = sa.func.ST_SetSRID(sa.func.ST_MakePoint(regions.c.lon, regions.c.lat), 4326)
-            return sa.select(regions.c.location, point.label("geom")).where(regions.c.lon.is_not(None))
+            return sa.select(regions.c.location, point.label("geom"))
         table, pcod = admin_table(self.unit)
         joined: FromClause = regions.join(table, regions.c.pcod == pcod)
         return sa.select(regions.c.location, table.c.geom).select_from(joined)

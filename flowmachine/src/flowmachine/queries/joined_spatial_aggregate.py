@@ -79,7 +79,7 @@ class JoinedSpatialAggregate(Aggregate):
     @property
     def published(self) -> Published:
         assert self.unit is not None
-        region = Region(self.unit, named=True)
+        region = Region(self.unit, known=True)
         if self.method == "distr":
             names = (Value("metric", sa.Text()), Value("key", sa.Text()), Value("value", sa.Double()))
             return Published((region, *names), KeepShares(("location",), "subscribers"))

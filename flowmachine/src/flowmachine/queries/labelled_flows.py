@@ -36,8 +36,8 @@ class LabelledFlows(Movement, Aggregate):
     def published(self) -> Published:
         return Published(
             (
-                Region(self.unit, "location_from", "_from", named=True),
-                Region(self.unit, "location_to", "_to", named=True),
+                Region(self.unit, "location_from", "_from"),
+                Region(self.unit, "location_to", "_to"),
                 Value("value_label", sa.Text()),
                 Value("value", sa.BigInteger()),
             ),

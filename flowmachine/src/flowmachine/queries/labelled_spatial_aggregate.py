@@ -40,7 +40,7 @@ class LabelledSpatialAggregate(Aggregate):
         assert self.unit is not None
         return Published(
             (
-                Region(self.unit, named=True),
+                Region(self.unit),
                 Value("value_label", sa.Text()),
                 Value("value", sa.BigInteger()),
             ),

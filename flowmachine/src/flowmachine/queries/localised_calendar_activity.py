@@ -46,6 +46,6 @@ class LocalisedCalendarActivity(Periods, EventFields, Sampled, Aggregate):
     def published(self) -> Published:
         assert self.unit is not None
         return Published(
-            (Region(self.unit, named=True), Value("value_label", CALENDAR), Value("value", sa.BigInteger())),
+            (Region(self.unit), Value("value_label", CALENDAR), Value("value", sa.BigInteger())),
             KeepGroups(("location",), "value"),
         )

@@ -35,6 +35,7 @@ class LocationEventCounts(Window, Unit, Directed, EventFields, Aggregate):
     interval: str = required(Choice(*INTERVALS))
 
     def check(self) -> None:
+        super().check()
         if self.end_date - self.start_date < INTERVALS[self.interval]:
             raise ma.ValidationError(
                 {"_schema": [f"end_date must be at least one {self.interval} after start_date."]}

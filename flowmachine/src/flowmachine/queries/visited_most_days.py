@@ -10,7 +10,7 @@ from sqlalchemy.sql import Select
 from flowmachine.registry import SubscriberLocations, query_kind
 from flowmachine.sampling import Sampled
 from flowmachine.sql.events import EventFields, EventSelection, Window, locate_events, window_selection
-from flowmachine.sql.functions import first_by
+from flowmachine.sql.functions import earlier_place, first_by
 from flowmachine.sql.sources import Sources
 from flowmachine.units import Unit
 
@@ -51,6 +51,10 @@ class VisitedMostDays(Window, Unit, EventFields, Sampled, SubscriberLocations):
             .subquery("visits")
         )
         location = first_by(
-            visits.c.location, visits.c.days, visits.c.events, visits.c.latest, -visits.c.location
+            visits.c.location,
+            visits.c.days,
+            visits.c.events,
+            visits.c.latest,
+            earlier_place(visits.c.location),
         )
         return sa.select(visits.c.subscriber, location.label("location")).group_by(visits.c.subscriber)

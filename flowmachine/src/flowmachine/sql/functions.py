@@ -121,8 +121,16 @@ def _first_by_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:
 @compiles(first_by, "duckdb")
 def _first_by_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
     value, *keys = (compiler.process(clause, **kwargs) for clause in element.clauses)
-    # arg_max ignores null values; none of the callers has any.
-    return f"arg_max({value}, {keys[0] if len(keys) == 1 else 'row(' + ', '.join(keys) + ')'})"
+    # arg_max would pass over the rows where the value is null.
+    return f"arg_max_null({value}, {keys[0] if len(keys) == 1 else 'row(' + ', '.join(keys) + ')'})"
+
+
+def earlier_place(location: ColumnElement[int]) -> ColumnElement[int]:
+    """A key for ``first_by``: of two places the one that sorts first wins, and any wins over the null place."""
+    return -sa.func.coalesce(location, _AFTER_ALL_PLACES)
+
+
+_AFTER_ALL_PLACES = (1 << 31) - 1
 
 
 def latest_location(

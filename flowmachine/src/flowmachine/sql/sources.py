@@ -32,7 +32,11 @@ class Sources(Protocol):
         ...
 
     def cells(self, unit: SpatialUnit) -> FromClause:
-        """The pre-joined map: ``cell``, ``valid_from``, ``valid_before`` (wall clock, half-open, never null), ``location``."""
+        """The pre-joined map: ``cell``, ``valid_from``, ``valid_before`` (wall clock, half-open, never null), ``location``.
+
+        ``location`` is null where a mapping table puts the cell into a region that does not exist: the null place, which as
+        in SQL is one group, but equals nothing.
+        """
         ...
 
     def regions(self, unit: SpatialUnit) -> FromClause:
@@ -40,7 +44,7 @@ class Sources(Protocol):
         ...
 
     def region_count(self, unit: SpatialUnit) -> int:
-        """How many regions there are, so that ``location`` lies in [0, count)."""
+        """How many regions there are, so that ``location`` lies in [0, count) or is null."""
         ...
 
     def moves(self, unit: SpatialUnit) -> Sequence[date]:

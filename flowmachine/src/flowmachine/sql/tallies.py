@@ -32,7 +32,7 @@ def tally_events(
     groups = _groups(located, located.c.location, by).subquery("groups")
     placed = sa.select(groups, *_period(groups, by)).cte("placed")
     counts = _sum_of_groups(placed).cte("counts")
-    return _judged(placed, counts, _placed_subscribers(sources, selection, unit, by, direction))
+    return _judged(unit, placed, counts, _placed_subscribers(sources, selection, unit, by, direction))
 
 
 def tally_cells(sources: Sources, selection: EventSelection, unit: SpatialUnit, by: str) -> sa.Subquery:
@@ -47,7 +47,7 @@ def tally_cells(sources: Sources, selection: EventSelection, unit: SpatialUnit, 
     placed = located.join_from(groups, cells, serving).cte("placed")
     distinct = sa.func.count(placed.c.cell.distinct()).label("cells")
     counts = _sum_of_groups(placed).add_columns(distinct).cte("counts")
-    return _judged(placed, counts, _placed_subscribers(sources, selection, unit, by))
+    return _judged(unit, placed, counts, _placed_subscribers(sources, selection, unit, by))
 
 
 def _grouped(by: str) -> str:
@@ -104,7 +104,7 @@ def _placed_subscribers(
 
 
 def _judged(
-    placed: sa.CTE, counts: sa.CTE, subscribers_of: Callable[[FromClause], sa.Subquery]
+    unit: SpatialUnit, placed: sa.CTE, counts: sa.CTE, subscribers_of: Callable[[FromClause], sa.Subquery]
 ) -> sa.Subquery:
     """``counts``, with ``subscribers`` for the release gate, never to be published: the number of distinct subscribers, or
     fewer of them that lie on the same side of the floor.
@@ -115,12 +115,19 @@ def _judged(
     row is surely not over it. What is left in doubt, seldom a hundredth of the events, is counted exactly; so is
     everything under a floor of 64 or more, which the bits cannot prove.
     """
+
+    def same_place(one: FromClause, other: FromClause) -> sa.ColumnElement[bool]:
+        if not unit.has_unknown_places:
+            return one.c.location == other.c.location
+        # PostgreSQL has no fast join by IS NOT DISTINCT FROM.
+        return sa.func.coalesce(one.c.location, -1) == sa.func.coalesce(other.c.location, -1)
+
     doubtful = (
         sa.select(placed.c.moment, placed.c.location, placed.c.period)
         .distinct()
         .join(
             counts,
-            sa.and_(counts.c.location == placed.c.location, counts.c.period == placed.c.period),
+            sa.and_(same_place(counts, placed), counts.c.period == placed.c.period),
         )
         .where(counts.c.events > floor(), counts.c.bits_set <= floor())
         .cte("doubtful")
@@ -132,13 +139,13 @@ def _judged(
             doubtful.c.period,
             sa.func.count(again.c.subscriber.distinct()).label("subscribers"),
         )
-        .join(again, sa.and_(again.c.location == doubtful.c.location, again.c.moment == doubtful.c.moment))
+        .join(again, sa.and_(same_place(again, doubtful), again.c.moment == doubtful.c.moment))
         .group_by(doubtful.c.location, doubtful.c.period)
         .subquery("exact")
     )
     known = [column for column in counts.c if column.name != "bits_set"]
     return (
         sa.select(*known, sa.func.coalesce(exact.c.subscribers, counts.c.bits_set).label("subscribers"))
-        .outerjoin(exact, sa.and_(exact.c.location == counts.c.location, exact.c.period == counts.c.period))
+        .outerjoin(exact, sa.and_(same_place(exact, counts), exact.c.period == counts.c.period))
         .subquery("tally")
     )

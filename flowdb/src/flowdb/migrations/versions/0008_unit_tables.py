@@ -1,0 +1,10 @@
+"""The tables that specs may name to place cells are kept in the database."""
+
+from flowdb.migrations import run_sql
+
+revision = "0008"
+down_revision = "0007"
+
+
+def upgrade() -> None:
+    run_sql("0008_unit_tables")
