@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sqlite3
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import requests
 
 from flowauth.actions.demo import PASSWORD
+from flowauth.app import LARGEST_REQUEST
 from flowauth.settings import SettingError, Settings, load_private_key
 from flowauth.testing import PASSWORD as STRONG
 from flowauth.testing import SCOPES, command, description_of, new_environment, served
@@ -170,3 +172,34 @@ def test_a_served_scenario_whose_log_holds_no_secret(tmp_path: Path) -> None:
     assert {line["event"] for line in lines} == {"request", "stopped"}
     assert len({line["request_id"] for line in lines if line["event"] == "request"}) == len(lines) - 1
     assert [secret for secret in secrets if secret in log] == []
+
+
+FORWARDED = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "auth.example"}
+
+
+@pytest.mark.parametrize(("proxies", "believed"), [("0", False), ("1", True)])
+def test_what_proxies_forward_is_believed_from_as_many_as_the_setting_says(
+    tmp_path: Path, proxies: str, believed: bool
+) -> None:
+    with served(tmp_path, SCOPES, FLOWAUTH_TRUSTED_PROXIES=proxies) as deployment:
+        page = requests.get(f"{deployment.address}/sign-in", headers=FORWARDED, timeout=30)
+        body = {"username": "TEST_USER", "password": "a-wrong-password-typed"}
+        requests.post(f"{deployment.address}/api/v1/session", json=body, headers=FORWARDED, timeout=30)
+        cookie = page.headers["Set-Cookie"]
+        assert cookie.startswith("__Host-session=") is believed
+        assert ("Secure" in cookie) is believed
+        assert ("Strict-Transport-Security" in page.headers) is believed
+        address = "203.0.113.9" if believed else "127.0.0.1"
+        failed = "SELECT address FROM audit_event WHERE action = 'sign_in.failed'"
+        assert rows(deployment.environment, failed) == [(address,)]
+        tries = "SELECT subject FROM sign_in_attempts WHERE subject LIKE 'address:%'"
+        assert rows(deployment.environment, tries) == [(f"address:{address}",)]
+
+
+def test_a_request_too_large_is_refused_before_it_is_sent(tmp_path: Path) -> None:
+    with served(tmp_path, SCOPES) as deployment:
+        host, port = deployment.address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            head = f"POST /sign-in HTTP/1.1\r\nHost: {host}\r\nContent-Length: {LARGEST_REQUEST + 1}\r\n\r\n"
+            connection.sendall(head.encode())
+            assert b" 413 " in connection.recv(1000)

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from flowauth import __version__, api_description, logs, revocation
 from flowauth.actions.demo import load_demo
 from flowauth.actions.users import create_user
-from flowauth.app import create_app
+from flowauth.app import LARGEST_REQUEST, create_app
 from flowauth.audit import CONSOLE
 from flowauth.database import migrate, reset
 from flowauth.errors import Refusal
@@ -155,7 +155,14 @@ def serve(_options: argparse.Namespace) -> None:
         revocation.publish(services, settings.revocation_file)
     services.engine.dispose()
     server = waitress.create_server(
-        create_app(settings), host=settings.bind, port=settings.port, threads=8, ident=None
+        create_app(settings),
+        host=settings.bind,
+        port=settings.port,
+        threads=8,
+        ident=None,
+        max_request_body_size=LARGEST_REQUEST,
+        # The server takes forwarding headers away from the app, which is to read those of the proxies it is told of.
+        clear_untrusted_proxy_headers=settings.trusted_proxies == 0,
     )
     signal.signal(signal.SIGTERM, _stop)
     port = int(getattr(server, "effective_port", settings.port))
