@@ -174,7 +174,11 @@ def test_a_served_scenario_whose_log_holds_no_secret(tmp_path: Path) -> None:
     assert [secret for secret in secrets if secret in log] == []
 
 
-FORWARDED = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "auth.example"}
+FORWARDED = {
+    "X-Forwarded-For": "203.0.113.9",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Host": "auth.example",
+}
 
 
 @pytest.mark.parametrize(("proxies", "believed"), [("0", False), ("1", True)])

@@ -118,8 +118,8 @@ def _wait(excess: int) -> timedelta:
 
 def _give_back(database: Session, subject: str, number: int, free: int) -> None:
     row = _row(database, subject)
-    # A try is counted only when no wait stands. So the wait that there is now was set by this try, unless another has
-    # been counted since: its wait stays.
-    if row.attempts <= number or number < free:
-        row.blocked_until = None
+    # Tries are counted only while no wait stands: a wait that stands now was set by the last one.
+    is_last = row.attempts == number
     row.attempts = max(row.attempts - 1, 0)
+    if is_last or row.attempts < free:
+        row.blocked_until = None
