@@ -233,6 +233,14 @@ def test_a_revoked_token_is_no_longer_active(script: Script, ada: Visitor) -> No
     assert ada.post(f"/tokens/{minted['id']}/revoke").status_code == 303
     assert script("GET", "/servers/north/tokens").json[0]["revoked"] is True
     assert script("POST", f"/tokens/{minted['id']}/renew").status_code == 400
+    for reply in (
+        script("POST", f"/tokens/{minted['id']}/reveal"),
+        ada.post(f"/tokens/{minted['id']}/view"),
+        ada.post(f"/tokens/{minted['id']}/download"),
+    ):
+        assert reply.status_code == 400
+        assert "A revoked token cannot be viewed" in reply.text
+        assert minted["token"] not in reply.text
 
 
 def test_the_pages_mint_without_any_script(ada: Visitor, database: Session) -> None:

@@ -26,8 +26,9 @@ from flowauth.settings import Settings
 from flowauth.signing import private_pem, public_pem
 
 _UNPUBLISHED = (
-    "It is revoked here, but the list for the API servers cannot be written, so they still take it. Revoke it again "
-    "once FLOWAUTH_REVOCATION_FILE can be written."
+    "It is revoked here, but the list for the API servers cannot be written, so they still take it. Tell an "
+    "administrator: once FLOWAUTH_REVOCATION_FILE can be written, the list is written by itself, or at once by its "
+    "button under Public key."
 )
 LARGEST_REQUEST = 12 * 1024 * 1024
 

@@ -150,6 +150,8 @@ def reveal(
 ) -> tuple[Token, str]:
     """The text of an own token; each look is recorded."""
     token = own_token(database, user, token_id)
+    if token.revoked_at is not None:
+        raise Refusal("A revoked token cannot be viewed, copied or downloaded: make a new one.")
     audit.record(database, actor, "token.revealed", f"{token.server.name}/{token.name}", jti=token.jti)
     return token, services.decrypt(token.encrypted_token)
 
