@@ -5,22 +5,26 @@ from __future__ import annotations
 import io
 import json
 import re
+import threading
+import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import yaml
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from flowauth import api_description, clock
 from flowauth.actions.servers import exceeding_roles, update_scopes
+from flowauth.actions.tokens import mint
 from flowauth.actions.users import change_user, delete_user
 from flowauth.api_description import ApiDescription
 from flowauth.audit import CONSOLE
 from flowauth.errors import Refusal
-from flowauth.models import AuditEvent, Role, Scope, Server, Token, User
+from flowauth.models import AuditEvent, Revocation, Role, Scope, Server, Token, TwoFactor, User
 from flowauth.services import Services
 from flowauth.testing import DAY, PASSWORD, SCOPES, Script, Visitor, World, role_named
 
@@ -316,6 +320,41 @@ def test_an_empty_password_leaves_the_password(
     assert Script(app, "eva")
 
 
+def test_an_administrators_own_password_and_second_factor_are_not_changed_under_users(
+    root: Visitor, services: Services, database: Session, world: World
+) -> None:
+    own = user_named(database, world.admin)
+    identity, before = own.id, own.password_hash
+    own.two_factor = TwoFactor(enabled=True, encrypted_secret="!")
+    database.commit()
+    page = root.get(f"/admin/users/{identity}").text
+    assert 'href="/account">My account' in page
+    assert 'name="password"' not in page
+    assert "remove_two_factor" not in page
+    for secret in ({"password": "quite-another-9-harbour-bench"}, {"remove_two_factor": "on"}):
+        reply = root.post(f"/admin/users/{identity}", {"username": "root", "is_admin": "on", **secret})
+        assert reply.status_code == 403
+        assert "under My account" in reply.text
+    database.expire_all()
+    own = user_named(database, world.admin)
+    assert own.password_hash == before
+    assert own.has_two_factor
+
+
+def test_renaming_oneself_keeps_the_own_session_and_ends_the_others(
+    app: Flask, root: Visitor, database: Session, world: World
+) -> None:
+    other = Visitor(app)
+    other.sign_in(world.admin)
+    script = Script(app, world.admin)
+    identity = user_named(database, world.admin).id
+    database.rollback()
+    assert root.post(f"/admin/users/{identity}", {"username": "chief", "is_admin": "on"}).status_code == 303
+    assert "chief" in root.get("/account").text
+    assert other.get("/account").status_code == 303
+    assert script("GET", "/servers").status_code == 401
+
+
 def test_users_are_found_by_search_and_by_page(services: Services, root: Visitor, database: Session) -> None:
     database.add_all(User(username=f"crowd_{number:03}", password_hash="!") for number in range(60))
     database.commit()
@@ -360,3 +399,87 @@ def test_a_scope_tree_of_hundreds_is_quick_to_make_and_submits_without_script(
     database.rollback()
     text = root.get(f"/admin/roles/{identity}").text
     assert text.count('name="scopes"') == text.count(" checked>") == len(many)
+
+
+# Two at one moment
+
+
+class Meanwhile:
+    """A function run in a thread of its own, until it ends or waits for a lock."""
+
+    def __init__(self, services: Services, function: Callable[[], Any]) -> None:
+        self._services = services
+        self._result: list[Any] = []
+        self._thread = threading.Thread(target=lambda: self._result.append(function()))
+        self._thread.start()
+
+    def until_it_waits(self) -> None:
+        waiting = text(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        deadline = time.monotonic() + 30
+        with self._services.engine.connect() as connection:
+            while not connection.execute(waiting).scalar_one():
+                connection.rollback()
+                assert self._thread.is_alive(), "it has to wait for the other"
+                assert time.monotonic() < deadline
+
+    def result(self) -> Any:
+        self._thread.join(timeout=30)
+        assert not self._thread.is_alive()
+        return self._result[0]
+
+
+@pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("deleted", ["user", "server"])
+def test_what_is_deleted_takes_along_a_token_that_is_just_being_made(
+    app: Flask, services: Services, root: Visitor, database: Session, world: World, deleted: str
+) -> None:
+    ada = user_named(database, world.user)
+    path = f"/admin/users/{ada.id}/delete" if deleted == "user" else "/admin/servers/north/delete"
+    # As an action calling another: what it does is committed with this session.
+    database.info["in_action"] = True
+    with app.test_request_context():
+        token, _ = mint(database, services, CONSOLE, ada, "north", "t", ["analyst"])
+    jti = token.jti
+    root.token()
+    deleting = Meanwhile(services, lambda: root.post(path))
+    deleting.until_it_waits()
+    database.commit()
+    assert deleting.result().status_code == 303
+    assert database.scalars(select(Token)).all() == []
+    assert database.scalars(select(Revocation.jti)).all() == [jti]
+
+
+@pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
+def test_a_name_taken_at_the_same_moment_is_refused_with_a_sentence(
+    services: Services, root: Visitor, database: Session
+) -> None:
+    database.add(User(username="zoe", password_hash="!"))
+    database.flush()
+    form = {"username": "zoe", "password": PASSWORD}
+    creating = Meanwhile(services, lambda: root.post("/admin/users/new", form))
+    creating.until_it_waits()
+    database.commit()
+    reply = creating.result()
+    assert reply.status_code == 409
+    assert "at the same moment" in reply.text
+
+
+@pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
+def test_who_is_deleted_while_making_a_token_is_refused_with_a_sentence(
+    services: Services, ada: Visitor, database: Session, world: World
+) -> None:
+    # The page before has the session saved, which a user being deleted would hold up.
+    ada.token()
+    database.delete(user_named(database, world.user))
+    database.flush()
+    making = Meanwhile(
+        services, lambda: ada.post("/servers/north/tokens/new", {"name": "t", "roles": ["analyst"]})
+    )
+    making.until_it_waits()
+    database.commit()
+    reply = making.result()
+    assert reply.status_code == 409
+    assert "at the same moment" in reply.text
+    assert "Sign out" not in reply.text

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyotp
 import pytest
+from cryptography.fernet import Fernet
 from flask import Flask
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -126,6 +127,18 @@ def test_a_backup_code_works_once_however_it_is_typed(
     with pytest.raises(Refusal):
         sign_in(database, services, HERE, world.user, PASSWORD, code)
     assert len(database.scalars(select(BackupCode)).all()) == two_factor.BACKUP_CODES - 1
+
+
+def test_a_backup_code_is_the_way_in_when_the_key_of_the_second_factor_is_gone(
+    services: Services, database: Session, world: World, second_factor: Any
+) -> None:
+    stranger = Fernet(Fernet.generate_key())
+    database.execute(update(TwoFactor).values(encrypted_secret=stranger.encrypt(b"A" * 32).decode()))
+    database.commit()
+    code = pyotp.TOTP(second_factor[0]).now()
+    with pytest.raises(Refusal):
+        sign_in(database, services, HERE, world.user, PASSWORD, code)
+    assert sign_in(database, services, HERE, world.user, PASSWORD, second_factor[1][0]).username == world.user
 
 
 @pytest.mark.parametrize("kind", ["totp", "backup"])

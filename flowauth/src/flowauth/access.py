@@ -76,7 +76,7 @@ def guard(app: Flask, csrf: CSRFProtect) -> BaseResponse | None:
     g.user = None
     if request.endpoint is None:
         if not is_api():
-            _find_user()
+            find_user()
         return None  # No such path or method: the router answers.
     level = access_of(app, request.endpoint)
     if level is None:
@@ -88,7 +88,7 @@ def guard(app: Flask, csrf: CSRFProtect) -> BaseResponse | None:
     visit = current_session()
     if visit.is_unreadable:
         raise Refusal("The database does not answer. Try again in a moment.", 503)
-    _find_user()
+    find_user()
     if level > Access.ANYONE and g.user is None:
         return _sign_in_first()
     if level > Access.PENDING and g.user.is_pending:
@@ -100,7 +100,8 @@ def guard(app: Flask, csrf: CSRFProtect) -> BaseResponse | None:
     return None
 
 
-def _find_user() -> None:
+def find_user() -> None:
+    """Set the signed-in user of a page's request; none where the session has ended."""
     visit = current_session()
     if visit.user_id is not None:
         g.user = database().get(User, visit.user_id)

@@ -11,11 +11,13 @@ import structlog
 from flask import Flask, Response, g, jsonify, render_template, request
 from flask_jwt_extended import JWTManager
 from flask_wtf.csrf import CSRFError, CSRFProtect
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from flowauth import __version__, clock, revocation
-from flowauth.access import Access, allow, database, guard, is_api
+from flowauth.access import Access, allow, database, find_user, guard, is_api
 from flowauth.errors import Refusal
 from flowauth.logs import logger
 from flowauth.models import WebSession
@@ -205,6 +207,16 @@ def _handle_errors(app: Flask) -> None:
         code = error.code or 500
         texts = {404: "There is nothing here.", 405: "This cannot be done here.", 413: "This is too large."}
         return _answer(Refusal(texts.get(code, error.name + "."), code))
+
+    @app.errorhandler(IntegrityError)
+    @app.errorhandler(StaleDataError)
+    @app.errorhandler(ObjectDeletedError)
+    def clashed(_error: Exception) -> Response:
+        database().rollback()
+        # The page is framed by the user, who may be what was deleted.
+        find_user()
+        message = "Somebody else changed or deleted this at the same moment. Load the page again and look."
+        return _answer(Refusal(message, 409))
 
     @app.errorhandler(Exception)
     def fault(error: Exception) -> Response:

@@ -106,9 +106,10 @@ class ServerSessions(SessionInterface):
             unreadable = ServerSession({}, None)
             unreadable.is_unreadable = True
             return unreadable
-        if row is None:
+        content = self.services.decrypt(row.encrypted_data) if row else None
+        if content is None:
             return ServerSession({}, None)
-        return ServerSession(json.loads(self.services.decrypt(row.encrypted_data)), row)
+        return ServerSession(json.loads(content), row)
 
     def _live_row(self, digest: str) -> WebSession | None:
         now = clock.now()

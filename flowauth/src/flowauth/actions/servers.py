@@ -162,6 +162,10 @@ def enable_scopes(database: Session, actor: Actor, server: Server, enabled: set[
 @transaction
 def delete_server(database: Session, actor: Actor, server: Server) -> None:
     """Delete a server with its scopes, roles and tokens' history; tokens that still run are revoked."""
+    # A token that is being made is waited for and seen, for it refers to this row.
+    locked = database.get(Server, server.id, with_for_update=True, populate_existing=True)
+    if locked is None:
+        raise Refusal(f"There is no server '{server.name}'.", 404)
     facts = {**_facts(server), **goes_with(server)}
     facts["revoked"] = len(revocation.revoke(database, server.tokens))
     name = server.name

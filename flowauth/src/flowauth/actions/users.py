@@ -26,6 +26,14 @@ def find_user(database: Session, user_id: int) -> User:
     return user
 
 
+def _locked(database: Session, user_id: int) -> User:
+    """The user, kept from others to the end of the transaction: a token that is being made is waited for and seen."""
+    user = database.get(User, user_id, with_for_update=True, populate_existing=True)
+    if user is None:
+        raise Refusal(f"There is no user with id {user_id}.", 404)
+    return user
+
+
 @transaction
 def create_user(
     database: Session,
@@ -69,13 +77,17 @@ def change_user(
     require_two_factor: bool | None = None,
     remove_two_factor: bool = False,
     roles: Sequence[object] | None = None,
+    session_digest: str | None = None,
 ) -> User:
     """Change what is given and leave the rest; an empty password leaves the password.
 
-    A change of password, of the second factor, of roles or of rank ends the user's sessions.
+    A change ends the user's sessions but the one with that digest, which is the actor's. Own password and own second
+    factor are changed under My account, where both are asked for.
     """
     user = find_user(database, user_id)
     before = _facts(user)
+    if actor.username == user.username and (password or remove_two_factor):
+        raise Refusal("Change your own password and second factor under My account.", 403)
     if username is not None and username != user.username:
         user.username = _free_name(database, username)
     if password:
@@ -96,8 +108,7 @@ def change_user(
     database.flush()
     after = _facts(user)
     if password or after != before:
-        if actor.username != user.username:
-            sessions.end_all(database, user.id)
+        sessions.end_all(database, user.id, but=session_digest)
         audit.record(
             database,
             actor,
@@ -116,6 +127,7 @@ def delete_user(database: Session, actor: Actor, user_id: int) -> str:
     user = find_user(database, user_id)
     if user.is_admin:
         _keep_an_administrator(database, user, None)
+    user = _locked(database, user_id)
     name, facts = user.username, {**_facts(user), "tokens": len(user.tokens)}
     facts["revoked"] = revocation.revoke(database, user.tokens)
     database.delete(user)
@@ -127,7 +139,7 @@ def delete_user(database: Session, actor: Actor, user_id: int) -> str:
 @transaction
 def revoke_tokens(database: Session, actor: Actor, user_id: int) -> tuple[User, int]:
     """Revoke every running token of a user; the user and how many these were."""
-    user = find_user(database, user_id)
+    user = _locked(database, user_id)
     revoked = revocation.revoke(database, user.tokens)
     audit.record(database, actor, "user.tokens_revoked", user.username, revoked=revoked)
     return user, len(revoked)
@@ -162,7 +174,9 @@ def _free_name(database: Session, username: object) -> str:
 
 def _keep_an_administrator(database: Session, user: User, field: str | None) -> None:
     # The rows are locked, so that two administrators cannot demote each other at one moment.
-    administrators = database.scalars(select(User.id).where(User.is_admin).with_for_update()).all()
+    administrators = database.scalars(
+        select(User.id).where(User.is_admin).order_by(User.id).with_for_update()
+    ).all()
     if [identity for identity in administrators if identity != user.id] == []:
         raise Refusal("The last administrator can be neither deleted nor demoted.", field=field)
 

@@ -104,7 +104,7 @@ def delete_server(name: str) -> tuple[str, int]:
 @blueprint.get("/servers/<name>/tokens")
 @allow(Access.USER)
 def tokens(name: str) -> Response:
-    server = token_actions.own_server(user(), name)
+    server = token_actions.shown_server(user(), name)
     return jsonify([_token(token) for token in token_actions.tokens_on(database(), user(), server)])
 
 
