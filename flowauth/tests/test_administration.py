@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import re
@@ -402,6 +403,76 @@ def test_a_scope_tree_of_hundreds_is_quick_to_make_and_submits_without_script(
 
 
 # Two at one moment
+
+
+def form_of(page: str) -> dict[str, Any]:
+    """The fields of a page's form as a browser would send them untouched."""
+    form: dict[str, Any] = {}
+    for tag in re.findall(r"<input [^>]*>", page.split('class="card">')[1].split("</form>")[0]):
+        attributes = {name: html.unescape(value) for name, value in re.findall(r'([a-z_]+)="([^"]*)"', tag)}
+        if "name" not in attributes or attributes["name"] == "csrf_token":
+            continue
+        if attributes["type"] != "checkbox":
+            form[attributes["name"]] = attributes.get("value", "")
+        elif tag.endswith(" checked>"):
+            form.setdefault(attributes["name"], []).append(attributes.get("value", "on"))
+    return form
+
+
+def test_a_role_that_another_changed_meanwhile_is_replaced_only_after_a_look(
+    app: Flask, root: Visitor, database: Session, world: World
+) -> None:
+    identity = role_named(database, "analyst", "north").id
+    eve = user_named(database, world.stranger).id
+    database.rollback()
+    path = f"/admin/roles/{identity}"
+    mine, others = form_of(root.get(path).text), form_of(root.get(path).text)
+    others["users"].append(str(eve))
+    others["scopes"].remove(SCOPES[0])
+    assert root.post(path, others).status_code == 303
+    mine["name"] = "surveyor"
+    refused = root.post(path, mine)
+    assert refused.status_code == 409
+    assert f"scopes removed {SCOPES[0]}; users added eve." in refused.text
+    again = form_of(refused.text)
+    assert {**again, "shown": ""} == {**mine, "shown": ""}, "the input is kept"
+    database.expire_all()
+    assert database.get_one(Role, identity).name == "analyst"
+    database.rollback()
+    assert root.post(path, again).status_code == 303
+    role = database.get_one(Role, identity)
+    database.refresh(role)
+    assert (role.name, [user.username for user in role.users]) == ("surveyor", ["ada"])
+
+
+def test_a_user_whom_another_changed_meanwhile_is_replaced_only_after_a_look(
+    root: Visitor, database: Session, world: World
+) -> None:
+    identity = user_named(database, world.user).id
+    database.rollback()
+    path = f"/admin/users/{identity}"
+    mine = form_of(root.get(path).text)
+    others = {**mine, "roles": [], "require_two_factor": "on"}
+    assert root.post(path, others).status_code == 303
+    refused = root.post(path, {**mine, "username": "adah"})
+    assert refused.status_code == 409
+    assert "require two factor is now on; roles removed north/analyst, south/analyst." in refused.text
+    database.expire_all()
+    assert user_named(database, world.user).roles == []
+    database.rollback()
+    assert root.post(path, form_of(refused.text)).status_code == 303
+    database.expire_all()
+    assert len(user_named(database, "adah").roles) == 2
+
+
+@pytest.mark.parametrize("shown", ["", "[]", "{}", '{"name": 1}', "[" * 9999])
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_what_no_form_shows_is_refused(root: Visitor, database: Session, shown: str) -> None:
+    identity = role_named(database, "analyst", "north").id
+    database.rollback()
+    reply = root.post(f"/admin/roles/{identity}", role_form(shown=shown))
+    assert reply.status_code == 400
+    assert "out of date" in reply.text
 
 
 class Meanwhile:

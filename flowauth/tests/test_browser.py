@@ -127,6 +127,47 @@ def test_the_scope_tree_of_a_role(page: Page) -> None:
     expect(row).to_contain_text("126")
 
 
+def test_a_branch_of_a_searched_tree_ticks_what_can_be_seen(page: Page) -> None:
+    sign_in(page, "TEST_ADMIN")
+    page.get_by_role("link", name="Roles").click()
+    page.get_by_role("link", name="New role on TEST_SERVER").click()
+    page.get_by_label("Role name").fill("searched")
+    settled(page)
+    page.get_by_role("searchbox").fill("admin1 kind_24")
+    expect(page.get_by_text("5 of 629 found")).to_be_visible()
+    unit = page.get_by_role("checkbox", name="All of admin1", exact=True)
+    unit.check()
+    summary = page.locator("details", has=unit).first.locator(":scope > summary")
+    expect(summary).to_contain_text("5 of 125")
+    assert unit.is_checked(), "all that can be seen"
+    page.get_by_role("searchbox").fill("")
+    expect(summary).to_contain_text("5 of 125")
+    assert unit.evaluate("box => box.indeterminate")
+    page.get_by_role("searchbox").fill("admin1 kind_24 kind_4")
+    expect(page.get_by_text("1 of 629 found")).to_be_visible()
+    unit.uncheck()
+    expect(summary).to_contain_text("4 of 125")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("row").filter(has_text="searched").locator("[data-label=Scopes]")).to_have_text(
+        "4"
+    )
+
+
+def test_going_back_to_a_search_shows_the_whole_page(page: Page) -> None:
+    sign_in(page, "TEST_ADMIN")
+    page.goto("/admin/users")
+    settled(page)
+    page.get_by_role("searchbox").press_sequentially("test_a")
+    page.wait_for_url("**/admin/users?search=test_a")
+    page.get_by_role("searchbox").press_sequentially("dmin")
+    page.wait_for_url("**/admin/users?search=test_admin")
+    page.go_back()
+    page.wait_for_url("**/admin/users?search=test_a")
+    expect(page.get_by_role("row").filter(has_text="TEST_ADMIN")).to_be_visible()
+    expect(page.get_by_role("heading", name="Users")).to_be_visible()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
 @pytest.mark.parametrize(
     "path",
     [

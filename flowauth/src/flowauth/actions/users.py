@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from flowauth import audit, revocation, sessions, throttle
 from flowauth.actions.account import guessable_words
+from flowauth.actions.changes import refuse_if_changed
 from flowauth.audit import Actor
-from flowauth.database import transaction
+from flowauth.database import all_of, transaction
 from flowauth.errors import Refusal
 from flowauth.models import Role, User
 from flowauth.names import check_name
@@ -56,11 +57,11 @@ def create_user(
         is_admin=is_admin,
         require_two_factor=require_two_factor,
         must_change_password=must_change_password,
-        roles=roles_by_id(database, roles),
+        roles=all_of(database, Role, roles, "roles"),
     )
     database.add(user)
     database.flush()
-    audit.record(database, actor, "user.created", name, **_facts(user))
+    audit.record(database, actor, "user.created", name, **user_facts(user))
     return user
 
 
@@ -78,14 +79,16 @@ def change_user(
     remove_two_factor: bool = False,
     roles: Sequence[object] | None = None,
     session_digest: str | None = None,
+    shown: dict[str, Any] | None = None,
 ) -> User:
-    """Change what is given and leave the rest; an empty password leaves the password.
+    """Change what is given and leave the rest, if the user still is as ``shown``; an empty password leaves the password.
 
     A change ends the user's sessions but the one with that digest, which is the actor's. Own password and own second
     factor are changed under My account, where both are asked for.
     """
-    user = find_user(database, user_id)
-    before = _facts(user)
+    user = _locked(database, user_id)
+    before = user_facts(user)
+    refuse_if_changed(shown, before)
     if actor.username == user.username and (password or remove_two_factor):
         raise Refusal("Change your own password and second factor under My account.", 403)
     if username is not None and username != user.username:
@@ -104,9 +107,9 @@ def change_user(
         database.delete(user.two_factor)
         user.two_factor = None
     if roles is not None:
-        user.roles = roles_by_id(database, roles)
+        user.roles = all_of(database, Role, roles, "roles")
     database.flush()
-    after = _facts(user)
+    after = user_facts(user)
     if password or after != before:
         sessions.end_all(database, user.id, but=session_digest)
         audit.record(
@@ -128,7 +131,7 @@ def delete_user(database: Session, actor: Actor, user_id: int) -> str:
     if user.is_admin:
         _keep_an_administrator(database, user, None)
     user = _locked(database, user_id)
-    name, facts = user.username, {**_facts(user), "tokens": len(user.tokens)}
+    name, facts = user.username, {**user_facts(user), "tokens": len(user.tokens)}
     facts["revoked"] = revocation.revoke(database, user.tokens)
     database.delete(user)
     database.flush()
@@ -154,17 +157,6 @@ def unlock_user(database: Session, actor: Actor, user_id: int) -> User:
     return user
 
 
-def roles_by_id(database: Session, ids: Sequence[object]) -> list[Role]:
-    """The roles of those ids, or a `Refusal` that names the unknown one."""
-    found = []
-    for identity in dict.fromkeys(ids):
-        role = database.get(Role, identity) if isinstance(identity, int) else None
-        if role is None:
-            raise Refusal(f"There is no role with id {str(identity)[:20]}.", field="roles")
-        found.append(role)
-    return found
-
-
 def _free_name(database: Session, username: object) -> str:
     name = check_name(username, "username")
     if database.scalars(select(User.id).where(User.username == name)).first() is not None:
@@ -181,7 +173,8 @@ def _keep_an_administrator(database: Session, user: User, field: str | None) -> 
         raise Refusal("The last administrator can be neither deleted nor demoted.", field=field)
 
 
-def _facts(user: User) -> dict[str, Any]:
+def user_facts(user: User) -> dict[str, Any]:
+    """The user's properties as the trail tells them, and as a form that shows them sends them back."""
     return {
         "username": user.username,
         "is_admin": user.is_admin,

@@ -11,13 +11,19 @@ const announce = (text) => {
 
 const leavesBelow = (branch) => [...branch.querySelectorAll("li[data-leaf] input")];
 
+// A search hides leaves: a branch's box stands for what can be seen below it, the count for all.
+const shownBelow = (branch) => [...branch.querySelectorAll("li[data-leaf]:not([hidden]) input")];
+
+const tickedOf = (leaves) => leaves.filter((leaf) => leaf.checked).length;
+
 const showState = (branch) => {
   const box = branch.querySelector(":scope > summary > [data-branch-box]");
+  const shown = shownBelow(branch);
   const leaves = leavesBelow(branch);
-  const ticked = leaves.filter((leaf) => leaf.checked).length;
-  box.checked = ticked === leaves.length;
-  box.indeterminate = ticked > 0 && ticked < leaves.length;
-  branch.querySelector(":scope > summary > [data-branch-count]").textContent = `${ticked} of ${leaves.length}`;
+  const ticked = tickedOf(shown);
+  box.checked = ticked > 0 && ticked === shown.length;
+  box.indeterminate = ticked > 0 && ticked < shown.length;
+  branch.querySelector(":scope > summary > [data-branch-count]").textContent = `${tickedOf(leaves)} of ${leaves.length}`;
 };
 
 const showStatesAbove = (element) => {
@@ -36,7 +42,7 @@ const prepareChoice = (tree) => {
     if (event.target.matches("[data-branch-box]")) {
       // A mixed box becomes ticked when clicked, so that mixed turns into all.
       const branch = event.target.closest("[data-branch]");
-      leavesBelow(branch).forEach((leaf) => { leaf.checked = event.target.checked; });
+      shownBelow(branch).forEach((leaf) => { leaf.checked = event.target.checked; });
       branch.querySelectorAll("[data-branch]").forEach(showState);
     }
     showStatesAbove(event.target);
@@ -63,6 +69,7 @@ const prepareSearch = (tree) => {
       branch.parentElement.hidden = !any;
       // A search that leaves much open would lay out the whole tree.
       branch.open = words.length > 0 && any && found <= 200;
+      if (branch.querySelector(":scope > summary > [data-branch-box]")) showState(branch);
     }
     tools.querySelector("[data-tree-count]").textContent = words.length ? `${found} of ${leaves.length} found` : "";
   };

@@ -75,6 +75,7 @@ def edit(user_id: int) -> Response | str | tuple[str, int]:
             remove_two_factor=forms.flag("remove_two_factor"),
             roles=forms.numbers("roles"),
             session_digest=current_session().digest,
+            shown=forms.shown(),
         )
     except Refusal as refusal:
         return _form(actions.find_user(database(), user_id), refusal), refusal.status
@@ -121,6 +122,7 @@ def _form(shown: User | None, problem: Refusal | None = None) -> str:
     return render_template(
         "user.html",
         shown=shown,
+        facts=actions.user_facts(shown) if shown else None,
         roles=roles,
         chosen=chosen,
         problem=problem,
