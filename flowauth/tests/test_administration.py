@@ -70,6 +70,11 @@ def test_a_description_is_read_as_json_and_as_yaml(write: Any) -> None:
         (json.dumps(document(scopes=[])).encode(), "0 scopes"),
         (json.dumps(document("a/b")).encode(), "server's name"),
         (json.dumps(document("urn:flowauth:api")).encode(), "own audience"),
+        *(
+            (json.dumps(document(name)).encode(), "may not be")
+            for name in (".", "..", "new", "preview", "register")
+        ),
+        (json.dumps(document("half\ud800")).encode(), "server's name"),
         (b"[" * 100_000, "nests deeper"),
         (b" " * (api_description.LARGEST_BYTES + 1), "larger than"),
         (b"!!python/object/apply:os.getcwd []", "neither JSON nor YAML"),
@@ -252,6 +257,30 @@ def test_a_role_may_not_outlast_its_server(root: Visitor, database: Session) -> 
     assert root.post("/admin/roles/new/north", role_form(latest_token_expiry=near)).status_code == 303
 
 
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_a_latest_expiry_in_the_past_is_refused_unless_it_was_there(root: Visitor, database: Session) -> None:
+    past = clock.now() - timedelta(days=1)
+    form = {"longest_token_life_minutes": str(DAY), "latest_token_expiry": clock.picker(past)}
+    page = upload(root, document()).text
+    identity = role_named(database, "analyst", "north").id
+    database.rollback()
+    for path, more in (
+        ("/admin/servers/register", {"signed": signed(page)}),
+        ("/admin/servers/north", {}),
+        ("/admin/roles/new/north", role_form()),
+        (f"/admin/roles/{identity}", role_form(name="analyst")),
+    ):
+        reply = root.post(path, {**more, **form})
+        assert reply.status_code == 400, path
+        assert "must be in the future" in reply.text
+    role_named(database, "analyst", "north").latest_token_expiry = past
+    database.commit()
+    page = root.get(f"/admin/roles/{identity}").text
+    assert f'min="{clock.picker(past)}"' in page
+    assert root.post(f"/admin/roles/{identity}", form_of(page)).status_code == 303
+    assert root.post(f"/admin/roles/{identity}", role_form(name="analyst")).status_code == 303
+
+
 def test_the_same_name_may_stand_on_two_servers(root: Visitor) -> None:
     assert root.post("/admin/roles/new/north", role_form()).status_code == 303
     assert root.post("/admin/roles/new/south", role_form(scopes=["run"])).status_code == 303
@@ -294,6 +323,67 @@ def test_a_bad_user_is_refused_at_the_field(root: Visitor, form: dict[str, str],
     assert reply.status_code == 400
     assert f'id="{field}-wrong"' in reply.text
     assert 'value="password1234"' not in reply.text
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_a_password_that_is_not_kept_is_asked_for_again(
+    root: Visitor, database: Session, world: World
+) -> None:
+    stranger = user_named(database, world.stranger).id
+    database.rollback()
+    for path in ("/admin/users/new", f"/admin/users/{stranger}"):
+        assert "Type it again" not in root.get(path).text
+        reply = root.post(path, {"username": "a b", "password": PASSWORD})
+        assert "Type it again" in reply.text
+        assert PASSWORD not in reply.text
+
+
+# What no form of ours sends
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("DELETE", f"/users/{2**63}", None, 404),
+        ("POST", f"/tokens/{2**63}/reveal", None, 404),
+        ("POST", "/users", {"roles": [True]}, 400),
+        ("POST", "/users", {"roles": [2**63]}, 400),
+        ("POST", "/users", {"roles": [-(2**70)]}, 400),
+        ("POST", "/roles", {"users": [True]}, 400),
+        ("POST", "/roles", {"latest_token_expiry": "9999-12-31T23:59:59-14:00"}, 400),
+        ("POST", "/roles", {"latest_token_expiry": "0001-01-01T00:00:00+14:00"}, 400),
+        ("POST", "/roles", {"latest_token_expiry": "9999-12-31T23:59:59Z"}, 400),
+        ("POST", "/roles", {"scopes": ["\0"]}, 400),
+        ("POST", "/roles", {"name": "\0"}, 400),
+        ("POST", "/users", {"password": "uneven-lantern-7-\ud800"}, 400),
+        ("POST", "/session", {"username": "a\0", "password": PASSWORD}, 400),
+        ("POST", "/session", {"username": "a\ud800", "password": PASSWORD}, 400),
+        ("POST", "/session", {"username": "root", "password": "\ud800"}, 400),
+        ("DELETE", "/servers/%00", None, 404),
+        ("GET", "/servers/a%00/tokens", None, 404),
+    ],
+)
+def test_what_cannot_be_stored_is_refused_and_breaks_nothing(
+    app: Flask, world: World, database: Session, method: str, path: str, body: Any, status: int
+) -> None:
+    whole = {
+        "/users": {"username": "zoe", "password": PASSWORD},
+        "/roles": {"server": "north", "name": "planner", "scopes": ["run"], "longest_token_life_minutes": 9},
+    }
+    reply = Script(app, world.admin)(method, path, body and {**whole.get(path, {}), **body})
+    assert reply.status_code == status
+    assert reply.json["code"] == status
+    assert database.scalars(select(User).where(User.username == "zoe")).all() == []
+
+
+def test_pages_refuse_what_cannot_be_stored(root: Visitor, app: Flask, world: World) -> None:
+    assert Visitor(app).sign_in("a\0").status_code == 400
+    assert root.get("/admin/users?search=%00").status_code == 400
+    assert root.get("/admin/servers/%00").status_code == 404
+    assert root.get(f"/admin/users/{2**63}").status_code == 404
+    assert root.post("/admin/roles/new/north", role_form(users=["9" * 5000])).status_code == 400
+    far = role_form(latest_token_expiry="9999-12-31T23:59:59-14:00")
+    assert root.post("/admin/roles/new/north", far).status_code == 400
 
 
 def test_the_last_administrator_stays(

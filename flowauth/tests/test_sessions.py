@@ -86,6 +86,22 @@ def test_a_session_ends_idle_and_at_the_latest(
     assert is_out(ada)
 
 
+def test_the_form_to_sign_in_may_stay_open_and_is_shown_again_when_it_stayed_too_long(
+    visitor: Visitor, world: World, database: Session
+) -> None:
+    form = {"csrf_token": visitor.token(), "username": world.user, "password": PASSWORD, "next": "/account"}
+    database.execute(update(WebSession).values(last_seen=clock.now() - 2 * IDLE, expires=clock.now()))
+    database.commit()
+    late = visitor.client.post("/sign-in", data=form)
+    assert late.location == "/sign-in?next=/account"
+    page = visitor.get(late.location).text
+    assert "open for too long" in page
+    form["csrf_token"] = visitor.token()
+    database.execute(update(WebSession).values(last_seen=clock.now() - 2 * IDLE))
+    database.commit()
+    assert visitor.client.post("/sign-in", data=form).location == "/account"
+
+
 def test_the_absolute_end_is_set_at_sign_in(ada: Visitor, database: Session) -> None:
     row = database.scalars(select(WebSession).where(WebSession.user_id.is_not(None))).one()
     assert row.expires - row.created == ABSOLUTE

@@ -81,6 +81,8 @@ def guard(app: Flask, csrf: CSRFProtect) -> BaseResponse | None:
     level = access_of(app, request.endpoint)
     if level is None:
         raise Refusal("Nobody may use this.", 403)
+    if "\0" in request.path:
+        raise Refusal("There is nothing here.", 404)
     if is_api():
         _guard_api(level)
         return None
@@ -97,6 +99,9 @@ def guard(app: Flask, csrf: CSRFProtect) -> BaseResponse | None:
         raise Refusal("Only administrators may do this.", 403)
     if request.method not in ("GET", "HEAD", "OPTIONS"):
         csrf.protect()
+    if any("\0" in value for values in request.values.listvalues() for value in values):
+        # PostgreSQL has no text with it.
+        raise Refusal("A field holds the character NUL, which is allowed nowhere.")
     return None
 
 

@@ -8,16 +8,19 @@ import uuid
 from typing import Any
 
 import structlog
-from flask import Flask, Response, g, jsonify, render_template, request
+from flask import Flask, Response, flash, g, jsonify, redirect, render_template, request, url_for
 from flask_jwt_extended import JWTManager
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import IntegerConverter, Map
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from flowauth import __version__, clock, revocation
 from flowauth.access import Access, allow, database, find_user, guard, is_api
+from flowauth.database import LARGEST_ID
 from flowauth.errors import Refusal
 from flowauth.logs import logger
 from flowauth.models import WebSession
@@ -49,9 +52,17 @@ _HEADERS = {
 }
 
 
+class _Identity(IntegerConverter):
+    """The id of a row in an address; there is nothing under one that no database can hold."""
+
+    def __init__(self, urls: Map) -> None:
+        super().__init__(urls, max=LARGEST_ID)
+
+
 def create_app(settings: Settings) -> Flask:
     """The application for these settings; the schema must be in place (`flowauth.database.migrate`)."""
     app = Flask(__name__)
+    app.url_map.converters["int"] = _Identity
     app.config.update(
         SECRET_KEY=settings.secret_key,
         MAX_CONTENT_LENGTH=LARGEST_REQUEST,
@@ -199,7 +210,11 @@ def _handle_errors(app: Flask) -> None:
         return _answer(error)
 
     @app.errorhandler(CSRFError)
-    def forged(_error: CSRFError) -> Response:
+    def forged(_error: CSRFError) -> Response | WerkzeugResponse:
+        if request.endpoint == "signing_in.sign_in":
+            # Nothing is lost by signing in anew, and who has just typed a password has no page to go back to.
+            flash("This page was open for too long: sign in again.", "warning")
+            return redirect(url_for("signing_in.sign_in", next=request.form.get("next") or None), 303)
         return _answer(Refusal("This form is out of date: go back, reload the page and try again.", 403))
 
     @app.errorhandler(HTTPException)

@@ -83,7 +83,7 @@ def all_of(database: Session, kind: type[R], ids: Iterable[object], field: str) 
     found = []
     for identity in dict.fromkeys(ids):
         # In Python True is an integer, and equal to 1.
-        known = type(identity) is int and identity <= LARGEST_ID
+        known = type(identity) is int and 0 < identity <= LARGEST_ID
         row = database.get(kind, identity) if known else None
         if row is None:
             raise Refusal(f"There is no {kind.__name__.lower()} with id {str(identity)[:20]}.", field=field)

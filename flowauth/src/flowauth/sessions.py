@@ -115,7 +115,10 @@ class ServerSessions(SessionInterface):
         now = clock.now()
         with self.services.session(reading=True) as database:
             row = database.get(WebSession, digest)
-            if row is None or row.expires <= now or row.last_seen + IDLE <= now or not row.encrypted_data:
+            if row is None or row.expires <= now or not row.encrypted_data:
+                return None
+            # Whoever has not signed in leaves nothing open by going away.
+            if row.user_id is not None and row.last_seen + IDLE <= now:
                 return None
             database.expunge(row)
             return row

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from flowauth import audit, clock, sessions
 from flowauth.actions.changes import changes, refuse_if_changed
-from flowauth.actions.servers import check_life
+from flowauth.actions.servers import check_latest, check_life
 from flowauth.audit import Actor
 from flowauth.database import all_of, transaction
 from flowauth.errors import Refusal
@@ -66,6 +66,7 @@ def save_role(
     if clash is not None and clash is not role:
         raise Refusal(f"{server.name} has a role {checked} already.", field="name")
     _check_limits(server, check_life(longest_token_life_minutes), latest_token_expiry)
+    check_latest(latest_token_expiry, role.latest_token_expiry if role else None)
     chosen, members = _scopes(server, scopes), all_of(database, User, users, "users")
     if role is None:
         role = Role(server=server)
