@@ -153,6 +153,27 @@ def test_a_branch_of_a_searched_tree_ticks_what_can_be_seen(page: Page) -> None:
     )
 
 
+def test_the_end_of_a_session_is_announced_and_can_be_put_off(page: Page) -> None:
+    page.clock.install()
+    sign_in(page, "TEST_USER")
+    page.goto("/servers/TEST_SERVER")
+    settled(page)
+    stay = page.get_by_role("button", name="Stay signed in")
+    page.clock.fast_forward("17:00")
+    expect(stay).to_have_count(0)
+    page.clock.fast_forward("01:30")
+    expect(page.get_by_text("You will be signed out in 2 minutes.")).to_be_visible()
+    page.clock.fast_forward("01:00")
+    expect(page.get_by_text("You will be signed out in less than a minute.")).to_be_visible()
+    stay.click()
+    expect(stay).to_have_count(0)
+    page.clock.fast_forward("20:00")
+    expect(page.get_by_text("Your session has ended.")).to_be_visible()
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Sign in again").click()
+    page.wait_for_url("**/sign-in?next=/servers/TEST_SERVER")
+
+
 def test_going_back_to_a_search_shows_the_whole_page(page: Page) -> None:
     sign_in(page, "TEST_ADMIN")
     page.goto("/admin/users")

@@ -102,6 +102,18 @@ def test_the_form_to_sign_in_may_stay_open_and_is_shown_again_when_it_stayed_too
     assert visitor.client.post("/sign-in", data=form).location == "/account"
 
 
+def test_a_page_says_how_long_the_session_lasts(ada: Visitor, database: Session) -> None:
+    def told() -> int:
+        return int(ada.get("/account").headers["X-Session-Seconds"])
+
+    assert 0 <= IDLE.total_seconds() - told() <= 30
+    database.execute(update(WebSession).values(expires=clock.now() + timedelta(minutes=3)))
+    database.commit()
+    assert 0 <= 3 * 60 - told() <= 30, "twelve hours are over sooner than twenty minutes"
+    ada.post("/sign-out")
+    assert "X-Session-Seconds" not in ada.get("/sign-in").headers
+
+
 def test_the_absolute_end_is_set_at_sign_in(ada: Visitor, database: Session) -> None:
     row = database.scalars(select(WebSession).where(WebSession.user_id.is_not(None))).one()
     assert row.expires - row.created == ABSOLUTE

@@ -19,14 +19,14 @@ from werkzeug.routing import IntegerConverter, Map
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from flowauth import __version__, clock, revocation
-from flowauth.access import Access, allow, database, find_user, guard, is_api
+from flowauth.access import Access, allow, current_session, database, find_user, guard, is_api
 from flowauth.database import LARGEST_ID
 from flowauth.errors import Refusal
 from flowauth.logs import logger
 from flowauth.models import WebSession
 from flowauth.names import OWN_AUDIENCE
 from flowauth.services import Services
-from flowauth.sessions import IDLE, ServerSessions, digest_of
+from flowauth.sessions import ServerSessions, digest_of
 from flowauth.settings import Settings
 from flowauth.signing import private_pem, public_pem
 
@@ -106,7 +106,6 @@ def _register(app: Flask, services: Services) -> None:
     app.jinja_env.globals["version"] = __version__
     app.jinja_env.globals["now"] = clock.now
     app.jinja_env.globals["revocations_are_published"] = services.settings.revocation_file is not None
-    app.jinja_env.globals["idle_minutes"] = int(IDLE.total_seconds() // 60)
     app.jinja_env.filters["iso"] = clock.iso
     app.jinja_env.filters["moment"] = clock.readable
     app.jinja_env.filters["picker"] = clock.picker
@@ -146,6 +145,8 @@ def _handle_requests(app: Flask, services: Services, csrf: CSRFProtect) -> None:
             response.headers["Strict-Transport-Security"] = "max-age=31536000"
         if request.endpoint != "static":
             response.headers["Cache-Control"] = "no-store"
+        if (left := current_session().seconds_left) is not None:
+            response.headers["X-Session-Seconds"] = str(left)
         response.headers["X-Request-ID"] = g.request_id
         # The rule, not the path: names and ids of things stay out of the log.
         logger().info(

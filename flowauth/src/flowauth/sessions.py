@@ -73,6 +73,16 @@ class ServerSession(CallbackDict[str, Any], SessionMixin):
     def digest(self) -> str | None:
         return self.row.digest if self.row else None
 
+    @property
+    def seconds_left(self) -> int | None:
+        """How long a signed-in session lasts at least if nothing more is asked for; None when there is none."""
+        if self.row is None or self.user_id is None:
+            return None
+        now = clock.now()
+        # A visit that soon after the last is not recorded.
+        idle = now + IDLE - _TOUCH_EVERY
+        return int((min(idle, self.row.expires) - now).total_seconds())
+
     def sign_in(self, user_id: int) -> None:
         """Become a signed-in session under a new key, with nothing kept of the old one."""
         self.clear()

@@ -197,25 +197,39 @@ for (const field of document.querySelectorAll("[data-generate]")) {
 
 /* Two minutes before the session ends, say so and offer to stay */
 
-const idle = Number(document.body.dataset.idleMinutes);
-if (idle) {
-  const warn = () => {
-    const notice = document.createElement("p");
-    notice.className = "notice warning";
-    const stay = document.createElement("button");
-    stay.className = "quiet";
-    stay.textContent = "Stay signed in";
-    stay.addEventListener("click", async () => {
-      await fetch("/account", { headers: { "HX-Request": "true" } });
-      notice.remove();
-      timer = setTimeout(warn, (idle - 2) * 60000);
-    });
-    notice.append("You will be signed out in 2 minutes. ", stay);
-    document.querySelector(".notices").append(notice);
+const WARNED_FOR = 2 * 60000;
+const lasting = document.body.dataset.sessionSeconds;
+if (lasting) {
+  const notice = document.createElement("p");
+  notice.className = "notice warning";
+  const words = document.createElement("span");
+  const stay = document.createElement("button");
+  stay.className = "quiet";
+  notice.append(words, " ", stay);
+  // A moment and not a countdown: timers stand still while a machine sleeps.
+  let end;
+  const show = () => {
+    const left = end - Date.now();
+    if (left > WARNED_FOR) { notice.remove(); return; }
+    const minutes = Math.ceil(left / 60000);
+    const text = left <= 0 ? "Your session has ended."
+      : `You will be signed out in ${minutes === 1 ? "less than a minute" : `${minutes} minutes`}.`;
+    if (words.textContent !== text) words.textContent = text;
+    stay.textContent = left <= 0 ? "Sign in again" : "Stay signed in";
+    if (!notice.isConnected) document.querySelector(".notices").append(notice);
   };
-  let timer = setTimeout(warn, (idle - 2) * 60000);
-  document.addEventListener("htmx:afterRequest", () => {
-    clearTimeout(timer);
-    timer = setTimeout(warn, (idle - 2) * 60000);
+  const lasts = (seconds) => { end = Date.now() + Number(seconds) * 1000; show(); };
+  stay.addEventListener("click", async () => {
+    const reply = await fetch("/account", { headers: { "HX-Request": "true" } });
+    const seconds = reply.headers.get("X-Session-Seconds");
+    // Without a session this page's address leads by way of the form to sign in, and back.
+    if (seconds === null) window.location.assign(window.location.pathname + window.location.search);
+    else lasts(seconds);
   });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    const seconds = event.detail.xhr && event.detail.xhr.getResponseHeader("X-Session-Seconds");
+    if (seconds) lasts(seconds);
+  });
+  lasts(lasting);
+  setInterval(show, 5000);
 }
