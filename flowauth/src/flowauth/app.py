@@ -8,7 +8,7 @@ import uuid
 from typing import Any
 
 import structlog
-from flask import Flask, Response, flash, g, jsonify, redirect, render_template, request, url_for
+from flask import Flask, Response, g, jsonify, render_template, request
 from flask_jwt_extended import JWTManager
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from sqlalchemy.exc import IntegrityError
@@ -16,7 +16,6 @@ from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map
-from werkzeug.wrappers import Response as WerkzeugResponse
 
 from flowauth import __version__, clock, revocation
 from flowauth.access import Access, allow, current_session, database, find_user, guard, is_api
@@ -211,11 +210,13 @@ def _handle_errors(app: Flask) -> None:
         return _answer(error)
 
     @app.errorhandler(CSRFError)
-    def forged(_error: CSRFError) -> Response | WerkzeugResponse:
+    def forged(_error: CSRFError) -> Response:
         if request.endpoint == "signing_in.sign_in":
-            # Nothing is lost by signing in anew, and who has just typed a password has no page to go back to.
-            flash("This page was open for too long: sign in again.", "warning")
-            return redirect(url_for("signing_in.sign_in", next=request.form.get("next") or None), 303)
+            # Who has just typed a password is shown the form anew, with a token that works.
+            problem = Refusal("This page was open for too long: sign in again.", 403)
+            target, username = request.form.get("next", ""), request.form.get("username", "")
+            page = render_template("sign_in.html", target=target, username=username, problem=problem)
+            return Response(page, problem.status)
         return _answer(Refusal("This form is out of date: go back, reload the page and try again.", 403))
 
     @app.errorhandler(HTTPException)
