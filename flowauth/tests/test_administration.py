@@ -613,6 +613,27 @@ def test_what_is_deleted_takes_along_a_token_that_is_just_being_made(
 
 
 @pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
+def test_two_administrators_who_demote_each_other_do_not_wait_for_each_other(
+    services: Services, database: Session, world: World
+) -> None:
+    change_user(database, services, CONSOLE, user_named(database, world.user).id, is_admin=True)
+    first, second = sorted(user_named(database, name).id for name in (world.user, world.admin))
+
+    def demote_second() -> Any:
+        with services.session() as own:
+            return change_user(own, services, CONSOLE, second, is_admin=False)
+
+    lock = select(User.id).with_for_update(nowait=True)
+    database.execute(lock.where(User.id == first))
+    demoting = Meanwhile(services, demote_second)
+    demoting.until_it_waits()
+    database.execute(lock.where(User.id == second))
+    database.rollback()
+    demoting.result()
+    assert not database.get_one(User, second).is_admin
+
+
+@pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
 def test_a_name_taken_at_the_same_moment_is_refused_with_a_sentence(
     services: Services, root: Visitor, database: Session
 ) -> None:

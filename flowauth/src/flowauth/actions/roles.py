@@ -28,7 +28,8 @@ def find_role(database: Session, role_id: int) -> Role:
 
 def _locked(database: Session, role_id: int) -> Role:
     """The role as it is now, kept from others to the end of the transaction."""
-    role = database.get(Role, role_id, with_for_update=True, populate_existing=True)
+    # Not from memberships, which refer to the row: two forms that change one from its two ends would wait for each other.
+    role = database.get(Role, role_id, with_for_update={"key_share": True}, populate_existing=True)
     if role is None:
         raise Refusal(f"There is no role with id {role_id}.", 404)
     return role

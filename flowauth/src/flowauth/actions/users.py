@@ -27,9 +27,14 @@ def find_user(database: Session, user_id: int) -> User:
     return user
 
 
-def _locked(database: Session, user_id: int) -> User:
-    """The user, kept from others to the end of the transaction: a token that is being made is waited for and seen."""
-    user = database.get(User, user_id, with_for_update=True, populate_existing=True)
+def _locked(database: Session, user_id: int, *, with_tokens: bool = False) -> User:
+    """The user, kept from others to the end of the transaction.
+
+    With tokens one that is being made is waited for and seen, and none begins meanwhile.
+    """
+    # A token, like a membership, refers to the row: only the full lock keeps such a reference away.
+    lock = {"key_share": not with_tokens}
+    user = database.get(User, user_id, with_for_update=lock, populate_existing=True)
     if user is None:
         raise Refusal(f"There is no user with id {user_id}.", 404)
     return user
@@ -86,6 +91,9 @@ def change_user(
     A change ends the user's sessions but the one with that digest, which is the actor's. Own password and own second
     factor are changed under My account, where both are asked for.
     """
+    if is_admin is False:
+        # All administrators first, in the order in which everybody locks them.
+        _administrators(database)
     user = _locked(database, user_id)
     before = user_facts(user)
     refuse_if_changed(shown, before)
@@ -130,7 +138,7 @@ def delete_user(database: Session, actor: Actor, user_id: int) -> str:
     user = find_user(database, user_id)
     if user.is_admin:
         _keep_an_administrator(database, user, None)
-    user = _locked(database, user_id)
+    user = _locked(database, user_id, with_tokens=True)
     name, facts = user.username, {**user_facts(user), "tokens": len(user.tokens)}
     facts["revoked"] = revocation.revoke(database, user.tokens)
     database.delete(user)
@@ -142,7 +150,7 @@ def delete_user(database: Session, actor: Actor, user_id: int) -> str:
 @transaction
 def revoke_tokens(database: Session, actor: Actor, user_id: int) -> tuple[User, int]:
     """Revoke every running token of a user; the user and how many these were."""
-    user = _locked(database, user_id)
+    user = _locked(database, user_id, with_tokens=True)
     revoked = revocation.revoke(database, user.tokens)
     audit.record(database, actor, "user.tokens_revoked", user.username, revoked=revoked)
     return user, len(revoked)
@@ -164,12 +172,13 @@ def _free_name(database: Session, username: object) -> str:
     return name
 
 
+def _administrators(database: Session) -> Sequence[int]:
+    """Ids of the administrators; their rows are locked, so that two cannot demote each other at one moment."""
+    return database.scalars(select(User.id).where(User.is_admin).order_by(User.id).with_for_update()).all()
+
+
 def _keep_an_administrator(database: Session, user: User, field: str | None) -> None:
-    # The rows are locked, so that two administrators cannot demote each other at one moment.
-    administrators = database.scalars(
-        select(User.id).where(User.is_admin).order_by(User.id).with_for_update()
-    ).all()
-    if [identity for identity in administrators if identity != user.id] == []:
+    if [identity for identity in _administrators(database) if identity != user.id] == []:
         raise Refusal("The last administrator can be neither deleted nor demoted.", field=field)
 
 
