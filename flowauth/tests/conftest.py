@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg2
 import pytest
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, MultiFernet
 from flask import Flask
 from psycopg2 import sql
 from sqlalchemy import URL
@@ -32,7 +32,7 @@ def keys() -> Settings:
     """Settings whose key pair is shared, because making one takes a second."""
     return Settings(
         private_key=new_key(2048),
-        fernet=Fernet(Fernet.generate_key()),
+        fernet=MultiFernet([Fernet(Fernet.generate_key())]),
         secret_key=secrets.token_hex(),
         database_uri="",
         hashing=PasswordHashing(time_cost=1, memory_cost=8, parallelism=1),

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import re
+import threading
+import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import yaml
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from flowauth import api_description, clock
 from flowauth.actions.servers import exceeding_roles, update_scopes
+from flowauth.actions.tokens import mint
 from flowauth.actions.users import change_user, delete_user
 from flowauth.api_description import ApiDescription
 from flowauth.audit import CONSOLE
 from flowauth.errors import Refusal
-from flowauth.models import AuditEvent, Role, Scope, Server, Token, User
+from flowauth.models import AuditEvent, Revocation, Role, Scope, Server, Token, TwoFactor, User
 from flowauth.services import Services
 from flowauth.testing import DAY, PASSWORD, SCOPES, Script, Visitor, World, role_named
 
@@ -65,6 +70,11 @@ def test_a_description_is_read_as_json_and_as_yaml(write: Any) -> None:
         (json.dumps(document(scopes=[])).encode(), "0 scopes"),
         (json.dumps(document("a/b")).encode(), "server's name"),
         (json.dumps(document("urn:flowauth:api")).encode(), "own audience"),
+        *(
+            (json.dumps(document(name)).encode(), "may not be")
+            for name in (".", "..", "new", "preview", "register")
+        ),
+        (json.dumps(document("half\ud800")).encode(), "server's name"),
         (b"[" * 100_000, "nests deeper"),
         (b" " * (api_description.LARGEST_BYTES + 1), "larger than"),
         (b"!!python/object/apply:os.getcwd []", "neither JSON nor YAML"),
@@ -247,6 +257,30 @@ def test_a_role_may_not_outlast_its_server(root: Visitor, database: Session) -> 
     assert root.post("/admin/roles/new/north", role_form(latest_token_expiry=near)).status_code == 303
 
 
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_a_latest_expiry_in_the_past_is_refused_unless_it_was_there(root: Visitor, database: Session) -> None:
+    past = clock.now() - timedelta(days=1)
+    form = {"longest_token_life_minutes": str(DAY), "latest_token_expiry": clock.picker(past)}
+    page = upload(root, document()).text
+    identity = role_named(database, "analyst", "north").id
+    database.rollback()
+    for path, more in (
+        ("/admin/servers/register", {"signed": signed(page)}),
+        ("/admin/servers/north", {}),
+        ("/admin/roles/new/north", role_form()),
+        (f"/admin/roles/{identity}", role_form(name="analyst")),
+    ):
+        reply = root.post(path, {**more, **form})
+        assert reply.status_code == 400, path
+        assert "must be in the future" in reply.text
+    role_named(database, "analyst", "north").latest_token_expiry = past
+    database.commit()
+    page = root.get(f"/admin/roles/{identity}").text
+    assert f'min="{clock.picker(past)}"' in page
+    assert root.post(f"/admin/roles/{identity}", form_of(page)).status_code == 303
+    assert root.post(f"/admin/roles/{identity}", role_form(name="analyst")).status_code == 303
+
+
 def test_the_same_name_may_stand_on_two_servers(root: Visitor) -> None:
     assert root.post("/admin/roles/new/north", role_form()).status_code == 303
     assert root.post("/admin/roles/new/south", role_form(scopes=["run"])).status_code == 303
@@ -291,6 +325,67 @@ def test_a_bad_user_is_refused_at_the_field(root: Visitor, form: dict[str, str],
     assert 'value="password1234"' not in reply.text
 
 
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_a_password_that_is_not_kept_is_asked_for_again(
+    root: Visitor, database: Session, world: World
+) -> None:
+    stranger = user_named(database, world.stranger).id
+    database.rollback()
+    for path in ("/admin/users/new", f"/admin/users/{stranger}"):
+        assert "Type it again" not in root.get(path).text
+        reply = root.post(path, {"username": "a b", "password": PASSWORD})
+        assert "Type it again" in reply.text
+        assert PASSWORD not in reply.text
+
+
+# What no form of ours sends
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("DELETE", f"/users/{2**63}", None, 404),
+        ("POST", f"/tokens/{2**63}/reveal", None, 404),
+        ("POST", "/users", {"roles": [True]}, 400),
+        ("POST", "/users", {"roles": [2**63]}, 400),
+        ("POST", "/users", {"roles": [-(2**70)]}, 400),
+        ("POST", "/roles", {"users": [True]}, 400),
+        ("POST", "/roles", {"latest_token_expiry": "9999-12-31T23:59:59-14:00"}, 400),
+        ("POST", "/roles", {"latest_token_expiry": "0001-01-01T00:00:00+14:00"}, 400),
+        ("POST", "/roles", {"latest_token_expiry": "9999-12-31T23:59:59Z"}, 400),
+        ("POST", "/roles", {"scopes": ["\0"]}, 400),
+        ("POST", "/roles", {"name": "\0"}, 400),
+        ("POST", "/users", {"password": "uneven-lantern-7-\ud800"}, 400),
+        ("POST", "/session", {"username": "a\0", "password": PASSWORD}, 400),
+        ("POST", "/session", {"username": "a\ud800", "password": PASSWORD}, 400),
+        ("POST", "/session", {"username": "root", "password": "\ud800"}, 400),
+        ("DELETE", "/servers/%00", None, 404),
+        ("GET", "/servers/a%00/tokens", None, 404),
+    ],
+)
+def test_what_cannot_be_stored_is_refused_and_breaks_nothing(
+    app: Flask, world: World, database: Session, method: str, path: str, body: Any, status: int
+) -> None:
+    whole = {
+        "/users": {"username": "zoe", "password": PASSWORD},
+        "/roles": {"server": "north", "name": "planner", "scopes": ["run"], "longest_token_life_minutes": 9},
+    }
+    reply = Script(app, world.admin)(method, path, body and {**whole.get(path, {}), **body})
+    assert reply.status_code == status
+    assert reply.json["code"] == status
+    assert database.scalars(select(User).where(User.username == "zoe")).all() == []
+
+
+def test_pages_refuse_what_cannot_be_stored(root: Visitor, app: Flask, world: World) -> None:
+    assert Visitor(app).sign_in("a\0").status_code == 400
+    assert root.get("/admin/users?search=%00").status_code == 400
+    assert root.get("/admin/servers/%00").status_code == 404
+    assert root.get(f"/admin/users/{2**63}").status_code == 404
+    assert root.post("/admin/roles/new/north", role_form(users=["9" * 5000])).status_code == 400
+    far = role_form(latest_token_expiry="9999-12-31T23:59:59-14:00")
+    assert root.post("/admin/roles/new/north", far).status_code == 400
+
+
 def test_the_last_administrator_stays(
     root: Visitor, services: Services, database: Session, world: World
 ) -> None:
@@ -314,6 +409,41 @@ def test_an_empty_password_leaves_the_password(
     database.rollback()
     root.post(f"/admin/users/{stranger}", {"username": "eva", "password": ""})
     assert Script(app, "eva")
+
+
+def test_an_administrators_own_password_and_second_factor_are_not_changed_under_users(
+    root: Visitor, services: Services, database: Session, world: World
+) -> None:
+    own = user_named(database, world.admin)
+    identity, before = own.id, own.password_hash
+    own.two_factor = TwoFactor(enabled=True, encrypted_secret="!")
+    database.commit()
+    page = root.get(f"/admin/users/{identity}").text
+    assert 'href="/account">My account' in page
+    assert 'name="password"' not in page
+    assert "remove_two_factor" not in page
+    for secret in ({"password": "quite-another-9-harbour-bench"}, {"remove_two_factor": "on"}):
+        reply = root.post(f"/admin/users/{identity}", {"username": "root", "is_admin": "on", **secret})
+        assert reply.status_code == 403
+        assert "under My account" in reply.text
+    database.expire_all()
+    own = user_named(database, world.admin)
+    assert own.password_hash == before
+    assert own.has_two_factor
+
+
+def test_renaming_oneself_keeps_the_own_session_and_ends_the_others(
+    app: Flask, root: Visitor, database: Session, world: World
+) -> None:
+    other = Visitor(app)
+    other.sign_in(world.admin)
+    script = Script(app, world.admin)
+    identity = user_named(database, world.admin).id
+    database.rollback()
+    assert root.post(f"/admin/users/{identity}", {"username": "chief", "is_admin": "on"}).status_code == 303
+    assert "chief" in root.get("/account").text
+    assert other.get("/account").status_code == 303
+    assert script("GET", "/servers").status_code == 401
 
 
 def test_users_are_found_by_search_and_by_page(services: Services, root: Visitor, database: Session) -> None:
@@ -360,3 +490,178 @@ def test_a_scope_tree_of_hundreds_is_quick_to_make_and_submits_without_script(
     database.rollback()
     text = root.get(f"/admin/roles/{identity}").text
     assert text.count('name="scopes"') == text.count(" checked>") == len(many)
+
+
+# Two at one moment
+
+
+def form_of(page: str) -> dict[str, Any]:
+    """The fields of a page's form as a browser would send them untouched."""
+    form: dict[str, Any] = {}
+    for tag in re.findall(r"<input [^>]*>", page.split('class="card">')[1].split("</form>")[0]):
+        attributes = {name: html.unescape(value) for name, value in re.findall(r'([a-z_]+)="([^"]*)"', tag)}
+        if "name" not in attributes or attributes["name"] == "csrf_token":
+            continue
+        if attributes["type"] != "checkbox":
+            form[attributes["name"]] = attributes.get("value", "")
+        elif tag.endswith(" checked>"):
+            form.setdefault(attributes["name"], []).append(attributes.get("value", "on"))
+    return form
+
+
+def test_a_role_that_another_changed_meanwhile_is_replaced_only_after_a_look(
+    app: Flask, root: Visitor, database: Session, world: World
+) -> None:
+    identity = role_named(database, "analyst", "north").id
+    eve = user_named(database, world.stranger).id
+    database.rollback()
+    path = f"/admin/roles/{identity}"
+    mine, others = form_of(root.get(path).text), form_of(root.get(path).text)
+    others["users"].append(str(eve))
+    others["scopes"].remove(SCOPES[0])
+    assert root.post(path, others).status_code == 303
+    mine["name"] = "surveyor"
+    refused = root.post(path, mine)
+    assert refused.status_code == 409
+    assert f"scopes removed {SCOPES[0]}; users added eve." in refused.text
+    again = form_of(refused.text)
+    assert {**again, "shown": ""} == {**mine, "shown": ""}, "the input is kept"
+    database.expire_all()
+    assert database.get_one(Role, identity).name == "analyst"
+    database.rollback()
+    assert root.post(path, again).status_code == 303
+    role = database.get_one(Role, identity)
+    database.refresh(role)
+    assert (role.name, [user.username for user in role.users]) == ("surveyor", ["ada"])
+
+
+def test_a_user_whom_another_changed_meanwhile_is_replaced_only_after_a_look(
+    root: Visitor, database: Session, world: World
+) -> None:
+    identity = user_named(database, world.user).id
+    database.rollback()
+    path = f"/admin/users/{identity}"
+    mine = form_of(root.get(path).text)
+    others = {**mine, "roles": [], "require_two_factor": "on"}
+    assert root.post(path, others).status_code == 303
+    refused = root.post(path, {**mine, "username": "adah"})
+    assert refused.status_code == 409
+    assert "require two factor is now on; roles removed north/analyst, south/analyst." in refused.text
+    database.expire_all()
+    assert user_named(database, world.user).roles == []
+    database.rollback()
+    assert root.post(path, form_of(refused.text)).status_code == 303
+    database.expire_all()
+    assert len(user_named(database, "adah").roles) == 2
+
+
+@pytest.mark.parametrize("shown", ["", "[]", "{}", '{"name": 1}', "[" * 9999])
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_what_no_form_shows_is_refused(root: Visitor, database: Session, shown: str) -> None:
+    identity = role_named(database, "analyst", "north").id
+    database.rollback()
+    reply = root.post(f"/admin/roles/{identity}", role_form(shown=shown))
+    assert reply.status_code == 400
+    assert "out of date" in reply.text
+
+
+class Meanwhile:
+    """A function run in a thread of its own, until it ends or waits for a lock."""
+
+    def __init__(self, services: Services, function: Callable[[], Any]) -> None:
+        self._services = services
+        self._result: list[Any] = []
+        self._thread = threading.Thread(target=lambda: self._result.append(function()))
+        self._thread.start()
+
+    def until_it_waits(self) -> None:
+        waiting = text(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        deadline = time.monotonic() + 30
+        with self._services.engine.connect() as connection:
+            while not connection.execute(waiting).scalar_one():
+                connection.rollback()
+                assert self._thread.is_alive(), "it has to wait for the other"
+                assert time.monotonic() < deadline
+
+    def result(self) -> Any:
+        self._thread.join(timeout=30)
+        assert not self._thread.is_alive()
+        return self._result[0]
+
+
+@pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("deleted", ["user", "server"])
+def test_what_is_deleted_takes_along_a_token_that_is_just_being_made(
+    app: Flask, services: Services, root: Visitor, database: Session, world: World, deleted: str
+) -> None:
+    ada = user_named(database, world.user)
+    path = f"/admin/users/{ada.id}/delete" if deleted == "user" else "/admin/servers/north/delete"
+    # As an action calling another: what it does is committed with this session.
+    database.info["in_action"] = True
+    with app.test_request_context():
+        token, _ = mint(database, services, CONSOLE, ada, "north", "t", ["analyst"])
+    jti = token.jti
+    root.token()
+    deleting = Meanwhile(services, lambda: root.post(path))
+    deleting.until_it_waits()
+    database.commit()
+    assert deleting.result().status_code == 303
+    assert database.scalars(select(Token)).all() == []
+    assert database.scalars(select(Revocation.jti)).all() == [jti]
+
+
+@pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
+def test_two_administrators_who_demote_each_other_do_not_wait_for_each_other(
+    services: Services, database: Session, world: World
+) -> None:
+    change_user(database, services, CONSOLE, user_named(database, world.user).id, is_admin=True)
+    first, second = sorted(user_named(database, name).id for name in (world.user, world.admin))
+
+    def demote_second() -> Any:
+        with services.session() as own:
+            return change_user(own, services, CONSOLE, second, is_admin=False)
+
+    lock = select(User.id).with_for_update(nowait=True)
+    database.execute(lock.where(User.id == first))
+    demoting = Meanwhile(services, demote_second)
+    demoting.until_it_waits()
+    database.execute(lock.where(User.id == second))
+    database.rollback()
+    demoting.result()
+    assert not database.get_one(User, second).is_admin
+
+
+@pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
+def test_a_name_taken_at_the_same_moment_is_refused_with_a_sentence(
+    services: Services, root: Visitor, database: Session
+) -> None:
+    database.add(User(username="zoe", password_hash="!"))
+    database.flush()
+    form = {"username": "zoe", "password": PASSWORD}
+    creating = Meanwhile(services, lambda: root.post("/admin/users/new", form))
+    creating.until_it_waits()
+    database.commit()
+    reply = creating.result()
+    assert reply.status_code == 409
+    assert "at the same moment" in reply.text
+
+
+@pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
+def test_who_is_deleted_while_making_a_token_is_refused_with_a_sentence(
+    services: Services, ada: Visitor, database: Session, world: World
+) -> None:
+    # The page before has the session saved, which a user being deleted would hold up.
+    ada.token()
+    database.delete(user_named(database, world.user))
+    database.flush()
+    making = Meanwhile(
+        services, lambda: ada.post("/servers/north/tokens/new", {"name": "t", "roles": ["analyst"]})
+    )
+    making.until_it_waits()
+    database.commit()
+    reply = making.result()
+    assert reply.status_code == 409
+    assert "at the same moment" in reply.text
+    assert "Sign out" not in reply.text

@@ -127,6 +127,68 @@ def test_the_scope_tree_of_a_role(page: Page) -> None:
     expect(row).to_contain_text("126")
 
 
+def test_a_branch_of_a_searched_tree_ticks_what_can_be_seen(page: Page) -> None:
+    sign_in(page, "TEST_ADMIN")
+    page.get_by_role("link", name="Roles").click()
+    page.get_by_role("link", name="New role on TEST_SERVER").click()
+    page.get_by_label("Role name").fill("searched")
+    settled(page)
+    page.get_by_role("searchbox").fill("admin1 kind_24")
+    expect(page.get_by_text("5 of 629 found")).to_be_visible()
+    unit = page.get_by_role("checkbox", name="All of admin1", exact=True)
+    unit.check()
+    summary = page.locator("details", has=unit).first.locator(":scope > summary")
+    expect(summary).to_contain_text("5 of 125")
+    assert unit.is_checked(), "all that can be seen"
+    page.get_by_role("searchbox").fill("")
+    expect(summary).to_contain_text("5 of 125")
+    assert unit.evaluate("box => box.indeterminate")
+    page.get_by_role("searchbox").fill("admin1 kind_24 kind_4")
+    expect(page.get_by_text("1 of 629 found")).to_be_visible()
+    unit.uncheck()
+    expect(summary).to_contain_text("4 of 125")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("row").filter(has_text="searched").locator("[data-label=Scopes]")).to_have_text(
+        "4"
+    )
+
+
+def test_the_end_of_a_session_is_announced_and_can_be_put_off(page: Page) -> None:
+    page.clock.install()
+    sign_in(page, "TEST_USER")
+    page.goto("/servers/TEST_SERVER")
+    settled(page)
+    stay = page.get_by_role("button", name="Stay signed in")
+    page.clock.fast_forward("17:00")
+    expect(stay).to_have_count(0)
+    page.clock.fast_forward("01:30")
+    expect(page.get_by_text("You will be signed out in 2 minutes.")).to_be_visible()
+    page.clock.fast_forward("01:00")
+    expect(page.get_by_text("You will be signed out in less than a minute.")).to_be_visible()
+    stay.click()
+    expect(stay).to_have_count(0)
+    page.clock.fast_forward("20:00")
+    expect(page.get_by_text("Your session has ended.")).to_be_visible()
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Sign in again").click()
+    page.wait_for_url("**/sign-in?next=/servers/TEST_SERVER")
+
+
+def test_going_back_to_a_search_shows_the_whole_page(page: Page) -> None:
+    sign_in(page, "TEST_ADMIN")
+    page.goto("/admin/users")
+    settled(page)
+    page.get_by_role("searchbox").press_sequentially("test_a")
+    page.wait_for_url("**/admin/users?search=test_a")
+    page.get_by_role("searchbox").press_sequentially("dmin")
+    page.wait_for_url("**/admin/users?search=test_admin")
+    page.go_back()
+    page.wait_for_url("**/admin/users?search=test_a")
+    expect(page.get_by_role("row").filter(has_text="TEST_ADMIN")).to_be_visible()
+    expect(page.get_by_role("heading", name="Users")).to_be_visible()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
 @pytest.mark.parametrize(
     "path",
     [

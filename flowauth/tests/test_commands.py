@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sqlite3
 from pathlib import Path
 
@@ -10,11 +11,18 @@ import jwt
 import pyotp
 import pytest
 import requests
+from cryptography.fernet import Fernet
+from flask import Flask
+from sqlalchemy import select
 
 from flowauth.actions.demo import PASSWORD
+from flowauth.app import LARGEST_REQUEST, create_app
+from flowauth.models import TwoFactor, User
+from flowauth.services import Services
 from flowauth.settings import SettingError, Settings, load_private_key
 from flowauth.testing import PASSWORD as STRONG
-from flowauth.testing import SCOPES, command, description_of, new_environment, served
+from flowauth.testing import SCOPES, Script, Visitor, command, description_of, new_environment, served
+from flowauth.throttle import ACCOUNT_TRIES
 
 
 @pytest.fixture
@@ -92,6 +100,90 @@ def test_the_configured_administrator_is_made_once_and_kept(environment: dict[st
     changed = configured | {"FLOWAUTH_ADMIN_PASSWORD": "quite-another-9-harbour-bench"}
     assert command(changed, "init-db").returncode == 0
     assert rows(environment, "SELECT username, _password FROM user") == first
+
+
+def test_an_administrator_who_is_locked_out_is_let_in_from_the_console(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    configured = environment | {"FLOWAUTH_ADMIN_USERNAME": "ada", "FLOWAUTH_ADMIN_PASSWORD": STRONG}
+    assert command(configured, "init-db").returncode == 0
+    app = create_app(Settings.from_environment(environment))
+    services: Services = app.extensions["flowauth"]
+    with services.session() as database:
+        ada = database.scalars(select(User)).one()
+        secret = services.encrypt(pyotp.random_base32())
+        database.add(TwoFactor(user_id=ada.id, enabled=True, encrypted_secret=secret))
+        database.commit()
+    visitor = Visitor(app)
+    for _ in range(ACCOUNT_TRIES):
+        assert visitor.sign_in("ada", "wrong-password-here").status_code == 401
+    new = "quite-another-9-harbour-bench"
+    (tmp_path / "password").write_text(new + "\n")
+    options = ("--unlock", "--remove-two-factor", "--password-file", str(tmp_path / "password"))
+    done = command(environment, "reset-user", "ada", *options)
+    assert done.returncode == 0, done.stderr
+    assert visitor.sign_in("ada", new).location == "/"
+    assert visitor.get("/").location == "/account", "the password has to be changed"
+    events = "SELECT actor, action FROM audit_event WHERE actor = '(console)' AND action != 'user.created'"
+    assert rows(environment, events) == [("(console)", "user.changed"), ("(console)", "user.unlocked")]
+    nothing = command(environment, "reset-user", "ada")
+    assert nothing.returncode == 1
+    assert "Say what to reset" in nothing.stderr
+    nobody = command(environment, "reset-user", "eve", "--unlock")
+    assert nobody.returncode == 1
+    assert "There is no user eve" in nobody.stderr
+    services.engine.dispose()
+
+
+def test_the_storage_key_is_replaced_without_loss(environment: dict[str, str], tmp_path: Path) -> None:
+    demo(environment, tmp_path, *SCOPES)
+    file = Path(environment["FLOWKIT_SECRETS"]) / "FLOWAUTH_FERNET_KEY"
+    first, second = file.read_text(), Fernet.generate_key().decode()
+
+    def started() -> Flask:
+        return create_app(Settings.from_environment(environment))
+
+    app = started()
+    minted = Script(app, "TEST_USER", PASSWORD)(
+        "POST", "/servers/TEST_SERVER/tokens", {"name": "t", "roles": ["runner"]}
+    ).json
+    visitor = Visitor(app)
+    assert visitor.sign_in("TEST_ADMIN", PASSWORD).status_code == 303
+    reveal = f"/tokens/{minted['id']}/reveal"
+
+    file.write_text(second)
+    lost = started()
+    after = Visitor(lost)
+    assert visitor.cookie
+    after.client.set_cookie("session", visitor.cookie)
+    assert after.get("/").location == "/sign-in?next=/"
+    refused = Script(lost, "TEST_USER", PASSWORD)("POST", reveal)
+    assert refused.status_code == 410
+    assert "make a new token" in refused.json["message"]
+    failed = command(environment, "encrypt-again")
+    assert failed.returncode == 1
+    assert "does not have" in failed.stderr
+
+    file.write_text(f"{second}\n{first}\n")
+    assert Script(started(), "TEST_USER", PASSWORD)("POST", reveal).json["token"] == minted["token"]
+    done = command(environment, "encrypt-again")
+    assert done.returncode == 0, done.stderr
+    file.write_text(second)
+    assert Script(started(), "TEST_USER", PASSWORD)("POST", reveal).json["token"] == minted["token"]
+
+
+def test_several_storage_keys_may_stand_in_lines_or_between_commas(environment: dict[str, str]) -> None:
+    old, new = Fernet.generate_key(), Fernet.generate_key()
+    stored = Fernet(old).encrypt(b"kept").decode()
+    (Path(environment["FLOWKIT_SECRETS"]) / "FLOWAUTH_FERNET_KEY").unlink()
+    for between in (",", "\n", " , "):
+        keys = environment | {"FLOWAUTH_FERNET_KEY": f"{new.decode()}{between}{old.decode()}"}
+        fernet = Settings.from_environment(keys).fernet
+        assert fernet.decrypt(stored) == b"kept"
+        assert Fernet(new).decrypt(fernet.encrypt(b"fresh")) == b"fresh"
+    for wrong in (",", f"{new.decode()},short"):
+        with pytest.raises(SettingError, match="FLOWAUTH_FERNET_KEY"):
+            Settings.from_environment(environment | {"FLOWAUTH_FERNET_KEY": wrong})
 
 
 @pytest.mark.parametrize("name", ["PRIVATE_JWT_SIGNING_KEY", "FLOWAUTH_FERNET_KEY", "SECRET_KEY"])
@@ -186,3 +278,38 @@ def test_a_served_scenario_whose_log_holds_no_secret(tmp_path: Path) -> None:
     assert {line["event"] for line in lines} == {"request", "stopped"}
     assert len({line["request_id"] for line in lines if line["event"] == "request"}) == len(lines) - 1
     assert [secret for secret in secrets if secret in log] == []
+
+
+FORWARDED = {
+    "X-Forwarded-For": "203.0.113.9",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Host": "auth.example",
+}
+
+
+@pytest.mark.parametrize(("proxies", "believed"), [("0", False), ("1", True)])
+def test_what_proxies_forward_is_believed_from_as_many_as_the_setting_says(
+    tmp_path: Path, proxies: str, believed: bool
+) -> None:
+    with served(tmp_path, SCOPES, FLOWAUTH_TRUSTED_PROXIES=proxies) as deployment:
+        page = requests.get(f"{deployment.address}/sign-in", headers=FORWARDED, timeout=30)
+        body = {"username": "TEST_USER", "password": "a-wrong-password-typed"}
+        requests.post(f"{deployment.address}/api/v1/session", json=body, headers=FORWARDED, timeout=30)
+        cookie = page.headers["Set-Cookie"]
+        assert cookie.startswith("__Host-session=") is believed
+        assert ("Secure" in cookie) is believed
+        assert ("Strict-Transport-Security" in page.headers) is believed
+        address = "203.0.113.9" if believed else "127.0.0.1"
+        failed = "SELECT address FROM audit_event WHERE action = 'sign_in.failed'"
+        assert rows(deployment.environment, failed) == [(address,)]
+        tries = "SELECT subject FROM sign_in_attempts WHERE subject LIKE 'address:%'"
+        assert rows(deployment.environment, tries) == [(f"address:{address}",)]
+
+
+def test_a_request_too_large_is_refused_before_it_is_sent(tmp_path: Path) -> None:
+    with served(tmp_path, SCOPES) as deployment:
+        host, port = deployment.address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            head = f"POST /sign-in HTTP/1.1\r\nHost: {host}\r\nContent-Length: {LARGEST_REQUEST + 1}\r\n\r\n"
+            connection.sendall(head.encode())
+            assert b" 413 " in connection.recv(1000)

@@ -96,16 +96,39 @@ def test_what_has_expired_needs_no_line(
     assert database.scalars(select(Revocation)).all() == []
 
 
-def test_a_list_that_cannot_be_written_is_said_and_written_with_the_next(
-    app: Flask, script: Script, ada: Visitor, database: Session, published: Path
+@pytest.mark.parametrize("by", ["readiness", "page", "button"])
+def test_a_list_that_cannot_be_written_is_said_until_it_is_written(
+    app: Flask, script: Script, ada: Visitor, root: Visitor, database: Session, published: Path, by: str
 ) -> None:
     token = mint(script, "t")
     published.mkdir()
     reply = ada.post(f"/tokens/{token}/revoke")
     assert reply.status_code == 500
     assert "they still take it" in reply.text
+    ready = app.test_client().get("/health/ready")
+    assert (ready.status_code, ready.json) == (
+        503,
+        {"status": "the list of revoked tokens cannot be written"},
+    )
+    assert "cannot be written to" in root.get("/admin/public-key").text
+    assert root.post("/admin/revoked-tokens").status_code == 500
     published.rmdir()
-    assert ada.post(f"/tokens/{token}/revoke").status_code == 303
+    if by == "readiness":
+        assert app.test_client().get("/health/ready").status_code == 200
+    elif by == "page":
+        assert "cannot be written to" not in root.get("/admin/public-key").text
+    else:
+        assert root.post("/admin/revoked-tokens").status_code == 303
+    assert published.read_text() == f"{jti(database, token)}\n"
+
+
+def test_a_list_that_was_taken_away_is_written_again(
+    app: Flask, script: Script, ada: Visitor, database: Session, published: Path
+) -> None:
+    token = mint(script, "t")
+    ada.post(f"/tokens/{token}/revoke")
+    published.unlink()
+    assert app.test_client().get("/health/ready").status_code == 200
     assert published.read_text() == f"{jti(database, token)}\n"
 
 

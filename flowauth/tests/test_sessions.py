@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -84,6 +85,36 @@ def test_a_session_ends_idle_and_at_the_latest(
     database.execute(update(WebSession).values({column: clock.now() - age}))
     database.commit()
     assert is_out(ada)
+
+
+def test_the_form_to_sign_in_may_stay_open_and_is_shown_again_when_it_stayed_too_long(
+    visitor: Visitor, world: World, database: Session
+) -> None:
+    form = {"csrf_token": visitor.token(), "username": world.user, "password": PASSWORD, "next": "/account"}
+    database.execute(update(WebSession).values(last_seen=clock.now() - 2 * IDLE, expires=clock.now()))
+    database.commit()
+    late = visitor.client.post("/sign-in", data=form)
+    assert late.status_code == 403
+    assert "open for too long" in late.text
+    assert PASSWORD not in late.text
+    shown = dict(re.findall(r'name="(csrf_token|username|next)"[^>]* value="([^"]+)"', late.text))
+    assert (shown["username"], shown["next"]) == (world.user, "/account")
+    form["csrf_token"] = shown["csrf_token"]
+    database.execute(update(WebSession).values(last_seen=clock.now() - 2 * IDLE))
+    database.commit()
+    assert visitor.client.post("/sign-in", data=form).location == "/account"
+
+
+def test_a_page_says_how_long_the_session_lasts(ada: Visitor, database: Session) -> None:
+    def told() -> int:
+        return int(ada.get("/account").headers["X-Session-Seconds"])
+
+    assert 0 <= IDLE.total_seconds() - told() <= 30
+    database.execute(update(WebSession).values(expires=clock.now() + timedelta(minutes=3)))
+    database.commit()
+    assert 0 <= 3 * 60 - told() <= 30, "twelve hours are over sooner than twenty minutes"
+    ada.post("/sign-out")
+    assert "X-Session-Seconds" not in ada.get("/sign-in").headers
 
 
 def test_the_absolute_end_is_set_at_sign_in(ada: Visitor, database: Session) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyotp
 import pytest
+from cryptography.fernet import Fernet
 from flask import Flask
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -23,7 +24,7 @@ from flowauth.passwords import Passwords, check_strength
 from flowauth.services import Services
 from flowauth.settings import PasswordHashing
 from flowauth.testing import PASSWORD, Script, Visitor, World, add_user
-from flowauth.throttle import ACCOUNT_TRIES
+from flowauth.throttle import ACCOUNT_TRIES, FORGOTTEN_AFTER, _account, _address, give_back, reserve
 
 HERE = Actor("ada", "192.0.2.7")
 
@@ -128,6 +129,18 @@ def test_a_backup_code_works_once_however_it_is_typed(
     assert len(database.scalars(select(BackupCode)).all()) == two_factor.BACKUP_CODES - 1
 
 
+def test_a_backup_code_is_the_way_in_when_the_key_of_the_second_factor_is_gone(
+    services: Services, database: Session, world: World, second_factor: Any
+) -> None:
+    stranger = Fernet(Fernet.generate_key())
+    database.execute(update(TwoFactor).values(encrypted_secret=stranger.encrypt(b"A" * 32).decode()))
+    database.commit()
+    code = pyotp.TOTP(second_factor[0]).now()
+    with pytest.raises(Refusal):
+        sign_in(database, services, HERE, world.user, PASSWORD, code)
+    assert sign_in(database, services, HERE, world.user, PASSWORD, second_factor[1][0]).username == world.user
+
+
 @pytest.mark.parametrize("kind", ["totp", "backup"])
 def test_of_many_tries_with_one_code_at_once_exactly_one_succeeds(
     services: Services, database: Session, world: World, second_factor: Any, kind: str
@@ -192,6 +205,48 @@ def test_waits_double_and_end(services: Services, database: Session, world: Worl
     assert sign_in(database, services, HERE, world.user, PASSWORD).failures_before == 0
 
 
+def waited(database: Session, attempts: int, subject: str) -> None:
+    """Tries that failed, the last so long ago that its wait is over."""
+    past = clock.now() - timedelta(seconds=1)
+    database.merge(SignInAttempts(subject=subject, attempts=attempts, last_attempt=past, blocked_until=past))
+    database.commit()
+
+
+def test_the_right_password_after_a_wait_leads_to_the_code_and_in(
+    visitor: Visitor, world: World, database: Session, second_factor: Any
+) -> None:
+    waited(database, 14, _account(world.user))
+    assert visitor.sign_in(world.user).location == "/sign-in/code"
+    assert visitor.post("/sign-in/code", {"two_factor_code": "000000"}).status_code == 401
+    refused = visitor.post("/sign-in/code", {"two_factor_code": pyotp.TOTP(second_factor[0]).now()})
+    assert refused.status_code == 429, "a wrong code sets its wait"
+    waited(database, 14, _account(world.user))
+    assert visitor.sign_in(world.user).location == "/sign-in/code"
+    right = visitor.post("/sign-in/code", {"two_factor_code": pyotp.TOTP(second_factor[0]).now()})
+    assert right.location == "/"
+
+
+def test_a_success_leaves_no_wait_to_others_at_its_address(
+    app: Flask, world: World, database: Session
+) -> None:
+    waited(database, 40, _address("127.0.0.1"))
+    for name in (world.admin, world.stranger):
+        assert Visitor(app).sign_in(name).status_code == 303
+    assert Visitor(app).sign_in(world.user, "wrong-password-here").status_code == 401
+    assert Visitor(app).sign_in(world.user).status_code == 429, "forty failures still count"
+
+
+def test_giving_back_leaves_the_wait_of_another_try(database: Session, world: World) -> None:
+    waited(database, 40, _address(HERE.address))
+    first = reserve(database, world.user, HERE.address)
+    waited(database, first.on_address, _address(HERE.address))
+    reserve(database, world.stranger, HERE.address)
+    give_back(database, first)
+    with pytest.raises(Refusal) as refused:
+        reserve(database, world.admin, HERE.address)
+    assert refused.value.status == 429
+
+
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_one_address_cannot_try_many_accounts(visitor: Visitor, world: World, database: Session) -> None:
     answers = {visitor.sign_in(f"nobody{number}").status_code for number in range(35)}
@@ -213,6 +268,17 @@ def test_the_user_is_told_of_failed_tries(visitor: Visitor, world: World) -> Non
     visitor.sign_in(world.user, "wrong-password-here")
     visitor.sign_in(world.user)
     assert "failed once since your last visit" in visitor.get("/").text
+
+
+def test_the_user_is_told_of_tries_that_the_throttle_has_forgotten(
+    visitor: Visitor, world: World, database: Session
+) -> None:
+    visitor.sign_in(world.user, "wrong-password-here")
+    visitor.sign_in(world.user, "wrong-password-here")
+    database.execute(update(SignInAttempts).values(last_attempt=clock.now() - 2 * FORGOTTEN_AFTER))
+    database.commit()
+    visitor.sign_in(world.user)
+    assert "failed 2 times since your last visit" in visitor.get("/").text
 
 
 def test_a_mistyped_name_is_kept_nowhere(visitor: Visitor, world: World, database: Session) -> None:

@@ -204,6 +204,59 @@ def test_a_deleted_role_stays_readable_on_its_tokens(script: Script, database: S
     assert script("POST", f"/tokens/{old['id']}/renew").status_code == 401
 
 
+def test_a_renamed_role_renews(script: Script, database: Session) -> None:
+    old = script("POST", "/servers/north/tokens", {"name": "t", "roles": ["analyst"]}).json
+    role_named(database, "analyst", "north").name = "surveyor"
+    database.commit()
+    new = script("POST", f"/tokens/{old['id']}/renew")
+    assert new.status_code == 201
+    assert new.json["roles"] == ["surveyor"]
+
+
+@pytest.mark.parametrize("end", ["renamed", "deleted"])
+def test_another_role_of_the_same_name_does_not_renew(
+    script: Script, database: Session, world: World, end: str
+) -> None:
+    old = script("POST", "/servers/north/tokens", {"name": "t", "roles": ["analyst"]}).json
+    role = role_named(database, "analyst", "north")
+    server, scopes = role.server, list(role.scopes)
+    role.users = []
+    if end == "renamed":
+        role.name = "surveyor"
+    else:
+        database.delete(role)
+    database.flush()
+    ada = database.scalars(select(User).where(User.username == world.user)).one()
+    database.add(
+        Role(name="analyst", server=server, scopes=scopes, users=[ada], longest_token_life_minutes=DAY)
+    )
+    database.commit()
+    reply = script("POST", f"/tokens/{old['id']}/renew")
+    assert reply.status_code == 401
+    assert ("surveyor" if end == "renamed" else "analyst") in reply.json["message"]
+
+
+def test_tokens_stay_in_reach_when_the_last_role_on_their_server_is_lost(
+    script: Script, ada: Visitor, database: Session, world: World
+) -> None:
+    token = script("POST", "/servers/north/tokens", {"name": "kept", "roles": ["analyst"]}).json
+    user = database.scalars(select(User).where(User.username == world.user)).one()
+    user.roles = []
+    database.commit()
+    assert "no role any more" in ada.get("/").text
+    page = ada.get("/servers/north").text
+    assert "kept" in page
+    assert "New token" not in page
+    assert [one["name"] for one in script("GET", "/servers/north/tokens").json] == ["kept"]
+    renewed = ada.post(f"/tokens/{token['id']}/renew")
+    assert renewed.status_code == 401
+    assert "You no longer hold" in renewed.text
+    assert ada.get("/servers/north/tokens/new").status_code == 404
+    assert ada.get("/servers/south").status_code == 404
+    assert token["token"] in ada.post(f"/tokens/{token['id']}/view").text
+    assert ada.post(f"/tokens/{token['id']}/revoke").location == "/servers/north"
+
+
 def test_nobody_touches_the_token_of_another(app: Flask, script: Script, world: World, root: Visitor) -> None:
     token = script("POST", "/servers/north/tokens", {"name": "t", "roles": ["analyst"]}).json
     other = Script(app, world.admin)
@@ -233,6 +286,14 @@ def test_a_revoked_token_is_no_longer_active(script: Script, ada: Visitor) -> No
     assert ada.post(f"/tokens/{minted['id']}/revoke").status_code == 303
     assert script("GET", "/servers/north/tokens").json[0]["revoked"] is True
     assert script("POST", f"/tokens/{minted['id']}/renew").status_code == 400
+    for reply in (
+        script("POST", f"/tokens/{minted['id']}/reveal"),
+        ada.post(f"/tokens/{minted['id']}/view"),
+        ada.post(f"/tokens/{minted['id']}/download"),
+    ):
+        assert reply.status_code == 400
+        assert "A revoked token cannot be viewed" in reply.text
+        assert minted["token"] not in reply.text
 
 
 def test_the_pages_mint_without_any_script(ada: Visitor, database: Session) -> None:

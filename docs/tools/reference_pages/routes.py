@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, MultiFernet
 from cryptography.hazmat.primitives.asymmetric import rsa
 from werkzeug.routing import Map
 
@@ -108,7 +108,7 @@ def auth_routes() -> list[tuple[Route, Access | None]]:
     """Every route of the auth app and whom it lets in."""
     settings = flowauth.settings.Settings(
         private_key=rsa.generate_private_key(65537, 2048),
-        fernet=Fernet(Fernet.generate_key()),
+        fernet=MultiFernet([Fernet(Fernet.generate_key())]),
         secret_key="documented",
         database_uri="sqlite://",
     )

@@ -15,9 +15,10 @@ from cryptography.fernet import Fernet
 from sqlalchemy import select
 
 from flowauth import __version__, api_description, logs, revocation
+from flowauth.actions import keys
 from flowauth.actions.demo import load_demo
-from flowauth.actions.users import create_user
-from flowauth.app import create_app
+from flowauth.actions.users import change_user, create_user, unlock_user
+from flowauth.app import LARGEST_REQUEST, create_app
 from flowauth.audit import CONSOLE
 from flowauth.database import migrate, reset
 from flowauth.errors import Refusal
@@ -52,6 +53,17 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--password-file", type=Path, help="read the password from this file")
     command.set_defaults(run=add_admin)
 
+    command = commands.add_parser("reset-user", help="let a user in again who is locked out")
+    command.add_argument("username")
+    command.add_argument("--unlock", action="store_true", help="forget the failed tries")
+    command.add_argument("--remove-two-factor", action="store_true", help="the device is lost")
+    password = command.add_mutually_exclusive_group()
+    password.add_argument(
+        "--password", action="store_true", help="ask for a new password, to be changed at sign-in"
+    )
+    password.add_argument("--password-file", type=Path, help="read the new password from this file")
+    command.set_defaults(run=reset_user)
+
     command = commands.add_parser("demo-data", help="load the demo server, roles and users")
     command.add_argument(
         "--api-description",
@@ -66,6 +78,11 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("generate-fernet-key", help="print a new FLOWAUTH_FERNET_KEY")
     command.set_defaults(run=generate_fernet_key)
+
+    command = commands.add_parser(
+        "encrypt-again", help="encrypt what is stored with the first of several FLOWAUTH_FERNET_KEYs"
+    )
+    command.set_defaults(run=encrypt_again)
 
     command = commands.add_parser("generate-signing-keys", help="write a new RSA key pair into a folder")
     command.add_argument("folder", type=Path)
@@ -99,13 +116,38 @@ def ensure_configured_admin(services: Services) -> None:
 
 def add_admin(options: argparse.Namespace) -> None:
     services = Services.of(Settings.from_environment())
+    _create_admin(services, options.username, _password(options))
+
+
+def _password(options: argparse.Namespace) -> str:
     if options.password_file:
-        password = options.password_file.read_text().rstrip("\r\n")
-    else:
-        password = getpass.getpass(f"Password for {options.username}: ")
-        if getpass.getpass("Again: ") != password:
-            raise Refusal("The two passwords differ.")
-    _create_admin(services, options.username, password)
+        return str(options.password_file.read_text().rstrip("\r\n"))
+    password = getpass.getpass(f"Password for {options.username}: ")
+    if getpass.getpass("Again: ") != password:
+        raise Refusal("The two passwords differ.")
+    return password
+
+
+def reset_user(options: argparse.Namespace) -> None:
+    changes_password = options.password or options.password_file
+    if not (options.unlock or options.remove_two_factor or changes_password):
+        raise Refusal("Say what to reset: --unlock, --remove-two-factor, --password or --password-file.")
+    services = Services.of(Settings.from_environment())
+    password = _password(options) if changes_password else None
+    with services.session() as database:
+        user = database.scalars(select(User).where(User.username == options.username)).one_or_none()
+        if user is None:
+            raise Refusal(f"There is no user {options.username}.", 404)
+        change_user(
+            database,
+            services,
+            CONSOLE,
+            user.id,
+            password=password,
+            remove_two_factor=options.remove_two_factor,
+        )
+        if options.unlock:
+            unlock_user(database, CONSOLE, user.id)
 
 
 def _create_admin(services: Services, username: str, password: str) -> None:
@@ -132,6 +174,13 @@ def generate_fernet_key(_options: argparse.Namespace) -> None:
     sys.stdout.write(Fernet.generate_key().decode() + "\n")
 
 
+def encrypt_again(_options: argparse.Namespace) -> None:
+    services = Services.of(Settings.from_environment())
+    with services.session() as database:
+        count = keys.encrypt_again(database, services)
+    sys.stdout.write(f"{count} stored tokens and second factors are encrypted with the first key.\n")
+
+
 def generate_signing_keys(options: argparse.Namespace) -> None:
     """Write ``PRIVATE_JWT_SIGNING_KEY`` and ``PUBLIC_JWT_SIGNING_KEY``; files that exist are never overwritten."""
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -155,7 +204,14 @@ def serve(_options: argparse.Namespace) -> None:
         revocation.publish(services, settings.revocation_file)
     services.engine.dispose()
     server = waitress.create_server(
-        create_app(settings), host=settings.bind, port=settings.port, threads=8, ident=None
+        create_app(settings),
+        host=settings.bind,
+        port=settings.port,
+        threads=8,
+        ident=None,
+        max_request_body_size=LARGEST_REQUEST,
+        # The server takes forwarding headers away from the app, which is to read those of the proxies it is told of.
+        clear_untrusted_proxy_headers=settings.trusted_proxies == 0,
     )
     signal.signal(signal.SIGTERM, _stop)
     port = int(getattr(server, "effective_port", settings.port))

@@ -76,11 +76,13 @@ def guard(app: Flask, csrf: CSRFProtect) -> BaseResponse | None:
     g.user = None
     if request.endpoint is None:
         if not is_api():
-            _find_user()
+            find_user()
         return None  # No such path or method: the router answers.
     level = access_of(app, request.endpoint)
     if level is None:
         raise Refusal("Nobody may use this.", 403)
+    if "\0" in request.path:
+        raise Refusal("There is nothing here.", 404)
     if is_api():
         _guard_api(level)
         return None
@@ -88,7 +90,7 @@ def guard(app: Flask, csrf: CSRFProtect) -> BaseResponse | None:
     visit = current_session()
     if visit.is_unreadable:
         raise Refusal("The database does not answer. Try again in a moment.", 503)
-    _find_user()
+    find_user()
     if level > Access.ANYONE and g.user is None:
         return _sign_in_first()
     if level > Access.PENDING and g.user.is_pending:
@@ -97,10 +99,14 @@ def guard(app: Flask, csrf: CSRFProtect) -> BaseResponse | None:
         raise Refusal("Only administrators may do this.", 403)
     if request.method not in ("GET", "HEAD", "OPTIONS"):
         csrf.protect()
+    if any("\0" in value for values in request.values.listvalues() for value in values):
+        # PostgreSQL has no text with it.
+        raise Refusal("A field holds the character NUL, which is allowed nowhere.")
     return None
 
 
-def _find_user() -> None:
+def find_user() -> None:
+    """Set the signed-in user of a page's request; none where the session has ended."""
     visit = current_session()
     if visit.user_id is not None:
         g.user = database().get(User, visit.user_id)

@@ -11,23 +11,28 @@ import structlog
 from flask import Flask, Response, g, jsonify, render_template, request
 from flask_jwt_extended import JWTManager
 from flask_wtf.csrf import CSRFError, CSRFProtect
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import IntegerConverter, Map
 
 from flowauth import __version__, clock, revocation
-from flowauth.access import Access, allow, database, guard, is_api
+from flowauth.access import Access, allow, current_session, database, find_user, guard, is_api
+from flowauth.database import LARGEST_ID
 from flowauth.errors import Refusal
 from flowauth.logs import logger
 from flowauth.models import WebSession
 from flowauth.names import OWN_AUDIENCE
 from flowauth.services import Services
-from flowauth.sessions import IDLE, ServerSessions, digest_of
+from flowauth.sessions import ServerSessions, digest_of
 from flowauth.settings import Settings
 from flowauth.signing import private_pem, public_pem
 
 _UNPUBLISHED = (
-    "It is revoked here, but the list for the API servers cannot be written, so they still take it. Revoke it again "
-    "once FLOWAUTH_REVOCATION_FILE can be written."
+    "It is revoked here, but the list for the API servers cannot be written, so they still take it. Tell an "
+    "administrator: once FLOWAUTH_REVOCATION_FILE can be written, the list is written by itself, or at once by its "
+    "button under Public key."
 )
 LARGEST_REQUEST = 12 * 1024 * 1024
 
@@ -46,9 +51,17 @@ _HEADERS = {
 }
 
 
+class _Identity(IntegerConverter):
+    """The id of a row in an address; there is nothing under one that no database can hold."""
+
+    def __init__(self, urls: Map) -> None:
+        super().__init__(urls, max=LARGEST_ID)
+
+
 def create_app(settings: Settings) -> Flask:
     """The application for these settings; the schema must be in place (`flowauth.database.migrate`)."""
     app = Flask(__name__)
+    app.url_map.converters["int"] = _Identity
     app.config.update(
         SECRET_KEY=settings.secret_key,
         MAX_CONTENT_LENGTH=LARGEST_REQUEST,
@@ -92,7 +105,6 @@ def _register(app: Flask, services: Services) -> None:
     app.jinja_env.globals["version"] = __version__
     app.jinja_env.globals["now"] = clock.now
     app.jinja_env.globals["revocations_are_published"] = services.settings.revocation_file is not None
-    app.jinja_env.globals["idle_minutes"] = int(IDLE.total_seconds() // 60)
     app.jinja_env.filters["iso"] = clock.iso
     app.jinja_env.filters["moment"] = clock.readable
     app.jinja_env.filters["picker"] = clock.picker
@@ -132,6 +144,8 @@ def _handle_requests(app: Flask, services: Services, csrf: CSRFProtect) -> None:
             response.headers["Strict-Transport-Security"] = "max-age=31536000"
         if request.endpoint != "static":
             response.headers["Cache-Control"] = "no-store"
+        if (left := current_session().seconds_left) is not None:
+            response.headers["X-Session-Seconds"] = str(left)
         response.headers["X-Request-ID"] = g.request_id
         # The rule, not the path: names and ids of things stay out of the log.
         logger().info(
@@ -197,6 +211,12 @@ def _handle_errors(app: Flask) -> None:
 
     @app.errorhandler(CSRFError)
     def forged(_error: CSRFError) -> Response:
+        if request.endpoint == "signing_in.sign_in":
+            # Who has just typed a password is shown the form anew, with a token that works.
+            problem = Refusal("This page was open for too long: sign in again.", 403)
+            target, username = request.form.get("next", ""), request.form.get("username", "")
+            page = render_template("sign_in.html", target=target, username=username, problem=problem)
+            return Response(page, problem.status)
         return _answer(Refusal("This form is out of date: go back, reload the page and try again.", 403))
 
     @app.errorhandler(HTTPException)
@@ -204,6 +224,16 @@ def _handle_errors(app: Flask) -> None:
         code = error.code or 500
         texts = {404: "There is nothing here.", 405: "This cannot be done here.", 413: "This is too large."}
         return _answer(Refusal(texts.get(code, error.name + "."), code))
+
+    @app.errorhandler(IntegrityError)
+    @app.errorhandler(StaleDataError)
+    @app.errorhandler(ObjectDeletedError)
+    def clashed(_error: Exception) -> Response:
+        database().rollback()
+        # The page is framed by the user, who may be what was deleted.
+        find_user()
+        message = "Somebody else changed or deleted this at the same moment. Load the page again and look."
+        return _answer(Refusal(message, 409))
 
     @app.errorhandler(Exception)
     def fault(error: Exception) -> Response:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+#: Beyond these a zone's offset leads out of what Python and the databases can hold.
+_FIRST, _LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+
 
 def now() -> datetime:
     """The present, in UTC, without its fraction of a second."""
@@ -31,7 +34,11 @@ def parse(text: str) -> datetime:
     Raises
     ------
     ValueError
-        When the text is not a date and time.
+        When the text is not a date and time between the years 1900 and 9999.
     """
     moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    if not _FIRST < moment < _LAST:
+        raise ValueError("too far away")
+    return moment.astimezone(UTC)

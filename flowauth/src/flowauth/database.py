@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -16,9 +16,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.orm import Session
 
+from flowauth.errors import Refusal
+
 # Any constant serves, as long as no other program of this database takes the same advisory lock.
 _MIGRATION_LOCK = 0x666C6F7761757468
 _HOUR = 3600
+#: The databases' drivers refuse larger ones.
+LARGEST_ID = 2**63 - 1
 
 
 def connect(uri: str) -> Engine:
@@ -72,6 +76,19 @@ def transaction(action: Callable[Concatenate[Session, P], R]) -> Callable[Concat
         return result
 
     return whole
+
+
+def all_of(database: Session, kind: type[R], ids: Iterable[object], field: str) -> list[R]:
+    """The rows of those ids, without repeats, or a `Refusal` that names the unknown one."""
+    found = []
+    for identity in dict.fromkeys(ids):
+        # In Python True is an integer, and equal to 1.
+        known = type(identity) is int and 0 < identity <= LARGEST_ID
+        row = database.get(kind, identity) if known else None
+        if row is None:
+            raise Refusal(f"There is no {kind.__name__.lower()} with id {str(identity)[:20]}.", field=field)
+        found.append(row)
+    return found
 
 
 def migrate(engine: Engine) -> None:

@@ -8,7 +8,9 @@ from flowauth.errors import Refusal
 
 LONGEST = 75
 _WORD = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
-_AUDIENCE = re.compile(r"[^\s/\\?#%<>\"'\x00-\x1f\x7f]+")
+_AUDIENCE = re.compile(r"[^\s/\\?#%<>\"'\x00-\x1f\x7f\ud800-\udfff]+")
+#: A server's page has its name as address: these are taken, or mean another folder.
+_NOT_AUDIENCES = frozenset({".", "..", "new", "preview", "register"})
 
 #: Audience of the scripted sessions of ``/api/v1``. No server may take it, or its tokens would open this app.
 OWN_AUDIENCE = "urn:flowauth:api"
@@ -28,6 +30,8 @@ def check_audience(value: object, field: str = "name") -> str:
             f"A server's name must be 1 to {LONGEST} characters without spaces, slashes or quotes.",
             field=field,
         )
+    if value in _NOT_AUDIENCES:
+        raise Refusal(f"A server's name may not be {' or '.join(sorted(_NOT_AUDIENCES))}.", field=field)
     if value == OWN_AUDIENCE:
         raise Refusal(f"{OWN_AUDIENCE} is this app's own audience.", field=field)
     return value

@@ -5,6 +5,7 @@ Its rows outlive those of the tokens, which go with their user or server. A toke
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import threading
@@ -67,6 +68,20 @@ def publish(services: Services, path: Path) -> None:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+def is_published(services: Services, path: Path) -> bool:
+    """Whether the file has every id of the list, after writing it if it has not."""
+    with services.session(reading=True) as database:
+        ids = set(listing(database).split())
+    with contextlib.suppress(OSError):
+        if ids <= set(path.read_text().split()):
+            return True
+    try:
+        publish(services, path)
+    except OSError:
+        return False
+    return True
 
 
 def changed(database: Session) -> bool:

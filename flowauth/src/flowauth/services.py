@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cryptography.fernet import InvalidToken
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -30,5 +31,9 @@ class Services:
         """Text as it is kept in the database."""
         return self.settings.fernet.encrypt(text.encode()).decode()
 
-    def decrypt(self, stored: str) -> str:
-        return self.settings.fernet.decrypt(stored.encode()).decode()
+    def decrypt(self, stored: str) -> str | None:
+        """The text again; None if its key is no longer among those of the settings."""
+        try:
+            return self.settings.fernet.decrypt(stored.encode()).decode()
+        except InvalidToken:
+            return None

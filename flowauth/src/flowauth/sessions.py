@@ -73,6 +73,16 @@ class ServerSession(CallbackDict[str, Any], SessionMixin):
     def digest(self) -> str | None:
         return self.row.digest if self.row else None
 
+    @property
+    def seconds_left(self) -> int | None:
+        """How long a signed-in session lasts at least if nothing more is asked for; None when there is none."""
+        if self.row is None or self.user_id is None:
+            return None
+        now = clock.now()
+        # A visit that soon after the last is not recorded.
+        idle = now + IDLE - _TOUCH_EVERY
+        return int((min(idle, self.row.expires) - now).total_seconds())
+
     def sign_in(self, user_id: int) -> None:
         """Become a signed-in session under a new key, with nothing kept of the old one."""
         self.clear()
@@ -106,15 +116,19 @@ class ServerSessions(SessionInterface):
             unreadable = ServerSession({}, None)
             unreadable.is_unreadable = True
             return unreadable
-        if row is None:
+        content = self.services.decrypt(row.encrypted_data) if row else None
+        if content is None:
             return ServerSession({}, None)
-        return ServerSession(json.loads(self.services.decrypt(row.encrypted_data)), row)
+        return ServerSession(json.loads(content), row)
 
     def _live_row(self, digest: str) -> WebSession | None:
         now = clock.now()
         with self.services.session(reading=True) as database:
             row = database.get(WebSession, digest)
-            if row is None or row.expires <= now or row.last_seen + IDLE <= now or not row.encrypted_data:
+            if row is None or row.expires <= now or not row.encrypted_data:
+                return None
+            # Whoever has not signed in leaves nothing open by going away.
+            if row.user_id is not None and row.last_seen + IDLE <= now:
                 return None
             database.expunge(row)
             return row

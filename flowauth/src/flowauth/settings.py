@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, MultiFernet
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
@@ -36,7 +36,8 @@ class Settings:
     """Everything the app is told from outside, checked once at the start."""
 
     private_key: RSAPrivateKey
-    fernet: Fernet
+    #: Its first key encrypts, each decrypts.
+    fernet: MultiFernet
     secret_key: str
     database_uri: str
     bind: str = "127.0.0.1"
@@ -140,12 +141,13 @@ def load_private_key(text: str) -> RSAPrivateKey:
     return key
 
 
-def _fernet(text: str) -> Fernet:
+def _fernet(text: str) -> MultiFernet:
     try:
-        return Fernet(text)
+        return MultiFernet([Fernet(key) for key in text.replace(",", " ").split()])
     except ValueError:
         raise SettingError(
-            "FLOWAUTH_FERNET_KEY is not a Fernet key: `python -m flowauth generate-fernet-key` prints one."
+            "FLOWAUTH_FERNET_KEY is not a Fernet key, or several in lines of their own: `python -m flowauth "
+            "generate-fernet-key` prints one."
         ) from None
 
 

@@ -173,9 +173,9 @@ def description_of(audience: str, scopes: Sequence[str]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def served(folder: Path, scopes: Sequence[str]) -> Iterator[Deployment]:
-    """The app served by its own command, with the demo data for a server of these scopes."""
-    environment = new_environment(folder)
+def served(folder: Path, scopes: Sequence[str], **settings: str) -> Iterator[Deployment]:
+    """The app served by its own command, with the demo data for a server of these scopes and any further settings."""
+    environment = new_environment(folder) | settings
     description = folder / "openapi.json"
     description.write_text(json.dumps(description_of("TEST_SERVER", scopes)))
     loaded = command(environment, "demo-data", "--api-description", str(description))

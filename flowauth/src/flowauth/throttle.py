@@ -7,6 +7,7 @@ accounts are counted like known ones, so that the wait tells nothing.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
@@ -24,6 +25,16 @@ LONGEST_WAIT = timedelta(minutes=15)
 FORGOTTEN_AFTER = timedelta(hours=1)
 
 
+@dataclass(frozen=True)
+class Try:
+    """One counted try: whose it is, and its number since the last success on the account and on the address."""
+
+    account: str
+    address: str
+    on_account: int
+    on_address: int
+
+
 def _account(username: str) -> str:
     # Hashed: people type passwords into the wrong field.
     return "account:" + hashlib.sha256(username.encode()).hexdigest()[:64]
@@ -34,33 +45,34 @@ def _address(address: str) -> str:
 
 
 @transaction
-def reserve(database: Session, username: str, address: str) -> int:
-    """Count one try and return how many came before it on the account since its last success.
+def reserve(database: Session, username: str, address: str) -> Try:
+    """Count one try.
 
     Raises
     ------
     Refusal
         429 with ``retry_after`` in seconds while the account or the address has to wait.
     """
-    before = _count(database, _account(username), ACCOUNT_TRIES)
-    _count(database, _address(address), ADDRESS_TRIES)
-    return before
+    account, place = _account(username), _address(address)
+    return Try(
+        account, place, _count(database, account, ACCOUNT_TRIES), _count(database, place, ADDRESS_TRIES)
+    )
 
 
-def succeed(database: Session, username: str, address: str) -> None:
+def succeed(database: Session, attempt: Try) -> None:
     """Forget the account's tries and give the address back this one.
 
     The address keeps its others: else whoever owns one account could guess at the rest for ever.
     """
-    database.execute(delete(SignInAttempts).where(SignInAttempts.subject == _account(username)))
-    _give_back(database, _address(address), ADDRESS_TRIES)
+    database.execute(delete(SignInAttempts).where(SignInAttempts.subject == attempt.account))
+    _give_back(database, attempt.address, attempt.on_address, ADDRESS_TRIES)
 
 
 @transaction
-def give_back(database: Session, username: str, address: str) -> None:
+def give_back(database: Session, attempt: Try) -> None:
     """Uncount a try that was neither a success nor a failure."""
-    _give_back(database, _account(username), ACCOUNT_TRIES)
-    _give_back(database, _address(address), ADDRESS_TRIES)
+    _give_back(database, attempt.account, attempt.on_account, ACCOUNT_TRIES)
+    _give_back(database, attempt.address, attempt.on_address, ADDRESS_TRIES)
 
 
 def unlock(database: Session, username: str) -> None:
@@ -94,19 +106,20 @@ def _count(database: Session, subject: str, free: int) -> int:
         raise Refusal(f"Too many tries. Wait {wait} seconds.", 429, retry_after=wait)
     if now - row.last_attempt > FORGOTTEN_AFTER:
         row.attempts = 0
-    before = row.attempts
     row.attempts += 1
     row.last_attempt = now
     row.blocked_until = now + _wait(row.attempts - free) if row.attempts >= free else None
-    return before
+    return row.attempts
 
 
 def _wait(excess: int) -> timedelta:
     return min(timedelta(seconds=2 ** min(excess + 1, 20)), LONGEST_WAIT)
 
 
-def _give_back(database: Session, subject: str, free: int) -> None:
+def _give_back(database: Session, subject: str, number: int, free: int) -> None:
     row = _row(database, subject)
+    # Tries are counted only while no wait stands: a wait that stands now was set by the last one.
+    is_last = row.attempts == number
     row.attempts = max(row.attempts - 1, 0)
-    if row.attempts < free:
+    if is_last or row.attempts < free:
         row.blocked_until = None

@@ -29,19 +29,21 @@ def prove_identity(
 
     Not part of the caller's transaction: a wrong try has to stay counted when the change is refused.
     """
-    throttle.reserve(database, user.username, actor.address)
+    attempt = throttle.reserve(database, user.username, actor.address)
     stored = user.password_hash
     database.rollback()
     if not services.passwords.matches(stored, password):
         raise Refusal("This is not your present password.", field="password")
-    _prove_code(database, services, actor, user, code)
+    _prove_code(database, services, user, code, attempt)
 
 
 @transaction
-def _prove_code(database: Session, services: Services, actor: Actor, user: User, code: str | None) -> None:
+def _prove_code(
+    database: Session, services: Services, user: User, code: str | None, attempt: throttle.Try
+) -> None:
     if code is not None and user.has_two_factor and not consume_code(database, services, user.id, code):
         raise Refusal("Wrong or used code.", field="two_factor_code")
-    throttle.succeed(database, user.username, actor.address)
+    throttle.succeed(database, attempt)
 
 
 def change_password(

@@ -10,9 +10,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flowauth import audit, clock, sessions
-from flowauth.actions.servers import check_life
+from flowauth.actions.changes import changes, refuse_if_changed
+from flowauth.actions.servers import check_latest, check_life
 from flowauth.audit import Actor
-from flowauth.database import transaction
+from flowauth.database import all_of, transaction
 from flowauth.errors import Refusal
 from flowauth.models import Role, Scope, Server, User
 from flowauth.names import check_name
@@ -20,6 +21,15 @@ from flowauth.names import check_name
 
 def find_role(database: Session, role_id: int) -> Role:
     role = database.get(Role, role_id)
+    if role is None:
+        raise Refusal(f"There is no role with id {role_id}.", 404)
+    return role
+
+
+def _locked(database: Session, role_id: int) -> Role:
+    """The role as it is now, kept from others to the end of the transaction."""
+    # Not from memberships, which refer to the row: two forms that change one from its two ends would wait for each other.
+    role = database.get(Role, role_id, with_for_update={"key_share": True}, populate_existing=True)
     if role is None:
         raise Refusal(f"There is no role with id {role_id}.", 404)
     return role
@@ -37,15 +47,19 @@ def save_role(
     users: Sequence[object],
     longest_token_life_minutes: object,
     latest_token_expiry: datetime | None,
+    shown: dict[str, Any] | None = None,
 ) -> Role:
-    """Create a role (``role`` None) or replace all of one's properties.
+    """Create a role (``role`` None) or replace all of one's properties, if they still are as ``shown``.
 
     Raises
     ------
     Refusal
         For a scope of another server, an unknown user, a name taken on this server, or a limit beyond the server's.
     """
-    before = _facts(role) if role else None
+    if role is not None:
+        role = _locked(database, role.id)
+        refuse_if_changed(shown, role_facts(role))
+    before = role_facts(role) if role else None
     checked = check_name(name, "name")
     clash = database.scalars(
         select(Role).where(Role.name == checked, Role.server_id == server.id)
@@ -53,7 +67,8 @@ def save_role(
     if clash is not None and clash is not role:
         raise Refusal(f"{server.name} has a role {checked} already.", field="name")
     _check_limits(server, check_life(longest_token_life_minutes), latest_token_expiry)
-    chosen, members = _scopes(server, scopes), _users(database, users)
+    check_latest(latest_token_expiry, role.latest_token_expiry if role else None)
+    chosen, members = _scopes(server, scopes), all_of(database, User, users, "users")
     if role is None:
         role = Role(server=server)
         database.add(role)
@@ -65,19 +80,20 @@ def save_role(
     database.flush()
     for user_id in lost:
         sessions.end_all(database, user_id)
-    after = _facts(role)
+    after = role_facts(role)
     subject = f"{server.name}/{role.name}"
     if before is None:
         audit.record(database, actor, "role.created", subject, **after)
     elif before != after:
-        audit.record(database, actor, "role.changed", subject, **_changes(before, after))
+        audit.record(database, actor, "role.changed", subject, **changes(before, after))
     return role
 
 
 @transaction
 def delete_role(database: Session, actor: Actor, role: Role) -> None:
     """Delete a role; tokens made from it keep its name, and stay valid to their end."""
-    subject, facts = f"{role.server.name}/{role.name}", _facts(role)
+    role = _locked(database, role.id)
+    subject, facts = f"{role.server.name}/{role.name}", role_facts(role)
     members = [user.id for user in role.users]
     database.delete(role)
     database.flush()
@@ -108,17 +124,8 @@ def _scopes(server: Server, names: Sequence[str]) -> list[Scope]:
     return [offered[name] for name in sorted(set(names))]
 
 
-def _users(database: Session, ids: Sequence[object]) -> list[User]:
-    found = []
-    for identity in dict.fromkeys(ids):
-        user = database.get(User, identity) if isinstance(identity, int) else None
-        if user is None:
-            raise Refusal(f"There is no user with id {str(identity)[:20]}.", field="users")
-        found.append(user)
-    return found
-
-
-def _facts(role: Role) -> dict[str, Any]:
+def role_facts(role: Role) -> dict[str, Any]:
+    """The role's properties as the trail tells them, and as a form that shows them sends them back."""
     return {
         "name": role.name,
         "scopes": sorted(scope.name for scope in role.scopes),
@@ -126,17 +133,3 @@ def _facts(role: Role) -> dict[str, Any]:
         "longest_token_life_minutes": role.longest_token_life_minutes,
         "latest_token_expiry": role.latest_token_expiry and clock.iso(role.latest_token_expiry),
     }
-
-
-def _changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """Only what differs; of lists what came and what went."""
-    changes: dict[str, Any] = {}
-    for key, old in before.items():
-        new = after[key]
-        if old == new:
-            continue
-        if isinstance(old, list):
-            changes[key] = {"added": sorted(set(new) - set(old)), "removed": sorted(set(old) - set(new))}
-        else:
-            changes[key] = {"before": old, "after": new}
-    return changes

@@ -76,6 +76,13 @@ def check_life(value: object) -> int:
     return value
 
 
+def check_latest(value: datetime | None, present: datetime | None = None) -> datetime | None:
+    """Latest expiry: in the future, or left as it is."""
+    if value is not None and value != present and value <= clock.now():
+        raise Refusal("The latest expiry must be in the future.", field="latest_token_expiry")
+    return value
+
+
 @transaction
 def register_server(
     database: Session,
@@ -91,7 +98,7 @@ def register_server(
     server = Server(
         name=name,
         longest_token_life_minutes=check_life(longest_token_life_minutes),
-        latest_token_expiry=latest_token_expiry,
+        latest_token_expiry=check_latest(latest_token_expiry),
         scopes=[Scope(name=scope) for scope in description.scopes],
     )
     database.add(server)
@@ -135,7 +142,7 @@ def change_limits(
     """New limits. Roles left above them do no harm, since the earliest cap decides; the screen points them out."""
     before = _facts(server)
     server.longest_token_life_minutes = check_life(longest_token_life_minutes)
-    server.latest_token_expiry = latest_token_expiry
+    server.latest_token_expiry = check_latest(latest_token_expiry, server.latest_token_expiry)
     after = _facts(server)
     if before != after:
         audit.record(database, actor, "server.limits_changed", server.name, before=before, after=after)
@@ -162,6 +169,10 @@ def enable_scopes(database: Session, actor: Actor, server: Server, enabled: set[
 @transaction
 def delete_server(database: Session, actor: Actor, server: Server) -> None:
     """Delete a server with its scopes, roles and tokens' history; tokens that still run are revoked."""
+    # A token that is being made is waited for and seen, for it refers to this row.
+    locked = database.get(Server, server.id, with_for_update=True, populate_existing=True)
+    if locked is None:
+        raise Refusal(f"There is no server '{server.name}'.", 404)
     facts = {**_facts(server), **goes_with(server)}
     facts["revoked"] = len(revocation.revoke(database, server.tokens))
     name = server.name

@@ -5,22 +5,23 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from sqlalchemy import Delete, Update, delete, or_, select, update
+from sqlalchemy import Delete, Update, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from flowauth import audit, clock, throttle, two_factor
 from flowauth.audit import Actor
 from flowauth.database import transaction
 from flowauth.errors import Refusal
-from flowauth.models import BackupCode, TwoFactor, User
+from flowauth.models import AuditEvent, BackupCode, TwoFactor, User
 from flowauth.services import Services
+from flowauth.throttle import Try
 
 WRONG = "Wrong user name, password or code."
 
 
 @dataclass(frozen=True)
 class SignedIn:
-    """Who signed in, and how many tries on the account failed before."""
+    """Who signed in, and how many tries on the account failed since the last time."""
 
     user_id: int
     username: str
@@ -55,7 +56,7 @@ def sign_in(
     CodeNeeded
         400 when the password is right and the code missing.
     """
-    failures = throttle.reserve(database, username, actor.address)
+    attempt = throttle.reserve(database, username, actor.address)
     user = database.scalars(select(User).where(User.username == username)).one_or_none()
     stored = user.password_hash if user else None
     # Hashing takes its time; no lock is held meanwhile.
@@ -66,9 +67,9 @@ def sign_in(
     if services.passwords.is_outdated(user.password_hash):
         _rehash(database, services, user.id, password)
     if user.has_two_factor and not code:
-        throttle.give_back(database, username, actor.address)
+        throttle.give_back(database, attempt)
         raise CodeNeeded(HalfSignedIn(user.id, _proof(user)))
-    return _finish(database, services, actor, user, code, failures)
+    return _finish(database, services, actor, user, code, attempt)
 
 
 def sign_in_with_code(
@@ -78,8 +79,8 @@ def sign_in_with_code(
     user = database.get(User, half.user_id)
     if user is None or _proof(user) != half.proof:
         raise Refusal(WRONG, 401)
-    failures = throttle.reserve(database, user.username, actor.address)
-    return _finish(database, services, actor, user, code, failures)
+    attempt = throttle.reserve(database, user.username, actor.address)
+    return _finish(database, services, actor, user, code, attempt)
 
 
 def _proof(user: User) -> str:
@@ -87,12 +88,12 @@ def _proof(user: User) -> str:
 
 
 def _finish(
-    database: Session, services: Services, actor: Actor, user: User, code: str | None, failures: int
+    database: Session, services: Services, actor: Actor, user: User, code: str | None, attempt: Try
 ) -> SignedIn:
     if user.has_two_factor and not _second_factor(database, services, user.id, code or ""):
         _failed(database, actor, user.username, "code")
         raise Refusal(WRONG, 401, field="two_factor_code", need_two_factor=True)
-    return _succeeded(database, actor, user, failures)
+    return _succeeded(database, actor, user, attempt)
 
 
 @transaction
@@ -106,11 +107,24 @@ def _rehash(database: Session, services: Services, user_id: int, password: str) 
 
 
 @transaction
-def _succeeded(database: Session, actor: Actor, user: User, failures: int) -> SignedIn:
-    throttle.succeed(database, user.username, actor.address)
+def _succeeded(database: Session, actor: Actor, user: User, attempt: Try) -> SignedIn:
+    throttle.succeed(database, attempt)
+    failures = _failures(database, user.username)
     own = Actor(user.username, actor.address, actor.request_id)
     audit.record(database, own, "sign_in.succeeded", user.username)
     return SignedIn(user.id, user.username, failures)
+
+
+def _failures(database: Session, username: str) -> int:
+    """How often signing in failed since it last worked or was unlocked: the throttle forgets, the trail does not."""
+    events = select(AuditEvent.id).where(AuditEvent.subject == username)
+    last = database.scalar(
+        events.where(AuditEvent.action.in_(("sign_in.succeeded", "user.unlocked")))
+        .order_by(AuditEvent.id.desc())
+        .limit(1)
+    )
+    since = events.where(AuditEvent.action == "sign_in.failed", AuditEvent.id > (last or 0))
+    return database.scalar(select(func.count()).select_from(since.subquery())) or 0
 
 
 @transaction
@@ -127,9 +141,12 @@ def consume_code(database: Session, services: Services, user_id: int, code: str)
     if factor is None or not factor.enabled:
         return False
     secret = services.decrypt(factor.encrypted_secret)
-    step = two_factor.matching_step(
-        secret, two_factor.plain(code), clock.now(), services.settings.two_factor_window
-    )
+    step = None
+    # Without the key of the secret the backup codes are the way in.
+    if secret is not None:
+        step = two_factor.matching_step(
+            secret, two_factor.plain(code), clock.now(), services.settings.two_factor_window
+        )
     if step is not None:
         unused = or_(TwoFactor.last_step.is_(None), TwoFactor.last_step < step)
         statement = update(TwoFactor).where(TwoFactor.user_id == user_id, unused).values(last_step=step)

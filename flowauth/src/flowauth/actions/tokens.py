@@ -51,7 +51,22 @@ def roles_on(user: User, server: Server) -> list[Role]:
 
 def own_server(user: User, name: str) -> Server:
     """The server of that name. One on which the user holds no role is as unknown as one that does not exist."""
-    for server in servers_of(user):
+    return _named(servers_of(user), name)
+
+
+def shown_servers(user: User) -> list[Server]:
+    """Servers on which the user holds a role, or held one and made tokens from it; by name."""
+    servers = {*servers_of(user), *(token.server for token in user.tokens)}
+    return sorted(servers, key=lambda server: server.name)
+
+
+def shown_server(user: User, name: str) -> Server:
+    """The server of that name whose tokens the user may look at, also after the last role there is gone."""
+    return _named(shown_servers(user), name)
+
+
+def _named(servers: Iterable[Server], name: str) -> Server:
+    for server in servers:
         if server.name == name:
             return server
     raise Refusal(f"There is no server '{name[:75]}' on which you hold a role.", 404)
@@ -135,13 +150,25 @@ def renew(
         raise Refusal("A revoked token cannot be renewed.")
     if not old.role_names:
         raise Refusal("No roles are recorded for this token.")
-    held = {role.name for role in roles_on(user, old.server)}
-    if lost := sorted(set(old.role_names) - held):
-        raise Refusal(f"You no longer hold: {', '.join(lost)}.", 401)
-    roles = chosen_roles(user, old.server, old.role_names)
+    if lost := _lost_roles(user, old):
+        raise Refusal(
+            f"You no longer hold what this token was made from: {', '.join(lost)}. Make a new token.", 401
+        )
     now = clock.now()
+    roles = list(old.roles)
     end = requested_end(old.server, roles, lifetime_minutes, now)
     return _issue(database, services, actor, user, old.server, old.name, roles, end, now, "token.renewed")
+
+
+def _lost_roles(user: User, token: Token) -> list[str]:
+    """Names of the token's roles that are deleted or that the user no longer holds.
+
+    Told by the roles themselves: one may have been renamed since, and another may have taken its name.
+    """
+    lost = [role.name for role in token.roles if role not in user.roles]
+    if len(token.roles) < len(token.role_names):
+        lost += set(token.role_names) - {role.name for role in token.roles}
+    return sorted(lost)
 
 
 @transaction
@@ -150,8 +177,13 @@ def reveal(
 ) -> tuple[Token, str]:
     """The text of an own token; each look is recorded."""
     token = own_token(database, user, token_id)
+    if token.revoked_at is not None:
+        raise Refusal("A revoked token cannot be viewed, copied or downloaded: make a new one.")
+    text = services.decrypt(token.encrypted_token)
+    if text is None:
+        raise Refusal("The key that this token was stored with is gone: make a new token.", 410)
     audit.record(database, actor, "token.revealed", f"{token.server.name}/{token.name}", jti=token.jti)
-    return token, services.decrypt(token.encrypted_token)
+    return token, text
 
 
 @transaction

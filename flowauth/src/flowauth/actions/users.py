@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from flowauth import audit, revocation, sessions, throttle
 from flowauth.actions.account import guessable_words
+from flowauth.actions.changes import refuse_if_changed
 from flowauth.audit import Actor
-from flowauth.database import transaction
+from flowauth.database import all_of, transaction
 from flowauth.errors import Refusal
 from flowauth.models import Role, User
 from flowauth.names import check_name
@@ -21,6 +22,19 @@ from flowauth.services import Services
 
 def find_user(database: Session, user_id: int) -> User:
     user = database.get(User, user_id)
+    if user is None:
+        raise Refusal(f"There is no user with id {user_id}.", 404)
+    return user
+
+
+def _locked(database: Session, user_id: int, *, with_tokens: bool = False) -> User:
+    """The user, kept from others to the end of the transaction.
+
+    With tokens one that is being made is waited for and seen, and none begins meanwhile.
+    """
+    # A token, like a membership, refers to the row: only the full lock keeps such a reference away.
+    lock = {"key_share": not with_tokens}
+    user = database.get(User, user_id, with_for_update=lock, populate_existing=True)
     if user is None:
         raise Refusal(f"There is no user with id {user_id}.", 404)
     return user
@@ -48,11 +62,11 @@ def create_user(
         is_admin=is_admin,
         require_two_factor=require_two_factor,
         must_change_password=must_change_password,
-        roles=roles_by_id(database, roles),
+        roles=all_of(database, Role, roles, "roles"),
     )
     database.add(user)
     database.flush()
-    audit.record(database, actor, "user.created", name, **_facts(user))
+    audit.record(database, actor, "user.created", name, **user_facts(user))
     return user
 
 
@@ -69,13 +83,22 @@ def change_user(
     require_two_factor: bool | None = None,
     remove_two_factor: bool = False,
     roles: Sequence[object] | None = None,
+    session_digest: str | None = None,
+    shown: dict[str, Any] | None = None,
 ) -> User:
-    """Change what is given and leave the rest; an empty password leaves the password.
+    """Change what is given and leave the rest, if the user still is as ``shown``; an empty password leaves the password.
 
-    A change of password, of the second factor, of roles or of rank ends the user's sessions.
+    A change ends the user's sessions but the one with that digest, which is the actor's. Own password and own second
+    factor are changed under My account, where both are asked for.
     """
-    user = find_user(database, user_id)
-    before = _facts(user)
+    if is_admin is False:
+        # All administrators first, in the order in which everybody locks them.
+        _administrators(database)
+    user = _locked(database, user_id)
+    before = user_facts(user)
+    refuse_if_changed(shown, before)
+    if actor.username == user.username and (password or remove_two_factor):
+        raise Refusal("Change your own password and second factor under My account.", 403)
     if username is not None and username != user.username:
         user.username = _free_name(database, username)
     if password:
@@ -92,12 +115,11 @@ def change_user(
         database.delete(user.two_factor)
         user.two_factor = None
     if roles is not None:
-        user.roles = roles_by_id(database, roles)
+        user.roles = all_of(database, Role, roles, "roles")
     database.flush()
-    after = _facts(user)
+    after = user_facts(user)
     if password or after != before:
-        if actor.username != user.username:
-            sessions.end_all(database, user.id)
+        sessions.end_all(database, user.id, but=session_digest)
         audit.record(
             database,
             actor,
@@ -116,7 +138,8 @@ def delete_user(database: Session, actor: Actor, user_id: int) -> str:
     user = find_user(database, user_id)
     if user.is_admin:
         _keep_an_administrator(database, user, None)
-    name, facts = user.username, {**_facts(user), "tokens": len(user.tokens)}
+    user = _locked(database, user_id, with_tokens=True)
+    name, facts = user.username, {**user_facts(user), "tokens": len(user.tokens)}
     facts["revoked"] = revocation.revoke(database, user.tokens)
     database.delete(user)
     database.flush()
@@ -127,7 +150,7 @@ def delete_user(database: Session, actor: Actor, user_id: int) -> str:
 @transaction
 def revoke_tokens(database: Session, actor: Actor, user_id: int) -> tuple[User, int]:
     """Revoke every running token of a user; the user and how many these were."""
-    user = find_user(database, user_id)
+    user = _locked(database, user_id, with_tokens=True)
     revoked = revocation.revoke(database, user.tokens)
     audit.record(database, actor, "user.tokens_revoked", user.username, revoked=revoked)
     return user, len(revoked)
@@ -142,17 +165,6 @@ def unlock_user(database: Session, actor: Actor, user_id: int) -> User:
     return user
 
 
-def roles_by_id(database: Session, ids: Sequence[object]) -> list[Role]:
-    """The roles of those ids, or a `Refusal` that names the unknown one."""
-    found = []
-    for identity in dict.fromkeys(ids):
-        role = database.get(Role, identity) if isinstance(identity, int) else None
-        if role is None:
-            raise Refusal(f"There is no role with id {str(identity)[:20]}.", field="roles")
-        found.append(role)
-    return found
-
-
 def _free_name(database: Session, username: object) -> str:
     name = check_name(username, "username")
     if database.scalars(select(User.id).where(User.username == name)).first() is not None:
@@ -160,14 +172,18 @@ def _free_name(database: Session, username: object) -> str:
     return name
 
 
+def _administrators(database: Session) -> Sequence[int]:
+    """Ids of the administrators; their rows are locked, so that two cannot demote each other at one moment."""
+    return database.scalars(select(User.id).where(User.is_admin).order_by(User.id).with_for_update()).all()
+
+
 def _keep_an_administrator(database: Session, user: User, field: str | None) -> None:
-    # The rows are locked, so that two administrators cannot demote each other at one moment.
-    administrators = database.scalars(select(User.id).where(User.is_admin).with_for_update()).all()
-    if [identity for identity in administrators if identity != user.id] == []:
+    if [identity for identity in _administrators(database) if identity != user.id] == []:
         raise Refusal("The last administrator can be neither deleted nor demoted.", field=field)
 
 
-def _facts(user: User) -> dict[str, Any]:
+def user_facts(user: User) -> dict[str, Any]:
+    """The user's properties as the trail tells them, and as a form that shows them sends them back."""
     return {
         "username": user.username,
         "is_admin": user.is_admin,

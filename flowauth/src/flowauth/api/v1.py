@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from datetime import datetime
 from typing import Any
@@ -104,7 +105,7 @@ def delete_server(name: str) -> tuple[str, int]:
 @blueprint.get("/servers/<name>/tokens")
 @allow(Access.USER)
 def tokens(name: str) -> Response:
-    server = token_actions.own_server(user(), name)
+    server = token_actions.shown_server(user(), name)
     return jsonify([_token(token) for token in token_actions.tokens_on(database(), user(), server)])
 
 
@@ -219,6 +220,13 @@ def _body(*required: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
     body = request.get_json(silent=True)
     if not isinstance(body, dict):
         raise Refusal("Send a JSON object with the content type application/json.")
+    try:
+        text = json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise Refusal("A text holds half a character (a lone surrogate).") from None
+    if rb"\u0000" in text:
+        # PostgreSQL has no text with it.
+        raise Refusal("A text holds the character NUL, which is allowed nowhere.")
     for key in required:
         if body.get(key) is None:
             raise Refusal(f"{key} is missing.", field=key)

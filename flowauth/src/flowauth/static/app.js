@@ -11,13 +11,19 @@ const announce = (text) => {
 
 const leavesBelow = (branch) => [...branch.querySelectorAll("li[data-leaf] input")];
 
+// A search hides leaves: a branch's box stands for what can be seen below it, the count for all.
+const shownBelow = (branch) => [...branch.querySelectorAll("li[data-leaf]:not([hidden]) input")];
+
+const tickedOf = (leaves) => leaves.filter((leaf) => leaf.checked).length;
+
 const showState = (branch) => {
   const box = branch.querySelector(":scope > summary > [data-branch-box]");
+  const shown = shownBelow(branch);
   const leaves = leavesBelow(branch);
-  const ticked = leaves.filter((leaf) => leaf.checked).length;
-  box.checked = ticked === leaves.length;
-  box.indeterminate = ticked > 0 && ticked < leaves.length;
-  branch.querySelector(":scope > summary > [data-branch-count]").textContent = `${ticked} of ${leaves.length}`;
+  const ticked = tickedOf(shown);
+  box.checked = ticked > 0 && ticked === shown.length;
+  box.indeterminate = ticked > 0 && ticked < shown.length;
+  branch.querySelector(":scope > summary > [data-branch-count]").textContent = `${tickedOf(leaves)} of ${leaves.length}`;
 };
 
 const showStatesAbove = (element) => {
@@ -36,7 +42,7 @@ const prepareChoice = (tree) => {
     if (event.target.matches("[data-branch-box]")) {
       // A mixed box becomes ticked when clicked, so that mixed turns into all.
       const branch = event.target.closest("[data-branch]");
-      leavesBelow(branch).forEach((leaf) => { leaf.checked = event.target.checked; });
+      shownBelow(branch).forEach((leaf) => { leaf.checked = event.target.checked; });
       branch.querySelectorAll("[data-branch]").forEach(showState);
     }
     showStatesAbove(event.target);
@@ -63,6 +69,7 @@ const prepareSearch = (tree) => {
       branch.parentElement.hidden = !any;
       // A search that leaves much open would lay out the whole tree.
       branch.open = words.length > 0 && any && found <= 200;
+      if (branch.querySelector(":scope > summary > [data-branch-box]")) showState(branch);
     }
     tools.querySelector("[data-tree-count]").textContent = words.length ? `${found} of ${leaves.length} found` : "";
   };
@@ -190,25 +197,39 @@ for (const field of document.querySelectorAll("[data-generate]")) {
 
 /* Two minutes before the session ends, say so and offer to stay */
 
-const idle = Number(document.body.dataset.idleMinutes);
-if (idle) {
-  const warn = () => {
-    const notice = document.createElement("p");
-    notice.className = "notice warning";
-    const stay = document.createElement("button");
-    stay.className = "quiet";
-    stay.textContent = "Stay signed in";
-    stay.addEventListener("click", async () => {
-      await fetch("/account", { headers: { "HX-Request": "true" } });
-      notice.remove();
-      timer = setTimeout(warn, (idle - 2) * 60000);
-    });
-    notice.append("You will be signed out in 2 minutes. ", stay);
-    document.querySelector(".notices").append(notice);
+const WARNED_FOR = 2 * 60000;
+const lasting = document.body.dataset.sessionSeconds;
+if (lasting) {
+  const notice = document.createElement("p");
+  notice.className = "notice warning";
+  const words = document.createElement("span");
+  const stay = document.createElement("button");
+  stay.className = "quiet";
+  notice.append(words, " ", stay);
+  // A moment and not a countdown: timers stand still while a machine sleeps.
+  let end;
+  const show = () => {
+    const left = end - Date.now();
+    if (left > WARNED_FOR) { notice.remove(); return; }
+    const minutes = Math.ceil(left / 60000);
+    const text = left <= 0 ? "Your session has ended."
+      : `You will be signed out in ${minutes === 1 ? "less than a minute" : `${minutes} minutes`}.`;
+    if (words.textContent !== text) words.textContent = text;
+    stay.textContent = left <= 0 ? "Sign in again" : "Stay signed in";
+    if (!notice.isConnected) document.querySelector(".notices").append(notice);
   };
-  let timer = setTimeout(warn, (idle - 2) * 60000);
-  document.addEventListener("htmx:afterRequest", () => {
-    clearTimeout(timer);
-    timer = setTimeout(warn, (idle - 2) * 60000);
+  const lasts = (seconds) => { end = Date.now() + Number(seconds) * 1000; show(); };
+  stay.addEventListener("click", async () => {
+    const reply = await fetch("/account", { headers: { "HX-Request": "true" } });
+    const seconds = reply.headers.get("X-Session-Seconds");
+    // Without a session this page's address leads by way of the form to sign in, and back.
+    if (seconds === null) window.location.assign(window.location.pathname + window.location.search);
+    else lasts(seconds);
   });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    const seconds = event.detail.xhr && event.detail.xhr.getResponseHeader("X-Session-Seconds");
+    if (seconds) lasts(seconds);
+  });
+  lasts(lasting);
+  setInterval(show, 5000);
 }

@@ -6,11 +6,13 @@ import csv
 import io
 import json
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from sqlalchemy import Select, func, or_, select
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from flowauth import audit, clock, revocation
 from flowauth.access import Access, allow, database
+from flowauth.errors import Refusal
 from flowauth.models import AuditEvent
 from flowauth.signing import public_pem
 from flowauth.views import forms, services
@@ -69,10 +71,12 @@ def _query() -> Select[tuple[AuditEvent]]:
 @blueprint.get("/public-key")
 @allow(Access.ADMIN)
 def public_key() -> str:
+    path = services().settings.revocation_file
     return render_template(
         "public_key.html",
         pem=public_pem(services().settings.private_key),
         revoked=revocation.listing(database()).count("\n"),
+        is_published=path is None or revocation.is_published(services(), path),
     )
 
 
@@ -84,6 +88,21 @@ def public_key_file() -> Response:
         mimetype="application/x-pem-file",
         headers={"Content-Disposition": "attachment; filename=flowauth_public_key.pub"},
     )
+
+
+@blueprint.post("/revoked-tokens")
+@allow(Access.ADMIN)
+def publish() -> WerkzeugResponse:
+    """Write the list of revoked tokens again."""
+    path = services().settings.revocation_file
+    if path is None:
+        raise Refusal("FLOWAUTH_REVOCATION_FILE names no file to write the list to.", 404)
+    try:
+        revocation.publish(services(), path)
+    except OSError as error:
+        raise Refusal(f"The list cannot be written: {error.strerror}.", 500) from None
+    flash("The list of revoked tokens is written.", "success")
+    return redirect(url_for("audit.public_key"), 303)
 
 
 @blueprint.get("/revoked-tokens/revoked_tokens.txt")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
+from typing import Any
 
 from flask import request
 
@@ -21,14 +23,27 @@ def secret(name: str) -> str:
 
 def number(name: str) -> int | str:
     """A whole number; anything else comes back as text, for the action to refuse by its rule."""
-    value = text(name)
-    return int(value) if value.isascii() and value.isdecimal() and len(value) < 10 else value
+    return _number(text(name))
 
 
 def numbers(name: str) -> list[int | str]:
-    return [
-        int(value) if value.isascii() and value.isdecimal() else value for value in request.form.getlist(name)
-    ]
+    return [_number(value) for value in request.form.getlist(name)]
+
+
+def _number(value: str) -> int | str:
+    return int(value) if value.isascii() and value.isdecimal() and len(value) < 10 else value
+
+
+def shown() -> dict[str, Any] | None:
+    """What the form showed of the thing that it changes; None from whoever sends no such field."""
+    value = request.form.get("shown")
+    if value is None:
+        return None
+    try:
+        content = json.loads(value)
+    except (ValueError, RecursionError):
+        content = None
+    return content if isinstance(content, dict) else {}
 
 
 def flag(name: str) -> bool:

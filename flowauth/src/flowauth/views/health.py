@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, jsonify
 from sqlalchemy.exc import SQLAlchemyError
 
+from flowauth import revocation
 from flowauth.access import Access, allow
 from flowauth.database import is_current
 from flowauth.views import services
@@ -21,8 +22,13 @@ def live() -> Response:
 @blueprint.get("/ready")
 @allow(Access.ANYONE)
 def ready() -> tuple[Response, int]:
+    path = services().settings.revocation_file
     try:
-        current = is_current(services().engine)
+        if not is_current(services().engine):
+            return jsonify(status="the schema is not migrated"), 503
+        # Whoever watches over the app thereby has the list written as soon as it can be.
+        if path is not None and not revocation.is_published(services(), path):
+            return jsonify(status="the list of revoked tokens cannot be written"), 503
     except SQLAlchemyError:
         return jsonify(status="the database does not answer"), 503
-    return (jsonify(status="ok"), 200) if current else (jsonify(status="the schema is not migrated"), 503)
+    return jsonify(status="ok"), 200

@@ -52,6 +52,7 @@ def _edit(server: Server, role: Role | None) -> Response | str | tuple[str, int]
             users=forms.numbers("users"),
             longest_token_life_minutes=forms.number("longest_token_life_minutes"),
             latest_token_expiry=forms.moment("latest_token_expiry"),
+            shown=forms.shown(),
         )
     except Refusal as refusal:
         return _form(server, role, refusal), refusal.status
@@ -71,6 +72,7 @@ def _form(server: Server, role: Role | None, problem: Refusal | None = None) -> 
         "role.html",
         server=server,
         role=role,
+        facts=actions.role_facts(role) if role else None,
         tree_scopes=ScopeTree(offered, chosen),
         users=database().scalars(select(User).order_by(User.username)).all(),
         members=members,

@@ -20,7 +20,7 @@ blueprint = Blueprint("tokens", __name__)
 @blueprint.get("/")
 @allow(Access.USER)
 def servers() -> str:
-    held = [(server, actions.roles_on(user(), server)) for server in actions.servers_of(user())]
+    held = [(server, actions.roles_on(user(), server)) for server in actions.shown_servers(user())]
     active = {
         server.id: sum(token.expiry > clock.now() and not token.revoked_at for token in tokens)
         for server, _ in held
@@ -32,7 +32,7 @@ def servers() -> str:
 @blueprint.get("/servers/<name>")
 @allow(Access.USER)
 def server(name: str) -> str:
-    return _list(actions.own_server(user(), name))
+    return _list(actions.shown_server(user(), name))
 
 
 def _list(shown: Server, problem: Refusal | None = None, problem_token: int | None = None) -> str:
@@ -41,6 +41,7 @@ def _list(shown: Server, problem: Refusal | None = None, problem_token: int | No
     return render_template(
         "my_server.html",
         server=shown,
+        roles_here=actions.roles_on(user(), shown),
         active=active,
         ended=[token for token in tokens if token not in active],
         problem=problem,
@@ -131,7 +132,7 @@ def renew(token_id: int) -> BaseResponse | tuple[str, int]:
     try:
         token, _ = actions.renew(database(), services(), actor(), user(), token_id)
     except Refusal as refusal:
-        return _list(actions.own_server(user(), name), refusal, token_id), refusal.status
+        return _list(actions.shown_server(user(), name), refusal, token_id), refusal.status
     flash(f"Token {token.name} is renewed: a new one ends on {clock.readable(token.expiry)}.", "success")
     return redirect(url_for("tokens.server", name=name), 303)
 

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from werkzeug.wrappers import Response
 
 from flowauth import throttle
-from flowauth.access import Access, actor, allow, database, user
+from flowauth.access import Access, actor, allow, current_session, database, user
 from flowauth.actions import users as actions
 from flowauth.actions.tokens import running_tokens
 from flowauth.errors import Refusal
@@ -74,6 +74,8 @@ def edit(user_id: int) -> Response | str | tuple[str, int]:
             require_two_factor=forms.flag("require_two_factor"),
             remove_two_factor=forms.flag("remove_two_factor"),
             roles=forms.numbers("roles"),
+            session_digest=current_session().digest,
+            shown=forms.shown(),
         )
     except Refusal as refusal:
         return _form(actions.find_user(database(), user_id), refusal), refusal.status
@@ -120,6 +122,7 @@ def _form(shown: User | None, problem: Refusal | None = None) -> str:
     return render_template(
         "user.html",
         shown=shown,
+        facts=actions.user_facts(shown) if shown else None,
         roles=roles,
         chosen=chosen,
         problem=problem,

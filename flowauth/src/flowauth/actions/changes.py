@@ -1,0 +1,67 @@
+"""What differs between two states of a thing: for the audit trail, and for who would overwrite another's change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowauth.errors import Refusal
+
+_MOST = 5
+_WORDS = {True: "on", False: "off", None: "without limit"}
+
+
+def changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """Only what differs; of lists what came and what went."""
+    found: dict[str, Any] = {}
+    for key, old in before.items():
+        new = after[key]
+        if old == new:
+            continue
+        if isinstance(old, list):
+            found[key] = {"added": sorted(set(new) - set(old)), "removed": sorted(set(old) - set(new))}
+        else:
+            found[key] = {"before": old, "after": new}
+    return found
+
+
+def refuse_if_changed(shown: dict[str, Any] | None, present: dict[str, Any]) -> None:
+    """Refuse to replace what is no longer as it was shown; None, as from a script, replaces whatever there is.
+
+    Raises
+    ------
+    Refusal
+        409 with what has changed meanwhile.
+    """
+    if shown is None or shown == present:
+        return
+    if not _is_alike(shown, present):
+        raise Refusal("This form is out of date: go back, load the page again and try again.")
+    meanwhile = "; ".join(_told(key, change) for key, change in changes(shown, present).items())
+    raise Refusal(
+        f"Somebody else changed this meanwhile: {meanwhile}. Your input is kept: save again to replace that.",
+        409,
+    )
+
+
+def _is_alike(shown: dict[str, Any], present: dict[str, Any]) -> bool:
+    """Whether what came back with a form can be what it was sent out with."""
+    return shown.keys() == present.keys() and all(
+        isinstance(value, list) and all(isinstance(item, str) for item in value)
+        if isinstance(present[key], list)
+        else value is None or isinstance(value, str | int)
+        for key, value in shown.items()
+    )
+
+
+def _told(key: str, change: dict[str, Any]) -> str:
+    name = key.replace("_", " ")
+    if "before" in change:
+        after = change["after"]
+        return f"{name} is now {_WORDS.get(after, after)}"
+    parts = [f"{word} {_few(change[word])}" for word in ("added", "removed") if change[word]]
+    return f"{name} {' and '.join(parts)}"
+
+
+def _few(names: list[str]) -> str:
+    more = len(names) - _MOST
+    return ", ".join(str(name)[:120] for name in names[:_MOST]) + (f" and {more} more" if more > 0 else "")

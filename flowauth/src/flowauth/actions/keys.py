@@ -1,0 +1,39 @@
+"""Replacing the key under which tokens and second factors are stored."""
+
+from __future__ import annotations
+
+from cryptography.fernet import InvalidToken
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from flowauth import audit
+from flowauth.audit import CONSOLE
+from flowauth.database import transaction
+from flowauth.errors import Refusal
+from flowauth.models import Token, TwoFactor
+from flowauth.services import Services
+
+
+@transaction
+def encrypt_again(database: Session, services: Services) -> int:
+    """Encrypt every stored token and second factor with the first key; how many these were.
+
+    Raises
+    ------
+    Refusal
+        When the key of one of them is not among those given: then all stay as they are.
+    """
+    tokens = database.scalars(select(Token).with_for_update()).all()
+    factors = database.scalars(select(TwoFactor).with_for_update()).all()
+    rotate = services.settings.fernet.rotate
+    try:
+        for token in tokens:
+            token.encrypted_token = rotate(token.encrypted_token).decode()
+        for factor in factors:
+            factor.encrypted_secret = rotate(factor.encrypted_secret).decode()
+    except InvalidToken:
+        raise Refusal("Something is stored with a key that FLOWAUTH_FERNET_KEY does not have.", 409) from None
+    audit.record(
+        database, CONSOLE, "storage.encrypted_again", "", tokens=len(tokens), two_factor=len(factors)
+    )
+    return len(tokens) + len(factors)
