@@ -30,8 +30,10 @@ from flowetl.spill import spill_folder
 MEMORY_LIMIT = "192MB"
 REJECTS_KEPT = 100_000
 """Refused records told one by one. A file of nothing else must not fill the memory; beyond these they are counted."""
-SHORTEST_TAIL = 7
-"""Digits of the shortest identifier that is looked for in texts; fewer would be found everywhere."""
+SHORTEST_SPELLING = 7
+"""Digits of a text that can be the spelling of an identifier; shorter ones are short codes and everywhere."""
+SHORTEST_PART = 10
+"""Digits of an identifier that is also found amid others, where fewer would be found by accident."""
 LONGEST_TEXT = 1000
 """Bytes of a text column. An index of PostgreSQL refuses a row from 2,704 on, and with it the whole day."""
 _STAGED_TYPES = {
@@ -99,27 +101,31 @@ _SEPARATORS = " ()+.-"
 
 
 def _searched(raw: str) -> str:
-    """The SQL of a text in which an identifier is looked for; null where it is too short for one."""
+    """The SQL of a text as it is compared with identifiers: without separators and leading zeros."""
     return (
-        f"CASE WHEN strlen({raw}) < {SHORTEST_TAIL} THEN NULL "
-        f"WHEN regexp_matches({raw}, '[{_SEPARATORS}]') THEN translate({raw}, '{_SEPARATORS}', '') ELSE {raw} END"
+        f"ltrim(CASE WHEN strlen({raw}) < {SHORTEST_SPELLING} THEN NULL "
+        f"WHEN regexp_matches({raw}, '[{_SEPARATORS}]') THEN translate({raw}, '{_SEPARATORS}', '') ELSE {raw} END, '0')"
     )
 
 
-def _tail(column: str, raw: str) -> str:
-    """The SQL of the digits by which an identifier is found in a text, whatever spelling it has there.
+def _compared(column: str, raw: str) -> str:
+    """The SQL of the digits of a raw identifier; of a device the fourteen that say which. Null for a sender's name."""
+    digits = (
+        f"CASE WHEN TRY_CAST({raw} AS BIGINT) IS NOT NULL THEN {raw} "
+        f"WHEN regexp_full_match({raw}, '[0-9{_SEPARATORS}]+') THEN translate({raw}, '{_SEPARATORS}', '') END"
+    )
+    return f"ltrim({f'substr({digits}, 1, 14)' if column == 'imei' else digits}, '0')"
 
-    These are the last eight, which all spellings of a number share. Of a device it is the eight after its model: the
-    fifteenth digit and the sixteenth say nothing. Looking like an identifier would not be enough, because the numbers
-    of cells and calls do as well. Eight digits in a row that are those of the same record's identifier are no accident:
-    it happens to about one of ten million records. The name of a sender is no secret and may be that of a network.
+
+def _holds(text: str, identifier: str) -> str:
+    """The SQL that tells whether a text is a spelling of the same record's identifier, or has a long one in it.
+
+    Looking like an identifier would not be enough, because the numbers of cells and calls do as well. That one is its
+    own record's, or ends it from the seventh digit on, is no accident; that a long number has a few digits of it is.
     """
-    first, shortest = ("7, 8", 14) if column == "imei" else ("-8", SHORTEST_TAIL)
     return (
-        f"CASE WHEN strlen({raw}) < {shortest} THEN NULL "
-        f"WHEN TRY_CAST({raw} AS BIGINT) IS NOT NULL THEN substr({raw}, {first}) "
-        f"WHEN regexp_full_match({raw}, '[0-9{_SEPARATORS}]+') "
-        f"THEN substr(translate({raw}, '{_SEPARATORS}', ''), {first}) END"
+        f"strlen({text}) >= {SHORTEST_SPELLING} AND (ends_with({identifier}, {text}) "
+        f"OR (strlen({identifier}) >= {SHORTEST_PART} AND contains({text}, {identifier})))"
     )
 
 
@@ -219,13 +225,12 @@ class StagedDay:
     def _selection(self) -> str:
         """SQL from a batch to its mapped columns, identifiers aside, with ``row`` and ``reason`` (null = good)."""
         mapping = self.source.mapping
-        selected, reasons, tails = [], [], []
+        selected, reasons, identifiers = [], [], []
         for column in self._columns:
             if column.kind == "identifier" and column.name in mapping:
-                tails.append(quoted(f"tail {column.name}"))
-                selected.append(
-                    f"{_tail(column.name, _raw(mapping[column.name].raw_fields[0]))} AS {tails[-1]}"
-                )
+                identifiers.append(quoted(f"compared {column.name}"))
+                raw = _raw(mapping[column.name].raw_fields[0])
+                selected.append(f"{_compared(column.name, raw)} AS {identifiers[-1]}")
         for column in self._columns:
             expression = mapping.get(column.name)
             value = quoted(column.name)
@@ -242,7 +247,7 @@ class StagedDay:
             if column.kind == "text" and expression and expression.column and not expression.values:
                 searched = quoted(f"searched {column.name}")
                 selected.append(f"{_searched(_raw(expression.column))} AS {searched}")
-                held = " OR ".join(f"contains({searched}, {tail})" for tail in tails)
+                held = " OR ".join(_holds(searched, identifier) for identifier in identifiers)
                 reasons.append(f"WHEN {held} THEN 'identifier_in_{column.name}'")
             if column.required:
                 reasons.append(f"WHEN {value} IS NULL THEN 'missing_{column.name}'")
