@@ -2,10 +2,14 @@
 
 import gzip
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -208,3 +212,111 @@ def test_no_raw_identifier_is_anywhere(operator, everything) -> None:
             assert raw not in everything
             assert raw.encode().hex() not in everything
             assert f"{int(raw):x}" not in everything
+
+
+def test_a_dropped_day_stays_away_until_it_is_asked_for(operator) -> None:
+    fill(operator)
+    backfill(operator, "--source", "calls", "--max-parallel", "1")
+    operator.command("drop", "--cdr-type", "calls", "--date", "2016-01-02", "--reason", "retention")
+    done = backfill(operator, "--source", "calls")
+    assert done.stdout.startswith("0 days loaded, 2 already there, 0 failed")
+    assert "1 dropped days left alone: run loads one of them again, --force all" in done.stdout
+    assert operator.value("SELECT count(*) FROM etl.available_dates") == 2
+    forced = backfill(operator, "--source", "calls", "--force", "--max-parallel", "1")
+    assert forced.stdout.startswith("3 days loaded")
+    assert "dropped" not in forced.stdout
+
+
+def test_a_zone_that_is_not_the_database_s_is_refused(operator) -> None:
+    fill(operator, 1)
+    operator.environment["FLOWDB_TIMEZONE"] = "Asia/Kathmandu"
+    done = operator.command("run", "--source", "calls", "--date", "2016-01-01", check=False)
+    assert done.returncode == 2
+    assert "FLOWDB_TIMEZONE is 'Asia/Kathmandu', but the days of the database begin in 'UTC'" in done.stderr
+    assert operator.value("SELECT count(*) FROM etl.loads") == 0
+
+
+def test_a_database_that_is_away_is_told_in_a_line(operator) -> None:
+    operator.environment["FLOWDB_PORT"] = "1"
+    for command in (
+        ("status",),
+        ("reconcile",),
+        ("run", "--source", "calls", "--date", "2016-01-01"),
+        ("backfill", "--source", "all", "--start", "2016-01-01", "--end", "2016-01-01"),
+    ):
+        done = operator.command(*command, check=False)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert done.stderr.startswith("flowetl: the database does not answer: ")
+
+
+def test_a_day_of_another_source_is_refused(operator) -> None:
+    done = operator.command("run", "--source", "calls", "--date", "2015-12-31", check=False)
+    assert done.returncode == 2
+    assert "calls covers the days from 2016-01-01 to now on, not 2015-12-31" in done.stderr
+
+
+def test_what_reconcile_finds_unrecorded_can_be_dropped(operator) -> None:
+    for table in ("calls_20160101", "calls_old"):
+        day = "2016-01-01" if table == "calls_20160101" else "2016-02-01"
+        operator.rows(
+            f"CREATE TABLE events.{table} PARTITION OF events.calls "
+            f"FOR VALUES FROM ('{day}') TO (date '{day}' + 1)"
+        )
+    done = operator.command("reconcile", check=False)
+    assert "partition without a record, load the day again or drop it: calls_20160101" in done.stdout
+    assert "detach or drop it in the database: calls_old" in done.stdout
+    operator.command("drop", "--cdr-type", "calls", "--date", "2016-01-01", "--reason", "not ours")
+    operator.rows("DROP TABLE events.calls_old")
+    assert operator.command("reconcile").stdout == "both stores agree with the records\n"
+    assert operator.rows("SELECT cdr_type, cdr_date, state, note FROM etl.etl_records") == [
+        ("calls", operator.day, "dropped", "not ours")
+    ]
+
+
+def test_a_killed_process_costs_the_backfill_its_own_day_only(operator) -> None:
+    fill(operator)
+    # The name of a partition is taken by a transaction that does not end: loads of these days wait at it.
+    holders = {}
+    for name in ("calls_20160102", "calls_20160103"):
+        holders[name] = operator.database.connect()
+        holders[name].cursor().execute(f"CREATE TABLE events.{name} ()")
+    command = "-m flowetl backfill --source calls --start 2016-01-01 --end 2016-01-03 --max-parallel 2"
+    running = subprocess.Popen(
+        [sys.executable, *command.split()],
+        env=operator.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        kill_when_waiting(operator, running, 2)
+        holders["calls_20160102"].rollback()
+        kill_when_waiting(operator, running, 1)
+        told, _ = running.communicate(timeout=120)
+    finally:
+        running.kill()
+        running.communicate()
+        for holder in holders.values():
+            holder.close()
+    assert running.returncode == 1
+    assert told.startswith("2 days loaded, 0 already there, 1 failed")
+    assert "failed: calls 2016-01-03: its process was killed twice" in told
+
+
+def kill_when_waiting(operator, running: subprocess.Popen, loads: int) -> None:
+    """Kill the processes that load as soon as so many loads wait for another transaction."""
+    deadline = time.monotonic() + 120
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND application_name = 'flowetl' AND wait_event = 'transactionid'"
+    )
+    while operator.value(waiting) != loads:
+        assert time.monotonic() < deadline
+        assert running.poll() is None
+        time.sleep(0.05)
+    for pid in Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split():
+        if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(int(pid), signal.SIGKILL)
+    # The server learns of it only when it has something to say, and holds the days till then.
+    operator.rows(waiting.replace("count(*)", "pg_terminate_backend(pid)"))

@@ -1,5 +1,6 @@
 """Schedules, against a real Prefect server."""
 
+import asyncio
 import datetime as dt
 import os
 import signal
@@ -10,8 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg2
 import pytest
 import requests
+
+from flowetl.errors import Busy, Changed, DataFault, NotReady, UnexpectedFault, Unreachable
 
 DEADLINE_SECONDS = 150
 
@@ -109,3 +113,23 @@ def test_a_schedule_fires_and_loads_what_is_missing(operator, prefect, tmp_path)
             served.kill()
             served.wait()
     assert operator.alice.msisdn not in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "tried_again"),
+    [
+        (NotReady("has not come for as long as the source waits"), False),
+        (DataFault("is malformed"), False),
+        (Changed("changed while it was read"), True),
+        (Busy("is being loaded"), True),
+        (Unreachable(psycopg2.OperationalError("refused")), True),
+        (UnexpectedFault(psycopg2.InterfaceError("connection already closed")), True),
+        (UnexpectedFault(ValueError()), False),
+    ],
+)
+def test_what_is_tried_again(error: Exception, tried_again: bool) -> None:
+    from prefect.states import Failed
+
+    from flowetl.flows import _may_pass, load_one_day
+
+    assert asyncio.run(_may_pass(load_one_day, None, Failed(data=error))) is tried_again

@@ -181,3 +181,56 @@ def test_a_wrong_file_is_told_and_nothing_is_loaded(operator, folder, name, text
 def test_a_folder_with_none_of_the_files(operator, tmp_path) -> None:
     with pytest.raises(DataFault, match=r"holds neither cells.csv, sites.csv, tacs.csv nor boundaries"):
         load(operator, tmp_path)
+
+
+def test_a_new_version_beside_a_loaded_one_is_refused(operator, folder) -> None:
+    load(operator, folder)
+    header = FILES["cells.csv"].splitlines()[0]
+    cells = folder / "cells.csv"
+    cells.write_text(f"{header}\nc1,s1,2,Hill A,4G,27.7,85.25,2016-02-01,\n")
+    with pytest.raises(
+        DataFault,
+        match="versions 1 and 2 of c1 are both in service on 2016-02-01; version 1 is loaded already and not in the file",
+    ):
+        load(operator, folder)
+    closed = "c1,s1,1,Hill A,4G,27.6,85.25,2016-01-11,2016-01-31"
+    cells.write_text(f"{header}\n{closed}\nc1,s1,2,Hill A,4G,27.7,85.25,2016-02-01,\n")
+    assert load(operator, folder)["cells.csv"] == (1, 1, 0)
+
+
+def test_a_boundary_with_heights_and_a_numeric_parent_is_loaded_once(operator, folder) -> None:
+    path = folder / "boundaries" / "admin1.geojson"
+    shape = square(85, 27)
+    high = {"type": "Polygon", "coordinates": [[[*point, 1200] for point in shape["coordinates"][0]]]}
+    path.write_text(collection(unit("N.1", high, 7)))
+    assert load(operator, folder)["admin1.geojson"] == (1, 0, 0)
+    assert load(operator, folder)["admin1.geojson"] == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        (
+            "cells.csv",
+            FILES["cells.csv"].replace("Hill", "Hügel").encode("latin-1"),
+            "cells.csv is not UTF-8: byte",
+        ),
+        (
+            "cells.csv",
+            FILES["cells.csv"].replace("Hill A", '"Hill" A', 1).encode(),
+            "cells.csv after line 1: ",
+        ),
+        ("boundaries/admin1.geojson", b'{"features": null}', "features is not a list of features"),
+        ("boundaries/admin1.geojson", b'{"features": [1]}', "features is not a list of features"),
+        (
+            "boundaries/admin1.geojson",
+            collection(unit("N.1", {"type": "Polygon", "coordinates": 1})).encode(),
+            "admin1.geojson: N.1: ",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_in_a_line(operator, folder, name, content, told) -> None:
+    (folder / name).write_bytes(content)
+    with pytest.raises(DataFault) as raised:
+        load(operator, folder)
+    assert told in str(raised.value)

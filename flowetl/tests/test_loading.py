@@ -7,18 +7,24 @@ import hashlib
 import hmac
 import os
 import stat
+import subprocess
+import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from flowetl import loading, staging
+from flowetl import columnar, loading, staging
 from flowetl.deployment import Deployment
-from flowetl.errors import Busy, ConfigurationError, DataFault, NotReady
+from flowetl.errors import Busy, Changed, ConfigurationError, DataFault, NotReady, UnexpectedFault
 from flowetl.events import CDR_TYPES, COLUMNS
 from flowetl.loading import load_day
+from flowetl.partitions import NewPartition
 from flowetl.records import day_lock
+from flowetl.spill import remove_abandoned, spill_folder
+from flowetl.withdrawal import Drift, reconcile
 
 KEY = bytes.fromhex("0f" * 32)
 
@@ -331,7 +337,8 @@ def test_a_growing_file_is_not_loaded_until_it_stops_growing(operator, tmp_path:
 def test_a_file_that_never_stops_growing_is_told(operator, monkeypatch) -> None:
     path = operator.write("calls", two_calls(operator))
     grows = iter(range(1000))
-    os.utime(path)
+    # However long the machine takes, it was written a moment ago.
+    os.utime(path, (4e9, 4e9))
     monkeypatch.setattr("flowetl.arrival.time.sleep", lambda _: path.write_bytes(b"x" * (next(grows) + 1)))
     source = operator.sources["calls"]
     impatient = source.model_copy(update={"stability": source.stability.model_copy(update={"timeout": 0})})
@@ -348,7 +355,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_loaded(operator, monkeypatc
         add(self, batch)
 
     monkeypatch.setattr(loading.StagedDay, "add", touch_and_add)
-    with pytest.raises(NotReady, match="changed while it was read"):
+    with pytest.raises(Changed, match="changed while it was read"):
         load(operator)
 
 
@@ -482,3 +489,210 @@ def test_every_column_of_a_type_is_the_database_s(operator) -> None:
             cdr_type,
         )
         assert [name for (name,) in there] == [column.name for column in columns]
+
+
+def remapped(operator, name: str = "calls", **mapping):
+    """A source whose mapping differs in some columns."""
+    source = operator.sources[name]
+    return type(source).model_validate(source.model_dump() | {"mapping": source.mapping | mapping})
+
+
+def test_a_record_whose_text_holds_its_raw_identifier_is_refused(operator) -> None:
+    alice, bob = operator.alice, operator.bob
+    dated = f"20160101{alice.msisdn[-8:]}"
+    good = operator.call(dated, "10:00:00", alice, bob, cell=operator.carol.imei)
+    bad = [
+        operator.call(alice.msisdn, "10:00:00", alice, bob),
+        operator.call(bob.msisdn.removeprefix("977"), "10:00:00", alice, bob),
+        operator.call(f"x-{alice.msisdn}-17", "10:00:00", alice, bob),
+        operator.call("+977 981-2345601", "10:00:00", alice, bob),
+        operator.call("a", "10:00:00", alice, bob, cell=alice.imsi),
+        operator.call("a", "10:00:00", alice, bob, cell=alice.imei + "7"),
+    ]
+    # The name of a sender may be that of a network.
+    named = operator.call("98", "10:00:00", alice, replace(bob, msisdn="Vodafone"), cell="Vodafone")
+    operator.write("calls", [named, good, *bad])
+    loaded = load(operator)
+    assert loaded.rejects == len(bad)
+    assert operator.rows("SELECT reason, records FROM etl.rejects ORDER BY 1") == [
+        ("identifier_in_id", 4),
+        ("identifier_in_location_id", 2),
+    ]
+    # The number of a cell may look like a device, as long as it is not that of the same record.
+    assert operator.rows("SELECT id, location_id FROM events.calls ORDER BY 1") == [
+        (dated, operator.carol.imei),
+        ("98", "Vodafone"),
+    ]
+
+
+def test_a_time_with_an_offset_is_that_instant_whatever_the_zones(cluster, operator, monkeypatch) -> None:
+    with cluster.database("Asia/Kathmandu") as database:
+        for name, value in database.environment().items():
+            monkeypatch.setenv(name, value)
+        operator.deployment, operator.database = Deployment.from_settings(), database
+        operator.write(
+            "calls",
+            [
+                operator.call("a", time, operator.alice, operator.bob)
+                for time in ("10:00:00+0000", "10:00:00+0545")
+            ],
+        )
+        source = remapped(operator, datetime={"column": "start_time", "format": "%Y-%m-%d %H:%M:%S%z"})
+        load_day(operator.deployment, source, operator.day)
+        assert operator.rows("SELECT datetime FROM events.calls ORDER BY 1") == [
+            (dt.datetime(2016, 1, 1, 4, 15, tzinfo=dt.UTC),),
+            (dt.datetime(2016, 1, 1, 10, tzinfo=dt.UTC),),
+        ]
+        # The checks of both databases read the deployment's clock.
+        earliest = operator.value(
+            "SELECT outcome FROM etl.deduped_post_etl_queries WHERE type_of_query_or_check = 'earliest_timestamp'"
+        )
+        assert earliest == "2016-01-01 10:00:00+05:45"
+
+
+def test_an_upstream_source_may_have_the_key_id_of_ours(operator) -> None:
+    hexadecimal = [f"{number:02x}" * 32 for number in range(6)]
+    row = ["u", "SMMO", "2016-01-01 10:00:00", *hexadecimal[:4], "c1"]
+    sms = operator.sources["sms"].model_dump()
+    sms["identifiers"]["pseudonymise"] = "upstream"
+    sms["mapping"] |= {"tac": {"constant": "35123456"}}
+    operator.write("sms", [row])
+    load_day(operator.deployment, type(operator.sources["sms"]).model_validate(sms), operator.day)
+    operator.write("calls", two_calls(operator))
+    assert load(operator).rows == 3
+
+
+def test_a_record_that_no_table_or_index_can_hold_is_refused_alone(operator) -> None:
+    rows = two_calls(operator)
+    long = [*rows[0][:8], "x" * 3000]
+    operator.write("calls", [*rows, long])
+    assert load(operator).rejects == 1
+    assert operator.value("SELECT reason FROM etl.rejects") == "malformed_location_id"
+
+    source = operator.sources["calls"]
+    with_tac = type(source).model_validate(
+        source.model_dump()
+        | {"fields": (*source.fields, "model"), "mapping": source.mapping | {"tac": "model"}}
+    )
+    models = ("35123456", "123456789", "-1", "12.5", "1e3", "")
+    lines = [",".join(with_tac.fields), *(",".join(map(str, [*rows[0], model])) for model in models)]
+    operator.write_bytes("calls", gzip.compress("\n".join([*lines, ""]).encode()))
+    assert load_day(operator.deployment, with_tac, operator.day).rejects == 4
+    assert operator.rows("SELECT tac::integer FROM events.calls ORDER BY 1") == [(35123456,), (None,)]
+    assert operator.value("SELECT reason FROM etl.rejects ORDER BY records DESC LIMIT 1") == "malformed_tac"
+
+
+def test_what_fails_after_the_day_is_visible_does_not_fail_the_load(operator, monkeypatch) -> None:
+    operator.write("calls", two_calls(operator))
+    with monkeypatch.context() as patched:
+        patched.setattr("flowetl.loading._remove_other_versions", stop)
+        assert load(operator).rows == 3
+    assert operator.rows("SELECT state FROM etl.loads") == [("ingested",)]
+    states = [state for (state,) in operator.rows("SELECT state FROM etl.etl_records ORDER BY id")]
+    assert states == ["waiting", "loading", "ingested"]
+
+
+def test_reconcile_keeps_the_dictionary_of_what_was_ever_visible(operator) -> None:
+    operator.write("calls", two_calls(operator))
+    load(operator)
+    operator.rows("UPDATE etl.loads SET state = 'failed'")
+    assert reconcile(operator.deployment) == Drift()
+    assert len(list(operator.deployment.columnar.glob("subscribers/*.parquet"))) == 1
+
+
+def test_a_connection_lost_on_the_way_is_told_as_what_it_is_and_may_be_tried_again(
+    operator, monkeypatch
+) -> None:
+    operator.write("calls", two_calls(operator))
+    attach = NewPartition.attach
+
+    def lose_and_attach(self, columns) -> None:
+        operator.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND application_name = 'flowetl'"
+        )
+        attach(self, columns)
+
+    with monkeypatch.context() as patched, pytest.raises(UnexpectedFault) as raised:
+        patched.setattr(NewPartition, "attach", lose_and_attach)
+        load(operator)
+    assert raised.value.transient
+    assert "unexpected OperationalError" in str(raised.value)
+    load(operator)
+    records = operator.rows("SELECT state, note FROM etl.etl_records ORDER BY id")
+    assert records[2] == ("failed", "interrupted")
+    assert records[-1][0] == "ingested"
+
+
+def test_only_the_owner_may_read_the_columnar_files(operator) -> None:
+    operator.write("calls", two_calls(operator))
+    load(operator)
+    for path in operator.deployment.columnar.rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_a_file_that_could_not_be_written_leaves_nothing(operator, tmp_path) -> None:
+    def write(path: Path) -> None:
+        path.write_text("half")
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        columnar.publish_file(tmp_path / "columnar", "events/day.parquet", write)
+    assert [path for path in (tmp_path / "columnar").rglob("*") if path.is_file()] == []
+
+
+def test_spilled_folders_of_killed_processes_are_removed_and_others_kept(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code = (
+        "import os, signal; from flowetl.spill import spill_folder\n"
+        "with spill_folder() as folder: os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=False, timeout=60)
+    (abandoned,) = tmp_path.glob("flowetl-*")
+    os.utime(abandoned, (1e9, 1e9))
+    with spill_folder() as held:
+        assert not abandoned.exists()
+        os.utime(held, (1e9, 1e9))
+        remove_abandoned()
+        assert Path(held).exists()
+    assert not Path(held).exists()
+
+
+def test_an_own_check_sees_the_day_that_was_loaded(operator) -> None:
+    folder = operator.deployment.sources_folder / "qa_checks"
+    folder.mkdir()
+    for name, table in (("own", "final_table"), ("parent", "parent_table"), ("named", "table_name")):
+        qualified = "events.{{ table_name }}" if name == "named" else "{{ " + table + " }}"
+        (folder / f"{name}.sql").write_text(f"SELECT count(*) FROM {qualified}")
+    found = []
+    for rows in (two_calls(operator), two_calls(operator)[:1]):
+        operator.write("calls", rows)
+        load(operator)
+        found.append(
+            operator.rows(
+                "SELECT type_of_query_or_check, outcome FROM etl.deduped_post_etl_queries "
+                "WHERE type_of_query_or_check IN ('own', 'parent', 'named') ORDER BY 1"
+            )
+        )
+    assert found == [[("named", n), ("own", n), ("parent", n)] for n in ("3", "1")]
+    # A check that fails on the new load must not go on telling what the old one was like.
+    (folder / "own.sql").write_text("SELECT 1 / 0")
+    load(operator)
+    assert (
+        operator.value(
+            "SELECT outcome FROM etl.deduped_post_etl_queries WHERE type_of_query_or_check = 'own'"
+        )
+        is None
+    )
+
+
+def test_refused_records_are_kept_one_by_one_up_to_a_bound(operator, monkeypatch) -> None:
+    monkeypatch.setattr(staging, "REJECTS_KEPT", 2)
+    operator.write("calls", [*two_calls(operator), *[["x"]] * 5])
+    assert load(operator).rejects == 5
+    assert operator.rows("SELECT reason, records, first_line FROM etl.rejects") == [
+        ("wrong_number_of_fields", 5, 5)
+    ]
+    path = operator.deployment.rejects / "calls" / "2016-01-01.csv.gz"
+    assert len(gzip.decompress(path.read_bytes()).splitlines()) == 3

@@ -10,6 +10,7 @@ from flowdb.keys import subscriber_key
 from flowetl import pseudonyms
 from flowetl.errors import ConfigurationError, DataFault
 from flowetl.pseudonyms import (
+    Numbering,
     Pseudonymiser,
     Pseudonyms,
     Texts,
@@ -20,6 +21,7 @@ from flowetl.pseudonyms import (
 )
 
 KEY = bytes(range(32))
+NEPAL = Numbering("977")
 
 
 def column(values: list[str | None]) -> pa.ChunkedArray:
@@ -51,7 +53,7 @@ def expected(label: str, normal: str) -> str:
     ],
 )
 def test_numbers_in_international_form(raw: str, normal: str | None) -> None:
-    assert normalise_number(raw, "977") == normal
+    assert normalise_number(raw, NEPAL) == normal
 
 
 def test_devices_and_sims() -> None:
@@ -64,7 +66,7 @@ def test_devices_and_sims() -> None:
 
 
 def test_a_pseudonym_is_a_keyed_hash_of_label_and_number() -> None:
-    hasher = Pseudonymiser(KEY, "977")
+    hasher = Pseudonymiser(KEY, NEPAL)
     found = hasher.column("msisdn", column(["9812345601", None, "bad#", "9812345601"]))
     mine = expected("msisdn", "9779812345601")
     assert texts(found) == [mine, None, None, mine]
@@ -72,7 +74,7 @@ def test_a_pseudonym_is_a_keyed_hash_of_label_and_number() -> None:
 
 
 def test_raw_forms_of_any_length_are_told_apart() -> None:
-    hasher = Pseudonymiser(KEY, "")
+    hasher = Pseudonymiser(KEY, Numbering())
     raw = ["0", "00", "7", "07", "+7", "9" * 18, "9" * 19, "1" + "0" * 17, "1" + "0" * 18, "-1", "", "7a"]
     normals = ["short:0", None, "short:7", "short:07", "7", *raw[5:9], "short:1", None, "name:7a"]
     wanted = [normal and expected("msisdn", normal) for normal in normals]
@@ -82,7 +84,7 @@ def test_raw_forms_of_any_length_are_told_apart() -> None:
 
 
 def test_both_parties_share_a_label_and_other_identifiers_do_not() -> None:
-    hasher = Pseudonymiser(KEY, "")
+    hasher = Pseudonymiser(KEY, Numbering())
     number = column(["429011234567801"])
     served = texts(hasher.column("msisdn", number))
     assert texts(hasher.column("msisdn_counterpart", number)) == served
@@ -93,7 +95,7 @@ def test_both_parties_share_a_label_and_other_identifiers_do_not() -> None:
 def test_another_key_gives_other_pseudonyms_and_another_id() -> None:
     other = bytes(32)
     number = column(["9779812345601"])
-    mine, theirs = (texts(Pseudonymiser(key, "").column("msisdn", number)) for key in (KEY, other))
+    mine, theirs = (texts(Pseudonymiser(key, Numbering()).column("msisdn", number)) for key in (KEY, other))
     assert mine != theirs
     assert pseudonyms.key_id("1", KEY) != pseudonyms.key_id("1", other)
 
@@ -108,7 +110,7 @@ def test_the_device_model_comes_from_the_raw_imei() -> None:
 
 
 def test_upstream_pseudonyms_are_passed_on_and_raw_looking_ones_refused() -> None:
-    hasher = UpstreamPseudonyms(KEY, "")
+    hasher = UpstreamPseudonyms(KEY, Numbering())
     good = "AB" * 16
     assert texts(hasher.column("imsi", column([good, "short", None]))) == [good.lower(), None, None]
     with pytest.raises(DataFault, match="msisdn holds values that look like raw identifiers") as raised:
@@ -123,7 +125,7 @@ def test_a_short_secret_is_refused() -> None:
 
 
 def test_an_identifier_has_the_same_pseudonym_whether_or_not_it_is_remembered(monkeypatch) -> None:
-    hasher = Pseudonymiser(KEY, "977")
+    hasher = Pseudonymiser(KEY, NEPAL)
     numbers = column(["9812345601", None, "9779812345602", "bad#"])
     first = hasher.column("msisdn", numbers)
     again = hasher.column("msisdn", numbers)
@@ -141,7 +143,7 @@ def test_an_identifier_has_the_same_pseudonym_whether_or_not_it_is_remembered(mo
 @pytest.mark.parametrize("remembered", [0, 1000])
 def test_the_text_behind_each_key(monkeypatch, remembered) -> None:
     monkeypatch.setattr(pseudonyms, "REMEMBERED", remembered)
-    hasher = Pseudonymiser(KEY, "977")
+    hasher = Pseudonymiser(KEY, NEPAL)
     kept = Texts()
     # The first is the longest: of what is forgotten with it there is more than of what comes after.
     blocks = [
@@ -167,7 +169,7 @@ def test_the_text_behind_each_key(monkeypatch, remembered) -> None:
 def test_two_texts_with_one_key_are_told(monkeypatch, remembered) -> None:
     monkeypatch.setattr(pseudonyms, "REMEMBERED", remembered)
     monkeypatch.setattr(pseudonyms, "subscriber_key", len)
-    hasher = UpstreamPseudonyms(KEY, "")
+    hasher = UpstreamPseudonyms(KEY, Numbering())
     kept = Texts()
     for text in ("a" * 32, "a" * 33, "a" * 32):
         kept.add(hasher.column("msisdn", column([text])))
@@ -183,3 +185,25 @@ def test_leading_bits_sort_as_their_texts_do() -> None:
     assert pseudonyms.leading_bits(texts).tolist() == [
         0, 1, 0x7F7F7F7F7F7F7F7F, 0x8080808080808080, 2**64 - 1,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("numbering", "one_subscriber"),
+    [
+        # Mobile numbers of India begin with 91 as well, and so does India's calling code.
+        (Numbering("91", "0", (10,)), ("9123456789", "09123456789", "919123456789", "+919123456789")),
+        (Numbering("86", "0", (11,)), ("86123456789", "086123456789", "8686123456789")),
+        # Italy and the Ivory Coast have no trunk prefix: the zero is part of the number.
+        (Numbering("39", "", (9, 10)), ("3912345678", "393912345678", "00393912345678")),
+        (Numbering("225", "", (10,)), ("0712345678", "2250712345678", "+225 07 12 34 56 78")),
+        (Numbering("7", "8", (10,)), ("9123456789", "89123456789", "79123456789")),
+    ],
+)
+def test_the_length_tells_a_national_number_from_an_international_one(numbering, one_subscriber) -> None:
+    assert len({normalise_number(raw, numbering) for raw in one_subscriber}) == 1
+    assert normalise_number("447700900123", numbering) == "447700900123"
+
+
+def test_no_trunk_prefix_leaves_the_zero_in_its_place() -> None:
+    assert normalise_number("0712345678", Numbering("225", "")) == "2250712345678"
+    assert normalise_number("0712345678", Numbering("225")) == "225712345678"

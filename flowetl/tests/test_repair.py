@@ -7,12 +7,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from flowetl.deployment import Deployment
 from flowetl.errors import Busy
 from flowetl.loading import load_day
 from flowetl.records import day_lock
@@ -134,24 +134,25 @@ def test_a_file_is_rebuilt_as_it_was(operator, damage: Callable[[Path], None], f
     assert operator.command("repair", "--dry-run").stdout == "every columnar file is as it was written\n"
 
 
-def test_every_type_and_clock(operator) -> None:
+def test_every_type_and_clock(cluster, operator, monkeypatch) -> None:
     """On the day the clocks are set back, an hour comes twice."""
     autumn = dt.date(2016, 11, 6)
-    operator = dataclasses.replace(
-        operator,
-        day=autumn,
-        deployment=dataclasses.replace(operator.deployment, zone=ZoneInfo("America/New_York")),
-    )
-    fill(operator)
-    load(operator)
-    paths = [file_of(operator, cdr_type) for cdr_type in ("calls", "topups")]
-    before = [content(path) for path in paths]
-    clocks = before[0].select(["time", "local_time"]).to_pylist()
-    assert len({clock["time"] - clock["local_time"] for clock in clocks}) == 2
-    for path in paths:
-        path.unlink()
-    assert [fault for _, fault in repair(operator.deployment)] == [None, None]
-    assert [content(path) for path in paths] == before
+    with cluster.database("America/New_York") as database:
+        for name, value in database.environment().items():
+            monkeypatch.setenv(name, value)
+        operator = dataclasses.replace(
+            operator, day=autumn, database=database, deployment=Deployment.from_settings()
+        )
+        fill(operator)
+        load(operator)
+        paths = [file_of(operator, cdr_type) for cdr_type in ("calls", "topups")]
+        before = [content(path) for path in paths]
+        clocks = before[0].select(["time", "local_time"]).to_pylist()
+        assert len({clock["time"] - clock["local_time"] for clock in clocks}) == 2
+        for path in paths:
+            path.unlink()
+        assert [fault for _, fault in repair(operator.deployment)] == [None, None]
+        assert [content(path) for path in paths] == before
 
 
 def test_an_empty_day(operator) -> None:

@@ -81,3 +81,58 @@ def test_the_mapping_version_moves_with_what_shapes_rows_only(tmp_path: Path) ->
     base = read_source(changed(tmp_path)).mapping_version
     assert read_source(changed(tmp_path, schedule="0 5 * * *")).mapping_version == base
     assert read_source(changed(tmp_path, timezone="Asia/Kathmandu")).mapping_version != base
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"mapping": {"msisdn": "msisdn", "datetime": "start_time", "id": "msisdn"}},
+            "mapping.id: 'msisdn' is the raw identifier of mapping.msisdn",
+        ),
+        (
+            {"mapping": {"msisdn": "msisdn", "datetime": "start_time", "duration": "msisdn"}},
+            "mapping.duration: 'msisdn' is the raw identifier of mapping.msisdn",
+        ),
+        ({"fields": ["a", "A"]}, "names that differ by case alone are the same"),
+        ({"schedule": "99 2 * * *"}, "minute 99 is not within 0 to 59"),
+        ({"schedule": "0 2 0 * *"}, "day 0 is not within 1 to 31"),
+        ({"schedule": "0 2-30 * * *"}, "hour 30 is not within 0 to 23"),
+        (
+            {"mapping": {"msisdn": "msisdn", "datetime": {"column": "start_time", "format": "%Q"}}},
+            "format: '%Q' is not a strptime pattern",
+        ),
+        (
+            {"mapping": {"msisdn": "msisdn", "datetime": {"column": "start_time", "format": "%H:%M"}}},
+            "format: '%H:%M' does not tell the day",
+        ),
+        (
+            {"mapping": {"msisdn": "msisdn", "datetime": "start_time", "tac": {"constant": 123456789}}},
+            "mapping.tac: 123456789.0 is not a number of 1 to 8 digits",
+        ),
+        ({"identifiers": {"national_lengths": [3]}}, "national_lengths.0: Input should be greater than"),
+    ],
+)
+def test_a_source_that_could_not_be_loaded_soundly_is_refused(
+    tmp_path: Path, changes: dict, told: str
+) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        read_source(changed(tmp_path, **changes))
+    assert told in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["%Y-%m-%dT%H:%M:%S%z", "%d.%m.%y %I:%M %p", "%Y%m%d", "%Y-%m-%d %H:%M:%S.%f"]
+)
+def test_a_format_that_tells_the_day_is_taken(tmp_path: Path, pattern: str) -> None:
+    mapping = {"msisdn": "msisdn", "datetime": {"column": "start_time", "format": pattern}}
+    expression = read_source(changed(tmp_path, mapping=mapping)).mapping["datetime"]
+    assert expression.has_offset is ("%z" in pattern)
+
+
+def test_a_country_whose_numbers_are_not_described_gets_advice(tmp_path: Path) -> None:
+    assert read_source(changed(tmp_path)).advice is None
+    advice = read_source(changed(tmp_path, identifiers={"calling_code": "91"})).advice
+    assert "a national number that begins with 91" in advice
+    described = {"calling_code": "91", "trunk_prefix": "0", "national_lengths": [10]}
+    assert read_source(changed(tmp_path, identifiers=described)).advice is None

@@ -6,9 +6,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import psycopg2
+
 from flowdb.settings import SettingError
 from flowetl import commands
-from flowetl.errors import ConfigurationError, LoadError
+from flowetl.errors import ConfigurationError, LoadError, Unreachable
 from flowetl.events import CDR_TYPES
 from flowetl.logs import configure_logging
 
@@ -25,6 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return commands.USAGE
     except LoadError as error:
         sys.stderr.write(f"flowetl: {error}\n")
+        return commands.FAILED
+    except psycopg2.OperationalError as error:
+        sys.stderr.write(f"flowetl: {Unreachable(error)}\n")
         return commands.FAILED
     except KeyboardInterrupt:
         sys.stderr.write("flowetl: interrupted; days that were not finished are as they were before\n")
@@ -56,14 +61,18 @@ def _parser() -> argparse.ArgumentParser:
     geography = add("geography", commands.geography, "Load cells, sites, device models and boundaries.")
     geography.add_argument("folder", type=Path)
 
-    backfill = add("backfill", commands.backfill, "Load many days; those loaded already are skipped.")
+    backfill = add(
+        "backfill", commands.backfill, "Load many days; those loaded already or dropped are skipped."
+    )
     backfill.add_argument("--source", required=True, help="a source's name, or all")
     backfill.add_argument("--start", type=_day, required=True, help="first day")
     backfill.add_argument("--end", type=_day, required=True, help="last day, inclusive")
     backfill.add_argument(
         "--max-parallel", type=_positive, help="days loaded at once; default: one for each core"
     )
-    backfill.add_argument("--force", action="store_true", help="load days again that are loaded already")
+    backfill.add_argument(
+        "--force", action="store_true", help="load days again that are loaded already or were dropped"
+    )
 
     run = add("run", commands.run, "Load one day, replacing an earlier load of it.")
     run.add_argument("--source", required=True)
@@ -74,7 +83,11 @@ def _parser() -> argparse.ArgumentParser:
         "--json", action="store_true", help="for scripts"
     )
 
-    drop = add("drop", commands.drop, "Withdraw one day from both stores.")
+    drop = add(
+        "drop",
+        commands.drop,
+        "Withdraw one day from both stores. Only run, or backfill --force, loads it again.",
+    )
     drop.add_argument("--cdr-type", choices=CDR_TYPES, required=True)
     drop.add_argument("--date", type=_day, required=True)
     drop.add_argument("--reason", required=True, help="recorded in the history")

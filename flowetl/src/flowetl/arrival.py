@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowetl.errors import NotReady
+from flowetl.errors import Changed, NotReady
 from flowetl.source import Stability
 
 
@@ -79,8 +79,8 @@ def require_unchanged(path: Path, before: FileState) -> None:
 
     Raises
     ------
-    NotReady
+    Changed
         When it was.
     """
     if state_of(path) != before:
-        raise NotReady(f"{path.name} changed while it was read")
+        raise Changed(f"{path.name} changed while it was read")

@@ -5,16 +5,17 @@ import logging
 import multiprocessing
 import sys
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from importlib.abc import MetaPathFinder
-
-import psycopg2
+from typing import NamedTuple
 
 from flowetl import records
 from flowetl.deployment import Deployment, available_cores
-from flowetl.errors import LoadError, UnexpectedFault
+from flowetl.errors import LoadError
 from flowetl.events import CdrType
 from flowetl.loading import Loaded, load_day
 from flowetl.logs import configure_logging
@@ -40,17 +41,33 @@ class Summary:
     rows: int = 0
     rejects: int = 0
     skipped: int = 0
+    dropped: int = 0
     seconds: float = 0.0
     failures: list[Outcome] = field(default_factory=list)
 
 
-def missing_days(deployment: Deployment, source: Source, start: dt.date, end: dt.date) -> list[dt.date]:
-    """The days of a period, within the source's own, that are not visible yet; newest first."""
+class Missing(NamedTuple):
+    """Days that are not visible, newest first: those to load, and those that were dropped and stay so."""
+
+    days: list[dt.date]
+    dropped: list[dt.date]
+
+
+def missing_days(deployment: Deployment, source: Source, start: dt.date, end: dt.date) -> Missing:
+    """The days of a period, within the source's own, that are not visible.
+
+    Somebody wanted a dropped day to be gone, while its file may lie in the landing folder for long: it is loaded
+    only when asked for by name.
+    """
     first = max(start, source.start)
     last = min(end, source.end) if source.end else end
     with deployment.connect() as connection, connection.cursor() as cursor:
         there = records.available_days(cursor, source.cdr_type)
-    return [date for date in days(first, last) if date not in there][::-1]
+        dropped = records.dropped_days(cursor, source.cdr_type)
+    absent = [date for date in days(first, last) if date not in there][::-1]
+    return Missing(
+        [date for date in absent if date not in dropped], [date for date in absent if date in dropped]
+    )
 
 
 def backfill(
@@ -67,7 +84,7 @@ def backfill(
     Parameters
     ----------
     max_parallel: how many days to load at once, by default one for each core.
-    force: whether to load days again that are visible already.
+    force: whether to load days again that are visible already, or were dropped.
     """
     started = time.monotonic()
     wanted: list[tuple[Source, dt.date]] = []
@@ -75,8 +92,9 @@ def backfill(
     for source in sources:
         last = min(end, source.end) if source.end else end
         all_days = list(days(max(start, source.start), last))[::-1]
-        chosen = all_days if force else missing_days(deployment, source, start, end)
-        summary.skipped += len(all_days) - len(chosen)
+        chosen, dropped = (all_days, []) if force else missing_days(deployment, source, start, end)
+        summary.dropped += len(dropped)
+        summary.skipped += len(all_days) - len(chosen) - len(dropped)
         wanted += [(source, date) for date in chosen]
     # Days of all sources side by side, so that the large sources do not queue up at the end.
     wanted.sort(key=lambda item: item[1], reverse=True)
@@ -105,16 +123,48 @@ def _load_all(
             yield _load_one(deployment, source, date, available_cores())
         return
     threads = max(1, available_cores() // parallel)
+    waiting = deque(wanted)
+    while waiting:
+        lost: list[tuple[Source, dt.date]] = []
+        yield from _load_side_by_side(deployment, waiting, lost, parallel, threads)
+        # A process that is killed, as when memory runs out, takes the days of all others along. Alone, it is only its own.
+        for source, date in lost:
+            again: list[tuple[Source, dt.date]] = []
+            yield from _load_side_by_side(deployment, deque([(source, date)]), again, 1, threads)
+            if again:
+                yield Outcome(
+                    source.name, date, None, "its process was killed twice, as when memory runs out"
+                )
+
+
+def _load_side_by_side(
+    deployment: Deployment,
+    waiting: deque[tuple[Source, dt.date]],
+    lost: list[tuple[Source, dt.date]],
+    parallel: int,
+    threads: int,
+) -> Iterator[Outcome]:
+    """Load the days that wait until none is left or a process is killed; ``lost`` takes those at work then."""
+    at_work: dict[Future[Outcome], tuple[Source, dt.date]] = {}
     # Spawned, not forked: a forked copy of DuckDB's and Arrow's threads may hang.
     with ProcessPoolExecutor(
         parallel,
         multiprocessing.get_context("spawn"),
         initializer=_prepare_process,
     ) as pool:
-        futures = [pool.submit(_load_one, deployment, source, date, threads) for source, date in wanted]
         try:
-            for future in as_completed(futures):
-                yield future.result()
+            while waiting or at_work:
+                # No more than are at work, so that no other day is lost with them.
+                while waiting and len(at_work) < parallel:
+                    source, date = waiting[0]
+                    at_work[pool.submit(_load_one, deployment, source, date, threads)] = (source, date)
+                    waiting.popleft()
+                for future in wait(at_work, return_when=FIRST_COMPLETED).done:
+                    outcome = future.result()
+                    del at_work[future]
+                    yield outcome
+        except BrokenProcessPool:
+            lost += at_work.values()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -141,8 +191,6 @@ def _load_one(deployment: Deployment, source: Source, date: dt.date, threads: in
         return Outcome(source.name, date, load_day(deployment, source, date, threads=threads))
     except LoadError as error:
         return Outcome(source.name, date, None, str(error))
-    except psycopg2.OperationalError as error:
-        return Outcome(source.name, date, None, str(UnexpectedFault(error)))
 
 
 def _analyse_parents(deployment: Deployment, cdr_types: Iterable[CdrType]) -> None:

@@ -31,16 +31,26 @@ def dictionary_path(load_id: UUID) -> str:
 
 
 def publish_file(folder: Path, relative: str, write: Callable[[Path], None]) -> ColumnarFile:
-    """Write a file beside its place, flush it to disk and rename it, so that no reader ever sees a part of it."""
+    """Write a file beside its place, flush it to disk and rename it, so that no reader ever sees a part of it.
+
+    Only its owner may read it.
+    """
     final = folder / relative
-    final.parent.mkdir(parents=True, exist_ok=True)
+    # Loader and engine are one user. The rows of subscribers are not for the other users of the machine.
+    for parent in reversed(final.relative_to(folder).parents):
+        (folder / parent).mkdir(mode=0o700, parents=True, exist_ok=True)
     partial = final.with_name(f".{final.name}.partial")
-    write(partial)
-    with partial.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())
-    size = partial.stat().st_size
-    partial.rename(final)
+    try:
+        write(partial)
+        partial.chmod(0o600)
+        with partial.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            os.fsync(file.fileno())
+        size = partial.stat().st_size
+        partial.rename(final)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     _sync_folder(final.parent)
     return ColumnarFile(relative, size, digest)
 

@@ -59,6 +59,8 @@ def backfill(options: argparse.Namespace) -> int:
         f"{summary.days:,} days loaded, {summary.skipped:,} already there, {len(summary.failures):,} failed: "
         f"{summary.rows:,} rows, {summary.rejects:,} rejected, {summary.seconds:.1f} s, {rate:,.0f} rows/s"
     )
+    if summary.dropped:
+        _say(f"{summary.dropped:,} dropped days left alone: run loads one of them again, --force all")
     for failure in summary.failures:
         _say(f"failed: {failure.source} {failure.date}: {failure.cause}")
     return FAILED if summary.failures else OK
@@ -154,6 +156,8 @@ def validate_config(options: argparse.Namespace) -> int:
             _say(f"wrong: {error}")
         else:
             _say(f"good: {path.name}: {source.name} ({source.cdr_type}), {source.schedule}")
+            if source.advice:
+                _say(f"note: {path.name}: {source.advice}")
     if not faults:
         read_sources(folder)
     return USAGE if faults else OK
@@ -170,6 +174,10 @@ def reconcile(options: argparse.Namespace) -> int:
         ("columnar file missing, run the command repair", drift.files_missing),
         ("partition missing, load the day again", drift.partitions_missing),
         ("partition without a record, load the day again or drop it", drift.partitions_unrecorded),
+        (
+            "partition of a name that is none of flowetl's, detach or drop it in the database",
+            drift.partitions_unknown,
+        ),
     ):
         for entry in entries:
             _say(f"{text}: {entry}")

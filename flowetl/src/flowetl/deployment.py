@@ -12,7 +12,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import make_dsn
 
 from flowdb.settings import SettingError, integer_setting, setting
-from flowetl.errors import ConfigurationError
+from flowetl.errors import ConfigurationError, Unreachable
 from flowetl.pseudonyms import parse_key
 from flowetl.source import Source, read_sources
 
@@ -58,7 +58,7 @@ class Deployment:
                     password=setting("FLOWDB_POSTGRES_PASSWORD"),
                     application_name="flowetl",
                     # The small files of a day are logged page by page: compressing them costs more than writing them.
-                    options="-c TimeZone=UTC -c jit=off -c wal_compression=off",
+                    options="-c jit=off -c wal_compression=off",
                 ),
             )
         except SettingError as error:
@@ -70,9 +70,16 @@ class Deployment:
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
-        """A connection in autocommit mode, its clock in UTC; closed at the end, which undoes what was not committed."""
-        connection = psycopg2.connect(self.dsn)
-        connection.autocommit = True
+        """A connection in autocommit mode, its clock the database's; closed at the end, which undoes what was not committed.
+
+        Raises
+        ------
+        Unreachable
+            When the database does not answer.
+        ConfigurationError
+            When its days begin in another zone than ours.
+        """
+        connection = self._open()
         try:
             yield connection
         finally:
@@ -83,8 +90,7 @@ class Deployment:
         """Like ``connect``, but left open for the next day that the process loads, unless something goes wrong."""
         connection = _kept.pop(self.dsn, None)
         if connection is None or not _alive(connection):
-            connection = psycopg2.connect(self.dsn)
-            connection.autocommit = True
+            connection = self._open()
         try:
             yield connection
         except BaseException:
@@ -94,6 +100,22 @@ class Deployment:
             _, other = _kept.popitem()
             other.close()
         _kept[self.dsn] = connection
+
+    def _open(self) -> Connection:
+        try:
+            connection = psycopg2.connect(self.dsn)
+        except psycopg2.OperationalError as error:
+            raise Unreachable(error) from error
+        theirs = connection.info.parameter_status("TimeZone")
+        if theirs != self.zone.key:
+            connection.close()
+            # Loaded regardless, every day would hold hours of its neighbour.
+            raise ConfigurationError(
+                f"FLOWDB_TIMEZONE is {self.zone.key!r}, but the days of the database begin in {theirs!r}: "
+                "give the loader the zone that the migrations were given"
+            )
+        connection.autocommit = True
+        return connection
 
     def sources(self) -> dict[str, Source]:
         """The configured sources by name; see ``read_sources``."""

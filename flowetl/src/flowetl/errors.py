@@ -15,7 +15,11 @@ class ConfigurationError(LoadError):
 
 
 class NotReady(LoadError):
-    """The file is absent or still being written: trying again later may succeed."""
+    """The file is absent or still being written, for longer than the source waits: the next scheduled load looks again."""
+
+
+class Changed(NotReady):
+    """The file changed while it was read: trying again at once may succeed."""
 
 
 class DataFault(LoadError):
@@ -24,6 +28,17 @@ class DataFault(LoadError):
 
 class Busy(LoadError):
     """Another load of the same day, or a long query on it, holds the day: trying again later may succeed."""
+
+
+class Unreachable(LoadError):
+    """The database does not answer: trying again later may succeed. The text is the server's or the network's."""
+
+    def __init__(self, error: psycopg2.OperationalError) -> None:
+        told = str(error).strip().splitlines() or ["the connection was lost"]
+        super().__init__(
+            f"the database does not answer: {told[0]}. Look whether it is running and FLOWDB_HOST, FLOWDB_PORT and "
+            "FLOWDB_POSTGRES_PASSWORD are right, then repeat the command"
+        )
 
 
 class UnexpectedFault(LoadError):
@@ -37,4 +52,4 @@ class UnexpectedFault(LoadError):
         place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
         code = getattr(error, "pgcode", None)
         super().__init__(f"unexpected {type(error).__name__}{f' ({code})' if code else ''}{place}")
-        self.transient = isinstance(error, psycopg2.OperationalError)
+        self.transient = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)

@@ -62,6 +62,9 @@ COLUMNS: dict[CdrType, tuple[Column, ...]] = {
     ),
 }
 
+TAC_DIGITS = 8
+"""The digits of a type allocation code, the only integer column there is."""
+
 HAS_COUNTERPARTS: frozenset[CdrType] = frozenset({"calls", "sms"})
 """Types whose events carry the other party. Never mds or topups: a default query unions the types named here."""
 

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import structlog
 from prefect import Flow, Task, flow, serve, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, TaskRun
@@ -13,14 +14,16 @@ from prefect.schedules import Cron
 from prefect.states import State
 from prefect.tasks import exponential_backoff
 
-from flowetl.backfill import missing_days
+from flowetl.backfill import Missing, missing_days
 from flowetl.deployment import Deployment, available_cores
-from flowetl.errors import Busy, LoadError, NotReady, UnexpectedFault
+from flowetl.errors import Busy, Changed, LoadError, UnexpectedFault, Unreachable
 from flowetl.loading import load_day
 from flowetl.logs import configure_logging
 from flowetl.partitions import analyse_parent
 from flowetl.repair import watch
 from flowetl.source import Source
+
+_log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
 
@@ -34,21 +37,35 @@ def run_as_task(name: str, step: Callable[[], Result]) -> Result:
 
 
 async def _may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Waiting and connections are worth another try, faults of the data are not."""
+    """What may be over in minutes is worth another try. Faults of the data are not, nor is a file that did not come.
+
+    That file was waited for as long as the source says: more would keep the source from its next day.
+    """
     error = await state.aresult(raise_on_failure=False)
-    return isinstance(error, NotReady | Busy) or (isinstance(error, UnexpectedFault) and error.transient)
+    return isinstance(error, Changed | Busy | Unreachable) or (
+        isinstance(error, UnexpectedFault) and error.transient
+    )
 
 
-@task(
-    name="load_day",
-    task_run_name="{source_name} {date}",
-    retries=RETRIES,
-    retry_delay_seconds=exponential_backoff(FIRST_RETRY_SECONDS),
-    retry_jitter_factor=0.5,
-    retry_condition_fn=_may_pass,
-    persist_result=False,
-    cache_policy=NO_CACHE,
-)
+_TRIED_AGAIN: dict[str, Any] = {
+    "retries": RETRIES,
+    "retry_delay_seconds": exponential_backoff(FIRST_RETRY_SECONDS),
+    "retry_jitter_factor": 0.5,
+    "retry_condition_fn": _may_pass,
+    "persist_result": False,
+    "cache_policy": NO_CACHE,
+}
+
+
+@task(name="find_missing_days", **_TRIED_AGAIN)
+def find_missing_days(source_name: str, until: dt.date) -> Missing:
+    """The days of a source that a scheduled run may load; a database that is restarted at night costs no night."""
+    deployment = Deployment.from_settings()
+    source = deployment.sources()[source_name]
+    return missing_days(deployment, source, source.start, until)
+
+
+@task(name="load_day", task_run_name="{source_name} {date}", **_TRIED_AGAIN)
 def load_one_day(source_name: str, date: dt.date, wait: bool) -> int:
     """Load one day of a source; returns its rows."""
     deployment = Deployment.from_settings()
@@ -57,7 +74,7 @@ def load_one_day(source_name: str, date: dt.date, wait: bool) -> int:
 
 
 def load_missing(source_name: str, date: dt.date | None) -> int:
-    """Load one day, or every day up to yesterday that is not there; returns the rows loaded.
+    """Load one day, or every day up to yesterday that is neither there nor dropped; returns the rows loaded.
 
     Yesterday's file is waited for. An older day is loaded once its file has come, and not asked for before.
 
@@ -69,7 +86,9 @@ def load_missing(source_name: str, date: dt.date | None) -> int:
     deployment = Deployment.from_settings()
     source = deployment.sources()[source_name]
     yesterday = dt.datetime.now(deployment.zone).date() - dt.timedelta(days=1)
-    wanted = [date] if date else missing_days(deployment, source, source.start, yesterday)
+    wanted, dropped = Missing([date], []) if date else find_missing_days(source_name, yesterday)
+    if dropped:
+        _log.info("dropped days left alone", source=source_name, days=len(dropped))
     rows, failures = 0, []
     for day in sorted(wanted):
         wait = day in (date, yesterday)

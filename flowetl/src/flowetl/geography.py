@@ -5,6 +5,7 @@ Loading the same files again changes nothing, not even the version of the cell l
 
 import csv
 import datetime as dt
+import io
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 from psycopg2.sql import SQL, Identifier
@@ -117,8 +119,14 @@ def read_table(path: Path, columns: dict[str, Callable[[str], Any]]) -> list[dic
     DataFault
         Naming the missing and unexpected columns, or the line, field and value that cannot be parsed.
     """
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file, strict=True)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataFault(
+            f"{path.name} is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}; convert it first"
+        ) from error
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
         found = reader.fieldnames or []
         missing = [name for name in columns if name not in found]
         unexpected = [name for name in found if name not in columns]
@@ -128,6 +136,8 @@ def read_table(path: Path, columns: dict[str, Callable[[str], Any]]) -> list[dic
                 f"unexpected {', '.join(unexpected) or 'none'}; expected {', '.join(columns)}"
             )
         records = [_parse_record(f"{path.name} line {reader.line_num}", row, columns) for row in reader]
+    except csv.Error as error:
+        raise DataFault(f"{path.name} after line {reader.line_num}: {error}") from error
     if not records:
         raise DataFault(f"{path.name} holds no records")
     return records
@@ -150,13 +160,13 @@ def _parse_record(
 
 def _load_sites(cursor: Cursor, path: Path) -> Changes:
     sites = read_table(path, _PLACE)
-    _check_places(path, sites)
+    _check_places(path, sites, _other_versions(cursor, Identifier("infrastructure", "sites"), sites))
     return _correct(cursor, path, Identifier("infrastructure", "sites"), ("id", "version"), sites)
 
 
 def _load_cells(cursor: Cursor, path: Path) -> Changes:
     cells = read_table(path, CELL_COLUMNS)
-    _check_places(path, cells)
+    _check_places(path, cells, _other_versions(cursor, Identifier("infrastructure", "cells"), cells))
     dictionary.location_keys(cursor, sorted({cell["id"] for cell in cells}))
     return _correct(cursor, path, Identifier("infrastructure", "cells"), ("id", "version"), cells)
 
@@ -175,8 +185,29 @@ def _check_unique(path: Path, keys: Iterable[tuple[Any, ...]]) -> None:
         seen.add(key)
 
 
-def _check_places(path: Path, places: Sequence[dict[str, Any]]) -> None:
-    """Versions must be distinct and may not share a day: an event of that day would count for each of them."""
+def _other_versions(
+    cursor: Cursor, table: Identifier, places: Sequence[dict[str, Any]]
+) -> list[tuple[str, int, dt.date | None, dt.date | None]]:
+    """The loaded versions of these places that the file does not hold, each with its days of service."""
+    cursor.execute(
+        SQL(
+            "SELECT id, version, date_of_first_service, date_of_last_service FROM {} WHERE id = ANY (%s)"
+        ).format(table),
+        ([place["id"] for place in places],),
+    )
+    delivered = {(place["id"], place["version"]) for place in places}
+    return [row for row in cursor.fetchall() if (row[0], row[1]) not in delivered]
+
+
+def _check_places(
+    path: Path,
+    places: Sequence[dict[str, Any]],
+    loaded: Sequence[tuple[str, int, dt.date | None, dt.date | None]],
+) -> None:
+    """Versions must be distinct and may not share a day: an event of that day would count for each of them.
+
+    Those ``loaded`` before stay, so they are versions beside the delivered ones.
+    """
     _check_unique(path, ((place["id"], place["version"]) for place in places))
     periods = defaultdict(list)
     for place in places:
@@ -188,12 +219,21 @@ def _check_places(path: Path, places: Sequence[dict[str, Any]]) -> None:
         if (place["latitude"] is None) != (place["longitude"] is None):
             raise DataFault(f"{where}: needs both latitude and longitude, or neither")
         periods[place["id"]].append((first, last, place["version"]))
+    for identifier, version, first, last in loaded:
+        periods[identifier].append((first or dt.date.min, last or dt.date.max, version))
+    stays = {(identifier, version) for identifier, version, _, _ in loaded}
     for identifier, versions in periods.items():
         versions.sort()
         for (_, last, one), (first, _, other) in pairwise(versions):
             if first <= last:
+                cure = "".join(
+                    f"; version {version} is loaded already and not in the file: "
+                    "deliver it too, with its date_of_last_service"
+                    for version in (one, other)
+                    if (identifier, version) in stays
+                )
                 raise DataFault(
-                    f"{path.name}: versions {one} and {other} of {identifier} are both in service on {first}"
+                    f"{path.name}: versions {one} and {other} of {identifier} are both in service on {first}{cure}"
                 )
 
 
@@ -281,6 +321,8 @@ def _read_boundaries(path: Path, level: int) -> dict[str, tuple[str, str | None,
         features = json.loads(path.read_text(encoding="utf-8"))["features"]
     except (ValueError, KeyError, TypeError) as error:
         raise DataFault(f"{path.name} is not a GeoJSON FeatureCollection: {error}") from error
+    if not isinstance(features, list) or not all(isinstance(feature, dict) for feature in features):
+        raise DataFault(f"{path.name} is not a GeoJSON FeatureCollection: features is not a list of features")
     units: dict[str, tuple[str, str | None, str]] = {}
     for number, feature in enumerate(features, 1):
         properties, geometry = feature.get("properties") or {}, feature.get("geometry") or {}
@@ -296,7 +338,11 @@ def _read_boundaries(path: Path, level: int) -> dict[str, tuple[str, str | None,
             )
         if pcod in units:
             raise DataFault(f"{path.name}: {pcod} occurs twice")
-        units[pcod] = (str(properties["name"]), properties.get("parent"), json.dumps(geometry))
+        units[pcod] = (
+            str(properties["name"]),
+            str(properties["parent"]) if properties.get("parent") else None,
+            json.dumps(geometry),
+        )
     if level == 0 and len(units) != 1:
         raise DataFault(f"{path.name} holds {len(units)} units; level 0 is the country and has exactly one")
     return units
@@ -304,10 +350,15 @@ def _read_boundaries(path: Path, level: int) -> dict[str, tuple[str, str | None,
 
 def _shape(cursor: Cursor, where: str, geometry: str) -> bytes:
     """A GeoJSON polygon as the well-known binary of a valid multipolygon."""
-    cursor.execute(
-        "SELECT ST_AsBinary(shape), ST_IsValid(shape) FROM (SELECT ST_Multi(ST_GeomFromGeoJSON(%s)) AS shape) AS given",
-        (geometry,),
-    )
+    try:
+        # Heights, which some programs write along, say nothing about where a boundary is.
+        cursor.execute(
+            "SELECT ST_AsBinary(shape), ST_IsValid(shape) FROM "
+            "(SELECT ST_Force2D(ST_Multi(ST_GeomFromGeoJSON(%s))) AS shape) AS given",
+            (geometry,),
+        )
+    except (psycopg2.InternalError, psycopg2.DataError) as error:
+        raise DataFault(f"{where}: {str(error).splitlines()[0]}") from error
     shape, valid = cursor.fetchone() or (b"", False)
     if not valid:
         raise DataFault(f"{where} is not a valid polygon: its outline crosses itself")

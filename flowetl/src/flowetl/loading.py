@@ -6,18 +6,19 @@ previous state of the day and, at worst, a columnar file that no manifest row na
 
 import datetime as dt
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+import psycopg2
 import structlog
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
+from psycopg2.sql import Identifier
 
 from flowetl import arrival, columnar, dictionary, pseudonyms, quality, records
 from flowetl.arrival import FileState
@@ -26,15 +27,17 @@ from flowetl.deployment import Deployment, available_cores
 from flowetl.errors import ConfigurationError, LoadError, UnexpectedFault
 from flowetl.events import HAS_COUNTERPARTS
 from flowetl.lines import LineReader
-from flowetl.partitions import NewPartition
-from flowetl.pseudonyms import Pseudonymiser, UpstreamPseudonyms
-from flowetl.quality import Outcomes
+from flowetl.partitions import NewPartition, partition_name
+from flowetl.pseudonyms import Numbering, Pseudonymiser, UpstreamPseudonyms
+from flowetl.quality import Check, Outcomes
 from flowetl.records import Load
 from flowetl.rejects import reject_path, write_rejects
 from flowetl.source import Source
 from flowetl.staging import StagedDay
 
 _log = structlog.get_logger(__name__)
+
+ALGORITHM = "HMAC-SHA-256"
 
 
 @dataclass
@@ -58,6 +61,10 @@ class Attempt:
     key: bytes
     threads: int
     seconds: dict[str, float] = field(default_factory=dict)
+    visible: bool = False
+    """Whether what was loaded is committed; from then on the load cannot fail any more."""
+    replaces: bool = False
+    """Whether it took the place of another load."""
 
     @property
     def path(self) -> Path:
@@ -85,6 +92,8 @@ def attempt(
 ) -> Iterator[Attempt]:
     """Hold the day and record the attempt; a failure inside is recorded with its cause and passed on.
 
+    Once the day is visible a failure is only logged: what remains to be done then is tidying up.
+
     Raises
     ------
     Busy
@@ -99,16 +108,28 @@ def attempt(
             # Only what makes a day visible must outlive a crash of the server at once; the log keeps the order.
             cursor.execute("SET synchronous_commit = off")
             records.begin(cursor, load)
+        this = Attempt(deployment, load, connection, key, threads or available_cores())
         try:
-            yield Attempt(deployment, load, connection, key, threads or available_cores())
+            yield this
         except BaseException as error:
+            if this.visible:
+                if not isinstance(error, Exception):
+                    raise
+                _log.warning(
+                    "failed after the day was loaded",
+                    source=source.name,
+                    date=str(date),
+                    load_id=str(load.load_id),
+                    cause=str(error if isinstance(error, LoadError) else UnexpectedFault(error)),
+                )
+                return
             note = str(error) if isinstance(error, LoadError) else f"stopped by {type(error).__name__}"
             _log.error(
                 "load failed", source=source.name, date=str(date), load_id=str(load.load_id), cause=note
             )
-            if not connection.closed:
-                with connection.cursor() as cursor:
-                    records.fail(cursor, load, note)
+            # A connection that is lost must not hide the cause. The next attempt ends the record of this one.
+            with suppress(psycopg2.Error), connection.cursor() as cursor:
+                records.fail(cursor, load, note)
             raise
 
 
@@ -146,10 +167,12 @@ def load_day(
     Raises
     ------
     LoadError
-        ``NotReady`` and ``Busy`` may pass; ``DataFault`` and ``ConfigurationError`` need somebody to act.
+        ``NotReady``, ``Busy`` and ``Unreachable`` may pass; ``DataFault`` and ``ConfigurationError`` need somebody to
+        act. Nothing else is raised.
     """
     started = time.monotonic()
-    with attempt(deployment, source, date, threads) as this, ExitStack() as stack:
+    source.require_day(date)
+    with told_by_place(), attempt(deployment, source, date, threads) as this, ExitStack() as stack:
 
         def step(name: str, function: Callable[[], Result]) -> Result:
             def guarded() -> Result:
@@ -161,10 +184,11 @@ def load_day(
         step("wait_for_data", lambda: wait_for_data(this, wait=wait))
         state = step("check_not_in_flux", lambda: check_not_in_flux(this))
         extracted = step("extract", lambda: stack.enter_context(extract(this, state)))
+        rows, rejects = extracted.day.rows, extracted.day.refused.total()
         file = step("columnar", lambda: write_columnar(this, extracted))
         outcomes = step("quality", lambda: check_quality(this, extracted))
         step("attach", lambda: publish(this, extracted, file, outcomes))
-        rows, rejects = extracted.day.rows, len(extracted.day.rejects)
+        step("own_quality", lambda: check_own_quality(this))
     seconds = time.monotonic() - started
     _log.info(
         "day loaded",
@@ -246,40 +270,59 @@ def check_quality(this: Attempt, extracted: Extracted) -> Outcomes:
 
 def publish(this: Attempt, extracted: Extracted, file: ColumnarFile, outcomes: Outcomes) -> None:
     """Build the partition and make the day visible in both stores, in one transaction."""
-    load, day, connection = this.load, extracted.day, this.connection
-    checks = quality.discover(load.cdr_type, [this.deployment.sources_folder])
-    own = [check for check in checks if not check.packaged]
-    names = {check.name for check in checks if check.packaged}
+    load, day = this.load, extracted.day
+    # One of ours that a file of the administrator's hides is not asked.
+    names = {check.name for check in _checks(this) if check.packaged}
     known = dictionary.known_subscribers(this.deployment.dsn)
     fresh = known.without(day.subscribers())
-    connection.autocommit = False
-    try:
-        with connection, connection.cursor() as cursor:
-            cursor.execute("SET LOCAL synchronous_commit = on")
-            previous = records.current_load(cursor, load.cdr_type, load.date)
-            partition = NewPartition(cursor, load.cdr_type, load.date, this.deployment.zone, load.load_id)
-            with this.timed("copy"):
-                partition.create()
-                partition.copy(day.rows_for_postgresql())
-            with this.timed("add_indexes"):
-                partition.index(load.source.indexes, this.threads)
-            with this.timed("analyze"):
-                partition.analyse()
-            with this.timed("own_quality"):
-                found = {name: outcome for name, outcome in outcomes.items() if name in names}
-                found |= quality.ask_database(cursor, partition.table, own, load.cdr_type, load.date)
-                quality.store(cursor, found, load.cdr_type, load.date)
-            with this.timed("swap"):
-                partition.attach(load.source.indexes)
-            with this.timed("update_records"):
-                dictionary.add_subscribers(cursor, this.deployment.columnar, load.load_id, fresh)
-                # Last, because every other load waits at the rows of the locations and the key until this one is done.
-                _record(cursor, this, day, file, replaces=previous is not None)
-            _record_metrics(cursor, this)
-    finally:
-        connection.autocommit = True
+    with records.transaction(this.connection) as cursor:
+        cursor.execute("SET LOCAL synchronous_commit = on")
+        this.replaces = records.current_load(cursor, load.cdr_type, load.date) is not None
+        partition = NewPartition(cursor, load.cdr_type, load.date, this.deployment.zone, load.load_id)
+        with this.timed("copy"):
+            partition.create()
+            partition.copy(day.rows_for_postgresql())
+        with this.timed("add_indexes"):
+            partition.index(load.source.indexes, this.threads)
+        with this.timed("analyze"):
+            partition.analyse()
+        found = {name: outcome for name, outcome in outcomes.items() if name in names}
+        _store_outcomes(cursor, this, names, found)
+        with this.timed("swap"):
+            partition.attach(load.source.indexes)
+        with this.timed("update_records"):
+            dictionary.add_subscribers(cursor, this.deployment.columnar, load.load_id, fresh)
+            # Last, because every other load waits at the rows of the locations and the key until this one is done.
+            _record(cursor, this, day, file)
+        _record_metrics(cursor, this)
+    this.visible = True
     known.remember(fresh)
     _remove_other_versions(this.deployment.columnar / file.path)
+
+
+def check_own_quality(this: Attempt) -> None:
+    """Run the administrator's checks on the day that is visible now, as the command ``qa`` does.
+
+    They may read the parent table, and take long: readers of the event type must not wait for them.
+    """
+    own = [check for check in _checks(this) if not check.packaged]
+    if not own:
+        return
+    load = this.load
+    table = Identifier("events", partition_name(load.cdr_type, load.date))
+    with records.transaction(this.connection) as cursor:
+        found = quality.ask_database(cursor, table, own, load.cdr_type, load.date)
+        _store_outcomes(cursor, this, {check.name for check in own}, found)
+
+
+def _store_outcomes(cursor: Cursor, this: Attempt, asked: set[str], found: Outcomes) -> None:
+    # A check that failed has no outcome, rather than that of the load before.
+    outcomes = dict.fromkeys(asked) | found if this.replaces else found
+    quality.store(cursor, outcomes, this.load.cdr_type, this.load.date)
+
+
+def _checks(this: Attempt) -> list[Check]:
+    return quality.discover(this.load.cdr_type, [this.deployment.sources_folder])
 
 
 def valid_cells(cursor: Cursor, date: dt.date) -> list[str]:
@@ -307,18 +350,23 @@ def preview(
 
 
 def _hasher(source: Source, key: bytes) -> Pseudonymiser:
-    return _hasher_of(source.identifiers.pseudonymise, key, source.identifiers.calling_code)
+    given = source.identifiers
+    numbering = Numbering(given.calling_code, given.trunk_prefix, given.national_lengths)
+    return _hasher_of(given.pseudonymise, key, numbering)
 
 
 @lru_cache(maxsize=4)
-def _hasher_of(where: str, key: bytes, calling_code: str) -> Pseudonymiser:
+def _hasher_of(where: str, key: bytes, numbering: Numbering) -> Pseudonymiser:
     """One for a process: most subscribers of a day are those of the day before, in every source."""
-    return (UpstreamPseudonyms if where == "upstream" else Pseudonymiser)(key, calling_code)
+    return (UpstreamPseudonyms if where == "upstream" else Pseudonymiser)(key, numbering)
 
 
 def _remove_other_versions(path: Path) -> None:
-    """Delete the files of earlier loads of the day. An engine that has one open can read it to its end."""
-    for other in path.parent.glob("*.parquet"):
+    """Delete the files of earlier loads of the day, also those never finished: the day is ours.
+
+    An engine that has one open can read it to its end.
+    """
+    for other in path.parent.iterdir():
         if other != path:
             other.unlink(missing_ok=True)
 
@@ -329,8 +377,10 @@ def _require_known_key(cursor: Cursor, load: Load) -> None:
         return
     name = load.source.identifiers.key_id
     cursor.execute(
-        "SELECT key_id FROM etl.pseudonym_epochs WHERE split_part(key_id, ':', 1) = %s AND key_id <> %s",
-        (name, load.key_id),
+        # Of an upstream source the key is unknown: its id has no fingerprint, and says nothing of ours.
+        "SELECT key_id FROM etl.pseudonym_epochs WHERE algorithm = %s AND split_part(key_id, ':', 1) = %s "
+        "AND key_id <> %s",
+        (ALGORITHM, name, load.key_id),
     )
     if cursor.fetchone():
         raise ConfigurationError(
@@ -351,27 +401,28 @@ def _record_file(cursor: Cursor, this: Attempt, day: StagedDay, state: FileState
             state.modified / 1e9,
             sha256,
             day.rows,
-            len(day.rejects),
+            day.refused.total(),
         ),
     )
     cursor.execute(
         "UPDATE etl.loads SET rows = %s, rejects = %s WHERE load_id = %s",
-        (day.rows, len(day.rejects), load_id),
+        (day.rows, day.refused.total(), load_id),
     )
     if day.rejects:
-        counts = Counter(reason for _, reason, _ in day.rejects)
-        first = {reason: min(line for line, other, _ in day.rejects if other == reason) for reason in counts}
+        first: dict[str, int] = {}
+        for line, reason, _ in day.rejects:
+            first[reason] = min(line, first.get(reason, line))
         execute_values(
             cursor,
             "INSERT INTO etl.rejects (load_id, reason, records, first_line) VALUES %s",
-            [(load_id, reason, count, first[reason]) for reason, count in counts.items()],
+            [(load_id, reason, count, first.get(reason)) for reason, count in day.refused.items()],
         )
 
 
-def _record(cursor: Cursor, this: Attempt, day: StagedDay, file: ColumnarFile, *, replaces: bool) -> None:
+def _record(cursor: Cursor, this: Attempt, day: StagedDay, file: ColumnarFile) -> None:
     load = this.load
     load_id = str(load.load_id)
-    if replaces:
+    if this.replaces:
         cursor.execute(
             "UPDATE etl.loads SET state = 'superseded' WHERE cdr_type = %s AND cdr_date = %s AND state = 'ingested'",
             (load.cdr_type, load.date),
@@ -404,7 +455,7 @@ def _record(cursor: Cursor, this: Attempt, day: StagedDay, file: ColumnarFile, *
         "last_active_date = greatest(known.last_active_date, excluded.last_active_date)",
         (load.cdr_type, load.date, load.date, day.location_ids),
     )
-    algorithm = "upstream" if load.source.identifiers.pseudonymise == "upstream" else "HMAC-SHA-256"
+    algorithm = "upstream" if load.source.identifiers.pseudonymise == "upstream" else ALGORITHM
     cursor.execute(
         "INSERT INTO etl.pseudonym_epochs AS known (key_id, algorithm, from_date, to_date) VALUES (%s, %s, %s, %s) "
         "ON CONFLICT (key_id) DO UPDATE SET from_date = least(known.from_date, excluded.from_date), "

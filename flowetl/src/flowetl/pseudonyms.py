@@ -53,7 +53,36 @@ def parse_key(secret: str) -> bytes:
     return key
 
 
-def normalise_number(raw: str, calling_code: str) -> str | None:
+class Numbering(NamedTuple):
+    """How a country writes its telephone numbers.
+
+    ``trunk_prefix`` stands before a number that is dialled inside the country and is no part of it; None = a single
+    zero, as far as that can be told. ``national_lengths`` are the digits of numbers without it and without the calling
+    code. Where they are known the length decides what a number is, and not how it begins.
+    """
+
+    calling_code: str = ""
+    trunk_prefix: str | None = None
+    national_lengths: tuple[int, ...] = ()
+
+    def international(self, digits: str) -> str:
+        """The international form of a number that does not say that it is in it."""
+        code, lengths = self.calling_code, self.national_lengths
+        if not code:
+            return digits
+        trunk = "0" if self.trunk_prefix is None else self.trunk_prefix
+        if lengths:
+            if trunk and digits.startswith(trunk) and len(digits) - len(trunk) in lengths:
+                return code + digits.removeprefix(trunk)
+            return code + digits if len(digits) in lengths else digits
+        if trunk and digits.startswith(trunk):
+            return code + digits.removeprefix(trunk)
+        if len(digits) <= _LONGEST_NATIONAL and not digits.startswith(code):
+            return code + digits
+        return digits
+
+
+def normalise_number(raw: str, numbering: Numbering) -> str | None:
     """A telephone number in international form, digits only; None if it cannot be one.
 
     Short codes and alphanumeric senders stay in classes of their own, so that none can meet a subscriber's number.
@@ -70,11 +99,7 @@ def normalise_number(raw: str, calling_code: str) -> str | None:
         return digits[2:] or None
     if len(digits) <= _SHORT_CODE_DIGITS:
         return f"short:{digits}"
-    if calling_code and digits.startswith("0"):
-        return calling_code + digits[1:]
-    if calling_code and len(digits) <= _LONGEST_NATIONAL and not digits.startswith(calling_code):
-        return calling_code + digits
-    return digits
+    return numbering.international(digits)
 
 
 def normalise_imsi(raw: str) -> str | None:
@@ -254,9 +279,9 @@ class Pseudonymiser:
     and not for longer than the process.
     """
 
-    def __init__(self, key: bytes, calling_code: str) -> None:
+    def __init__(self, key: bytes, numbering: Numbering) -> None:
         self._keyed = hmac.new(key, digestmod="sha256")
-        self._calling_code = calling_code
+        self._numbering = numbering
         self._known = {label: Known() for label in LABELS.values()}
 
     def column(self, name: str, raw: pa.ChunkedArray) -> Pseudonyms:
@@ -270,7 +295,7 @@ class Pseudonymiser:
     def _pseudonym(self, name: str, value: str) -> str | None:
         label = LABELS[name]
         if label == "msisdn":
-            normal = normalise_number(value, self._calling_code)
+            normal = normalise_number(value, self._numbering)
         else:
             normal = normalise_imsi(value) if label == "imsi" else normalise_imei(value)
         return None if normal is None else self._hash(label, normal)

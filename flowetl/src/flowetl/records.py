@@ -3,9 +3,10 @@
 import datetime as dt
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+import psycopg2
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
@@ -48,17 +49,45 @@ def day_lock(connection: Connection, cdr_type: CdrType, date: dt.date) -> Iterat
         try:
             yield
         finally:
-            if not connection.closed:
+            try:
                 cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (name,))
+            except psycopg2.Error:
+                # What went wrong before is the cause. The lock ends with the connection.
+                connection.close()
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[Cursor]:
+    """One transaction of a connection in autocommit mode. A connection that is lost in it does not hide how."""
+    connection.autocommit = False
+    try:
+        with connection.cursor() as cursor:
+            yield cursor
+        connection.commit()
+    except BaseException:
+        with suppress(psycopg2.Error):
+            connection.rollback()
+        raise
+    finally:
+        if not connection.closed:
+            connection.autocommit = True
+
+
+def end_interrupted(cursor: Cursor, cdr_type: CdrType, date: dt.date) -> list[str]:
+    """End the records of killed loads of a day whose lock the caller holds; returns their load ids."""
+    cursor.execute(
+        "WITH ended AS (UPDATE etl.loads SET state = 'failed', finished = clock_timestamp(), note = 'interrupted' "
+        "WHERE cdr_type = %s AND cdr_date = %s AND state = ANY (%s) RETURNING *) "
+        "INSERT INTO etl.etl_records (cdr_type, cdr_date, state, timestamp, load_id, source, note) "
+        "SELECT cdr_type, cdr_date, state, finished, load_id, source, note FROM ended RETURNING load_id::text",
+        (cdr_type, date, list(TRANSIENT_STATES)),
+    )
+    return [load_id for (load_id,) in cursor.fetchall()]
 
 
 def begin(cursor: Cursor, load: Load) -> None:
     """Record a new attempt. Earlier ones of the day that never ended were killed: the day's lock is ours."""
-    cursor.execute(
-        "UPDATE etl.loads SET state = 'failed', finished = clock_timestamp(), note = 'interrupted' "
-        "WHERE cdr_type = %s AND cdr_date = %s AND state = ANY (%s)",
-        (load.cdr_type, load.date, list(TRANSIENT_STATES)),
-    )
+    end_interrupted(cursor, load.cdr_type, load.date)
     cursor.execute(
         "INSERT INTO etl.loads (load_id, source, cdr_type, cdr_date, state, mapping_version, code_version, key_id) "
         "VALUES (%s, %s, %s, %s, 'waiting', %s, %s, %s)",
@@ -114,6 +143,16 @@ def current_load(cursor: Cursor, cdr_type: CdrType, date: dt.date) -> uuid.UUID 
     )
     row = cursor.fetchone()
     return uuid.UUID(row[0]) if row else None
+
+
+def dropped_days(cursor: Cursor, cdr_type: CdrType) -> set[dt.date]:
+    """The days of one event type that were withdrawn and not loaded since."""
+    cursor.execute(
+        "SELECT cdr_date FROM etl.etl_records WHERE cdr_type = %s AND state = 'dropped' "
+        "EXCEPT SELECT cdr_date FROM etl.available_dates WHERE cdr_type = %s",
+        (cdr_type, cdr_type),
+    )
+    return {date for (date,) in cursor.fetchall()}
 
 
 def available_days(cursor: Cursor, cdr_type: CdrType) -> set[dt.date]:

@@ -29,5 +29,9 @@ def write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
     writer.writerows(sorted(rejects))
     partial = path.with_name(f".{path.name}.partial")
     partial.touch(mode=0o600)
-    partial.write_bytes(gzip.compress(text.getvalue().encode(), compresslevel=6, mtime=0))
-    partial.rename(path)
+    try:
+        partial.write_bytes(gzip.compress(text.getvalue().encode(), compresslevel=6, mtime=0))
+        partial.rename(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

@@ -6,7 +6,6 @@ which reads the files, lists those that it finds wrong in ``etl.damaged_files``;
 
 import datetime as dt
 import select
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -32,6 +31,7 @@ from flowetl.errors import DataFault, LoadError, UnexpectedFault
 from flowetl.events import COLUMNS, CdrType, Column
 from flowetl.partitions import partition_name
 from flowetl.records import day_lock
+from flowetl.spill import spill_folder
 from flowetl.staging import MEMORY_LIMIT, write_day
 
 _log = structlog.get_logger(__name__)
@@ -128,24 +128,23 @@ def rebuild(deployment: Deployment, cdr_type: CdrType, date: dt.date) -> Columna
     DataFault
         When the partition is not what was loaded, so that only another load can help.
     """
-    with deployment.connect() as connection, day_lock(connection, cdr_type, date):
-        connection.autocommit = False
-        try:
-            with connection, connection.cursor() as cursor:
-                load_id = _load_to_rebuild(cursor, cdr_type, date)
-                # In place before its row commits: between the two the engine takes it for damaged, and does without.
-                file = columnar.publish_file(
-                    deployment.columnar,
-                    columnar.day_path(cdr_type, date, load_id),
-                    lambda path: _write(cursor, cdr_type, date, deployment.zone, path),
-                )
-                cursor.execute(
-                    "UPDATE etl.columnar_files SET path = %s, bytes = %s, sha256 = %s "
-                    "WHERE cdr_type = %s AND cdr_date = %s",
-                    (file.path, file.bytes, file.sha256, cdr_type, date),
-                )
-        finally:
-            connection.autocommit = True
+    with (
+        deployment.connect() as connection,
+        day_lock(connection, cdr_type, date),
+        records.transaction(connection) as cursor,
+    ):
+        load_id = _load_to_rebuild(cursor, cdr_type, date)
+        # In place before its row commits: between the two the engine takes it for damaged, and does without.
+        file = columnar.publish_file(
+            deployment.columnar,
+            columnar.day_path(cdr_type, date, load_id),
+            lambda path: _write(cursor, cdr_type, date, deployment.zone, path),
+        )
+        cursor.execute(
+            "UPDATE etl.columnar_files SET path = %s, bytes = %s, sha256 = %s "
+            "WHERE cdr_type = %s AND cdr_date = %s",
+            (file.path, file.bytes, file.sha256, cdr_type, date),
+        )
     _log.info("columnar file rebuilt", cdr_type=cdr_type, date=str(date), load_id=str(load_id))
     return file
 
@@ -169,7 +168,7 @@ def watch(deployment: Deployment, stopping: threading.Event) -> None:
                         # What failed is not tried again for every query that would have liked to read it.
                         if _told(connection) and not failed:
                             break
-        except (psycopg2.Error, OSError) as error:
+        except (LoadError, psycopg2.Error, OSError) as error:
             _log.error("not watching for damaged files", error=type(error).__name__)
             stopping.wait(PAUSE)
 
@@ -211,7 +210,7 @@ def _write(cursor: Cursor, cdr_type: CdrType, date: dt.date, zone: ZoneInfo, pat
     selected = SQL(", ").join([*map(_sent, columns), SQL("subscriber_key(id)")])
     cursor.execute(SQL("SELECT DISTINCT location_id FROM {} WHERE location_id IS NOT NULL").format(table))
     keys = dictionary.location_keys(cursor, sorted(location for (location,) in cursor.fetchall()))
-    with tempfile.TemporaryDirectory(prefix="flowetl-") as spill:
+    with spill_folder() as spill:
         rows = Path(spill) / "rows.csv"
         with rows.open("wb") as stream:
             cursor.copy_expert(

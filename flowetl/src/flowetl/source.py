@@ -20,10 +20,20 @@ from pydantic import (
 )
 
 from flowetl.errors import ConfigurationError
-from flowetl.events import COLUMNS, CdrType, column_names
+from flowetl.events import COLUMNS, TAC_DIGITS, CdrType, column_names
 
 _CRON_FIELD = r"[0-9*,/\-A-Za-z]+"
 _CRON = re.compile(rf"{_CRON_FIELD}(\s+{_CRON_FIELD}){{4,5}}")
+
+
+_CRON_RANGES = (
+    ("minute", 0, 59),
+    ("hour", 0, 23),
+    ("day", 1, 31),
+    ("month", 1, 12),
+    ("weekday", 0, 7),
+    ("second", 0, 59),
+)
 
 
 class _Strict(BaseModel):
@@ -53,6 +63,29 @@ class Expression(_Strict):
         if self.values and self.column is None:
             raise ValueError("values can only translate a column")
         return self
+
+    @field_validator("format")
+    @classmethod
+    def _tells_the_day(cls, format: str) -> str:
+        # Imported here, because who only reads the sources need not wait for it.
+        import duckdb
+
+        moment = dt.datetime(2016, 12, 31, 22, 58, 59, tzinfo=dt.UTC)
+        try:
+            there_and_back = "SELECT strptime(strftime($1, $2), $2)::DATE = $1::DATE"
+            with duckdb.connect() as connection:
+                connection.execute("SET TimeZone = 'UTC'")
+                ((told,),) = connection.execute(there_and_back, [moment, format]).fetchall()
+        except duckdb.Error as error:
+            raise ValueError(f"{format!r} is not a strptime pattern: {str(error).splitlines()[0]}") from None
+        if not told:
+            raise ValueError(f"{format!r} does not tell the day; such as %Y-%m-%d %H:%M:%S does")
+        return format
+
+    @property
+    def has_offset(self) -> bool:
+        """Whether the text of a timestamp says its offset from UTC."""
+        return any(directive in ("%z", "%Z") for directive in re.findall(r"%-?.", self.format))
 
     @property
     def raw_fields(self) -> tuple[str, ...]:
@@ -87,12 +120,15 @@ class CsvFormat(_Strict):
 class Identifiers(_Strict):
     """How subscribers and devices become pseudonyms.
 
-    ``calling_code`` is the country's (``977``): national numbers get it put in front. ``key_id`` names the secret's
+    ``calling_code`` is the country's (``977``): national numbers get it put in front. ``trunk_prefix`` and
+    ``national_lengths`` tell a national number from an international one; see ``Numbering``. ``key_id`` names the secret's
     period of use: a new secret needs a new one. ``upstream`` means the operator delivers pseudonyms already.
     """
 
     pseudonymise: Literal["here", "upstream"] = "here"
     calling_code: str = Field(default="", pattern=r"^[0-9]{0,3}$")
+    trunk_prefix: str | None = Field(default=None, pattern=r"^[0-9]{0,3}$")
+    national_lengths: tuple[Annotated[int, Field(ge=7, le=14)], ...] = ()
     key_id: str = Field(default="1", pattern=r"^[A-Za-z0-9_.-]{1,32}$")
 
 
@@ -165,13 +201,19 @@ class Source(_Strict):
     def _cron(cls, schedule: str) -> str:
         if not _CRON.fullmatch(schedule.strip()):
             raise ValueError(f"{schedule!r} is not a cron expression of five fields (or six, seconds last)")
+        for (name, first, last), given in zip(_CRON_RANGES, schedule.split(), strict=False):
+            # A step, after the slash, may be any number.
+            numbers = re.findall(r"[0-9]+", re.sub(r"/[0-9]+", "", given))
+            for number in numbers:
+                if not first <= int(number) <= last:
+                    raise ValueError(f"{schedule!r}: {name} {number} is not within {first} to {last}")
         return schedule.strip()
 
     @field_validator("fields")
     @classmethod
     def _distinct(cls, fields: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(fields)) != len(fields):
-            raise ValueError("names a field twice")
+        if len({field.casefold() for field in fields}) != len(fields):
+            raise ValueError("names a field twice; names that differ by case alone are the same")
         return fields
 
     @model_validator(mode="after")
@@ -203,12 +245,46 @@ class Source(_Strict):
             raise ValueError(
                 "mapping.tac is missing: it cannot be taken from an imei that is a pseudonym already"
             )
+        identifying = {
+            self.mapping[column.name].column: column.name
+            for column in COLUMNS[self.cdr_type]
+            if column.kind == "identifier" and column.name in self.mapping
+        }
+        for column in COLUMNS[self.cdr_type]:
+            given = self.mapping.get(column.name)
+            if given is None or column.kind == "identifier":
+                continue
+            for field in given.raw_fields:
+                if field in identifying:
+                    raise ValueError(
+                        f"mapping.{column.name}: {field!r} is the raw identifier of mapping.{identifying[field]} "
+                        "and would be stored as it is"
+                    )
+            if (
+                column.kind == "integer"
+                and given.constant is not None
+                and not re.fullmatch(rf"[0-9]{{1,{TAC_DIGITS}}}", str(given.constant))
+            ):
+                raise ValueError(
+                    f"mapping.{column.name}: {given.constant!r} is not a number of 1 to {TAC_DIGITS} digits"
+                )
         for index in self.indexes:
             if index not in allowed:
                 raise ValueError(
                     f"indexes: no column {index!r} of {self.cdr_type}; allowed: {', '.join(allowed)}"
                 )
         return self
+
+    @property
+    def advice(self) -> str | None:
+        """What is not wrong but may be meant otherwise."""
+        given = self.identifiers
+        if given.pseudonymise == "here" and given.calling_code and not given.national_lengths:
+            return (
+                "identifiers.national_lengths is not given: a national number that begins with "
+                f"{given.calling_code} is taken for an international one, and its subscriber for another"
+            )
+        return None
 
     @property
     def mapping_version(self) -> str:
@@ -221,6 +297,19 @@ class Source(_Strict):
     def zone(self, deployment_zone: ZoneInfo) -> ZoneInfo:
         """The time zone of the file's clock."""
         return ZoneInfo(self.timezone) if self.timezone else deployment_zone
+
+    def require_day(self, date: dt.date) -> None:
+        """Check that a day is among those the source covers.
+
+        Raises
+        ------
+        ConfigurationError
+            When it is not: another source may be the one of that day.
+        """
+        if date < self.start or (self.end is not None and date > self.end):
+            raise ConfigurationError(
+                f"{self.name} covers the days from {self.start} to {self.end or 'now on'}, not {date}"
+            )
 
     def file(self, landing: Path, date: dt.date) -> Path:
         """Where the operator puts the file of one day."""

@@ -4,7 +4,6 @@ A day larger than the memory limit spills to a private folder; by then it holds 
 """
 
 import datetime as dt
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,13 +20,22 @@ import pyarrow.compute as pc
 from flowdb.keys import subscriber_keys
 from flowetl import pseudonyms, quality
 from flowetl.errors import DataFault
-from flowetl.events import COLUMNS, HAS_COUNTERPARTS, CdrType, Column, columnar_columns
+from flowetl.events import COLUMNS, HAS_COUNTERPARTS, TAC_DIGITS, CdrType, Column, columnar_columns
 from flowetl.lines import RawBatch
 from flowetl.pseudonyms import LABELS, Pseudonymiser, Pseudonyms, Texts
 from flowetl.quality import Check
 from flowetl.source import Expression, Source
+from flowetl.spill import spill_folder
 
 MEMORY_LIMIT = "192MB"
+REJECTS_KEPT = 100_000
+"""Refused records told one by one. A file of nothing else must not fill the memory; beyond these they are counted."""
+SHORTEST_SPELLING = 7
+"""Digits of a text that can be the spelling of an identifier; shorter ones are short codes and everywhere."""
+SHORTEST_PART = 10
+"""Digits of an identifier that is also found amid others, where fewer would be found by accident."""
+LONGEST_TEXT = 1000
+"""Bytes of a text column. An index of PostgreSQL refuses a row from 2,704 on, and with it the whole day."""
 _STAGED_TYPES = {
     "text": "VARCHAR",
     "identifier": "BIGINT",
@@ -75,11 +83,50 @@ def _select(column: Column, expression: Expression) -> str:
             f"WHEN {_literal(text)} THEN {_literal(value)}" for text, value in expression.values.items()
         )
         return f"TRY_CAST(CASE {field} {cases} END AS {kind})"
+    if column.kind == "integer":
+        # A cast alone would round fractions and take numbers that the database has no place for.
+        return f"CASE WHEN regexp_full_match({field}, '[0-9]{{1,{TAC_DIGITS}}}') THEN CAST({field} AS {kind}) END"
+    if column.kind == "text":
+        return f"CASE WHEN strlen({field}) <= {LONGEST_TEXT} THEN {field} END"
     if column.kind == "timestamp":
-        return f"try_strptime({field}, {_literal(expression.format)})"
+        moment = f"try_strptime({field}, {_literal(expression.format)})"
+        return f"timezone('UTC', {moment})" if expression.has_offset else moment
     if column.kind == "number":
         return _scaled(f"TRY_CAST({field} AS DOUBLE)", expression)
     return f"TRY_CAST({field} AS {kind})"
+
+
+_SEPARATORS = " ()+.-"
+"""What people put between the digits of a number. Taking it out costs as much as all else: it is asked for first."""
+
+
+def _searched(raw: str) -> str:
+    """The SQL of a text as it is compared with identifiers: without separators and leading zeros."""
+    return (
+        f"ltrim(CASE WHEN strlen({raw}) < {SHORTEST_SPELLING} THEN NULL "
+        f"WHEN regexp_matches({raw}, '[{_SEPARATORS}]') THEN translate({raw}, '{_SEPARATORS}', '') ELSE {raw} END, '0')"
+    )
+
+
+def _compared(column: str, raw: str) -> str:
+    """The SQL of the digits of a raw identifier; of a device the fourteen that say which. Null for a sender's name."""
+    digits = (
+        f"CASE WHEN TRY_CAST({raw} AS BIGINT) IS NOT NULL THEN {raw} "
+        f"WHEN regexp_full_match({raw}, '[0-9{_SEPARATORS}]+') THEN translate({raw}, '{_SEPARATORS}', '') END"
+    )
+    return f"ltrim({f'substr({digits}, 1, 14)' if column == 'imei' else digits}, '0')"
+
+
+def _holds(text: str, identifier: str) -> str:
+    """The SQL that tells whether a text is a spelling of the same record's identifier, or has a long one in it.
+
+    Looking like an identifier would not be enough, because the numbers of cells and calls do as well. That one is its
+    own record's, or ends it from the seventh digit on, is no accident; that a long number has a few digits of it is.
+    """
+    return (
+        f"strlen({text}) >= {SHORTEST_SPELLING} AND (ends_with({identifier}, {text}) "
+        f"OR (strlen({identifier}) >= {SHORTEST_PART} AND contains({text}, {identifier})))"
+    )
 
 
 def _scaled(number: str, expression: Expression) -> str:
@@ -96,15 +143,13 @@ def _empty_database(threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
 
     The process uses it again for its next day, because opening one costs as much as loading a small day.
     """
-    with tempfile.TemporaryDirectory(prefix="flowetl-") as spill:
+    with spill_folder() as spill:
         try:
             connection = _idle.pop()
         except IndexError:
             connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT})
             connection.execute("SET preserve_insertion_order = false")
             connection.execute("SET enable_progress_bar = false")
-            # Quality checks read times with a zone.
-            connection.execute("SET TimeZone = 'UTC'")
         try:
             connection.execute(f"SET threads = {threads}")
             connection.execute(f"SET temp_directory = {_literal(spill)}")
@@ -129,7 +174,8 @@ class StagedDay:
 
     Use it as a context manager: leaving it frees the memory and removes anything spilled.
 
-    ``rows`` counts staged records, ``rejects`` holds (line, reason, keyed hash of the line).
+    ``rows`` counts staged records, ``refused`` the others by reason, and ``rejects`` holds (line, reason, keyed hash of
+    the line) of the first of them.
     """
 
     def __init__(
@@ -139,12 +185,16 @@ class StagedDay:
         self.date = date
         self.rows = 0
         self.rejects: list[tuple[int, str, str]] = []
+        self.refused: Counter[str] = Counter()
         self._zone = zone
-        self._file_zone = source.zone(zone)
+        # A format with an offset tells the instant itself, whatever the file's zone.
+        self._clock = "UTC" if source.mapping["datetime"].has_offset else str(source.zone(zone))
         self._hasher = hasher
         self._other_days: Counter[dt.date] = Counter()
         self._stack = ExitStack()
         self.connection = self._stack.enter_context(_empty_database(threads))
+        # Quality checks show times as the database does.
+        self.connection.execute(f"SET TimeZone = {_literal(zone.key)}")
         self._columns = COLUMNS[source.cdr_type]
         columns = [f"{column.name} {_STAGED_TYPES[column.kind]}" for column in self._columns]
         self.connection.execute(
@@ -175,7 +225,12 @@ class StagedDay:
     def _selection(self) -> str:
         """SQL from a batch to its mapped columns, identifiers aside, with ``row`` and ``reason`` (null = good)."""
         mapping = self.source.mapping
-        selected, reasons = [], []
+        selected, reasons, identifiers = [], [], []
+        for column in self._columns:
+            if column.kind == "identifier" and column.name in mapping:
+                identifiers.append(quoted(f"compared {column.name}"))
+                raw = _raw(mapping[column.name].raw_fields[0])
+                selected.append(f"{_compared(column.name, raw)} AS {identifiers[-1]}")
         for column in self._columns:
             expression = mapping.get(column.name)
             value = quoted(column.name)
@@ -189,6 +244,11 @@ class StagedDay:
             if expression and expression.raw_fields:
                 given = " AND ".join(f"{_raw(field)} IS NOT NULL" for field in expression.raw_fields)
                 reasons.append(f"WHEN {value} IS NULL AND {given} THEN 'malformed_{column.name}'")
+            if column.kind == "text" and expression and expression.column and not expression.values:
+                searched = quoted(f"searched {column.name}")
+                selected.append(f"{_searched(_raw(expression.column))} AS {searched}")
+                held = " OR ".join(_holds(searched, identifier) for identifier in identifiers)
+                reasons.append(f"WHEN {held} THEN 'identifier_in_{column.name}'")
             if column.required:
                 reasons.append(f"WHEN {value} IS NULL THEN 'missing_{column.name}'")
         names = ", ".join(column.name for column in self._columns if column.kind != "identifier")
@@ -217,7 +277,7 @@ class StagedDay:
         # A clock that is set back repeats an hour: the first pass is taken. One set forward skips an hour: a time
         # inside it becomes the first instant after.
         instants = pc.assume_timezone(
-            mapped.column("datetime"), str(self._file_zone), ambiguous="earliest", nonexistent="latest"
+            mapped.column("datetime"), self._clock, ambiguous="earliest", nonexistent="latest"
         )
         local = pc.local_timestamp(instants.cast(pa.timestamp("us", str(self._zone))))
         dates = local.cast(pa.date32())
@@ -269,7 +329,9 @@ class StagedDay:
             self._reject(int(batch.lines[row]), reason, batch.content(row))
 
     def _reject(self, line: int, reason: str, content: str) -> None:
-        self.rejects.append((line, reason, self._hasher.line_hash(content)))
+        self.refused[reason] += 1
+        if len(self.rejects) < REJECTS_KEPT:
+            self.rejects.append((line, reason, self._hasher.line_hash(content)))
 
     def check(self, file_name: str) -> None:
         """Whether the day as a whole may be loaded.
@@ -280,7 +342,8 @@ class StagedDay:
             When most records are of another day, too many were refused, too few are left, or two pseudonyms have
             one key, so that no one could tell them apart.
         """
-        records = self.rows + len(self.rejects)
+        refused = self.refused.total()
+        records = self.rows + refused
         rejects = self.source.rejects
         if self._other_days:
             other, count = self._other_days.most_common(1)[0]
@@ -288,11 +351,10 @@ class StagedDay:
                 raise DataFault(
                     f"{file_name} holds another day: {count} of {records} records are of {other}, not {self.date}"
                 )
-        if len(self.rejects) > max(rejects.tolerated, rejects.maximum_rate * records):
-            reasons = Counter(reason for _, reason, _ in self.rejects).most_common(3)
-            shown = ", ".join(f"{reason} {count}" for reason, count in reasons)
+        if refused > max(rejects.tolerated, rejects.maximum_rate * records):
+            shown = ", ".join(f"{reason} {count}" for reason, count in self.refused.most_common(3))
             raise DataFault(
-                f"{file_name}: {len(self.rejects)} of {records} records are malformed, more than "
+                f"{file_name}: {refused} of {records} records are malformed, more than "
                 f"rejects.maximum_rate {rejects.maximum_rate:g} allows; most frequent: {shown}"
             )
         if self.rows < self.source.minimum_rows:

@@ -1,12 +1,13 @@
 """Taking a day back, and putting right what killed loads left behind."""
 
 import datetime as dt
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from psycopg2.extensions import cursor as Cursor
 
-from flowetl import records
+from flowetl import records, spill
 from flowetl.deployment import Deployment
 from flowetl.errors import Busy, DataFault
 from flowetl.events import CDR_TYPES, CdrType
@@ -15,7 +16,7 @@ from flowetl.records import TRANSIENT_STATES, day_lock
 
 
 def drop_day(deployment: Deployment, cdr_type: CdrType, date: dt.date, reason: str) -> None:
-    """Withdraw a visible day from both stores and record why.
+    """Withdraw a day from both stores and record why: a visible one, or a partition that no load accounts for.
 
     Raises
     ------
@@ -28,7 +29,11 @@ def drop_day(deployment: Deployment, cdr_type: CdrType, date: dt.date, reason: s
         connection.autocommit = False
         with connection, connection.cursor() as cursor:
             load_id = records.current_load(cursor, cdr_type, date)
-            if load_id is None:
+            cursor.execute(
+                "SELECT to_regclass(format('events.%%I', %s::text)) IS NOT NULL",
+                (partition_name(cdr_type, date),),
+            )
+            if load_id is None and cursor.fetchone() == (False,):
                 raise DataFault(f"{cdr_type} of {date} is not loaded")
             drop_partition(cursor, cdr_type, date)
             cursor.execute(
@@ -36,14 +41,15 @@ def drop_day(deployment: Deployment, cdr_type: CdrType, date: dt.date, reason: s
                 (cdr_type, date),
             )
             paths = [deployment.columnar / path for (path,) in cursor.fetchall()]
+            known = str(load_id) if load_id else None
             cursor.execute(
-                "UPDATE etl.loads SET state = 'dropped', note = %s WHERE load_id = %s", (reason, str(load_id))
+                "UPDATE etl.loads SET state = 'dropped', note = %s WHERE load_id = %s", (reason, known)
             )
             cursor.execute(
                 "INSERT INTO etl.etl_records (cdr_type, cdr_date, state, timestamp, load_id, source, note) "
-                "SELECT cdr_type, cdr_date, 'dropped', clock_timestamp(), load_id, source, %s FROM etl.loads "
-                "WHERE load_id = %s",
-                (reason, str(load_id)),
+                "VALUES (%s, %s, 'dropped', clock_timestamp(), %s, "
+                "(SELECT source FROM etl.loads WHERE load_id = %s), %s)",
+                (cdr_type, date, known, known, reason),
             )
         connection.autocommit = True
         for path in paths:
@@ -59,11 +65,17 @@ class Drift:
     files_missing: list[str] = field(default_factory=list)
     partitions_missing: list[str] = field(default_factory=list)
     partitions_unrecorded: list[str] = field(default_factory=list)
+    partitions_unknown: list[str] = field(default_factory=list)
 
     @property
     def needs_attention(self) -> bool:
         """Whether something is left that another load or a repair has to mend."""
-        return bool(self.files_missing or self.partitions_missing or self.partitions_unrecorded)
+        return bool(
+            self.files_missing
+            or self.partitions_missing
+            or self.partitions_unrecorded
+            or self.partitions_unknown
+        )
 
 
 def reconcile(deployment: Deployment) -> Drift:
@@ -73,40 +85,45 @@ def reconcile(deployment: Deployment) -> Drift:
     """
     drift = Drift()
     with deployment.connect() as connection, connection.cursor() as cursor:
-        for cdr_type, date in _days_with_traces(cursor, deployment.columnar):
+        for cdr_type, date in _days_with_traces(cursor, deployment.columnar, drift):
             try:
                 with day_lock(connection, cdr_type, date):
                     _reconcile_day(cursor, deployment.columnar, cdr_type, date, drift)
             except Busy:
                 continue
         _reconcile_dictionary(cursor, deployment.columnar, drift)
+    # Not of this deployment alone, and so nothing to tell.
+    spill.remove_abandoned()
     return drift
 
 
-def _days_with_traces(cursor: Cursor, columnar: Path) -> list[tuple[CdrType, dt.date]]:
+def _days_with_traces(cursor: Cursor, columnar: Path, drift: Drift) -> list[tuple[CdrType, dt.date]]:
+    """The days that records, files or partitions tell of. What is named otherwise than we name it is none of ours."""
     cursor.execute("SELECT DISTINCT cdr_type, cdr_date FROM etl.loads")
     found: set[tuple[str, dt.date]] = set(cursor.fetchall())
     for folder in columnar.glob("events/type=*/date=*"):
         cdr_type = folder.parent.name.removeprefix("type=")
-        found.add((cdr_type, dt.date.fromisoformat(folder.name.removeprefix("date="))))
+        with suppress(ValueError):
+            found.add((cdr_type, dt.date.fromisoformat(folder.name.removeprefix("date="))))
     for cdr_type in CDR_TYPES:
         cursor.execute(
-            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = format('events.%%I', %s)::regclass",
+            "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = format('events.%%I', %s)::regclass",
             (cdr_type,),
         )
         for (name,) in cursor.fetchall():
-            found.add((cdr_type, dt.datetime.strptime(name.rsplit("_", 1)[1], "%Y%m%d").date()))
+            try:
+                date = dt.datetime.strptime(name, f"{cdr_type}_%Y%m%d").date()
+            except ValueError:
+                drift.partitions_unknown.append(name)
+            else:
+                found.add((cdr_type, date))
     return sorted((cdr_type, date) for cdr_type, date in found if cdr_type in CDR_TYPES)
 
 
 def _reconcile_day(cursor: Cursor, columnar: Path, cdr_type: CdrType, date: dt.date, drift: Drift) -> None:
     name = partition_name(cdr_type, date)
-    cursor.execute(
-        "UPDATE etl.loads SET state = 'failed', finished = clock_timestamp(), note = 'interrupted' "
-        "WHERE cdr_type = %s AND cdr_date = %s AND state = ANY (%s) RETURNING load_id::text",
-        (cdr_type, date, list(TRANSIENT_STATES)),
-    )
-    drift.interrupted += [f"{cdr_type} {date} {load_id}" for (load_id,) in cursor.fetchall()]
+    ended = records.end_interrupted(cursor, cdr_type, date)
+    drift.interrupted += [f"{cdr_type} {date} {load_id}" for load_id in ended]
 
     visible = records.current_load(cursor, cdr_type, date) is not None
     cursor.execute("SELECT to_regclass(format('events.%%I', %s::text)) IS NOT NULL", (name,))
@@ -127,9 +144,12 @@ def _reconcile_day(cursor: Cursor, columnar: Path, cdr_type: CdrType, date: dt.d
 
 def _reconcile_dictionary(cursor: Cursor, columnar: Path, drift: Drift) -> None:
     """A dictionary file whose load was never published repeats pairs that no row of the dictionary holds."""
-    cursor.execute("SELECT load_id::text FROM etl.loads WHERE state IN ('waiting', 'loading', 'checking')")
+    cursor.execute("SELECT load_id::text FROM etl.loads WHERE state = ANY (%s)", (list(TRANSIENT_STATES),))
     at_work = {load_id for (load_id,) in cursor.fetchall()}
-    cursor.execute("SELECT load_id::text FROM etl.loads WHERE state IN ('ingested', 'superseded', 'dropped')")
+    # The history says what was ever visible; the state of a load can have been changed since.
+    cursor.execute(
+        "SELECT load_id::text FROM etl.etl_records WHERE state = 'ingested' AND load_id IS NOT NULL"
+    )
     published = {load_id for (load_id,) in cursor.fetchall()}
     for path in sorted((columnar / "subscribers").glob("*")):
         load_id = path.name.lstrip(".").split(".")[0]
