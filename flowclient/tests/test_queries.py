@@ -307,6 +307,28 @@ def test_a_reply_without_location(shell, server, query, missing):
         shell.finish(query.get_result())
 
 
+@pytest.mark.parametrize("start", ["", "{url}"])
+def test_a_location_on_this_server(shell, server, query, start):
+    base = f"{start.format(url=server.url)}/api/0"
+    server.script("POST", "run", Answer(202, {}, {"Location": f"{base}/poll/abc"}))
+    server.script("GET", "poll/abc", Answer(303, {}, {"Location": f"{base}/get/abc"}))
+    server.script("GET", "get/abc", RESULT)
+    assert len(shell.finish(query.get_result())) == 2
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["https://127.0.0.1:{port}", "http://localhost:{port}", "//example.org"]
+)
+def test_a_location_on_another_server(shell, server, query, elsewhere):
+    location = elsewhere.format(port=server.url.rpartition(":")[2]) + "/api/0/get/abc"
+    server.script("POST", "run", RUN)
+    server.script("GET", "poll/abc", Answer(303, {}, {"Location": location}))
+    server.script("GET", "get/abc", RESULT)
+    with pytest.raises(flowclient.FlowclientConnectionError, match=f"'{location}', which is not on"):
+        shell.finish(query.get_result())
+    assert server.asked("GET", "get/abc") == 0
+
+
 def test_an_empty_result_has_the_columns_of_its_kind(shell, server, connection):
     server.script("POST", "run", RUN)
     server.script("GET", "poll/abc", *polls())

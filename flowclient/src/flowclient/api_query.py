@@ -140,7 +140,7 @@ class APIQuery:
         ----------
         format : str
             ``pandas`` for a DataFrame, ``geojson`` for a FeatureCollection, ``geopandas`` for a GeoDataFrame in WGS 84,
-            ``csv`` for text.
+            ``csv`` for text. Parquet and Arrow are not offered.
         poll_interval, disable_progress, timeout
             As in :meth:`wait_until_ready`.
 

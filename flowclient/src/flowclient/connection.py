@@ -8,13 +8,15 @@ import re
 import ssl
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 from flowclient import display, replies
 from flowclient.caller import warn_caller
 from flowclient.errors import FlowclientConnectionError
 from flowclient.exchange import Operation, Pause, Result, Send, perform
 from flowclient.tokens import TokenClaims, read_token
-from flowclient.transport import Reply, RequestsTransport, Timeout, Transport, TransportError
+from flowclient.transport import Reply, RequestsTransport, Timeout, Transport, TransportError, origin
+from flowclient.values import refuse_unwritable
 
 if TYPE_CHECKING:
     from flowclient.api_query import APIQuery
@@ -39,7 +41,8 @@ class Connection:
     api_version : int
         Version of the HTTP API.
     ssl_certificate : str, bool, ssl.SSLContext or None
-        Path of a CA file; True or None checks against the default roots; False checks nothing and warns.
+        Path of a CA file; True or None checks against the system's roots, or those that the
+        environment variables ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` name; False checks nothing and warns.
     timeout : float, (float, float) or None
         Seconds to connect and to wait for bytes. None waits for ever.
     retries : int
@@ -75,8 +78,9 @@ class Connection:
         self.retries = retries
         if not url.lower().startswith("https://"):
             warn_caller("Communications with this server are NOT SECURE.")
+        base = self.route_url("")
+        self._transport = transport if transport is not None else RequestsTransport(ssl_certificate, base)
         self.update_token(token)
-        self._transport = transport if transport is not None else RequestsTransport(ssl_certificate)
 
     # -- who ---------------------------------------------------------------------------------------------------
 
@@ -92,6 +96,8 @@ class Connection:
         token = "".join(token.split()) if isinstance(token, str) else token
         self._claims: TokenClaims = read_token(token)
         self.token = token
+        if isinstance(self._transport, RequestsTransport):
+            self._transport.session.headers.update(self._headers())
         if self.token_expired:
             warn_caller(f"This token expired at {self.token_expires}. Give a new one to update_token.")
 
@@ -117,7 +123,11 @@ class Connection:
 
     @property
     def session(self) -> Any:
-        """The HTTP client underneath."""
+        """The HTTP client underneath, for requests of one's own; blocking, also on an asynchronous connection.
+
+        By default a :class:`requests.Session` that sends the token, to this server only. Addresses such as
+        ``poll/<id>`` are relative to ``<url>/api/<version>/``.
+        """
         return getattr(self._transport, "session", self._transport)
 
     def __repr__(self) -> str:
@@ -219,8 +229,22 @@ class Connection:
         return f"{self.url}/api/{self.api_version}/{route}"
 
     def route_of(self, location: str) -> str:
-        """Return the route within this API that a ``Location`` header names."""
-        return re.sub(rf"^/api/{self.api_version}/", "", location)
+        """Return the route within this API that a ``Location`` header names.
+
+        Raises
+        ------
+        FlowclientConnectionError
+            If it is an address on another server.
+        """
+        parts = urlsplit(location)
+        # The token must never be sent to wherever a reply points.
+        if (parts.scheme or parts.netloc) and origin(location) != origin(self.url):
+            raise FlowclientConnectionError(
+                f"The server says that the result is at {location!r}, which is not on {self.url}.",
+                url=self.url,
+            )
+        path = urlunsplit(("", "", parts.path, parts.query, ""))
+        return re.sub(rf"^/api/{self.api_version}/", "", path)
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
@@ -228,6 +252,7 @@ class Connection:
     def _send(
         self, method: str, url: str, data: Any, params: dict[str, str] | None, attempts: int
     ) -> Operation[Reply]:
+        refuse_unwritable(data)
         pause = _FIRST_PAUSE
         for left in range(attempts - 1, -1, -1):
             wanted = pause
