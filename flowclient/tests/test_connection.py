@@ -8,7 +8,6 @@ import re
 import socket
 import ssl
 import threading
-import time
 import warnings
 
 import numpy
@@ -17,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from flowclient_stub import Answer, StubServer, make_token, polls
+from flowclient_stub import Answer, StubServer, make_token
 
 import flowclient
 from flowclient.exchange import Pause, Send
@@ -464,34 +463,3 @@ def test_a_connection_is_a_context(server, token):
         flowclient.connect(url=server.url, token=token) as connection,
     ):
         assert connection.get_url(route="x").status_code == 200
-
-
-def test_an_asynchronous_wait_leaves_the_loop_free(server, token):
-    """Another task goes on while a query is waited for."""
-    import asyncio
-
-    server.script("GET", "poll/abc", *polls(3, 2, 1))
-    turns = 0
-
-    async def both() -> None:
-        with pytest.warns(UserWarning, match="NOT SECURE"):
-            connection = await flowclient.connect_async(url=server.url, token=token)
-
-        async def count() -> None:
-            nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0.005)
-
-        counting = asyncio.create_task(count())
-        async with connection:
-            started = time.monotonic()
-            await flowclient.async_client.wait_for_query_to_be_ready(
-                connection=connection, query_id="abc", poll_interval=0.05
-            )
-            # Asked at once, held for an interval, and told so twice: this server answers without waiting.
-            assert time.monotonic() - started >= 0.1
-        counting.cancel()
-
-    asyncio.run(both())
-    assert turns > 5

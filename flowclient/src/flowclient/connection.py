@@ -6,6 +6,8 @@ import logging
 import math
 import re
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
@@ -60,6 +62,9 @@ class Connection:
     UserWarning
         If the connection is not encrypted, not checked, or the token has expired.
     """
+
+    #: What is said about queries comes from the module whose functions ask about them.
+    client_logger = logging.getLogger("flowclient.client")
 
     def __init__(
         self,
@@ -217,6 +222,11 @@ class Connection:
         if reply.status_code in (401, 403):
             raise self._access_error(reply, url)
         raise replies.unexpected_post(reply, url, route, sent=data)
+
+    @contextmanager
+    def holding(self, seconds: float) -> Iterator[float]:
+        """Give the seconds for which the server may hold a reply, at most those asked for, while it does."""
+        yield seconds
 
     @property
     def patience(self) -> float:
