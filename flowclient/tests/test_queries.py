@@ -484,6 +484,19 @@ def test_places_of_flows(shell, server, connection):
     assert "NPL.2" in maps.explore(lines)._repr_html_()
 
 
+def test_no_flows_are_a_map_without_lines(shell, server, connection):
+    server.script("POST", "run", RUN)
+    server.script("GET", "poll/abc", *polls())
+    server.script("GET", "get/abc", Answer(200, {"query_id": "abc", "query_result": []}))
+    server.script("GET", "geography/admin3", Answer(200, GEOGRAPHY))
+    flows = connection.make_api_query({"query_kind": "flows", "from_location": SPEC["locations"]})
+    lines = shell.finish(flows.to_geodataframe())
+    assert list(lines.columns) == ["pcod_from", "pcod_to", "value", "geometry"]
+    assert lines.crs.to_epsg() == 4326
+    assert list(shell.finish(flows.plot()).collections) == []
+    assert "leaflet" in shell.finish(flows.explore())._repr_html_()
+
+
 def test_a_result_without_places(shell, connection):
     query = connection.make_api_query({"query_kind": "histogram_aggregate", "metric": {}})
     with pytest.raises(ValueError, match="no places"):
