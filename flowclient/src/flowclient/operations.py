@@ -212,6 +212,9 @@ def check(connection: Connection, query_spec: Mapping[str, Any]) -> Operation[li
     description = yield from get_service_description(connection)
     schemas = description.get("components", {}).get("schemas", {})
     found = checks.specification_problems(query_spec, schemas)
+    found += [
+        f"The token lacks {scope}." for scope in checks.missing_scopes(query_spec, connection.permissions)
+    ]
     try:
         available = yield from get_available_dates(connection)
     except PermissionDeniedError:
