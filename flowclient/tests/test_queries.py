@@ -22,6 +22,7 @@ SPEC = {
     "query_kind": "spatial_aggregate",
     "locations": {"query_kind": "daily_location", "date": "2016-01-01", "aggregation_unit": "admin3"},
 }
+HOURLY = {"query_kind": "location_event_counts", "aggregation_unit": "admin3", "interval": "hour"}
 GONE = Answer(404, {"status": "awol", "msg": "Unknown."})
 FAILED = Answer(500, {"status": "errored", "msg": "Out of disk."})
 GEOGRAPHY = {
@@ -337,6 +338,13 @@ def test_an_empty_result_has_the_columns_of_its_kind(shell, server, connection):
     for spec, columns in (
         (SPEC, ["pcod", "value"]),
         (od, ["lon_from", "lat_from", "lon_to", "lat_to", "value"]),
+        (HOURLY, ["pcod", "date", "hour", "value"]),
+        ({**HOURLY, "interval": "min"}, ["pcod", "date", "hour", "min", "value"]),
+        ({**HOURLY, "interval": "day"}, ["pcod", "date", "value"]),
+        (
+            {**SPEC, "query_kind": "joined_spatial_aggregate", "method": "distr"},
+            ["pcod", "metric", "key", "value"],
+        ),
         ({"query_kind": "unheard_of"}, []),
     ):
         assert list(shell.finish(connection.make_api_query(spec).get_result()).columns) == columns
