@@ -77,6 +77,8 @@ async def connect_async(
     ------
     FlowclientConnectionError
         If the token cannot be read or names no user.
+    TypeError, OSError
+        If ``ssl_certificate`` is none of these, such as 0; if its path leads to no certificates.
     """
     return ASyncConnection(
         url=url,

@@ -56,6 +56,8 @@ class Connection:
     ------
     FlowclientConnectionError
         If the token cannot be read or names no user.
+    TypeError, OSError
+        If ``ssl_certificate`` is none of these, such as 0; if its path leads to no certificates.
 
     Warns
     -----
