@@ -5,12 +5,36 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
+from flowclient.checks import specification_problems
+from flowclient.results import result_columns
+from flowmachine.registry import load_any, submittable_kinds
 from flowmachine.schema import query_schemas
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "flowclient" / "tools"))
+for folder in ("flowclient", "docs"):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / folder / "tools"))
 
-from flowclient_generator.compare import differences
+from flowclient_generator.compare import differences  # noqa: E402
+from reference_pages.kinds import example, variants  # noqa: E402
 
 
 def test_the_clients_table_says_what_the_registry_says():
     assert differences(query_schemas()) == []
+
+
+#: The areas have a route of their own, and the dummy has no columns to know.
+KINDS = [kind for kind in submittable_kinds() if kind not in ("geography", "dummy_query")]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_client_knows_the_columns_of_an_empty_result(kind):
+    published = [load_any(example(kind)), *(query for _, _, query in variants(kind))]
+    assert [result_columns(query.spec()) for query in published] == [
+        list(query.published.columns) for query in published
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_clients_check_finds_nothing_in_what_the_registry_accepts(kind):
+    assert specification_problems(example(kind), query_schemas()) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from flowclient_stub import Answer
+from flowclient_stub import Answer, make_token
 
 import flowclient
 
@@ -38,7 +38,7 @@ SCHEMAS = {
     "DailyLocation": {
         "properties": {
             "query_kind": {"enum": ["daily_location"]},
-            "date": {"type": "string"},
+            "date": {"type": "string", "format": "date-time"},
             "aggregation_unit": UNITS,
             "method": {"type": "string", "enum": ["last", "most-common"]},
             "hours": {"allOf": [{"$ref": "#/components/schemas/Hours"}], "nullable": True},
@@ -67,6 +67,24 @@ SCHEMAS = {
 DATES = Answer(200, {"available_dates": {"calls": ["2016-01-01"], "sms": ["2016-01-01", "2016-01-02"]}})
 
 
+#: All that the queries here need.
+KINDS = ("spatial_aggregate", "modal_location", "daily_location", "flows")
+GRANTED = [
+    "run",
+    *(
+        f"{unit}:{top}:{kind}"
+        for unit in ("admin3", "admin2", "nonspatial")
+        for top in KINDS
+        for kind in KINDS
+    ),
+]
+
+
+@pytest.fixture
+def token():
+    return make_token({"analyst": GRANTED})
+
+
 def daily(date="2016-01-01", **changes):
     given = {"aggregation_unit": "admin3", "method": "last", **changes}
     return flowclient.daily_location_spec(date=date, **given)
@@ -85,6 +103,17 @@ def modal(*locations):
         (
             modal(daily(), daily(method="first")),
             ["query.locations.locations.1.method = 'first': must be one of last, most-common."],
+        ),
+        (
+            modal(daily("1 January")),
+            [
+                "query.locations.locations.0.date = '1 January': must be a date such as 2016-01-01 or 2016-01-01 12:00, "
+                "without an offset."
+            ],
+        ),
+        (
+            modal(daily(), daily(aggregation_unit="admin2")),
+            ["query.locations: what it is made of must have one aggregation unit, not admin2, admin3."],
         ),
         (modal(daily(date=None)), ["query.locations.locations.0.date: must not be null."]),
         (modal({**daily(), "colour": 1}), ["query.locations.locations.0.colour: unknown field."]),
@@ -113,21 +142,87 @@ def modal(*locations):
         ),
     ],
 )
-def test_what_is_found(shell, server, connection, spec, found):
+def test_what_is_found(shell, server, token, spec, found):
+    connection = shell.connect(server.url, token)
     server.script("GET", "spec/openapi.json", Answer(200, {"components": {"schemas": SCHEMAS}}))
     server.script("GET", "available_dates", DATES)
     assert shell.finish(connection.make_api_query(spec).check()) == found
 
 
-def test_reversed_dates_and_days_of_a_span(shell, server, connection):
+MEANINGFUL = {
+    "query_kind": "meaningful_locations_between_dates_od_matrix",
+    "start_date_a": "2016-01-01",
+    "end_date_a": "2016-01-02",
+    "start_date_b": "2016-01-02",
+    "end_date_b": "2016-01-04",
+}
+WHOLE = {"start_date": "2016-01-01", "end_date": "2016-01-04"}
+CALENDAR = {"query_kind": "calendar_activity", "start_date": "2016-01-02", "total_periods": 2}
+
+
+@pytest.mark.parametrize(
+    ("spec", "found"),
+    [
+        (
+            flowclient.radius_of_gyration_spec(start_date="2016-01-03", end_date="2016-01-01"),
+            ["query.end_date = '2016-01-01': must be later than start_date '2016-01-03'."],
+        ),
+        (flowclient.radius_of_gyration_spec(**WHOLE), ["No data for 2016-01-03."]),
+        # The end of a span has hours that count.
+        (flowclient.radius_of_gyration_spec(start_date="2016-01-02", end_date="2016-01-02 12:00"), []),
+        (
+            flowclient.radius_of_gyration_spec(start_date="2016-01-02", end_date="2016-01-03 12:00"),
+            ["No data for 2016-01-03."],
+        ),
+        (MEANINGFUL, ["No data for 2016-01-03."]),
+        (
+            {**MEANINGFUL, "start_date_b": "2016-01-05"},
+            ["query.end_date_b = '2016-01-04': must be later than start_date_b '2016-01-05'."],
+        ),
+        (CALENDAR, ["No data for 2016-01-03."]),
+        ({**CALENDAR, "period_unit": "hours", "period_length": 12}, []),
+        ({**CALENDAR, "period_unit": "hours", "period_length": 13}, ["No data for 2016-01-03."]),
+        (
+            flowclient.topup_balance_spec(statistic="avg", **WHOLE),
+            ["No data for 2016-01-01.", "No data for 2016-01-02."],
+        ),
+        ({"query_kind": "dfs_metric_total_amount", **WHOLE}, []),
+    ],
+)
+def test_spans_and_their_days(shell, server, spec, found):
+    of_kind = f"nonspatial:{spec['query_kind']}:{spec['query_kind']}"
+    connection = shell.connect(server.url, make_token({"analyst": ["run", of_kind]}))
+    server.script("GET", "spec/openapi.json", Answer(200, {}))
+    dates = {
+        "calls": ["2016-01-01"],
+        "sms": ["2016-01-01", "2016-01-02"],
+        "topups": ["2016-01-03"],
+    }
+    server.script("GET", "available_dates", Answer(200, {"available_dates": dates}))
+    assert shell.finish(connection.make_api_query(spec).check()) == found
+
+
+SPATIAL, DAILY = "admin3:spatial_aggregate:spatial_aggregate", "admin3:spatial_aggregate:daily_location"
+
+
+@pytest.mark.parametrize(
+    ("roles", "lacking"),
+    [
+        ({"a": ["run", SPATIAL, DAILY]}, []),
+        ({"a": ["run", SPATIAL]}, [DAILY]),
+        ({"a": ["run", SPATIAL], "b": ["run", SPATIAL, DAILY]}, []),
+        # What roles allow is not added up.
+        ({"a": [SPATIAL], "b": [SPATIAL, DAILY]}, ["run"]),
+        ({"a": ["run", SPATIAL, "admin2:spatial_aggregate:daily_location"]}, [DAILY]),
+        ({}, [DAILY, SPATIAL, "run"]),
+    ],
+)
+def test_what_the_token_lacks(shell, server, roles, lacking):
+    connection = shell.connect(server.url, make_token(roles))
     server.script("GET", "spec/openapi.json", Answer(200, {}))
     server.script("GET", "available_dates", DATES)
-    wrong = flowclient.radius_of_gyration_spec(start_date="2016-01-03", end_date="2016-01-01")
-    assert shell.finish(connection.make_api_query(wrong).check()) == [
-        "query.end_date = '2016-01-01': must be later than start_date '2016-01-03'."
-    ]
-    span = flowclient.radius_of_gyration_spec(start_date="2016-01-01", end_date="2016-01-04")
-    assert shell.finish(connection.make_api_query(span).check()) == ["No data for 2016-01-03."]
+    query = connection.make_api_query(flowclient.spatial_aggregate_spec(locations=daily()))
+    assert shell.finish(query.check()) == [f"The token lacks {scope}." for scope in lacking]
 
 
 def test_days_are_left_out_where_the_token_does_not_allow_them(shell, server, connection):

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import re
 import socket
 import ssl
-import time
+import threading
 import warnings
 
+import numpy
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from flowclient_stub import Answer, StubServer, make_token, polls
+from flowclient_stub import Answer, StubServer, make_token
 
 import flowclient
 from flowclient.exchange import Pause, Send
@@ -210,6 +212,50 @@ def test_a_netrc_entry_does_not_replace_the_token(shell, server, token, tmp_path
     assert server.requests[0].authorization == f"Bearer {token}"
 
 
+def test_a_session_belongs_to_the_server(shell, server, token, tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    server.script("GET", "x", Answer(200, {}))
+    connection = shell.connect(server.url, token)
+    session, fresh = connection.session, make_token(sub="grace")
+    session.get("x")
+    connection.update_token(fresh)
+    session.get(f"{server.url}/api/0/x")
+    assert session.headers["Authorization"] == f"Bearer {fresh}"
+    assert [request.authorization for request in server.requests] == [f"Bearer {token}", f"Bearer {fresh}"]
+    assert server.asked("GET", "x") == 2
+
+
+def test_a_session_takes_the_token_nowhere_else(shell, server, token):
+    other = StubServer()
+    try:
+        other.script("GET", "x", Answer(200, {}))
+        shell.connect(server.url, token).session.get(f"{other.url}/api/0/x")
+        assert [request.authorization for request in other.requests] == [None]
+    finally:
+        other.stop()
+
+
+def test_text_without_a_charset_is_utf_8(shell, server, token):
+    server.script("GET", "x", Answer(200, "Île", {"Content-Type": "text/plain"}))
+    assert shell.finish(shell.connect(server.url, token).get_url(route="x")).text == "Île"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(float("nan"), "nan"), (float("-inf"), "-inf"), ({1}, "{1}"), (numpy.int64(3), "np.int64(3)")],
+)
+def test_what_is_no_json_is_named_and_not_sent(shell, server, token, value, shown):
+    connection = shell.connect(server.url, token)
+    spec = {"query_kind": "a", "locations": [{"date": "x"}, {"weight": value}]}
+    with pytest.raises(ValueError, match=re.escape(f"locations.1.weight = {shown}: must be")) as raised:
+        shell.call("run_query", connection=connection, query_spec=spec)
+    assert "date" not in str(raised.value)
+    assert server.requests == []
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
     key = ec.generate_private_key(ec.SECP256R1())
@@ -251,12 +297,101 @@ def secure_server(certificate):
     stub.stop()
 
 
-@pytest.mark.parametrize("check", [True, None])
+class Tunnels:
+    """A proxy that does nothing but connect."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self._sockets = [socket.create_server(("127.0.0.1", 0))]
+        self.url = f"http://127.0.0.1:{self._sockets[0].getsockname()[1]}"
+        self._threads = [threading.Thread(target=self._serve)]
+        self._threads[0].start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._sockets[0].accept()
+                asked = b""
+                while not asked.endswith(b"\r\n\r\n"):
+                    asked += near.recv(4096)
+                host, _, port = asked.split()[1].decode().partition(":")
+                far = socket.create_connection((host, int(port)))
+                near.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                self.opened += 1
+                self._sockets += near, far
+                for ends in ((near, far), (far, near)):
+                    self._threads.append(threading.Thread(target=self._copy, args=ends))
+                    self._threads[-1].start()
+
+    @staticmethod
+    def _copy(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while chunk := source.recv(65536):
+                target.sendall(chunk)
+            target.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        for each in self._sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        for each in self._sockets:
+            each.close()
+
+
+@pytest.fixture
+def tunnels():
+    with contextlib.closing(Tunnels()) as each:
+        yield each
+
+
+@pytest.mark.parametrize("check", [True, None, ""])
 def test_a_certificate_nobody_vouches_for_is_refused(shell, secure_server, token, check):
     connection = shell.connect(secure_server.url, token, ssl_certificate=check)
     with pytest.raises(flowclient.FlowclientConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
         shell.finish(connection.get_url(route="x"))
     assert secure_server.requests == []
+
+
+@pytest.mark.parametrize("check", [0, 0.0, b"", [], {}])
+def test_nothing_but_false_switches_checking_off(shell, secure_server, token, check):
+    with pytest.raises(TypeError, match=f"^ssl_certificate = {re.escape(repr(check))}: must be"):
+        shell.connect(secure_server.url, token, ssl_certificate=check)
+
+
+def test_a_password_is_not_sent_to_a_server_nobody_vouches_for(secure_server):
+    secure_server.script("POST", "v1/session", Answer(200, {}))
+    with pytest.raises(flowclient.FlowclientConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
+        flowclient.get_token(
+            flowauth_url=secure_server.url,
+            username="ada",
+            password="secret words",
+            server="s",
+            roles=[],
+            nickname="n",
+            ssl_certificate="",
+        )
+    assert secure_server.requests == []
+
+
+def test_a_path_without_certificates_is_named(shell, tmp_path, token):
+    (tmp_path / "empty.pem").write_text("")
+    for path in (tmp_path / "missing.pem", tmp_path / "empty.pem"):
+        with pytest.raises(OSError, match=re.escape(f"ssl_certificate = {str(path)!r}: must be")):
+            shell.connect("https://flowapi.example.org", token, ssl_certificate=str(path))
+
+
+@pytest.mark.parametrize(("variable", "heard"), [("SSL_CERT_FILE", True), ("REQUESTS_CA_BUNDLE", False)])
+def test_the_variables_that_name_the_roots(
+    shell, secure_server, token, certificate, monkeypatch, variable, heard
+):
+    monkeypatch.setenv(variable, str(certificate / "certificate.pem"))
+    connection = shell.connect(secure_server.url, token)
+    expected = contextlib.nullcontext() if heard else pytest.raises(flowclient.FlowclientConnectionError)
+    with expected:
+        shell.finish(connection.get_url(route="x"))
+    assert len(secure_server.requests) == heard
 
 
 def test_a_certificate_may_be_named(shell, secure_server, token, certificate):
@@ -271,6 +406,44 @@ def test_a_context_may_be_given(shell, secure_server, token, certificate):
     strange = shell.connect(secure_server.url, token, ssl_certificate=ssl.create_default_context())
     with pytest.raises(flowclient.FlowclientConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
         shell.finish(strange.get_url(route="x"))
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_a_context_is_not_widened(shell, secure_server, token, certificate, monkeypatch, variable):
+    monkeypatch.setenv(variable, str(certificate / "certificate.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    connection = shell.connect(secure_server.url, token, ssl_certificate=context)
+    with pytest.raises(flowclient.FlowclientConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
+        shell.finish(connection.get_url(route="x"))
+    assert context.get_ca_certs() == []
+
+
+def test_a_context_decides_whether_names_are_compared(shell, secure_server, token, certificate):
+    """The certificate is one of 127.0.0.1, not of localhost."""
+    url = secure_server.url.replace("127.0.0.1", "localhost")
+    for compared in (True, False):
+        context = ssl.create_default_context(cafile=certificate / "certificate.pem")
+        context.check_hostname = compared
+        connection = shell.connect(url, token, ssl_certificate=context)
+        expected = (
+            pytest.raises(flowclient.FlowclientConnectionError, match="Hostname mismatch")
+            if compared
+            else contextlib.nullcontext()
+        )
+        with expected:
+            shell.finish(connection.get_url(route="x"))
+
+
+def test_a_context_is_used_through_a_proxy_too(
+    shell, secure_server, token, certificate, monkeypatch, tunnels
+):
+    monkeypatch.setenv("HTTPS_PROXY", tunnels.url)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    context = ssl.create_default_context(cafile=certificate / "certificate.pem")
+    connection = shell.connect(secure_server.url, token, ssl_certificate=context)
+    assert shell.finish(connection.get_url(route="x")).status_code == 200
+    assert tunnels.opened == 1
 
 
 def test_checking_may_be_switched_off_with_a_warning(shell, secure_server, token, certificate, monkeypatch):
@@ -290,34 +463,3 @@ def test_a_connection_is_a_context(server, token):
         flowclient.connect(url=server.url, token=token) as connection,
     ):
         assert connection.get_url(route="x").status_code == 200
-
-
-def test_an_asynchronous_wait_leaves_the_loop_free(server, token):
-    """Another task goes on while a query is waited for."""
-    import asyncio
-
-    server.script("GET", "poll/abc", *polls(3, 2, 1))
-    turns = 0
-
-    async def both() -> None:
-        with pytest.warns(UserWarning, match="NOT SECURE"):
-            connection = await flowclient.connect_async(url=server.url, token=token)
-
-        async def count() -> None:
-            nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0.005)
-
-        counting = asyncio.create_task(count())
-        async with connection:
-            started = time.monotonic()
-            await flowclient.async_client.wait_for_query_to_be_ready(
-                connection=connection, query_id="abc", poll_interval=0.05
-            )
-            # Asked at once, held for an interval, and told so twice: this server answers without waiting.
-            assert time.monotonic() - started >= 0.1
-        counting.cancel()
-
-    asyncio.run(both())
-    assert turns > 5

@@ -117,7 +117,13 @@ def test_a_poll_logs_the_counts(shell, connection, server, caplog):
     caplog.set_level(logging.INFO, "flowclient")
     server.script("GET", "poll/abc", *polls(7))
     shell.call("query_is_ready", connection=connection, query_id="abc")
-    assert "7 parts to run, 0 queued, 1 running" in caplog.text
+    assert caplog.record_tuples == [
+        (
+            shell.module.__name__,
+            logging.INFO,
+            "Query abc is not ready: 7 parts to run, 0 queued, 1 running.",
+        )
+    ]
 
 
 def test_a_poll_answered_200_is_an_error(shell, connection, server):

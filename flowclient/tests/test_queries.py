@@ -22,6 +22,7 @@ SPEC = {
     "query_kind": "spatial_aggregate",
     "locations": {"query_kind": "daily_location", "date": "2016-01-01", "aggregation_unit": "admin3"},
 }
+HOURLY = {"query_kind": "location_event_counts", "aggregation_unit": "admin3", "interval": "hour"}
 GONE = Answer(404, {"status": "awol", "msg": "Unknown."})
 FAILED = Answer(500, {"status": "errored", "msg": "Out of disk."})
 GEOGRAPHY = {
@@ -307,6 +308,28 @@ def test_a_reply_without_location(shell, server, query, missing):
         shell.finish(query.get_result())
 
 
+@pytest.mark.parametrize("start", ["", "{url}"])
+def test_a_location_on_this_server(shell, server, query, start):
+    base = f"{start.format(url=server.url)}/api/0"
+    server.script("POST", "run", Answer(202, {}, {"Location": f"{base}/poll/abc"}))
+    server.script("GET", "poll/abc", Answer(303, {}, {"Location": f"{base}/get/abc"}))
+    server.script("GET", "get/abc", RESULT)
+    assert len(shell.finish(query.get_result())) == 2
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["https://127.0.0.1:{port}", "http://localhost:{port}", "//example.org"]
+)
+def test_a_location_on_another_server(shell, server, query, elsewhere):
+    location = elsewhere.format(port=server.url.rpartition(":")[2]) + "/api/0/get/abc"
+    server.script("POST", "run", RUN)
+    server.script("GET", "poll/abc", Answer(303, {}, {"Location": location}))
+    server.script("GET", "get/abc", RESULT)
+    with pytest.raises(flowclient.FlowclientConnectionError, match=f"'{location}', which is not on"):
+        shell.finish(query.get_result())
+    assert server.asked("GET", "get/abc") == 0
+
+
 def test_an_empty_result_has_the_columns_of_its_kind(shell, server, connection):
     server.script("POST", "run", RUN)
     server.script("GET", "poll/abc", *polls())
@@ -315,6 +338,13 @@ def test_an_empty_result_has_the_columns_of_its_kind(shell, server, connection):
     for spec, columns in (
         (SPEC, ["pcod", "value"]),
         (od, ["lon_from", "lat_from", "lon_to", "lat_to", "value"]),
+        (HOURLY, ["pcod", "date", "hour", "value"]),
+        ({**HOURLY, "interval": "min"}, ["pcod", "date", "hour", "min", "value"]),
+        ({**HOURLY, "interval": "day"}, ["pcod", "date", "value"]),
+        (
+            {**SPEC, "query_kind": "joined_spatial_aggregate", "method": "distr"},
+            ["pcod", "metric", "key", "value"],
+        ),
         ({"query_kind": "unheard_of"}, []),
     ):
         assert list(shell.finish(connection.make_api_query(spec).get_result()).columns) == columns
@@ -460,6 +490,19 @@ def test_places_of_flows(shell, server, connection):
     axes = maps.plot(lines)
     assert list(axes.collections[0].get_linewidth()) == [3.0, 6.0]
     assert "NPL.2" in maps.explore(lines)._repr_html_()
+
+
+def test_no_flows_are_a_map_without_lines(shell, server, connection):
+    server.script("POST", "run", RUN)
+    server.script("GET", "poll/abc", *polls())
+    server.script("GET", "get/abc", Answer(200, {"query_id": "abc", "query_result": []}))
+    server.script("GET", "geography/admin3", Answer(200, GEOGRAPHY))
+    flows = connection.make_api_query({"query_kind": "flows", "from_location": SPEC["locations"]})
+    lines = shell.finish(flows.to_geodataframe())
+    assert list(lines.columns) == ["pcod_from", "pcod_to", "value", "geometry"]
+    assert lines.crs.to_epsg() == 4326
+    assert list(shell.finish(flows.plot()).collections) == []
+    assert "leaflet" in shell.finish(flows.explore())._repr_html_()
 
 
 def test_a_result_without_places(shell, connection):

@@ -185,7 +185,7 @@ def _value(kind: str, name: str, field: ma.fields.Field, unit: str) -> Any:
     raise LookupError(f"No example of {kind}.{name}; add one to _EXAMPLES.")
 
 
-def _variants(name: str) -> Iterator[tuple[str, str, Query]]:
+def variants(name: str) -> Iterator[tuple[str, str, Query]]:
     """Queries that differ from the example in one word of one field, with that field and word."""
     for field_name, field in kinds()[name].fields.items():
         for word in getattr(field, "words", ()):
@@ -231,7 +231,7 @@ def _columns(name: str) -> str:
     base = _published(query(name))
     shapes: dict[tuple[str, ...], list[str]] = {tuple(base): []}
     types: dict[str, dict[str, None]] = {column: {_type(type_): None} for column, type_ in base.items()}
-    for field_name, word, one in _variants(name):
+    for field_name, word, one in variants(name):
         columns = _published(one)
         shapes.setdefault(tuple(columns), []).append(f"`{field_name}` `{word}`")
         for column, type_ in columns.items():

@@ -183,7 +183,7 @@ def joined_spatial_aggregate(
     Returns
     -------
     APIQuery
-        Its result has the columns pcod (for ``lon-lat`` lon, lat), value.
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), value; with ``distr`` metric, key, too.
     """
     return connection.make_api_query(
         joined_spatial_aggregate_spec(
@@ -869,7 +869,8 @@ def location_event_counts(
     Returns
     -------
     APIQuery
-        Its result has the columns pcod (for ``lon-lat`` lon, lat), date, value.
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), date, value; with ``hour`` hour, too; with
+        ``min`` hour, min, too.
     """
     return connection.make_api_query(
         location_event_counts_spec(

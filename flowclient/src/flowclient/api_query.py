@@ -140,7 +140,7 @@ class APIQuery:
         ----------
         format : str
             ``pandas`` for a DataFrame, ``geojson`` for a FeatureCollection, ``geopandas`` for a GeoDataFrame in WGS 84,
-            ``csv`` for text.
+            ``csv`` for text. Parquet and Arrow are not offered.
         poll_interval, disable_progress, timeout
             As in :meth:`wait_until_ready`.
 
@@ -171,9 +171,12 @@ class APIQuery:
         return self.connection.perform(operations.explain(self.connection, self.parameters))
 
     def check(self) -> list[str]:
-        """Return what the server would refuse, and the days it has no data of, a line each; nothing is run.
+        """Return what the server would probably refuse, and the days it has no data of, a line each; nothing is run.
 
-        The rules are the server's published description; days are looked up if the token allows.
+        Looked at are, by the server's published description, the fields, their words, dates and nested kinds; that spans
+        are not reversed; that the locations of a list, of flows and of coalesced locations have one aggregation unit; the
+        scopes that the token's closest role lacks; and, if the token allows that, the days with data of the event
+        types read. Mobile money has no such days. Nothing of this is looked at unless asked for.
         """
         return self.connection.perform(operations.check(self.connection, self.parameters))
 

@@ -64,7 +64,8 @@ async def connect_async(
     api_version : int
         Version of the HTTP API.
     ssl_certificate : str, bool, ssl.SSLContext or None
-        Path of a CA file; True or None checks against the default roots; False checks nothing and warns.
+        Path of a CA file; True or None checks against the system's roots, or those that the
+        environment variables ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` name; False checks nothing and warns.
     timeout : float, (float, float) or None
         Seconds to connect and to wait for bytes. None waits for ever.
     retries : int
@@ -76,6 +77,8 @@ async def connect_async(
     ------
     FlowclientConnectionError
         If the token cannot be read or names no user.
+    TypeError, OSError
+        If ``ssl_certificate`` is none of these, such as 0; if its path leads to no certificates.
     """
     return ASyncConnection(
         url=url,

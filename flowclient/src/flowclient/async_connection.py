@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flowclient.connection import Connection
 from flowclient.exchange import Operation, Result, perform_async
-from flowclient.transport import Reply
+from flowclient.transport import POOL_SIZE, Reply
 
 if TYPE_CHECKING:
     from flowclient.async_api_query import ASyncAPIQuery
@@ -18,6 +22,16 @@ class ASyncConnection(Connection):
 
     Same parameters and attributes; what sends a request is a coroutine.
     """
+
+    client_logger = logging.getLogger("flowclient.async_client")
+
+    #: Replies that the server holds for us at present.
+    _held = 0
+
+    @cached_property
+    def _executor(self) -> ThreadPoolExecutor:
+        """Threads of its own: requests that take long must not use up those of the event loop."""
+        return ThreadPoolExecutor(POOL_SIZE, thread_name_prefix="flowclient")
 
     async def get_url(self, *, route: str, data: Any = None, params: dict[str, str] | None = None) -> Reply:  # type: ignore[override]
         """GET a route; see :meth:`Connection.get_url`."""
@@ -35,11 +49,28 @@ class ASyncConnection(Connection):
 
     async def perform(self, operation: Operation[Result]) -> Result:  # type: ignore[override]
         """Carry out an operation of :mod:`flowclient.operations` on the running event loop."""
-        return await perform_async(operation, self._transport)
+        return await perform_async(operation, self._transport, self._executor)
+
+    @contextmanager
+    def holding(self, seconds: float) -> Iterator[float]:
+        # Half of the threads stay free for what is answered at once; whoever finds no room looks again later.
+        held = seconds if self._held < POOL_SIZE // 2 else 0
+        self._held += held > 0
+        try:
+            yield held
+        finally:
+            self._held -= held > 0
+
+    def close(self) -> None:
+        """Release the network connections, without waiting for requests that nobody waits for any more."""
+        executor = self.__dict__.pop("_executor", None)
+        if executor is not None:
+            executor.shutdown(wait=False, cancel_futures=True)
+        super().close()
 
     async def aclose(self) -> None:
-        """Release the network connections."""
-        await asyncio.to_thread(self.close)
+        """Release the network connections; see :meth:`close`."""
+        self.close()
 
     async def __aenter__(self) -> ASyncConnection:
         return self

@@ -6,8 +6,16 @@ import datetime
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-#: What a kind without event types reads.
+from flowclient.units import kinds_in, unit_of
+
+#: What a kind reads that is given no event types.
 _DEFAULT_EVENT_TYPES = ("calls", "sms")
+#: What a kind reads that takes no event types; mobile money has no days that a server lists.
+_EVENT_TYPES = {"topup_amount": ("topups",), "topup_balance": ("topups",), "dfs_metric_total_amount": ()}
+#: Endings of the fields that hold the start and the end of a span.
+_SPANS = ("", "_a", "_b")
+#: Fields beside one another whose locations must have one unit; so must those of a list.
+_AT_ONE_UNIT = ("from_location", "to_location", "preferred_location", "fallback_location")
 _ROOT = "FlowmachineQuerySchema"
 
 
@@ -23,16 +31,31 @@ def specification_problems(spec: Mapping[str, Any], schemas: Mapping[str, Any]) 
     """
     return [
         *_schema_problems(spec, schemas.get(_ROOT, {}), schemas, "query"),
-        *_reversed_dates(spec, "query"),
+        *_reversed_dates(spec),
+        *_mixed_units(spec),
     ]
+
+
+def missing_scopes(spec: Mapping[str, Any], permissions: Mapping[str, list[str]]) -> list[str]:
+    """Return the scopes that the role closest to allowing a query lacks; none if a role has them all."""
+    kind, unit = spec.get("query_kind"), unit_of(spec) or "nonspatial"
+    needed = {"run", *(f"{unit}:{kind}:{each}" for each in kinds_in(spec))}
+    # The server never adds up what several roles allow.
+    return min(
+        (sorted(needed.difference(scopes)) for scopes in permissions.values()),
+        key=len,
+        default=sorted(needed),
+    )
 
 
 def missing_days(spec: Any, available: Mapping[str, list[str]]) -> list[str]:
     """Return the days that a specification asks for and that no event type it reads has data of."""
     days: set[str] = set()
-    for part in _objects(spec):
-        types = part.get("event_types") or _DEFAULT_EVENT_TYPES
-        days |= _days(part).difference(*(available.get(name, ()) for name in types))
+    for _, part in _objects(spec, "query"):
+        default = _EVENT_TYPES.get(str(part.get("query_kind")), _DEFAULT_EVENT_TYPES)
+        types = part.get("event_types") or default
+        if types:
+            days |= _days(part).difference(*(available.get(name, ()) for name in types))
     return sorted(days)
 
 
@@ -46,6 +69,9 @@ def _schema_problems(value: Any, schema: Any, schemas: Mapping[str, Any], path: 
     elif "enum" in schema:
         if value not in schema["enum"]:
             yield f"{path} = {value!r}: must be one of {', '.join(map(str, schema['enum']))}."
+    elif schema.get("format") in ("date", "date-time"):
+        if _moment(value) is None:
+            yield f"{path} = {value!r}: must be a date such as 2016-01-01 or 2016-01-01 12:00, without an offset."
     elif isinstance(value, list) and "items" in schema:
         for place, item in enumerate(value):
             yield from _schema_problems(item, schema["items"], schemas, f"{path}.{place}")
@@ -85,36 +111,65 @@ def _resolved(schema: Any, schemas: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _objects(value: Any) -> Iterator[Mapping[str, Any]]:
+def _objects(value: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if isinstance(value, Mapping):
-        yield value
-        value = list(value.values())
-    if isinstance(value, list):
-        for below in value:
-            yield from _objects(below)
+        yield path, value
+    below = (
+        value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    )
+    for name, item in below:
+        yield from _objects(item, f"{path}.{name}")
 
 
-def _reversed_dates(spec: Mapping[str, Any], path: str) -> Iterator[str]:
-    for part in _objects(spec):
-        start, end = _date(part.get("start_date")), _date(part.get("end_date"))
-        if start is not None and end is not None and end < start:
-            yield f"{path}.end_date = {part['end_date']!r}: must be later than start_date {part['start_date']!r}."
+def _reversed_dates(spec: Mapping[str, Any]) -> Iterator[str]:
+    for path, part in _objects(spec, "query"):
+        for suffix in _SPANS:
+            first, last = f"start_date{suffix}", f"end_date{suffix}"
+            start, end = _moment(part.get(first)), _moment(part.get(last))
+            if start is not None and end is not None and end < start:
+                yield f"{path}.{last} = {part[last]!r}: must be later than {first} {part[first]!r}."
+
+
+def _mixed_units(spec: Mapping[str, Any]) -> Iterator[str]:
+    for path, part in _objects(spec, "query"):
+        groups = [value for value in part.values() if isinstance(value, list)]
+        groups.append([part[name] for name in _AT_ONE_UNIT if name in part])
+        for group in groups:
+            units = {unit_of(nested) for nested in group if isinstance(nested, Mapping)} - {None}
+            if len(units) > 1:
+                yield f"{path}: what it is made of must have one aggregation unit, not {', '.join(sorted(map(str, units)))}."
 
 
 def _days(part: Mapping[str, Any]) -> set[str]:
-    day = _date(part.get("date"))
-    start, end = (
-        (day, None) if day is not None else (_date(part.get("start_date")), _date(part.get("end_date")))
-    )
-    if start is None:
-        return set()
-    count = 1 if end is None else (end - start).days
-    return {(start + datetime.timedelta(days=number)).isoformat() for number in range(count)}
+    return {
+        (start.date() + datetime.timedelta(days=number)).isoformat()
+        for start, end in _spans(part)
+        for number in range((end.date() - start.date()).days + (end.time() != datetime.time()))
+    }
 
 
-def _date(value: Any) -> datetime.date | None:
-    """Return the day of an ISO text; the server has the last word on anything else."""
+def _spans(part: Mapping[str, Any]) -> Iterator[tuple[datetime.datetime, datetime.datetime]]:
+    """Yield the start and the end, which is excluded, of the times that a kind looks at."""
+    day = _moment(part.get("date"))
+    if day is not None:
+        yield day, day + datetime.timedelta(days=1)
+    for suffix in _SPANS:
+        start, end = _moment(part.get(f"start_date{suffix}")), _moment(part.get(f"end_date{suffix}"))
+        if start is not None and end is not None:
+            yield start, end
+        elif start is not None and "total_periods" in part:
+            unit, length = part.get("period_unit") or "days", part.get("period_length", 1)
+            try:
+                yield start, start + datetime.timedelta(**{unit: length * part["total_periods"]})
+            except (TypeError, OverflowError):
+                # The server has the last word on what is no number of periods.
+                return
+
+
+def _moment(value: Any) -> datetime.datetime | None:
+    """Return the time of an ISO text, without an offset."""
     try:
-        return datetime.date.fromisoformat(value[:10])
+        moment = datetime.datetime.fromisoformat(value)
     except (TypeError, ValueError):
         return None
+    return moment if moment.tzinfo is None else None

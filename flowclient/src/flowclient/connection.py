@@ -6,15 +6,19 @@ import logging
 import math
 import re
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 from flowclient import display, replies
 from flowclient.caller import warn_caller
 from flowclient.errors import FlowclientConnectionError
 from flowclient.exchange import Operation, Pause, Result, Send, perform
 from flowclient.tokens import TokenClaims, read_token
-from flowclient.transport import Reply, RequestsTransport, Timeout, Transport, TransportError
+from flowclient.transport import Reply, RequestsTransport, Timeout, Transport, TransportError, origin
+from flowclient.values import refuse_unwritable
 
 if TYPE_CHECKING:
     from flowclient.api_query import APIQuery
@@ -39,7 +43,8 @@ class Connection:
     api_version : int
         Version of the HTTP API.
     ssl_certificate : str, bool, ssl.SSLContext or None
-        Path of a CA file; True or None checks against the default roots; False checks nothing and warns.
+        Path of a CA file; True or None checks against the system's roots, or those that the
+        environment variables ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` name; False checks nothing and warns.
     timeout : float, (float, float) or None
         Seconds to connect and to wait for bytes. None waits for ever.
     retries : int
@@ -51,12 +56,17 @@ class Connection:
     ------
     FlowclientConnectionError
         If the token cannot be read or names no user.
+    TypeError, OSError
+        If ``ssl_certificate`` is none of these, such as 0; if its path leads to no certificates.
 
     Warns
     -----
     UserWarning
         If the connection is not encrypted, not checked, or the token has expired.
     """
+
+    #: What is said about queries comes from the module whose functions ask about them.
+    client_logger = logging.getLogger("flowclient.client")
 
     def __init__(
         self,
@@ -75,8 +85,9 @@ class Connection:
         self.retries = retries
         if not url.lower().startswith("https://"):
             warn_caller("Communications with this server are NOT SECURE.")
+        base = self.route_url("")
+        self._transport = transport if transport is not None else RequestsTransport(ssl_certificate, base)
         self.update_token(token)
-        self._transport = transport if transport is not None else RequestsTransport(ssl_certificate)
 
     # -- who ---------------------------------------------------------------------------------------------------
 
@@ -92,6 +103,8 @@ class Connection:
         token = "".join(token.split()) if isinstance(token, str) else token
         self._claims: TokenClaims = read_token(token)
         self.token = token
+        if isinstance(self._transport, RequestsTransport):
+            self._transport.session.headers.update(self._headers())
         if self.token_expired:
             warn_caller(f"This token expired at {self.token_expires}. Give a new one to update_token.")
 
@@ -117,7 +130,11 @@ class Connection:
 
     @property
     def session(self) -> Any:
-        """The HTTP client underneath."""
+        """The HTTP client underneath, for requests of one's own; blocking, also on an asynchronous connection.
+
+        By default a :class:`requests.Session` that sends the token, to this server only. Addresses such as
+        ``poll/<id>`` are relative to ``<url>/api/<version>/``.
+        """
         return getattr(self._transport, "session", self._transport)
 
     def __repr__(self) -> str:
@@ -208,6 +225,11 @@ class Connection:
             raise self._access_error(reply, url)
         raise replies.unexpected_post(reply, url, route, sent=data)
 
+    @contextmanager
+    def holding(self, seconds: float) -> Iterator[float]:
+        """Give the seconds for which the server may hold a reply, at most those asked for, while it does."""
+        yield seconds
+
     @property
     def patience(self) -> float:
         """Seconds that a reply may take to come."""
@@ -219,8 +241,22 @@ class Connection:
         return f"{self.url}/api/{self.api_version}/{route}"
 
     def route_of(self, location: str) -> str:
-        """Return the route within this API that a ``Location`` header names."""
-        return re.sub(rf"^/api/{self.api_version}/", "", location)
+        """Return the route within this API that a ``Location`` header names.
+
+        Raises
+        ------
+        FlowclientConnectionError
+            If it is an address on another server.
+        """
+        parts = urlsplit(location)
+        # The token must never be sent to wherever a reply points.
+        if (parts.scheme or parts.netloc) and origin(location) != origin(self.url):
+            raise FlowclientConnectionError(
+                f"The server says that the result is at {location!r}, which is not on {self.url}.",
+                url=self.url,
+            )
+        path = urlunsplit(("", "", parts.path, parts.query, ""))
+        return re.sub(rf"^/api/{self.api_version}/", "", path)
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
@@ -228,6 +264,7 @@ class Connection:
     def _send(
         self, method: str, url: str, data: Any, params: dict[str, str] | None, attempts: int
     ) -> Operation[Reply]:
+        refuse_unwritable(data)
         pause = _FIRST_PAUSE
         for left in range(attempts - 1, -1, -1):
             wanted = pause

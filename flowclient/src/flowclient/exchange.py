@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -53,12 +54,12 @@ def take_step(step: Step, transport: Transport) -> Reply | None:
     return step.through(transport)
 
 
-async def take_step_async(step: Step, transport: Transport) -> Reply | None:
-    """Take one step without blocking the event loop; a request runs in a thread."""
+async def take_step_async(step: Step, transport: Transport, executor: Executor) -> Reply | None:
+    """Take one step without blocking the event loop; a request runs in a thread of the executor."""
     if isinstance(step, Pause):
         await asyncio.sleep(step.seconds)
         return None
-    return await asyncio.to_thread(step.through, transport)
+    return await asyncio.get_running_loop().run_in_executor(executor, step.through, transport)
 
 
 def perform(operation: Operation[Result], transport: Transport) -> Result:
@@ -76,13 +77,13 @@ def perform(operation: Operation[Result], transport: Transport) -> Result:
         return stop.value
 
 
-async def perform_async(operation: Operation[Result], transport: Transport) -> Result:
+async def perform_async(operation: Operation[Result], transport: Transport, executor: Executor) -> Result:
     """Drive an operation to its result on the running event loop."""
     try:
         step = next(operation)
         while True:
             try:
-                outcome = await take_step_async(step, transport)
+                outcome = await take_step_async(step, transport, executor)
             except BaseException as error:  # A cancellation too: the operation decides what it leaves behind.
                 step = operation.throw(error)
             else:

@@ -43,3 +43,12 @@ RESULT_COLUMNS: dict[str, tuple[str, ...]] = {
     "localised_calendar_activity": ("location", "value_label", "value"),
     "dfs_metric_total_amount": ("date", "location", "value"),
 }
+
+#: Of kinds whose columns are others with some word in some field: the columns by field and word.
+RESULT_COLUMNS_WITH: dict[str, dict[tuple[str, str], tuple[str, ...]]] = {
+    "joined_spatial_aggregate": {("method", "distr"): ("location", "metric", "key", "value")},
+    "location_event_counts": {
+        ("interval", "hour"): ("location", "date", "hour", "value"),
+        ("interval", "min"): ("location", "date", "hour", "min", "value"),
+    },
+}

@@ -35,6 +35,7 @@ def _require_folium() -> Any:
 def _require_matplotlib() -> Any:
     try:
         import matplotlib.patches
+        import matplotlib.pyplot
     except ImportError:
         raise ImportError("Maps need matplotlib: install flowclient[maps].") from None
     return matplotlib
@@ -101,7 +102,12 @@ def _lines(result: pandas.DataFrame, areas: Any, keys: list[str]) -> Any:
     # Subscribers whose other location is unknown have no line, and neither have those who stayed.
     drawn = [origin in points and target in points and origin != target for origin, target in ends]
     lines = [LineString([points[a], points[b]]) for (a, b), kept in zip(ends, drawn, strict=True) if kept]
-    return require_geopandas().GeoDataFrame(result[drawn].reset_index(drop=True), geometry=lines, crs=CRS)
+    return require_geopandas().GeoDataFrame(
+        # By `loc`, for which an empty list is one of rows; without it there would be no columns left.
+        result.loc[drawn].reset_index(drop=True),
+        geometry=lines,
+        crs=CRS,
+    )
 
 
 def _rows(frame: Any, columns: list[str]) -> list[tuple[Any, ...]]:
@@ -124,6 +130,9 @@ def plot(places: Any, *, column: str = "value", kind: str | None = None, **optio
         raise ValueError(f"Invalid kind of map: '{kind}'. Expected 'areas' or 'lines'.")
     if kind == "lines" or (kind is None and _are_lines(places)):
         drawn = places[places[column].notna()]
+        if drawn.empty:
+            # Of nothing geopandas draws nothing either, but warns.
+            return options.pop("ax", None) or matplotlib.pyplot.figure().gca()
         return drawn.plot(linewidth=_widths(drawn[column]).tolist(), **options)
     # Drawn in two steps because geopandas refuses a colour scale over nothing but gaps.
     withheld = places[places[column].isna()]
@@ -148,8 +157,10 @@ def explore(places: Any, *, column: str = "value", tiles: Any = None, **options:
     folium = _require_folium()
     import branca.colormap
 
-    west, south, east, north = places.total_bounds
     drawn = folium.Map(tiles=tiles, **options)
+    if places.empty:
+        return drawn
+    west, south, east, north = places.total_bounds
     drawn.fit_bounds([[south, west], [north, east]])
     present = places[column].dropna()
     low, high = (present.min(), present.max()) if len(present) else (0, 1)

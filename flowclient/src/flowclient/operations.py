@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
-import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     import pandas
 
     from flowclient.connection import Connection
-
-logger = logging.getLogger(__name__)
 
 _FIRST_ADAPTIVE_INTERVAL = 0.2
 _LONGEST_ADAPTIVE_INTERVAL = 5.0
@@ -84,7 +82,7 @@ def poll(connection: Connection, query_id: str, wait: float = 0) -> Operation[tu
     if reply.status_code != 202:
         raise replies.unexpected_get(reply, connection.route_url(route))
     progress = progress_in(reply)
-    logger.info(
+    connection.client_logger.info(
         "Query %s is not ready: %s parts to run, %s queued, %s running.",
         query_id,
         progress["eligible"],
@@ -136,7 +134,8 @@ def wait_until_ready(
         pause, status = 0.0, None
         while True:
             asked = time.monotonic()
-            ready, reply = yield from poll(connection, query_id, wait=pause)
+            with connection.holding(pause) as held:
+                ready, reply = yield from poll(connection, query_id, wait=held)
             if ready:
                 shown.finish(query_id)
                 return reply
@@ -170,11 +169,14 @@ def _a_way_back(query_id: str) -> Iterator[None]:
     """Let an interrupt say how to return to the query, since interrupting the wait does not stop it."""
     try:
         yield
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
+    # An interrupt of an event loop arrives as a cancellation; the same exception goes on, for the loop knows it.
+    except (KeyboardInterrupt, asyncio.CancelledError) as error:
+        way_back = (
             f"Query {query_id} keeps running on the server. Get its result later by running the same query again or with "
             f"get_result_by_query_id(connection=..., query_id={query_id!r}), or stop it with cancel()."
-        ) from None
+        )
+        error.args = ("\n".join([*map(str, error.args), way_back]),)
+        raise
 
 
 def result_location(
@@ -210,6 +212,9 @@ def check(connection: Connection, query_spec: Mapping[str, Any]) -> Operation[li
     description = yield from get_service_description(connection)
     schemas = description.get("components", {}).get("schemas", {})
     found = checks.specification_problems(query_spec, schemas)
+    found += [
+        f"The token lacks {scope}." for scope in checks.missing_scopes(query_spec, connection.permissions)
+    ]
     try:
         available = yield from get_available_dates(connection)
     except PermissionDeniedError:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowclient import operations
 from flowclient.exchange import Operation
-from flowclient.kinds import RESULT_COLUMNS
+from flowclient.kinds import RESULT_COLUMNS, RESULT_COLUMNS_WITH
 from flowclient.units import unit_of
 
 if TYPE_CHECKING:
@@ -50,8 +50,13 @@ def frame(records: list[dict[str, Any]], spec: Mapping[str, Any]) -> pandas.Data
 
 def result_columns(spec: Mapping[str, Any]) -> list[str]:
     """Return the columns of a kind's result, as far as the client knows the kind."""
+    kind = str(spec.get("query_kind"))
+    named = RESULT_COLUMNS.get(kind, ())
+    for (field, word), others in RESULT_COLUMNS_WITH.get(kind, {}).items():
+        if spec.get(field) == word:
+            named = others
     columns: list[str] = []
-    for column in RESULT_COLUMNS.get(str(spec.get("query_kind")), ()):
+    for column in named:
         if not column.startswith("location"):
             columns.append(column)
             continue

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 #: A query's specification: plain values, ready for JSON.
@@ -100,3 +101,35 @@ def sampling(
         "fraction": fraction,
         "estimate_count": estimate_count,
     }
+
+
+def refuse_unwritable(value: Any) -> None:
+    """Refuse what JSON cannot hold.
+
+    Raises
+    ------
+    ValueError
+        With the path and the value of each fault, such as a number that is none (NaN).
+    """
+    if not _writable(value):
+        raise ValueError("\n".join(_unwritable(value, ())))
+
+
+def _writable(value: Any) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _unwritable(value: Any, path: tuple[str, ...]) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        below = [(str(name), item) for name, item in value.items() if not _writable(item)]
+    else:
+        items = value if isinstance(value, list | tuple) else ()
+        below = [(str(place), item) for place, item in enumerate(items) if not _writable(item)]
+    for name, item in below:
+        yield from _unwritable(item, (*path, name))
+    if not below:
+        yield f"{'.'.join(path) or 'query'} = {value!r}: must be text, a finite number, true, false, null, a list or an object."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 
 from flowclient_generator.kinds import AGGREGATES, BUILDING_BLOCKS, Argument, Kind
@@ -72,10 +73,17 @@ def _aggregates() -> str:
 
 def _kinds() -> str:
     rows = "\n".join(f"    {kind.name!r}: {kind.columns!r}," for kind in AGGREGATES)
+    others = "\n".join(
+        f"    {kind.name!r}: { ({(field, word): columns for field, word, columns in kind.columns_with})!r},"
+        for kind in AGGREGATES
+        if kind.columns_with
+    )
     return (
         f'{_NOTICE}"""What the client knows of the kinds of query."""\n\nfrom __future__ import annotations\n\n'
         "#: Columns of a result; ``location`` stands for the identifying columns of its aggregation unit.\n"
-        f"RESULT_COLUMNS: dict[str, tuple[str, ...]] = {{\n{rows}\n}}\n"
+        f"RESULT_COLUMNS: dict[str, tuple[str, ...]] = {{\n{rows}\n}}\n\n"
+        "#: Of kinds whose columns are others with some word in some field: the columns by field and word.\n"
+        f"RESULT_COLUMNS_WITH: dict[str, dict[tuple[str, str], tuple[str, ...]]] = {{\n{others}\n}}\n"
     )
 
 
@@ -169,15 +177,23 @@ def _query_function(kind: Kind) -> str:
     doc = _docstring(
         kind.doc,
         [("connection", "Connection", "The server."), *_documented(kind)],
-        ("APIQuery", f"Its result has the columns {_columns(kind)}."),
+        ("APIQuery", _result(kind)),
     )
     passed = ", ".join(f"{argument.keyword}={argument.keyword}" for argument in kind.arguments)
     return f"{signature}\n{doc}\n    return connection.make_api_query({kind.name}_spec({passed},))\n"
 
 
-def _columns(kind: Kind) -> str:
+def _result(kind: Kind) -> str:
+    others = [
+        f"; with ``{word}`` {_columns([column for column in columns if column not in kind.columns])}, too"
+        for _, word, columns in kind.columns_with
+    ]
+    return f"Its result has the columns {_columns(kind.columns)}{''.join(others)}."
+
+
+def _columns(columns: Iterable[str]) -> str:
     names = []
-    for column in kind.columns:
+    for column in columns:
         place = column.removeprefix("location")
         names.append(column if place == column else f"pcod{place} (for ``lon-lat`` lon{place}, lat{place})")
     return ", ".join(names)

@@ -57,6 +57,8 @@ class Kind:
         In the order of the signature.
     columns : tuple of str
         Columns of the result; ``location`` stands for the unit's identifying columns.
+    columns_with : tuple of (str, str, tuple of str)
+        A field, a word in it, and the columns of a result asked for with that word, where they are others.
     component : str
         Its name among the OpenAPI components, by default the kind in CamelCase.
     expression : str
@@ -68,6 +70,7 @@ class Kind:
     arguments: tuple[Argument, ...]
     columns: tuple[str, ...] = ()
     component: str = ""
+    columns_with: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
     expression: str = field(default="", repr=False)
 
     @property
@@ -383,6 +386,7 @@ AGGREGATES: tuple[Kind, ...] = (
             Argument("method", "str", f"{_STATISTICS}; for handsets ``distr`` or ``mode``.", "avg"),
         ),
         _VALUE,
+        columns_with=(("method", "distr", ("location", "metric", "key", "value")),),
     ),
     Kind(
         "labelled_spatial_aggregate",
@@ -453,6 +457,10 @@ AGGREGATES: tuple[Kind, ...] = (
             ESGH,
         ),
         ("location", "date", "value"),
+        columns_with=(
+            ("interval", "hour", ("location", "date", "hour", "value")),
+            ("interval", "min", ("location", "date", "hour", "min", "value")),
+        ),
     ),
     Kind(
         "location_introversion",
