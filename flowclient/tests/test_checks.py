@@ -229,3 +229,21 @@ def test_days_are_left_out_where_the_token_does_not_allow_them(shell, server, co
     server.script("GET", "spec/openapi.json", Answer(200, {"components": {"schemas": SCHEMAS}}))
     server.script("GET", "available_dates", Answer(403, {"msg": "No."}))
     assert shell.finish(connection.make_api_query(modal(daily("2030-01-01"))).check()) == []
+
+
+@pytest.mark.parametrize(
+    ("scopes", "lacking"),
+    [
+        (["run", SPATIAL, DAILY], ["*:*:event_count"]),
+        # A subset's kinds may be granted for anything.
+        (["run", SPATIAL, DAILY, "nonspatial:histogram_aggregate:event_count"], []),
+    ],
+)
+def test_what_the_token_lacks_for_a_subset(shell, server, scopes, lacking):
+    connection = shell.connect(server.url, make_token({"a": scopes}))
+    server.script("GET", "spec/openapi.json", Answer(200, {}))
+    server.script("GET", "available_dates", DATES)
+    subset = flowclient.event_count_spec(start_date="2016-01-01", end_date="2016-01-02")
+    spec = flowclient.spatial_aggregate_spec(locations=daily() | {"subscriber_subset": subset})
+    problems = shell.finish(connection.make_api_query(spec).check())
+    assert problems == [f"The token lacks {scope}." for scope in lacking]

@@ -197,7 +197,7 @@ def variants(name: str) -> Iterator[tuple[str, str, Query]]:
 
 def _and_variants(name: str) -> list[Query]:
     """The example, and its variants."""
-    return [query(name), *(one for _, _, one in _variants(name))]
+    return [query(name), *(one for _, _, one in variants(name))]
 
 
 def _with(name: str, field_name: str, word: str) -> Query | None:
@@ -314,7 +314,7 @@ def _rules(name: str) -> str:
     """The rule of the example, and those of the words that bring another."""
     base = _rule(query(name))
     others: dict[str, list[str]] = {}
-    for field_name, word, one in _variants(name):
+    for field_name, word, one in variants(name):
         if (rule := _rule(one)) != base:
             others.setdefault(rule, []).append(f"`{field_name}` `{word}`")
     return "; ".join([base, *(f"with {' or '.join(words)}, {rule}" for rule, words in others.items())])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from flowclient.units import kinds_in, unit_of
@@ -37,15 +37,23 @@ def specification_problems(spec: Mapping[str, Any], schemas: Mapping[str, Any]) 
 
 
 def missing_scopes(spec: Mapping[str, Any], permissions: Mapping[str, list[str]]) -> list[str]:
-    """Return the scopes that the role closest to allowing a query lacks; none if a role has them all."""
+    """Return the scopes that the role closest to allowing a query lacks; none if a role has them all.
+
+    The kinds of a subset need some scope each, whatever it is granted for: ``*:*:<kind>``.
+    """
     kind, unit = spec.get("query_kind"), unit_of(spec) or "nonspatial"
-    needed = {"run", *(f"{unit}:{kind}:{each}" for each in kinds_in(spec))}
+    needed = {"run"}
+    needed |= {f"*:*:{each}" if subset else f"{unit}:{kind}:{each}" for each, subset in kinds_in(spec)}
     # The server never adds up what several roles allow.
     return min(
-        (sorted(needed.difference(scopes)) for scopes in permissions.values()),
-        key=len,
-        default=sorted(needed),
+        (sorted(needed - _held(scopes)) for scopes in permissions.values()), key=len, default=sorted(needed)
     )
+
+
+def _held(scopes: Iterable[str]) -> set[str]:
+    """What a role holds, with the kinds that it may use anywhere."""
+    held = set(scopes)
+    return held | {f"*:*:{scope.rpartition(':')[2]}" for scope in held if scope.count(":") == 2}
 
 
 def missing_days(spec: Any, available: Mapping[str, list[str]]) -> list[str]:

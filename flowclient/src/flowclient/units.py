@@ -28,15 +28,17 @@ def unit_of(spec: Mapping[str, Any]) -> str | None:
     return None
 
 
-def kinds_in(value: Any) -> Iterator[str]:
-    """Yield every ``query_kind`` at any depth."""
+def kinds_in(value: Any, *, subset: bool = False) -> Iterator[tuple[str, bool]]:
+    """Yield every ``query_kind`` at any depth, and whether it is inside a subset of subscribers."""
+    below: list[tuple[Any, bool]] = []
     if isinstance(value, Mapping):
         if "query_kind" in value:
-            yield str(value["query_kind"])
-        value = list(value.values())
-    if isinstance(value, list):
-        for below in value:
-            yield from kinds_in(below)
+            yield str(value["query_kind"]), subset
+        below = [(part, subset or name == "subscriber_subset") for name, part in value.items()]
+    elif isinstance(value, list):
+        below = [(part, subset) for part in value]
+    for part, inside in below:
+        yield from kinds_in(part, subset=inside)
 
 
 def units_allowed(permissions: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
