@@ -97,8 +97,9 @@ def bounded(document: dict[str, Any], kind: str, turn: int, *, tame: bool) -> di
                 for field, value in schema["properties"].items()
                 if field in schema["required"]
             }
-        if "oneOf" in schema:
-            members = [member["$ref"] for member in schema["oneOf"]]
+        # Of the forms that a value may have, such as the bounds of a range, none is left out.
+        members = [member["$ref"] for member in schema.get("oneOf", ()) if "$ref" in member]
+        if members:
             chosen = members[turn % len(members)]
             if name == "FlowmachineQuerySchema":
                 chosen = f"#/components/schemas/{kind}"
