@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg2
@@ -27,9 +29,16 @@ def wait_for(condition: Callable[[], bool], what: str, log: Path) -> None:
         time.sleep(0.5)
 
 
+@dataclass
+class Server:
+    """A Prefect server of a test's own, not started yet."""
+
+    url: str
+    start: Callable[[], None]
+
+
 @pytest.fixture
-def prefect(operator, tmp_path: Path) -> Iterator[str]:
-    """The URL of a Prefect server of this test's own."""
+def prefect(operator, tmp_path: Path) -> Iterator[Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -43,28 +52,23 @@ def prefect(operator, tmp_path: Path) -> Iterator[str]:
         "DO_NOT_TRACK": "1",
     }
     log = tmp_path / "server.log"
-    with log.open("w") as output:
-        server = subprocess.Popen(
-            [
-                Path(sys.executable).with_name("prefect"),
-                "server",
-                "start",
-                "--host",
-                "127.0.0.1",
-                "--port",
-                str(port),
-            ],
-            env=operator.environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
+    command = [Path(sys.executable).with_name("prefect"), "server", "start", "--host", "127.0.0.1"]
+    with ExitStack() as stack:
+
+        def start() -> None:
+            output = stack.enter_context(log.open("w"))
+            server = subprocess.Popen(
+                [*command, "--port", str(port)],
+                env=operator.environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            stack.callback(server.wait, 30)
+            stack.callback(os.killpg, server.pid, signal.SIGTERM)
             wait_for(lambda: _healthy(url), "a healthy Prefect server", log)
-            yield url
-        finally:
-            os.killpg(server.pid, signal.SIGTERM)
-            server.wait(30)
+
+        yield Server(url, start)
 
 
 def _healthy(url: str) -> bool:
@@ -97,14 +101,17 @@ def test_a_schedule_fires_and_loads_what_is_missing(operator, prefect, tmp_path)
             stderr=subprocess.STDOUT,
         )
         try:
+            # Both are started at once, and the server takes longer.
+            wait_for(lambda: "waiting for the Prefect server" in log.read_text(), "a loader that waits", log)
+            prefect.start()
             wait_for(
                 lambda: operator.value("SELECT count(*) FROM etl.available_dates") == 2,
                 "the scheduled load",
                 log,
             )
-            flows = requests.post(f"{prefect}/flows/filter", json={}, timeout=10).json()
+            flows = requests.post(f"{prefect.url}/flows/filter", json={}, timeout=10).json()
             assert [flow["name"] for flow in flows] == ["load-calls"]
-            tasks = requests.post(f"{prefect}/task_runs/filter", json={}, timeout=10).json()
+            tasks = requests.post(f"{prefect.url}/task_runs/filter", json={}, timeout=10).json()
             names = {task["name"].rsplit("-", 1)[0] for task in tasks}
             assert {"wait_for_data", "check_not_in_flux", "extract", "columnar", "quality", "attach"} <= names
             served.send_signal(signal.SIGTERM)

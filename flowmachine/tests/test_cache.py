@@ -282,6 +282,18 @@ def test_maps_of_former_cells_and_unfinished_files_are_removed(store: Store, dat
     assert left == {f"cells_admin3_{current}", f"regions_admin3_{current}"}
 
 
+def test_what_a_killed_worker_spilled_is_removed(store: Store) -> None:
+    folder = store.settings.cache_path / "spill"
+    (held,) = folder.iterdir()
+    abandoned = folder / "abandoned"
+    abandoned.mkdir()
+    (abandoned / "spilled.tmp").touch()
+    for spill in (held, abandoned):
+        os.utime(spill, (0, 0))
+    assert cache.tidy(store.engine, store.executors) == [abandoned.name]
+    assert list(folder.iterdir()) == [held]
+
+
 def test_maps_of_former_tables_are_removed(store: Store) -> None:
     """The number of the cells is the last; a digest that is digits alone is no number."""
     names = [

@@ -2,12 +2,14 @@
 
 import datetime as dt
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import structlog
 from prefect import Flow, Task, flow, serve, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, TaskRun
 from prefect.deployments.runner import EntrypointType, RunnerDeployment
 from prefect.schedules import Cron
@@ -131,6 +133,21 @@ def __getattr__(name: str) -> Flow[..., int]:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+def _wait_for_server() -> None:
+    """Wait until the Prefect server answers: started at the same moment, it takes longer."""
+    waited = False
+    with get_client(sync_client=True) as client:
+        while (fault := client.api_healthcheck()) is not None:
+            if not waited:
+                _log.warning(
+                    "waiting for the Prefect server", url=str(client.api_url), error=type(fault).__name__
+                )
+            waited = True
+            time.sleep(1)
+    if waited:
+        _log.info("the Prefect server answers")
+
+
 def serve_sources(deployment: Deployment) -> None:
     """Register one deployment for each source with the Prefect server and run its schedule until SIGTERM.
 
@@ -151,5 +168,6 @@ def serve_sources(deployment: Deployment) -> None:
     ]
     stopping = threading.Event()
     threading.Thread(target=watch, args=(deployment, stopping), name="repair", daemon=True).start()
+    _wait_for_server()
     serve(*deployments, pause_on_shutdown=False, print_starting_message=False, limit=available_cores())
     stopping.set()

@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -25,6 +26,7 @@ import sqlalchemy as sa
 from duckdb_sqlalchemy import Dialect
 from sqlalchemy.sql import FromClause, Select
 
+from flowdb import spilling
 from flowmachine.columnar import VerifiedFiles, ends_like_parquet
 from flowmachine.data import DataState, Day
 from flowmachine.executors.base import Stored, released_select, stored_select
@@ -164,14 +166,15 @@ class DuckDBExecutor:
     def __init__(self, settings: Computing, reader: str = "flowapi") -> None:
         self._settings = settings
         self._reader = reader
+        # Its own: the names of spilled files are the same in every process, and no lock keeps two from writing into one
+        # another's.
         spill = settings.cache_path / "spill" / uuid4().hex
-        spill.parent.mkdir(parents=True, exist_ok=True)
+        spill.mkdir(parents=True)
+        weakref.finalize(self, _remove, spill, spilling.hold(spill))
         self._connection = duckdb.connect(
             config={
                 "threads": settings.threads,
                 "memory_limit": settings.memory_limit,
-                # Its own: the names of spilled files are the same in every process, and no lock keeps two from writing
-                # into one another's. The library makes the folder when it spills, and removes it at the end.
                 "temp_directory": str(spill),
                 "preserve_insertion_order": False,
                 # It keeps parts of files by name, and was seen to mix them with those of another file that had taken the
@@ -251,12 +254,10 @@ class DuckDBExecutor:
         abandoned = [path for path in partial if _untouched(path)]
         for path in maps + abandoned:
             path.unlink(missing_ok=True)
-        spilled = [
-            spill for spill in folder.glob("spill/*") if all(map(_untouched, [spill, *spill.glob("*")]))
+        return [
+            *(path.name for path in maps + abandoned),
+            *spilling.remove_abandoned(folder / "spill"),
         ]
-        for spill in spilled:
-            shutil.rmtree(spill, ignore_errors=True)
-        return [path.name for path in maps + abandoned + spilled]
 
     def share(self, among: int) -> None:
         threads = max(1, self._settings.threads // among)
@@ -310,6 +311,11 @@ class DuckDBExecutor:
         if not path.exists():
             export(connection, models, path)
         return path
+
+
+def _remove(folder: Path, descriptor: int) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    os.close(descriptor)
 
 
 def _untouched(path: Path) -> bool:
