@@ -1,5 +1,5 @@
 # The front door. Every target is one line; tools/stack.py does the work with nothing but Python's standard library.
-PYTHON := $(firstword $(wildcard /usr/bin/python3.11 /usr/bin/python3.12) python3)
+PYTHON := $(firstword $(wildcard /usr/bin/python3.13 /usr/bin/python3.12 /usr/bin/python3.11) python3)
 STACK := $(PYTHON) tools/stack.py
 
 .DEFAULT_GOAL := help

@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from layout import CHECKOUT, PYTHON, VENV, StackError
@@ -19,15 +20,30 @@ from layout import CHECKOUT, PYTHON, VENV, StackError
 TOOLS = CHECKOUT / ".flowkit" / "tools"
 STAMP = VENV / "flowkit-stamp"
 UV_AT_LEAST = (0, 8)
+# The newest comes first. A distribution's own Python stays when others on the path come and go.
+PYTHONS = ("3.13", "3.12", "3.11")
+# A machine that updates itself holds apt's locks for minutes.
+APT_LOCK_SECONDS = 600
+APT_LOCKED = (
+    "Could not get lock",
+    "Unable to lock",
+    "Unable to acquire the dpkg frontend lock",
+    "frontend lock was locked",
+)
+APT_INTERRUPTED = ("dpkg was interrupted", "Unmet dependencies", "unmet dependencies")
 
 
 def bootstrap(*, echo: bool = True) -> None:
     """Install whatever is missing; raises StackError with the exact command where that needs a person."""
+    ready = synchronised()
+    if not ready:
+        finish_interrupted_packages()
     install_system_packages(missing_system_packages())
-    if synchronised():
+    if ready:
         if echo:
             print("Everything is installed.")
         return
+    discard_half_made_environment()
     uv = find_uv() or install_uv()
     print("Installing the locked Python packages ...", flush=True)
     environment = uv_environment()
@@ -101,20 +117,63 @@ def install_system_packages(packages: list[str]) -> None:
             + f"\nInstall them and try again:\n    sudo apt-get update && sudo {' '.join(command)}"
         )
     print(f"Installing system packages: {' '.join(packages)} ...", flush=True)
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    if prefix:
-        prefix = [*prefix, "DEBIAN_FRONTEND=noninteractive"]
     for step in (["apt-get", "update", "-q"], command):
+        code, text = _as_root(prefix, step)
+        if code != 0 and any(sign in text for sign in APT_INTERRUPTED):
+            _repair_packages(prefix)
+            code, text = _as_root(prefix, step)
+        if code != 0:
+            raise StackError(f"`{' '.join(step)}` failed:\n{text[-3000:]}")
+
+
+def finish_interrupted_packages() -> None:
+    """Configure system packages that an interrupted installation left half installed."""
+    prefix = _root_prefix()
+    if prefix is None or not shutil.which("dpkg"):
+        return
+    audit = subprocess.run(["dpkg", "--audit"], capture_output=True, text=True)
+    if audit.stdout.strip():
+        print("Finishing an installation of system packages that was interrupted ...", flush=True)
+        _repair_packages(prefix)
+
+
+def _repair_packages(prefix: list[str]) -> None:
+    # A package that has nothing to do with us may stay broken; apt names the package when it is in the way.
+    for step in (["dpkg", "--configure", "-a"], ["apt-get", "install", "-y", "--fix-broken"]):
+        code, text = _as_root(prefix, step)
+        if code != 0:
+            print(f"`{' '.join(step)}` failed:\n{text[-1000:]}", flush=True)
+
+
+def _as_root(prefix: list[str], command: list[str]) -> tuple[int, str]:
+    """Run a command of apt or dpkg; wait while another program holds their locks. Returns exit code and output."""
+    settings = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+    if command[0] == "apt-get":
+        command = ["apt-get", "-o", f"DPkg::Lock::Timeout={APT_LOCK_SECONDS}", *command[1:]]
+    if prefix:
+        prefix = [*prefix, *(f"{name}={value}" for name, value in settings.items())]
+    deadline = time.monotonic() + APT_LOCK_SECONDS
+    told = False
+    while True:
         done = subprocess.run(
-            [*prefix, *step],
-            env=environment,
+            [*prefix, *command],
+            env={**os.environ, **settings},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        if done.returncode != 0:
-            raise StackError(f"`{' '.join(step)}` failed:\n{done.stdout[-3000:]}")
+        # apt's own time-out covers neither the lock of the package lists nor dpkg called by itself.
+        locked = done.returncode != 0 and any(sign in done.stdout for sign in APT_LOCKED)
+        if not locked or time.monotonic() > deadline:
+            return done.returncode, done.stdout
+        if not told:
+            print(
+                f"Another program is installing packages; waiting up to {APT_LOCK_SECONDS} s for it ...",
+                flush=True,
+            )
+            told = True
+        time.sleep(2)
 
 
 def fingerprint() -> str:
@@ -135,11 +194,21 @@ def synchronised() -> bool:
     return PYTHON.exists() and STAMP.exists() and STAMP.read_text() == fingerprint()
 
 
+def discard_half_made_environment() -> None:
+    """Delete an environment that was never finished, and mark the present one as unfinished."""
+    if VENV.exists() and not (PYTHON.exists() and STAMP.exists()):
+        shutil.rmtree(VENV)
+    STAMP.unlink(missing_ok=True)
+
+
 def find_uv() -> str | None:
     """A new enough uv: on the path, or the one installed for this checkout."""
     for candidate in (shutil.which("uv"), str(TOOLS / "bin" / "uv")):
         if candidate and os.path.exists(candidate):
-            answer = subprocess.run([candidate, "--version"], capture_output=True, text=True)
+            try:
+                answer = subprocess.run([candidate, "--version"], capture_output=True, text=True)
+            except OSError:  # An interrupted installation leaves a file that is no program.
+                continue
             found = re.search(r"(\d+)\.(\d+)", answer.stdout)
             if answer.returncode == 0 and found and (int(found[1]), int(found[2])) >= UV_AT_LEAST:
                 return candidate
@@ -158,20 +227,20 @@ def install_uv() -> str:
 
 
 def find_python() -> str:
-    """A Python of 3.11 or 3.12, the distribution's first: it is the one that stays."""
-    for candidate in (
-        "/usr/bin/python3.11",
-        "/usr/bin/python3.12",
-        shutil.which("python3.11"),
-        sys.executable,
-    ):
+    """Find the newest supported Python, the distribution's before others; returns its path."""
+    candidates = [f"/usr/bin/python{version}" for version in PYTHONS]
+    candidates += [path for version in PYTHONS if (path := shutil.which(f"python{version}"))]
+    for candidate in [*candidates, sys.executable]:
         if not candidate or not os.path.exists(candidate):
             continue
-        probe = "import sys, ensurepip; print(*sys.version_info[:2])"
+        probe = "import sys, ensurepip; print('%d.%d' % sys.version_info[:2])"
         answer = subprocess.run([candidate, "-c", probe], capture_output=True, text=True)
-        if answer.returncode == 0 and answer.stdout.split() in (["3", "11"], ["3", "12"]):
+        if answer.returncode == 0 and answer.stdout.strip() in PYTHONS:
             return candidate
-    raise StackError("Python 3.11 or 3.12 is needed: `apt-get install python3 python3-venv` on Debian 12.")
+    raise StackError(
+        f"Python {PYTHONS[-1]} to {PYTHONS[0]} is needed: `apt-get install python3 python3-venv` "
+        "on Debian 12 or 13, or Ubuntu 24.04."
+    )
 
 
 def uv_environment() -> dict[str, str]:
@@ -196,24 +265,13 @@ def _chromium() -> str | None:
 
 
 def _postgres_packages(version: int | None) -> list[str]:
-    versions = [version] if version else [15, 16, 17]
-    for candidate in versions:
-        known = (
-            subprocess.run(
-                ["apt-cache", "show", f"postgresql-{candidate}-postgis-3"], capture_output=True, text=True
-            )
-            if shutil.which("apt-cache")
-            else None
-        )
-        # Before the first `apt-get update` the package lists may be empty; Debian 12's version is then the guess.
-        if known is not None and known.returncode == 0 and known.stdout:
-            versions = [candidate]
-            break
-    chosen = versions[0]
+    """Name the packages of PostGIS for the installed server, or of the distribution's server and its PostGIS."""
+    if version is None:
+        return ["postgresql", "postgresql-postgis", "postgresql-postgis-scripts"]
     return [
-        f"postgresql-{chosen}",
-        f"postgresql-{chosen}-postgis-3",
-        f"postgresql-{chosen}-postgis-3-scripts",
+        f"postgresql-{version}",
+        f"postgresql-{version}-postgis-3",
+        f"postgresql-{version}-postgis-3-scripts",
     ]
 
 
