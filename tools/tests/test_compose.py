@@ -208,10 +208,10 @@ def test_all_images_are_of_one_version_that_the_operator_names() -> None:
 
 def test_every_folder_that_a_service_writes_is_made_in_the_base_image_for_its_user() -> None:
     """A volume takes the owner of the folder that the image has in its place; without one it would be root's."""
-    [made] = re.findall(r"/var/lib/flowkit/\{([a-z,]+)\}", (CHECKOUT / "Dockerfile.base").read_text())
+    [made] = re.findall(r"for folder in ([a-z ]+); do", (CHECKOUT / "Dockerfile.base").read_text())
     volumes = [each for service in SERVICES.values() for each in service.get("volumes", [])]
     written = {each.split(":")[0] for each in volumes if not each.startswith("$")}
-    assert written - set(made.split(",")) == {"database"}  # flowdb's Dockerfile makes it
+    assert written - set(made.split()) == {"database"}  # flowdb's Dockerfile makes it
 
 
 @pytest.mark.parametrize("name", LONG_RUNNING)
@@ -244,6 +244,23 @@ def test_images_end_as_a_numeric_user_and_are_built_from_the_lock(package: str) 
     lines = (CHECKOUT / package / "Dockerfile").read_text().splitlines()
     assert [line for line in lines if line.startswith("USER")][-1] == "USER 10001:10001"
     assert any("uv sync --frozen" in line for line in lines)
+
+
+def test_the_base_image_depends_on_no_shell_but_the_standard_one() -> None:
+    """An image in OCI format has no SHELL: braces would then be part of one folder's name."""
+    text = (CHECKOUT / "Dockerfile.base").read_text()
+    assert not re.search(r"^SHELL", text, re.MULTILINE)
+    assert "{" not in re.sub(r"\$\{[^}]*\}", "", text)
+
+
+def test_the_base_image_knows_every_member_of_the_workspace() -> None:
+    """Without its pyproject.toml uv cannot read the workspace, and no image is built."""
+    text = (CHECKOUT / "Dockerfile.base").read_text()
+    members = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["uv"]["workspace"]["members"]
+    assert re.findall(r"^COPY .* (\w+)/pyproject.toml", text, re.MULTILINE) == members
+    ignored = (CHECKOUT / ".dockerignore").read_text().splitlines()
+    for member in members:
+        assert {f"!{member}/pyproject.toml", f"!{member}/src"} <= set(ignored)
 
 
 def test_what_the_guide_adds_to_the_file_fits_it() -> None:
