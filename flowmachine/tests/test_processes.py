@@ -179,7 +179,7 @@ def test_unknown_and_unbuildable_queries(processes: Processes) -> None:
     assert unknown["payload"] == {"query_id": "0" * 32, "query_state": "awol"}
     reply = client.ask("run_query", **aggregate(daily(1) | {"date": "2020-02-02"}))
     assert reply["msg"] == "Unable to create query object."
-    assert reply["payload"] == {"exception": "No data for date: 2020-02-02 - 2020-02-03"}
+    assert reply["payload"] == {"exception": "No data for date: 2020-02-02 00:00:00 - 2020-02-03 00:00:00"}
     places = client.ask("run_query", **aggregate(daily(1)))["payload"]["query_id"]
     reply = client.ask("run_query", **aggregate(daily(2) | {"subscriber_subset": places}))
     assert reply["msg"] == "Unable to create query object."

@@ -85,9 +85,7 @@ class DataState:
                 part.check_buildable()
                 for selection in part.events:
                     if not self.days_of(selection):
-                        raise NotBuildable(
-                            f"No data for date: {selection.start:%Y-%m-%d} - {selection.end:%Y-%m-%d}"
-                        )
+                        raise NotBuildable(f"No data for date: {selection.start} - {selection.end}")
         except OverflowError:
             raise NotBuildable("A date lies beyond the calendar.") from None
 
