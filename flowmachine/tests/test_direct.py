@@ -332,6 +332,12 @@ def test_failures_say_why(session: Session) -> None:
     assert issubclass(QueryFailed, RuntimeError)
 
 
+def test_explain_names_the_executor_that_computes(country: Country, tmp_path: Path) -> None:
+    for setting, expected in (("auto", "duckdb"), ("duckdb", "duckdb"), ("postgres", "postgres")):
+        with flowmachine.connect(*settings(country, tmp_path, setting)) as session:
+            assert session.explain(daily(3))["executor"] == expected
+
+
 def test_both_stores_tell_the_same(country: Country, tmp_path: Path) -> None:
     queries: list[Query] = [daily(3), events("out"), Join(left=daily(1), right=events())]
     found = []

@@ -92,6 +92,18 @@ def test_a_query_from_spec_to_rows(processes: Processes) -> None:
     assert len(computed(processes, 5)) == 5
 
 
+def test_the_server_explains_with_its_executor_setting(processes: Processes) -> None:
+    processes.start("server", FLOWMACHINE_EXECUTOR="postgres")
+    client = processes.client()
+    assert client.ask("explain_query", **MODAL)["payload"]["executor"] == "postgres"
+
+
+def test_an_unknown_executor_is_refused_at_the_start(processes: Processes) -> None:
+    server = processes.start("server", FLOWMACHINE_EXECUTOR="spork")
+    assert server.wait(30) == 1
+    assert "FLOWMACHINE_EXECUTOR is 'spork'; it must be one of auto, duckdb, postgres." in processes.logs()
+
+
 def test_both_executors_give_the_same_rows(processes: Processes) -> None:
     processes.start("server")
     client = processes.client()

@@ -22,6 +22,7 @@ from flowmachine.fields import known_queries, known_tables
 from flowmachine.geojson import as_text, feature_statement, geography_statement, result_statement
 from flowmachine.jobs import RELEASED, Key
 from flowmachine.logs import debug_log
+from flowmachine.plan import choose_executor
 from flowmachine.registry import Aggregate, Query, kinds_within, load, load_any, submittable_kinds
 from flowmachine.schema import query_schemas
 from flowmachine.sql.events import NotBuildable
@@ -57,9 +58,10 @@ class Refused(Exception):
 class Actions:
     """The actions over one database."""
 
-    def __init__(self, engine: sa.Engine, queue_limit: int = 1000) -> None:
+    def __init__(self, engine: sa.Engine, queue_limit: int = 1000, executor: str = "auto") -> None:
         self._engine = engine
         self._queue_limit = queue_limit
+        self._executor = executor
         self._polled: dict[str, tuple[float, Payload]] = {}
 
     def names(self) -> list[str]:
@@ -188,7 +190,7 @@ class Actions:
             query = self._load(connection, params)
             data = read_data_state(connection)
             _check_data(query, data)
-            return explain(connection, query, data)
+            return explain(connection, query, data, choose_executor(query, data, self._executor))
 
     def state(self, query_id: str) -> str | None:
         """The state of a submitted query, or None if it is not known."""

@@ -78,7 +78,8 @@ class Session:
     def explain(self, query: Query) -> dict[str, Any]:
         """Parts and how many are stored, days read and missing, executor, and a forecast in seconds; computes nothing."""
         with self._engine.begin() as connection:
-            return explain(connection, query, read_data_state(connection))
+            data = read_data_state(connection)
+            return explain(connection, query, data, self._executor(query, data))
 
     def dependency_graph(self, query: Query) -> str:
         """The query and all it is made from as an SVG document; what is stored is green."""
@@ -86,13 +87,16 @@ class Session:
             data = read_data_state(connection)
             return picture(query, jobs.stored_ids(connection, data.fingerprints(query)))
 
+    def _executor(self, query: Query, data: DataState) -> str:
+        return choose_executor(query, data, self._computing.executor, self._worker.executors)
+
     def _store(self, query: Query) -> tuple[Key, DataState]:
         with self._engine.begin() as connection:
             data = read_data_state(connection)
             data.check(query)
             store = RELEASED
             if not isinstance(query, Aggregate):
-                store = choose_executor(query, data, self._worker.executors, self._computing.executor)
+                store = self._executor(query, data)
             key = Key(query.query_id, store)
             jobs.submit(connection, query, data, store=store, user="direct use")
         row = self._worker.settle(key)

@@ -13,11 +13,11 @@ from flowmachine.registry import Query
 from flowmachine.tables import jobs as job_table
 
 
-def explain(connection: sa.Connection, query: Query, data: DataState) -> dict[str, Any]:
+def explain(connection: sa.Connection, query: Query, data: DataState, executor: str) -> dict[str, Any]:
     """Parts of the query and how many are stored, days it reads and those missing, and a forecast in seconds.
 
     The forecast adds up, over the parts not stored, what parts of the same kind took on average; it is null while
-    some kind has never run.
+    some kind has never run. ``executor`` is the one that ``plan.choose_executor`` names.
     """
     fingerprints = data.fingerprints(query)
     stored = jobs.stored_ids(connection, fingerprints)
@@ -35,7 +35,7 @@ def explain(connection: sa.Connection, query: Query, data: DataState) -> dict[st
         "query_id": query.query_id,
         "parts": len(parts),
         "stored": len(parts) - len(unstored),
-        "executor": "duckdb" if data.columnar(query) else "postgres",
+        "executor": executor,
         "days": _sorted(read),
         "missing_days": _sorted(missing),
         "forecast_seconds": _forecast(connection, unstored),

@@ -12,13 +12,19 @@ from flowmachine.executors.base import Executor
 from flowmachine.registry import Query, load_any
 
 
-def choose_executor(query: Query, data: DataState, executors: Mapping[str, Executor], setting: str) -> str:
-    """The executor that computes a query: the columnar one if every day it needs has a current, whole file."""
+def choose_executor(
+    query: Query, data: DataState, setting: str, executors: Mapping[str, Executor] | None = None
+) -> str:
+    """The executor that computes a query: the columnar one if every day it needs has a current, whole file.
+
+    Without ``executors`` the files are taken to be whole: the server cannot look at them.
+    """
     if any(part.needs_database for part in query.graph()):
         return "postgres"
     if setting != "auto":
         return setting
-    return "duckdb" if executors["duckdb"].can_read(query, data) else "postgres"
+    readable = data.columnar(query) if executors is None else executors["duckdb"].can_read(query, data)
+    return "duckdb" if readable else "postgres"
 
 
 def make_plan(
@@ -35,7 +41,7 @@ def make_plan(
     """
     root = load_any(job["spec"])
     data.check(root)
-    name = job["store"] if job["store"] in executors else choose_executor(root, data, executors, setting)
+    name = job["store"] if job["store"] in executors else choose_executor(root, data, setting, executors)
     if name == "postgres" and setting == "auto":
         report_damage(connection, executors["duckdb"].damaged(data.days(root), data))
     executor = executors[name]

@@ -29,7 +29,7 @@ from flowmachine.news import News
 from flowmachine.registry import kinds
 from flowmachine.release import floor
 from flowmachine.schema import query_schemas
-from flowmachine.settings import Database
+from flowmachine.settings import Database, executor_setting
 from flowmachine.tables import audit
 
 #: Requests larger than this are not read; a spec of 5,000 parts has about 2 MB.
@@ -62,7 +62,8 @@ class Server:
         self._engine = database.engine("flowmachine-server", pool_size=threads + 1)
         self._news = News(self._engine)
         self._stopping = asyncio.Event()
-        self._actions = Actions(self._engine, integer_setting("FLOWMACHINE_QUEUE_LIMIT", 1000))
+        queue_limit = integer_setting("FLOWMACHINE_QUEUE_LIMIT", 1000)
+        self._actions = Actions(self._engine, queue_limit, executor_setting())
         self._address = f"tcp://{bind}:{port}"
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="action")
         self._tasks: set[asyncio.Task[None]] = set()

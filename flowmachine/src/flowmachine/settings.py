@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from flowdb.settings import integer_setting, setting
+from flowdb.settings import SettingError, integer_setting, setting
 from flowmachine.logs import statement_comment
 
 EXECUTORS = ("auto", "duckdb", "postgres")
@@ -65,6 +65,14 @@ def _add_comment(
     return statement_comment() + statement, parameters
 
 
+def executor_setting() -> str:
+    """The executor that computes queries, or ``auto``; raises SettingError naming what is allowed."""
+    executor = setting("FLOWMACHINE_EXECUTOR", default="auto")
+    if executor not in EXECUTORS:
+        raise SettingError(f"FLOWMACHINE_EXECUTOR is {executor!r}; it must be one of {', '.join(EXECUTORS)}.")
+    return executor
+
+
 @dataclass(frozen=True)
 class Computing:
     """Where and with how much a worker computes."""
@@ -77,16 +85,11 @@ class Computing:
 
     @classmethod
     def from_environment(cls) -> Computing:
-        executor = setting("FLOWMACHINE_EXECUTOR", default="auto")
-        if executor not in EXECUTORS:
-            raise ValueError(
-                f"FLOWMACHINE_EXECUTOR is {executor!r}; it must be one of {', '.join(EXECUTORS)}."
-            )
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         return cls(
             columnar_path=Path(setting("FLOWDB_COLUMNAR_PATH")),
             cache_path=Path(setting("FLOWMACHINE_CACHE_PATH")),
-            executor=executor,
+            executor=executor_setting(),
             threads=integer_setting("FLOWMACHINE_THREADS", os.cpu_count() or 1),
             memory_limit=setting("FLOWMACHINE_MEMORY_LIMIT", default=f"{memory // 4 // 2**20}MB"),
         )
