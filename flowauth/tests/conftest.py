@@ -18,8 +18,8 @@ from psycopg2 import sql
 from sqlalchemy import URL
 from sqlalchemy.orm import Session
 
-from flowauth.app import create_app
-from flowauth.database import connect, migrate
+from flowauth import testing
+from flowauth.database import migrate, opened
 from flowauth.models import Base
 from flowauth.services import Services
 from flowauth.settings import PasswordHashing, Settings
@@ -42,9 +42,8 @@ def keys() -> Settings:
 @pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("template") / "flowauth.sqlite"
-    engine = connect(f"sqlite:///{path}")
-    migrate(engine)
-    engine.dispose()
+    with opened(f"sqlite:///{path}") as engine:
+        migrate(engine)
     return path
 
 
@@ -84,9 +83,8 @@ def postgres(cluster: Any) -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def migrated_postgres(postgres: Postgres) -> str:
     uri = postgres.create()
-    engine = connect(uri)
-    migrate(engine)
-    engine.dispose()
+    with opened(uri) as engine:
+        migrate(engine)
     return uri
 
 
@@ -117,9 +115,8 @@ def settings(
 
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Flask]:
-    app = create_app(settings)
-    yield app
-    app.extensions["flowauth"].engine.dispose()
+    with testing.opened(settings) as app:
+        yield app
 
 
 @pytest.fixture

@@ -12,11 +12,10 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from flowauth.access import Access, access_of, allow
-from flowauth.app import create_app
 from flowauth.models import User
 from flowauth.services import Services
 from flowauth.settings import Settings
-from flowauth.testing import Visitor
+from flowauth.testing import Visitor, opened
 
 _ARGUMENTS = {
     "name": "north",
@@ -146,12 +145,11 @@ def test_a_session_of_the_pages_opens_no_script(app: Flask, root: Any) -> None:
 
 
 def test_a_view_that_says_nothing_is_closed(settings: Settings, world: Any) -> None:
-    app = create_app(settings)
-    app.add_url_rule("/forgotten", "forgotten", lambda: "secret")
-    assert app.test_client().get("/forgotten").status_code == 403
-    allow(Access.ANYONE)(app.view_functions["forgotten"])
-    assert app.test_client().get("/forgotten").status_code == 200
-    app.extensions["flowauth"].engine.dispose()
+    with opened(settings) as app:
+        app.add_url_rule("/forgotten", "forgotten", lambda: "secret")
+        assert app.test_client().get("/forgotten").status_code == 403
+        allow(Access.ANYONE)(app.view_functions["forgotten"])
+        assert app.test_client().get("/forgotten").status_code == 200
 
 
 def test_every_reply_carries_the_headers(app: Flask, root: Any) -> None:

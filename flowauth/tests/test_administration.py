@@ -1,210 +1,40 @@
-"""Users, servers and roles, as an administrator sees them."""
+"""Users and roles, as an administrator sees them."""
 
 from __future__ import annotations
 
-import html
-import io
-import json
 import re
-import threading
-import time
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-import yaml
 from flask import Flask
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from flowauth import api_description, clock
-from flowauth.actions.servers import exceeding_roles, update_scopes
-from flowauth.actions.tokens import mint
+from flowauth import clock
 from flowauth.actions.users import change_user, delete_user
-from flowauth.api_description import ApiDescription
 from flowauth.audit import CONSOLE
 from flowauth.errors import Refusal
-from flowauth.models import AuditEvent, Revocation, Role, Scope, Server, Token, TwoFactor, User
+from flowauth.models import AuditEvent, Role, Token, TwoFactor, User
 from flowauth.services import Services
-from flowauth.testing import DAY, PASSWORD, SCOPES, Script, Visitor, World, role_named
-
-
-def document(audience: str = "east", scopes: Any = SCOPES) -> dict[str, Any]:
-    scheme = {"type": "http", "x-audience": audience, "x-security-scopes": list(scopes)}
-    return {"openapi": "3.0.1", "components": {"securitySchemes": {"token": scheme}}}
-
-
-def user_named(database: Session, name: str) -> User:
-    return database.scalars(select(User).where(User.username == name)).one()
-
-
-def server_named(database: Session, name: str) -> Server:
-    return database.scalars(select(Server).where(Server.name == name)).one()
-
-
-# Descriptions
-
-
-@pytest.mark.parametrize("write", [json.dumps, yaml.safe_dump])
-def test_a_description_is_read_as_json_and_as_yaml(write: Any) -> None:
-    read = api_description.parse(write(document()).encode())
-    assert read == ApiDescription("east", tuple(sorted(SCOPES)))
-
-
-@pytest.mark.parametrize(
-    ("content", "text"),
-    [
-        (b"\x00\xff", "neither JSON nor YAML"),
-        (b"[1, 2]", "not an OpenAPI 3 document"),
-        (b'{"swagger": "2.0"}', "not an OpenAPI 3 document"),
-        (b'{"openapi": "3.0.1"}', "components.securitySchemes.token"),
-        (b'{"openapi": "3.0.1", "components": []}', "components.securitySchemes.token"),
-        (json.dumps(document(audience=None)).encode(), "x-audience"),  # type: ignore[arg-type]
-        (
-            json.dumps(document(scopes="run")).encode().replace(b'["r", "u", "n"]', b'"run"'),
-            "x-security-scopes",
-        ),
-        (json.dumps(document(scopes=["run", "run"])).encode(), "twice"),
-        (json.dumps(document(scopes=["run&get"])).encode(), "is not a scope"),
-        (json.dumps(document(scopes=[])).encode(), "0 scopes"),
-        (json.dumps(document("a/b")).encode(), "server's name"),
-        (json.dumps(document("urn:flowauth:api")).encode(), "own audience"),
-        *(
-            (json.dumps(document(name)).encode(), "may not be")
-            for name in (".", "..", "new", "preview", "register")
-        ),
-        (json.dumps(document("half\ud800")).encode(), "server's name"),
-        (b"[" * 100_000, "nests deeper"),
-        (b" " * (api_description.LARGEST_BYTES + 1), "larger than"),
-        (b"!!python/object/apply:os.getcwd []", "neither JSON nor YAML"),
-    ],
+from flowauth.testing import (
+    DAY,
+    PASSWORD,
+    SCOPES,
+    Script,
+    Visitor,
+    World,
+    description_of,
+    form_of,
+    role_form,
+    role_named,
+    server_named,
+    signed,
+    upload,
+    user_named,
 )
-def test_a_bad_description_is_refused_with_the_reason(content: bytes, text: str) -> None:
-    with pytest.raises(Refusal) as refusal:
-        api_description.parse(content)
-    assert text in refusal.value.message
-    assert refusal.value.field in ("description", "name")
-
-
-# Servers
-
-
-def upload(visitor: Visitor, content: dict[str, Any], server: str = "") -> Any:
-    file = (io.BytesIO(json.dumps(content).encode()), "openapi.json")
-    return visitor.post("/admin/servers/preview", {"description": file, "server": server})
-
-
-def signed(page: str) -> str:
-    found = re.search(r'name="signed" value="([^"]+)"', page)
-    assert found
-    return found[1]
-
-
-def test_a_server_is_registered_from_its_description(root: Visitor, database: Session) -> None:
-    page = upload(root, document())
-    assert "Register east" in page.text
-    assert f"{len(SCOPES)} scopes offered" in page.text
-    assert database.scalar(select(func.count()).select_from(Server)) == 2, "nothing is stored by looking"
-    database.rollback()
-    form = {"signed": signed(page.text), "longest_token_life_minutes": "60", "latest_token_expiry": ""}
-    assert root.post("/admin/servers/register", form).status_code == 303
-    east = server_named(database, "east")
-    assert {scope.name for scope in east.scopes} == set(SCOPES)
-    assert (east.longest_token_life_minutes, east.latest_token_expiry) == (60, None)
-
-
-def test_an_update_shows_the_difference_and_the_roles_affected_before_saving(
-    root: Visitor, database: Session
-) -> None:
-    kept = {scope.name: scope.id for scope in server_named(database, "north").scopes}
-    database.rollback()
-    newer = document("north", [*SCOPES[1:2], *SCOPES[5:], "admin2:flows:flows"])
-    page = upload(root, newer, "north").text
-    assert "1 scope added" in page
-    assert "1 scope removed" in page
-    assert re.search(r"<strong>analyst</strong> loses 1: *<code>admin1:flows:daily_location</code>", page)
-    root.post("/admin/servers/north/scopes", {"signed": signed(page)})
-    north = server_named(database, "north")
-    assert {scope.name for scope in north.scopes} == set(
-        newer["components"]["securitySchemes"]["token"]["x-security-scopes"]
-    )
-    for scope in north.scopes:
-        assert kept.get(scope.name, scope.id) == scope.id, "a scope that stays keeps its id"
-    assert role_named(database, "analyst", "north").scope_names == sorted([SCOPES[1], SCOPES[5]])
-
-
-def test_a_description_of_another_server_is_refused(root: Visitor) -> None:
-    assert "not of north" in upload(root, document("south"), "north").text
-    again = upload(root, document("north"))
-    assert again.status_code == 400
-    assert "registered already" in again.text
-
-
-def test_what_was_shown_cannot_be_altered_before_saving(root: Visitor) -> None:
-    good = signed(upload(root, document()).text)
-    form = {"signed": good[:-2] + "xx", "longest_token_life_minutes": "60"}
-    assert root.post("/admin/servers/register", form).status_code == 400
-
-
-def test_updating_with_the_same_description_changes_nothing(database: Session, world: World) -> None:
-    north = server_named(database, "north")
-    events = database.scalar(select(func.count()).select_from(AuditEvent))
-    change = update_scopes(
-        database, CONSOLE, north, ApiDescription("north", tuple(scope.name for scope in north.scopes))
-    )
-    assert change.is_empty
-    assert database.scalar(select(func.count()).select_from(AuditEvent)) == events
-
-
-def test_lowering_a_servers_limit_points_out_the_roles_above_it(root: Visitor, database: Session) -> None:
-    root.post("/admin/servers/north", {"longest_token_life_minutes": "60", "latest_token_expiry": ""})
-    assert {role.name for role in exceeding_roles(server_named(database, "north"))} == {"analyst", "reader"}
-    database.rollback()
-    assert "have no effect in" in root.get("/admin/servers/north").text
-
-
-@pytest.mark.parametrize("life", ["", "0", "-5", "1.5", "x", "99999999"])
-@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
-def test_a_bad_limit_is_refused_at_its_field(root: Visitor, life: str) -> None:
-    reply = root.post("/admin/servers/north", {"longest_token_life_minutes": life})
-    assert reply.status_code == 400
-    assert 'id="longest_token_life_minutes-wrong"' in reply.text
-
-
-def test_scopes_are_switched_off_and_on(root: Visitor, database: Session) -> None:
-    root.post("/admin/servers/north/scopes/enabled", {"scopes": ["run"]})
-    assert [scope.name for scope in server_named(database, "north").scopes if scope.enabled] == ["run"]
-
-
-def test_deleting_a_server_names_and_takes_what_hangs_on_it(
-    app: Flask, root: Visitor, world: World, database: Session
-) -> None:
-    Script(app, world.user)("POST", "/servers/north/tokens", {"name": "t", "roles": ["analyst"]})
-    page = root.get("/admin/servers/north/delete").text
-    assert "2 roles: analyst, reader" in page
-    assert "1 user: ada" in page
-    assert "record of 1 token" in page
-    assert server_named(database, "north"), "asking deletes nothing"
-    database.rollback()
-    root.post("/admin/servers/north/delete")
-    assert [server.name for server in database.scalars(select(Server))] == ["south"]
-    assert {role.server.name for role in database.scalars(select(Role))} == {"south"}
-    assert database.scalars(select(Token)).all() == []
-    assert database.scalar(select(func.count()).select_from(Scope)) == len(SCOPES[2:])
-
 
 # Roles
-
-
-def role_form(**changes: Any) -> dict[str, Any]:
-    return {
-        "name": "planner",
-        "scopes": [SCOPES[0], "run"],
-        "longest_token_life_minutes": str(DAY),
-        "latest_token_expiry": "",
-        **changes,
-    }
 
 
 def test_a_role_is_made_changed_and_deleted(root: Visitor, database: Session, world: World) -> None:
@@ -261,7 +91,7 @@ def test_a_role_may_not_outlast_its_server(root: Visitor, database: Session) -> 
 def test_a_latest_expiry_in_the_past_is_refused_unless_it_was_there(root: Visitor, database: Session) -> None:
     past = clock.now() - timedelta(days=1)
     form = {"longest_token_life_minutes": str(DAY), "latest_token_expiry": clock.picker(past)}
-    page = upload(root, document()).text
+    page = upload(root, description_of()).text
     identity = role_named(database, "analyst", "north").id
     database.rollback()
     for path, more in (
@@ -470,43 +300,7 @@ def test_deleting_a_user_takes_tokens_and_leaves_roles(
     assert database.scalar(select(func.count()).select_from(Role)) == 4
 
 
-def test_the_public_key_is_shown_and_downloaded(root: Visitor) -> None:
-    page, file = root.get("/admin/public-key").text, root.get("/admin/public-key/flowauth_public_key.pub")
-    assert file.text.startswith("-----BEGIN PUBLIC KEY-----")
-    assert file.text.strip() in page
-
-
-def test_a_scope_tree_of_hundreds_is_quick_to_make_and_submits_without_script(
-    root: Visitor, database: Session
-) -> None:
-    many = [f"unit{a}:top{b}:kind{c}" for a in range(6) for b in range(21) for c in range(5)]
-    page = upload(root, document("huge", many)).text
-    root.post("/admin/servers/register", {"signed": signed(page), "longest_token_life_minutes": "60"})
-    form = role_form(scopes=many, longest_token_life_minutes="60")
-    assert root.post("/admin/roles/new/huge", form).status_code == 303
-    role = role_named(database, "planner", "huge")
-    assert len(role.scopes) == len(many)
-    identity = role.id
-    database.rollback()
-    text = root.get(f"/admin/roles/{identity}").text
-    assert text.count('name="scopes"') == text.count(" checked>") == len(many)
-
-
 # Two at one moment
-
-
-def form_of(page: str) -> dict[str, Any]:
-    """The fields of a page's form as a browser would send them untouched."""
-    form: dict[str, Any] = {}
-    for tag in re.findall(r"<input [^>]*>", page.split('class="card">')[1].split("</form>")[0]):
-        attributes = {name: html.unescape(value) for name, value in re.findall(r'([a-z_]+)="([^"]*)"', tag)}
-        if "name" not in attributes or attributes["name"] == "csrf_token":
-            continue
-        if attributes["type"] != "checkbox":
-            form[attributes["name"]] = attributes.get("value", "")
-        elif tag.endswith(" checked>"):
-            form.setdefault(attributes["name"], []).append(attributes.get("value", "on"))
-    return form
 
 
 def test_a_role_that_another_changed_meanwhile_is_replaced_only_after_a_look(
@@ -563,105 +357,3 @@ def test_what_no_form_shows_is_refused(root: Visitor, database: Session, shown: 
     reply = root.post(f"/admin/roles/{identity}", role_form(shown=shown))
     assert reply.status_code == 400
     assert "out of date" in reply.text
-
-
-class Meanwhile:
-    """A function run in a thread of its own, until it ends or waits for a lock."""
-
-    def __init__(self, services: Services, function: Callable[[], Any]) -> None:
-        self._services = services
-        self._result: list[Any] = []
-        self._thread = threading.Thread(target=lambda: self._result.append(function()))
-        self._thread.start()
-
-    def until_it_waits(self) -> None:
-        waiting = text(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        deadline = time.monotonic() + 30
-        with self._services.engine.connect() as connection:
-            while not connection.execute(waiting).scalar_one():
-                connection.rollback()
-                assert self._thread.is_alive(), "it has to wait for the other"
-                assert time.monotonic() < deadline
-
-    def result(self) -> Any:
-        self._thread.join(timeout=30)
-        assert not self._thread.is_alive()
-        return self._result[0]
-
-
-@pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
-@pytest.mark.parametrize("deleted", ["user", "server"])
-def test_what_is_deleted_takes_along_a_token_that_is_just_being_made(
-    app: Flask, services: Services, root: Visitor, database: Session, world: World, deleted: str
-) -> None:
-    ada = user_named(database, world.user)
-    path = f"/admin/users/{ada.id}/delete" if deleted == "user" else "/admin/servers/north/delete"
-    # As an action calling another: what it does is committed with this session.
-    database.info["in_action"] = True
-    with app.test_request_context():
-        token, _ = mint(database, services, CONSOLE, ada, "north", "t", ["analyst"])
-    jti = token.jti
-    root.token()
-    deleting = Meanwhile(services, lambda: root.post(path))
-    deleting.until_it_waits()
-    database.commit()
-    assert deleting.result().status_code == 303
-    assert database.scalars(select(Token)).all() == []
-    assert database.scalars(select(Revocation.jti)).all() == [jti]
-
-
-@pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
-def test_two_administrators_who_demote_each_other_do_not_wait_for_each_other(
-    services: Services, database: Session, world: World
-) -> None:
-    change_user(database, services, CONSOLE, user_named(database, world.user).id, is_admin=True)
-    first, second = sorted(user_named(database, name).id for name in (world.user, world.admin))
-
-    def demote_second() -> Any:
-        with services.session() as own:
-            return change_user(own, services, CONSOLE, second, is_admin=False)
-
-    lock = select(User.id).with_for_update(nowait=True)
-    database.execute(lock.where(User.id == first))
-    demoting = Meanwhile(services, demote_second)
-    demoting.until_it_waits()
-    database.execute(lock.where(User.id == second))
-    database.rollback()
-    demoting.result()
-    assert not database.get_one(User, second).is_admin
-
-
-@pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
-def test_a_name_taken_at_the_same_moment_is_refused_with_a_sentence(
-    services: Services, root: Visitor, database: Session
-) -> None:
-    database.add(User(username="zoe", password_hash="!"))
-    database.flush()
-    form = {"username": "zoe", "password": PASSWORD}
-    creating = Meanwhile(services, lambda: root.post("/admin/users/new", form))
-    creating.until_it_waits()
-    database.commit()
-    reply = creating.result()
-    assert reply.status_code == 409
-    assert "at the same moment" in reply.text
-
-
-@pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
-def test_who_is_deleted_while_making_a_token_is_refused_with_a_sentence(
-    services: Services, ada: Visitor, database: Session, world: World
-) -> None:
-    # The page before has the session saved, which a user being deleted would hold up.
-    ada.token()
-    database.delete(user_named(database, world.user))
-    database.flush()
-    making = Meanwhile(
-        services, lambda: ada.post("/servers/north/tokens/new", {"name": "t", "roles": ["analyst"]})
-    )
-    making.until_it_waits()
-    database.commit()
-    reply = making.result()
-    assert reply.status_code == 409
-    assert "at the same moment" in reply.text
-    assert "Sign out" not in reply.text

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import sqlite3
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jwt
@@ -16,12 +18,21 @@ from flask import Flask
 from sqlalchemy import select
 
 from flowauth.actions.demo import PASSWORD
-from flowauth.app import LARGEST_REQUEST, create_app
+from flowauth.app import LARGEST_REQUEST
 from flowauth.models import TwoFactor, User
 from flowauth.services import Services
 from flowauth.settings import SettingError, Settings, load_private_key
 from flowauth.testing import PASSWORD as STRONG
-from flowauth.testing import SCOPES, Script, Visitor, command, description_of, new_environment, served
+from flowauth.testing import (
+    SCOPES,
+    Script,
+    Visitor,
+    command,
+    description_of,
+    new_environment,
+    opened,
+    served,
+)
 from flowauth.throttle import ACCOUNT_TRIES
 
 
@@ -107,23 +118,23 @@ def test_an_administrator_who_is_locked_out_is_let_in_from_the_console(
 ) -> None:
     configured = environment | {"FLOWAUTH_ADMIN_USERNAME": "ada", "FLOWAUTH_ADMIN_PASSWORD": STRONG}
     assert command(configured, "init-db").returncode == 0
-    app = create_app(Settings.from_environment(environment))
-    services: Services = app.extensions["flowauth"]
-    with services.session() as database:
-        ada = database.scalars(select(User)).one()
-        secret = services.encrypt(pyotp.random_base32())
-        database.add(TwoFactor(user_id=ada.id, enabled=True, encrypted_secret=secret))
-        database.commit()
-    visitor = Visitor(app)
-    for _ in range(ACCOUNT_TRIES):
-        assert visitor.sign_in("ada", "wrong-password-here").status_code == 401
-    new = "quite-another-9-harbour-bench"
-    (tmp_path / "password").write_text(new + "\n")
-    options = ("--unlock", "--remove-two-factor", "--password-file", str(tmp_path / "password"))
-    done = command(environment, "reset-user", "ada", *options)
-    assert done.returncode == 0, done.stderr
-    assert visitor.sign_in("ada", new).location == "/"
-    assert visitor.get("/").location == "/account", "the password has to be changed"
+    with opened(Settings.from_environment(environment)) as app:
+        services: Services = app.extensions["flowauth"]
+        with services.session() as database:
+            ada = database.scalars(select(User)).one()
+            secret = services.encrypt(pyotp.random_base32())
+            database.add(TwoFactor(user_id=ada.id, enabled=True, encrypted_secret=secret))
+            database.commit()
+        visitor = Visitor(app)
+        for _ in range(ACCOUNT_TRIES):
+            assert visitor.sign_in("ada", "wrong-password-here").status_code == 401
+        new = "quite-another-9-harbour-bench"
+        (tmp_path / "password").write_text(new + "\n")
+        options = ("--unlock", "--remove-two-factor", "--password-file", str(tmp_path / "password"))
+        done = command(environment, "reset-user", "ada", *options)
+        assert done.returncode == 0, done.stderr
+        assert visitor.sign_in("ada", new).location == "/"
+        assert visitor.get("/").location == "/account", "the password has to be changed"
     events = "SELECT actor, action FROM audit_event WHERE actor = '(console)' AND action != 'user.created'"
     assert rows(environment, events) == [("(console)", "user.changed"), ("(console)", "user.unlocked")]
     nothing = command(environment, "reset-user", "ada")
@@ -132,16 +143,21 @@ def test_an_administrator_who_is_locked_out_is_let_in_from_the_console(
     nobody = command(environment, "reset-user", "eve", "--unlock")
     assert nobody.returncode == 1
     assert "There is no user eve" in nobody.stderr
-    services.engine.dispose()
 
 
-def test_the_storage_key_is_replaced_without_loss(environment: dict[str, str], tmp_path: Path) -> None:
+@pytest.fixture
+def started(environment: dict[str, str]) -> Iterator[Callable[[], Flask]]:
+    """Starts an app with the settings as they are by then."""
+    with contextlib.ExitStack() as apps:
+        yield lambda: apps.enter_context(opened(Settings.from_environment(environment)))
+
+
+def test_the_storage_key_is_replaced_without_loss(
+    environment: dict[str, str], tmp_path: Path, started: Callable[[], Flask]
+) -> None:
     demo(environment, tmp_path, *SCOPES)
     file = Path(environment["FLOWKIT_SECRETS"]) / "FLOWAUTH_FERNET_KEY"
     first, second = file.read_text(), Fernet.generate_key().decode()
-
-    def started() -> Flask:
-        return create_app(Settings.from_environment(environment))
 
     app = started()
     minted = Script(app, "TEST_USER", PASSWORD)(

@@ -12,7 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, select
 from sqlalchemy.orm import Session
 
-from flowauth.database import connect, is_current, migrate, reset
+from flowauth.database import is_current, migrate, opened, reset
 from flowauth.models import Base, Server
 from flowauth.services import Services
 from flowauth.settings import Settings
@@ -31,25 +31,29 @@ def new_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def test_a_schema_is_built_kept_and_built_anew(new_uri: str) -> None:
-    engine = connect(new_uri)
-    assert not is_current(engine)
-    migrate(engine)
-    assert is_current(engine)
-    with Session(engine) as session:
-        session.add(Server(name="kept", longest_token_life_minutes=1))
-        session.commit()
-    migrate(engine)
-    with Session(engine) as session:
-        assert session.scalars(select(Server.name)).all() == ["kept"]
-    reset(engine)
-    with Session(engine) as session:
-        assert session.scalars(select(Server.name)).all() == []
-    assert "audit_event" in inspect(engine).get_table_names()
-    engine.dispose()
+    with opened(new_uri) as engine:
+        assert not is_current(engine)
+        migrate(engine)
+        assert is_current(engine)
+        with Session(engine) as session:
+            session.add(Server(name="kept", longest_token_life_minutes=1))
+            session.commit()
+        migrate(engine)
+        with Session(engine) as session:
+            assert session.scalars(select(Server.name)).all() == ["kept"]
+        reset(engine)
+        with Session(engine) as session:
+            assert session.scalars(select(Server.name)).all() == []
+        assert "audit_event" in inspect(engine).get_table_names()
 
 
 def test_many_may_migrate_at_once(new_uri: str) -> None:
-    program = "import sys; from flowauth.database import *; migrate(connect(sys.argv[1]))"
+    program = """if True:
+        import sys
+        from flowauth.database import migrate, opened
+        with opened(sys.argv[1]) as engine:
+            migrate(engine)
+    """
     processes = [
         subprocess.Popen([sys.executable, "-c", program, new_uri], stderr=subprocess.PIPE, text=True)
         for _ in range(3)
@@ -57,9 +61,8 @@ def test_many_may_migrate_at_once(new_uri: str) -> None:
     for process in processes:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
-    engine = connect(new_uri)
-    assert is_current(engine)
-    engine.dispose()
+    with opened(new_uri) as engine:
+        assert is_current(engine)
 
 
 def test_readiness_tells_of_a_schema_behind(settings: Settings, app: object, services: Services) -> None:

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 from alembic import command
 from flask import Flask
-from sqlalchemy import create_engine, select, text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
-from flowauth import clock
-from flowauth.app import create_app
-from flowauth.database import _configuration
+from flowauth import clock, testing
+from flowauth.database import _configuration, opened
 from flowauth.models import AuditEvent, Revocation, Token, User
 from flowauth.settings import Settings
 from flowauth.testing import Script, Visitor, World
@@ -133,8 +132,7 @@ def test_a_list_that_was_taken_away_is_written_again(
 
 
 def test_what_was_revoked_before_there_was_a_list_is_on_it(settings: Settings) -> None:
-    engine = create_engine(settings.database_uri)
-    with engine.connect() as connection:
+    with opened(settings.database_uri) as engine, engine.connect() as connection:
         configuration = _configuration(connection)
         command.downgrade(configuration, "0001")
         connection.execute(
@@ -152,19 +150,18 @@ def test_what_was_revoked_before_there_was_a_list_is_on_it(settings: Settings) -
         command.upgrade(configuration, "head")
         assert connection.execute(text("SELECT jti FROM revocation")).scalars().all() == ["jti-1"]
         connection.commit()
-    engine.dispose()
 
 
 def test_an_app_without_the_setting_writes_nothing_and_says_what_to_do(
     settings: Settings, published: Path, world: World
 ) -> None:
-    app = create_app(replace(settings, revocation_file=None))
-    script, ada = Script(app, world.user), Visitor(app)
-    ada.sign_in(world.user)
-    token = mint(script, "t")
-    assert "once it is given the new list" in ada.get(f"/tokens/{token}/revoke").text
-    ada.post(f"/tokens/{token}/revoke")
-    assert not published.exists()
+    with testing.opened(replace(settings, revocation_file=None)) as app:
+        script, ada = Script(app, world.user), Visitor(app)
+        ada.sign_in(world.user)
+        token = mint(script, "t")
+        assert "once it is given the new list" in ada.get(f"/tokens/{token}/revoke").text
+        ada.post(f"/tokens/{token}/revoke")
+        assert not published.exists()
 
 
 def jti(database: Session, token_id: int) -> str:

@@ -95,12 +95,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def init_db(options: argparse.Namespace) -> None:
-    services = Services.of(Settings.from_environment())
-    if options.force:
-        reset(services.engine)
-    else:
-        migrate(services.engine)
-    ensure_configured_admin(services)
+    with Services.of(Settings.from_environment()) as services:
+        if options.force:
+            reset(services.engine)
+        else:
+            migrate(services.engine)
+        ensure_configured_admin(services)
 
 
 def ensure_configured_admin(services: Services) -> None:
@@ -115,8 +115,8 @@ def ensure_configured_admin(services: Services) -> None:
 
 
 def add_admin(options: argparse.Namespace) -> None:
-    services = Services.of(Settings.from_environment())
-    _create_admin(services, options.username, _password(options))
+    with Services.of(Settings.from_environment()) as services:
+        _create_admin(services, options.username, _password(options))
 
 
 def _password(options: argparse.Namespace) -> str:
@@ -132,9 +132,8 @@ def reset_user(options: argparse.Namespace) -> None:
     changes_password = options.password or options.password_file
     if not (options.unlock or options.remove_two_factor or changes_password):
         raise Refusal("Say what to reset: --unlock, --remove-two-factor, --password or --password-file.")
-    services = Services.of(Settings.from_environment())
     password = _password(options) if changes_password else None
-    with services.session() as database:
+    with Services.of(Settings.from_environment()) as services, services.session() as database:
         user = database.scalars(select(User).where(User.username == options.username)).one_or_none()
         if user is None:
             raise Refusal(f"There is no user {options.username}.", 404)
@@ -159,14 +158,17 @@ def _create_admin(services: Services, username: str, password: str) -> None:
 
 def demo_data(options: argparse.Namespace) -> None:
     description = api_description.parse(options.api_description.read_bytes())
-    services = Services.of(Settings.from_environment())
-    migrate(services.engine)
-    with services.session() as database:
-        load_demo(database, services, description)
+    with Services.of(Settings.from_environment()) as services:
+        migrate(services.engine)
+        with services.session() as database:
+            load_demo(database, services, description)
 
 
 def revoked_tokens(_options: argparse.Namespace) -> None:
-    with Services.of(Settings.from_environment()).session(reading=True) as database:
+    with (
+        Services.of(Settings.from_environment()) as services,
+        services.session(reading=True) as database,
+    ):
         sys.stdout.write(revocation.listing(database))
 
 
@@ -175,8 +177,7 @@ def generate_fernet_key(_options: argparse.Namespace) -> None:
 
 
 def encrypt_again(_options: argparse.Namespace) -> None:
-    services = Services.of(Settings.from_environment())
-    with services.session() as database:
+    with Services.of(Settings.from_environment()) as services, services.session() as database:
         count = keys.encrypt_again(database, services)
     sys.stdout.write(f"{count} stored tokens and second factors are encrypted with the first key.\n")
 
@@ -197,12 +198,11 @@ def generate_signing_keys(options: argparse.Namespace) -> None:
 def serve(_options: argparse.Namespace) -> None:
     settings = Settings.from_environment()
     logs.configure(settings.log_level)
-    services = Services.of(settings)
-    migrate(services.engine)
-    ensure_configured_admin(services)
-    if settings.revocation_file is not None:
-        revocation.publish(services, settings.revocation_file)
-    services.engine.dispose()
+    with Services.of(settings) as services:
+        migrate(services.engine)
+        ensure_configured_admin(services)
+        if settings.revocation_file is not None:
+            revocation.publish(services, settings.revocation_file)
     server = waitress.create_server(
         create_app(settings),
         host=settings.bind,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import traceback
 import uuid
@@ -11,7 +12,7 @@ import structlog
 from flask import Flask, Response, g, jsonify, render_template, request
 from flask_jwt_extended import JWTManager
 from flask_wtf.csrf import CSRFError, CSRFProtect
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -34,6 +35,8 @@ _UNPUBLISHED = (
     "administrator: once FLOWAUTH_REVOCATION_FILE can be written, the list is written by itself, or at once by its "
     "button under Public key."
 )
+_BUSY = "The database is busy or does not answer. Nothing is saved: try again in a moment."
+_BUSY_SECONDS = 5
 LARGEST_REQUEST = 12 * 1024 * 1024
 
 _HEADERS = {
@@ -128,7 +131,8 @@ def _handle_requests(app: Flask, services: Services, csrf: CSRFProtect) -> None:
     def begin() -> Any:
         g.request_id = str(uuid.uuid4())
         g.started = time.monotonic()
-        g.database = services.session(reading=request.method in ("GET", "HEAD", "OPTIONS"))
+        # Actions write, in transactions of their own; all else reads.
+        g.database = services.session(reading=True)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
         return guard(app, csrf)
@@ -221,6 +225,9 @@ def _handle_errors(app: Flask) -> None:
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:
+        if isinstance(cause := getattr(error, "original_exception", None), OperationalError):
+            # While the visit was stored, after the view.
+            return busy(cause)
         code = error.code or 500
         texts = {404: "There is nothing here.", 405: "This cannot be done here.", 413: "This is too large."}
         return _answer(Refusal(texts.get(code, error.name + "."), code))
@@ -234,6 +241,15 @@ def _handle_errors(app: Flask) -> None:
         find_user()
         message = "Somebody else changed or deleted this at the same moment. Load the page again and look."
         return _answer(Refusal(message, 409))
+
+    @app.errorhandler(OperationalError)
+    def busy(error: OperationalError) -> Response:
+        logger().warning("database busy", route=str(request.url_rule), trace=_frames(error))
+        database().rollback()
+        # The page is framed by whoever is signed in, which needs no lock; without a database there is no frame either.
+        with contextlib.suppress(OperationalError):
+            find_user()
+        return _answer(Refusal(_BUSY, 503, retry_after=_BUSY_SECONDS))
 
     @app.errorhandler(Exception)
     def fault(error: Exception) -> Response:

@@ -21,6 +21,8 @@ from flowauth.errors import Refusal
 # Any constant serves, as long as no other program of this database takes the same advisory lock.
 _MIGRATION_LOCK = 0x666C6F7761757468
 _HOUR = 3600
+#: How long a statement waits for what another transaction holds, before the request is refused as busy.
+LOCK_SECONDS = 10.0
 #: The databases' drivers refuse larger ones.
 LARGEST_ID = 2**63 - 1
 
@@ -29,11 +31,24 @@ def connect(uri: str) -> Engine:
     """An engine for an SQLAlchemy address of PostgreSQL or SQLite; its errors never quote bound values."""
     url = make_url(uri)
     if url.get_backend_name() == "sqlite":
-        engine = create_engine(url, connect_args={"timeout": 30}, hide_parameters=True)
+        engine = create_engine(url, connect_args={"timeout": LOCK_SECONDS}, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return create_engine(url, pool_pre_ping=True, pool_recycle=_HOUR, hide_parameters=True)
+    waiting = {"options": f"-c lock_timeout={round(LOCK_SECONDS * 1000)}ms"}
+    return create_engine(
+        url, pool_pre_ping=True, pool_recycle=_HOUR, hide_parameters=True, connect_args=waiting
+    )
+
+
+@contextlib.contextmanager
+def opened(uri: str) -> Iterator[Engine]:
+    """An engine whose connections are closed at the end."""
+    engine = connect(uri)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -57,7 +72,8 @@ R = TypeVar("R")
 def transaction(action: Callable[Concatenate[Session, P], R]) -> Callable[Concatenate[Session, P], R]:
     """Make a function whose first argument is a session one transaction: all of it or nothing.
 
-    An action called by another belongs to the outer one's transaction.
+    An action called by another belongs to the outer one's transaction. What the session has read before is read
+    again: on SQLite only this transaction takes the writers' lock, so nothing slow may happen in it.
     """
 
     @wraps(action)
@@ -66,6 +82,8 @@ def transaction(action: Callable[Concatenate[Session, P], R]) -> Callable[Concat
             return action(database, *args, **kwargs)
         database.info["in_action"] = True
         try:
+            database.rollback()
+            database.connection(execution_options={"reading": False})
             result = action(database, *args, **kwargs)
             database.commit()
         except BaseException:
@@ -134,6 +152,8 @@ def _migration_lock(engine: Engine) -> Iterator[None]:
             yield
         return
     with engine.connect() as connection:
+        # Another process may be migrating for longer than a request may wait.
+        connection.execute(text("SET lock_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
         connection.commit()
         try:

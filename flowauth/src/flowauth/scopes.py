@@ -40,10 +40,6 @@ class Scope:
         """One or three parts. Compared whole, so that no part is taken for the beginning of another."""
         return tuple(self.text.split(":"))
 
-    @property
-    def is_simple(self) -> bool:
-        return ":" not in self.text
-
     def __str__(self) -> str:
         return self.text
 

@@ -23,6 +23,13 @@ class Services:
     def of(cls, settings: Settings) -> Services:
         return cls(settings, connect(settings.database_uri), Passwords(settings.hashing))
 
+    def __enter__(self) -> Services:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Close the connections to the database."""
+        self.engine.dispose()
+
     def session(self, *, reading: bool = False) -> Session:
         """A new database session; one opened for reading must not write."""
         return Session(self.engine.execution_options(reading=reading))

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Flask, Request, Response
 from flask.sessions import SessionInterface, SessionMixin
 from sqlalchemy import delete, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import CallbackDict
 
 from flowauth import clock
+from flowauth.database import transaction
 from flowauth.models import WebSession
 from flowauth.services import Services
 
@@ -40,8 +42,12 @@ def end_all(database: Session, user_id: int, but: str | None = None) -> None:
     )
 
 
-def open_scripted(database: Session, user_id: int, jti: str) -> WebSession:
-    """A session of ``/api/v1``: its row lets a password change or an administrator end the bearer token early."""
+@transaction
+def open_scripted(database: Session, user_id: int, jti: str) -> datetime:
+    """Open a session of ``/api/v1``; its end.
+
+    Its row lets a password change or an administrator end the bearer token early.
+    """
     now = clock.now()
     row = WebSession(
         digest=digest_of(jti),
@@ -52,7 +58,13 @@ def open_scripted(database: Session, user_id: int, jti: str) -> WebSession:
         encrypted_data="",
     )
     database.add(row)
-    return row
+    return row.expires
+
+
+@transaction
+def close_scripted(database: Session, jti: str) -> None:
+    """End a session of ``/api/v1``."""
+    database.execute(delete(WebSession).where(WebSession.digest == digest_of(jti)))
 
 
 class ServerSession(CallbackDict[str, Any], SessionMixin):
@@ -65,7 +77,7 @@ class ServerSession(CallbackDict[str, Any], SessionMixin):
         self.user_id = row.user_id if row else None
         self.must_rotate = False
         self.must_end = False
-        #: The database did not say whose session this is.
+        #: The database did not say whose session this is, or did not store it.
         self.is_unreadable = False
         super().__init__(content, lambda changed: setattr(changed, "modified", True))
 
@@ -140,6 +152,16 @@ class ServerSessions(SessionInterface):
         if request.path.startswith(_WITHOUT):
             return
         response.vary.add("Cookie")
+        if session.is_unreadable:
+            return
+        try:
+            self._save(session, request, response)
+        except OperationalError:
+            # The page that says so is not to wait once more.
+            session.is_unreadable = True
+            raise
+
+    def _save(self, session: ServerSession, request: Request, response: Response) -> None:
         if session.must_end:
             self._delete(session.digest)
             response.delete_cookie(
@@ -182,8 +204,10 @@ class ServerSessions(SessionInterface):
         now = clock.now()
         if not session.modified and now - session.row.last_seen < _TOUCH_EVERY:
             return
+        # A visit that cannot be recorded is no reason to refuse what was asked for.
+        forgiven = () if session.modified else (OperationalError,)
         # An update, never an insert: a session ended by another request stays ended.
-        with self.services.session() as database:
+        with contextlib.suppress(*forgiven), self.services.session() as database:
             database.execute(
                 update(WebSession)
                 .where(WebSession.digest == session.row.digest)

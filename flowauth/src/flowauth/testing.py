@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import html
+import io
 import json
 import os
 import re
@@ -26,9 +28,11 @@ from flowauth.actions.roles import save_role
 from flowauth.actions.servers import register_server
 from flowauth.actions.users import create_user
 from flowauth.api_description import ApiDescription
+from flowauth.app import create_app
 from flowauth.audit import CONSOLE
-from flowauth.models import Role, User
+from flowauth.models import Role, Server, User
 from flowauth.services import Services
+from flowauth.settings import Settings
 
 PASSWORD = "uneven-lantern-7-orchard"
 DAY = 24 * 60
@@ -88,6 +92,22 @@ def role_named(session: Session, name: str, server: str) -> Role:
     )
 
 
+def user_named(session: Session, name: str) -> User:
+    return session.scalars(select(User).where(User.username == name)).one()
+
+
+def server_named(session: Session, name: str) -> Server:
+    return session.scalars(select(Server).where(Server.name == name)).one()
+
+
+@contextlib.contextmanager
+def opened(settings: Settings) -> Iterator[Flask]:
+    """An app whose connections to the database are closed at the end."""
+    app = create_app(settings)
+    with app.extensions["flowauth"]:
+        yield app
+
+
 class Visitor:
     """Somebody with a browser that runs no script: forms are sent with the hidden fields of the page before."""
 
@@ -115,6 +135,41 @@ class Visitor:
     def cookie(self) -> str | None:
         cookie = self.client.get_cookie("session")
         return cookie.value if cookie else None
+
+
+def upload(visitor: Visitor, content: dict[str, Any], server: str = "") -> Any:
+    file = (io.BytesIO(json.dumps(content).encode()), "openapi.json")
+    return visitor.post("/admin/servers/preview", {"description": file, "server": server})
+
+
+def signed(page: str) -> str:
+    found = re.search(r'name="signed" value="([^"]+)"', page)
+    assert found
+    return found[1]
+
+
+def role_form(**changes: Any) -> dict[str, Any]:
+    return {
+        "name": "planner",
+        "scopes": [SCOPES[0], "run"],
+        "longest_token_life_minutes": str(DAY),
+        "latest_token_expiry": "",
+        **changes,
+    }
+
+
+def form_of(page: str) -> dict[str, Any]:
+    """The fields of a page's form as a browser would send them untouched."""
+    form: dict[str, Any] = {}
+    for tag in re.findall(r"<input [^>]*>", page.split('class="card">')[1].split("</form>")[0]):
+        attributes = {name: html.unescape(value) for name, value in re.findall(r'([a-z_]+)="([^"]*)"', tag)}
+        if "name" not in attributes or attributes["name"] == "csrf_token":
+            continue
+        if attributes["type"] != "checkbox":
+            form[attributes["name"]] = attributes.get("value", "")
+        elif tag.endswith(" checked>"):
+            form.setdefault(attributes["name"], []).append(attributes.get("value", "on"))
+    return form
 
 
 class Script:
@@ -166,7 +221,7 @@ def new_environment(folder: Path) -> dict[str, str]:
     return environment
 
 
-def description_of(audience: str, scopes: Sequence[str]) -> dict[str, Any]:
+def description_of(audience: str = "east", scopes: Sequence[str] = SCOPES) -> dict[str, Any]:
     """The part of an API server's OpenAPI document that this app reads."""
     scheme = {"type": "http", "x-audience": audience, "x-security-scopes": list(scopes)}
     return {"openapi": "3.0.1", "components": {"securitySchemes": {"token": scheme}}}

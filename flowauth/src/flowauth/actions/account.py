@@ -22,6 +22,16 @@ def guessable_words(database: Session, username: str) -> list[str]:
     return [username, *database.scalars(select(Server.name))]
 
 
+def hash_of_new(database: Session, services: Services, username: str, password: object, field: str) -> str:
+    """The hash of a new password, if it is strong enough.
+
+    Not for use within an action: estimating and hashing take long, and nobody shall wait for them.
+    """
+    words = guessable_words(database, username)
+    database.rollback()
+    return services.passwords.hash(check_strength(password, field, words))
+
+
 def prove_identity(
     database: Session, services: Services, actor: Actor, user: User, password: str, code: str | None = None
 ) -> None:
@@ -59,15 +69,15 @@ def change_password(
     prove_identity(database, services, actor, user, old)
     if old == new:
         raise Refusal("The new password is the old one.", field="new_password")
-    _replace_password(database, services, actor, user, new, session_digest)
+    hashed = hash_of_new(database, services, user.username, new, "new_password")
+    _replace_password(database, actor, user, hashed, session_digest)
 
 
 @transaction
 def _replace_password(
-    database: Session, services: Services, actor: Actor, user: User, new: str, session_digest: str | None
+    database: Session, actor: Actor, user: User, hashed: str, session_digest: str | None
 ) -> None:
-    check_strength(new, "new_password", guessable_words(database, user.username))
-    user.password_hash = services.passwords.hash(new)
+    user.password_hash = hashed
     user.must_change_password = False
     sessions.end_all(database, user.id, but=session_digest)
     audit.record(database, actor, "password.changed", user.username)

@@ -6,6 +6,7 @@ anybody else has an account is refused.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from sqlalchemy import select
@@ -32,9 +33,21 @@ _SERVER_DAYS, _SERVER_LATEST_DAYS, _ROLE_DAYS = 31, 365, 30
 _DAY_MINUTES = 24 * 60
 
 
-@transaction
 def load_demo(database: Session, services: Services, description: ApiDescription) -> Server:
     """Load the demo data, or bring them up to date with a newer description; users' passwords are set again."""
+    rows = database.execute(select(User.username, User.password_hash)).all()
+    present = {row.username: row.password_hash for row in rows}
+    database.rollback()
+    hashes = {
+        username: services.passwords.hash(PASSWORD)
+        for username in USERS
+        if not services.passwords.matches(present.get(username), PASSWORD)
+    }
+    return _load_demo(database, hashes, description)
+
+
+@transaction
+def _load_demo(database: Session, hashes: Mapping[str, str], description: ApiDescription) -> Server:
     strangers = database.scalars(select(User.username).where(User.username.not_in(USERS))).all()
     if strangers:
         raise Refusal(f"Demo data are refused: this database has other users, such as {min(strangers)}.", 409)
@@ -46,7 +59,9 @@ def load_demo(database: Session, services: Services, description: ApiDescription
     else:
         update_scopes(database, CONSOLE, server, description)
         change_limits(database, CONSOLE, server, _SERVER_DAYS * _DAY_MINUTES, latest)
-    users = [_user(database, services, username, is_admin) for username, is_admin in USERS.items()]
+    users = [
+        _user(database, hashes.get(username), username, is_admin) for username, is_admin in USERS.items()
+    ]
     for name, simple in ROLES.items():
         offered = set(description.scopes)
         scopes = [scope for scope in description.scopes if ":" in scope]
@@ -67,14 +82,15 @@ def load_demo(database: Session, services: Services, description: ApiDescription
     return server
 
 
-def _user(database: Session, services: Services, username: str, is_admin: bool) -> User:
+def _user(database: Session, hashed: str | None, username: str, is_admin: bool) -> User:
+    """The demo user; a hash is given where the stored one is not that of the demo's password."""
     user = database.scalars(select(User).where(User.username == username)).one_or_none()
     if user is None:
-        user = User(username=username, is_admin=is_admin, password_hash=services.passwords.hash(PASSWORD))
+        user = User(username=username, is_admin=is_admin, password_hash=hashed)
         database.add(user)
         database.flush()
         record(database, CONSOLE, "user.created", username, is_admin=is_admin, demo=True)
-    elif not services.passwords.matches(user.password_hash, PASSWORD):
-        user.password_hash = services.passwords.hash(PASSWORD)
+    elif hashed is not None:
+        user.password_hash = hashed
         record(database, CONSOLE, "user.changed", username, password=True, demo=True)
     return user

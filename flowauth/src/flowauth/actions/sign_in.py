@@ -64,8 +64,8 @@ def sign_in(
     if not services.passwords.matches(stored, password) or user is None:
         _failed(database, actor, username if user else "(unknown)", "password")
         raise Refusal(WRONG, 401)
-    if services.passwords.is_outdated(user.password_hash):
-        _rehash(database, services, user.id, password)
+    if stored is not None and services.passwords.is_outdated(stored):
+        _rehash(database, user, stored, services.passwords.hash(password))
     if user.has_two_factor and not code:
         throttle.give_back(database, attempt)
         raise CodeNeeded(HalfSignedIn(user.id, _proof(user)))
@@ -102,8 +102,10 @@ def _failed(database: Session, actor: Actor, username: str, what: str) -> None:
 
 
 @transaction
-def _rehash(database: Session, services: Services, user_id: int, password: str) -> None:
-    database.get_one(User, user_id).password_hash = services.passwords.hash(password)
+def _rehash(database: Session, user: User, stored: str, hashed: str) -> None:
+    # Unless the password was changed while the old one was hashed again.
+    unchanged = (User.id == user.id) & (User.password_hash == stored)
+    database.execute(update(User).where(unchanged).values(password_hash=hashed))
 
 
 @transaction

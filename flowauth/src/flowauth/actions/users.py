@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flowauth import audit, revocation, sessions, throttle
-from flowauth.actions.account import guessable_words
+from flowauth.actions.account import hash_of_new
 from flowauth.actions.changes import refuse_if_changed
 from flowauth.audit import Actor
 from flowauth.database import all_of, transaction
 from flowauth.errors import Refusal
 from flowauth.models import Role, User
 from flowauth.names import check_name
-from flowauth.passwords import check_strength
 from flowauth.services import Services
 
 
@@ -40,7 +39,6 @@ def _locked(database: Session, user_id: int, *, with_tokens: bool = False) -> Us
     return user
 
 
-@transaction
 def create_user(
     database: Session,
     services: Services,
@@ -55,22 +53,26 @@ def create_user(
 ) -> User:
     """A new user. Somebody else chose the password, so it has to be changed at the first sign-in unless told otherwise."""
     name = _free_name(database, username)
-    checked = check_strength(password, "password", guessable_words(database, name))
     user = User(
         username=name,
-        password_hash=services.passwords.hash(checked),
+        password_hash=hash_of_new(database, services, name, password, "password"),
         is_admin=is_admin,
         require_two_factor=require_two_factor,
         must_change_password=must_change_password,
-        roles=all_of(database, Role, roles, "roles"),
     )
-    database.add(user)
-    database.flush()
-    audit.record(database, actor, "user.created", name, **user_facts(user))
-    return user
+    return _add_user(database, actor, user, roles)
 
 
 @transaction
+def _add_user(database: Session, actor: Actor, user: User, roles: Sequence[object]) -> User:
+    _free_name(database, user.username)
+    user.roles = all_of(database, Role, roles, "roles")
+    database.add(user)
+    database.flush()
+    audit.record(database, actor, "user.created", user.username, **user_facts(user))
+    return user
+
+
 def change_user(
     database: Session,
     services: Services,
@@ -91,19 +93,53 @@ def change_user(
     A change ends the user's sessions but the one with that digest, which is the actor's. Own password and own second
     factor are changed under My account, where both are asked for.
     """
+    present = find_user(database, user_id).username
+    if actor.username == present and (password or remove_two_factor):
+        raise Refusal("Change your own password and second factor under My account.", 403)
+    hashed = None
+    if password:
+        name = username if isinstance(username, str) else present
+        hashed = hash_of_new(database, services, name, password, "password")
+    return _change_user(
+        database,
+        actor,
+        user_id,
+        username=username,
+        password_hash=hashed,
+        is_admin=is_admin,
+        require_two_factor=require_two_factor,
+        remove_two_factor=remove_two_factor,
+        roles=roles,
+        session_digest=session_digest,
+        shown=shown,
+    )
+
+
+@transaction
+def _change_user(
+    database: Session,
+    actor: Actor,
+    user_id: int,
+    *,
+    username: object,
+    password_hash: str | None,
+    is_admin: bool | None,
+    require_two_factor: bool | None,
+    remove_two_factor: bool,
+    roles: Sequence[object] | None,
+    session_digest: str | None,
+    shown: dict[str, Any] | None,
+) -> User:
     if is_admin is False:
         # All administrators first, in the order in which everybody locks them.
         _administrators(database)
     user = _locked(database, user_id)
     before = user_facts(user)
     refuse_if_changed(shown, before)
-    if actor.username == user.username and (password or remove_two_factor):
-        raise Refusal("Change your own password and second factor under My account.", 403)
     if username is not None and username != user.username:
         user.username = _free_name(database, username)
-    if password:
-        checked = check_strength(password, "password", guessable_words(database, user.username))
-        user.password_hash = services.passwords.hash(checked)
+    if password_hash is not None:
+        user.password_hash = password_hash
         user.must_change_password = True
     if is_admin is not None and is_admin != user.is_admin:
         if not is_admin:
@@ -118,7 +154,7 @@ def change_user(
         user.roles = all_of(database, Role, roles, "roles")
     database.flush()
     after = user_facts(user)
-    if password or after != before:
+    if password_hash is not None or after != before:
         sessions.end_all(database, user.id, but=session_digest)
         audit.record(
             database,
@@ -127,7 +163,7 @@ def change_user(
             user.username,
             before=before,
             after=after,
-            password=bool(password),
+            password=password_hash is not None,
         )
     return user
 
@@ -191,7 +227,3 @@ def user_facts(user: User) -> dict[str, Any]:
         "has_two_factor": user.has_two_factor,
         "roles": sorted(f"{role.server.name}/{role.name}" for role in user.roles),
     }
-
-
-def count_users(database: Session) -> int:
-    return database.scalar(select(func.count()).select_from(User)) or 0

@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, request
 from flask_jwt_extended import create_access_token, get_jwt
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from flowauth import api_description, clock, sessions
 from flowauth.access import Access, actor, allow, database, user
@@ -21,7 +21,7 @@ from flowauth.actions import users as user_actions
 from flowauth.api.description import describe
 from flowauth.errors import Refusal
 from flowauth.expiry import cap_of
-from flowauth.models import Role, Server, Token, User, WebSession
+from flowauth.models import Role, Server, Token, User
 from flowauth.names import OWN_AUDIENCE
 from flowauth.signing import public_pem
 from flowauth.views import services
@@ -45,9 +45,7 @@ def open_session() -> Response:
     if database().get_one(User, done.user_id).is_pending:
         raise Refusal("Sign in to the web pages first: this account has something to set up.", 403)
     jti = str(uuid.uuid4())
-    row = sessions.open_scripted(database(), done.user_id, jti)
-    expires = row.expires
-    database().commit()
+    expires = sessions.open_scripted(database(), done.user_id, jti)
     g.username = done.username
     token = create_access_token(
         identity=done.username,
@@ -60,8 +58,7 @@ def open_session() -> Response:
 @blueprint.delete("/session")
 @allow(Access.USER)
 def close_session() -> tuple[str, int]:
-    database().execute(delete(WebSession).where(WebSession.digest == sessions.digest_of(get_jwt()["jti"])))
-    database().commit()
+    sessions.close_scripted(database(), get_jwt()["jti"])
     return "", 204
 
 
