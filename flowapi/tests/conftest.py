@@ -5,16 +5,20 @@ from __future__ import annotations
 import io
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from loaded_country import EVERYTHING
+from quart.typing import TestClientProtocol as Client
 
+from flowapi.app import create_app
 from flowapi.logs import Logs
 from flowapi.settings import Settings, parse_public_keys
 from flowapi.testing import TokenBuilder
-from flowmachine.testing import country
+from flowmachine.testing import Processes, country
 
 __all__ = ["country"]
 
@@ -111,3 +115,48 @@ def lonely_settings(tokens: TokenBuilder, silent_port: int, free_port: Callable[
         max_body=64 * 1024,
         cancel_enabled=True,
     )
+
+
+@pytest.fixture(scope="module")
+def engine(
+    country: Any, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Processes]:
+    """A server and a worker over the country, with an empty job table."""
+    with country.database.connect("flowdb") as connection, connection.cursor() as cursor:
+        cursor.execute("TRUNCATE engine.jobs, engine.edges, engine.plan_parts")
+    connection.close()
+    with ExitStack() as stack:
+        processes = Processes(country, tmp_path_factory.mktemp("engine"), stack, free_port())
+        processes.start("server")
+        processes.start("worker")
+        processes.client()
+        yield processes
+
+
+@pytest.fixture(scope="module")
+def settings(engine: Processes, tokens: TokenBuilder) -> Settings:
+    url = engine.country.database.url("flowapi")
+    return Settings(
+        identifier=tokens.audience,
+        public_keys=parse_public_keys(tokens.public_key),
+        engine_host="127.0.0.1",
+        engine_port=engine.port,
+        database_host=url.host or "",
+        database_port=url.port or 0,
+        database_user=url.username or "",
+        database_password=str(url.password),
+        database_name=url.database or "",
+        cancel_enabled=True,
+    )
+
+
+@pytest.fixture
+async def client(settings: Settings, captured: Any) -> AsyncIterator[Client]:
+    async with create_app(settings, captured.logs()).test_app() as running:
+        yield running.test_client()
+
+
+@pytest.fixture
+def headers(tokens: TokenBuilder) -> dict[str, str]:
+    """A token that may do everything the tests ask for."""
+    return tokens.header({"everything": EVERYTHING})

@@ -1,4 +1,4 @@
-"""The whole contract against the real engine over a loaded country."""
+"""The whole contract against the real engine over a loaded country: specs, states, results, faults."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import io
 import json
 import signal
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -17,96 +17,25 @@ from typing import Any
 
 import pytest
 import yaml
+from loaded_country import (
+    DAILY,
+    FLOWS,
+    ROUTES,
+    SPATIAL,
+    SPEC,
+    execute,
+    submit,
+)
 from openapi_spec_validator import validate
 from psycopg2 import sql
 from quart.typing import TestClientProtocol as Client
 
 from flowapi.app import create_app
-from flowapi.settings import Settings, parse_public_keys
+from flowapi.settings import Settings
 from flowapi.testing import TokenBuilder
-from flowmachine.registry import Query, load_any
 from flowmachine.testing import Processes
 
 pytestmark = pytest.mark.anyio
-
-DAILY = {"query_kind": "daily_location", "date": "2016-01-01", "method": "last", "aggregation_unit": "admin3"}
-SPEC = {"query_kind": "spatial_aggregate", "locations": DAILY}
-FLOWS = {"query_kind": "flows", "from_location": DAILY, "to_location": {**DAILY, "date": "2016-01-02"}}
-SPATIAL = ["admin3:spatial_aggregate:spatial_aggregate", "admin3:spatial_aggregate:daily_location"]
-SHAPES = "admin3:geography:geography"
-EVERYTHING = [
-    "run",
-    "get_result",
-    "get_available_dates",
-    "get_qa_checks",
-    "cancel",
-    SHAPES,
-    *SPATIAL,
-    "admin3:flows:flows",
-    "admin3:flows:daily_location",
-]
-
-
-@pytest.fixture(scope="module")
-def engine(
-    country: Any, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
-) -> Iterator[Processes]:
-    """A server and a worker over the country, with an empty job table."""
-    with country.database.connect("flowdb") as connection, connection.cursor() as cursor:
-        cursor.execute("TRUNCATE engine.jobs, engine.edges, engine.plan_parts")
-    connection.close()
-    with ExitStack() as stack:
-        processes = Processes(country, tmp_path_factory.mktemp("engine"), stack, free_port())
-        processes.start("server")
-        processes.start("worker")
-        processes.client()
-        yield processes
-
-
-@pytest.fixture(scope="module")
-def settings(engine: Processes, tokens: TokenBuilder) -> Settings:
-    url = engine.country.database.url("flowapi")
-    return Settings(
-        identifier=tokens.audience,
-        public_keys=parse_public_keys(tokens.public_key),
-        engine_host="127.0.0.1",
-        engine_port=engine.port,
-        database_host=url.host or "",
-        database_port=url.port or 0,
-        database_user=url.username or "",
-        database_password=str(url.password),
-        database_name=url.database or "",
-        cancel_enabled=True,
-    )
-
-
-@pytest.fixture
-async def client(settings: Settings, captured: Any) -> AsyncIterator[Client]:
-    async with create_app(settings, captured.logs()).test_app() as running:
-        yield running.test_client()
-
-
-@pytest.fixture
-def headers(tokens: TokenBuilder) -> dict[str, str]:
-    """A token that may do everything the tests ask for."""
-    return tokens.header({"everything": EVERYTHING})
-
-
-async def submit(client: Client, headers: dict[str, str], spec: dict[str, Any] = SPEC) -> str:
-    """Run a spec to its end; its id."""
-    response = await client.post("/api/0/run", json=spec, headers=headers)
-    assert response.status_code == 202, await response.get_data(as_text=True)
-    location = response.headers["Location"]
-    async with asyncio.timeout(60):
-        while (await client.get(location, headers=headers)).status_code == 202:
-            await asyncio.sleep(0.05)
-    return location.rpartition("/")[2]
-
-
-def execute(engine: Processes, statement: Any, *values: Any) -> None:
-    with engine.country.database.connect("flowdb") as connection, connection.cursor() as cursor:
-        cursor.execute(statement, values)
-    connection.close()
 
 
 async def test_from_spec_to_rows_in_every_format(
@@ -189,80 +118,6 @@ async def test_a_known_result_is_not_sent_again_until_it_is_made_anew(
     )
     anew = await client.get(path, headers=headers | {"If-None-Match": etag})
     assert anew.status_code == 200
-
-
-ROUTES: list[tuple[str, str, list[str], int]] = [
-    ("POST", "/api/0/run", ["run", *SPATIAL], 202),
-    ("POST", "/api/0/explain", ["run", *SPATIAL], 200),
-    ("GET", "/api/0/poll/{query_id}", SPATIAL, 303),
-    ("GET", "/api/0/get/{query_id}", ["get_result", *SPATIAL], 200),
-    ("GET", "/api/0/get/{query_id}.json", ["get_result", *SPATIAL], 200),
-    ("GET", "/api/0/get/{query_id}.csv", ["get_result", *SPATIAL], 200),
-    ("GET", "/api/0/get/{query_id}.geojson", ["get_result", SHAPES, *SPATIAL], 200),
-    ("POST", "/api/0/cancel/{query_id}", ["cancel", *SPATIAL], 200),
-    ("GET", "/api/0/geography/admin3", ["get_result", SHAPES], 200),
-    ("GET", "/api/0/available_dates", ["get_available_dates"], 200),
-    ("GET", "/api/0/qa/", ["get_qa_checks"], 200),
-    (
-        "GET",
-        "/api/0/qa/{cdr_type}/{check_id}?start_date=2016-01-01&end_date=2016-01-03",
-        ["get_qa_checks"],
-        200,
-    ),
-    ("GET", "/api/0/qa/{cdr_type}/{check_id}/2016-01-01", ["get_qa_checks"], 200),
-]
-
-
-@pytest.mark.parametrize(("method", "path", "scopes", "code"), ROUTES, ids=[f"{r[0]} {r[1]}" for r in ROUTES])
-async def test_all_scopes_in_one_role_and_nothing_less(
-    client: Client,
-    headers: dict[str, str],
-    tokens: TokenBuilder,
-    captured: Any,
-    method: str,
-    path: str,
-    scopes: list[str],
-    code: int,
-) -> None:
-    query_id = await submit(client, headers)
-    [check, *_] = await (await client.get("/api/0/qa/", headers=headers)).get_json()
-    path = path.format(
-        query_id=query_id, cdr_type=check["cdr_type"], check_id=check["type_of_query_or_check"]
-    )
-
-    async def answer(roles: dict[str, list[str]]) -> int:
-        captured.clear()
-        body = SPEC if method == "POST" else None
-        response = await client.open(path, method=method, json=body, headers=tokens.header(roles))
-        document = await response.get_data()
-        if response.status_code == 403:
-            assert json.loads(document)["msg"]
-            assert captured.lines("access", event="CLAIMS_VERIFICATION_FAILED")
-        assert len(captured.lines("access", event="request finished")) == 1
-        return response.status_code
-
-    assert await answer({"right": scopes}) == code
-    assert len(captured.lines("query")) == 1
-    [first, *_] = captured.lines("access", event="permission granted")
-    assert first["granting_roles"] == ["right"]
-    for lacking in scopes:
-        assert await answer({"almost": [scope for scope in scopes if scope != lacking]}) == 403
-    others = [scope for scope in EVERYTHING if scope not in scopes]
-    assert await answer({"wrong": others}) == 403
-    # The shapes of a geojson result are a test of their own, which another role may pass.
-    separate = [SHAPES] if path.endswith(".geojson") else []
-    together = [scope for scope in scopes if scope not in separate]
-    if len(together) > 1:
-        assert await answer({"one": [together[0], *separate], "two": [*together[1:], *separate]}) == 403
-
-
-async def test_shapes_may_come_from_another_role(
-    client: Client, headers: dict[str, str], tokens: TokenBuilder
-) -> None:
-    query_id = await submit(client, headers)
-    roles = {"rows": ["get_result", *SPATIAL], "shapes": ["get_result", SHAPES]}
-    response = await client.get(f"/api/0/get/{query_id}.geojson", headers=tokens.header(roles))
-    assert response.status_code == 200
 
 
 STATES = [
@@ -517,120 +372,6 @@ async def test_without_the_feature_cancelling_is_not_there(
         assert (await client.post("/api/0/cancel/abc", headers=headers)).status_code == 404
 
 
-EVENTS = {"query_kind": "event_count", "start_date": "2016-01-01", "end_date": "2016-01-03"}
-PEOPLE = {"query_kind": "unique_subscribers", "start_date": "2016-01-01", "end_date": "2016-01-03"}
-COUNTED = "nonspatial:histogram_aggregate:event_count"
-HISTOGRAM = {"query_kind": "histogram_aggregate", "metric": EVENTS, "bins": {"n_bins": 4}}
-
-
-def among(subset: Any) -> dict[str, Any]:
-    return {**SPEC, "locations": {**DAILY, "subscriber_subset": subset}}
-
-
-def put_job(engine: Processes, query: Query, store: str) -> None:
-    """Leave a query in the job table as if somebody had it stored; its state is that of another."""
-    execute(
-        engine,
-        "INSERT INTO engine.jobs SELECT (jsonb_populate_record(job, jsonb_build_object("
-        "'query_id', %s::text, 'store', %s::text, 'kind', %s::text, 'spec', %s::jsonb))).*"
-        " FROM engine.jobs AS job WHERE store = 'released' AND state = 'completed' LIMIT 1",
-        query.query_id,
-        store,
-        query.kind,
-        json.dumps(query.spec()),
-    )
-
-
-async def everywhere(
-    client: Client, settings: Settings, captured: Any, spec: dict[str, Any], query_id: str, headers: Any
-) -> list[int]:
-    """The codes of run, explain, poll and get, and of poll and get of a process that knows of no query yet."""
-    codes = []
-    async with create_app(settings, captured.logs()).test_app() as restarted:
-        for path in ("run", "explain"):
-            codes.append((await client.post(f"/api/0/{path}", json=spec, headers=headers)).status_code)
-        for asked in (client, restarted.test_client()):
-            for path in ("poll", "get"):
-                codes.append((await asked.get(f"/api/0/{path}/{query_id}", headers=headers)).status_code)
-    return codes
-
-
-ALLOWED = [202, 200, 303, 200, 303, 200]
-
-
-async def test_a_subset_needs_a_right_to_the_kinds_that_it_is_made_of(
-    client: Client, settings: Settings, tokens: TokenBuilder, captured: Any
-) -> None:
-    # It is part of a query that was run, so that it can be named.
-    may_count = {"counts": ["run", "nonspatial:histogram_aggregate:histogram_aggregate", COUNTED]}
-    await submit(client, tokens.header(may_count), HISTOGRAM)
-    named = among(load_any(EVENTS).query_id)
-    whole = among(EVENTS)
-    deep = among({**DAILY, "aggregation_unit": "lon-lat", "subscriber_subset": EVENTS})
-    own = ["run", "get_result", *SPATIAL]
-    enough = tokens.header({"one": [*own, COUNTED]})
-    query_id = await submit(client, enough, named)
-    assert await submit(client, enough, whole) == query_id
-    for spec in (named, whole, deep):
-        query_id = await submit(client, enough, spec)
-        for roles in ({"one": own}, {"one": own, "two": [COUNTED, *may_count["counts"]]}):
-            refused = tokens.header(roles)
-            assert await everywhere(client, settings, captured, spec, query_id, refused) == [403] * 6
-        assert await everywhere(client, settings, captured, spec, query_id, enough) == ALLOWED
-    refused = await client.post("/api/0/run", json=named, headers=tokens.header({"one": own}))
-    assert "*:*:event_count" in (await refused.get_json())["msg"]
-    cancelled = await client.post(
-        f"/api/0/cancel/{query_id}", headers=tokens.header({"one": [*own, "cancel"]})
-    )
-    assert cancelled.status_code == 403
-
-
-async def test_a_subset_adds_nothing_to_what_the_query_itself_needs(
-    client: Client, settings: Settings, tokens: TokenBuilder, captured: Any
-) -> None:
-    spec = among({**DAILY, "date": "2016-01-02"})
-    headers = tokens.header({"own": ["run", "get_result", *SPATIAL]})
-    query_id = await submit(client, headers, spec)
-    assert await everywhere(client, settings, captured, spec, query_id, headers) == ALLOWED
-
-
-async def test_kinds_for_direct_use_are_no_subsets_here(
-    client: Client, headers: dict[str, str], engine: Processes
-) -> None:
-    await submit(client, headers)
-    people = load_any(PEOPLE)
-    put_job(engine, people, "duckdb")
-    refused = await client.post("/api/0/run", json=among(people.query_id), headers=headers)
-    assert refused.status_code == 400
-    payload = (await refused.get_json())["payload"]
-    assert payload["validation_error_messages"] == {
-        "locations": {
-            "subscriber_subset": [
-                f"Query {people.query_id} cannot be a subset here: unique_subscribers is for direct use only."
-            ]
-        }
-    }
-    refused = await client.post("/api/0/run", json=among(PEOPLE), headers=headers)
-    payload = (await refused.get_json())["payload"]
-    assert payload["validation_error_messages"] == {
-        "locations": {"subscriber_subset": {"query_kind": ["Unsupported value: unique_subscribers"]}}
-    }
-
-
-async def test_nobody_has_a_right_to_a_query_of_direct_use(
-    client: Client, tokens: TokenBuilder, headers: dict[str, str], engine: Processes
-) -> None:
-    await submit(client, headers)
-    direct = load_any(among(PEOPLE))
-    put_job(engine, direct, "released")
-    document = await (await client.get("/api/0/spec/openapi.json")).get_json()
-    offered = document["components"]["securitySchemes"]["token"]["x-security-scopes"]
-    for path in ("poll", "get"):
-        answer = await client.get(f"/api/0/{path}/{direct.query_id}", headers=tokens.header({"all": offered}))
-        assert answer.status_code == 403
-        assert "*:*:unique_subscribers" in (await answer.get_json())["msg"]
-
-
 async def test_queries_nested_too_deeply_are_refused(client: Client, headers: dict[str, str]) -> None:
     spec: Any = None
     for _ in range(150):
@@ -689,37 +430,6 @@ async def test_a_full_queue_is_429(
             assert document["payload"] == {"code": "queue_full", "limit": 0}
             assert document["msg"]
             assert int(answer.headers["Retry-After"]) > 0
-
-
-async def test_only_who_alone_asked_for_a_query_can_stop_it(
-    client: Client, tokens: TokenBuilder, engine: Processes
-) -> None:
-    ada, ben = (tokens.header({"all": EVERYTHING}, sub=name) for name in ("ada", "ben"))
-    await submit(client, ada)
-    query = load_any({**SPEC, "locations": {**DAILY, "hours": {"start_hour": 5, "end_hour": 6}}})
-    path = f"/api/0/cancel/{query.query_id}"
-    put_job(engine, query, "released")
-    execute(
-        engine,
-        # A dependency that never comes keeps the worker's hands off.
-        "UPDATE engine.jobs SET state = 'queued', planned = true, pending = 1, requested_by = 'ada',"
-        " queued_at = clock_timestamp() WHERE query_id = %s",
-        query.query_id,
-    )
-    try:
-        refused = await client.post(path, headers=ben)
-        assert refused.status_code == 409
-        assert "somebody else asked for it" in (await refused.get_json())["msg"]
-        assert (await client.post("/api/0/run", json=query.spec(), headers=ben)).status_code == 202
-        for headers in (ada, ben):
-            assert (await client.post(path, headers=headers)).status_code == 409
-        execute(
-            engine, "UPDATE engine.jobs SET queued_at = clock_timestamp() WHERE query_id = %s", query.query_id
-        )
-        stopped = await client.post(path, headers=ada)
-        assert await stopped.get_json() == {"query_id": query.query_id, "query_state": "cancelled"}
-    finally:
-        execute(engine, "DELETE FROM engine.jobs WHERE query_id = %s", query.query_id)
 
 
 async def test_an_engine_killed_in_mid_request_is_504_and_its_successor_is_found(

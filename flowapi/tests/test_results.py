@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import URL
 
 from flowapi.encoding import CsvEncoder, GeoJsonEncoder, JsonEncoder
-from flowapi.recording import RequestRecord
+from flowapi.record import RequestRecord
 from flowapi.results import (
     DatabaseDown,
     DeliveryCutOff,

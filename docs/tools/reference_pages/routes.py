@@ -33,7 +33,8 @@ Audience: engineers, and analysts who work without the Python client. Reading ti
 A token goes with each request as `Authorization: Bearer <token>`. All scopes of a row must be held by one of the token's roles. The query's
 are `<unit>:<top kind>:<each kind in the spec>`, where `<unit>` is the spatial unit of its result, or `nonspatial`. Kinds inside a `subscriber_subset`,
 given whole or by a query's id, need `*:*:<kind>` instead: any scope for that kind will do, whatever its unit and top kind
-([why](../decisions/0014-a-right-to-a-subset.md)). A refusal is JSON with `msg`, and often `status`, `payload` and `request_id`:
+([why](../decisions/0014-a-right-to-a-subset.md)). A refusal is JSON with `msg`, and often `status`, `payload` and `request_id`;
+a 403 names in `payload.missing_scopes` what the role that comes closest lacks:
 
 {codes}
 A server's whole description, with the shape of every request and reply, is at `/api/0/spec/openapi.json`, and for people at `/api/0/spec/redoc`.

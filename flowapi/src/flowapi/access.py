@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from quart import Quart, abort, current_app, g, request
@@ -10,7 +10,7 @@ from quart import Quart, abort, current_app, g, request
 from flowapi.bodies import drain_body
 from flowapi.errors import ApiError
 from flowapi.logs import Logs, bounded
-from flowapi.recording import current_record
+from flowapi.record import current_record
 from flowapi.scopes import lacking_scopes
 from flowapi.services import services
 from flowapi.tokens import Caller, ExpiredToken, NoToken, TokenError, TokenReader
@@ -20,6 +20,7 @@ View = TypeVar("View", bound=Callable[..., Awaitable[Any]])
 _SCOPES_SHOWN = 20
 #: Characters of what a caller gives as a kind; the names of all that there are have fewer.
 _KIND_SHOWN = 64
+_NAME_SHOWN = 75
 
 
 def public(view: View) -> View:
@@ -68,20 +69,34 @@ def require(scopes: frozenset[str]) -> None:
     Raises
     ------
     ApiError
-        403, naming the scopes.
+        403, with the scopes that are missing.
     """
     logs = services().logs
     granting = caller().roles_holding(scopes)
     if granting:
         logs.access.info("permission granted", requested_scopes=sorted(scopes), granting_roles=granting)
         return
-    lacking = {
-        role: sorted(lacking_scopes(held, scopes))[:_SCOPES_SHOWN] for role, held in caller().roles.items()
-    }
-    log_refused_scopes(sorted(scopes), lacking)
-    shown = sorted(scopes)[:_SCOPES_SHOWN]
-    more = f" and {len(scopes) - len(shown)} more" if len(scopes) > len(shown) else ""
-    raise ApiError(403, f"None of the token's roles holds all scopes needed here: {', '.join(shown)}{more}.")
+    lacking = {role: sorted(lacking_scopes(held, scopes)) for role, held in caller().roles.items()}
+    log_refused_scopes(sorted(scopes), {role: missing[:_SCOPES_SHOWN] for role, missing in lacking.items()})
+    raise _scopes_missing(scopes, lacking)
+
+
+def _scopes_missing(needed: frozenset[str], lacking: Mapping[str, list[str]]) -> ApiError:
+    """403 with what the role that comes closest lacks; a token without roles lacks everything."""
+    if not lacking:
+        message = f"The token holds no role. Needed, all in one role: {_listed(sorted(needed))}."
+        return ApiError(403, message, payload={"missing_scopes": sorted(needed)[:_SCOPES_SHOWN]})
+    role, missing = min(lacking.items(), key=lambda one: (len(one[1]), one[0]))
+    message = (
+        f"None of the token's roles holds all scopes needed here; roles do not add up. {role[:_NAME_SHOWN]!r} comes "
+        f"closest and lacks: {_listed(missing)}."
+    )
+    return ApiError(403, message, payload={"role": role, "missing_scopes": missing[:_SCOPES_SHOWN]})
+
+
+def _listed(scopes: Sequence[str]) -> str:
+    more = len(scopes) - _SCOPES_SHOWN
+    return ", ".join(scopes[:_SCOPES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def require_kind(simple_scope: str, top_kind: str) -> None:
@@ -90,15 +105,23 @@ def require_kind(simple_scope: str, top_kind: str) -> None:
     Otherwise the engine's answers about a spec would tell strangers which tables, dates and results exist.
     """
     prefix = f":{top_kind}:"
-    for held in caller().roles.values():
-        if simple_scope in held and any(prefix in scope for scope in held):
-            return
     shown = top_kind[:_KIND_SHOWN]
-    needed = [simple_scope, f"<unit>:{shown}:<kind>"]
-    log_refused_scopes(needed, dict.fromkeys(caller().roles, needed))
+    any_unit = f"<unit>:{shown}:<kind>"
+    lacking: dict[str, list[str]] = {}
+    for role, held in caller().roles.items():
+        missing = [] if simple_scope in held else [simple_scope]
+        missing += [] if any(prefix in scope for scope in held) else [any_unit]
+        if not missing:
+            return
+        lacking[role] = missing
+    needed = [simple_scope, any_unit]
+    log_refused_scopes(needed, lacking)
+    closest = min(lacking.values(), key=len, default=needed)
     raise ApiError(
         403,
-        f"None of the token's roles lets its holder run queries of the kind {shown!r}, or no such kind.",
+        f"None of the token's roles lets its holder run queries of the kind {shown!r}, or no such kind. The role that "
+        f"comes closest lacks: {', '.join(closest)}.",
+        payload={"missing_scopes": closest},
     )
 
 

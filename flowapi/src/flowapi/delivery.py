@@ -9,7 +9,7 @@ from quart import Response, request
 
 from flowapi.encoding import Encoder
 from flowapi.logs import Logs
-from flowapi.recording import current_record
+from flowapi.record import current_record
 from flowapi.results import DeliveryCutOff, ResultStream
 from flowapi.services import services
 

@@ -17,7 +17,7 @@ from typing import Any
 import zmq
 import zmq.asyncio
 
-from flowapi.recording import current_record_or_none
+from flowapi.record import current_record_or_none
 
 ATTEMPTS = 3
 CHANGING_ACTIONS = frozenset({"run_query", "cancel_query"})

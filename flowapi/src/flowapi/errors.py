@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from flowapi.engine import Reply
 from flowapi.logs import Logs
-from flowapi.recording import current_record
+from flowapi.record import current_record
 
 #: A queue empties by as much as workers do in that time.
 QUEUE_FULL_SECONDS = "30"

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from flowapi.recording import current_record_or_none
+from flowapi.record import current_record_or_none
 
 LARGEST_LOGGED_SPEC = 16 * 1024
 LOGGED_HEAD = 2 * 1024

@@ -1,4 +1,4 @@
-"""What is known of one request, from its first byte to its closing log line.
+"""Each request recorded from its first byte to its closing log line.
 
 The recorder wraps the whole application, outside of the framework, because only there can it be seen how
 many bytes left and whether the reply was complete: a stream may fail long after its status was sent.
@@ -9,16 +9,13 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import time
-import uuid
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from flowapi.logs import Logs
-    from flowapi.metrics import Metrics
-    from flowapi.settings import Network
+from flowapi.logs import Logs
+from flowapi.metrics import Metrics
+from flowapi.record import RequestRecord, begin, end
+from flowapi.settings import Network
 
 Message = dict[str, Any]
 Scope = dict[str, Any]
@@ -35,55 +32,6 @@ SECURITY_HEADERS = {
     b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
     b"cache-control": b"no-store",
 }
-
-
-@dataclass
-class RequestRecord:
-    """One request as the logs tell it. ``duration`` and ``engine_seconds`` are seconds, ``bytes`` the body sent.
-
-    ``at_end`` holds what must be done when the request is over, however it ended: a body that is never iterated
-    cannot clean up after itself.
-    """
-
-    method: str
-    path: str
-    src_ip: str
-    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    user: str | None = None
-    token_id: str | None = None
-    route: str | None = None
-    status: int = 500
-    rows: int | None = None
-    bytes: int = 0
-    complete: bool = False
-    engine_seconds: float = 0.0
-    at_end: list[Callable[[], None]] = field(default_factory=list, repr=False)
-
-    def identity(self) -> dict[str, Any]:
-        """The fields under ``request`` of every log line."""
-        return {
-            "request_id": self.request_id,
-            "path": self.path,
-            "src_ip": self.src_ip,
-            "user": self.user,
-            "jti": self.token_id,
-        }
-
-
-_current: ContextVar[RequestRecord | None] = ContextVar("flowapi_request", default=None)
-
-
-def current_record() -> RequestRecord:
-    """The record of the request being answered."""
-    record = _current.get()
-    if record is None:
-        raise LookupError("No request is being answered.")
-    return record
-
-
-def current_record_or_none() -> RequestRecord | None:
-    """The record of the request being answered, or None outside of requests."""
-    return _current.get()
 
 
 def source_address(scope: Scope, trusted_proxies: tuple[Network, ...]) -> str:
@@ -146,7 +94,7 @@ class RequestRecorder:
             path=scope["path"],
             src_ip=source_address(scope, self._trusted_proxies),
         )
-        token = _current.set(record)
+        token = begin(record)
         started = time.perf_counter()
 
         async def recorded_send(message: Message) -> None:
@@ -166,7 +114,7 @@ class RequestRecorder:
             for action in record.at_end:
                 action()
             self._close(record, time.perf_counter() - started)
-            _current.reset(token)
+            end(token)
 
     def _add_headers(self, headers: Any, record: RequestRecord) -> list[tuple[bytes, bytes]]:
         present = [(bytes(name), bytes(value)) for name, value in headers]

@@ -20,7 +20,7 @@ from sqlalchemy import URL, create_engine, event
 from sqlalchemy.pool import PoolProxiedConnection
 
 from flowapi.encoding import Encoder, JsonText
-from flowapi.recording import RequestRecord
+from flowapi.record import RequestRecord
 
 Value = TypeVar("Value")
 

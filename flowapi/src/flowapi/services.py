@@ -11,7 +11,7 @@ from flowapi.engine import Conversation, EngineClient
 from flowapi.logs import Logs
 from flowapi.metrics import Metrics
 from flowapi.queries import KnownQueries
-from flowapi.recording import current_record
+from flowapi.record import current_record
 from flowapi.results import ResultStore
 from flowapi.settings import Settings
 
