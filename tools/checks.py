@@ -29,6 +29,15 @@ def commands() -> dict[str, list[str]]:
     if (CHECKOUT / "docker-compose.yml").exists():
         schema = "vendor.compose-spec"
         checks["compose"] = ["check-jsonschema", "--builtin-schema", schema, "docker-compose.yml"]
+    schemas = {
+        "citation-file-format": ["CITATION.cff"],
+        "github-workflows": [".github/workflows/*.yml"],
+        "github-issue-forms": [".github/ISSUE_TEMPLATE/[!c]*.yml"],
+        "github-issue-config": [".github/ISSUE_TEMPLATE/config.yml"],
+    }
+    for schema, patterns in schemas.items():
+        files = sorted(str(path.relative_to(CHECKOUT)) for name in patterns for path in CHECKOUT.glob(name))
+        checks[schema] = ["check-jsonschema", "--builtin-schema", f"vendor.{schema}", *files]
     if dockerfiles:
         checks["dockerfiles"] = ["hadolint", *dockerfiles]
     return checks
