@@ -3,7 +3,7 @@ PYTHON := $(firstword $(wildcard /usr/bin/python3.13 /usr/bin/python3.12 /usr/bi
 STACK := $(PYTHON) tools/stack.py
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test soak up down restart status logs token check bench docs reset doctor
+.PHONY: help bootstrap demo test soak up down restart status logs token check bench docs release reset doctor
 
 help:       ; @$(STACK) --help
 bootstrap:  ; @$(STACK) bootstrap
@@ -19,5 +19,6 @@ token:      ; @$(STACK) token
 check:      ; @$(STACK) check
 bench:      ; @$(STACK) bench $(ARGS)
 docs:       ; @$(STACK) docs
+release:    ; @$(STACK) release
 reset:      ; @$(STACK) reset
 doctor:     ; @$(STACK) doctor

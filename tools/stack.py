@@ -56,6 +56,7 @@ Development
   make check                  style, types, imports, lock, container files
   make docs                   build the documentation into site/
   make bench                  the benchmark questions; ARGS="--scale smoke" for a small country
+  make release                build the wheels and images of the commit's tag
   make soak                   kill and fuzz for MINUTES=30, then draw EXAMPLES=1000 worlds for each kind
 
 Ports and sizes are settings: docs/operators/settings.md. README.md says what there is."""
@@ -72,7 +73,23 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="make")
     commands = parser.add_subparsers(required=True, metavar="command", parser_class=argparse.ArgumentParser)
     for run in (
-        *(demo, test, soak, up, down, restart, status, logs, token, check, bench, docs, reset, doctor),
+        *(
+            demo,
+            test,
+            soak,
+            up,
+            down,
+            restart,
+            status,
+            logs,
+            token,
+            check,
+            bench,
+            docs,
+            release,
+            reset,
+            doctor,
+        ),
         bootstrap_only,
     ):
         command = commands.add_parser(run.__name__.removesuffix("_only"))
@@ -179,6 +196,13 @@ def docs(_options: argparse.Namespace) -> int:
     if code == 0:
         print(f"{CHECKOUT / 'site' / 'index.html'} is the first page; nothing needs the network.")
     return code
+
+
+def release(_options: argparse.Namespace) -> None:
+    bootstrap(echo=False)
+    import release as building
+
+    building.release()
 
 
 def reset(_options: argparse.Namespace) -> None:

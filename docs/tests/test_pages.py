@@ -38,7 +38,7 @@ NAME = re.compile(
 
 
 every_page = pytest.mark.parametrize(
-    "page", [ROOT / "README.md", *PAGES], ids=lambda page: str(page.relative_to(ROOT))
+    "page", [*sorted(ROOT.glob("*.md")), *PAGES], ids=lambda page: str(page.relative_to(ROOT))
 )
 
 
@@ -111,7 +111,7 @@ def test_the_guide_names_every_column_that_can_be_mapped() -> None:
 
 
 def test_the_client_is_handed_out_under_the_name_that_it_is_built_with() -> None:
-    version = tomllib.loads((ROOT / "flowclient" / "pyproject.toml").read_text())["project"]["version"]
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     page = (DOCS / "analysts" / "getting-started.md").read_text()
     assert f"flowclient-{version}-py3-none-any.whl[" in page
 
@@ -134,7 +134,7 @@ def test_the_secrets_that_the_guide_makes_can_be_used(tmp_path: Path) -> None:
 
 @every_page
 def test_blocks_of_make_name_its_targets(page: Path) -> None:
-    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for _, language, code in BLOCK.findall(page.read_text()):
         lines = [line.removeprefix("$ ") for line in code.splitlines()]
         if language == "console" or (language == "bash" and lines[0].startswith("make ")):
@@ -145,13 +145,13 @@ def test_blocks_of_make_name_its_targets(page: Path) -> None:
 
 @every_page
 def test_make_targets_named_in_the_text_exist(page: Path) -> None:
-    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"`make (\w+)", page.read_text())) <= targets
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`make ([\w-]+)", page.read_text())) <= targets
 
 
 def test_the_help_of_make_names_every_target_and_no_other() -> None:
-    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"^  make (\w+)", HELP, re.MULTILINE)) == targets - {"help"}
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"^  make ([\w-]+)", HELP, re.MULTILINE)) == targets - {"help"}
 
 
 def settings_in_code() -> set[str]:

@@ -17,6 +17,7 @@ from cryptography.fernet import Fernet
 from flask import Flask
 from sqlalchemy import select
 
+import flowauth
 from flowauth.actions.demo import PASSWORD
 from flowauth.app import LARGEST_REQUEST
 from flowauth.models import TwoFactor, User
@@ -251,7 +252,10 @@ def test_a_served_scenario_whose_log_holds_no_secret(tmp_path: Path) -> None:
     with served(tmp_path, SCOPES) as deployment:
         secrets = [PASSWORD, STRONG]
         api = f"{deployment.address}/api/v1"
-        assert requests.get(f"{deployment.address}/health/ready", timeout=30).json() == {"status": "ok"}
+        assert requests.get(f"{deployment.address}/health/ready", timeout=30).json() == {
+            "status": "ok",
+            "version": flowauth.__version__,
+        }
         body = {"username": "TEST_USER", "password": PASSWORD}
         session = requests.post(f"{api}/session", json=body, timeout=30).json()
         headers = {"Authorization": f"Bearer {session['access_token']}"}

@@ -123,7 +123,7 @@ def test_old_names_say_what_they_are_called_now():
 
 
 def test_the_version_is_the_packages():
-    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
     assert project["project"]["version"] == flowclient.__version__
 
 

@@ -1,1 +1,5 @@
-__version__ = "0.1.0"
+"""The HTTP API: tokens, scopes and released results."""
+
+from importlib.metadata import version
+
+__version__ = version("flowapi")

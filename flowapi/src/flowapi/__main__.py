@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sys
 
+from flowapi import __version__
 from flowapi.app import create_app
 from flowapi.logs import Logs
 from flowapi.server import serve
@@ -12,8 +14,11 @@ from flowapi.services import services_of
 from flowapi.settings import SettingError, load_settings
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Read the settings and serve until told to stop."""
+    parser = argparse.ArgumentParser(prog="flowapi", description="Serve the HTTP API.")
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.parse_args(arguments)
     try:
         settings = load_settings()
     except SettingError as error:

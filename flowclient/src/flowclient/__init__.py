@@ -14,6 +14,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 from flowclient import aggregates
 from flowclient.aggregates import (
     active_at_reference_location_counts,
@@ -148,7 +150,7 @@ from flowclient.query_specs import (
     visited_most_days_spec,
 )
 
-__version__ = "0.1.0"
+__version__ = version("flowclient")
 
 __all__ = [
     "APIQuery",

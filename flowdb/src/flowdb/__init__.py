@@ -1,3 +1,5 @@
 """The database of the platform: migrations, roles and grants, the keys of the columnar files, test databases."""
 
-__version__ = "0.1.0"
+from importlib.metadata import version
+
+__version__ = version("flowdb")

@@ -8,6 +8,7 @@ import sys
 import psycopg2
 import sqlalchemy.exc
 
+from flowdb import __version__
 from flowdb.check import failures
 from flowdb.deployment import Deployment
 from flowdb.migrate import MigrationError, migrate
@@ -18,6 +19,7 @@ from flowdb.unit_tables import UnitTableError, change_unit_tables
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when it succeeded, 1 with the reasons on standard error when not."""
     parser = argparse.ArgumentParser(prog="python -m flowdb", description=__doc__)
+    parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("migrate", help="create what is absent and bring the database up to date")
     commands.add_parser("check", help="say whether the database is fit for use")

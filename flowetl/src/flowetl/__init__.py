@@ -1,1 +1,5 @@
-__version__ = "0.1.0"
+"""Loading: files to pseudonymised events in both stores, and quality checks."""
+
+from importlib.metadata import version
+
+__version__ = version("flowetl")

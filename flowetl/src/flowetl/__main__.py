@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg2
 
 from flowdb.settings import SettingError
-from flowetl import commands
+from flowetl import __version__, commands
 from flowetl.errors import ConfigurationError, LoadError, Unreachable
 from flowetl.events import CDR_TYPES
 from flowetl.logs import configure_logging
@@ -51,6 +51,7 @@ def _positive(text: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m flowetl", description="Load operator data into FlowDB.")
+    parser.add_argument("--version", action="version", version=__version__)
     subparsers = parser.add_subparsers(required=True, metavar="command")
 
     def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:

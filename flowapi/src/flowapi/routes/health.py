@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
+from flowapi import __version__
 from flowapi.access import public
 from flowapi.engine import EngineSilent
 from flowapi.errors import json_response
@@ -25,8 +26,8 @@ async def heartbeat() -> Response:
 @blueprint.get("/api/0/health/live")
 @public
 async def live() -> Response:
-    """200 as soon as the process serves."""
-    return json_response({"status": "live"})
+    """200 and the version as soon as the process serves."""
+    return json_response({"status": "live", "version": __version__})
 
 
 @blueprint.get("/api/0/health/ready")
@@ -39,9 +40,9 @@ async def ready() -> Response:
         "key": "ok" if services().settings.public_keys else "missing",
     }
     if all(state == "ok" for state in parts.values()):
-        return json_response({"status": "ready", "parts": parts})
+        return json_response({"status": "ready", "version": __version__, "parts": parts})
     failing = ", ".join(f"{part} {state}" for part, state in parts.items() if state != "ok")
-    body = {"status": "error", "msg": f"Not ready: {failing}.", "parts": parts}
+    body = {"status": "error", "msg": f"Not ready: {failing}.", "version": __version__, "parts": parts}
     return json_response(body, 503, {"Retry-After": "5"})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, jsonify
 from sqlalchemy.exc import SQLAlchemyError
 
-from flowauth import revocation
+from flowauth import __version__, revocation
 from flowauth.access import Access, allow
 from flowauth.database import is_current
 from flowauth.views import services
@@ -16,7 +16,7 @@ blueprint = Blueprint("health", __name__, url_prefix="/health")
 @blueprint.get("/live")
 @allow(Access.ANYONE)
 def live() -> Response:
-    return jsonify(status="ok")
+    return jsonify(status="ok", version=__version__)
 
 
 @blueprint.get("/ready")
@@ -31,4 +31,4 @@ def ready() -> tuple[Response, int]:
             return jsonify(status="the list of revoked tokens cannot be written"), 503
     except SQLAlchemyError:
         return jsonify(status="the database does not answer"), 503
-    return jsonify(status="ok"), 200
+    return jsonify(status="ok", version=__version__), 200

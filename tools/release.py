@@ -1,0 +1,107 @@
+"""`make release`: wheels of every part in dist/, and the images where a container engine answers. Standard library only."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+
+from bootstrap import uv, uv_environment
+from layout import CHECKOUT, StackError
+
+DIST = CHECKOUT / "dist"
+CHANGES = CHECKOUT / "CHANGELOG.md"
+
+# Settings that the compose file asks for before it builds, though no image depends on them.
+PLACEHOLDERS = {
+    "FLOWDB_TIMEZONE": "UTC",
+    "FLOWAPI_IDENTIFIER": "build",
+    "FLOWETL_SOURCES": "/srv/flowkit/sources",
+    "FLOWETL_LANDING": "/srv/flowkit/landing",
+}
+
+
+def workspace_version() -> str:
+    """Return the one version number of all parts, from the workspace's pyproject.toml."""
+    return str(tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["version"])
+
+
+def release() -> None:
+    """Build what is handed out; raises StackError with the cure when the checkout is not fit for it."""
+    version = workspace_version()
+    refuse_unfit(version, tags_of_head(), uncommitted(), CHANGES.read_text())
+    build_wheels(version)
+    build_images(version)
+
+
+def refuse_unfit(version: str, tags: list[str], changed: list[str], changes: str) -> None:
+    """Raise StackError unless commit, tag, changelog and version say the same."""
+    tag = f"v{version}"
+    if changed:
+        raise StackError(f"Commit or stash first, a release is built from a commit: {', '.join(changed[:5])}")
+    if tag not in tags:
+        raise StackError(
+            f"This commit has no tag {tag}: `git tag {tag}`, or raise the version in pyproject.toml."
+        )
+    if not re.search(rf"^## \[{re.escape(version)}\] - \d{{4}}-\d\d-\d\d$", changes, re.MULTILINE):
+        raise StackError(
+            f"CHANGELOG.md has no section `## [{version}] - YYYY-MM-DD`: rename `## [Unreleased]`."
+        )
+
+
+def tags_of_head() -> list[str]:
+    return _git("tag", "--points-at", "HEAD").split()
+
+
+def uncommitted() -> list[str]:
+    return [line[3:] for line in _git("status", "--porcelain").splitlines()]
+
+
+def build_wheels(version: str) -> None:
+    """Write the wheels of version ``version`` and their checksums into an empty dist/."""
+    shutil.rmtree(DIST, ignore_errors=True)
+    command = [uv(), "build", "--all-packages", "--wheel", "--quiet", "--out-dir", str(DIST)]
+    if subprocess.run(command, cwd=CHECKOUT, env=uv_environment()).returncode != 0:
+        raise StackError("uv could not build the wheels; its message is above.")
+    wheels = sorted(DIST.glob("*.whl"))
+    strange = [wheel.name for wheel in wheels if f"-{version}-" not in wheel.name]
+    if strange:
+        raise StackError(f"Not of version {version}: {', '.join(strange)}")
+    lines = [f"{hashlib.sha256(wheel.read_bytes()).hexdigest()}  {wheel.name}\n" for wheel in wheels]
+    (DIST / "SHA256SUMS").write_text("".join(lines))
+    print(f"{len(wheels)} wheels and SHA256SUMS are in {DIST}.", flush=True)
+
+
+def build_images(version: str) -> None:
+    """Build the images with ``version`` as their tag; say so where no container engine answers."""
+    compose = _compose()
+    if compose is None:
+        print(
+            "No container engine with compose answers: no images. `make doctor` says what lacks.", flush=True
+        )
+        return
+    environment = {**PLACEHOLDERS, **os.environ, "FLOWKIT_VERSION": version}
+    for step in (["--profile", "build", "build", "base"], ["build"]):
+        if subprocess.run([*compose, *step], cwd=CHECKOUT, env=environment).returncode != 0:
+            raise StackError(f"`{' '.join([*compose, *step])}` failed; its message is above.")
+    print(f"The images have the tag {version}.", flush=True)
+
+
+def _compose() -> list[str] | None:
+    """Return the command of compose that reaches an engine, or None."""
+    if not shutil.which("docker"):
+        return None
+    for command in (["docker", "info"], ["docker", "compose", "version"]):
+        if subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode != 0:
+            return None
+    return ["docker", "compose"]
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=CHECKOUT, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise StackError(f"`git {' '.join(arguments)}` failed: {done.stderr.strip()}")
+    return done.stdout
