@@ -12,7 +12,7 @@ import pytest
 for folder in (Path(__file__).parents[1] / "tools", Path(__file__).parent / "support"):
     sys.path.insert(0, str(folder))
 
-from flowclient_stub import Shell, StubServer, make_token  # noqa: E402
+from flowclient_stub import SPEC, Shell, StubServer, make_token  # noqa: E402
 
 
 @pytest.fixture
@@ -48,3 +48,8 @@ def shell(request: pytest.FixtureRequest) -> Iterator[Shell]:
 @pytest.fixture
 def connection(shell: Shell, server: StubServer, token: str) -> Any:
     return shell.connect(server.url, token)
+
+
+@pytest.fixture
+def query(connection: Any) -> Any:
+    return connection.make_api_query(SPEC)

@@ -18,10 +18,9 @@ import flowclient
 from flowclient import aggregates, query_specs
 from flowclient_generator.compare import differences
 from flowclient_generator.emit import sources
-from flowclient_generator.kinds import AGGREGATES, BUILDING_BLOCKS
+from flowclient_generator.kinds import AGGREGATES, BUILDING_BLOCKS, KINDS
 
 CASES = json.loads((Path(__file__).parent / "data" / "expected_specs.json").read_text())
-KINDS = [*BUILDING_BLOCKS, *AGGREGATES]
 
 
 @pytest.mark.parametrize(

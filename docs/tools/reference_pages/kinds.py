@@ -10,7 +10,8 @@ from typing import Any
 
 import marshmallow as ma
 import sqlalchemy as sa
-from flowclient_generator import kinds as client
+from flowclient_generator import rows
+from flowclient_generator.kinds import KINDS as FUNCTIONS
 from sqlalchemy.dialects.postgresql import ARRAY
 
 import flowclient
@@ -357,11 +358,10 @@ def _client(name: str) -> str:
 # Fields
 
 
-def _arguments() -> dict[str, dict[str, client.Argument]]:
-    return {
-        kind.name: {argument.wire: argument for argument in kind.arguments}
-        for kind in (*client.BUILDING_BLOCKS, *client.AGGREGATES)
-    } | {"geography": {argument.wire: argument for argument in (client.UNIT, *client.GEOGRAPHY)}}
+def _arguments() -> dict[str, dict[str, rows.Argument]]:
+    return {kind.name: {argument.wire: argument for argument in kind.arguments} for kind in FUNCTIONS} | {
+        "geography": {argument.wire: argument for argument in (rows.UNIT, *rows.GEOGRAPHY)}
+    }
 
 
 def _table(*titles: str, rows: list[tuple[str, ...]]) -> list[str]:

@@ -174,3 +174,24 @@ def polls(*eligible: int) -> Sequence[Answer]:
 RUN = Answer(202, {"query_id": "abc"}, {"Location": "/api/0/poll/abc"})
 RECORDS = [{"pcod": "NPL.1", "value": 20}, {"pcod": "NPL.2", "value": 31}]
 RESULT = Answer(200, {"query_id": "abc", "query_result": RECORDS})
+SPEC = {
+    "query_kind": "spatial_aggregate",
+    "locations": {"query_kind": "daily_location", "date": "2016-01-01", "aggregation_unit": "admin3"},
+}
+GONE = Answer(404, {"status": "awol", "msg": "Unknown."})
+FAILED = Answer(500, {"status": "errored", "msg": "Out of disk."})
+GEOGRAPHY = {
+    "type": "FeatureCollection",
+    "features": [
+        {
+            "type": "Feature",
+            "id": place,
+            "geometry": {
+                "type": "Polygon",
+                "coordinates": [[[place, 0], [place + 1, 0], [place + 1, 1], [place, 1], [place, 0]]],
+            },
+            "properties": {"pcod": f"NPL.{place}", "centroid": {"type": "Point", "coordinates": [0, 0]}},
+        }
+        for place in (1, 2, 3)
+    ],
+}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flowclient_generator.kinds import AGGREGATES, BUILDING_BLOCKS, Kind
+from flowclient_generator.kinds import KINDS
+from flowclient_generator.rows import Kind
 
 #: Kinds a server describes that need no function: the areas have a route of their own.
 _WITHOUT_FUNCTION = frozenset({"geography"})
@@ -26,7 +27,7 @@ def differences(components: Mapping[str, Any]) -> list[str]:
     list of str
         One line per difference; empty if there is none.
     """
-    kinds = {kind.openapi_component: kind for kind in (*BUILDING_BLOCKS, *AGGREGATES) if not kind.expression}
+    kinds = {kind.openapi_component: kind for kind in KINDS if not kind.expression}
     found = []
     for name, kind in kinds.items():
         # A server offers the dummy only for tests.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
-from flowclient_generator.kinds import AGGREGATES, BUILDING_BLOCKS, Argument, Kind
+from flowclient_generator.kinds import AGGREGATES, BUILDING_BLOCKS
+from flowclient_generator.rows import Argument, Kind
 
 PACKAGE = Path(__file__).resolve().parents[2] / "src" / "flowclient"
 _NOTICE = "# Written by flowclient/tools/generate.py; edit its table of kinds instead.\n"
@@ -29,7 +31,7 @@ def sources() -> dict[Path, str]:
 def _formatted(path: Path, text: str) -> str:
     for command in (["check", "--fix-only", "--quiet", "--select", "I,F401"], ["format", "--quiet"]):
         text = subprocess.run(
-            ["ruff", *command, "--stdin-filename", str(path), "-"],
+            [sys.executable, "-m", "ruff", *command, "--stdin-filename", str(path), "-"],
             input=text,
             capture_output=True,
             text=True,
