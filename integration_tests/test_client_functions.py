@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from flowclient.checks import specification_problems
+from flowclient.kinds import FRACTIONS
 from flowclient.results import result_columns
 from flowmachine.registry import load_any, submittable_kinds
 from flowmachine.schema import query_schemas
@@ -38,3 +40,15 @@ def test_the_client_knows_the_columns_of_an_empty_result(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_clients_check_finds_nothing_in_what_the_registry_accepts(kind):
     assert specification_problems(example(kind), query_schemas()) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_client_knows_which_columns_are_no_whole_numbers(kind):
+    published = [load_any(example(kind)), *(query for _, _, query in variants(kind))]
+    fractions = {
+        name
+        for query in published
+        for name, column in query.published.columns.items()
+        if isinstance(column, sa.Float) or (name == "value" and isinstance(column, sa.Numeric))
+    }
+    assert set(FRACTIONS.get(kind, ())) == fractions

@@ -245,7 +245,7 @@ def test_text_without_a_charset_is_utf_8(shell, server, token):
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(float("nan"), "nan"), (float("-inf"), "-inf"), ({1}, "{1}"), (numpy.int64(3), "np.int64(3)")],
+    [(float("nan"), "nan"), (float("-inf"), "-inf"), (1j, "1j"), (numpy.float64("nan"), "nan")],
 )
 def test_what_is_no_json_is_named_and_not_sent(shell, server, token, value, shown):
     connection = shell.connect(server.url, token)

@@ -134,9 +134,13 @@ def test_a_poll_answered_200_is_an_error(shell, connection, server):
 
 def test_outcomes_that_are_not_numbers_stay_text(shell, connection, server):
     outcomes = [*OUTCOMES, {**OUTCOMES[0], "outcome": "none"}]
-    server.script("GET", "qa/calls/count?start_date=a&end_date=b", Answer(200, outcomes))
+    server.script("GET", "qa/calls/count?start_date=2016-01-01&end_date=2016-01-02", Answer(200, outcomes))
     frame = shell.call(
-        "get_qa_check_outcomes_df", connection=connection, **CALL_CHECK, start_date="a", end_date="b"
+        "get_qa_check_outcomes_df",
+        connection=connection,
+        **CALL_CHECK,
+        start_date="2016-01-01",
+        end_date="2016-01-02",
     )
     assert list(frame["outcome"]) == ["12", "13.5", "none"]
 

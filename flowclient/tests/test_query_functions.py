@@ -10,7 +10,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pandas
 import pytest
 import tomllib
 
@@ -133,28 +132,6 @@ def test_import_needs_no_optional_package_and_not_even_pandas():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")
-
-
-@pytest.mark.parametrize(
-    ("given", "written"),
-    [
-        ("2016-01-01", "2016-01-01"),
-        (datetime.date(2016, 1, 1), "2016-01-01"),
-        (datetime.datetime(2016, 1, 1), "2016-01-01"),
-        (datetime.datetime(2016, 1, 1, 12, 30), "2016-01-01T12:30:00"),
-        (pandas.Timestamp("2016-01-01"), "2016-01-01"),
-    ],
-)
-def test_dates(given, written):
-    spec = flowclient.daily_location_spec(date=given, aggregation_unit="admin3", method="last")
-    assert spec["date"] == written
-
-
-def test_dates_with_a_zone_are_refused():
-    with pytest.raises(ValueError, match="time zone"):
-        flowclient.radius_of_gyration_spec(
-            start_date=pandas.Timestamp("2016-01-01", tz="UTC"), end_date="2016-01-02"
-        )
 
 
 @pytest.mark.parametrize("end", ["2016-01-03", "2016-01-02", datetime.date(2015, 1, 1)])

@@ -29,7 +29,7 @@ def test_get_result_runs_waits_and_fetches(shell, server, query):
     server.script("GET", "poll/abc", *polls(2))
     server.script("GET", "get/abc", RESULT)
     frame = shell.finish(query.get_result(poll_interval=0))
-    pandas.testing.assert_frame_equal(frame, pandas.DataFrame(RECORDS))
+    pandas.testing.assert_frame_equal(frame, pandas.DataFrame(RECORDS).astype({"value": "Int64"}))
     # A second fetch does not run it again.
     shell.finish(query.get_result())
     assert server.asked("POST", "run") == 1

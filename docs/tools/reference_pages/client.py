@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import flowclient
+from flowclient import values
 
 _HEAD = """\
 <!-- Written by docs/tools/generate.py from the client's docstrings; edit those instead. -->
@@ -40,9 +41,24 @@ def page() -> str:
         "Queries": (_submitted(name) for name in submitted),
         "Specifications": map(_function, blocks),
     }
-    return _HEAD + "\n".join(
-        f"## {title}\n\n" + "\n".join("\n".join(part) for part in parts) for title, parts in sections.items()
+    return (
+        _HEAD
+        + _aliases()
+        + "\n".join(
+            f"## {title}\n\n" + "\n".join("\n".join(part) for part in parts)
+            for title, parts in sections.items()
+        )
     )
+
+
+def _aliases() -> str:
+    """The words that signatures use for what several arguments take, from the comments above them."""
+    source = inspect.getsource(values)
+    found = re.findall(r"^((?:#: [^\n]+\n)+)(\w+) = ", source, re.MULTILINE)
+    rows = [
+        f"| `{name}` | {_markdown(' '.join(comment.replace('#: ', '').split()))} |" for comment, name in found
+    ]
+    return "\n".join(["## Words in signatures", "", "| Word | Stands for |", "|---|---|", *rows, "", ""])
 
 
 def _function(name: str) -> Iterator[str]:

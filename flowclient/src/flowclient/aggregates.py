@@ -9,6 +9,7 @@ Rows that stand for 15 or fewer subscribers are absent from every result.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flowclient.api_query import APIQuery
@@ -24,6 +25,7 @@ from flowclient.values import (
     hours_of_day,
     interval,
     iso_date,
+    list_of_types,
 )
 
 __all__ = [
@@ -253,8 +255,8 @@ def labelled_spatial_aggregate(
 def histogram_aggregate_spec(
     *,
     metric: Spec,
-    bins: int | list[float],
-    range: tuple[float, float] | None = None,
+    bins: int | Sequence[float],
+    range: Sequence[float] | Mapping[str, float] | None = None,
 ) -> Spec:
     """The number of subscribers by ranges of a metric.
 
@@ -262,9 +264,9 @@ def histogram_aggregate_spec(
     ----------
     metric : Spec
         Specification of a numeric metric of subscribers.
-    bins : int | list[float]
+    bins : int | Sequence[float]
         Number of bins, or their edges.
-    range : tuple[float, float] | None, optional
+    range : Sequence[float] | Mapping[str, float] | None, optional
         Lowest and highest value counted; by default all are.
 
     Returns
@@ -275,8 +277,8 @@ def histogram_aggregate_spec(
     return {
         "query_kind": "histogram_aggregate",
         "metric": metric,
-        "bins": histogram_bins(bins),
-        **({} if range is None else {"range": bounds(range)}),
+        "bins": histogram_bins(bins, "bins"),
+        **({} if range is None else {"range": bounds(range, "range")}),
     }
 
 
@@ -284,8 +286,8 @@ def histogram_aggregate(
     *,
     connection: Connection,
     metric: Spec,
-    bins: int | list[float],
-    range: tuple[float, float] | None = None,
+    bins: int | Sequence[float],
+    range: Sequence[float] | Mapping[str, float] | None = None,
 ) -> APIQuery:
     """The number of subscribers by ranges of a metric.
 
@@ -295,9 +297,9 @@ def histogram_aggregate(
         The server.
     metric : Spec
         Specification of a numeric metric of subscribers.
-    bins : int | list[float]
+    bins : int | Sequence[float]
         Number of bins, or their edges.
-    range : tuple[float, float] | None, optional
+    range : Sequence[float] | Mapping[str, float] | None, optional
         Lowest and highest value counted; by default all are.
 
     Returns
@@ -320,7 +322,7 @@ def flows_spec(
     to_location: Spec,
     join_type: str = "inner",
 ) -> Spec:
-    """The number of subscribers who moved between each two locations.
+    """The number of subscribers at one location first and at another, or the same, second.
 
     Parameters
     ----------
@@ -353,7 +355,7 @@ def flows(
     to_location: Spec,
     join_type: str = "inner",
 ) -> APIQuery:
-    """The number of subscribers who moved between each two locations.
+    """The number of subscribers at one location first and at another, or the same, second.
 
     Parameters
     ----------
@@ -389,7 +391,7 @@ def inflows_spec(
     to_location: Spec,
     join_type: str = "inner",
 ) -> Spec:
-    """The number of subscribers who arrived at each location.
+    """The number of subscribers who were at each location second, those who stayed among them.
 
     Parameters
     ----------
@@ -422,7 +424,7 @@ def inflows(
     to_location: Spec,
     join_type: str = "inner",
 ) -> APIQuery:
-    """The number of subscribers who arrived at each location.
+    """The number of subscribers who were at each location second, those who stayed among them.
 
     Parameters
     ----------
@@ -457,7 +459,7 @@ def outflows_spec(
     to_location: Spec,
     join_type: str = "inner",
 ) -> Spec:
-    """The number of subscribers who left each location.
+    """The number of subscribers who were at each location first, those who stayed among them.
 
     Parameters
     ----------
@@ -490,7 +492,7 @@ def outflows(
     to_location: Spec,
     join_type: str = "inner",
 ) -> APIQuery:
-    """The number of subscribers who left each location.
+    """The number of subscribers who were at each location first, those who stayed among them.
 
     Parameters
     ----------
@@ -526,7 +528,7 @@ def labelled_flows_spec(
     labels: Spec,
     join_type: str = "inner",
 ) -> Spec:
-    """The number of subscribers who moved between each two locations, by label.
+    """The number of subscribers at one location first and at another, or the same, second, by label.
 
     Parameters
     ----------
@@ -561,7 +563,7 @@ def labelled_flows(
     labels: Spec,
     join_type: str = "inner",
 ) -> APIQuery:
-    """The number of subscribers who moved between each two locations, by label.
+    """The number of subscribers at one location first and at another, or the same, second, by label.
 
     Parameters
     ----------
@@ -634,15 +636,15 @@ def unique_subscriber_counts_spec(
     """
     return {
         "query_kind": "unique_subscriber_counts",
-        "start_date": iso_date(start_date),
-        "end_date": iso_date(end_date),
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
         "aggregation_unit": aggregation_unit,
         "mapping_table": mapping_table,
         "geom_table": geom_table,
         "geom_table_join_column": geom_table_join_column,
-        "event_types": event_types,
+        "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours),
+        "hours": hours_of_day(hours, "hours"),
     }
 
 
@@ -808,17 +810,17 @@ def location_event_counts_spec(
     """
     return {
         "query_kind": "location_event_counts",
-        "start_date": iso_date(start_date),
-        "end_date": iso_date(end_date),
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
         "aggregation_unit": aggregation_unit,
-        "interval": interval(count_interval),
+        "interval": interval(count_interval, "count_interval"),
         "direction": direction,
-        "event_types": event_types,
+        "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
         "mapping_table": mapping_table,
         "geom_table": geom_table,
         "geom_table_join_column": geom_table_join_column,
-        "hours": hours_of_day(hours),
+        "hours": hours_of_day(hours, "hours"),
     }
 
 
@@ -934,16 +936,16 @@ def location_introversion_spec(
     """
     return {
         "query_kind": "location_introversion",
-        "start_date": iso_date(start_date),
-        "end_date": iso_date(end_date),
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
         "aggregation_unit": aggregation_unit,
         "direction": direction,
         "mapping_table": mapping_table,
         "geom_table": geom_table,
         "geom_table_join_column": geom_table_join_column,
-        "event_types": event_types,
+        "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours),
+        "hours": hours_of_day(hours, "hours"),
     }
 
 
@@ -1054,16 +1056,16 @@ def total_network_objects_spec(
     """
     return {
         "query_kind": "total_network_objects",
-        "start_date": iso_date(start_date),
-        "end_date": iso_date(end_date),
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
         "aggregation_unit": aggregation_unit,
         "total_by": total_by,
         "mapping_table": mapping_table,
         "geom_table": geom_table,
         "geom_table_join_column": geom_table_join_column,
-        "event_types": event_types,
+        "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours),
+        "hours": hours_of_day(hours, "hours"),
     }
 
 
@@ -1235,15 +1237,15 @@ def consecutive_trips_od_matrix_spec(
     """
     return {
         "query_kind": "consecutive_trips_od_matrix",
-        "start_date": iso_date(start_date),
-        "end_date": iso_date(end_date),
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
         "aggregation_unit": aggregation_unit,
-        "event_types": event_types,
+        "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
         "mapping_table": mapping_table,
         "geom_table": geom_table,
         "geom_table_join_column": geom_table_join_column,
-        "hours": hours_of_day(hours),
+        "hours": hours_of_day(hours, "hours"),
     }
 
 
@@ -1348,15 +1350,15 @@ def trips_od_matrix_spec(
     """
     return {
         "query_kind": "trips_od_matrix",
-        "start_date": iso_date(start_date),
-        "end_date": iso_date(end_date),
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
         "aggregation_unit": aggregation_unit,
-        "event_types": event_types,
+        "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
         "mapping_table": mapping_table,
         "geom_table": geom_table,
         "geom_table_join_column": geom_table_join_column,
-        "hours": hours_of_day(hours),
+        "hours": hours_of_day(hours, "hours"),
     }
 
 
@@ -1636,8 +1638,8 @@ def meaningful_locations_aggregate_spec(
     """
     return {
         "query_kind": "meaningful_locations_aggregate",
-        "start_date": iso_date(start_date),
-        "end_date": iso_date(end_date),
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
         "label": label,
         "labels": labels,
         "tower_day_of_week_scores": tower_day_of_week_scores,
@@ -1645,7 +1647,7 @@ def meaningful_locations_aggregate_spec(
         "aggregation_unit": aggregation_unit,
         "tower_cluster_radius": tower_cluster_radius,
         "tower_cluster_call_threshold": tower_cluster_call_threshold,
-        "event_types": event_types,
+        "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
         "mapping_table": mapping_table,
         "geom_table": geom_table,
@@ -1791,8 +1793,8 @@ def meaningful_locations_between_label_od_matrix_spec(
     """
     return {
         "query_kind": "meaningful_locations_between_label_od_matrix",
-        "start_date": iso_date(start_date),
-        "end_date": iso_date(end_date),
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
         "label_a": label_a,
         "label_b": label_b,
         "labels": labels,
@@ -1801,7 +1803,7 @@ def meaningful_locations_between_label_od_matrix_spec(
         "aggregation_unit": aggregation_unit,
         "tower_cluster_radius": tower_cluster_radius,
         "tower_cluster_call_threshold": tower_cluster_call_threshold,
-        "event_types": event_types,
+        "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
         "mapping_table": mapping_table,
         "geom_table": geom_table,
@@ -1955,10 +1957,10 @@ def meaningful_locations_between_dates_od_matrix_spec(
     """
     return {
         "query_kind": "meaningful_locations_between_dates_od_matrix",
-        "start_date_a": iso_date(start_date_a),
-        "end_date_a": iso_date(end_date_a),
-        "start_date_b": iso_date(start_date_b),
-        "end_date_b": iso_date(end_date_b),
+        "start_date_a": iso_date(start_date_a, "start_date_a"),
+        "end_date_a": iso_date(end_date_a, "end_date_a"),
+        "start_date_b": iso_date(start_date_b, "start_date_b"),
+        "end_date_b": iso_date(end_date_b, "end_date_b"),
         "label": label,
         "labels": labels,
         "tower_day_of_week_scores": tower_day_of_week_scores,
@@ -1966,7 +1968,7 @@ def meaningful_locations_between_dates_od_matrix_spec(
         "aggregation_unit": aggregation_unit,
         "tower_cluster_radius": tower_cluster_radius,
         "tower_cluster_call_threshold": tower_cluster_call_threshold,
-        "event_types": event_types,
+        "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
         "mapping_table": mapping_table,
         "geom_table": geom_table,
@@ -2097,13 +2099,13 @@ def calendar_activity_spec(
     """
     return {
         "query_kind": "calendar_activity",
-        "start_date": iso_date(start_date),
+        "start_date": iso_date(start_date, "start_date"),
         "total_periods": total_periods,
         "period_unit": period_unit,
         "period_length": period_length,
-        "event_types": event_types,
+        "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours),
+        "hours": hours_of_day(hours, "hours"),
     }
 
 
@@ -2196,14 +2198,14 @@ def localised_calendar_activity_spec(
     """
     return {
         "query_kind": "localised_calendar_activity",
-        "start_date": iso_date(start_date),
+        "start_date": iso_date(start_date, "start_date"),
         "reference_location": locations,
         "total_periods": total_periods,
         "period_unit": period_unit,
         "period_length": period_length,
-        "event_types": event_types,
+        "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours),
+        "hours": hours_of_day(hours, "hours"),
     }
 
 
@@ -2288,8 +2290,8 @@ def dfs_metric_total_amount_spec(
     """
     return {
         "query_kind": "dfs_metric_total_amount",
-        "start_date": iso_date(start_date),
-        "end_date": iso_date(end_date),
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
         "metric": metric,
         "aggregation_unit": aggregation_unit,
     }

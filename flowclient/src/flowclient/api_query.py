@@ -10,6 +10,7 @@ from flowclient import display, operations, results
 from flowclient.errors import QueryNotFoundError
 from flowclient.exchange import Operation, Pause
 from flowclient.progress import PartsBar
+from flowclient.values import plain
 
 if TYPE_CHECKING:
     from flowclient.connection import Connection
@@ -67,7 +68,7 @@ class APIQuery:
 
     def to_json(self) -> str:
         """Return the parameters as JSON text, the same text for the same parameters."""
-        return json.dumps(self.parameters, sort_keys=True)
+        return json.dumps(plain(self.parameters), sort_keys=True)
 
     @classmethod
     def from_json(cls, *, connection: Connection, text: str) -> APIQuery:

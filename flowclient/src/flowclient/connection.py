@@ -18,7 +18,7 @@ from flowclient.errors import FlowclientConnectionError
 from flowclient.exchange import Operation, Pause, Result, Send, perform
 from flowclient.tokens import TokenClaims, read_token
 from flowclient.transport import Reply, RequestsTransport, Timeout, Transport, TransportError, origin
-from flowclient.values import refuse_unwritable
+from flowclient.values import writable
 
 if TYPE_CHECKING:
     from flowclient.api_query import APIQuery
@@ -264,7 +264,7 @@ class Connection:
     def _send(
         self, method: str, url: str, data: Any, params: dict[str, str] | None, attempts: int
     ) -> Operation[Reply]:
-        refuse_unwritable(data)
+        data = writable(data)
         pause = _FIRST_PAUSE
         for left in range(attempts - 1, -1, -1):
             wanted = pause

@@ -52,3 +52,15 @@ RESULT_COLUMNS_WITH: dict[str, dict[tuple[str, str], tuple[str, ...]]] = {
         ("interval", "min"): ("location", "date", "hour", "min", "value"),
     },
 }
+
+#: Columns that are no whole numbers, by kind.
+FRACTIONS: dict[str, tuple[str, ...]] = {
+    "joined_spatial_aggregate": ("value",),
+    "histogram_aggregate": ("lower_edge", "upper_edge"),
+    "location_introversion": ("value",),
+    "aggregate_network_objects": ("value",),
+    "meaningful_locations_aggregate": ("value",),
+    "meaningful_locations_between_label_od_matrix": ("value",),
+    "meaningful_locations_between_dates_od_matrix": ("value",),
+    "dfs_metric_total_amount": ("value",),
+}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flowclient.frames import table
+
 if TYPE_CHECKING:
     import pandas
 
@@ -44,13 +46,17 @@ def _require_matplotlib() -> Any:
 def geodataframe(collection: dict[str, Any]) -> Any:
     """Return a GeoJSON FeatureCollection as a GeoDataFrame in WGS 84, without the ``centroid`` of its features."""
     geopandas = require_geopandas()
-    features = [
-        {**feature, "properties": {k: v for k, v in feature["properties"].items() if k != "centroid"}}
-        for feature in collection["features"]
-    ]
+    features = collection["features"]
     if not features:
         return geopandas.GeoDataFrame({"geometry": []}, crs=CRS)
-    return geopandas.GeoDataFrame.from_features(features, crs=CRS)
+    shapes = geopandas.GeoDataFrame.from_features(
+        [{**feature, "properties": {}} for feature in features], crs=CRS
+    )
+    properties = [
+        {name: value for name, value in feature["properties"].items() if name != "centroid"}
+        for feature in features
+    ]
+    return shapes.join(table(properties))
 
 
 def located(result: pandas.DataFrame, geography: dict[str, Any], *, keep_redacted: bool = True) -> Any:

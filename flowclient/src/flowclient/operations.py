@@ -20,6 +20,7 @@ from flowclient.errors import (
     QueryTimeoutError,
 )
 from flowclient.exchange import Operation, Pause
+from flowclient.frames import table
 from flowclient.progress import PartsBar
 from flowclient.transport import Reply
 from flowclient.units import nearest_unit, units_allowed
@@ -259,10 +260,7 @@ def get_records(connection: Connection, location: str) -> Operation[list[dict[st
 
 
 def get_json_dataframe(connection: Connection, location: str) -> Operation[pandas.DataFrame]:
-    import pandas
-
-    records = yield from get_records(connection, location)
-    return pandas.DataFrame.from_records(records)
+    return table((yield from get_records(connection, location)))
 
 
 def get_geojson(connection: Connection, location: str) -> Operation[dict[str, Any]]:
@@ -358,16 +356,14 @@ def get_available_qa_checks(
 def get_available_qa_checks_df(
     connection: Connection, event_types: list[str] | None = None
 ) -> Operation[pandas.DataFrame]:
-    import pandas
-
     checks = yield from get_available_qa_checks(connection, event_types)
-    return pandas.DataFrame(checks, columns=["cdr_type", "type_of_query_or_check"])
+    return table(checks, columns=["cdr_type", "type_of_query_or_check"])
 
 
 def get_qa_check_outcome(
     connection: Connection, event_type: str, check_type: str, event_date: str | datetime.date
 ) -> Operation[str]:
-    route = f"{_qa_route(event_type, check_type)}/{quote(iso_date(event_date), safe='')}"
+    route = f"{_qa_route(event_type, check_type)}/{quote(iso_date(event_date, 'event_date'), safe='')}"
     reply = yield from _fetch(connection, route, "Could not get qa check outcome")
     return reply.text
 
@@ -378,9 +374,12 @@ def get_qa_check_outcomes(
     check_type: str,
     start_date: str | datetime.date,
     end_date: str | datetime.date,
-) -> Operation[list[dict[str, str]]]:
+) -> Operation[list[dict[str, Any]]]:
     route = _qa_route(event_type, check_type)
-    params = {"start_date": iso_date(start_date), "end_date": iso_date(end_date)}
+    params = {
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+    }
     reply = yield from _fetch(connection, route, "Could not get qa check outcome", params)
     return _parsed(connection, route, reply)
 
@@ -392,15 +391,23 @@ def get_qa_check_outcomes_df(
     start_date: str | datetime.date,
     end_date: str | datetime.date,
 ) -> Operation[pandas.DataFrame]:
-    import pandas
-
-    outcomes = yield from get_qa_check_outcomes(connection, event_type, check_type, start_date, end_date)
-    frame = pandas.DataFrame(outcomes, columns=["cdr_date", "type_of_query_or_check", "outcome"])
-    numbers = pandas.to_numeric(frame["outcome"], errors="coerce")
+    outcomes: list[dict[str, Any]] = yield from get_qa_check_outcomes(
+        connection, event_type, check_type, start_date, end_date
+    )
+    numbers = [_number(outcome["outcome"]) for outcome in outcomes]
     # One outcome that is not a number keeps all of them as the text they are.
-    if not (numbers.isna() & frame["outcome"].notna()).any():
-        frame["outcome"] = numbers
-    return frame.assign(cdr_date=pandas.to_datetime(frame["cdr_date"]))
+    if None not in numbers:
+        outcomes = [{**outcome, "outcome": number} for outcome, number in zip(outcomes, numbers, strict=True)]
+    return table(outcomes, columns=["cdr_date", "type_of_query_or_check", "outcome"])
+
+
+def _number(outcome: Any) -> int | float | None:
+    for number in (int, float):
+        try:
+            return number(outcome)
+        except (TypeError, ValueError):
+            continue
+    return None
 
 
 def _qa_route(event_type: str, check_type: str) -> str:

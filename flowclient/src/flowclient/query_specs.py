@@ -15,6 +15,7 @@ from flowclient.values import (
     days,
     hours_of_day,
     iso_date,
+    list_of_types,
     sampling,
 )
 
@@ -87,15 +88,15 @@ def daily_location_spec(
     """
     return {
         "query_kind": "daily_location",
-        "date": iso_date(date),
+        "date": iso_date(date, "date"),
         "aggregation_unit": aggregation_unit,
         "method": method,
-        "event_types": event_types,
+        "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
         "mapping_table": mapping_table,
         "geom_table": geom_table,
         "geom_table_join_column": geom_table_join_column,
-        "hours": hours_of_day(hours),
+        "hours": hours_of_day(hours, "hours"),
     }
 
 
@@ -224,11 +225,11 @@ def most_frequent_location_spec(
     """
     return {
         "query_kind": "most_frequent_location",
-        "start_date": iso_date(start_date),
-        "end_date": iso_date(end_date),
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
         "aggregation_unit": aggregation_unit,
-        "hours": hours_of_day(hours),
-        "event_types": event_types,
+        "hours": hours_of_day(hours, "hours"),
+        "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
         "mapping_table": mapping_table,
         "geom_table": geom_table,
@@ -278,15 +279,15 @@ def visited_most_days_spec(
     """
     return {
         "query_kind": "visited_most_days",
-        "start_date": iso_date(start_date),
-        "end_date": iso_date(end_date),
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
         "aggregation_unit": aggregation_unit,
-        "event_types": event_types,
+        "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
         "mapping_table": mapping_table,
         "geom_table": geom_table,
         "geom_table_join_column": geom_table_join_column,
-        "hours": hours_of_day(hours),
+        "hours": hours_of_day(hours, "hours"),
     }
 
 
@@ -332,15 +333,15 @@ def unique_locations_spec(
     """
     return {
         "query_kind": "unique_locations",
-        "start_date": iso_date(start_date),
-        "end_date": iso_date(end_date),
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
         "aggregation_unit": aggregation_unit,
-        "event_types": event_types,
+        "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
         "mapping_table": mapping_table,
         "geom_table": geom_table,
         "geom_table_join_column": geom_table_join_column,
-        "hours": hours_of_day(hours),
+        "hours": hours_of_day(hours, "hours"),
     }
 
 
@@ -486,11 +487,11 @@ def radius_of_gyration_spec(
     """
     return {
         "query_kind": "radius_of_gyration",
-        "start_date": iso_date(start_date),
-        "end_date": iso_date(end_date),
-        "event_types": event_types,
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours),
+        "hours": hours_of_day(hours, "hours"),
     }
 
 
@@ -536,12 +537,12 @@ def unique_location_counts_spec(
     """
     return {
         "query_kind": "unique_location_counts",
-        "start_date": iso_date(start_date),
-        "end_date": iso_date(end_date),
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
         "aggregation_unit": aggregation_unit,
-        "event_types": event_types,
+        "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours),
+        "hours": hours_of_day(hours, "hours"),
         "mapping_table": mapping_table,
         "geom_table": geom_table,
         "geom_table_join_column": geom_table_join_column,
@@ -581,12 +582,12 @@ def event_count_spec(
     """
     return {
         "query_kind": "event_count",
-        "start_date": iso_date(start_date),
-        "end_date": iso_date(end_date),
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
         "direction": direction,
-        "event_types": event_types,
+        "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours),
+        "hours": hours_of_day(hours, "hours"),
     }
 
 
@@ -623,12 +624,12 @@ def subscriber_degree_spec(
     """
     return {
         "query_kind": "subscriber_degree",
-        "start_date": iso_date(start_date),
-        "end_date": iso_date(end_date),
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
         "direction": direction,
-        "event_types": event_types,
+        "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours),
+        "hours": hours_of_day(hours, "hours"),
     }
 
 
@@ -662,11 +663,11 @@ def topup_amount_spec(
     """
     return {
         "query_kind": "topup_amount",
-        "start_date": iso_date(start_date),
-        "end_date": iso_date(end_date),
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
         "statistic": statistic,
         "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours),
+        "hours": hours_of_day(hours, "hours"),
     }
 
 
@@ -700,11 +701,11 @@ def topup_balance_spec(
     """
     return {
         "query_kind": "topup_balance",
-        "start_date": iso_date(start_date),
-        "end_date": iso_date(end_date),
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
         "statistic": statistic,
         "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours),
+        "hours": hours_of_day(hours, "hours"),
     }
 
 
@@ -745,13 +746,13 @@ def displacement_spec(
     """
     return {
         "query_kind": "displacement",
-        "start_date": iso_date(start_date),
-        "end_date": iso_date(end_date),
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
         "statistic": statistic,
         "reference_location": reference_location,
-        "event_types": event_types,
+        "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours),
+        "hours": hours_of_day(hours, "hours"),
     }
 
 
@@ -788,12 +789,12 @@ def pareto_interactions_spec(
     """
     return {
         "query_kind": "pareto_interactions",
-        "start_date": iso_date(start_date),
-        "end_date": iso_date(end_date),
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
         "proportion": proportion,
-        "event_types": event_types,
+        "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours),
+        "hours": hours_of_day(hours, "hours"),
     }
 
 
@@ -801,7 +802,7 @@ def nocturnal_events_spec(
     *,
     start_date: DateLike,
     end_date: DateLike,
-    hours: tuple[int, int],
+    hours: Hours,
     event_types: EventTypes = None,
     subscriber_subset: Subset = None,
 ) -> Spec:
@@ -813,7 +814,7 @@ def nocturnal_events_spec(
         First day, ISO text or a date.
     end_date : DateLike
         The day after the last, ISO text or a date.
-    hours : tuple[int, int]
+    hours : Hours
         Hours at which the night starts and ends.
     event_types : EventTypes, optional
         Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
@@ -827,10 +828,10 @@ def nocturnal_events_spec(
     """
     return {
         "query_kind": "nocturnal_events",
-        "start_date": iso_date(start_date),
-        "end_date": iso_date(end_date),
-        "night_hours": hours_of_day(hours),
-        "event_types": event_types,
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "night_hours": hours_of_day(hours, "hours"),
+        "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
     }
 
@@ -871,13 +872,13 @@ def handset_spec(
     """
     return {
         "query_kind": "handset",
-        "start_date": iso_date(start_date),
-        "end_date": iso_date(end_date),
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
         "characteristic": characteristic,
         "method": method,
-        "event_types": event_types,
+        "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours),
+        "hours": hours_of_day(hours, "hours"),
     }
 
 
@@ -917,13 +918,13 @@ def total_active_periods_spec(
     """
     return {
         "query_kind": "total_active_periods",
-        "start_date": iso_date(start_date),
+        "start_date": iso_date(start_date, "start_date"),
         "total_periods": total_periods,
         "period_unit": period_unit,
         "period_length": period_length,
-        "event_types": event_types,
+        "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours),
+        "hours": hours_of_day(hours, "hours"),
     }
 
 

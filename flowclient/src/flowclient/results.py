@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from flowclient import operations
 from flowclient.exchange import Operation
-from flowclient.kinds import RESULT_COLUMNS, RESULT_COLUMNS_WITH
+from flowclient.frames import table
+from flowclient.kinds import FRACTIONS, RESULT_COLUMNS, RESULT_COLUMNS_WITH
 from flowclient.units import unit_of
 
 if TYPE_CHECKING:
@@ -40,12 +41,9 @@ def fetch(connection: Connection, location: str, format: str, spec: Mapping[str,
 
 
 def frame(records: list[dict[str, Any]], spec: Mapping[str, Any]) -> pandas.DataFrame:
-    """Return records as a table; one without rows has its kind's columns all the same."""
-    import pandas
-
-    if not records:
-        return pandas.DataFrame(columns=result_columns(spec))
-    return pandas.DataFrame.from_records(records)
+    """Return records as a table; one without rows has its kind's columns and their types all the same."""
+    fractions = FRACTIONS.get(str(spec.get("query_kind")), ())
+    return table(records, columns=result_columns(spec), fractions=fractions)
 
 
 def result_columns(spec: Mapping[str, Any]) -> list[str]:

@@ -77,6 +77,7 @@ AGGREGATES: tuple[Kind, ...] = (
         ),
         _VALUE,
         columns_with=(("method", "distr", ("location", "metric", "key", "value")),),
+        fractions=("value",),
     ),
     Kind(
         "labelled_spatial_aggregate",
@@ -89,10 +90,12 @@ AGGREGATES: tuple[Kind, ...] = (
         "The number of subscribers by ranges of a metric.",
         arguments(
             specification("metric", "Specification of a numeric metric of subscribers."),
-            Argument("bins", "int | list[float]", "Number of bins, or their edges.", write="histogram_bins"),
+            Argument(
+                "bins", "int | Sequence[float]", "Number of bins, or their edges.", write="histogram_bins"
+            ),
             Argument(
                 "range",
-                "tuple[float, float] | None",
+                "Sequence[float] | Mapping[str, float] | None",
                 "Lowest and highest value counted; by default all are.",
                 None,
                 write="bounds",
@@ -100,28 +103,29 @@ AGGREGATES: tuple[Kind, ...] = (
             ),
         ),
         ("value", "lower_edge", "upper_edge"),
+        fractions=("lower_edge", "upper_edge"),
     ),
     Kind(
         "flows",
-        "The number of subscribers who moved between each two locations.",
+        "The number of subscribers at one location first and at another, or the same, second.",
         arguments(_FROM_TO, _JOIN_TYPE),
         _FLOW,
     ),
     Kind(
         "inflows",
-        "The number of subscribers who arrived at each location.",
+        "The number of subscribers who were at each location second, those who stayed among them.",
         arguments(_FROM_TO, _JOIN_TYPE),
         _VALUE,
     ),
     Kind(
         "outflows",
-        "The number of subscribers who left each location.",
+        "The number of subscribers who were at each location first, those who stayed among them.",
         arguments(_FROM_TO, _JOIN_TYPE),
         _VALUE,
     ),
     Kind(
         "labelled_flows",
-        "The number of subscribers who moved between each two locations, by label.",
+        "The number of subscribers at one location first and at another, or the same, second, by label.",
         arguments(_COALESCED_FROM_TO, _MOBILITY, _JOIN_TYPE),
         ("location_from", "location_to", "value_label", "value"),
     ),
@@ -165,6 +169,7 @@ AGGREGATES: tuple[Kind, ...] = (
         "The share of each location's interactions whose other party is there too.",
         arguments(DATES, UNIT, DIRECTION, GESH),
         _VALUE,
+        fractions=("value",),
     ),
     Kind(
         "total_network_objects",
@@ -181,6 +186,7 @@ AGGREGATES: tuple[Kind, ...] = (
             Argument("aggregate_by", "str", f"{_TIME_UNITS}, or ``century``.", "day"),
         ),
         ("location", "value", "datetime"),
+        fractions=("value",),
     ),
     Kind(
         "consecutive_trips_od_matrix",
@@ -217,6 +223,7 @@ AGGREGATES: tuple[Kind, ...] = (
         "The number of subscribers with a meaningful location of a label in each area.",
         arguments(DATES, Argument("label", "str", "The label."), _MEANINGFUL),
         ("label", "location", "value"),
+        fractions=("value",),
     ),
     Kind(
         "meaningful_locations_between_label_od_matrix",
@@ -228,6 +235,7 @@ AGGREGATES: tuple[Kind, ...] = (
             _MEANINGFUL,
         ),
         _MEANINGFUL_OD_COLUMNS,
+        fractions=("value",),
     ),
     Kind(
         "meaningful_locations_between_dates_od_matrix",
@@ -241,6 +249,7 @@ AGGREGATES: tuple[Kind, ...] = (
             _MEANINGFUL,
         ),
         _MEANINGFUL_OD_COLUMNS,
+        fractions=("value",),
     ),
     Kind(
         "calendar_activity",
@@ -270,5 +279,6 @@ AGGREGATES: tuple[Kind, ...] = (
         ),
         ("date", "location", "value"),
         component="DFSTotalMetricAmount",
+        fractions=("value",),
     ),
 )

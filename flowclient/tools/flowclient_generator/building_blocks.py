@@ -158,7 +158,7 @@ BUILDING_BLOCKS: tuple[Kind, ...] = (
             DATES,
             Argument(
                 "hours",
-                "tuple[int, int]",
+                "Hours",
                 "Hours at which the night starts and ends.",
                 key="night_hours",
                 write="hours_of_day",

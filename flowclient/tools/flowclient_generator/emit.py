@@ -64,7 +64,7 @@ def _aggregates() -> str:
             "that returns the query on a connection:\nan ``APIQuery``, or an ``ASyncAPIQuery`` on an asynchronous "
             'connection. Nothing is sent.\n\nRows that stand for 15 or fewer subscribers are absent from every result.\n"""\n\n'
             "from __future__ import annotations",
-            "from typing import Any",
+            "from collections.abc import Mapping, Sequence\nfrom typing import Any",
             "from flowclient.api_query import APIQuery\nfrom flowclient.connection import Connection\n"
             + _values_import(),
             _all(names),
@@ -80,12 +80,15 @@ def _kinds() -> str:
         for kind in AGGREGATES
         if kind.columns_with
     )
+    fractions = "\n".join(f"    {kind.name!r}: {kind.fractions!r}," for kind in AGGREGATES if kind.fractions)
     return (
         f'{_NOTICE}"""What the client knows of the kinds of query."""\n\nfrom __future__ import annotations\n\n'
         "#: Columns of a result; ``location`` stands for the identifying columns of its aggregation unit.\n"
         f"RESULT_COLUMNS: dict[str, tuple[str, ...]] = {{\n{rows}\n}}\n\n"
         "#: Of kinds whose columns are others with some word in some field: the columns by field and word.\n"
-        f"RESULT_COLUMNS_WITH: dict[str, dict[tuple[str, str], tuple[str, ...]]] = {{\n{others}\n}}\n"
+        f"RESULT_COLUMNS_WITH: dict[str, dict[tuple[str, str], tuple[str, ...]]] = {{\n{others}\n}}\n\n"
+        "#: Columns that are no whole numbers, by kind.\n"
+        f"FRACTIONS: dict[str, tuple[str, ...]] = {{\n{fractions}\n}}\n"
     )
 
 
@@ -104,7 +107,7 @@ def _async_client(blocking: str) -> str:
 
 
 def _values_import() -> str:
-    names = "DateLike EventTypes Hours Spec Subset bounds days histogram_bins hours_of_day interval iso_date sampling"
+    names = "DateLike EventTypes Hours Spec Subset bounds days histogram_bins hours_of_day interval iso_date list_of_types sampling"
     return f"from flowclient.values import {', '.join(names.split())}"
 
 
@@ -164,7 +167,9 @@ def _returned(kind: Kind) -> str:
 
 
 def _entry(argument: Argument) -> str:
-    value = f"{argument.write}({argument.keyword})" if argument.write else argument.keyword
+    value = (
+        f"{argument.write}({argument.keyword}, {argument.keyword!r})" if argument.write else argument.keyword
+    )
     if argument.omit_none:
         return f"**({{}} if {argument.keyword} is None else {{{argument.wire!r}: {value}}})"
     return f"{argument.wire!r}: {value}"

@@ -57,6 +57,8 @@ class Kind:
         In the order of the signature.
     columns : tuple of str
         Columns of the result; ``location`` stands for the unit's identifying columns.
+    fractions : tuple of str
+        Columns that are no whole numbers: averages, shares, amounts of money.
     columns_with : tuple of (str, str, tuple of str)
         A field, a word in it, and the columns of a result asked for with that word, where they are others.
     component : str
@@ -69,6 +71,7 @@ class Kind:
     doc: str
     arguments: tuple[Argument, ...]
     columns: tuple[str, ...] = ()
+    fractions: tuple[str, ...] = field(default=(), kw_only=True)
     component: str = ""
     columns_with: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
     expression: str = field(default="", repr=False)
@@ -99,6 +102,7 @@ EVENTS = Argument(
     "EventTypes",
     "Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.",
     None,
+    write="list_of_types",
 )
 SUBSET = Argument(
     "subscriber_subset",
