@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from conftest import Stack
 
 #: The columns of numbers in operator files of any type.
-NUMBERS = {"duration", "bytes_up", "bytes_down", "amount", "fee", "tax", "balance_before", "balance_after"}
 DAYS = [f"2016-01-{day:02d}" for day in range(1, 8)]
 
 
@@ -122,30 +121,31 @@ def _people_by_region(landing: Path, unit: str, days: list[date]) -> dict[str, s
 
 
 def _good_lines(landing: Path, kind: str, day: date) -> list[dict[str, str]]:
-    """The lines that can be read, are of that day and whose every given value is one."""
+    """The lines that can be read, are of that day and name their subscriber."""
     with gzip.open(landing / "cdr" / f"{kind}_{day}.csv.gz", "rt") as file:
         header, *lines = [line.split(",") for line in file.read().splitlines() if line]
-    return [
-        dict(zip(header, line, strict=True))
-        for line in lines
-        if len(line) == len(header) and _is_good(dict(zip(header, line, strict=True)), day)
-    ]
+    records = (_served(dict(zip(header, line, strict=True))) for line in lines if len(line) == len(header))
+    return [record for record in records if _is_good(record, day)]
+
+
+def _served(line: dict[str, str]) -> dict[str, str]:
+    """A line with its served party as ``msisdn``: in a file of calls the kind of record says which one it is."""
+    if "calling" not in line:
+        return line
+    parties = (line["calling"], line["called"])
+    served, other = parties if line["record_type"] == "MOC" else parties[::-1]
+    return line | {"msisdn": served, "other_msisdn": other}
 
 
 def _is_good(line: dict[str, str], day: date) -> bool:
     try:
         time = datetime.strptime(line.get("time") or line["start_time"], "%Y-%m-%d %H:%M:%S")
-        for name in NUMBERS & line.keys():
-            float(line[name] or 0)
     except ValueError:
         return False
     return (
         time.date() == day
         and line.get("record_type", "MOC") in ("MOC", "MTC", "SMMO", "SMMT", "")
-        and bool(line["msisdn"])
-        and all(_number(line[name]).isalnum() for name in ("msisdn", "other_msisdn") if line.get(name))
-        and (not line["imsi"] or re.fullmatch("[0-9]{14,15}", line["imsi"]) is not None)
-        and (not line["imei"] or re.fullmatch("[0-9]{14,16}", line["imei"]) is not None)
+        and re.fullmatch("[0-9]{7,15}", _number(line["msisdn"])) is not None
     )
 
 
@@ -206,7 +206,7 @@ def test_no_token_and_no_raw_number_is_in_any_log(stack: Stack, token: str) -> N
     raw = set()
     with gzip.open(stack.landing / "cdr" / "calls_2016-01-01.csv.gz", "rt") as file:
         for row in csv.DictReader(file):
-            raw |= {(row[name] or "").lstrip("+") for name in ("msisdn", "other_msisdn", "imsi", "imei")}
+            raw |= {(row[name] or "").lstrip("+") for name in ("calling", "called", "imsi", "imei")}
     for log in stack.layout.logs.glob("*.log"):
         text = log.read_text(errors="replace")
         assert token not in text, log.name

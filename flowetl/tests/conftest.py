@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 import flowetl
 from flowdb.testing import Database
 from flowetl.deployment import Deployment
+from flowetl.loading import Loaded, load_day
 from flowetl.source import Source
 
 PACKAGED_SOURCES = Path(flowetl.__file__).parent / "sources" / "synthetic"
@@ -80,7 +82,40 @@ class Operator:
     ) -> list[Any]:
         """One line of a calls file."""
         kind = "MOC" if out else "MTC"
-        return [identifier, kind, f"{day} {time}", 60, who.msisdn, other.msisdn, who.imsi, who.imei, cell]
+        calling, called = (who, other) if out else (other, who)
+        return [
+            identifier,
+            kind,
+            f"{day} {time}",
+            60,
+            calling.msisdn,
+            called.msisdn,
+            who.imsi,
+            who.imei,
+            cell,
+        ]
+
+    def two_calls(self) -> list[list[Any]]:
+        """Three lines: both parties of one call, and one of another at no cell."""
+        return [
+            self.call("a", "10:00:00", self.alice, self.bob),
+            self.call("a", "10:00:00", self.bob, self.alice, out=False, cell="c2"),
+            self.call("b", "23:59:59", self.carol, self.alice, cell=""),
+        ]
+
+    def load(self, source: str = "calls", day: dt.date | None = None, **options: Any) -> Loaded:
+        """Load one day."""
+        return load_day(self.deployment, self.sources[source], day or self.day, **options)
+
+    def parquet(self, cdr_type: str = "calls") -> list[tuple[Any, ...]]:
+        """The columnar rows that the manifest names."""
+        paths = self.rows("SELECT path FROM etl.columnar_files WHERE cdr_type = %s", cdr_type)
+        files = [str(self.deployment.columnar / path) for (path,) in paths]
+        return (
+            duckdb.sql("SELECT * FROM read_parquet($1) ORDER BY ALL", params=[files]).fetchall()
+            if files
+            else []
+        )
 
     def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run one statement as the superuser."""

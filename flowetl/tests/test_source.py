@@ -7,6 +7,7 @@ import yaml
 
 import flowetl
 from flowetl.errors import ConfigurationError
+from flowetl.expressions import has_offset
 from flowetl.source import read_source, read_sources
 
 PACKAGED = Path(flowetl.__file__).parent / "sources" / "synthetic"
@@ -50,7 +51,7 @@ def test_the_packaged_sources_are_sound() -> None:
         ),
         (
             {"mapping": {"msisdn": {"column": "msisdn", "constant": "x"}, "datetime": "start_time"}},
-            "needs exactly one of column, sum and constant",
+            "needs exactly one of column, join, when, sum and constant",
         ),
         ({"indexes": ["volume_total"]}, "indexes: no column 'volume_total' of calls"),
         (
@@ -127,12 +128,79 @@ def test_a_source_that_could_not_be_loaded_soundly_is_refused(
 def test_a_format_that_tells_the_day_is_taken(tmp_path: Path, pattern: str) -> None:
     mapping = {"msisdn": "msisdn", "datetime": {"column": "start_time", "format": pattern}}
     expression = read_source(changed(tmp_path, mapping=mapping)).mapping["datetime"]
-    assert expression.has_offset is ("%z" in pattern)
+    assert [has_offset(pattern) for pattern in expression.patterns] == ["%z" in pattern]
 
 
 def test_a_country_whose_numbers_are_not_described_gets_advice(tmp_path: Path) -> None:
-    assert read_source(changed(tmp_path)).advice is None
-    advice = read_source(changed(tmp_path, identifiers={"calling_code": "91"})).advice
+    assert read_source(changed(tmp_path)).advice == ()
+    (advice,) = read_source(changed(tmp_path, identifiers={"calling_code": "91"})).advice
     assert "a national number that begins with 91" in advice
     described = {"calling_code": "91", "trunk_prefix": "0", "national_lengths": [10]}
-    assert read_source(changed(tmp_path, identifiers=described)).advice is None
+    assert read_source(changed(tmp_path, identifiers=described)).advice == ()
+
+
+SWITCH = {
+    "fields": ["kind", "time", "calling", "called"],
+    "mapping": {
+        "datetime": "time",
+        "outgoing": {"column": "kind", "values": {"MOC": True, "MTC": False}},
+        "msisdn": "calling",
+        "msisdn_counterpart": "called",
+    },
+    "indexes": ["msisdn"],
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "party"),
+    [
+        ("calling", "caller"),
+        ("called", "called"),
+        ("A_NUMBER", "caller"),
+        ("bParty", "called"),
+        ("from", "caller"),
+        ("number", None),
+        ("subscriber_no", None),
+    ],
+)
+def test_one_party_s_field_is_not_taken_for_the_served_party_s(
+    tmp_path: Path, field: str, party: str | None
+) -> None:
+    fields = ["kind", "time", field, "x"]
+    mapping = SWITCH["mapping"] | {"msisdn": field, "msisdn_counterpart": "x"}
+    path = changed(tmp_path, **SWITCH | {"fields": fields, "mapping": mapping})
+    if party is None:
+        read_source(path)
+        return
+    with pytest.raises(
+        ConfigurationError, match=f"names the {party}, who is not the served party of every record"
+    ):
+        read_source(path)
+    served = mapping | {"msisdn": {"column": field, "served": True}}
+    read_source(changed(tmp_path, **SWITCH | {"fields": fields, "mapping": served}))
+
+
+def test_the_kind_of_record_says_who_is_served(tmp_path: Path) -> None:
+    when = SWITCH["mapping"] | {
+        "msisdn": {"when": "kind", "MOC": "calling", "MTC": "called"},
+        "msisdn_counterpart": {"when": "kind", "MOC": "called", "MTC": "calling"},
+    }
+    read_source(changed(tmp_path, **SWITCH | {"mapping": when}))
+    for wrong, told in (
+        ({"when": "kind", "MOC": "nobody"}, "mapping.msisdn: 'nobody' is not among fields"),
+        ({"when": "nothing", "MOC": "calling"}, "mapping.msisdn: 'nothing' is not among fields"),
+        ({"when": "kind"}, "names no text and its field"),
+    ):
+        with pytest.raises(ConfigurationError, match=told):
+            read_source(changed(tmp_path, **SWITCH | {"mapping": when | {"msisdn": wrong}}))
+    raw = when | {"id": "called"}
+    with pytest.raises(
+        ConfigurationError, match=r"mapping.id: 'called' is the raw identifier of mapping.msisdn"
+    ):
+        read_source(changed(tmp_path, **SWITCH | {"mapping": raw}))
+
+
+def test_calls_of_both_parties_without_a_direction_get_advice(tmp_path: Path) -> None:
+    mapping = {name: value for name, value in SWITCH["mapping"].items() if name != "outgoing"}
+    (advice,) = read_source(changed(tmp_path, **SWITCH | {"mapping": mapping})).advice
+    assert "both parties are mapped and no direction" in advice

@@ -156,8 +156,8 @@ def validate_config(options: argparse.Namespace) -> int:
             _say(f"wrong: {error}")
         else:
             _say(f"good: {path.name}: {source.name} ({source.cdr_type}), {source.schedule}")
-            if source.advice:
-                _say(f"note: {path.name}: {source.advice}")
+            for advice in source.advice:
+                _say(f"note: {path.name}: {advice}")
     if not faults:
         read_sources(folder)
     return USAGE if faults else OK

@@ -12,18 +12,26 @@ Kind = Literal["text", "identifier", "boolean", "number", "integer", "timestamp"
 
 @dataclass(frozen=True)
 class Column:
-    """One column of an events table; ``columnar`` names its columnar column and type, None when it has none."""
+    """One column of an events table; ``columnar`` names its columnar column and type, None when it has none.
+
+    ``limits``: the least and the most that a number can be in earnest, in our unit.
+    """
 
     name: str
     kind: Kind
     columnar: tuple[str, str] | None = None
     required: bool = False
+    limits: tuple[float, float] | None = None
 
+
+YEAR_SECONDS = 366 * 86400.0
+TERABYTE = 1e6
+"""In megabytes, the unit of volumes."""
 
 _ID = Column("id", "text", ("event_id", "BIGINT"))
 _OUTGOING = Column("outgoing", "boolean", ("outgoing", "BOOLEAN"))
 _DATETIME = Column("datetime", "timestamp", ("time", "TIMESTAMP"), required=True)
-_DURATION = Column("duration", "number", ("duration", "DOUBLE"))
+_DURATION = Column("duration", "number", ("duration", "DOUBLE"), limits=(0.0, YEAR_SECONDS))
 _NETWORK = Column("network", "text")
 _MSISDN = Column("msisdn", "identifier", ("subscriber", "BIGINT"), required=True)
 _COUNTERPART = Column("msisdn_counterpart", "identifier", ("counterpart", "BIGINT"))
@@ -37,8 +45,8 @@ _PLACE_AND_DEVICE = (
 )
 
 
-def _numbers(*names: str) -> tuple[Column, ...]:
-    return tuple(Column(name, "number", (name, "DOUBLE")) for name in names)
+def _numbers(*names: str, limits: tuple[float, float] | None = None) -> tuple[Column, ...]:
+    return tuple(Column(name, "number", (name, "DOUBLE"), limits=limits) for name in names)
 
 
 COLUMNS: dict[CdrType, tuple[Column, ...]] = {
@@ -48,7 +56,7 @@ COLUMNS: dict[CdrType, tuple[Column, ...]] = {
         _ID,
         _DATETIME,
         _DURATION,
-        *_numbers("volume_total", "volume_upload", "volume_download"),
+        *_numbers("volume_total", "volume_upload", "volume_download", limits=(0.0, TERABYTE)),
         _MSISDN,
         *_PLACE_AND_DEVICE,
     ),

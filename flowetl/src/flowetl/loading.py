@@ -26,13 +26,14 @@ from flowetl.columnar import ColumnarFile
 from flowetl.deployment import Deployment, available_cores
 from flowetl.errors import ConfigurationError, LoadError, UnexpectedFault
 from flowetl.events import HAS_COUNTERPARTS
+from flowetl.identifiers import Form, Numbering
 from flowetl.lines import LineReader
 from flowetl.partitions import NewPartition, partition_name
-from flowetl.pseudonyms import Numbering, Pseudonymiser, UpstreamPseudonyms
+from flowetl.pseudonyms import Pseudonymiser, Reading, Spelling, UpstreamPseudonyms
 from flowetl.quality import Check, Outcomes
 from flowetl.records import Load
 from flowetl.rejects import reject_path, write_rejects
-from flowetl.source import Source
+from flowetl.source import Source, Spelled
 from flowetl.staging import StagedDay
 
 _log = structlog.get_logger(__name__)
@@ -101,8 +102,7 @@ def attempt(
     """
     key = deployment.pseudonym_key()
     key_id = pseudonyms.key_id(source.identifiers.key_id, key)
-    upstream = source.identifiers.pseudonymise == "upstream"
-    load = Load(source, date, source.identifiers.key_id if upstream else key_id)
+    load = Load(source, date, key_id if source.identifiers.keyed else source.identifiers.key_id)
     with deployment.kept_connection() as connection, records.day_lock(connection, source.cdr_type, date):
         with connection.cursor() as cursor:
             # Only what makes a day visible must outlive a crash of the server at once; the log keeps the order.
@@ -288,6 +288,11 @@ def publish(this: Attempt, extracted: Extracted, file: ColumnarFile, outcomes: O
             partition.analyse()
         found = {name: outcome for name, outcome in outcomes.items() if name in names}
         _store_outcomes(cursor, this, names, found)
+        # What was never unreadable needs no outcome, unless an earlier load of the day has one.
+        unread: Outcomes = {
+            f"unreadable_{name}": str(n) for name, n in day.unread.items() if n or this.replaces
+        }
+        quality.store(cursor, unread, load.cdr_type, load.date)
         with this.timed("swap"):
             partition.attach(load.source.indexes)
         with this.timed("update_records"):
@@ -351,14 +356,25 @@ def preview(
 
 def _hasher(source: Source, key: bytes) -> Pseudonymiser:
     given = source.identifiers
+    subscriber = Spelling("text", given.pattern) if given.pattern else Spelling(*_spelled(given.msisdn))
+    counterpart = subscriber
+    if given.msisdn_counterpart is not None:
+        counterpart = Spelling(*_spelled(given.msisdn_counterpart))
+    elif subscriber.form == "imsi":
+        # Nobody dials a SIM.
+        counterpart = Spelling()
     numbering = Numbering(given.calling_code, given.trunk_prefix, given.national_lengths)
-    return _hasher_of(given.pseudonymise, key, numbering)
+    return _hasher_of(given.keyed, key, Reading(numbering, subscriber, counterpart, given.filler))
+
+
+def _spelled(given: Spelled) -> tuple[Form, str]:
+    return given.form, given.pattern
 
 
 @lru_cache(maxsize=4)
-def _hasher_of(where: str, key: bytes, numbering: Numbering) -> Pseudonymiser:
+def _hasher_of(keyed: bool, key: bytes, reading: Reading) -> Pseudonymiser:
     """One for a process: most subscribers of a day are those of the day before, in every source."""
-    return (UpstreamPseudonyms if where == "upstream" else Pseudonymiser)(key, numbering)
+    return (Pseudonymiser if keyed else UpstreamPseudonyms)(key, reading)
 
 
 def _remove_other_versions(path: Path) -> None:
@@ -373,7 +389,7 @@ def _remove_other_versions(path: Path) -> None:
 
 def _require_known_key(cursor: Cursor, load: Load) -> None:
     """A changed secret under the same key id would split every subscriber in two unseen."""
-    if load.source.identifiers.pseudonymise == "upstream":
+    if not load.source.identifiers.keyed:
         return
     name = load.source.identifiers.key_id
     cursor.execute(
@@ -408,6 +424,9 @@ def _record_file(cursor: Cursor, this: Attempt, day: StagedDay, state: FileState
         "UPDATE etl.loads SET rows = %s, rejects = %s WHERE load_id = %s",
         (day.rows, day.refused.total(), load_id),
     )
+    unread = [(load_id, name, count) for name, count in day.unread.items() if count]
+    if unread:
+        execute_values(cursor, "INSERT INTO etl.unreadable (load_id, column_name, records) VALUES %s", unread)
     if day.rejects:
         first: dict[str, int] = {}
         for line, reason, _ in day.rejects:
@@ -429,8 +448,8 @@ def _record(cursor: Cursor, this: Attempt, day: StagedDay, file: ColumnarFile) -
         )
         records.append(cursor, load, "superseded")
     cursor.execute(
-        "UPDATE etl.loads SET state = 'ingested', finished = clock_timestamp(), bytes = %s WHERE load_id = %s",
-        (file.bytes, load_id),
+        "UPDATE etl.loads SET state = 'ingested', finished = clock_timestamp(), bytes = %s, note = %s WHERE load_id = %s",
+        (file.bytes, "; ".join(day.notes) or None, load_id),
     )
     records.append(cursor, load, "ingested", rows=day.rows, size=file.bytes)
     cursor.execute(
@@ -455,7 +474,7 @@ def _record(cursor: Cursor, this: Attempt, day: StagedDay, file: ColumnarFile) -
         "last_active_date = greatest(known.last_active_date, excluded.last_active_date)",
         (load.cdr_type, load.date, load.date, day.location_ids),
     )
-    algorithm = "upstream" if load.source.identifiers.pseudonymise == "upstream" else ALGORITHM
+    algorithm = ALGORITHM if load.source.identifiers.keyed else "upstream"
     cursor.execute(
         "INSERT INTO etl.pseudonym_epochs AS known (key_id, algorithm, from_date, to_date) VALUES (%s, %s, %s, %s) "
         "ON CONFLICT (key_id) DO UPDATE SET from_date = least(known.from_date, excluded.from_date), "

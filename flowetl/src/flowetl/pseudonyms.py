@@ -18,17 +18,31 @@ import pyarrow.compute as pc
 
 from flowdb.keys import subscriber_key
 from flowetl.errors import ConfigurationError, DataFault
+from flowetl.identifiers import (
+    LONGEST_IDENTIFIER,
+    LONGEST_NUMBER,
+    NO_NUMBER,
+    SHORTEST_NUMBER,
+    Form,
+    Numbering,
+    normalise_imei,
+    normalise_imsi,
+    normalise_number,
+    shape,
+)
 
 LABELS: Final = {"msisdn": "msisdn", "msisdn_counterpart": "msisdn", "imsi": "imsi", "imei": "imei"}
 MINIMUM_KEY_BYTES: Final = 32
 REMEMBERED: Final = 350_000
 """Identifiers of one kind kept from one block or day to the next: enough to pay, little enough to hold."""
 
+ABSENT: Final = 0
+NOBODY: Final = 1
+"""The places of rows without an identifier, and of those whose text says that there is none."""
+
 _NOISE = re.compile(r"[\s().\-]")
 _PSEUDONYM = re.compile(r"[0-9a-f]{32,64}")
 _RAW_LOOKING = re.compile(r"\+?[0-9]{5,17}")
-_SHORT_CODE_DIGITS = 6
-_LONGEST_NATIONAL = 10
 _NUMBER_DIGITS = 18
 """So many decimal digits fit into 64 bits."""
 
@@ -53,77 +67,17 @@ def parse_key(secret: str) -> bytes:
     return key
 
 
-class Numbering(NamedTuple):
-    """How a country writes its telephone numbers.
-
-    ``trunk_prefix`` stands before a number that is dialled inside the country and is no part of it; None = a single
-    zero, as far as that can be told. ``national_lengths`` are the digits of numbers without it and without the calling
-    code. Where they are known the length decides what a number is, and not how it begins.
-    """
-
-    calling_code: str = ""
-    trunk_prefix: str | None = None
-    national_lengths: tuple[int, ...] = ()
-
-    def international(self, digits: str) -> str:
-        """The international form of a number that does not say that it is in it."""
-        code, lengths = self.calling_code, self.national_lengths
-        if not code:
-            return digits
-        trunk = "0" if self.trunk_prefix is None else self.trunk_prefix
-        if lengths:
-            if trunk and digits.startswith(trunk) and len(digits) - len(trunk) in lengths:
-                return code + digits.removeprefix(trunk)
-            return code + digits if len(digits) in lengths else digits
-        if trunk and digits.startswith(trunk):
-            return code + digits.removeprefix(trunk)
-        if len(digits) <= _LONGEST_NATIONAL and not digits.startswith(code):
-            return code + digits
-        return digits
-
-
-def normalise_number(raw: str, numbering: Numbering) -> str | None:
-    """A telephone number in international form, digits only; None if it cannot be one.
-
-    Short codes and alphanumeric senders stay in classes of their own, so that none can meet a subscriber's number.
-    """
-    text = raw if raw.isalnum() else _NOISE.sub("", raw)
-    digits = text.removeprefix("+")
-    if not digits.isascii() or not digits.isalnum():
-        return None
-    if not digits.isdigit():
-        return f"name:{digits.lower()}"
-    if text.startswith("+"):
-        return digits
-    if digits.startswith("00"):
-        return digits[2:] or None
-    if len(digits) <= _SHORT_CODE_DIGITS:
-        return f"short:{digits}"
-    return numbering.international(digits)
-
-
-def normalise_imsi(raw: str) -> str | None:
-    """A SIM's identity: 14 or 15 digits."""
-    text = raw.strip()
-    return text if re.fullmatch(r"[0-9]{14,15}", text) else None
-
-
-def normalise_imei(raw: str) -> str | None:
-    """A device's identity without its check digit or software version: 14 digits."""
-    text = _NOISE.sub("", raw)
-    return text[:14] if re.fullmatch(r"[0-9]{14,16}", text) else None
-
-
 class Known:
     """The raw values of one label that were seen, each with its place, and what stands at each place.
 
-    At place 0 stands nothing: for rows without a value, and for values that are no identifiers.
+    The first two places hold nothing: ``ABSENT`` is for rows without a value and for values that cannot be read,
+    ``NOBODY`` for values that say that there is no identifier.
     """
 
     def __init__(self) -> None:
-        self.keys = np.zeros(1, np.int64)
-        self.leading_bits = np.zeros(1, np.uint64)
-        self._texts = [pa.nulls(1, pa.large_string())]
+        self.keys = np.zeros(2, np.int64)
+        self.leading_bits = np.zeros(2, np.uint64)
+        self._texts = [pa.nulls(2, pa.large_string())]
         # Nearly every raw value is a number. Sorted and searched all at once, numbers cost a quarter of a look-up of
         # each in a dictionary, and a tenth of its memory.
         self._numbers = np.array([np.iinfo(np.int64).max])
@@ -168,10 +122,11 @@ class Known:
         """Give places to distinct values that have none."""
         raw = values.to_pylist()
         pseudonyms = list(map(pseudonym_of, raw))
-        exists = np.array([pseudonym is not None for pseudonym in pseudonyms])
-        places = np.where(exists, len(self) - 1 + np.cumsum(exists), 0)
+        exists = np.array(list(map(bool, pseudonyms)))
+        nobody = np.array([pseudonym == NO_NUMBER for pseudonym in pseudonyms])
+        places = np.where(exists, len(self) - 1 + np.cumsum(exists), np.where(nobody, NOBODY, ABSENT))
 
-        texts = [pseudonym for pseudonym in pseudonyms if pseudonym is not None]
+        texts = list(filter(None, pseudonyms))
         self._texts.append(pa.array(texts, pa.large_string()))
         self.keys = np.append(self.keys, np.array(list(map(subscriber_key, texts)), np.int64))
         self.leading_bits = np.append(self.leading_bits, leading_bits(texts))
@@ -201,7 +156,11 @@ class Pseudonyms(NamedTuple):
 
     def row_keys(self) -> pa.Array:
         """The 64-bit key of each row; null without an identifier."""
-        return pa.array(self.known.keys[self.places], mask=self.places == 0)
+        return pa.array(self.known.keys[self.places], mask=self.places <= NOBODY)
+
+    def row_says_nobody(self) -> pa.Array:
+        """For each row whether its text says that there is no identifier."""
+        return pa.array(self.places == NOBODY)
 
     def row_leading_bits(self) -> pa.Array:
         """For each row an unsigned integer; these sort as the pseudonyms do. 0 without an identifier."""
@@ -219,7 +178,7 @@ class Texts:
         self._keys = np.empty(0, np.int64)
         self._texts = pa.array([], pa.large_string())
         self._known = Known()
-        self._used = np.zeros(1, bool)
+        self._used = np.zeros(2, bool)
         self._fresh: list[pa.Table] = []
 
     def add(self, found: Pseudonyms) -> None:
@@ -228,7 +187,7 @@ class Texts:
             self._take_used()
             self._known = found.known
             # What is known anew may be less than what was forgotten.
-            self._used = np.zeros(1, bool)
+            self._used = np.zeros(2, bool)
         self._used = np.pad(self._used, (0, len(found.known) - len(self._used)))
         self._used[found.places] = True
 
@@ -246,7 +205,7 @@ class Texts:
 
     def _take_used(self) -> None:
         """Copy what the rows used of the known, which may be forgotten after."""
-        self._used[0] = False
+        self._used[: NOBODY + 1] = False
         used = np.flatnonzero(self._used)
         if not len(used):
             return
@@ -272,6 +231,56 @@ class Texts:
         self._texts = texts.take(pa.array(np.delete(order, repeats)))
 
 
+class Spelling(NamedTuple):
+    """How a source writes one kind of identifier; ``pattern`` is what every text of the form ``text`` matches."""
+
+    form: Form = "number"
+    pattern: str = ""
+
+
+class Reading(NamedTuple):
+    """How a source writes its identifiers. ``filler`` is what stands behind their digits to fill a fixed width."""
+
+    numbering: Numbering = Numbering()
+    subscriber: Spelling = Spelling()
+    counterpart: Spelling = Spelling()
+    filler: str = ""
+
+    def normal(self, name: str, value: str) -> str | None:
+        """The normal form of a value of the column ``name``, ``NO_NUMBER``, or None if it cannot be read."""
+        spelling = self.subscriber if name == "msisdn" else self.counterpart
+        if name in ("msisdn", "msisdn_counterpart") and spelling.form == "text":
+            text = value.strip()
+            good = 0 < len(text) <= LONGEST_IDENTIFIER and re.fullmatch(spelling.pattern or ".*", text)
+            return f"text:{text}" if good else None
+        if self.filler:
+            value = value.strip().rstrip(self.filler.upper() + self.filler.lower())
+        if name == "imsi":
+            return normalise_imsi(value)
+        if name == "imei":
+            return normalise_imei(value)
+        if spelling.form == "imsi":
+            sim = normalise_imsi(value)
+            return None if sim is None else f"imsi:{sim}"
+        return normalise_number(value, self.numbering, spelling.form)
+
+    def expected(self, name: str) -> str:
+        """What a value of the column must look like, in words."""
+        spelling = self.subscriber if name == "msisdn" else self.counterpart
+        if spelling.form == "text":
+            return f"text that matches {spelling.pattern!r}" if spelling.pattern else "text"
+        if spelling.form == "imsi":
+            return "an IMSI of 13 to 15 digits"
+        numbering = self.numbering
+        if numbering.calling_code and numbering.national_lengths:
+            lengths = " or ".join(map(str, numbering.national_lengths))
+            return f"a number of {lengths} digits, or of {numbering.calling_code} and these, or of another country"
+        return f"a number of {SHORTEST_NUMBER} to {LONGEST_NUMBER} digits"
+
+
+AS_USUAL: Final = Reading()
+
+
 class Pseudonymiser:
     """Turns whole columns of raw identifiers into pseudonyms of 64 lower-case hexadecimal characters.
 
@@ -279,26 +288,27 @@ class Pseudonymiser:
     and not for longer than the process.
     """
 
-    def __init__(self, key: bytes, numbering: Numbering) -> None:
+    def __init__(self, key: bytes, reading: Reading = AS_USUAL) -> None:
         self._keyed = hmac.new(key, digestmod="sha256")
-        self._numbering = numbering
-        self._known = {label: Known() for label in LABELS.values()}
+        self.reading = reading
+        self._known: dict[str, dict[Spelling, Known]] = {label: {} for label in LABELS.values()}
 
     def column(self, name: str, raw: pa.ChunkedArray) -> Pseudonyms:
         """The pseudonyms of one identifier column; ``name`` is the target column and chooses the label."""
-        label = LABELS[name]
-        if self._known[label].full:
-            self._known[label] = Known()
-        known = self._known[label]
+        known = self._remembered(name)
         return Pseudonyms(known, known.places(raw.combine_chunks(), partial(self._pseudonym, name)))
 
+    def _remembered(self, name: str) -> Known:
+        # What was read as a subscriber's is another person where counterparts are written otherwise.
+        known = self._known[LABELS[name]]
+        spelling = self.reading.counterpart if name == "msisdn_counterpart" else self.reading.subscriber
+        if spelling not in known or known[spelling].full:
+            known[spelling] = Known()
+        return known[spelling]
+
     def _pseudonym(self, name: str, value: str) -> str | None:
-        label = LABELS[name]
-        if label == "msisdn":
-            normal = normalise_number(value, self._numbering)
-        else:
-            normal = normalise_imsi(value) if label == "imsi" else normalise_imei(value)
-        return None if normal is None else self._hash(label, normal)
+        normal = self.reading.normal(name, value)
+        return self._hash(LABELS[name], normal) if normal else normal
 
     def _hash(self, label: str, normal: str) -> str:
         keyed = self._keyed.copy()
@@ -323,7 +333,9 @@ class UpstreamPseudonyms(Pseudonymiser):
         """
         if _RAW_LOOKING.fullmatch(_NOISE.sub("", value)):
             raise DataFault(
-                f"{name} holds values that look like raw identifiers, not pseudonyms; nothing was loaded"
+                f"{name} holds values that look like raw identifiers, not pseudonyms ({shape(value)}); nothing was "
+                "loaded. Expected are 32 to 64 hexadecimal characters. If the operator's pseudonyms look like this, "
+                "say so with identifiers.pattern, such as '[0-9]{1,6}'"
             )
         text = value.lower()
         return text if _PSEUDONYM.fullmatch(text) else None
@@ -334,12 +346,20 @@ def key_id(name: str, key: bytes) -> str:
     return f"{name}:{hmac.digest(key, b'fingerprint', hashlib.sha256).hex()[:12]}"
 
 
-def tac(raw_imei: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The device model of each raw IMEI: its first eight digits, as text; null where there are not 14 to 16 digits."""
+def tac(raw_imei: pa.ChunkedArray, filler: str = "") -> pa.ChunkedArray:
+    """The device model of each raw IMEI: the first eight digits of its normal form, as text; null where it has none."""
     plain = pc.replace_substring_regex(raw_imei, r"[\s().\-]", "")
-    return pc.if_else(
-        pc.match_substring_regex(plain, r"^[0-9]{14,16}$"), pc.utf8_slice_codeunits(plain, 0, 8), None
-    )
+    if filler:
+        plain = pc.utf8_rtrim(plain, filler.upper() + filler.lower())
+    usual = pc.match_substring_regex(plain, r"^(?:[0-9]{15,16}|[02-9][0-9]{13})$")
+    models = pc.if_else(pc.and_not(usual, pc.match_substring_regex(plain, "^0+$")), plain, None)
+    # Few are written so that more than their length has to be looked at.
+    odd = pc.fill_null(pc.match_substring_regex(plain, "^1[0-9]{13}$"), False)
+    if pc.any(odd).as_py():
+        read = {text: normalise_imei(text) for text in plain.filter(odd).unique().to_pylist()}
+        found = [read.get(text) for text in plain.to_pylist()]
+        models = pc.coalesce(models, pa.chunked_array([pa.array(found, models.type)]))
+    return pc.utf8_slice_codeunits(models, 0, 8)
 
 
 def leading_bits(texts: Sequence[str]) -> np.ndarray:

@@ -5,14 +5,12 @@ import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
@@ -21,6 +19,8 @@ from pydantic import (
 
 from flowetl.errors import ConfigurationError
 from flowetl.events import COLUMNS, TAC_DIGITS, CdrType, column_names
+from flowetl.expressions import Expression, Strict, has_literal_z, shorthand
+from flowetl.identifiers import Form
 
 _CRON_FIELD = r"[0-9*,/\-A-Za-z]+"
 _CRON = re.compile(rf"{_CRON_FIELD}(\s+{_CRON_FIELD}){{4,5}}")
@@ -36,67 +36,18 @@ _CRON_RANGES = (
 )
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+_PARTIES = {
+    "caller": re.compile(
+        r"(?i)calling|caller|originat|(^|_)from($|_)|(^|_)a_?(number|num|no|party|msisdn|subscriber)($|_)"
+    ),
+    "called": re.compile(
+        r"(?i)called|callee|dial|terminat|(^|_)to($|_)|(^|_)b_?(number|num|no|party|msisdn|subscriber)($|_)"
+    ),
+}
+"""Names of fields that hold one party of a call, whichever way it went."""
 
 
-class Expression(_Strict):
-    """How one target column comes from the raw fields.
-
-    Exactly one of ``column`` (a raw field), ``sum`` (several, added up) and ``constant``. ``values`` translates
-    the text of ``column``; any other text is rejected. ``divide_by`` scales a number: 1000000 makes bytes megabytes.
-    ``format`` is the strptime pattern of a timestamp.
-    """
-
-    column: str | None = None
-    sum: tuple[str, ...] = ()
-    constant: str | float | bool | None = None
-    values: dict[str, str | float | bool] = Field(default_factory=dict)
-    divide_by: float = Field(default=1, gt=0)
-    format: str = "%Y-%m-%d %H:%M:%S"
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> "Expression":
-        given = [name for name in ("column", "sum", "constant") if getattr(self, name) not in (None, ())]
-        if len(given) != 1:
-            raise ValueError(f"needs exactly one of column, sum and constant, not {given or 'none'}")
-        if self.values and self.column is None:
-            raise ValueError("values can only translate a column")
-        return self
-
-    @field_validator("format")
-    @classmethod
-    def _tells_the_day(cls, format: str) -> str:
-        # Imported here, because who only reads the sources need not wait for it.
-        import duckdb
-
-        moment = dt.datetime(2016, 12, 31, 22, 58, 59, tzinfo=dt.UTC)
-        try:
-            there_and_back = "SELECT strptime(strftime($1, $2), $2)::DATE = $1::DATE"
-            with duckdb.connect() as connection:
-                connection.execute("SET TimeZone = 'UTC'")
-                ((told,),) = connection.execute(there_and_back, [moment, format]).fetchall()
-        except duckdb.Error as error:
-            raise ValueError(f"{format!r} is not a strptime pattern: {str(error).splitlines()[0]}") from None
-        if not told:
-            raise ValueError(f"{format!r} does not tell the day; such as %Y-%m-%d %H:%M:%S does")
-        return format
-
-    @property
-    def has_offset(self) -> bool:
-        """Whether the text of a timestamp says its offset from UTC."""
-        return any(directive in ("%z", "%Z") for directive in re.findall(r"%-?.", self.format))
-
-    @property
-    def raw_fields(self) -> tuple[str, ...]:
-        return (self.column,) if self.column else self.sum
-
-
-def _shorthand(value: Any) -> Any:
-    return {"column": value} if isinstance(value, str) else value
-
-
-class CsvFormat(_Strict):
+class CsvFormat(Strict):
     """How a file is delimited. One line is one record: a line break inside quotes is not supported."""
 
     delimiter: str = Field(default=",", min_length=1, max_length=1)
@@ -117,12 +68,46 @@ class CsvFormat(_Strict):
         raise ValueError(f"{encoding!r} is not an encoding that extends ASCII, such as utf-8 or latin-1")
 
 
-class Identifiers(_Strict):
+def _regular(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
+    return pattern
+
+
+class Spelled(Strict):
+    """How subscribers are written.
+
+    ``number``: as telephone numbers, national or international as the country's rules tell; ``e164``: international
+    only; ``national``: without ``+`` or ``00`` always national; ``imsi``: by the identity of their SIM; ``text``: as any
+    text that matches ``pattern``.
+    """
+
+    form: Form = "number"
+    pattern: str = ""
+
+    @field_validator("pattern")
+    @classmethod
+    def _readable(cls, pattern: str) -> str:
+        return _regular(pattern)
+
+    @model_validator(mode="after")
+    def _fitting(self) -> "Spelled":
+        if self.pattern and self.form != "text":
+            raise ValueError(f"pattern is only for form: text, not {self.form}")
+        return self
+
+
+class Identifiers(Strict):
     """How subscribers and devices become pseudonyms.
 
     ``calling_code`` is the country's (``977``): national numbers get it put in front. ``trunk_prefix`` and
     ``national_lengths`` tell a national number from an international one; see ``Numbering``. ``key_id`` names the secret's
-    period of use: a new secret needs a new one. ``upstream`` means the operator delivers pseudonyms already.
+    period of use: a new secret needs a new one. ``upstream`` means the operator delivers pseudonyms already; those that
+    are not 32 to 64 hexadecimal digits need a ``pattern``, and are hashed like text. ``msisdn`` and
+    ``msisdn_counterpart`` say how subscribers are written where they are no telephone numbers; ``filler`` is the digit
+    that fills numbers up to a fixed width.
     """
 
     pseudonymise: Literal["here", "upstream"] = "here"
@@ -130,33 +115,59 @@ class Identifiers(_Strict):
     trunk_prefix: str | None = Field(default=None, pattern=r"^[0-9]{0,3}$")
     national_lengths: tuple[Annotated[int, Field(ge=7, le=14)], ...] = ()
     key_id: str = Field(default="1", pattern=r"^[A-Za-z0-9_.-]{1,32}$")
+    msisdn: Spelled = Spelled()
+    msisdn_counterpart: Spelled | None = None
+    filler: Literal["", "F", "f"] = ""
+    pattern: str = ""
+
+    @field_validator("pattern")
+    @classmethod
+    def _readable(cls, pattern: str) -> str:
+        return _regular(pattern)
+
+    @model_validator(mode="after")
+    def _fitting(self) -> "Identifiers":
+        if self.pattern and self.pseudonymise == "here":
+            raise ValueError(
+                "pattern is that of pseudonyms of pseudonymise: upstream; here it is msisdn.pattern"
+            )
+        return self
+
+    @property
+    def keyed(self) -> bool:
+        """Whether our key is behind what is stored."""
+        return self.pseudonymise == "here" or bool(self.pattern)
 
 
-class Stability(_Strict):
+class Stability(Strict):
     """A file is complete once size and modification time have not changed for ``pause`` seconds."""
 
     pause: float = Field(default=5, ge=0)
     timeout: float = Field(default=6 * 3600, ge=0)
 
 
-class Wait(_Strict):
+class Wait(Strict):
     """How long, and how often, a scheduled load looks for its file, in seconds."""
 
     timeout: float = Field(default=6 * 3600, ge=0)
     poll: float = Field(default=60, gt=0)
 
 
-class Rejects(_Strict):
+class Rejects(Strict):
     """The largest share of a file's records that may be malformed before the whole file is refused.
 
-    A share says little about a small file, so ``tolerated`` records never refuse one.
+    A share says little about a small file, so ``tolerated`` records never refuse one. Optional columns that could not
+    be read are null; a share of them above ``maximum_unreadable`` is told, or with ``unreadable: hold`` keeps the day
+    from being loaded.
     """
 
     maximum_rate: float = Field(default=0.01, ge=0, le=1)
     tolerated: int = Field(default=20, ge=0)
+    maximum_unreadable: float = Field(default=0.2, ge=0, le=1)
+    unreadable: Literal["warn", "hold"] = "warn"
 
 
-class Source(_Strict):
+class Source(Strict):
     """One feed of one event type. ``path`` holds ``{date}`` and is relative to the landing folder.
 
     ``timezone`` is that of the file's clock, by default the deployment's. ``minimum_rows`` refuses a day that
@@ -172,7 +183,7 @@ class Source(_Strict):
     end: dt.date | None = None
     format: CsvFormat = CsvFormat()
     fields: tuple[str, ...] = Field(min_length=2)
-    mapping: dict[str, Annotated[Expression, BeforeValidator(_shorthand)]]
+    mapping: dict[str, Annotated[Expression, BeforeValidator(shorthand)]]
     identifiers: Identifiers = Identifiers()
     stability: Stability = Stability()
     wait: Wait = Wait()
@@ -226,7 +237,7 @@ class Source(_Strict):
                 raise ValueError(
                     f"mapping.{target}: no such column of {self.cdr_type}; allowed: {', '.join(allowed)}"
                 )
-            for field in expression.raw_fields:
+            for field in expression.all_fields:
                 if field not in self.fields:
                     raise ValueError(
                         f"mapping.{target}: {field!r} is not among fields: {', '.join(self.fields)}"
@@ -235,7 +246,7 @@ class Source(_Strict):
             given = self.mapping.get(column.name)
             if column.required and given is None:
                 raise ValueError(f"mapping.{column.name} is missing; every event needs it")
-            if column.kind in ("identifier", "timestamp") and given and given.column is None:
+            if column.kind in ("identifier", "timestamp") and given and not given.has_text:
                 raise ValueError(f"mapping.{column.name} must name a column")
         if (
             self.identifiers.pseudonymise == "upstream"
@@ -246,9 +257,10 @@ class Source(_Strict):
                 "mapping.tac is missing: it cannot be taken from an imei that is a pseudonym already"
             )
         identifying = {
-            self.mapping[column.name].column: column.name
+            field: column.name
             for column in COLUMNS[self.cdr_type]
             if column.kind == "identifier" and column.name in self.mapping
+            for field in self.mapping[column.name].raw_fields
         }
         for column in COLUMNS[self.cdr_type]:
             given = self.mapping.get(column.name)
@@ -276,15 +288,43 @@ class Source(_Strict):
         return self
 
     @property
-    def advice(self) -> str | None:
+    def advice(self) -> tuple[str, ...]:
         """What is not wrong but may be meant otherwise."""
+        told = []
         given = self.identifiers
-        if given.pseudonymise == "here" and given.calling_code and not given.national_lengths:
-            return (
+        numbers = given.pseudonymise == "here" and given.msisdn.form in ("number", "national")
+        if numbers and given.calling_code and not given.national_lengths:
+            told.append(
                 "identifiers.national_lengths is not given: a national number that begins with "
                 f"{given.calling_code} is taken for an international one, and its subscriber for another"
             )
-        return None
+        if self._both_parties and "outgoing" not in self.mapping:
+            told.append(
+                "both parties are mapped and no direction: every record is given to the one of mapping.msisdn, at the "
+                "cell of the record. If the file holds incoming calls, map outgoing, and msisdn with when"
+            )
+        return tuple(told)
+
+    @property
+    def _both_parties(self) -> bool:
+        return "msisdn" in self.mapping and "msisdn_counterpart" in self.mapping
+
+    @model_validator(mode="after")
+    def _served_party(self) -> "Source":
+        """A record is the served party's, who is not the caller where a call comes in."""
+        served, direction = self.mapping["msisdn"], self.mapping.get("outgoing")
+        both_ways = direction is not None and direction.constant is None
+        if not (self._both_parties and both_ways) or served.served or served.column is None:
+            return self
+        name = next((party for party, pattern in _PARTIES.items() if pattern.search(served.column)), None)
+        if name is not None:
+            raise ValueError(
+                f"mapping.msisdn: {served.column!r} names the {name}, who is not the served party of every record: "
+                "write {when: <field of the kind of record>, MOC: <field of the caller>, MTC: <field of the called>}, "
+                "and mapping.msisdn_counterpart the other way round; or "
+                f"{{column: {served.column}, served: true}} if the field holds the served party in every record"
+            )
+        return self
 
     @property
     def mapping_version(self) -> str:
@@ -297,6 +337,22 @@ class Source(_Strict):
     def zone(self, deployment_zone: ZoneInfo) -> ZoneInfo:
         """The time zone of the file's clock."""
         return ZoneInfo(self.timezone) if self.timezone else deployment_zone
+
+    def require_clock(self, deployment_zone: ZoneInfo) -> None:
+        """Check that no time is read by another clock than its text says.
+
+        Raises
+        ------
+        ConfigurationError
+            When a format passes over a Z, which says UTC, while the file's clock is another.
+        """
+        zone = self.zone(deployment_zone).key
+        for pattern in self.mapping["datetime"].patterns:
+            if has_literal_z(pattern) and zone not in ("UTC", "Etc/UTC"):
+                raise ConfigurationError(
+                    f"{self.name}: mapping.datetime.format {pattern!r} passes over the Z, which says UTC, while the clock "
+                    f"is that of {zone}. Write {pattern[:-1] + '%z'!r}, which reads it"
+                )
 
     def require_day(self, date: dt.date) -> None:
         """Check that a day is among those the source covers.

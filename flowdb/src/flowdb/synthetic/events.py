@@ -219,8 +219,13 @@ class Day:
         if kind == "calls":
             lasting = np.minimum(1 + random.weibull(0.7, events) * 90, 7200).astype(np.int32)
             columns["duration"] = lambda rows: text(numerals(lasting[event[rows]]))
-        columns["msisdn"] = lambda rows: self._numbers[own[rows]]
-        columns["other_msisdn"] = lambda rows: self._numbers[other[rows]]
+        if kind == "calls":
+            # As switches write them: both parties, and the kind of record says which of them is served.
+            columns["calling"] = lambda rows: self._numbers[np.where(outgoing, own, other)[rows]]
+            columns["called"] = lambda rows: self._numbers[np.where(outgoing, other, own)[rows]]
+        else:
+            columns["msisdn"] = lambda rows: self._numbers[own[rows]]
+            columns["other_msisdn"] = lambda rows: self._numbers[other[rows]]
         return self._finish(kind, columns, own, when, random)
 
     def _sessions(self, kind: str, random: np.random.Generator) -> Table:

@@ -161,8 +161,15 @@ def _bad_time(fields: list[bytes], names: list[str]) -> list[bytes]:
     return [*fields[:place], b"2016-13-45 25:61:00", *fields[place + 1 :]]
 
 
+def _served(fields: list[bytes], names: list[str]) -> int:
+    """The place of the number of the served party."""
+    if "msisdn" in names:
+        return names.index("msisdn")
+    return names.index("calling" if fields[names.index("record_type")] == b"MOC" else "called")
+
+
 def _no_subscriber(fields: list[bytes], names: list[str]) -> list[bytes]:
-    place = names.index("msisdn")
+    place = _served(fields, names)
     return [*fields[:place], b"", *fields[place + 1 :]]
 
 
@@ -170,9 +177,9 @@ def _short(fields: list[bytes], names: list[str]) -> list[bytes]:
     return fields[:-2]
 
 
-def _bad_number(fields: list[bytes], names: list[str]) -> list[bytes]:
-    place = next(number for number, name in enumerate(names) if name in ("duration", "amount"))
-    return [*fields[:place], b"unknown", *fields[place + 1 :]]
+def _withheld(fields: list[bytes], names: list[str]) -> list[bytes]:
+    place = _served(fields, names)
+    return [*fields[:place], b"anonymous", *fields[place + 1 :]]
 
 
 Spoiler = Callable[[list[bytes], list[str]], list[bytes]]
@@ -180,14 +187,14 @@ FAULTS: dict[str, Spoiler] = {
     "time": _bad_time,
     "msisdn": _no_subscriber,
     "columns": _short,
-    "number": _bad_number,
+    "withheld": _withheld,
 }
 
 
 def _spoil(table: Table, random: np.random.Generator) -> list[tuple[int, str, bytes]]:
     """A handful of additional, broken rows: position before which each appears, fault, line."""
     names = list(table.columns)
-    possible = [fault for fault in FAULTS if fault != "number" or {"duration", "amount"} & set(names)]
+    possible = [fault for fault in FAULTS if fault != "withheld" or {"duration", "amount"} & set(names)]
     faults = [fault for fault in possible for _ in range(min(int(random.poisson(1)), 3))]
     models = random.choice(table.order, min(len(faults), len(table.order)), replace=False)
     places = np.sort(random.integers(0, len(table.order) + 1, len(models)))

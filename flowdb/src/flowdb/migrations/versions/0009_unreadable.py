@@ -1,0 +1,10 @@
+"""Optional columns whose text could not be read are counted by load."""
+
+from flowdb.migrations import run_sql
+
+revision = "0009"
+down_revision = "0008"
+
+
+def upgrade() -> None:
+    run_sql("0009_unreadable")

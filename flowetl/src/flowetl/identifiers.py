@@ -1,0 +1,167 @@
+"""What a raw identifier says, whichever way it was written: its one normal form, or that it is none.
+
+Two spellings of one number have one normal form. A text that the country's rules do not read is refused, because
+every doubtful spelling that is taken makes a second person out of somebody.
+"""
+
+import re
+from typing import Final, Literal, NamedTuple
+
+NO_NUMBER: Final = ""
+"""The normal form of a text that says that there is no number, or names a service: nobody, rather than somebody unread."""
+
+Form = Literal["number", "e164", "national", "imsi", "text"]
+"""How a source writes its subscribers; ``number`` is national or international, as the country's rules tell."""
+
+SHORTEST_NUMBER: Final = 7
+LONGEST_NUMBER: Final = 15
+"""Digits of a number in international form; what is shorter is the code of a service."""
+LONGEST_IDENTIFIER: Final = 200
+"""Characters of an identifier that a source declares as text."""
+
+_LONGEST_NATIONAL = 10
+_URI = re.compile(r"(?:tel|sips?):([^@;?:]*)[@;?:]?.*", re.IGNORECASE | re.DOTALL)
+_WRITTEN = re.compile(r"\+?[ ]*[0-9(][0-9 ()./\-]*[0-9]")
+_SEPARATORS = re.compile(r"[ ()./\-]+")
+_IMSI = re.compile(r"[0-9]{13,15}")
+_IMEI = re.compile(r"[0-9]{14,16}")
+
+
+class Numbering(NamedTuple):
+    """How a country writes its telephone numbers.
+
+    ``trunk_prefix`` stands before a number that is dialled inside the country and is no part of it; None = a single
+    zero, as far as that can be told. ``national_lengths`` are the digits of numbers without it and without the calling
+    code. Where they are known the length decides what a number is, and not how it begins.
+    """
+
+    calling_code: str = ""
+    trunk_prefix: str | None = None
+    national_lengths: tuple[int, ...] = ()
+
+    @property
+    def trunk(self) -> str:
+        return "0" if self.trunk_prefix is None else self.trunk_prefix
+
+    def international(self, digits: str, form: Form = "number") -> str | None:
+        """The international form of a number that does not say that it is in it; None if it cannot be a number."""
+        code, trunk, lengths = self.calling_code, self.trunk, self.national_lengths
+        if not code or form == "e164":
+            return digits
+        if lengths:
+            if trunk and digits.startswith(trunk) and len(digits) - len(trunk) in lengths:
+                return code + digits.removeprefix(trunk)
+            if len(digits) in lengths:
+                return code + digits
+            # Shorter than a whole number of the country, so that it lacks something.
+            return None if form == "national" or len(digits) <= max(lengths) else digits
+        if trunk and digits.startswith(trunk):
+            return code + digits.removeprefix(trunk)
+        if form == "national" or (len(digits) <= _LONGEST_NATIONAL and not digits.startswith(code)):
+            return code + digits
+        return digits
+
+    def allows(self, number: str) -> bool:
+        """Whether digits in international form can be a number: every country's length, and the own country's rules."""
+        if not SHORTEST_NUMBER <= len(number) <= LONGEST_NUMBER:
+            return False
+        if not self.calling_code:
+            return True
+        if number.startswith("0"):
+            return False
+        if not number.startswith(self.calling_code) or not self.national_lengths:
+            return True
+        national = number.removeprefix(self.calling_code)
+        doubled = self.trunk_prefix == "0" and national.startswith("0")
+        return len(national) in self.national_lengths and not doubled
+
+
+def normalise_number(raw: str, numbering: Numbering, form: Form = "number") -> str | None:
+    """A telephone number in international form, digits only; None if it cannot be read.
+
+    ``NO_NUMBER`` where the text says that there is none (withheld, unknown, zeros), dials a service, or is the short
+    code of one.
+    """
+    text = raw.strip()
+    international = False
+    if not (text.isascii() and text.isdigit()):
+        uri = _URI.fullmatch(text)
+        digits = _digits(uri[1] if uri else text, numbering)
+        if digits is None or digits == NO_NUMBER:
+            return NO_NUMBER if uri else digits
+        international = digits.startswith("+")
+        text = digits.removeprefix("+")
+    if not text.strip("0"):
+        return NO_NUMBER
+    if not international and text.startswith("00"):
+        international, text = True, text[2:]
+    if len(text) < SHORTEST_NUMBER:
+        return NO_NUMBER
+    number = text if international else numbering.international(text, form)
+    return number if number is not None and numbering.allows(number) else None
+
+
+def _digits(text: str, numbering: Numbering) -> str | None:
+    """The digits of a number with separators, after a plus if it has one; None where they may be read in two ways."""
+    text = text.strip().replace("\N{NO-BREAK SPACE}", " ")
+    if "*" in text or "#" in text or not any(map(str.isdigit, text)):
+        return NO_NUMBER
+    if not text.isascii() or not _WRITTEN.fullmatch(text):
+        return None
+    if "(" in text or ")" in text:
+        trunk = re.escape(numbering.trunk)
+        if numbering.calling_code and trunk:
+            # A trunk prefix in brackets is dialled inside the country only.
+            own = rf"(\+ *|00)?({numbering.calling_code}) *\({trunk}\)"
+            text = re.sub(f"^{own}", r"\1\2 ", text)
+        # Elsewhere it may be one or not, and brackets without their other half say nothing.
+        if re.search(r"[0-9] *\(0\)", text) or re.search(r"[()]", re.sub(r"\([0-9 ]+\)", "", text)):
+            return None
+    # One point is that of a number which a program wrote as a fraction: 9841000001.0 is not 98410000010.
+    groups = _SEPARATORS.split(text.removeprefix("+").strip())
+    if text.count(".") == 1 or (len(groups) > 1 and len(groups[-1]) == 1):
+        return None
+    return ("+" if text.startswith("+") else "") + "".join(groups)
+
+
+def normalise_imsi(raw: str) -> str | None:
+    """A SIM's identity: 13 to 15 digits, not all of them zero."""
+    text = raw.strip()
+    return text if _IMSI.fullmatch(text) and text.strip("0") else None
+
+
+def normalise_imei(raw: str) -> str | None:
+    """A device's identity without its check digit or software version: 14 digits, not all of them zero.
+
+    A spreadsheet takes the leading zero off. What remains are 14 digits that begin with a one, as no device's
+    identity does; the check digit among them tells whether it is so, and any other is not read.
+    """
+    text = re.sub(r"[\s().\-]", "", raw)
+    if not _IMEI.fullmatch(text) or not text.strip("0"):
+        return None
+    if len(text) == 14 and text.startswith("1"):
+        return "0" + text[:13] if _checks("0" + text) else None
+    return text[:14]
+
+
+def _checks(imei: str) -> bool:
+    """Whether the last digit of an IMEI is the check digit of those before."""
+    total = 0
+    for place, digit in enumerate(map(int, reversed(imei))):
+        doubled = digit * 2 if place % 2 else digit
+        total += doubled - 9 if doubled > 9 else doubled
+    return total % 10 == 0
+
+
+def shape(text: str) -> str:
+    """How a text is written, without what it says: ``10 digits, '.', 1 digit``."""
+    parts = []
+    for match in re.finditer(r"([0-9]+)|([^\W\d_]+)|(\s+)|(.)", text[:LONGEST_IDENTIFIER], re.DOTALL):
+        length = len(match[0])
+        if match[1]:
+            parts.append(f"{length} digit{'s' * (length > 1)}")
+        elif match[2]:
+            parts.append(f"{length} letter{'s' * (length > 1)}")
+        else:
+            parts.append("a blank" if match[3] else repr(match[0]))
+    return ", ".join(parts[:8]) + (", ..." if len(parts) > 8 else "")
