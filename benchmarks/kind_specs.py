@@ -11,8 +11,8 @@ from typing import Any
 
 from benchmarks.country import EVENT_TYPES
 from benchmarks.questions import UNIT, Spec, Window
-from flowmachine.fields import Nested
-from flowmachine.registry import kinds
+from flowmachine.queries.catalogue import kinds
+from flowmachine.spec.nested import Nested
 
 _DAY = dt.timedelta(days=1)
 

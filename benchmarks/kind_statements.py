@@ -31,7 +31,7 @@ from benchmarks.hand_written import (
 from benchmarks.kind_specs import BINS, DAY, EVENING, HOUR_SCORES, NIGHT, PERIODS, PROPORTION, RADIUS_KM
 from benchmarks.questions import Window
 from flowmachine.executors.duckdb import compiled
-from flowmachine.sql.events import DEFAULT_EVENT_TYPES
+from flowmachine.spec.query import DEFAULT_EVENT_TYPES
 from flowmachine.sql.functions import leader_clusters
 
 _DAY = dt.timedelta(days=1)

@@ -24,13 +24,14 @@ from benchmarks.kind_specs import specification
 from benchmarks.kind_statements import DATABASE_STATEMENTS, STATEMENTS
 from benchmarks.measure import Say, machine, rounded
 from benchmarks.questions import Window
-from flowmachine import jobs
 from flowmachine.data import read_data_state
-from flowmachine.executors.duckdb import stored_path
-from flowmachine.jobs import RELEASED, Key
+from flowmachine.jobs import submitting, table
+from flowmachine.jobs.table import RELEASED, Key
 from flowmachine.logs import configure_logs
-from flowmachine.registry import Aggregate, Query, kinds, load_any
+from flowmachine.queries.catalogue import kinds, load_any
 from flowmachine.settings import Computing, Database
+from flowmachine.spec.query import Aggregate, Query
+from flowmachine.stores.columnar import stored_path
 from flowmachine.tables import result_name
 from flowmachine.worker import Worker
 
@@ -79,15 +80,15 @@ class Engine:
             data = read_data_state(connection)
             data.check(query)
             key = Key(query.query_id, RELEASED if isinstance(query, Aggregate) else self._computing.executor)
-            jobs.submit(connection, query, data, store=key.store)
+            submitting.submit(connection, query, data, store=key.store)
         state: str | None = "queued"
-        while state in jobs.PENDING:
+        while state in table.PENDING:
             self._worker.work_one()
             with self._engine.connect() as connection:
-                state = jobs.state(connection, key)
+                state = table.state(connection, key)
         if state != "completed":
             with self._engine.connect() as connection:
-                row = jobs.summary(connection, key)
+                row = table.summary(connection, key)
             raise EngineFailed(f"{query.kind}: {row and row['error']}")
 
     def compare(self, query: Query, hand_written: Any) -> str:

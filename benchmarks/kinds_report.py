@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.kind_statements import DATABASE_STATEMENTS
 from benchmarks.kinds import DAYS, MAIN, SUBSCRIBERS
 from benchmarks.report import DOCS, RESULTS, number
-from flowmachine.registry import kinds as registered
+from flowmachine.queries.catalogue import kinds as registered
 
 NUMBERS = RESULTS / "kinds.json"
 LIMIT = 3.0

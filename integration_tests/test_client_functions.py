@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from flowclient.checks import specification_problems
 from flowclient.kinds import FRACTIONS
 from flowclient.results import result_columns
-from flowmachine.registry import load_any, submittable_kinds
-from flowmachine.schema import query_schemas
+from flowmachine.queries.catalogue import load_any, submittable_kinds
+from flowmachine.queries.schema import query_schemas
 
 for folder in ("flowclient", "docs"):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / folder / "tools"))

@@ -13,7 +13,7 @@ from benchmarks.kind_specs import specification
 from benchmarks.kind_statements import DATABASE_STATEMENTS, STATEMENTS
 from benchmarks.kinds import compare_stored
 
-from flowmachine.registry import kinds, load_any
+from flowmachine.queries.catalogue import kinds, load_any
 
 WEEK = (dt.date(2016, 1, 1), dt.date(2016, 1, 8))
 

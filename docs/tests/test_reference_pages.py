@@ -13,7 +13,7 @@ from reference_pages.evidence import evidence
 from reference_pages.routes import api_routes, auth_routes
 
 import flowclient
-from flowmachine.registry import kinds, load_any
+from flowmachine.queries.catalogue import kinds, load_any
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENT_PAGE = ROOT / "docs" / "analysts" / "client.md"

@@ -27,7 +27,7 @@ from quart.typing import TestClientProtocol as Client
 from flowapi.app import create_app
 from flowapi.settings import Settings
 from flowapi.testing import TokenBuilder
-from flowmachine.registry import load_any
+from flowmachine.queries.catalogue import load_any
 from flowmachine.testing import Processes
 
 pytestmark = pytest.mark.anyio

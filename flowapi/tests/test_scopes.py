@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowapi.scopes import lacking_scopes, needed_scopes, offered_scopes
-from flowmachine.registry import kinds_within, load
-from flowmachine.schema import query_schemas
-from flowmachine.units import UNITS as ALL_UNITS
+from flowmachine.queries.catalogue import load
+from flowmachine.queries.schema import query_schemas
+from flowmachine.spec.nested import kinds_within
+from flowmachine.spec.places import UNITS as ALL_UNITS
 
 UNITS = ["admin1", "lon-lat"]
 

@@ -13,13 +13,13 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from flowmachine import jobs
-from flowmachine.actions import Actions
 from flowmachine.data import DataState
 from flowmachine.executors.duckdb import DuckDBExecutor
-from flowmachine.jobs import RELEASED, Key
+from flowmachine.jobs import submitting, table
+from flowmachine.jobs.table import RELEASED, Key
 from flowmachine.plan import make_plan
-from flowmachine.registry import load
+from flowmachine.queries.catalogue import load
+from flowmachine.server.actions import Actions
 from flowmachine.settings import Computing
 from flowmachine.testing import Processes
 
@@ -74,7 +74,7 @@ def loaded(days: int) -> DataState:
 
 @pytest.fixture
 def executor(tmp_path: Path) -> DuckDBExecutor:
-    return DuckDBExecutor(Computing(tmp_path, tmp_path, "duckdb", 1, "256MB"))
+    return DuckDBExecutor(Computing(tmp_path, tmp_path, "duckdb", 1, "256MB"), "flowapi")
 
 
 def test_planning_asks_the_database_no_oftener_for_more_parts(
@@ -84,12 +84,12 @@ def test_planning_asks_the_database_no_oftener_for_more_parts(
     for parts in (10, 900):
         query = load(spec_of(parts, 365))
         with engine.begin() as connection:
-            jobs.submit(connection, query, loaded(365))
-            job = jobs.find(connection, Key(query.query_id, RELEASED))
+            submitting.submit(connection, query, loaded(365))
+            job = table.find(connection, Key(query.query_id, RELEASED))
             assert job is not None
             with counted_statements(engine) as sent:
                 make_plan(connection, job, loaded(365), {"duckdb": executor}, "duckdb")
-            assert jobs.progress(connection, query.query_id).queued == parts + 2
+            assert submitting.progress(connection, query.query_id).queued == parts + 2
         numbers.append(len(sent))
     assert numbers[1] <= numbers[0]
 
@@ -99,8 +99,8 @@ def test_a_poll_of_a_big_plan_reads_no_spec_and_is_shared(
 ) -> None:
     query = load(spec_of(365, 365))
     with engine.begin() as connection:
-        jobs.submit(connection, query, loaded(365))
-        job = jobs.find(connection, Key(query.query_id, RELEASED))
+        submitting.submit(connection, query, loaded(365))
+        job = table.find(connection, Key(query.query_id, RELEASED))
         assert job is not None
         make_plan(connection, job, loaded(365), {"duckdb": executor}, "duckdb")
     actions = Actions(engine)

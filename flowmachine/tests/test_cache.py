@@ -15,14 +15,14 @@ import pytest
 import sqlalchemy as sa
 
 from flowdb.testing import Database
-from flowmachine import cache, jobs
-from flowmachine.executors.base import Executor
-from flowmachine.executors.duckdb import DuckDBExecutor, map_path, stored_path
-from flowmachine.executors.postgres import PostgresExecutor
-from flowmachine.jobs import RELEASED, Key
+from flowmachine import cache
+from flowmachine.executors import make_executors
+from flowmachine.jobs import table
+from flowmachine.jobs.table import RELEASED, Key
 from flowmachine.settings import Computing
-from flowmachine.tables import edges, intermediate_name, result_name
-from flowmachine.tables import jobs as table
+from flowmachine.stores.base import Executor
+from flowmachine.stores.columnar import map_path, stored_path
+from flowmachine.tables import edges, intermediate_name, jobs, result_name
 from flowmachine.testing import wait_for
 
 NO_PROTECTION = timedelta(seconds=-1)
@@ -52,7 +52,7 @@ class Store:
         key = Key(f"{number:032x}", store)
         with self.engine.begin() as connection:
             connection.execute(
-                sa.insert(table).values(
+                sa.insert(jobs).values(
                     query_id=key.query_id,
                     store=store,
                     kind="daily_location",
@@ -89,7 +89,7 @@ class Store:
 
     def states(self) -> dict[Key, str]:
         with self.engine.connect() as connection:
-            rows = connection.execute(sa.select(table.c.query_id, table.c.store, table.c.state)).all()
+            rows = connection.execute(sa.select(jobs.c.query_id, jobs.c.store, jobs.c.state)).all()
         return {Key(query_id, store): state for query_id, store, state in rows}
 
     def tables(self) -> set[str]:
@@ -104,7 +104,7 @@ class Store:
 @pytest.fixture
 def store(engine: sa.Engine, tmp_path: Path) -> Store:
     settings = Computing(tmp_path / "columnar", tmp_path / "cache", "auto", 1, "256MB")
-    return Store(engine, {"duckdb": DuckDBExecutor(settings), "postgres": PostgresExecutor()}, settings)
+    return Store(engine, make_executors(settings, "flowapi"), settings)
 
 
 def test_the_least_worth_goes_first_and_only_until_the_rest_fits(store: Store) -> None:
@@ -184,7 +184,7 @@ def test_an_input_of_a_live_job_stays(store: Store, state: str) -> None:
     above = store.add(2, state=state, reads=(below,))
     assert store.shrink(0) == []
     with store.engine.begin() as connection:
-        connection.execute(sa.update(table).where(jobs.is_job(above)).values(state="cancelled"))
+        connection.execute(sa.update(jobs).where(table.is_job(above)).values(state="cancelled"))
     assert store.shrink(0) == [below]
     assert not stored_path(store.settings, below.query_id).exists()
 
@@ -219,7 +219,7 @@ def test_reset_forgets_all_but_not_while_a_query_runs(store: Store) -> None:
         cache.reset(store.engine, store.executors)
     assert store.states()[stored] == "completed"
     with store.engine.begin() as connection:
-        connection.execute(sa.update(table).where(jobs.is_job(running)).values(state="errored"))
+        connection.execute(sa.update(jobs).where(table.is_job(running)).values(state="errored"))
     assert cache.reset(store.engine, store.executors) == 3
     assert store.states() == {}
     assert not [name for name in store.tables() if name[0] in "xi" and len(name) == 33]
@@ -365,7 +365,7 @@ def test_the_commands(store: Store, database: Database) -> None:
     code, said = command(database, store, "reset")
     assert (code, "queued or running" in said) == (1, True)
     with store.engine.begin() as connection:
-        connection.execute(sa.delete(table).where(jobs.is_job(running)))
+        connection.execute(sa.delete(jobs).where(table.is_job(running)))
     code, said = command(database, store, "reset")
     assert (code, said) == (0, "0 results dropped\n")
 

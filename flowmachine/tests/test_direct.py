@@ -45,10 +45,10 @@ from flowmachine.queries import (
     TotalActivePeriods,
     Union,
 )
-from flowmachine.registry import Query, all_kinds, kinds, load, load_any, submittable_kinds
-from flowmachine.schema import query_schemas
+from flowmachine.queries.catalogue import all_kinds, kinds, load, load_any, submittable_kinds
+from flowmachine.queries.schema import query_schemas
 from flowmachine.settings import Computing, Database
-from flowmachine.sql.events import NotBuildable
+from flowmachine.spec.query import NotBuildable, Query
 from flowmachine.testing import Country
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -13,13 +13,13 @@ import pytest
 import sqlalchemy as sa
 
 from flowdb.unit_tables import change_unit_tables
-from flowmachine import jobs
 from flowmachine.data import DataState, read_data_state
-from flowmachine.jobs import RELEASED, Key
-from flowmachine.registry import Aggregate, all_kinds, load
+from flowmachine.jobs import submitting, table
+from flowmachine.jobs.table import RELEASED, Key
+from flowmachine.queries.catalogue import all_kinds, load
 from flowmachine.settings import Computing, Database
-from flowmachine.tables import jobs as table
-from flowmachine.tables import result_name
+from flowmachine.spec.query import Aggregate
+from flowmachine.tables import jobs, result_name
 from flowmachine.testing import Country
 from flowmachine.worker import Worker
 
@@ -91,11 +91,11 @@ class Engine:
         with self.engine.begin() as connection:
             data = read_data_state(connection)
             for query in queries:
-                jobs.submit(connection, query, data)
+                submitting.submit(connection, query, data)
         self._worker.run_until_idle()
         with self.engine.connect() as connection:
             for query in queries:
-                row = jobs.find(connection, Key(query.query_id, RELEASED))
+                row = table.find(connection, Key(query.query_id, RELEASED))
                 assert row is not None
                 assert row["state"] == "completed", row["error"]
         return {key.query_id for key, when in self._finished().items() if before.get(key) != when}
@@ -103,10 +103,10 @@ class Engine:
     def attempt(self, query: Aggregate) -> tuple[str, bool]:
         """Request a query and do one thing for it; its state, and whether it is planned."""
         with self.engine.begin() as connection:
-            jobs.submit(connection, query, read_data_state(connection))
+            submitting.submit(connection, query, read_data_state(connection))
         self._worker.work_one()
         with self.engine.connect() as connection:
-            row = jobs.find(connection, Key(query.query_id, RELEASED))
+            row = table.find(connection, Key(query.query_id, RELEASED))
         assert row is not None
         return row["state"], row["planned"]
 
@@ -118,7 +118,7 @@ class Engine:
 
     def _finished(self) -> dict[Key, Any]:
         with self.engine.connect() as connection:
-            rows = connection.execute(sa.select(table.c.query_id, table.c.store, table.c.finished_at))
+            rows = connection.execute(sa.select(jobs.c.query_id, jobs.c.store, jobs.c.finished_at))
             return {Key(row.query_id, row.store): row.finished_at for row in rows}
 
 
@@ -235,8 +235,8 @@ def test_other_device_models(running: Engine, own_country: Country) -> None:
     assert running.run(*others, joined) == set()
 
 
-def mapped(table: str, **unit: Any) -> Aggregate:
-    return counted(daily(1) | unit | {"mapping_table": table})
+def mapped(table_name: str, **unit: Any) -> Aggregate:
+    return counted(daily(1) | unit | {"mapping_table": table_name})
 
 
 def test_another_mapping_table(running: Engine, own_country: Country) -> None:
@@ -317,7 +317,7 @@ def test_both_stores_agree_after_changes(own_country: Country, tmp_path: Path) -
         columnar.run(query)
         found = columnar.rows(query)
         with columnar.engine.begin() as connection:
-            connection.execute(sa.update(table).values(state="known"))
+            connection.execute(sa.update(jobs).values(state="known"))
     with closing(Engine(own_country, tmp_path / "other", "postgres")) as rows:
         assert rows.run(query) == ids(query)
         assert rows.rows(query) == found

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import zmq
 
-from flowmachine.registry import load
-from flowmachine.sql.events import NotBuildable
+from flowmachine.queries.catalogue import load
+from flowmachine.spec.query import NotBuildable
 from flowmachine.testing import Processes
 
 SECONDS = max(15.0, float(os.environ.get("FLOWKIT_SOAK_MINUTES", "0")) * 10)

@@ -13,12 +13,14 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from flowmachine import jobs
 from flowmachine.data import DataState
-from flowmachine.executors.base import Stored
-from flowmachine.jobs import ATTEMPTS, RELEASED, TRANSITIONS, Key
-from flowmachine.registry import Aggregate, load
-from flowmachine.tables import jobs as table
+from flowmachine.jobs import planning, recovery, submitting, table, working
+from flowmachine.jobs.recovery import ATTEMPTS
+from flowmachine.jobs.table import RELEASED, TRANSITIONS, Key
+from flowmachine.queries.catalogue import load
+from flowmachine.spec.query import Aggregate
+from flowmachine.stores.base import Stored
+from flowmachine.tables import jobs
 from flowmachine.testing import wait_for
 
 LEASE = timedelta(seconds=30)
@@ -55,19 +57,19 @@ def plan(
     """Record the plan of a query of which some parts are stored, and some more turn out to be on recording."""
     parts = [part for part in query.graph() if part.query_id not in stored]
     needed = {part.query_id: [child.query_id for child in part.children] for part in parts}
-    job = jobs.find(connection, Key(query.query_id, RELEASED))
+    job = table.find(connection, Key(query.query_id, RELEASED))
     assert job is not None
-    jobs.enqueue_parts(connection, job, "duckdb", parts, needed, lambda ids: among & set(ids))
+    planning.enqueue_parts(connection, job, "duckdb", parts, needed, lambda ids: among & set(ids))
 
 
 def state(connection: sa.Connection, key: Key) -> str:
-    row = jobs.find(connection, key)
+    row = table.find(connection, key)
     assert row is not None
     return str(row["state"])
 
 
 def finish(connection: sa.Connection, key: Key, worker: str = "w") -> None:
-    jobs.complete(
+    working.complete(
         connection,
         key,
         worker,
@@ -99,11 +101,11 @@ def test_what_was_released_under_a_lower_floor_is_made_anew(
 
     def state_after_asking_again(judged_by: int | None) -> str:
         done = {"state": "completed", "fingerprint": in_force, "floor": judged_by}
-        connection.execute(sa.update(table).where(jobs.is_job(key)).values(**done))
-        return str(jobs.submit(connection, query, data())["state"])
+        connection.execute(sa.update(jobs).where(table.is_job(key)).values(**done))
+        return str(submitting.submit(connection, query, data())["state"])
 
     with engine.begin() as connection:
-        jobs.submit(connection, query, data())
+        submitting.submit(connection, query, data())
         # Null: released before the floor was written down, so nobody knows it was not the lowest.
         assert [state_after_asking_again(floor) for floor in (None, 15, 29, 30, 31)] == [
             "queued",
@@ -118,11 +120,11 @@ def test_every_pair_of_state_and_event(engine: sa.Engine) -> None:
     query = aggregate(1)
     key = Key(query.query_id, RELEASED)
     with engine.begin() as connection:
-        jobs.submit(connection, query, data())
+        submitting.submit(connection, query, data())
         for event, (sources, target) in TRANSITIONS.items():
             for start in STATES:
-                connection.execute(sa.update(table).where(jobs.is_job(key)).values(state=start))
-                changed = jobs.trigger(connection, key, event)
+                connection.execute(sa.update(jobs).where(table.is_job(key)).values(state=start))
+                changed = table.trigger(connection, key, event)
                 assert changed == (start in sources), (start, event)
                 assert state(connection, key) == (target if changed else start)
 
@@ -130,12 +132,12 @@ def test_every_pair_of_state_and_event(engine: sa.Engine) -> None:
 def test_a_hundred_at_once_have_one_owner(engine: sa.Engine) -> None:
     query = aggregate(1)
     with engine.begin() as connection:
-        jobs.submit(connection, query, data())
+        submitting.submit(connection, query, data())
         plan(connection, query)
 
     def claim(worker: int) -> str | None:
         with engine.begin() as connection:
-            row = jobs.claim(connection, str(worker), LEASE)
+            row = working.claim(connection, str(worker), LEASE)
             return None if row is None else row["query_id"]
 
     with ThreadPoolExecutor(20) as pool:
@@ -145,7 +147,7 @@ def test_a_hundred_at_once_have_one_owner(engine: sa.Engine) -> None:
 
     def execute(worker: int) -> bool:
         with engine.begin() as connection:
-            return jobs.trigger(connection, Key(query.query_id, RELEASED), "execute", worker=str(worker))
+            return table.trigger(connection, Key(query.query_id, RELEASED), "execute", worker=str(worker))
 
     with ThreadPoolExecutor(30) as pool:
         assert list(pool.map(execute, range(100))).count(True) == 1
@@ -160,40 +162,40 @@ def test_two_servers_submit_one_job(engine: sa.Engine) -> None:
 
     def submit(_: int) -> str:
         with engine.begin() as connection:
-            return str(jobs.submit(connection, query, data())["query_id"])
+            return str(submitting.submit(connection, query, data())["query_id"])
 
     with ThreadPoolExecutor(10) as pool:
         assert set(pool.map(submit, range(30))) == {query.query_id}
     with engine.connect() as connection:
-        assert connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one() == 1
+        assert connection.execute(sa.select(sa.func.count()).select_from(jobs)).scalar_one() == 1
 
 
 def test_parts_become_runnable_when_their_inputs_are_stored(engine: sa.Engine) -> None:
     query = aggregate(1, 2)
     with engine.begin() as connection:
-        jobs.submit(connection, query, data())
+        submitting.submit(connection, query, data())
         plan(connection, query)
-        assert jobs.progress(connection, query.query_id) == jobs.Progress(4, 4, 0)
+        assert submitting.progress(connection, query.query_id) == submitting.Progress(4, 4, 0)
         order = []
-        while (row := jobs.claim(connection, "w", LEASE)) is not None:
+        while (row := working.claim(connection, "w", LEASE)) is not None:
             order.append(row["kind"])
             finish(connection, Key(row["query_id"], row["store"]))
     assert order == ["daily_location", "daily_location", "modal_location", "spatial_aggregate"]
     with engine.connect() as connection:
         assert state(connection, Key(query.query_id, RELEASED)) == "completed"
-        assert jobs.progress(connection, query.query_id) == jobs.Progress(0, 0, 0)
+        assert submitting.progress(connection, query.query_id) == submitting.Progress(0, 0, 0)
 
 
 def test_plans_share_parts_and_each_waits_for_all_of_its_own(engine: sa.Engine) -> None:
     first, second = aggregate(1, 2), aggregate(2, 3)
     with engine.begin() as connection:
         for query in (first, second):
-            jobs.submit(connection, query, data())
+            submitting.submit(connection, query, data())
             plan(connection, query)
-        kinds = connection.execute(sa.select(table.c.kind)).scalars().all()
+        kinds = connection.execute(sa.select(jobs.c.kind)).scalars().all()
         assert kinds.count("daily_location") == 3
         done = 0
-        while (row := jobs.claim(connection, "w", LEASE)) is not None:
+        while (row := working.claim(connection, "w", LEASE)) is not None:
             finish(connection, Key(row["query_id"], row["store"]))
             done += 1
     assert done == 7
@@ -203,30 +205,30 @@ def test_a_stored_result_is_served_until_its_data_change(engine: sa.Engine) -> N
     query = aggregate(1)
     key = Key(query.query_id, RELEASED)
     with engine.begin() as connection:
-        jobs.submit(connection, query, data())
+        submitting.submit(connection, query, data())
         connection.execute(
-            sa.update(table)
-            .where(jobs.is_job(key))
+            sa.update(jobs)
+            .where(table.is_job(key))
             .values(state="completed", fingerprint=data().fingerprints(query)[query.query_id])
         )
-        assert jobs.submit(connection, query, data())["state"] == "completed"
-        assert jobs.submit(connection, query, data(UUID(int=2)))["state"] == "queued"
+        assert submitting.submit(connection, query, data())["state"] == "completed"
+        assert submitting.submit(connection, query, data(UUID(int=2)))["state"] == "queued"
 
 
 def test_failure_reaches_those_who_wait_and_a_new_request_tries_again(engine: sa.Engine) -> None:
     query = aggregate(1, 2)
     key = Key(query.query_id, RELEASED)
     with engine.begin() as connection:
-        jobs.submit(connection, query, data())
+        submitting.submit(connection, query, data())
         plan(connection, query)
-        row = jobs.claim(connection, "w", LEASE)
+        row = working.claim(connection, "w", LEASE)
         assert row is not None
-        jobs.fail(connection, Key(row["query_id"], row["store"]), "w", "DiskFull", "No space left.")
-        root = jobs.find(connection, key)
+        working.fail(connection, Key(row["query_id"], row["store"]), "w", "DiskFull", "No space left.")
+        root = table.find(connection, key)
         assert root is not None
         assert (root["state"], root["error"]) == ("errored", "No space left.")
-        jobs.submit(connection, query, data())
-        again = jobs.find(connection, key)
+        submitting.submit(connection, query, data())
+        again = table.find(connection, key)
         assert again is not None
         assert (again["state"], again["error"], again["planned"]) == ("queued", None, False)
 
@@ -235,43 +237,43 @@ def test_cancelling_leaves_what_others_wait_for(engine: sa.Engine) -> None:
     first, second = aggregate(1, 2), aggregate(2, 3)
     with engine.begin() as connection:
         for query in (first, second):
-            jobs.submit(connection, query, data())
+            submitting.submit(connection, query, data())
             plan(connection, query)
-        assert jobs.cancel(connection, first.query_id) == "cancelled"
+        assert submitting.cancel(connection, first.query_id) == "cancelled"
         assert state(connection, Key(load_daily_id(1), "duckdb")) == "cancelled"
         assert state(connection, Key(load_daily_id(2), "duckdb")) == "queued"
         assert state(connection, Key(second.query_id, RELEASED)) == "queued"
-        assert jobs.cancel(connection, "0" * 32) is None
+        assert submitting.cancel(connection, "0" * 32) is None
 
 
 def test_cancelling_a_running_job_asks_its_worker(engine: sa.Engine) -> None:
     query = aggregate(1)
     with engine.begin() as connection:
-        jobs.submit(connection, query, data())
+        submitting.submit(connection, query, data())
         plan(connection, query)
-        row = jobs.claim(connection, "w", LEASE)
+        row = working.claim(connection, "w", LEASE)
         assert row is not None
         key = Key(row["query_id"], row["store"])
-        assert not jobs.renew(connection, key, "w", LEASE)
-        jobs.cancel(connection, query.query_id)
-        assert jobs.renew(connection, key, "w", LEASE)
-        jobs.cancelled(connection, key, "w")
+        assert not working.renew(connection, key, "w", LEASE)
+        submitting.cancel(connection, query.query_id)
+        assert working.renew(connection, key, "w", LEASE)
+        working.cancelled(connection, key, "w")
         assert state(connection, key) == "cancelled"
 
 
 def test_a_dead_workers_job_is_done_by_another_and_the_dead_cannot_record(engine: sa.Engine) -> None:
     query = aggregate(1)
     with engine.begin() as connection:
-        jobs.submit(connection, query, data())
+        submitting.submit(connection, query, data())
         plan(connection, query)
-        row = jobs.claim(connection, "first", timedelta(seconds=-1))
+        row = working.claim(connection, "first", timedelta(seconds=-1))
         assert row is not None
         key = Key(row["query_id"], row["store"])
-        assert jobs.requeue_expired(connection) == [key]
-        again = jobs.claim(connection, "second", LEASE)
+        assert recovery.requeue_expired(connection) == [key]
+        again = working.claim(connection, "second", LEASE)
         assert again is not None
         assert again["query_id"] == key.query_id
-        with pytest.raises(jobs.LostLease):
+        with pytest.raises(working.LostLease):
             finish(connection, key, "first")
         finish(connection, key, "second")
 
@@ -279,12 +281,12 @@ def test_a_dead_workers_job_is_done_by_another_and_the_dead_cannot_record(engine
 def test_a_job_that_kills_its_workers_is_given_up(engine: sa.Engine) -> None:
     query = aggregate(1)
     with engine.begin() as connection:
-        jobs.submit(connection, query, data())
+        submitting.submit(connection, query, data())
         plan(connection, query)
         for attempt in range(ATTEMPTS):
-            assert jobs.claim(connection, f"w{attempt}", timedelta(seconds=-1)) is not None
-            jobs.requeue_expired(connection)
-        root = jobs.find(connection, Key(query.query_id, RELEASED))
+            assert working.claim(connection, f"w{attempt}", timedelta(seconds=-1)) is not None
+            recovery.requeue_expired(connection)
+        root = table.find(connection, Key(query.query_id, RELEASED))
         assert root is not None
         assert (root["state"], root["error_class"]) == ("errored", "WorkerDied")
 
@@ -295,46 +297,46 @@ def test_a_part_made_from_other_data_is_no_input(engine: sa.Engine) -> None:
     fresh = data().fingerprints(query)
     wanted = {child.query_id: fresh[child.query_id] for child in modal.children}
     with engine.begin() as connection:
-        jobs.submit(connection, query, data())
+        submitting.submit(connection, query, data())
         plan(connection, query)
-        assert jobs.stored_ids(connection, wanted, "duckdb") == set()
+        assert table.stored_ids(connection, wanted, "duckdb") == set()
         for child in modal.children:
             connection.execute(
-                sa.update(table)
-                .where(jobs.is_job(Key(child.query_id, "duckdb")))
+                sa.update(jobs)
+                .where(table.is_job(Key(child.query_id, "duckdb")))
                 .values(state="completed", fingerprint=fresh[child.query_id])
             )
-        assert jobs.stored_ids(connection, wanted, "duckdb") == wanted.keys()
-        assert jobs.stored_ids(connection, wanted) == wanted.keys()
-        assert jobs.stored_ids(connection, wanted, "postgres") == set()
+        assert table.stored_ids(connection, wanted, "duckdb") == wanted.keys()
+        assert table.stored_ids(connection, wanted) == wanted.keys()
+        assert table.stored_ids(connection, wanted, "postgres") == set()
         later = data(UUID(int=2)).fingerprints(query)
-        assert jobs.stored_ids(connection, {key: later[key] for key in wanted}, "duckdb") == set()
+        assert table.stored_ids(connection, {key: later[key] for key in wanted}, "duckdb") == set()
 
 
 def test_a_part_that_its_store_cannot_compute_sends_those_above_back_to_planning(engine: sa.Engine) -> None:
     first, second = aggregate(1, 2), aggregate(2, 3)
     with engine.begin() as connection:
         for query in (first, second):
-            jobs.submit(connection, query, data())
+            submitting.submit(connection, query, data())
             plan(connection, query)
-        row = jobs.claim(connection, "w", LEASE)
+        row = working.claim(connection, "w", LEASE)
         assert row is not None
         assert row["query_id"] == load_daily_id(1)
-        jobs.replan_above(connection, Key(load_daily_id(1), "duckdb"), "w")
+        recovery.replan_above(connection, Key(load_daily_id(1), "duckdb"), "w")
         assert state(connection, Key(load_daily_id(1), "duckdb")) == "known"
         assert state(connection, Key(first.children[0].query_id, "duckdb")) == "known"
-        root = jobs.next_unplanned(connection)
+        root = planning.next_unplanned(connection)
         assert root is not None
         assert (root["query_id"], root["store"]) == (first.query_id, RELEASED)
         # Planned for the other store, it no longer waits for anything of the first.
         parts = list(first.graph())
         needed = {part.query_id: [child.query_id for child in part.children] for part in parts}
-        jobs.enqueue_parts(connection, root, "postgres", parts, needed, lambda ids: set())
-        root = jobs.find(connection, Key(first.query_id, RELEASED))
+        planning.enqueue_parts(connection, root, "postgres", parts, needed, lambda ids: set())
+        root = table.find(connection, Key(first.query_id, RELEASED))
         assert root is not None
         assert (root["planned"], root["pending"]) == (True, 1)
         # Who does not need the part goes on.
-        other = jobs.find(connection, Key(second.query_id, RELEASED))
+        other = table.find(connection, Key(second.query_id, RELEASED))
         assert other is not None
         assert (other["state"], other["planned"], other["pending"]) == ("queued", True, 1)
 
@@ -343,14 +345,14 @@ def test_who_waits_for_what_nobody_computes_is_planned_anew(engine: sa.Engine) -
     query = aggregate(1, 2)
     modal = Key(query.children[0].query_id, "duckdb")
     with engine.begin() as connection:
-        jobs.submit(connection, query, data())
+        submitting.submit(connection, query, data())
         plan(connection, query)
-        assert jobs.replan_stuck(connection) == []
+        assert recovery.replan_stuck(connection) == []
         connection.execute(
-            sa.update(table).where(jobs.is_job(Key(load_daily_id(1), "duckdb"))).values(state="cancelled")
+            sa.update(jobs).where(table.is_job(Key(load_daily_id(1), "duckdb"))).values(state="cancelled")
         )
-        assert jobs.replan_stuck(connection) == [modal]
-        stuck = jobs.next_unplanned(connection)
+        assert recovery.replan_stuck(connection) == [modal]
+        stuck = planning.next_unplanned(connection)
         assert stuck is not None
         assert Key(stuck["query_id"], stuck["store"]) == modal
 
@@ -359,22 +361,22 @@ def test_results_that_the_database_emptied_are_forgotten(engine: sa.Engine, data
     query = aggregate(1)
     with engine.begin() as connection:
         # The database that this one is a copy of may have been killed since it was made.
-        jobs.forget_lost(connection)
-        jobs.submit(connection, query, data())
+        recovery.forget_lost(connection)
+        submitting.submit(connection, query, data())
         plan(connection, query)
         key = Key(load_daily_id(1), "duckdb")
         connection.execute(
-            sa.update(table).where(jobs.is_job(key)).values(state="completed", store="postgres")
+            sa.update(jobs).where(table.is_job(key)).values(state="completed", store="postgres")
         )
-        assert jobs.is_intact(connection)
-        assert jobs.forget_lost(connection) == 0
+        assert recovery.is_intact(connection)
+        assert recovery.forget_lost(connection) == 0
     with database.connect("flowdb") as raw:
         raw.cursor().execute("TRUNCATE engine.intact")
     with engine.begin() as connection:
-        assert not jobs.is_intact(connection)
-        assert jobs.forget_lost(connection) == 1
+        assert not recovery.is_intact(connection)
+        assert recovery.forget_lost(connection) == 1
         assert state(connection, Key(key.query_id, "postgres")) == "known"
-        assert jobs.forget_lost(connection) == 0
+        assert recovery.forget_lost(connection) == 0
 
 
 def test_scores_follow_the_published_vector(engine: sa.Engine, database: Any) -> None:
@@ -384,44 +386,44 @@ def test_scores_follow_the_published_vector(engine: sa.Engine, database: Any) ->
     a, b = aggregate(1), aggregate(2)
     with engine.begin() as connection:
         for query in (a, b):
-            jobs.submit(connection, query, data())
+            submitting.submit(connection, query, data())
 
         def multiplier(query: Aggregate) -> float:
-            row = jobs.find(connection, Key(query.query_id, RELEASED))
+            row = table.find(connection, Key(query.query_id, RELEASED))
             assert row is not None
             return math.exp(row["score"])
 
-        jobs.touch(connection, Key(a.query_id, RELEASED))
+        table.touch(connection, Key(a.query_id, RELEASED))
         assert multiplier(a) * 100 / 10 == pytest.approx(10)
-        jobs.touch(connection, Key(b.query_id, RELEASED))
+        table.touch(connection, Key(b.query_id, RELEASED))
         assert multiplier(b) * 100 / 100 == pytest.approx(1.3466, abs=5e-5)
         for _ in range(4):
-            jobs.touch(connection, Key(b.query_id, RELEASED))
+            table.touch(connection, Key(b.query_id, RELEASED))
         assert multiplier(b) * 100 / 100 == pytest.approx(13.317, abs=5e-4)
 
 
 def test_a_hosts_jobs_share_it_while_more_are_ready(engine: sa.Engine) -> None:
     with engine.begin() as connection:
-        jobs.submit(connection, aggregate(1, 2, 3, 4), data())
+        submitting.submit(connection, aggregate(1, 2, 3, 4), data())
         plan(connection, aggregate(1, 2, 3, 4))
-        assert jobs.sharers(connection, "a") == 1
+        assert working.sharers(connection, "a") == 1
         for worker in ("a-1", "a-2", "b-1"):
-            assert jobs.claim(connection, worker, LEASE) is not None
-        assert [jobs.sharers(connection, host) for host in ("a", "b", "a-1", "c")] == [2, 1, 1, 1]
-        assert jobs.claim(connection, "a-3", LEASE) is not None
+            assert working.claim(connection, worker, LEASE) is not None
+        assert [working.sharers(connection, host) for host in ("a", "b", "a-1", "c")] == [2, 1, 1, 1]
+        assert working.claim(connection, "a-3", LEASE) is not None
         # Four run, and the modal location waits for all of them.
-        assert jobs.sharers(connection, "a") == 1
+        assert working.sharers(connection, "a") == 1
 
 
 def test_a_score_survives_ten_million_touches(engine: sa.Engine) -> None:
     query = aggregate(1)
     key = Key(query.query_id, RELEASED)
     with engine.begin() as connection:
-        jobs.submit(connection, query, data())
-        jobs.touch(connection, key)
+        submitting.submit(connection, query, data())
+        table.touch(connection, key)
         connection.execute(sa.select(sa.func.setval("engine.touches", 10_000_000)))
-        jobs.touch(connection, key)
-        row = jobs.find(connection, key)
+        table.touch(connection, key)
+        row = table.find(connection, key)
     assert row is not None
     assert row["score"] == pytest.approx(10_000_001 * math.log(1 + math.log(2) / 1000))
 
@@ -439,7 +441,7 @@ def test_plans_of_the_same_parts_in_another_order_do_not_block_each_other(engine
     pair = [aggregate(1, 2, 3), aggregate(3, 2, 1)]
     with engine.begin() as connection:
         for query in pair:
-            jobs.submit(connection, query, data())
+            submitting.submit(connection, query, data())
 
     def make(query: Aggregate) -> None:
         with engine.begin() as connection:
@@ -448,7 +450,7 @@ def test_plans_of_the_same_parts_in_another_order_do_not_block_each_other(engine
     with engine.connect() as holder, ThreadPoolExecutor(2) as pool:
         # Both have made some of the rows when they come to the one that is held.
         key = {"query_id": load_daily_id(2), "store": "duckdb", "state": "queued", "kind": "", "spec": {}}
-        holder.execute(sa.insert(table).values(key))
+        holder.execute(sa.insert(jobs).values(key))
         plans = []
         for count, query in enumerate(pair, 1):
             plans.append(pool.submit(make, query))
@@ -458,7 +460,7 @@ def test_plans_of_the_same_parts_in_another_order_do_not_block_each_other(engine
             # A deadlock would be raised here.
             made.result()
     with engine.connect() as connection:
-        kinds = connection.execute(sa.select(table.c.kind)).scalars().all()
+        kinds = connection.execute(sa.select(jobs.c.kind)).scalars().all()
     assert kinds.count("daily_location") == 3
 
 
@@ -466,9 +468,9 @@ def test_completing_and_cancelling_take_locks_in_one_order(engine: sa.Engine) ->
     query = aggregate(1)
     part, root = Key(query.children[0].query_id, "duckdb"), Key(query.query_id, RELEASED)
     with engine.begin() as connection:
-        jobs.submit(connection, query, data())
+        submitting.submit(connection, query, data())
         plan(connection, query, {load_daily_id(1)})
-        assert jobs.claim(connection, "w", LEASE) is not None
+        assert working.claim(connection, "w", LEASE) is not None
 
     def complete() -> None:
         with engine.begin() as connection:
@@ -476,10 +478,10 @@ def test_completing_and_cancelling_take_locks_in_one_order(engine: sa.Engine) ->
 
     def cancel() -> None:
         with engine.begin() as connection:
-            jobs.cancel(connection, query.query_id)
+            submitting.cancel(connection, query.query_id)
 
     with engine.connect() as holder, ThreadPoolExecutor(2) as pool:
-        holder.execute(sa.select(table.c.state).where(jobs.is_job(part)).with_for_update())
+        holder.execute(sa.select(jobs.c.state).where(table.is_job(part)).with_for_update())
         completing = pool.submit(complete)
         wait_for(lambda: blocked(engine) == 1)
         cancelling = pool.submit(cancel)
@@ -497,18 +499,18 @@ def test_a_part_completed_while_a_plan_was_made_is_not_computed_again(engine: sa
     shared = Key(load_daily_id(2), "duckdb")
     with engine.begin() as connection:
         for query in (first, second):
-            jobs.submit(connection, query, data())
+            submitting.submit(connection, query, data())
         plan(connection, first)
-        while (row := jobs.claim(connection, "w", LEASE)) is not None:
+        while (row := working.claim(connection, "w", LEASE)) is not None:
             finish(connection, Key(row["query_id"], row["store"]))
         # The second was planned when the shared part was not stored yet, and is recorded only now.
         plan(connection, second, among={shared.query_id})
         assert state(connection, shared) == "completed"
-        claimed = jobs.claim(connection, "w", LEASE)
+        claimed = working.claim(connection, "w", LEASE)
         assert claimed is not None
         assert claimed["query_id"] == load_daily_id(3)
         finish(connection, Key(load_daily_id(3), "duckdb"))
-        modal = jobs.claim(connection, "w", LEASE)
+        modal = working.claim(connection, "w", LEASE)
         assert modal is not None
         assert modal["kind"] == "modal_location"
 
@@ -516,12 +518,12 @@ def test_a_part_completed_while_a_plan_was_made_is_not_computed_again(engine: sa
 def test_a_result_records_what_it_was_made_from(engine: sa.Engine) -> None:
     query = aggregate(1)
     with engine.begin() as connection:
-        jobs.submit(connection, query, data())
+        submitting.submit(connection, query, data())
         plan(connection, query)
-        row = jobs.claim(connection, "w", LEASE)
+        row = working.claim(connection, "w", LEASE)
         assert row is not None
         finish(connection, Key(row["query_id"], row["store"]))
-        done = jobs.find(connection, Key(row["query_id"], row["store"]))
+        done = table.find(connection, Key(row["query_id"], row["store"]))
     assert done is not None
     assert done["inputs"] == {"calls": {"2016-01-01": str(UUID(int=7))}}
     assert done["code_version"] == version("flowmachine")

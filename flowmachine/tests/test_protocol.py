@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from flowmachine.actions import Actions, Refused
-from flowmachine.queries.spatial_aggregate import SpatialAggregate
-from flowmachine.registry import DEEPEST, load, load_any, submittable_kinds
+from flowmachine.queries.aggregates.spatial_aggregate import SpatialAggregate
+from flowmachine.queries.catalogue import DEEPEST, load, load_any, submittable_kinds
+from flowmachine.server.actions import Actions, Refused
+from flowmachine.spec.places import UNITS
 from flowmachine.testing import HOLD_RECORDING, Client, Country, Processes, forget_jobs, free_port
-from flowmachine.units import UNITS
 
 DAILY = {
     "query_kind": "daily_location",

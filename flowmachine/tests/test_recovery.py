@@ -15,7 +15,7 @@ from flowdb.migrate import migrate
 from flowdb.testing import FAST_AND_UNSAFE, cluster_tool
 from flowdb.testing import Database as LoadedDatabase
 from flowmachine.data import read_data_state
-from flowmachine.registry import load_any
+from flowmachine.queries.catalogue import load_any
 from flowmachine.testing import HOLD_RECORDING, Country, Processes, free_port, wait_for
 
 UNIT = {"aggregation_unit": "admin2"}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from flowmachine.registry import kinds, submittable_kinds
-from flowmachine.schema import query_schemas
+from flowmachine.queries.catalogue import kinds, submittable_kinds
+from flowmachine.queries.schema import query_schemas
 
 #: Published names that are not the kind in plain CamelCase.
 SPELT_OTHERWISE = {

@@ -12,12 +12,12 @@ import pytest
 import sqlalchemy as sa
 
 from flowmachine.data import read_data_state
-from flowmachine.executors.base import Executor
 from flowmachine.executors.duckdb import DuckDBExecutor
 from flowmachine.executors.postgres import PostgresExecutor
-from flowmachine.jobs import LostLease
-from flowmachine.registry import load_any
+from flowmachine.jobs.working import LostLease
+from flowmachine.queries.catalogue import load_any
 from flowmachine.settings import Computing
+from flowmachine.stores.base import Executor
 from flowmachine.testing import Country
 
 ROWS = 600_000
@@ -29,7 +29,7 @@ from flowmachine.executors.duckdb import DuckDBExecutor
 from flowmachine.settings import Computing
 
 folder = Path(sys.argv[1])
-executor = DuckDBExecutor(Computing(folder, folder, "duckdb", 1, "60MB"))
+executor = DuckDBExecutor(Computing(folder, folder, "duckdb", 1, "60MB"), "flowapi")
 print("ready", flush=True)
 sys.stdin.readline()
 for _ in range(2):
@@ -76,8 +76,8 @@ def test_a_worker_that_was_given_up_does_not_replace_what_another_has_stored(
     country: Country, tmp_path: Path, name: str
 ) -> None:
     executors: dict[str, Executor] = {
-        "duckdb": DuckDBExecutor(Computing(country.columnar, tmp_path, name, 1, "512MB")),
-        "postgres": PostgresExecutor(),
+        "duckdb": DuckDBExecutor(Computing(country.columnar, tmp_path, name, 1, "512MB"), "flowapi"),
+        "postgres": PostgresExecutor("flowapi"),
     }
     executor = executors[name]
     query = load_any(

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from flowdb.testing import Database
 from flowdb.unit_tables import change_unit_tables
-from flowmachine.actions import Actions, Refused
+from flowmachine.server.actions import Actions, Refused
 
 TABLES = {
     "geography.mapping": "id TEXT, admin2pcod TEXT, place INT",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from flowmachine.registry import kinds
+from flowmachine.queries.catalogue import kinds
 from reference_pages import ROOT
 
 TESTS = ROOT / "flowmachine" / "tests" / "kinds"
@@ -50,7 +50,7 @@ def evidence() -> dict[str, Evidence]:
 
 
 def _of(kind: str, modules: list[_Module], oracles: list[_Module], drawings: list[_Module]) -> Evidence:
-    path = MODULES / f"{kind}.py"
+    path = next(MODULES.glob(f"*/{kind}.py"), None)
     by_hand = [
         (-len(set(kind.split("_")) & set(name.split("_"))), len(mentioned), f"{module.path.name}: {name}")
         for module in modules
@@ -60,7 +60,7 @@ def _of(kind: str, modules: list[_Module], oracles: list[_Module], drawings: lis
     definition, tested = _by_property(kind, modules, oracles, drawings)
     # Of several, the test that bears most of the kind's name, then the one that is about fewest other kinds.
     return Evidence(
-        f"queries/{path.name}" if path.exists() else None,
+        None if path is None else path.relative_to(MODULES.parent).as_posix(),
         min(by_hand)[-1] if by_hand else None,
         definition,
         tested,

@@ -15,9 +15,10 @@ from flowclient_generator.kinds import KINDS as FUNCTIONS
 from sqlalchemy.dialects.postgresql import ARRAY
 
 import flowclient
-from flowmachine.fields import EventTypes, Nested, NestedList
-from flowmachine.registry import Aggregate, Query, kinds, load_any, submittable_kinds
-from flowmachine.release import (
+from flowmachine.queries.catalogue import kinds, load_any, submittable_kinds
+from flowmachine.spec.fields import EventTypes
+from flowmachine.spec.nested import Nested, NestedList
+from flowmachine.spec.published import (
     LOWEST_FLOOR,
     AllOrNothing,
     KeepGroups,
@@ -26,6 +27,7 @@ from flowmachine.release import (
     NothingPersonal,
     Rule,
 )
+from flowmachine.spec.query import Aggregate, Query
 from reference_pages.evidence import Evidence, evidence
 
 _HEAD = f"""\

@@ -8,7 +8,7 @@ from typing import Any
 
 from quart.typing import TestClientProtocol as Client
 
-from flowmachine.registry import Query
+from flowmachine.spec.query import Query
 from flowmachine.testing import Processes
 
 DAILY = {"query_kind": "daily_location", "date": "2016-01-01", "method": "last", "aggregation_unit": "admin3"}

@@ -23,7 +23,7 @@ def _run(chosen: argparse.Namespace) -> int:
     configure_logs()
     # Imported where needed: each process loads only what it uses.
     if chosen.command == "server":
-        from flowmachine.server import main as serve
+        from flowmachine.server.server import main as serve
 
         serve()
         return 0

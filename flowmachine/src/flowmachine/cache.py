@@ -16,9 +16,9 @@ import sqlalchemy as sa
 from psycopg2.errorcodes import LOCK_NOT_AVAILABLE
 from sqlalchemy.sql import ColumnElement, Select
 
-from flowmachine.executors.base import Executor
-from flowmachine.executors.postgres import drop_table, table_ids
-from flowmachine.jobs import RELEASED, Key, is_job, trigger
+from flowmachine.jobs.table import RELEASED, Key, is_job, trigger
+from flowmachine.stores.base import Executor
+from flowmachine.stores.cache_tables import drop_table, table_ids
 from flowmachine.tables import edges, jobs, plan_parts, result_name
 
 #: A result handed out for reading is safe for so long, even where nothing else protects it: longer than the API waits for a

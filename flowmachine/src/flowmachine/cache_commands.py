@@ -14,11 +14,10 @@ import sqlalchemy as sa
 
 from flowdb.settings import integer_setting
 from flowmachine import cache
-from flowmachine.executors.base import Executor
-from flowmachine.executors.duckdb import DuckDBExecutor
-from flowmachine.executors.postgres import PostgresExecutor
+from flowmachine.executors import make_executors
 from flowmachine.logs import debug_log
-from flowmachine.settings import Computing, Database
+from flowmachine.settings import Computing, Database, reader_setting
+from flowmachine.stores.base import Executor
 
 #: Seconds between two prunings.
 PRUNING_FREQUENCY = 86400
@@ -30,10 +29,7 @@ PRUNING_TIMEOUT = 600
 def run(chosen: argparse.Namespace) -> int:
     """Carry out a command; the exit code."""
     engine = Database.from_environment().engine("flowmachine-cache", pool_size=2)
-    executors: Mapping[str, Executor] = {
-        "duckdb": DuckDBExecutor(Computing.from_environment()),
-        "postgres": PostgresExecutor(),
-    }
+    executors = make_executors(Computing.from_environment(), reader_setting())
     try:
         _run(chosen, engine, executors)
     except RuntimeError as error:

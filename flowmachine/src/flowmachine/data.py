@@ -17,9 +17,9 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
-from flowmachine.registry import Aggregate, Query
-from flowmachine.release import floor
-from flowmachine.sql.events import EventSelection, NotBuildable
+from flowmachine.spec.places import CELLS, SpatialUnit
+from flowmachine.spec.published import floor
+from flowmachine.spec.query import Aggregate, EventSelection, NotBuildable, Query
 from flowmachine.sql.statements import InsertNew
 from flowmachine.tables import (
     columnar_files,
@@ -29,7 +29,6 @@ from flowmachine.tables import (
     unit_tables,
     versions,
 )
-from flowmachine.units import CELLS, SpatialUnit
 
 Day = tuple[str, date]
 
@@ -149,7 +148,7 @@ def read_data_state(connection: sa.Connection) -> DataState:
 
 
 def table_columns(connection: sa.Connection) -> Callable[[str], Collection[str] | None]:
-    """A function for ``fields.known_tables``: the columns of a table that specs may name, or None; asks the database once."""
+    """A function for ``Reading.columns_of``: the columns of a table that specs may name, or None; asks the database once."""
 
     @cache
     def columns() -> dict[str, Collection[str]]:

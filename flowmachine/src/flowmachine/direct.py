@@ -11,17 +11,17 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.sql import FromClause, Select
 
-from flowmachine import jobs
 from flowmachine.data import DataState, read_data_state
-from flowmachine.executors.base import Executor
-from flowmachine.explain import explain
-from flowmachine.geojson import result_statement
-from flowmachine.jobs import RELEASED, Key
+from flowmachine.jobs import submitting, table
+from flowmachine.jobs.table import RELEASED, Key
 from flowmachine.picture import picture
-from flowmachine.plan import choose_executor
-from flowmachine.registry import Aggregate, Query, holds_subscribers
+from flowmachine.server.explain import explain
+from flowmachine.server.geojson import result_statement
 from flowmachine.settings import Computing, Database
+from flowmachine.spec.query import Aggregate, Query, holds_subscribers
 from flowmachine.sql.functions import in_full_order
+from flowmachine.stores import choose_executor
+from flowmachine.stores.base import Executor
 from flowmachine.worker import Worker
 
 
@@ -85,7 +85,7 @@ class Session:
         """The query and all it is made from as an SVG document; what is stored is green."""
         with self._engine.begin() as connection:
             data = read_data_state(connection)
-            return picture(query, jobs.stored_ids(connection, data.fingerprints(query)))
+            return picture(query, table.stored_ids(connection, data.fingerprints(query)))
 
     def _executor(self, query: Query, data: DataState) -> str:
         return choose_executor(query, data, self._computing.executor, self._worker.executors)
@@ -98,10 +98,10 @@ class Session:
             if not isinstance(query, Aggregate):
                 store = self._executor(query, data)
             key = Key(query.query_id, store)
-            jobs.submit(connection, query, data, store=store, user="direct use")
+            submitting.submit(connection, query, data, store=store, user="direct use")
         row = self._worker.settle(key)
         if row["state"] != "completed":
-            cause = row["error"] or jobs.describe_state(row["state"])
+            cause = row["error"] or table.describe_state(row["state"])
             raise QueryFailed(f"{query.kind} {query.query_id}: {cause}")
         return key, data
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 from html import escape
 
-from flowmachine.registry import Query
+from flowmachine.spec.query import Query
 
 _WIDTH, _HEIGHT, _GAP, _STEP = 190, 44, 20, 100
 

@@ -6,25 +6,12 @@ from collections.abc import Iterable, Mapping
 
 import sqlalchemy as sa
 
-from flowmachine import jobs
 from flowmachine.data import DataState, report_damage
-from flowmachine.executors.base import Executor
-from flowmachine.registry import Query, load_any
-
-
-def choose_executor(
-    query: Query, data: DataState, setting: str, executors: Mapping[str, Executor] | None = None
-) -> str:
-    """The executor that computes a query: the columnar one if every day it needs has a current, whole file.
-
-    Without ``executors`` the files are taken to be whole: the server cannot look at them.
-    """
-    if any(part.needs_database for part in query.graph()):
-        return "postgres"
-    if setting != "auto":
-        return setting
-    readable = data.columnar(query) if executors is None else executors["duckdb"].can_read(query, data)
-    return "duckdb" if readable else "postgres"
+from flowmachine.jobs import planning, table
+from flowmachine.queries.catalogue import load_any
+from flowmachine.spec.query import Query
+from flowmachine.stores import COLUMNAR, TABLES, choose_executor
+from flowmachine.stores.base import Executor
 
 
 def make_plan(
@@ -42,15 +29,15 @@ def make_plan(
     root = load_any(job["spec"])
     data.check(root)
     name = job["store"] if job["store"] in executors else choose_executor(root, data, setting, executors)
-    if name == "postgres" and setting == "auto":
-        report_damage(connection, executors["duckdb"].damaged(data.days(root), data))
+    if name == TABLES and setting == "auto":
+        report_damage(connection, executors[COLUMNAR].damaged(data.days(root), data))
     executor = executors[name]
     fingerprints = data.fingerprints(root)
     below = {query.query_id: query for query in root.graph() if query.query_id != root.query_id}
 
     def stored(among: Iterable[str]) -> set[str]:
         """Those of the sub-queries that are stored, fresh and really there."""
-        marked = jobs.stored_ids(connection, {query_id: fingerprints[query_id] for query_id in among}, name)
+        marked = table.stored_ids(connection, {query_id: fingerprints[query_id] for query_id in among}, name)
         return {query_id for query_id in marked if executor.stored_exists(below[query_id], connection)}
 
     completed = stored(below) if below else set()
@@ -64,4 +51,4 @@ def make_plan(
         stack.extend(query.children)
     parts = [query for query in root.graph() if query.query_id in unstored]
     needed = {part.query_id: [child.query_id for child in part.children] for part in parts}
-    jobs.enqueue_parts(connection, job, name, parts, needed, stored)
+    planning.enqueue_parts(connection, job, name, parts, needed, stored)

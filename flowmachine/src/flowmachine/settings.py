@@ -11,8 +11,10 @@ import sqlalchemy as sa
 
 from flowdb.settings import SettingError, integer_setting, setting
 from flowmachine.logs import statement_comment
+from flowmachine.stores import EXECUTORS
 
-EXECUTORS = ("auto", "duckdb", "postgres")
+#: What FLOWMACHINE_EXECUTOR may be: an executor, or the choice of the best for each query.
+CHOICES = ("auto", *EXECUTORS)
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,14 @@ def _add_comment(
 def executor_setting() -> str:
     """The executor that computes queries, or ``auto``; raises SettingError naming what is allowed."""
     executor = setting("FLOWMACHINE_EXECUTOR", default="auto")
-    if executor not in EXECUTORS:
-        raise SettingError(f"FLOWMACHINE_EXECUTOR is {executor!r}; it must be one of {', '.join(EXECUTORS)}.")
+    if executor not in CHOICES:
+        raise SettingError(f"FLOWMACHINE_EXECUTOR is {executor!r}; it must be one of {', '.join(CHOICES)}.")
     return executor
+
+
+def reader_setting() -> str:
+    """The role that may read released results: the API's."""
+    return setting("FLOWAPI_FLOWDB_USER", default="flowapi")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.sql import ColumnElement
+
+from flowmachine.spec.places import SpatialUnit
 
 metadata = sa.MetaData()
 
@@ -26,7 +29,6 @@ jobs = sa.Table(
     sa.Column("started_at", sa.DateTime(timezone=True)),
     sa.Column("finished_at", sa.DateTime(timezone=True)),
     sa.Column("worker", sa.Text),
-    sa.Column("backend_pid", sa.Integer),
     sa.Column("lease_until", sa.DateTime(timezone=True)),
     sa.Column("attempts", sa.Integer),
     sa.Column("cancel_requested", sa.Boolean),
@@ -143,6 +145,61 @@ quality_checks = sa.table(
     sa.column("outcome", sa.Text),
     schema="etl",
 )
+
+
+def location_table() -> sa.TableClause:
+    """The table of cells that ``events.*.location_id`` refers to."""
+    return sa.table(
+        "cells",
+        sa.column("id", sa.Text),
+        sa.column("version", sa.Integer),
+        sa.column("site_id", sa.Text),
+        sa.column("date_of_first_service", sa.Date),
+        sa.column("date_of_last_service", sa.Date),
+        sa.column("geom_point"),
+        schema="infrastructure",
+    )
+
+
+def site_table() -> sa.TableClause:
+    """The table of sites that cells stand on."""
+    return sa.table(
+        "sites",
+        sa.column("id", sa.Text),
+        sa.column("version", sa.Integer),
+        sa.column("date_of_first_service", sa.Date),
+        sa.column("date_of_last_service", sa.Date),
+        sa.column("geom_point"),
+        schema="infrastructure",
+    )
+
+
+def admin_table(unit: SpatialUnit) -> tuple[sa.TableClause, ColumnElement[str]]:
+    """The boundaries of an administrative unit and their place code."""
+    pcod = f"{unit.name}pcod"
+    table = sa.table(unit.name, sa.column(pcod, sa.Text), sa.column("geom"), schema="geography")
+    return table, table.c[pcod]
+
+
+def named_table(name: str, *columns: str) -> sa.TableClause:
+    """A table that a spec names, ``schema.table``; the names are always quoted."""
+    schema, _, table = name.rpartition(".")
+    return sa.table(
+        sa.quoted_name(table, quote=True),
+        *(sa.column(sa.quoted_name(column, quote=True)) for column in dict.fromkeys(columns)),
+        schema=sa.quoted_name(schema, quote=True),
+    )
+
+
+def device_models() -> sa.Subquery:
+    """Device models: the code that events hold as ``tac``, and what is known of each."""
+    names = ("hnd_type", "brand", "model", "software_os_name", "software_os_vendor")
+    tacs = sa.table(
+        "tacs", sa.column("id"), *(sa.column(name, sa.Text) for name in names), schema="infrastructure"
+    )
+    return sa.select(sa.cast(tacs.c.id, sa.Integer).label("tac"), *(tacs.c[name] for name in names)).subquery(
+        "devices"
+    )
 
 
 def result_name(query_id: str) -> str:

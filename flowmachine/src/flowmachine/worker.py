@@ -22,19 +22,20 @@ import psycopg2
 import sqlalchemy as sa
 from psycopg2.errorcodes import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, SERIALIZATION_FAILURE
 
-from flowdb.settings import integer_setting, setting
-from flowmachine import jobs, metrics
+from flowdb.settings import integer_setting
+from flowmachine import metrics
 from flowmachine.data import DataState, Day, read_data_state, report_damage
-from flowmachine.executors.base import Executor, Stored
-from flowmachine.executors.duckdb import DuckDBExecutor
-from flowmachine.executors.postgres import PostgresExecutor
-from flowmachine.jobs import Key
+from flowmachine.executors import make_executors
+from flowmachine.jobs import planning, recovery, table, working
+from flowmachine.jobs.table import Key
 from flowmachine.logs import about, debug_log
 from flowmachine.plan import make_plan
-from flowmachine.registry import Aggregate, Query, load_any
-from flowmachine.release import floor
-from flowmachine.settings import Computing, Database
-from flowmachine.sql.events import NotBuildable
+from flowmachine.queries.catalogue import load_any
+from flowmachine.settings import Computing, Database, reader_setting
+from flowmachine.spec.published import floor
+from flowmachine.spec.query import Aggregate, NotBuildable, Query
+from flowmachine.stores import TABLES
+from flowmachine.stores.base import Executor, Stored
 
 #: How long a worker may be silent before its job goes to another.
 LEASE = timedelta(seconds=10)
@@ -79,11 +80,7 @@ class Worker:
         self._computing = computing
         computing.cache_path.mkdir(parents=True, exist_ok=True)
         self._engine = database.engine("flowmachine-worker", pool_size=3, durable=False)
-        reader = setting("FLOWAPI_FLOWDB_USER", default="flowapi")
-        self.executors: Mapping[str, Executor] = {
-            "duckdb": DuckDBExecutor(computing, reader),
-            "postgres": PostgresExecutor(reader),
-        }
+        self.executors: Mapping[str, Executor] = make_executors(computing, reader_setting())
         self._wake = threading.Event()
         self._stopping = threading.Event()
         #: Ends the lease keeper's wait for notices.
@@ -135,7 +132,7 @@ class Worker:
         try:
             while True:
                 with self._engine.connect() as connection:
-                    row = jobs.find(connection, key)
+                    row = table.find(connection, key)
                 assert row is not None
                 if row["state"] not in ("queued", "executing"):
                     return row
@@ -156,13 +153,13 @@ class Worker:
         """Plan or compute one job, or plan one and compute what it made ready; whether there was any."""
         with self._engine.connect() as connection:
             with connection.begin():
-                unplanned = jobs.next_unplanned(connection)
+                unplanned = planning.next_unplanned(connection)
                 if unplanned is not None:
                     self._plan(connection, unplanned)
                     # All are planned before any is computed, since only planned ones get a fair share.
                     if unplanned["unplanned"] > 1:
                         return True
-                job = jobs.claim(connection, self.name, self._lease)
+                job = working.claim(connection, self.name, self._lease)
             if job is not None:
                 self._compute_claimed(connection, job)
         return job is not None or unplanned is not None
@@ -181,8 +178,8 @@ class Worker:
                 self._log.info("planning again", query_id=key.query_id, error=describe(error))
                 return
             self._log.error("planning failed", query_id=key.query_id, error=describe(error))
-            jobs.trigger(connection, key, "execute", worker=self.name)
-            jobs.fail(connection, key, self.name, type(error).__name__, describe(error))
+            table.trigger(connection, key, "execute", worker=self.name)
+            working.fail(connection, key, self.name, type(error).__name__, describe(error))
 
     def _compute_claimed(self, connection: sa.Connection, job: sa.RowMapping) -> None:
         key = Key(job["query_id"], job["store"])
@@ -192,7 +189,7 @@ class Worker:
         with about(job):
             try:
                 self._compute(connection, key, load_any(job["spec"]), self.executors[job["executor"]])
-            except jobs.LostLease:
+            except working.LostLease:
                 self._log.error("lease lost", store=key.store)
             except Exception as error:
                 self._settle(key, error)
@@ -204,13 +201,13 @@ class Worker:
         with connection.begin():
             data = read_data_state(connection)
             self._check_inputs(connection, key, query, executor, data)
-            executor.share(jobs.sharers(connection, self._host))
+            executor.share(working.sharers(connection, self._host))
             # Before the result is made: should the floor be raised meanwhile, it counts as judged by the lower one.
-            judged_by = floor() if key.store == jobs.RELEASED else None
+            judged_by = floor() if key.store == table.RELEASED else None
             with self._computed(connection, key, query, executor, data) as stored:
                 self._check_unchanged(connection, query, data)
                 milliseconds = (time.monotonic() - started) * 1000
-                jobs.complete(
+                working.complete(
                     connection,
                     key,
                     self.name,
@@ -236,7 +233,7 @@ class Worker:
     def _computed(
         connection: sa.Connection, key: Key, query: Query, executor: Executor, data: DataState
     ) -> AbstractContextManager[Stored]:
-        if key.store == jobs.RELEASED:
+        if key.store == table.RELEASED:
             assert isinstance(query, Aggregate)
             return nullcontext(executor.release(query, data, connection))
         return executor.storing(query, data, connection)
@@ -248,11 +245,11 @@ class Worker:
         planned."""
         if damaged := executor.damaged(data.inputs(query), data):
             raise DamagedFiles(damaged)
-        if executor.name == "postgres" and not jobs.is_intact(connection):
+        if executor.name == TABLES and not recovery.is_intact(connection):
             raise DataChanged
         fingerprints = data.fingerprints(query)
         fresh = {child.query_id: fingerprints[child.query_id] for child in query.children}
-        if fresh and jobs.stored_ids(connection, fresh, executor.name) != fresh.keys():
+        if fresh and table.stored_ids(connection, fresh, executor.name) != fresh.keys():
             raise DataChanged
 
     @staticmethod
@@ -266,40 +263,40 @@ class Worker:
         with self._engine.begin() as connection:
             if isinstance(error, DamagedFiles):
                 report_damage(connection, error.days)
-            if lost := jobs.forget_lost(connection):
+            if lost := recovery.forget_lost(connection):
                 self._log.error("the database emptied its intermediate results", results=lost)
             if self._cancelling:
-                jobs.cancelled(connection, key, self.name)
+                working.cancelled(connection, key, self.name)
             elif self._overdue:
                 reason = (
                     f"It took longer than the {self._time_limit:g} seconds that one part of a query may take."
                 )
-                jobs.fail(connection, key, self.name, "TimeLimit", reason)
+                working.fail(connection, key, self.name, "TimeLimit", reason)
             elif self._stopping.is_set():
-                jobs.give_back(connection, key, self.name, replan=False)
+                working.give_back(connection, key, self.name, replan=False)
             elif self._unreadable(connection, key):
                 self._log.error("day files are damaged or gone; the database computes instead")
-                jobs.replan_above(connection, key, self.name)
+                recovery.replan_above(connection, key, self.name)
             elif self._input_gone(connection, key, error):
                 self._log.info("an input is gone; planning anew", error=describe(error))
-                jobs.give_back(connection, key, self.name, replan=True)
+                working.give_back(connection, key, self.name, replan=True)
             else:
                 self._log.error("failed", error=describe(error))
                 metrics.failed(type(error).__name__)
-                jobs.fail(connection, key, self.name, type(error).__name__, describe(error))
+                working.fail(connection, key, self.name, type(error).__name__, describe(error))
 
     def _unreadable(self, connection: sa.Connection, key: Key) -> bool:
         """Whether a part can never succeed in its store. A released result is planned anew, for whichever store can."""
-        job = jobs.find(connection, key)
-        if job is None or key.store == jobs.RELEASED or self._computing.executor != "auto":
+        job = table.find(connection, key)
+        if job is None or key.store == table.RELEASED or self._computing.executor != "auto":
             return False
         data = read_data_state(connection)
         return not self.executors[job["executor"]].can_read(load_any(job["spec"]), data)
 
     def _input_gone(self, connection: sa.Connection, key: Key, error: Exception) -> bool:
         """Whether a job failed because something it was to read vanished or changed, so that a new plan may succeed."""
-        job = jobs.find(connection, key)
-        if job is None or job["attempts"] >= jobs.ATTEMPTS:
+        job = table.find(connection, key)
+        if job is None or job["attempts"] >= recovery.ATTEMPTS:
             return False
         # A file is also gone when its day was loaded anew in the moment between the manifest and the file.
         if isinstance(error, (DataChanged, DamagedFiles, duckdb.IOException)):
@@ -314,9 +311,9 @@ class Worker:
 
     def _recover(self, connection: sa.Connection) -> None:
         """Look after everybody's jobs: those of dead workers, and those that wait for what nobody computes."""
-        for key in jobs.requeue_expired(connection):
+        for key in recovery.requeue_expired(connection):
             self._log.error("lease expired", query_id=key.query_id, store=key.store)
-        for key in jobs.replan_stuck(connection):
+        for key in recovery.replan_stuck(connection):
             self._log.error("waited in vain; planning anew", query_id=key.query_id, store=key.store)
 
     def interrupt(self) -> None:
@@ -342,7 +339,7 @@ class Worker:
         raw = connection.connection.driver_connection
         assert raw is not None
         cursor = raw.cursor()
-        for channel in (jobs.WORK_CHANNEL, jobs.CANCEL_CHANNEL):
+        for channel in (table.WORK_CHANNEL, table.CANCEL_CHANNEL):
             cursor.execute(f"LISTEN {channel}")
         self._wake.set()
         renew_every = self._lease.total_seconds() / 4
@@ -352,7 +349,7 @@ class Worker:
                 due = time.monotonic() + renew_every
                 self._renew(connection)
                 self._recover(connection)
-                jobs.see(connection, self.name, self._illness())
+                working.see(connection, self.name, self._illness())
             if self._current is not None and time.monotonic() - self._started > self._time_limit:
                 self._overdue = True
                 self.interrupt()
@@ -361,15 +358,19 @@ class Worker:
                 raw.poll()
             channels = {notice.channel for notice in raw.notifies}
             raw.notifies.clear()
-            if jobs.WORK_CHANNEL in channels:
+            if table.WORK_CHANNEL in channels:
                 self._wake.set()
-            if jobs.CANCEL_CHANNEL in channels:
+            if table.CANCEL_CHANNEL in channels:
                 self._renew(connection)
 
     def _renew(self, connection: sa.Connection) -> None:
         """Keep the job that is being computed; any other that still bears this worker's name is left to expire."""
         key = self._current
-        if key is not None and jobs.renew(connection, key, self.name, self._lease) and self._current == key:
+        if (
+            key is not None
+            and working.renew(connection, key, self.name, self._lease)
+            and self._current == key
+        ):
             self._cancelling = True
             self.interrupt()
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from flowmachine.registry import load_any
+from flowmachine.queries.catalogue import load_any
 
 from .world import Stage, World, drawn
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flowdb.testing import TestCluster
-from flowmachine.registry import load_any
+from flowmachine.queries.catalogue import load_any
 
 from .oracle import Oracle
 from .world import TYPES, Event, Stage, World, stage

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from flowmachine.registry import load_any
-from flowmachine.sql.events import NotBuildable
+from flowmachine.queries.catalogue import load_any
+from flowmachine.spec.query import NotBuildable
 
 from .drawing_composed import LABELS, WEEKDAYS
 from .test_locations import daily, window

@@ -8,7 +8,6 @@ from typing import Any
 import marshmallow as ma
 import pytest
 
-from flowmachine.fields import known_queries
 from flowmachine.queries import (
     ContactBalance,
     ContactReciprocal,
@@ -19,8 +18,8 @@ from flowmachine.queries import (
     SpatialAggregate,
     UniqueSubscribers,
 )
-from flowmachine.registry import all_kinds, kinds, load, load_any, submittable_kinds
-from flowmachine.sql.events import NotBuildable
+from flowmachine.queries.catalogue import all_kinds, kinds, load, load_any, submittable_kinds
+from flowmachine.spec.query import NotBuildable
 
 from .world import Stage, World, drawn
 
@@ -538,13 +537,11 @@ def test_a_part_may_be_given_as_its_spec() -> None:
 def test_a_subset_has_subscribers() -> None:
     daily = {"query_kind": "daily_location", "date": "2016-01-01", "method": "last"}
     aggregate = SpatialAggregate(locations=daily | {"aggregation_unit": "admin3"})
-    token = known_queries.set({aggregate.query_id: aggregate}.get)
-    try:
-        for subset in (aggregate, aggregate.query_id):
-            with pytest.raises(NotBuildable, match="spatial_aggregate has no column subscriber"):
-                EventCount(**WINDOW, subscriber_subset=subset)
-    finally:
-        known_queries.reset(token)
+    with pytest.raises(NotBuildable, match="spatial_aggregate has no column subscriber"):
+        EventCount(**WINDOW, subscriber_subset=aggregate)
+    named = {"query_kind": "event_count", **WINDOW, "subscriber_subset": aggregate.query_id}
+    with pytest.raises(NotBuildable, match="spatial_aggregate has no column subscriber"):
+        load_any(named, find_spec={aggregate.query_id: aggregate.spec()}.get)
     # What is submitted may not name a kind of direct use.
     counts = {"query_kind": "unique_subscriber_counts", **WINDOW, "aggregation_unit": "admin3"}
     with pytest.raises(ma.ValidationError):

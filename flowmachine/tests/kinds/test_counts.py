@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from flowdb.keys import subscriber_key
-from flowmachine.registry import load_any
+from flowmachine.queries.catalogue import load_any
 
 from .world import Stage, World, drawn
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flowmachine.registry import load_any
+from flowmachine.queries.catalogue import load_any
 
 from .world import Stage, drawn
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flowmachine.registry import load_any
+from flowmachine.queries.catalogue import load_any
 
 from .test_composed import Spec, classified, coalesced, majority, on, visits
 from .test_counts import crowd

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from flowmachine.registry import load_any
-from flowmachine.sql.events import NotBuildable
+from flowmachine.queries.catalogue import load_any
+from flowmachine.spec.query import NotBuildable
 
 from .world import Stage, drawn
 

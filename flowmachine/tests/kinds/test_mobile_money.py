@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from psycopg2.extras import execute_values
 
 from flowmachine.data import read_data_state
-from flowmachine.registry import load_any
-from flowmachine.sql.events import NotBuildable
+from flowmachine.queries.catalogue import load_any
+from flowmachine.spec.query import NotBuildable
 
 from .oracle import FLOOR, ordered, places
 from .world import CELLS, Stage, World

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowmachine import combining
-from flowmachine.registry import Aggregate, all_kinds, load_any
+from flowmachine.queries import _combining
+from flowmachine.queries.catalogue import all_kinds, load_any
+from flowmachine.spec import query as spec_query
+from flowmachine.spec.query import Aggregate, NotBuildable
 from flowmachine.sql import events
-from flowmachine.sql.events import NotBuildable
 
 from .drawing import SPECS, WORLDS, worlds
 from .oracle import DEFINITIONS, NoData, Oracle
@@ -58,7 +59,8 @@ def test_rows_are_as_defined_where_windows_are_read_whole(
 ) -> None:
     """With too many spans to read each by itself, dates are compared instead."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(events, "MOST_SPANS", 0)
+        for module in (events, spec_query):
+            patch.setattr(module, "MOST_SPANS", 0)
         check(stage_in_nepal, kind, data)
 
 
@@ -88,5 +90,5 @@ def test_every_kind_has_a_definition() -> None:
     # Clusters and areas of places are held to what defines them in test_places.
     without_events |= {"location_cluster", "location_area"}
     # These put together the rows of any query; test_direct compares them with what pandas makes of the same rows.
-    combinations = {kind for kind, cls in all_kinds().items() if cls.__module__ == combining.__name__}
+    combinations = {kind for kind, cls in all_kinds().items() if cls.__module__ == _combining.__name__}
     assert set(DEFINITIONS) == set(SPECS) == set(all_kinds()) - without_events - combinations

@@ -31,8 +31,9 @@ from flowmachine.queries import (
     SubscriberLocations,
     SubscriberLocationSubset,
 )
-from flowmachine.queries.imputed_distance_series import _starts
-from flowmachine.registry import Query, load_any
+from flowmachine.queries.catalogue import load_any
+from flowmachine.queries.movement.imputed_distance_series import _starts
+from flowmachine.spec.query import Query
 
 from .oracle import metres
 from .world import CELLS, SITES, Stage, World, drawn, moment

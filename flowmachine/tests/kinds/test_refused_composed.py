@@ -7,7 +7,7 @@ from typing import Any
 import marshmallow as ma
 import pytest
 
-from flowmachine.registry import load_any
+from flowmachine.queries.catalogue import load_any
 
 from .drawing_composed import LABELS, WEEKDAYS
 from .test_composed import CALENDAR, classified, coalesced, majority, meaningful, on, visits

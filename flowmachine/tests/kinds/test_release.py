@@ -10,10 +10,9 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from flowdb.settings import SettingError
-from flowmachine import release
-from flowmachine.registry import Aggregate, kinds, load_any
-from flowmachine.release import FloorTooLow, NothingPersonal
-from flowmachine.sql.events import NotBuildable
+from flowmachine.queries.catalogue import kinds, load_any
+from flowmachine.spec.published import LOWEST_FLOOR, FloorTooLow, NothingPersonal, floor
+from flowmachine.spec.query import Aggregate, NotBuildable
 
 from .drawing import SPECS, worlds
 from .world import DEVICES, EXECUTORS, Stage, World, drawn
@@ -50,7 +49,7 @@ def test_fifteen_people_never_show(stage_in_utc: Stage, kind: str, data: st.Data
     """Of a world with fifteen people nothing is released, whatever they do and whatever is asked."""
     world = data.draw(worlds())
     people = sorted({event.subscriber for event in world.events})
-    few = set(random.Random(0).sample(people, min(len(people), release.LOWEST_FLOOR)))
+    few = set(random.Random(0).sample(people, min(len(people), LOWEST_FLOOR)))
     small = World([event for event in world.events if event.subscriber in few])
     query = load_any(data.draw(SPECS[kind]()))
     with stage_in_utc.loaded(small) as (connection, state):
@@ -94,31 +93,31 @@ def test_what_shares_leave_over_is_nobody_or_enough(
     }
     world = drawn("\n".join(["subscriber | time | cell | tac", *lines]))
     found = [round(row[-1] * sum(sizes)) for row in stage_in_utc.evaluate(load_any(spec), world, executor)]
-    assert all(size > release.LOWEST_FLOOR for size in found)
+    assert all(size > LOWEST_FLOOR for size in found)
     if found:
         left_over = sum(sizes) - sum(found)
-        assert left_over == 0 or left_over > release.LOWEST_FLOOR
+        assert left_over == 0 or left_over > LOWEST_FLOOR
 
 
 def test_the_floor_may_only_be_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert release.floor() == 15
+    assert floor() == 15
     monkeypatch.setenv("FLOWMACHINE_RELEASE_FLOOR", "30")
-    assert release.floor() == 30
+    assert floor() == 30
     monkeypatch.setenv("FLOWMACHINE_RELEASE_FLOOR", "14")
     with pytest.raises(FloorTooLow, match="must be 15 or more"):
-        release.floor()
+        floor()
 
 
 def test_the_floor_may_be_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FLOWKIT_SECRETS", str(tmp_path))
     monkeypatch.setenv("FLOWMACHINE_RELEASE_FLOOR", "")  # As a compose file passes what nobody set.
-    assert release.floor() == 15
+    assert floor() == 15
     monkeypatch.setenv("FLOWMACHINE_RELEASE_FLOOR", "20")
     (tmp_path / "FLOWMACHINE_RELEASE_FLOOR").write_text("30\n")
-    assert release.floor() == 30
+    assert floor() == 30
     (tmp_path / "FLOWMACHINE_RELEASE_FLOOR").write_text("many\n")
     with pytest.raises(SettingError, match="FLOWMACHINE_RELEASE_FLOOR must be a whole number, not 'many'"):
-        release.floor()
+        floor()
 
 
 def test_a_raised_floor_withholds_more(

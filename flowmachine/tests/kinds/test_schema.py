@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from flowmachine.registry import kinds, submittable_kinds
-from flowmachine.schema import ROOT, query_schemas
+from flowmachine.queries.catalogue import kinds, submittable_kinds
+from flowmachine.queries.schema import ROOT, query_schemas
 
 
 def below(schema: Any, components: dict[str, Any], seen: frozenset[str] = frozenset()) -> Iterator[Any]:

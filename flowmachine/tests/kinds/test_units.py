@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from flowmachine.queries import LastLocation
-from flowmachine.units import CELLS, SITES, VERSIONED_CELLS, SpatialUnit
+from flowmachine.spec.places import CELLS, SITES, VERSIONED_CELLS, SpatialUnit
 
 from .world import Stage, World
 

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowmachine.fields import known_tables
 from flowmachine.queries import EventCount
-from flowmachine.registry import all_kinds, component_name, kinds, load, load_any, submittable_kinds
+from flowmachine.queries.catalogue import all_kinds, component_name, kinds, load, load_any, submittable_kinds
 
 from .drawing import SPECS
 
@@ -351,12 +350,8 @@ def test_every_kind_with_a_unit_looks_for_its_tables(kind: str, data: st.DataObj
         "aggregation_unit": "admin3",
         "mapping_table": "nosuch.table",
     }
-    token = known_tables.set(lambda name: None)
-    try:
-        with pytest.raises(ma.ValidationError) as refusal:
-            load_any(spec)
-    finally:
-        known_tables.reset(token)
+    with pytest.raises(ma.ValidationError) as refusal:
+        load_any(spec, columns_of=lambda name: None)
     assert refusal.value.messages == {"mapping_table": ["nosuch.table is not a known table."]}
 
 

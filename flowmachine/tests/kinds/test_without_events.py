@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from psycopg2.extras import execute_values
 
 from flowmachine.data import read_data_state
-from flowmachine.registry import load_any
+from flowmachine.queries.catalogue import load_any
 
 from .world import Square, Stage, World
 

@@ -23,14 +23,15 @@ from psycopg2.extras import execute_values
 from flowdb.keys import subscriber_key
 from flowdb.testing import Database
 from flowmachine.data import DataState, read_data_state
-from flowmachine.executors.base import Executor
 from flowmachine.executors.duckdb import DuckDBExecutor
 from flowmachine.executors.postgres import PostgresExecutor
-from flowmachine.geojson import result_statement
-from flowmachine.maps import unit_map
-from flowmachine.registry import Aggregate, Query, holds_subscribers, load
+from flowmachine.queries.catalogue import load
+from flowmachine.server.geojson import result_statement
 from flowmachine.settings import Computing
-from flowmachine.units import NETWORK_UNITS, UNITS, SpatialUnit
+from flowmachine.spec.places import NETWORK_UNITS, UNITS, SpatialUnit
+from flowmachine.spec.query import Aggregate, Query, holds_subscribers
+from flowmachine.stores.base import Executor
+from flowmachine.stores.maps import unit_map
 
 DAYS = (date(2016, 1, 1), date(2016, 1, 2), date(2016, 1, 3))
 TYPES = ("calls", "sms", "mds", "topups")
@@ -359,7 +360,10 @@ def stage(
             assert unit is not None
             unit_map(connection, unit, state.map_version(unit))
     computing = Computing(folder, folder / "cache", "auto", 1, "512MB")
-    executors: dict[str, Executor] = {"duckdb": DuckDBExecutor(computing), "postgres": PostgresExecutor()}
+    executors: dict[str, Executor] = {
+        "duckdb": DuckDBExecutor(computing, "flowapi"),
+        "postgres": PostgresExecutor("flowapi"),
+    }
     try:
         yield Stage(engine, folder, zone, cells, executors)
     finally:

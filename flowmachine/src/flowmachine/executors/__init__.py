@@ -1,1 +1,16 @@
-"""The two ways to compute: over columnar day files with DuckDB, over the partitions with PostgreSQL."""
+"""The executors: over columnar day files with DuckDB, over the partitions with PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flowmachine.executors.duckdb import DuckDBExecutor
+from flowmachine.executors.postgres import PostgresExecutor
+from flowmachine.settings import Computing
+from flowmachine.stores import COLUMNAR, TABLES
+from flowmachine.stores.base import Executor
+
+
+def make_executors(computing: Computing, reader: str) -> Mapping[str, Executor]:
+    """One executor of each kind by name; ``reader`` is the role that may read what they release."""
+    return {COLUMNAR: DuckDBExecutor(computing, reader), TABLES: PostgresExecutor(reader)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -12,14 +12,17 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, FromClause
 
-from flowmachine.data import DataState, Day
-from flowmachine.executors.base import Stored, released_select, stored_select
-from flowmachine.maps import UnitMap, drop_old_maps, unit_map
-from flowmachine.registry import Aggregate, Query
-from flowmachine.sql.events import COLUMNS_OF_TYPES, NAMES_IN_TABLES, EventSelection, in_hours
+from flowmachine.data import DataState
+from flowmachine.spec.places import SpatialUnit
+from flowmachine.spec.query import COLUMNS_OF_TYPES, NAMES_IN_TABLES, Aggregate, EventSelection, Query
+from flowmachine.sql.events import in_hours
+from flowmachine.sql.samples import released_select, stored_select
 from flowmachine.sql.statements import Analyze, CreateTableAs, Grant
-from flowmachine.tables import intermediate_name, result_name
-from flowmachine.units import SpatialUnit
+from flowmachine.stores import TABLES
+from flowmachine.stores.base import Stored
+from flowmachine.stores.cache_tables import TableStore, drop_table, stored_table, table_size
+from flowmachine.stores.maps import UnitMap, drop_old_maps, unit_map
+from flowmachine.tables import device_models, intermediate_name, result_name
 
 #: Columns of the event tables by the name that queries use, with the type that queries see.
 _COLUMN_TYPES: dict[str, Any] = {
@@ -105,32 +108,12 @@ class PostgresSources:
         return device_models()
 
 
-def device_models() -> sa.Subquery:
-    """Device models: the code that events hold as ``tac``, and what is known of each."""
-    names = ("hnd_type", "brand", "model", "software_os_name", "software_os_vendor")
-    tacs = sa.table(
-        "tacs", sa.column("id"), *(sa.column(name, sa.Text) for name in names), schema="infrastructure"
-    )
-    return sa.select(sa.cast(tacs.c.id, sa.Integer).label("tac"), *(tacs.c[name] for name in names)).subquery(
-        "devices"
-    )
-
-
-def stored_table(query: Query) -> sa.TableClause:
-    """The table of a stored intermediate result."""
-    return sa.table(
-        intermediate_name(query.query_id),
-        *(sa.column(name, type_) for name, type_ in query.columns.items()),
-        schema="cache",
-    )
-
-
-class PostgresExecutor:
+class PostgresExecutor(TableStore):
     """Runs everything inside the database, in the caller's transaction."""
 
-    name = "postgres"
+    name = TABLES
 
-    def __init__(self, reader: str = "flowapi") -> None:
+    def __init__(self, reader: str) -> None:
         self._reader = reader
         self._running: Any = None
 
@@ -151,21 +134,6 @@ class PostgresExecutor:
         size = self._create(connection, name, select, unlogged=False)
         connection.execute(Grant("cache", name, self._reader))
         return size
-
-    def damaged(self, days: Iterable[Day], data: DataState) -> set[Day]:
-        return set()
-
-    def can_read(self, query: Query, data: DataState) -> bool:
-        return True
-
-    def stored_exists(self, query: Query, connection: sa.Connection) -> bool:
-        return sa.inspect(connection).has_table(intermediate_name(query.query_id), schema="cache")
-
-    def discard(self, query_id: str, connection: sa.Connection) -> None:
-        drop_table(connection, intermediate_name(query_id))
-
-    def held(self, connection: sa.Connection) -> set[str]:
-        return table_ids(connection, intermediate_name(""))
 
     def tidy(self, cells_version: int, connection: sa.Connection) -> list[str]:
         return drop_old_maps(connection, cells_version)
@@ -199,27 +167,3 @@ class PostgresExecutor:
         # Without statistics the planner takes a parent's joins for tiny and falls into nested loops.
         connection.execute(Analyze("cache", name))
         return table_size(connection, name)
-
-
-def drop_table(connection: sa.Connection, name: str) -> None:
-    """Drop a table of schema ``cache`` if it is there."""
-    connection.execute(sa.schema.DropTable(sa.Table(name, sa.MetaData(), schema="cache"), if_exists=True))
-
-
-def table_ids(connection: sa.Connection, prefix: str) -> set[str]:
-    """Query ids of the tables of schema ``cache`` whose names are the prefix and an id."""
-    names = sa.inspect(connection).get_table_names(schema="cache")
-    return {name[1:] for name in names if name[0] == prefix and len(name) == 33}
-
-
-def table_size(connection: sa.Connection, name: str) -> Stored:
-    """Rows and bytes on disk of a table of schema ``cache``."""
-    table = sa.table(name, schema="cache")
-    rows = connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
-    return Stored(rows, table_bytes(connection, name))
-
-
-def table_bytes(connection: sa.Connection, name: str) -> int:
-    """Bytes on disk of a table of schema ``cache``."""
-    size = sa.func.pg_total_relation_size(f'cache."{name}"')
-    return int(connection.execute(sa.select(size)).scalar_one())

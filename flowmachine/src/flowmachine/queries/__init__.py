@@ -1,47 +1,13 @@
-"""One module per query kind; every kind's class can be imported from here, too."""
+"""One module per query kind, in folders by theme; every kind's class can be imported from here, too."""
+
+from __future__ import annotations
 
 from typing import Any
-
-#: Kinds that place each subscriber at one location.
-REFERENCE_LOCATIONS = (
-    "daily_location",
-    "modal_location",
-    "most_frequent_location",
-    "visited_most_days",
-    "majority_location",
-    "coalesced_location",
-)
-
-#: Metrics with a number for each subscriber.
-HISTOGRAM_METRICS = (
-    "radius_of_gyration",
-    "unique_location_counts",
-    "topup_balance",
-    "subscriber_degree",
-    "topup_amount",
-    "event_count",
-    "pareto_interactions",
-    "nocturnal_events",
-    "displacement",
-    "total_active_periods",
-)
-
-#: Metrics that may be summarised at each location: the numeric ones and the handset's characteristics.
-JOINABLE_METRICS = (*HISTOGRAM_METRICS, "handset")
-
-#: Kinds that flows may run between: reference locations, or every location of each subscriber.
-INPUTS_TO_FLOWS = (*REFERENCE_LOCATIONS, "unique_locations")
-
-#: Kinds whose visits may be counted: one location for each subscriber at one time.
-VISITABLE_LOCATIONS = ("daily_location", "modal_location")
-
-#: Kinds that weigh each of a subscriber's locations.
-WEIGHTED_LOCATIONS = ("location_visits",)
 
 
 def __getattr__(name: str) -> Any:
     """The class of a kind by its name, found when it is first asked for."""
-    from flowmachine.registry import all_kinds
+    from flowmachine.queries.catalogue import all_kinds
 
     if name[:1].isupper() and not name.isupper():
         for cls in all_kinds().values():

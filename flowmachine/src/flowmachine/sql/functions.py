@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -11,17 +11,13 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
 
+from flowmachine.spec.published import full_order
+
 
 def in_order(column: ColumnElement[Any], *, descending: bool = False) -> ColumnElement[Any]:
     """A term to sort by: text by bytes, nulls last, whatever the database and its locale."""
     ordered: ColumnElement[Any] = sa.collate(column, "C") if isinstance(column.type, sa.Text) else column
     return (ordered.desc() if descending else ordered.asc()).nulls_last()
-
-
-def full_order(columns: Iterable[str], first: Sequence[str]) -> tuple[str, ...]:
-    """Names to sort by: ``first``, with ``-`` before one for descending, then all other columns, ascending."""
-    named = [name.lstrip("-") for name in first]
-    return (*first, *(name for name in columns if name not in named))
 
 
 def in_full_order(

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.sql import FromClause
 
-from flowmachine.release import floor
-from flowmachine.sql.events import EventSelection, locate_events, select_events
+from flowmachine.spec.places import SpatialUnit
+from flowmachine.spec.published import floor
+from flowmachine.spec.query import EventSelection, Sources
+from flowmachine.sql.events import locate_events, select_events
 from flowmachine.sql.functions import hinted_among, period_of, start_of, subscriber_bits
-
-if TYPE_CHECKING:
-    from flowmachine.sql.sources import Sources
-    from flowmachine.units import SpatialUnit
 
 #: Periods that do not lie within one day, and so may be of different lengths and see a cell move.
 _LONGER_THAN_A_DAY = ("month", "year")

@@ -1,0 +1,1 @@
+"""The job table, by who works with it."""

@@ -1,0 +1,283 @@
+"""What a worker does with jobs: claim, renew, complete, fail or give back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.sql import ColumnElement
+
+from flowmachine.data import Day
+from flowmachine.jobs.table import (
+    CODE_VERSION,
+    DONE_CHANNEL,
+    PENDING,
+    RELEASED,
+    WORK_CHANNEL,
+    Key,
+    is_job,
+    is_named,
+    lock,
+    moved,
+    named,
+    notify,
+    touched,
+)
+from flowmachine.stores.base import Stored
+from flowmachine.tables import edges, jobs, workers
+
+
+class LostLease(Exception):
+    """Somebody else owns the job by now; whatever was computed must not be recorded."""
+
+
+_is_here = sa.and_(
+    jobs.c.state == "executing", sa.func.starts_with(jobs.c.worker, sa.bindparam("prefix", type_=sa.Text))
+)
+
+
+#: What waits for nothing but a worker.
+is_ready = sa.and_(jobs.c.state == "queued", jobs.c.planned, jobs.c.pending == 0)
+
+
+_SHARING = sa.select(
+    sa.func.count().filter(_is_here).label("here"), sa.func.count().filter(is_ready).label("ready")
+).where(jobs.c.state.in_(PENDING))
+
+
+def sharers(connection: sa.Connection, host: str) -> int:
+    """Among how many jobs a host's processors are best shared: those that its workers compute now, their names begin with
+    its name and a hyphen, as long as others are ready to take the place of each.
+
+    Otherwise each had better take all. Whichever ends first leaves the processors to the rest, which could not use them
+    any more once it has begun with few.
+    """
+    found = connection.execute(_SHARING, {"prefix": f"{host}-"}).one()
+    return max(found.here, 1) if found.ready else 1
+
+
+_busy = jobs.alias("busy")
+
+
+_running_of_same_user = (
+    sa.select(sa.func.count())
+    .where(_busy.c.state == "executing", _busy.c.requested_by.is_not_distinct_from(jobs.c.requested_by))
+    .scalar_subquery()
+)
+
+
+_next = (
+    sa.select(jobs.c.query_id, jobs.c.store)
+    .where(is_ready)
+    .order_by(_running_of_same_user, jobs.c.queued_at)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+    .cte("next")
+)
+
+
+_CLAIM = moved(
+    "execute",
+    jobs.c.query_id == _next.c.query_id,
+    jobs.c.store == _next.c.store,
+    started_at=sa.func.clock_timestamp(),
+    lease_until=sa.func.clock_timestamp() + sa.bindparam("lease", type_=sa.Interval),
+    attempts=jobs.c.attempts + 1,
+).returning(jobs)
+
+
+def claim(connection: sa.Connection, worker: str, lease: timedelta) -> sa.RowMapping | None:
+    """Take a job that waits for nothing; its row, now ``executing`` and owned, or None.
+
+    First come those of the user who has the fewest running, then the oldest, so that a user with thousands of parts
+    does not keep another's single one waiting.
+    """
+    return connection.execute(_CLAIM, {"worker": worker, "lease": lease}).mappings().one_or_none()
+
+
+def renew(connection: sa.Connection, key: Key, worker: str, lease: timedelta) -> bool:
+    """Prolong the lease of the job that a worker computes; whether the job is to be cancelled."""
+    wanted = connection.execute(
+        sa.update(jobs)
+        .where(*held(key, worker))
+        .values(lease_until=sa.func.clock_timestamp() + lease)
+        .returning(jobs.c.cancel_requested)
+    ).scalar_one_or_none()
+    return bool(wanted)
+
+
+_COMPLETE = moved(
+    "finish",
+    is_named,
+    jobs.c.worker == sa.bindparam("owner"),
+    finished_at=sa.func.clock_timestamp(),
+    lease_until=None,
+    cancel_requested=False,
+    **touched(),
+)
+
+
+_wait_for_named = sa.and_(
+    edges.c.depends_on == sa.bindparam("id", type_=sa.Text),
+    edges.c.depends_store == sa.bindparam("kept_in", type_=sa.Text),
+    edges.c.waiting,
+)
+
+
+_LOCK_WITH_WAITING = lock(
+    sa.select(
+        sa.bindparam("id", type_=sa.Text).label("query_id"),
+        sa.bindparam("kept_in", type_=sa.Text).label("store"),
+    )
+    .union(sa.select(edges.c.query_id, edges.c.store).where(_wait_for_named))
+    .subquery("keys")
+)
+
+
+#: Lets those go on, as far as it is up to this input, who waited for it.
+_LET_GO = (
+    sa.update(edges).where(_wait_for_named).values(waiting=False).returning(edges.c.query_id, edges.c.store)
+)
+
+
+def held(key: Key, worker: str) -> tuple[ColumnElement[bool], ...]:
+    """The conditions that a worker computes a job at the moment."""
+    return is_job(key), jobs.c.state == "executing", jobs.c.worker == worker
+
+
+def complete(
+    connection: sa.Connection,
+    key: Key,
+    worker: str,
+    *,
+    stored: Stored,
+    milliseconds: float,
+    fingerprint: str,
+    cells_version: int,
+    read: Mapping[Day, UUID],
+    judged_by: int | None = None,
+) -> None:
+    """Record a stored result and let those go on who waited for it; raises LostLease if the worker is not the owner.
+
+    ``read`` are the loads of the days that the query itself read; its inputs' rows have theirs. ``judged_by`` is the floor
+    that a released result was cut to.
+    """
+    inputs: dict[str, dict[str, str]] = {}
+    for (event_type, day), load_id in sorted(read.items()):
+        inputs.setdefault(event_type, {})[day.isoformat()] = str(load_id)
+    if key.store != RELEASED:
+        connection.execute(_LOCK_WITH_WAITING, named(key))
+    result = {
+        "inputs": inputs,
+        "code_version": CODE_VERSION,
+        "compute_ms": milliseconds,
+        "rows": stored.rows,
+        "bytes": stored.bytes,
+        "fingerprint": fingerprint,
+        "cells_version": cells_version,
+        "floor": judged_by,
+    }
+    if connection.execute(_COMPLETE, result | named(key) | {"owner": worker}).rowcount != 1:
+        raise LostLease(key)
+    if key.store == RELEASED:
+        notify(connection, DONE_CHANNEL, key.query_id)
+        return  # Nothing is made from what was cut to leave.
+    parents = [tuple(row) for row in connection.execute(_LET_GO, named(key))]
+    if parents:
+        connection.execute(
+            sa.update(jobs)
+            .where(sa.tuple_(jobs.c.query_id, jobs.c.store).in_(parents))
+            .values(pending=jobs.c.pending - 1)
+        )
+        notify(connection, WORK_CHANNEL)
+
+
+def fail(connection: sa.Connection, key: Key, worker: str, error_class: str, error: str) -> None:
+    """Record why a job failed, on it and on all that wait for it."""
+    done = connection.execute(
+        moved(
+            "error",
+            *held(key, worker),
+            error_class=error_class,
+            error=error,
+            finished_at=sa.func.clock_timestamp(),
+            lease_until=None,
+        )
+    )
+    if done.rowcount == 1:
+        fail_waiting(connection, [key], error_class, error)
+        if key.store == RELEASED:
+            notify(connection, DONE_CHANNEL, key.query_id)
+
+
+def cancelled(connection: sa.Connection, key: Key, worker: str) -> None:
+    """Record that a running job was stopped because it was cancelled."""
+    if key.store == RELEASED:
+        notify(connection, DONE_CHANNEL, key.query_id)
+    connection.execute(
+        moved(
+            "cancel",
+            *held(key, worker),
+            finished_at=sa.func.clock_timestamp(),
+            lease_until=None,
+            cancel_requested=False,
+        )
+    )
+
+
+def give_back(connection: sa.Connection, key: Key, worker: str, *, replan: bool) -> None:
+    """Return a job to the queue unfinished: the worker stops, or an input was gone and the job must be planned anew."""
+    connection.execute(
+        moved(
+            "give_back",
+            *held(key, worker),
+            worker=None,
+            lease_until=None,
+            planned=not replan,
+            attempts=jobs.c.attempts if replan else jobs.c.attempts - 1,
+        )
+    )
+    notify(connection, WORK_CHANNEL)
+
+
+def see(connection: sa.Connection, worker: str, ill: str | None) -> None:
+    """Note that a worker is alive, and what keeps it from working well; forget those not seen for a day."""
+    now = sa.func.clock_timestamp()
+    values = {"seen": now, "ill": ill}
+    connection.execute(
+        insert(workers)
+        .values(name=worker, **values)
+        .on_conflict_do_update(index_elements=["name"], set_=values)
+    )
+    connection.execute(sa.delete(workers).where(workers.c.seen < now - timedelta(days=1)))
+
+
+def fail_waiting(connection: sa.Connection, keys: Sequence[Key], error_class: str, error: str) -> None:
+    level = list(keys)
+    while level:
+        waiting = connection.execute(
+            sa.select(edges.c.query_id, edges.c.store).where(
+                sa.tuple_(edges.c.depends_on, edges.c.depends_store).in_(
+                    [(k.query_id, k.store) for k in level]
+                ),
+                edges.c.waiting,
+            )
+        ).all()
+        if not waiting:
+            return
+        failed = connection.execute(
+            moved(
+                "error_waiting",
+                sa.tuple_(jobs.c.query_id, jobs.c.store).in_([tuple(row) for row in waiting]),
+                error_class=error_class,
+                error=error,
+                finished_at=sa.func.clock_timestamp(),
+            ).returning(jobs.c.query_id, jobs.c.store)
+        ).all()
+        level = [Key(*row) for row in failed]
+        for key in level:
+            if key.store == RELEASED:
+                notify(connection, DONE_CHANNEL, key.query_id)

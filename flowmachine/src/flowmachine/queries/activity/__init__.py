@@ -1,0 +1,1 @@
+"""Kinds that count and time the events of subscribers."""

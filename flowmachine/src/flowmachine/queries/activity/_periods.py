@@ -1,0 +1,82 @@
+"""Consecutive periods of equal length, and who was active in them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import marshmallow as ma
+import sqlalchemy as sa
+from sqlalchemy.sql import FromClause
+
+from flowmachine.spec.fields import Choice, Integer, Moment, optional, required
+from flowmachine.spec.query import EventSelection, NotBuildable, Sources, field_group
+from flowmachine.sql.events import select_events
+from flowmachine.sql.functions import microseconds
+
+#: Periods are looked at one by one.
+MOST_PERIODS = 100_000
+
+
+@field_group
+class Periods:
+    """Fields of a kind over ``total_periods`` periods from ``start_date``, each of ``period_length`` units of wall-clock time."""
+
+    start_date: datetime = required(Moment())
+    total_periods: int = required(Integer(at_least=1))
+    period_length: int = optional(Integer(at_least=1), 1)
+    period_unit: str = optional(Choice("days", "hours", "minutes"), "days")
+
+    def check(self) -> None:
+        check_periods(self)
+
+    @property
+    def length(self) -> timedelta:
+        """The length of one period."""
+        return timedelta(**{self.period_unit: self.period_length})
+
+
+def check_periods(query: Any) -> None:
+    """Refuse periods beyond the calendar; raises marshmallow.ValidationError."""
+    try:
+        query.start_date + query.total_periods * query.length
+    except OverflowError:
+        raise ma.ValidationError({"_schema": ["The periods end after the year 9999."]}) from None
+
+
+def periods(query: Any) -> tuple[EventSelection, ...]:
+    """The events of each period, each of which must have data; those that touch the same days stand or fall together."""
+    for name in ("total_periods", "period_length"):
+        if getattr(query, name) > MOST_PERIODS:
+            raise NotBuildable(f"{name} is {getattr(query, name)}; it can be {MOST_PERIODS} at most.")
+    found: dict[tuple[Any, ...], EventSelection] = {}
+    for number in range(query.total_periods):
+        start = query.start_date + number * query.length
+        selection = _selection(query, start, start + query.length)
+        found.setdefault((selection.days[0], selection.days[-1]), selection)
+    return tuple(found.values())
+
+
+def periods_of_events(sources: Sources, query: Any) -> FromClause:
+    """Rows (``subscriber``, ``period``) for each event, located or not: the number, from 0, of the period that it is in."""
+    end = query.start_date + query.total_periods * query.length
+    events = select_events(sources, _selection(query, query.start_date, end), ("local_time",))
+    start = sa.cast(sa.literal(query.start_date), sa.DateTime)
+    elapsed = microseconds(events.c.local_time) - microseconds(start)
+    length = sa.literal(query.length // timedelta(microseconds=1), sa.BigInteger)
+    period = sa.cast(elapsed // length, sa.BigInteger)
+    # Where the clock shows the start twice, the second showing is preceded by times before it, which are in no period.
+    return (
+        sa.select(events.c.subscriber, period.label("period"))
+        .where(elapsed >= 0)
+        .subquery("periods_of_events")
+    )
+
+
+def active_periods(sources: Sources, query: Any) -> FromClause:
+    """Distinct rows (``subscriber``, ``period``) of the periods with an event."""
+    return sa.select(periods_of_events(sources, query)).distinct().subquery("active_periods")
+
+
+def _selection(query: Any, start: datetime, end: datetime) -> EventSelection:
+    return EventSelection(start, end, query.event_types, query.hours, query.subscriber_subset)

@@ -1,0 +1,29 @@
+"""In how many periods each subscriber was active."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.queries.activity._periods import Periods, active_periods, periods
+from flowmachine.spec.query import EventSelection, Sources, SubscriberMetric, query_kind
+from flowmachine.spec.windows import EventFields
+
+
+@query_kind("total_active_periods")
+class TotalActivePeriods(Periods, EventFields, SubscriberMetric):
+    """Periods in which a subscriber had an event, located or not; who had none has no row."""
+
+    columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "value": sa.BigInteger()}
+    order: ClassVar[tuple[str, ...]] = ("-value",)
+    reads_cells: ClassVar[bool] = False
+
+    @property
+    def events(self) -> tuple[EventSelection, ...]:
+        return periods(self)
+
+    def select(self, sources: Sources) -> Select[Any]:
+        active = active_periods(sources, self)
+        return sa.select(active.c.subscriber, sa.func.count().label("value")).group_by(active.c.subscriber)

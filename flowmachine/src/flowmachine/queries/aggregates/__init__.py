@@ -1,0 +1,1 @@
+"""Kinds that count subscribers by place, label or number."""

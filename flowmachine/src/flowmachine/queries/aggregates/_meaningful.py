@@ -1,0 +1,371 @@
+"""Meaningful locations: clusters of the sites that a subscriber uses, labelled by when the subscriber uses them.
+
+After Isaacman and others, Identifying Important Places in People's Lives from Cellular Network Data (Pervasive 2011).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import marshmallow as ma
+import sqlalchemy as sa
+from shapely.errors import ShapelyError
+from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.sql import ColumnElement, FromClause, Select
+
+from flowmachine.spec.fields import EventTypes, Integer, Number, optional, required
+from flowmachine.spec.nested import SubscriberSubset
+from flowmachine.spec.places import SITES, SpatialUnit
+from flowmachine.spec.published import KeepOver, Published, Region, Value
+from flowmachine.spec.query import EventSelection, Query, Sources, field_group
+from flowmachine.spec.units import Unit, demand_polygons
+from flowmachine.sql.events import locate_events
+from flowmachine.sql.functions import geodesic_metres, geometry_from_text, leader_clusters, strictly_within
+
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+UNKNOWN = "unknown"
+
+
+class Labels(ma.fields.Field[dict[str, Any]]):
+    """Areas of (hour score, day score) by label, as GeoJSON polygons that do not touch each other."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise ma.ValidationError("Not a valid mapping type.")
+        if not value:
+            raise ma.ValidationError("Shorter than minimum length 1.")
+        errors: dict[str, Any] = {}
+        areas: dict[str, BaseGeometry] = {}
+        for label, geometry in value.items():
+            if label == UNKNOWN:
+                errors[label] = {"key": [f"{UNKNOWN} is the label of what lies in no area."]}
+                continue
+            try:
+                areas[label] = _area(geometry)
+            except ma.ValidationError as error:
+                errors[label] = {"value": error.messages}
+        if errors:
+            raise ma.ValidationError(errors)
+        _check_apart(areas)
+        return dict(value)
+
+    def canonical(self, value: dict[str, Any]) -> Any:
+        return value
+
+    def describe(self) -> dict[str, Any]:
+        return {"type": "object", "additionalProperties": {"type": "object"}}
+
+
+def _area(geometry: Any) -> BaseGeometry:
+    if geometry is None:
+        raise ma.ValidationError("Field may not be null.")
+    if not isinstance(geometry, Mapping):
+        raise ma.ValidationError("Not a valid mapping type.")
+    try:
+        # Through JSON, so that what is not JSON is refused here rather than by the database.
+        area = shape(json.loads(json.dumps(geometry, allow_nan=False)))
+    except (ShapelyError, AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError):
+        raise ma.ValidationError("Not a valid GeoJSON geometry.") from None
+    if area.geom_type not in ("Polygon", "MultiPolygon") or area.is_empty or not area.is_valid:
+        raise ma.ValidationError("Not a valid GeoJSON polygon.")
+    return area
+
+
+def _check_apart(areas: Mapping[str, BaseGeometry]) -> None:
+    labels = sorted(areas)
+    for position, label in enumerate(labels):
+        for other in labels[position + 1 :]:
+            if areas[label].intersects(areas[other]):
+                raise ma.ValidationError(f"The areas of {label} and {other} must not touch each other.")
+
+
+class HourScores(ma.fields.List):
+    """A score for each hour of the day."""
+
+    def __init__(self) -> None:
+        super().__init__(Number(-1.0, 1.0), validate=ma.validate.Length(equal=24))
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        return super()._deserialize(list(value) if isinstance(value, tuple) else value, attr, data, **kwargs)
+
+    def settle(self, value: list[float]) -> tuple[float, ...]:
+        return tuple(value)
+
+    def describe(self) -> dict[str, Any]:
+        item = {"type": "number", "minimum": -1.0, "maximum": 1.0}
+        return {"type": "array", "minItems": 24, "maxItems": 24, "items": item}
+
+
+class WeekdayScores(ma.fields.Dict):
+    """A score for each day of the week."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            keys=ma.fields.String(validate=ma.validate.OneOf(WEEKDAYS)), values=Number(-1.0, 1.0)
+        )
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        scores = super()._deserialize(value, attr, data, **kwargs)
+        lacking = {
+            day: {"key": ["Missing data for required field."]} for day in WEEKDAYS if day not in scores
+        }
+        if lacking:
+            raise ma.ValidationError(lacking)
+        return scores
+
+    def canonical(self, value: dict[str, float]) -> Any:
+        return value
+
+    def describe(self) -> dict[str, Any]:
+        score = {"type": "number", "minimum": -1.0, "maximum": 1.0}
+        return {
+            "type": "object",
+            "properties": dict.fromkeys(WEEKDAYS, score),
+            "required": list(WEEKDAYS),
+            "additionalProperties": False,
+        }
+
+
+@field_group
+class Meaningful(Unit):
+    """Fields of a kind about meaningful locations. Events are at sites, so that the unit only says where centres lie."""
+
+    event_types: tuple[str, ...] | None = optional(EventTypes())
+    subscriber_subset: Query | None = optional(SubscriberSubset())
+    labels: dict[str, Any] = required(Labels())
+    tower_hour_of_day_scores: tuple[float, ...] = required(HourScores())
+    tower_day_of_week_scores: dict[str, float] = required(WeekdayScores())
+    tower_cluster_radius: float = optional(Number(), 1.0)
+    tower_cluster_call_threshold: int = optional(Integer(), 0)
+
+    def check(self) -> None:
+        super().check()
+        demand_polygons(self.aggregation_unit)
+
+    @property
+    def unit(self) -> SpatialUnit:
+        return SpatialUnit(self.aggregation_unit)
+
+    @cached_property
+    def areas(self) -> dict[str, BaseGeometry]:
+        """The labels' areas in the plane of (hour score, day score)."""
+        return {label: shape(geometry) for label, geometry in self.labels.items()}
+
+    def selection(self, start: datetime, end: datetime) -> EventSelection:
+        """The events of a window."""
+        return EventSelection(start, end, self.event_types, None, self.subscriber_subset)
+
+
+def clusters(sources: Sources, query: Meaningful, selection: EventSelection, name: str = "all") -> FromClause:
+    """Rows (``subscriber``, ``lon``, ``lat``, ``label``): the clusters of each subscriber's sites, with their centres.
+
+    Sites come by falling number of days with an event, then in the order of site and version. ``name`` tells two
+    such relations in one statement apart.
+    """
+    sites = _sites(sources, query, selection).cte(f"sites_{name}")
+    crowded = _crowded(sources, query, sites)
+    lists = (
+        sa.select(
+            sites.c.subscriber,
+            *(
+                sa.func.array_agg(
+                    aggregate_order_by(sites.c[name], sites.c.position), type_=sa.ARRAY(sa.Double)
+                ).label(name)
+                for name in ("lon", "lat", "days")
+            ),
+            sa.cast(sa.literal(query.tower_cluster_radius * 1000), sa.Double).label("radius"),
+        )
+        .where(sites.c.subscriber.in_(crowded))
+        .group_by(sites.c.subscriber)
+        .subquery("lists")
+    )
+    numbers = leader_clusters(lists.c.lon, lists.c.lat, lists.c.days, lists.c.radius)
+    # Materialised, or PostgreSQL would walk a subscriber's sites anew for each of them.
+    walks = (
+        sa.select(lists.c.subscriber, numbers.label("numbers"))
+        .cte(f"walks_{name}")
+        .prefix_with("MATERIALIZED")
+    )
+    # Who was not walked has each site for a cluster.
+    cluster = sa.func.coalesce(
+        walks.c.numbers[sa.cast(sites.c.position, sa.Integer)], sa.cast(sites.c.position, sa.Integer)
+    )
+    assigned = (
+        sa.select(sites, cluster.label("cluster"))
+        .select_from(sites.outerjoin(walks, walks.c.subscriber == sites.c.subscriber))
+        .subquery("assigned")
+    )
+    weight = sa.cast(sa.func.sum(assigned.c.days), sa.Double)
+
+    def centre(degrees: ColumnElement[Any]) -> ColumnElement[Any]:
+        # The site itself, not what rounding makes of it, so that many subscribers share few centres.
+        mean = sa.func.sum(degrees * assigned.c.days) / weight
+        return sa.case((sa.func.count() == 1, sa.func.min(degrees)), else_=mean)
+
+    found = (
+        sa.select(
+            assigned.c.subscriber,
+            centre(assigned.c.lon).label("lon"),
+            centre(assigned.c.lat).label("lat"),
+            sa.func.avg(assigned.c.hour_score).label("hour_score"),
+            sa.func.avg(assigned.c.day_score).label("day_score"),
+        )
+        .group_by(assigned.c.subscriber, assigned.c.cluster)
+        .having(weight >= query.tower_cluster_call_threshold)
+        .subquery("found")
+    )
+    label = sa.case(
+        *(
+            (strictly_within(found.c.hour_score, found.c.day_score, geometry_from_text(area.wkt)), name)
+            for name, area in query.areas.items()
+        ),
+        else_=UNKNOWN,
+    )
+    return sa.select(found.c.subscriber, found.c.lon, found.c.lat, label.label("label")).subquery("clusters")
+
+
+def _crowded(sources: Sources, query: Meaningful, sites: sa.CTE) -> Select[Any]:
+    """Subscribers with two sites within the radius. Nobody else's sites form clusters: a centre is a site until two join."""
+    metres = query.tower_cluster_radius * 1000
+    regions = sources.regions(SITES)
+    first, second = regions.alias("first_of_two"), regions.alias("second_of_two")
+    # A degree of latitude is nowhere shorter than 110574 m, which settles most pairs without the dear distance.
+    band = metres / 110574
+    near = (
+        sa.select(first.c.location.label("here"), second.c.location.label("there"))
+        .join(
+            second,
+            sa.and_(second.c.lat >= first.c.lat - band, second.c.lat <= first.c.lat + band),
+        )
+        .where(
+            first.c.location < second.c.location,
+            geodesic_metres(first.c.lon, first.c.lat, second.c.lon, second.c.lat) < metres,
+        )
+        .subquery("near")
+    )
+    here, there = sites.alias(f"here_{sites.name}"), sites.alias(f"there_{sites.name}")
+    return (
+        sa.select(here.c.subscriber)
+        .join(near, near.c.here == here.c.location)
+        .join(there, sa.and_(there.c.subscriber == here.c.subscriber, there.c.location == near.c.there))
+        .distinct()
+    )
+
+
+def _sites(sources: Sources, query: Meaningful, selection: EventSelection) -> Select[Any]:
+    """Rows (``subscriber``, ``location``, ``position``, ``lon``, ``lat``, ``days``, ``hour_score``, ``day_score``): the sites used."""
+    located = locate_events(sources, selection, SITES, ("local_time",))
+    hours = sa.union_all(
+        *(
+            sa.select(sa.literal(hour).label("hour"), sa.cast(sa.literal(score), sa.Double).label("score"))
+            for hour, score in enumerate(query.tower_hour_of_day_scores)
+        )
+    ).subquery("hours")
+    date = sa.cast(located.c.local_time, sa.Date)
+    # Added up by date first: a date has one weekday, and counting distinct dates of all events is dear.
+    dates = (
+        sa.select(
+            located.c.subscriber,
+            located.c.location,
+            date.label("date"),
+            sa.func.count().label("events"),
+            sa.func.sum(hours.c.score).label("hour_score"),
+        )
+        .join(hours, hours.c.hour == sa.extract("hour", located.c.local_time))
+        .group_by(located.c.subscriber, located.c.location, date)
+        .subquery("dates")
+    )
+    by_weekday = sa.case(
+        {number: query.tower_day_of_week_scores[day] for number, day in enumerate(WEEKDAYS, start=1)},
+        value=sa.extract("isodow", dates.c.date),
+    )
+    events = sa.cast(sa.func.sum(dates.c.events), sa.Double)
+    visits = (
+        sa.select(
+            dates.c.subscriber,
+            dates.c.location,
+            sa.func.count().label("days"),
+            (sa.func.sum(dates.c.hour_score) / events).label("hour_score"),
+            (sa.func.sum(sa.cast(by_weekday, sa.Double) * dates.c.events) / events).label("day_score"),
+        )
+        .group_by(dates.c.subscriber, dates.c.location)
+        .subquery("visits")
+    )
+    regions = sources.regions(SITES)
+    measured = sa.and_(regions.c.location == visits.c.location, regions.c.lon.is_not(None))
+    position = sa.func.row_number().over(
+        partition_by=visits.c.subscriber, order_by=[visits.c.days.desc(), visits.c.location]
+    )
+    return sa.select(
+        visits.c.subscriber,
+        visits.c.location,
+        position.label("position"),
+        regions.c.lon,
+        regions.c.lat,
+        sa.cast(visits.c.days, sa.Double).label("days"),
+        visits.c.hour_score,
+        visits.c.day_score,
+    ).join(regions, measured)
+
+
+def shares(sources: Sources, query: Meaningful, clusters: FromClause, label: str, name: str) -> FromClause:
+    """Rows (``subscriber``, ``location``, ``share``): the subscriber's clusters with a label, in shares that sum to 1.
+
+    A cluster is at the region strictly around its centre, at none with a null location, at several once in each.
+    """
+    wanted = sa.select(
+        clusters,
+        (1.0 / sa.cast(sa.func.count().over(partition_by=clusters.c.subscriber), sa.Double)).label("share"),
+    ).where(clusters.c.label == label)
+    found = wanted.cte(f"clusters_{name}")
+    boundaries = sources.boundaries(query.unit)
+    # Asked once for each centre, not for each subscriber who has it.
+    centres = sa.select(found.c.lon, found.c.lat).distinct().subquery("centres")
+    around = strictly_within(centres.c.lon, centres.c.lat, boundaries.c.geom)
+    placed = (
+        sa.select(centres.c.lon, centres.c.lat, boundaries.c.location)
+        .select_from(centres.outerjoin(boundaries, around))
+        .subquery("placed")
+    )
+    return (
+        sa.select(found.c.subscriber, placed.c.location, found.c.share)
+        .join(placed, sa.and_(placed.c.lon == found.c.lon, placed.c.lat == found.c.lat))
+        .subquery(name)
+    )
+
+
+def between(origins: FromClause, destinations: FromClause) -> Select[Any]:
+    """The products of a subscriber's shares in two relations, summed by pair of locations.
+
+    Columns ``location_from``, ``location_to``, ``value``, ``subscribers``.
+    """
+    return (
+        sa.select(
+            origins.c.location.label("location_from"),
+            destinations.c.location.label("location_to"),
+            sa.func.sum(origins.c.share * destinations.c.share).label("value"),
+            sa.func.count(origins.c.subscriber.distinct()).label("subscribers"),
+        )
+        .join(destinations, destinations.c.subscriber == origins.c.subscriber)
+        .group_by(origins.c.location, destinations.c.location)
+    )
+
+
+def published_pairs(unit: SpatialUnit) -> Published:
+    """The published form of sums between labelled locations, judged by distinct subscribers."""
+    return Published(
+        (
+            Value("label_from", sa.Text()),
+            Value("label_to", sa.Text()),
+            Region(unit, "location_from", "_from"),
+            Region(unit, "location_to", "_to"),
+            Value("value", sa.Double()),
+        ),
+        KeepOver("subscribers"),
+    )

@@ -1,0 +1,20 @@
+"""Who stayed in one place."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.sql import FromClause
+
+from flowmachine.queries.places.unique_locations import UniqueLocations
+from flowmachine.spec.query import Sources
+
+
+def unmoving(sources: Sources, locations: UniqueLocations) -> FromClause:
+    """Rows (``subscriber``, ``location``) of those subscribers who have a single one."""
+    visits = sources.stored(locations)
+    return (
+        sa.select(visits.c.subscriber, sa.func.min(visits.c.location).label("location"))
+        .group_by(visits.c.subscriber)
+        .having(sa.func.count() == 1)
+        .subquery("unmoving")
+    )

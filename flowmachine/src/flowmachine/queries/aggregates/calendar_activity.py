@@ -1,0 +1,39 @@
+"""How many subscribers were active in the same periods."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.queries.activity._periods import Periods, periods
+from flowmachine.queries.aggregates._calendars import CALENDAR, calendars, spelt_out
+from flowmachine.spec.published import KeepOver, Published, Value
+from flowmachine.spec.query import Aggregate, EventSelection, Sources, query_kind
+from flowmachine.spec.sampling import Sampled
+from flowmachine.spec.windows import EventFields
+
+
+@query_kind("calendar_activity")
+class CalendarActivity(Periods, EventFields, Sampled, Aggregate):
+    """Subscribers counted by the list of periods in which they had an event; who had none is not counted.
+
+    A list holds the starts of its periods, ascending, on the wall clock. A sample is one of the released rows.
+    """
+
+    geographic: ClassVar[bool] = False
+    reads_cells: ClassVar[bool] = False
+
+    @property
+    def events(self) -> tuple[EventSelection, ...]:
+        return periods(self)
+
+    def select(self, sources: Sources) -> Select[Any]:
+        seen = calendars(sources, self)
+        counted = sa.select(seen.c.value.label("grp"), sa.func.count().label("value")).group_by(seen.c.value)
+        return spelt_out(self, counted, "grp")
+
+    @property
+    def published(self) -> Published:
+        return Published((Value("grp", CALENDAR), Value("value", sa.BigInteger())), KeepOver("value"))

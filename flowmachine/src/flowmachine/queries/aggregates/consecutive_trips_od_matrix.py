@@ -1,0 +1,64 @@
+"""How many subscribers had one event at a location and the next at another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.queries.aggregates._flowing import pair_order
+from flowmachine.spec.published import KeepOver, Published, Region, Value
+from flowmachine.spec.query import Aggregate, EventSelection, Sources, query_kind
+from flowmachine.spec.units import Unit
+from flowmachine.spec.windows import EventFields, Window, window_selection
+from flowmachine.sql.events import locate_events
+
+#: No region's key.
+_NONE_FOLLOWS = -1
+
+
+@query_kind("consecutive_trips_od_matrix", component="ConsecutiveTripsODMatrix")
+class ConsecutiveTripsODMatrix(Window, Unit, EventFields, Aggregate):
+    """Distinct subscribers for each pair of locations of two successive events, pairs of one location included.
+
+    Events at the same moment are in the order of their locations.
+    """
+
+    @property
+    def events(self) -> tuple[EventSelection]:
+        return (window_selection(self),)
+
+    def select(self, sources: Sources) -> Select[Any]:
+        located = locate_events(sources, self.events[0], self.unit, ("time",))
+        # The last event, which no other follows, is told from one that is followed by an event at the null place.
+        following = sa.func.lead(located.c.location, 1, _NONE_FOLLOWS).over(
+            partition_by=located.c.subscriber,
+            order_by=[located.c.time, located.c.location.asc().nulls_last()],
+        )
+        steps = sa.select(
+            located.c.subscriber,
+            located.c.location.label("location_from"),
+            following.label("location_to"),
+        ).subquery("steps")
+        trips = (
+            sa.select(steps)
+            .where(steps.c.location_to.is_distinct_from(_NONE_FOLLOWS))
+            .distinct()
+            .subquery("trips")
+        )
+        return sa.select(trips.c.location_from, trips.c.location_to, sa.func.count().label("value")).group_by(
+            trips.c.location_from, trips.c.location_to
+        )
+
+    @property
+    def published(self) -> Published:
+        return Published(
+            (
+                Region(self.unit, "location_from", "_from"),
+                Region(self.unit, "location_to", "_to"),
+                Value("value", sa.BigInteger()),
+            ),
+            KeepOver("value"),
+            pair_order(self, self),
+        )

@@ -1,0 +1,36 @@
+"""A query that reads nothing, for tests of everything around queries."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowdb.settings import setting
+from flowmachine.spec.fields import Integer, Text, optional, required
+from flowmachine.spec.published import NothingPersonal, Published, Value
+from flowmachine.spec.query import Aggregate, NotBuildable, Sources, query_kind
+from flowmachine.spec.units import Unit
+
+
+@query_kind("dummy_query")
+class DummyQuery(Unit, Aggregate):
+    """Says its parameter after ``dummy_delay`` seconds. Refused unless the setting FLOWMACHINE_TEST_KINDS is on."""
+
+    needs_database: ClassVar[bool] = True
+
+    dummy_param: str = required(Text())
+    dummy_delay: int = optional(Integer(), 0)
+
+    def check_buildable(self) -> None:
+        if setting("FLOWMACHINE_TEST_KINDS", default="off") != "on":
+            raise NotBuildable("dummy_query is for tests only; FLOWMACHINE_TEST_KINDS is not on.")
+
+    def select(self, sources: Sources) -> Select[Any]:
+        waited = sa.select(sa.func.pg_sleep(self.dummy_delay)).subquery("waited")
+        return sa.select(sa.literal(self.dummy_param).label("dummy_param")).select_from(waited)
+
+    @property
+    def published(self) -> Published:
+        return Published((Value("dummy_param", sa.Text()),), NothingPersonal("it reads nothing"))

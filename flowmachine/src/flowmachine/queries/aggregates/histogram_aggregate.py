@@ -1,0 +1,238 @@
+"""How the values of a metric are distributed over subscribers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import marshmallow as ma
+import sqlalchemy as sa
+from marshmallow import validate
+from sqlalchemy.sql import FromClause, Select
+
+from flowmachine.queries.families import HISTOGRAM_METRICS
+from flowmachine.spec.fields import Integer, Number, load_fields, optional, required
+from flowmachine.spec.nested import Nested
+from flowmachine.spec.published import AllOrNothing, Published, Value
+from flowmachine.spec.query import Aggregate, Query, Sources, query_kind
+from flowmachine.sql.functions import fifteen_digits
+
+
+@dataclass(frozen=True)
+class HistogramBins:
+    """Either so many bins of one width, or the edges of the bins."""
+
+    n_bins: int | None = None
+    bin_list: tuple[float, ...] | None = None
+
+
+class Bins(ma.fields.Field[HistogramBins]):
+    """``{"n_bins": n}`` or ``{"bin_list": [edges]}``."""
+
+    component = "HistogramBins"
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> HistogramBins:
+        if isinstance(value, HistogramBins):
+            value = self.canonical(value)
+        edges = ma.fields.List(Number(), validate=validate.Length(min=2))
+        values = load_fields({"n_bins": Integer(at_least=1), "bin_list": edges}, value)
+        given = {name: found for name, found in values.items() if found is not ma.missing}
+        if len(given) > 1:
+            raise ma.ValidationError({"_schema": ["Only one of n_bins or bin_list may be provided."]})
+        if not given:
+            raise ma.ValidationError({"_schema": ["One of n_bins or bin_list must be provided."]})
+        if "n_bins" in given:
+            return HistogramBins(n_bins=given["n_bins"])
+        if any(lower >= upper for lower, upper in pairwise(given["bin_list"])):
+            raise ma.ValidationError({"bin_list": ["Must be strictly ascending."]})
+        return HistogramBins(bin_list=tuple(given["bin_list"]))
+
+    def canonical(self, value: HistogramBins) -> Any:
+        if value.n_bins is not None:
+            return {"n_bins": value.n_bins}
+        assert value.bin_list is not None
+        return {"bin_list": list(value.bin_list)}
+
+    def describe(self) -> dict[str, Any]:
+        return {"$ref": f"#/components/schemas/{self.component}"}
+
+    def component_schema(self) -> dict[str, Any]:
+        return {
+            "type": "object",
+            "properties": {
+                "n_bins": {"type": "integer", "minimum": 1},
+                "bin_list": {"type": "array", "minItems": 2, "items": {"type": "number"}},
+            },
+            "additionalProperties": False,
+        }
+
+
+@dataclass(frozen=True)
+class Range:
+    """From the lowest value counted to the highest, both counted."""
+
+    lower_bound: float
+    upper_bound: float
+
+
+#: A value that lies by no more than this share of the larger end under an edge is on the edge. Two numbers that are equal in
+#: fifteen digits are no further apart, and it is several times what is lost in computing with doubles.
+_ON_THE_EDGE = 5e-15
+
+
+class Bounds(ma.fields.Field[Range]):
+    """``{"lower_bound", "upper_bound"}``, or the two as a list, as the published client sends them."""
+
+    component = "Bounds"
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Range:
+        if isinstance(value, Range):
+            value = self.canonical(value)
+        if isinstance(value, list | tuple) and len(value) == 2:
+            value = dict(zip(("lower_bound", "upper_bound"), value, strict=True))
+        fields: Mapping[str, ma.fields.Field] = {"lower_bound": Number(), "upper_bound": Number()}
+        for field in fields.values():
+            field.required = True
+        found = Range(**load_fields(fields, value))
+        if found.lower_bound >= found.upper_bound:
+            raise ma.ValidationError({"_schema": ["lower_bound should be less than upper_bound"]})
+        return found
+
+    def canonical(self, value: Range) -> Any:
+        return {"lower_bound": value.lower_bound, "upper_bound": value.upper_bound}
+
+    def describe(self) -> dict[str, Any]:
+        return {"$ref": f"#/components/schemas/{self.component}"}
+
+    def component_schema(self) -> dict[str, Any]:
+        bounds = {
+            "type": "object",
+            "properties": {"lower_bound": {"type": "number"}, "upper_bound": {"type": "number"}},
+            "required": ["lower_bound", "upper_bound"],
+            "additionalProperties": False,
+        }
+        pair = {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "number"}}
+        return {"oneOf": [bounds, pair]}
+
+
+def _may_be_absent(field: ma.fields.Field) -> Any:
+    """A field that may be left out but not be null."""
+    declared = optional(field)
+    field.allow_none = False
+    return declared
+
+
+@query_kind("histogram_aggregate", sql_version=2)
+class HistogramAggregate(Aggregate):
+    """Subscribers counted in bins of a metric's values: all bins are published, or one row of nulls.
+
+    With ``n_bins`` the bins are equally wide, from the bounds of ``range``, else of the values; the last includes its upper
+    edge and values outside the range are left out. With ``bin_list`` every bin lacks its upper edge. Values and edges are
+    compared, and edges published, as decimals of fifteen digits.
+    """
+
+    geographic: ClassVar[bool] = False
+
+    metric: Query = required(Nested(*HISTOGRAM_METRICS, component="HistogrammableMetrics"))
+    bins: HistogramBins = required(Bins())
+    range: Range | None = _may_be_absent(Bounds())
+
+    def check(self) -> None:
+        if self.range is None or self.bins.n_bins is None:
+            return
+        # The statement multiplies the two, and one of the databases takes an overflow for an error.
+        if not math.isfinite((self.range.upper_bound - self.range.lower_bound) * self.bins.n_bins):
+            raise ma.ValidationError({"range": {"_schema": ["Is too wide to be cut into bins."]}})
+
+    def spec(self) -> dict[str, Any]:
+        return {name: value for name, value in super().spec().items() if (name, value) != ("range", None)}
+
+    def select(self, sources: Sources) -> Select[Any]:
+        metric = sources.stored(self.metric)
+        number = sa.cast(metric.c.value, sa.Double)
+        exact = fifteen_digits(number) if isinstance(self.metric.columns["value"], sa.Double) else number
+        values = sa.select(exact.label("x")).where(metric.c.value.is_not(None)).cte("metric_values")
+        if self.bins.bin_list is not None:
+            return _listed(values, self.bins.bin_list)
+        assert self.bins.n_bins is not None
+        return _equally_wide(values, self.bins.n_bins, self.range)
+
+    @property
+    def published(self) -> Published:
+        edges = (Value("lower_edge", sa.Double()), Value("upper_edge", sa.Double()))
+        return Published((Value("value", sa.BigInteger()), *edges), AllOrNothing("value"), ("lower_edge",))
+
+
+def _listed(values: FromClause, edges: tuple[float, ...]) -> Select[Any]:
+    bins = sa.union_all(
+        *(
+            sa.select(_number(lower).label("lower_edge"), _number(upper).label("upper_edge"))
+            for lower, upper in pairwise(edges)
+        )
+    ).subquery("bins")
+    inside = sa.and_(values.c.x >= bins.c.lower_edge, values.c.x < bins.c.upper_edge)
+    return (
+        sa.select(sa.func.count(values.c.x).label("value"), bins.c.lower_edge, bins.c.upper_edge)
+        .select_from(bins.outerjoin(values, inside))
+        .group_by(bins.c.lower_edge, bins.c.upper_edge)
+    )
+
+
+def _equally_wide(values: FromClause, count: int, bounds: Range | None) -> Select[Any]:
+    """The bins that hold something, and a bin of nothing if there are others: one empty bin withholds all of them."""
+    low = sa.func.min(values.c.x) if bounds is None else _decimal(bounds.lower_bound)
+    high = sa.func.max(values.c.x) if bounds is None else _decimal(bounds.upper_bound)
+    slack = sa.func.greatest(sa.func.abs(low), sa.func.abs(high)) * _number(_ON_THE_EDGE)
+    ends = sa.select(low.label("low"), high.label("high"), slack.label("slack"))
+    ends_of = (ends.select_from(values) if bounds is None else ends).cte("ends")
+    width = ends_of.c.high - ends_of.c.low
+    # Doubles fall beside the decimals that they stand for, on either side of an edge.
+    above = values.c.x - ends_of.c.low + ends_of.c.slack
+    position = sa.func.floor(above * count / sa.func.nullif(width, 0.0))
+    number = sa.func.coalesce(sa.func.least(position, count - 1), 0.0)
+    filled = (
+        sa.select(number.label("number"), sa.func.count().label("value"))
+        .select_from(values.join(ends_of, values.c.x.between(ends_of.c.low, ends_of.c.high)))
+        .group_by(number)
+        .cte("filled")
+    )
+
+    def edge(at: Any) -> Any:
+        between = ends_of.c.low + at * width / float(count)
+        return sa.case(
+            (at == float(count), ends_of.c.high),
+            (sa.func.abs(between) <= ends_of.c.slack, 0.0),
+            else_=fifteen_digits(between),
+        )
+
+    # All values equal: one bin without width.
+    constant = width == 0.0
+    full = sa.select(
+        filled.c.value,
+        edge(filled.c.number).label("lower_edge"),
+        sa.case((constant, ends_of.c.high), else_=edge(filled.c.number + 1.0)).label("upper_edge"),
+    ).select_from(filled.join(ends_of, sa.true()))
+    bins = sa.select(sa.case((sa.func.max(width) == 0.0, 1), else_=count).label("wanted")).cte("wanted")
+    found = sa.select(sa.func.count().label("found")).select_from(filled).cte("found")
+    lacking = (
+        sa.select(sa.literal(0, sa.BigInteger), _null(), _null())
+        .select_from(bins.join(found, sa.true()))
+        .where(found.c.found < bins.c.wanted)
+    )
+    united = full.union_all(lacking).subquery("histogram")
+    return sa.select(united)
+
+
+def _number(value: float) -> Any:
+    return sa.cast(sa.literal(value), sa.Double)
+
+
+def _decimal(value: float) -> Any:
+    return _number(float(f"{value:.15g}"))
+
+
+def _null() -> Any:
+    return sa.cast(sa.null(), sa.Double)

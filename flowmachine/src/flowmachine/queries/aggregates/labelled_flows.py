@@ -1,0 +1,46 @@
+"""How many subscribers of each label went from one location to another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.queries.aggregates._flowing import Movement, movements, pair_columns
+from flowmachine.queries.aggregates._labelling import labelled
+from flowmachine.queries.movement.mobility_classification import MobilityClassification
+from flowmachine.queries.places.coalesced_location import CoalescedLocation
+from flowmachine.spec.fields import required
+from flowmachine.spec.nested import Nested
+from flowmachine.spec.published import KeepGroups, Published, Region, Value
+from flowmachine.spec.query import Aggregate, Sources, query_kind
+
+
+@query_kind("labelled_flows")
+class LabelledFlows(Movement, Aggregate):
+    """Subscribers counted for each pair of their locations in two queries and each label, a null label included.
+
+    A pair leaves with all its labels or not at all: a label left out could be found by subtraction.
+    """
+
+    from_location: CoalescedLocation = required(Nested("coalesced_location"))
+    to_location: CoalescedLocation = required(Nested("coalesced_location"))
+    labels: MobilityClassification = required(Nested("mobility_classification"))
+
+    def select(self, sources: Sources) -> Select[Any]:
+        labels = sa.select(sources.stored(self.labels)).subquery("labels")
+        return labelled(movements(sources, self), labels, "location_from", "location_to")
+
+    @property
+    def published(self) -> Published:
+        return Published(
+            (
+                Region(self.unit, "location_from", "_from"),
+                Region(self.unit, "location_to", "_to"),
+                Value("value_label", sa.Text()),
+                Value("value", sa.BigInteger()),
+            ),
+            KeepGroups(("location_from", "location_to"), "value"),
+            (*pair_columns(self.from_location, self.to_location), "-value_label"),
+        )

@@ -1,0 +1,48 @@
+"""How many subscribers of each label are at each location."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.queries.aggregates._labelling import labelled
+from flowmachine.queries.movement.mobility_classification import MobilityClassification
+from flowmachine.queries.places.coalesced_location import CoalescedLocation
+from flowmachine.spec.fields import required
+from flowmachine.spec.nested import Nested
+from flowmachine.spec.places import SpatialUnit
+from flowmachine.spec.published import KeepGroups, Published, Region, Value
+from flowmachine.spec.query import Aggregate, Sources, query_kind
+
+
+@query_kind("labelled_spatial_aggregate")
+class LabelledSpatialAggregate(Aggregate):
+    """Subscribers counted by location and label; those without a label under a null one.
+
+    A location leaves with all its labels or not at all: a label left out could be found by subtraction.
+    """
+
+    locations: CoalescedLocation = required(Nested("coalesced_location"))
+    labels: MobilityClassification = required(Nested("mobility_classification"))
+
+    @property
+    def unit(self) -> SpatialUnit | None:
+        return self.locations.unit
+
+    def select(self, sources: Sources) -> Select[Any]:
+        located = sa.select(sources.stored(self.locations)).subquery("located")
+        return labelled(located, sa.select(sources.stored(self.labels)).subquery("labels"), "location")
+
+    @property
+    def published(self) -> Published:
+        assert self.unit is not None
+        return Published(
+            (
+                Region(self.unit),
+                Value("value_label", sa.Text()),
+                Value("value", sa.BigInteger()),
+            ),
+            KeepGroups(("location",), "value"),
+        )

@@ -1,0 +1,51 @@
+"""How many subscribers at each location were active in the same periods."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.queries.activity._periods import Periods, periods
+from flowmachine.queries.aggregates._calendars import CALENDAR, calendars, spelt_out
+from flowmachine.queries.aggregates._labelling import labelled
+from flowmachine.queries.families import REFERENCE_LOCATIONS
+from flowmachine.spec.fields import required
+from flowmachine.spec.nested import Nested
+from flowmachine.spec.places import SpatialUnit
+from flowmachine.spec.published import KeepGroups, Published, Region, Value
+from flowmachine.spec.query import Aggregate, EventSelection, Query, Sources, query_kind
+from flowmachine.spec.sampling import Sampled
+from flowmachine.spec.windows import EventFields
+
+
+@query_kind("localised_calendar_activity")
+class LocalisedCalendarActivity(Periods, EventFields, Sampled, Aggregate):
+    """Subscribers counted by reference location and by the list of periods in which they had an event.
+
+    The list is null for those who had none. A location leaves with all its lists or not at all. A sample is one of the
+    released rows.
+    """
+
+    reference_location: Query = required(Nested(*REFERENCE_LOCATIONS, component="ReferenceLocation"))
+
+    @property
+    def events(self) -> tuple[EventSelection, ...]:
+        return periods(self)
+
+    @property
+    def unit(self) -> SpatialUnit | None:
+        return self.reference_location.unit
+
+    def select(self, sources: Sources) -> Select[Any]:
+        located = sa.select(sources.stored(self.reference_location)).subquery("located")
+        return spelt_out(self, labelled(located, calendars(sources, self), "location"), "value_label")
+
+    @property
+    def published(self) -> Published:
+        assert self.unit is not None
+        return Published(
+            (Region(self.unit), Value("value_label", CALENDAR), Value("value", sa.BigInteger())),
+            KeepGroups(("location",), "value"),
+        )

@@ -1,0 +1,57 @@
+"""What share of a location's interactions stays there."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.queries.aggregates._flowing import region_order
+from flowmachine.spec.published import KeepOver, Published, Region, Value
+from flowmachine.spec.query import Aggregate, EventSelection, Sources, query_kind
+from flowmachine.spec.units import Unit
+from flowmachine.spec.windows import Directed, EventFields, Window, window_selection
+from flowmachine.sql.events import locate_events
+
+
+@query_kind("location_introversion")
+class LocationIntroversion(Window, Unit, Directed, EventFields, Aggregate):
+    """Of the interactions with one party at a location, the share that has the other party there too.
+
+    An interaction is a pair of located events with the same id and opposite directions, so both parties must be in the
+    data; ``direction`` is that of the first. A location is judged by the distinct subscribers who are the first party.
+    """
+
+    event_columns: ClassVar[tuple[str, ...]] = ("outgoing",)
+
+    @property
+    def events(self) -> tuple[EventSelection]:
+        return (window_selection(self),)
+
+    def select(self, sources: Sources) -> Select[Any]:
+        located = locate_events(sources, self.events[0], self.unit, ("event_id", "outgoing"))
+        parties = sa.select(located).cte("parties")
+        here, there = parties.alias("here"), parties.alias("there")
+        interaction = sa.and_(here.c.event_id == there.c.event_id, here.c.outgoing != there.c.outgoing)
+        within = sa.func.count(sa.case((here.c.location == there.c.location, 1)))
+        statement = (
+            sa.select(
+                here.c.location,
+                (sa.cast(within, sa.Double) / sa.func.count()).label("value"),
+                sa.func.count(here.c.subscriber.distinct()).label("subscribers"),
+            )
+            .join(there, interaction)
+            .group_by(here.c.location)
+        )
+        if self.direction == "both":
+            return statement
+        return statement.where(here.c.outgoing == sa.literal(self.direction == "out"))
+
+    @property
+    def published(self) -> Published:
+        return Published(
+            (Region(self.unit), Value("value", sa.Double())),
+            KeepOver("subscribers"),
+            region_order(self.unit),
+        )

@@ -1,0 +1,44 @@
+"""How many subscribers have a meaningful location in each region."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.queries.aggregates._meaningful import Meaningful, clusters, shares
+from flowmachine.spec.fields import Text, required
+from flowmachine.spec.published import KeepOver, Published, Region, Value
+from flowmachine.spec.query import Aggregate, EventSelection, Sources, query_kind
+from flowmachine.spec.windows import Window
+
+
+@query_kind("meaningful_locations_aggregate")
+class MeaningfulLocationsAggregate(Window, Meaningful, Aggregate):
+    """Subscribers by region of their meaningful locations with ``label``; one with n of these counts 1/n at each.
+
+    A row is judged by its distinct subscribers, of whom there are at least as many as the value says.
+    """
+
+    label: str = required(Text())
+
+    @property
+    def events(self) -> tuple[EventSelection]:
+        return (self.selection(self.start_date, self.end_date),)
+
+    def select(self, sources: Sources) -> Select[Any]:
+        found = shares(sources, self, clusters(sources, self, self.events[0]), self.label, "found")
+        return sa.select(
+            sa.literal(self.label).label("label"),
+            found.c.location,
+            sa.func.sum(found.c.share).label("value"),
+            sa.func.count(found.c.subscriber.distinct()).label("subscribers"),
+        ).group_by(found.c.location)
+
+    @property
+    def published(self) -> Published:
+        return Published(
+            (Value("label", sa.Text()), Region(self.unit), Value("value", sa.Double())),
+            KeepOver("subscribers"),
+        )

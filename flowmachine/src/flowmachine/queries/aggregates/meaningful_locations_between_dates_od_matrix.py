@@ -1,0 +1,50 @@
+"""How many subscribers moved a meaningful location between two windows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.queries.aggregates._meaningful import Meaningful, between, clusters, published_pairs, shares
+from flowmachine.spec.fields import Moment, Text, required
+from flowmachine.spec.published import Published
+from flowmachine.spec.query import Aggregate, EventSelection, Sources, query_kind
+
+
+@query_kind(
+    "meaningful_locations_between_dates_od_matrix", component="MeaningfulLocationsBetweenDatesODMatrix"
+)
+class MeaningfulLocationsBetweenDatesODMatrix(Meaningful, Aggregate):
+    """Subscribers by the regions of their meaningful locations with ``label`` in window a and in window b.
+
+    A subscriber with n in the one and m in the other counts 1/(n m) at each pair. A row is judged by its distinct
+    subscribers.
+    """
+
+    start_date_a: datetime = required(Moment())
+    end_date_a: datetime = required(Moment())
+    start_date_b: datetime = required(Moment())
+    end_date_b: datetime = required(Moment())
+    label: str = required(Text())
+
+    @property
+    def events(self) -> tuple[EventSelection, EventSelection]:
+        return (
+            self.selection(self.start_date_a, self.end_date_a),
+            self.selection(self.start_date_b, self.end_date_b),
+        )
+
+    def select(self, sources: Sources) -> Select[Any]:
+        before, after = (
+            shares(sources, self, clusters(sources, self, selection, name), self.label, name)
+            for selection, name in zip(self.events, ("origins", "destinations"), strict=True)
+        )
+        label = sa.literal(self.label)
+        return between(before, after).add_columns(label.label("label_from"), label.label("label_to"))
+
+    @property
+    def published(self) -> Published:
+        return published_pairs(self.unit)

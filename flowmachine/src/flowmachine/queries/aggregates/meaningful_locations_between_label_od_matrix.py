@@ -1,0 +1,46 @@
+"""How many subscribers have a meaningful location of one kind here and one of another there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.queries.aggregates._meaningful import Meaningful, between, clusters, published_pairs, shares
+from flowmachine.spec.fields import Text, required
+from flowmachine.spec.published import Published
+from flowmachine.spec.query import Aggregate, EventSelection, Sources, query_kind
+from flowmachine.spec.windows import Window
+
+
+@query_kind(
+    "meaningful_locations_between_label_od_matrix", component="MeaningfulLocationsBetweenLabelODMatrix"
+)
+class MeaningfulLocationsBetweenLabelODMatrix(Window, Meaningful, Aggregate):
+    """Subscribers by the regions of their meaningful locations with ``label_a`` and with ``label_b``.
+
+    A subscriber with n of the one and m of the other counts 1/(n m) at each pair. A row is judged by its distinct
+    subscribers.
+    """
+
+    label_a: str = required(Text())
+    label_b: str = required(Text())
+
+    @property
+    def events(self) -> tuple[EventSelection]:
+        return (self.selection(self.start_date, self.end_date),)
+
+    def select(self, sources: Sources) -> Select[Any]:
+        found = sa.select(clusters(sources, self, self.events[0])).cte("labelled")
+        pairs = between(
+            shares(sources, self, found, self.label_a, "origins"),
+            shares(sources, self, found, self.label_b, "destinations"),
+        )
+        return pairs.add_columns(
+            sa.literal(self.label_a).label("label_from"), sa.literal(self.label_b).label("label_to")
+        )
+
+    @property
+    def published(self) -> Published:
+        return published_pairs(self.unit)

@@ -1,0 +1,28 @@
+"""How many movements began at each location."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.queries.aggregates._flowing import Movement, movement_ends, region_order
+from flowmachine.spec.published import KeepOver, Published, Region, Value
+from flowmachine.spec.query import Aggregate, Sources, query_kind
+
+
+@query_kind("outflows")
+class Outflows(Movement, Aggregate):
+    """The flows from each location, summed over their destinations before anything is withheld."""
+
+    def select(self, sources: Sources) -> Select[Any]:
+        return movement_ends(sources, self, "location_from")
+
+    @property
+    def published(self) -> Published:
+        return Published(
+            (Region(self.unit), Value("value", sa.BigInteger())),
+            KeepOver("subscribers"),
+            region_order(self.unit),
+        )

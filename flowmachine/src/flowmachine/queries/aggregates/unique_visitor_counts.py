@@ -1,0 +1,54 @@
+"""How many subscribers were seen at each location who do not belong there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.queries.aggregates.active_at_reference_location_counts import ActiveAtReferenceLocationCounts
+from flowmachine.queries.aggregates.unique_subscriber_counts import UniqueSubscriberCounts
+from flowmachine.spec.fields import required
+from flowmachine.spec.nested import Nested
+from flowmachine.spec.places import SpatialUnit
+from flowmachine.spec.published import KeepOver, Published, Region, Value
+from flowmachine.spec.query import Aggregate, Sources, query_kind
+from flowmachine.spec.windows import same_unit
+from flowmachine.sql.release import releasable
+
+
+@query_kind("unique_visitor_counts")
+class UniqueVisitorCounts(Aggregate):
+    """Unique subscribers less those active at their reference location, where both would be published by themselves.
+
+    Only differences over the floor leave: a smaller one would tell a few visitors, or say that the inputs do not match.
+    """
+
+    active_at_reference_location_counts: ActiveAtReferenceLocationCounts = required(
+        Nested("active_at_reference_location_counts")
+    )
+    unique_subscriber_counts: UniqueSubscriberCounts = required(Nested("unique_subscriber_counts"))
+
+    def check(self) -> None:
+        same_unit(
+            "'active_at_reference_location_counts' and 'unique_subscriber_counts' parameters must have the same"
+            " aggregation unit",
+            self.active_at_reference_location_counts,
+            self.unique_subscriber_counts,
+        )
+
+    @property
+    def unit(self) -> SpatialUnit:
+        return self.unique_subscriber_counts.unit
+
+    def select(self, sources: Sources) -> Select[Any]:
+        active = releasable(self.active_at_reference_location_counts, sources).alias("active")
+        unique = releasable(self.unique_subscriber_counts, sources).alias("unique_subscribers")
+        return sa.select(active.c.location, (unique.c.value - active.c.value).label("value")).join(
+            unique, unique.c.location == active.c.location
+        )
+
+    @property
+    def published(self) -> Published:
+        return Published((Region(self.unit), Value("value", sa.BigInteger())), KeepOver("value"))

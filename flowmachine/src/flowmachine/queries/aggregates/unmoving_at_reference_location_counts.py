@@ -1,0 +1,53 @@
+"""How many subscribers never left their reference location."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.queries.aggregates._unmoving import unmoving
+from flowmachine.queries.families import REFERENCE_LOCATIONS
+from flowmachine.queries.places.unique_locations import UniqueLocations
+from flowmachine.spec.fields import required
+from flowmachine.spec.nested import Nested
+from flowmachine.spec.places import SpatialUnit
+from flowmachine.spec.published import KeepOver, Published, Region, Value
+from flowmachine.spec.query import Aggregate, Query, Sources, query_kind
+from flowmachine.spec.windows import same_unit
+
+
+@query_kind("unmoving_at_reference_location_counts")
+class UnmovingAtReferenceLocationCounts(Aggregate):
+    """Subscribers with exactly one location that is their reference location, counted there."""
+
+    locations: UniqueLocations = required(Nested("unique_locations"))
+    reference_locations: Query = required(Nested(*REFERENCE_LOCATIONS, component="ReferenceLocation"))
+
+    def check(self) -> None:
+        same_unit(
+            "'locations' and 'reference_locations' parameters must have the same aggregation unit",
+            self.locations,
+            self.reference_locations,
+        )
+
+    @property
+    def unit(self) -> SpatialUnit:
+        return self.locations.unit
+
+    def select(self, sources: Sources) -> Select[Any]:
+        stayed = unmoving(sources, self.locations)
+        reference = sa.select(sources.stored(self.reference_locations)).subquery("reference")
+        at_home = sa.and_(
+            stayed.c.subscriber == reference.c.subscriber, stayed.c.location == reference.c.location
+        )
+        return (
+            sa.select(stayed.c.location, sa.func.count().label("value"))
+            .join(reference, at_home)
+            .group_by(stayed.c.location)
+        )
+
+    @property
+    def published(self) -> Published:
+        return Published((Region(self.unit), Value("value", sa.BigInteger())), KeepOver("value"))

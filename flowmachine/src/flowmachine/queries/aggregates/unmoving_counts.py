@@ -1,0 +1,35 @@
+"""How many subscribers were at one location only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.queries.aggregates._unmoving import unmoving
+from flowmachine.queries.places.unique_locations import UniqueLocations
+from flowmachine.spec.fields import required
+from flowmachine.spec.nested import Nested
+from flowmachine.spec.places import SpatialUnit
+from flowmachine.spec.published import KeepOver, Published, Region, Value
+from flowmachine.spec.query import Aggregate, Sources, query_kind
+
+
+@query_kind("unmoving_counts")
+class UnmovingCounts(Aggregate):
+    """Subscribers with exactly one location, counted there."""
+
+    locations: UniqueLocations = required(Nested("unique_locations"))
+
+    @property
+    def unit(self) -> SpatialUnit:
+        return self.locations.unit
+
+    def select(self, sources: Sources) -> Select[Any]:
+        stayed = unmoving(sources, self.locations)
+        return sa.select(stayed.c.location, sa.func.count().label("value")).group_by(stayed.c.location)
+
+    @property
+    def published(self) -> Published:
+        return Published((Region(self.unit), Value("value", sa.BigInteger())), KeepOver("value"))

@@ -1,0 +1,85 @@
+"""The catalogue of all kinds: schemas, scopes, documentation and client code derive from it."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import marshmallow as ma
+
+from flowmachine.spec.query import Aggregate, Query, registered
+from flowmachine.spec.reading import Reading, TooDeep
+
+#: Maximum nesting depth of a submitted spec, counting subsets named by id. Reading a level takes several frames of the
+#: interpreter's stack, so three times as many would overflow it.
+DEEPEST = 50
+
+
+@lru_cache(maxsize=1)
+def all_kinds() -> Mapping[str, type[Query]]:
+    """All kinds by name, those for direct use only among them, which come last."""
+    _import_all(Path(__file__).parent, __package__)
+    return dict(sorted(registered.items(), key=lambda item: (item[1].direct, item[0])))
+
+
+def _import_all(folder: Path, package: str) -> None:
+    for module in pkgutil.iter_modules([str(folder)]):
+        name = f"{package}.{module.name}"
+        if name != __name__:
+            importlib.import_module(name)
+        if module.ispkg:
+            _import_all(folder / module.name, name)
+
+
+@lru_cache(maxsize=1)
+def kinds() -> Mapping[str, type[Query]]:
+    """All published kinds by name, sorted."""
+    return {name: cls for name, cls in all_kinds().items() if not cls.direct}
+
+
+def submittable_kinds() -> list[str]:
+    """The kinds that may be submitted on their own."""
+    return [name for name, cls in kinds().items() if issubclass(cls, Aggregate)]
+
+
+def component_name(kind: str) -> str:
+    """The kind's name in the published schema."""
+    return kinds()[kind].component_name()
+
+
+def load(
+    spec: Any,
+    *,
+    find_spec: Callable[[str], Any | None] | None = None,
+    columns_of: Callable[[str], Collection[str] | None] | None = None,
+) -> Aggregate:
+    """The query that a submitted spec describes; raises marshmallow.ValidationError with messages by field.
+
+    ``find_spec`` and ``columns_of`` are those of ``Reading``.
+    """
+    accepted = submittable_kinds()
+    try:
+        query = _reading(find_spec, columns_of, levels_left=DEEPEST).one_of(accepted, spec)
+    except TooDeep:
+        problem = f"Queries are nested more than {DEEPEST} deep, subsets named by their ids included."
+        raise ma.ValidationError({"_schema": [problem]}) from None
+    assert isinstance(query, Aggregate)
+    return query
+
+
+def load_any(
+    spec: Any,
+    *,
+    find_spec: Callable[[str], Any | None] | None = None,
+    columns_of: Callable[[str], Collection[str] | None] | None = None,
+) -> Query:
+    """Like ``load`` for a spec of any kind, nested ones and those of direct use included."""
+    return _reading(find_spec, columns_of, direct=True).one_of(all_kinds(), spec)
+
+
+def _reading(find_spec: Any, columns_of: Any, **settings: Any) -> Reading:
+    return Reading(columns_of=columns_of, **settings, **({"find_spec": find_spec} if find_spec else {}))

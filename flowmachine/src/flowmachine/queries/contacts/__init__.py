@@ -1,0 +1,1 @@
+"""Kinds about who is in contact with whom."""

@@ -1,0 +1,29 @@
+"""What the kinds about top-ups share."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from flowmachine.queries._statistics import STATISTICS
+from flowmachine.spec.fields import Choice, HourInterval, Hours, optional, required
+from flowmachine.spec.nested import SubscriberSubset
+from flowmachine.spec.query import EventSelection, Query, field_group
+from flowmachine.spec.sampling import Sampled
+from flowmachine.spec.windows import Window
+
+
+@field_group
+class Topups(Window, Sampled):
+    """Fields of a kind that takes a statistic of top-ups."""
+
+    reads_cells: ClassVar[bool] = False
+
+    statistic: str = required(Choice(*STATISTICS))
+    subscriber_subset: Query | None = optional(SubscriberSubset())
+    hours: HourInterval | None = optional(Hours())
+
+    @property
+    def events(self) -> tuple[EventSelection]:
+        return (
+            EventSelection(self.start_date, self.end_date, ("topups",), self.hours, self.subscriber_subset),
+        )

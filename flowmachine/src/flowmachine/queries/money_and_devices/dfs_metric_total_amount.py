@@ -1,0 +1,97 @@
+"""How much mobile money moved at each location each day."""
+
+from __future__ import annotations
+
+from datetime import UTC, timedelta
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.spec.fields import Choice, required
+from flowmachine.spec.places import UNITS, SpatialUnit
+from flowmachine.spec.published import KeepOver, Published, Region, Value
+from flowmachine.spec.query import Aggregate, EventSelection, Sources, query_kind
+from flowmachine.spec.units import demand_polygons
+from flowmachine.spec.windows import Window
+from flowmachine.tables import admin_table, location_table
+
+
+@query_kind("dfs_metric_total_amount", sql_version=2, component="DFSTotalMetricAmount")
+class DFSTotalMetricAmount(Window, Aggregate):
+    """The sum of a metric over the mobile-money transactions of each local date, at the cells of both their parties.
+
+    A transaction with both parties in one region counts there twice. ``end_date`` is inclusive: its 24 hours count. A row
+    is judged by the distinct mobile-money subscribers at that region's side of the transactions that have the metric.
+    """
+
+    geographic: ClassVar[bool] = False
+    #: The transactions are in no columnar file.
+    needs_database: ClassVar[bool] = True
+    reads: ClassVar[tuple[str, ...]] = ("mobile_money",)
+
+    metric: str = required(Choice("amount", "commission", "fee", "discount"))
+    aggregation_unit: str = required(Choice(*UNITS))
+
+    def check(self) -> None:
+        demand_polygons(self.aggregation_unit)
+
+    def check_buildable(self) -> None:
+        super().check_buildable()
+        EventSelection(self.start_date, self.end_date + timedelta(days=1)).check()
+
+    @property
+    def unit(self) -> SpatialUnit:
+        return SpatialUnit(self.aggregation_unit)
+
+    def select(self, sources: Sources) -> Select[Any]:
+        transactions = sa.table(
+            "transactions",
+            sa.column("id", sa.BigInteger),
+            sa.column(self.metric, sa.Numeric),
+            sa.column("timestamp", sa.DateTime(timezone=True)),
+            schema="dfs",
+        )
+        parties = sa.table(
+            "transactions_metadata",
+            *(sa.column(name) for name in ("transaction_id", "subscriber_id", "cell_id", "cell_version")),
+            schema="dfs",
+        )
+        subscribers = sa.table(
+            "subscribers", sa.column("id", sa.BigInteger), sa.column("msisdn", sa.Text), schema="dfs"
+        )
+        cells = location_table()
+        boundaries, pcod = admin_table(self.unit)
+        regions = sources.regions(self.unit)
+        placed = (
+            transactions.join(parties, parties.c.transaction_id == transactions.c.id)
+            .outerjoin(subscribers, subscribers.c.id == parties.c.subscriber_id)
+            .join(cells, sa.and_(cells.c.id == parties.c.cell_id, cells.c.version == parties.c.cell_version))
+            .join(boundaries, sa.func.ST_Within(cells.c.geom_point, boundaries.c.geom))
+            .join(regions, regions.c.pcod == pcod)
+        )
+        # The database's zone is the deployment's, so its dates are local dates.
+        date = sa.cast(transactions.c.timestamp, sa.Date)
+        return (
+            sa.select(
+                date.label("date"),
+                regions.c.location,
+                sa.func.sum(transactions.c[self.metric]).label("value"),
+                sa.func.count(subscribers.c.msisdn.distinct()).label("subscribers"),
+            )
+            .select_from(placed)
+            .where(
+                transactions.c.timestamp >= sources.utc(self.start_date).replace(tzinfo=UTC),
+                transactions.c.timestamp < sources.utc(self.end_date + timedelta(days=1)).replace(tzinfo=UTC),
+                # A sum rests on nobody whose metric is null, so they must not hide those whose is not.
+                transactions.c[self.metric].is_not(None),
+            )
+            .group_by(date, regions.c.location)
+        )
+
+    @property
+    def published(self) -> Published:
+        return Published(
+            (Value("date", sa.Date()), Region(self.unit), Value("value", sa.Numeric())),
+            KeepOver("subscribers"),
+        )

@@ -1,0 +1,1 @@
+"""Kinds that measure how subscribers move."""

@@ -1,0 +1,1 @@
+"""Kinds about cells, sites and regions."""

@@ -1,0 +1,59 @@
+"""How many cells were in use at each location over time."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.spec.fields import Choice, optional
+from flowmachine.spec.published import KeepOver, Published, Region, Value
+from flowmachine.spec.query import Aggregate, EventSelection, Sources, query_kind
+from flowmachine.spec.units import Unit
+from flowmachine.spec.windows import EventFields, Window, window_selection
+from flowmachine.sql.functions import as_instant
+from flowmachine.sql.tallies import tally_cells
+
+
+@query_kind("total_network_objects")
+class TotalNetworkObjects(Window, Unit, EventFields, Aggregate):
+    """Distinct cells with an event, at each location and in each period that has one.
+
+    A row is judged by the subscribers behind those events: that someone used a cell at some time says where they were.
+    """
+
+    columns: ClassVar[dict[str, Any]] = {
+        "location": sa.Integer(),
+        "datetime": sa.DateTime(timezone=True),
+        "value": sa.BigInteger(),
+        "subscribers": sa.BigInteger(),
+    }
+
+    total_by: str = optional(Choice("second", "minute", "hour", "day", "month", "year"), "day")
+
+    @property
+    def events(self) -> tuple[EventSelection]:
+        return (window_selection(self),)
+
+    def select(self, sources: Sources) -> Select[Any]:
+        counts = tally_cells(sources, self.events[0], self.unit, self.total_by)
+        return sa.select(
+            counts.c.location,
+            as_instant(counts.c.period).label("datetime"),
+            counts.c.cells.label("value"),
+            counts.c.subscribers,
+        )
+
+    @property
+    def published(self) -> Published:
+        return Published(
+            (
+                Region(self.unit),
+                Value("value", sa.BigInteger()),
+                Value("datetime", sa.DateTime(timezone=True)),
+            ),
+            # Or fewer than there are, on the same side of the floor: see ``tallies._judged``.
+            KeepOver("subscribers"),
+            (*self.unit.id_columns, "datetime"),
+        )

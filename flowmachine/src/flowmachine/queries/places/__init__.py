@@ -1,0 +1,1 @@
+"""Kinds that place each subscriber, or count places."""

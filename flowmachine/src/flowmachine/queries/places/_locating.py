@@ -1,0 +1,92 @@
+"""Choosing one location for each subscriber from their located events or from the places of several days."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import marshmallow as ma
+import sqlalchemy as sa
+from sqlalchemy.sql import ColumnElement, FromClause, Select
+
+from flowmachine.spec.fields import Flag, optional
+from flowmachine.spec.places import CELLS, SpatialUnit
+from flowmachine.spec.query import EventSelection, Sources, field_group
+from flowmachine.spec.units import NetworkUnit
+from flowmachine.sql.events import locate_events
+from flowmachine.sql.functions import earlier_place, first_by, latest_location
+
+
+@field_group
+class Unplaced(NetworkUnit):
+    """The field of a kind that can keep events which name no cell: at unit ``cell``, all other events are somewhere."""
+
+    ignore_nulls: bool = optional(Flag(), True)
+
+    def check(self) -> None:
+        super().check()
+        if not self.ignore_nulls and self.unit != CELLS:
+            raise ma.ValidationError({"ignore_nulls": ["Only at aggregation_unit cell can it be false."]})
+
+
+def last_location(
+    sources: Sources, selection: EventSelection, unit: SpatialUnit, *, keep_unplaced: bool = False
+) -> Select[Any]:
+    """The location of each subscriber's latest event; ties go to the location that sorts first, a null one last."""
+    located = locate_events(sources, selection, unit, ("time",), keep_unplaced=keep_unplaced)
+    regions = sources.region_count(unit)
+    location: ColumnElement[int] = located.c.location
+    may_be_null = keep_unplaced or unit.has_unknown_places
+    if may_be_null:
+        location = sa.func.coalesce(location, regions)
+    latest = latest_location(
+        located.c.time,
+        location,
+        since=sa.literal(selection.earliest),
+        span=selection.span,
+        regions=regions + 1 if may_be_null else regions,
+    )
+    if may_be_null:
+        latest = sa.func.nullif(latest, regions)
+    return sa.select(located.c.subscriber, latest.label("location")).group_by(located.c.subscriber)
+
+
+def most_common_location(sources: Sources, selection: EventSelection, unit: SpatialUnit) -> Select[Any]:
+    """The location with most events, then with the latest event, then the one that sorts first, a null one last."""
+    located = locate_events(sources, selection, unit, ("time",))
+    visits = (
+        sa.select(
+            located.c.subscriber,
+            located.c.location,
+            sa.func.count().label("events"),
+            sa.func.max(located.c.time).label("latest"),
+        )
+        .group_by(located.c.subscriber, located.c.location)
+        .subquery("visits")
+    )
+    return sa.select(
+        visits.c.subscriber,
+        first_by(visits.c.location, visits.c.events, visits.c.latest, earlier_place(visits.c.location)).label(
+            "location"
+        ),
+    ).group_by(visits.c.subscriber)
+
+
+def modal_location(stays: FromClause) -> Select[Any]:
+    """The location of most of a subscriber's stays (``subscriber``, ``location``, ``date``), then the one with the latest
+    date, then the one that sorts first, a null one last."""
+    visits = (
+        sa.select(
+            stays.c.subscriber,
+            stays.c.location,
+            sa.func.count().label("days"),
+            sa.func.max(stays.c.date).label("latest"),
+        )
+        .group_by(stays.c.subscriber, stays.c.location)
+        .subquery("visits")
+    )
+    return sa.select(
+        visits.c.subscriber,
+        first_by(visits.c.location, visits.c.days, visits.c.latest, earlier_place(visits.c.location)).label(
+            "location"
+        ),
+    ).group_by(visits.c.subscriber)

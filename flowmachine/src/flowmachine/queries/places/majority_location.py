@@ -1,0 +1,57 @@
+"""The location that outweighs all others of a subscriber."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.queries.families import WEIGHTED_LOCATIONS
+from flowmachine.spec.fields import Flag, Number, optional, required
+from flowmachine.spec.nested import Nested
+from flowmachine.spec.places import SpatialUnit
+from flowmachine.spec.query import NotBuildable, Query, Sources, SubscriberLocations, query_kind
+from flowmachine.spec.sampling import Sampled
+from flowmachine.sql.functions import first_by
+
+
+@query_kind("majority_location")
+class MajorityLocation(Sampled, SubscriberLocations):
+    """The location with more than half of a subscriber's weight, or of ``minimum_total_weight`` where that is larger.
+
+    ``include_unlocatable`` gives a null location to the subscribers who have none; without it they have no row.
+    """
+
+    subscriber_location_weights: Query = required(
+        Nested(*WEIGHTED_LOCATIONS, component="WeightedLocationQueries")
+    )
+    minimum_total_weight: float = optional(Number(), 0.0)
+    include_unlocatable: bool = optional(Flag(), False)
+
+    def check_buildable(self) -> None:
+        if self.minimum_total_weight < 0:
+            raise NotBuildable(f"minimum_total_weight is {self.minimum_total_weight}; it must be 0 or more.")
+
+    @property
+    def unit(self) -> SpatialUnit | None:
+        return self.subscriber_location_weights.unit
+
+    def select(self, sources: Sources) -> Select[Any]:
+        weights = sources.stored(self.subscriber_location_weights)
+        # Whole numbers or the caller's own on both sides, so that half a weight is never rounded.
+        majority = 2 * sa.func.max(weights.c.value) > sa.func.greatest(
+            sa.cast(sa.func.sum(weights.c.value), sa.Double),
+            sa.literal(self.minimum_total_weight, sa.Double),
+        )
+        # Of two locations with most weight neither has more than half, so that it does not matter which is taken.
+        location = first_by(weights.c.location, weights.c.value)
+        if self.include_unlocatable:
+            return sa.select(weights.c.subscriber, sa.case((majority, location)).label("location")).group_by(
+                weights.c.subscriber
+            )
+        return (
+            sa.select(weights.c.subscriber, location.label("location"))
+            .group_by(weights.c.subscriber)
+            .having(majority)
+        )

@@ -1,0 +1,46 @@
+"""Where each subscriber was most often."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+
+from flowmachine.queries.places._locating import modal_location
+from flowmachine.queries.places.daily_location import DailyLocation
+from flowmachine.spec.fields import required
+from flowmachine.spec.nested import NestedList
+from flowmachine.spec.places import SpatialUnit
+from flowmachine.spec.query import Sources, SubscriberLocations, query_kind
+from flowmachine.spec.sampling import Sampled
+from flowmachine.spec.windows import same_unit
+
+
+@query_kind("modal_location")
+class ModalLocation(Sampled, SubscriberLocations):
+    """The location that most of the daily locations name; of several the one named latest, then the one that sorts first."""
+
+    locations: tuple[DailyLocation, ...] = required(
+        NestedList("daily_location", component="InputToModalLocation")
+    )
+
+    def check(self) -> None:
+        same_unit(
+            "All inputs to modal_location should have the same aggregation unit",
+            *self.locations,
+            field="locations",
+        )
+
+    @property
+    def unit(self) -> SpatialUnit:
+        return self.locations[0].unit
+
+    def select(self, sources: Sources) -> Select[Any]:
+        days = []
+        for daily in self.locations:
+            located = sources.stored(daily)
+            days.append(
+                sa.select(located.c.subscriber, located.c.location, sa.literal(daily.date).label("date"))
+            )
+        return modal_location(sa.union_all(*days).subquery("stays"))

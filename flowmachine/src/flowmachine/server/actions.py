@@ -1,0 +1,452 @@
+"""What the server can be asked: one function an action, each a few database reads and at most one write.
+
+An action gets its parameters and returns its payload, or raises ``Refused`` with the message and payload of the error
+reply. None computes a query.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+from typing import Any
+
+import marshmallow as ma
+import sqlalchemy as sa
+
+from flowmachine import metrics, tables
+from flowmachine.data import DataState, read_data_state, table_columns
+from flowmachine.jobs import submitting, table
+from flowmachine.jobs.table import RELEASED, Key
+from flowmachine.logs import debug_log
+from flowmachine.queries.catalogue import load, load_any, submittable_kinds
+from flowmachine.queries.schema import query_schemas
+from flowmachine.server.explain import explain
+from flowmachine.server.geojson import as_text, feature_statement, geography_statement, result_statement
+from flowmachine.spec.nested import kinds_within
+from flowmachine.spec.places import CELLS, UNITS, SpatialUnit
+from flowmachine.spec.query import Aggregate, NotBuildable, Query
+from flowmachine.stores import choose_executor
+from flowmachine.tables import quality_checks, result_name
+
+Params = Mapping[str, Any]
+Payload = dict[str, Any]
+
+#: Version of this protocol; raised when a reply changes its meaning.
+PROTOCOL = 1
+
+#: A worker not seen for so long is taken to be dead.
+ALIVE = timedelta(seconds=30)
+
+#: Seconds for which a poll may wait for news.
+LONGEST_WAIT = 30.0
+
+#: Parts are counted for each poll of a query with fewer than these, and for all polls within some seconds otherwise.
+MANY_PARTS = 100
+POLLED_FOR = 0.3
+
+
+class Refused(Exception):
+    """An error reply."""
+
+    def __init__(self, message: str, payload: Payload | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.payload = payload or {}
+
+
+class Actions:
+    """The actions over one database."""
+
+    def __init__(self, engine: sa.Engine, queue_limit: int = 1000, executor: str = "auto") -> None:
+        self._engine = engine
+        self._queue_limit = queue_limit
+        self._executor = executor
+        self._polled: dict[str, tuple[float, Payload]] = {}
+
+    def names(self) -> list[str]:
+        """All actions."""
+        return sorted(_ACTIONS)
+
+    def perform(
+        self, action: str, params: Params, *, user: str | None = None, request_id: str | None = None
+    ) -> Payload:
+        """Do one action; raises Refused."""
+        function, accepted = _ACTIONS[action]
+        if accepted is not None:
+            _check_params(action, params, accepted)
+        if action == "run_query":
+            return self.run_query(params, user=user, request_id=request_id)
+        if action == "cancel_query":
+            return self.cancel_query(params, user=user)
+        return function(self, params)
+
+    def ping(self, params: Params) -> Payload:
+        return {}
+
+    def health(self, params: Params) -> Payload:
+        """Which parts are well: each of ``database``, ``workers`` and ``folders`` is ``ok`` or says what is wrong.
+
+        Never refused: that the database does not answer is itself an answer. A worker is one seen lately; the
+        folders are those of columnar files and intermediate results, as the workers see them.
+        """
+        jobs_, seen = tables.jobs.c, tables.workers.c
+        try:
+            with self._engine.connect() as connection:
+                counts = connection.execute(
+                    sa.select(
+                        sa.func.count().filter(jobs_.state == "queued").label("queued"),
+                        sa.func.count().filter(jobs_.state == "executing").label("running"),
+                    ).where(jobs_.state.in_(("queued", "executing")))
+                ).one()
+                ills = (
+                    connection.execute(
+                        sa.select(seen.ill)
+                        .where(seen.seen > sa.func.clock_timestamp() - ALIVE)
+                        .order_by(seen.name)
+                    )
+                    .scalars()
+                    .all()
+                )
+        except sa.exc.OperationalError:
+            return {
+                "protocol": PROTOCOL,
+                "database": "does not answer",
+                "workers": "unknown",
+                "folders": "unknown",
+            }
+        if ills:
+            folders = next((ill for ill in ills if ill is not None), "ok")
+        else:
+            folders = "unknown"
+        return {
+            "protocol": PROTOCOL,
+            "database": "ok",
+            "workers": "ok" if ills else f"none was seen in the last {ALIVE.total_seconds():g} seconds",
+            "folders": folders,
+            "alive": len(ills),
+            "queued": counts.queued,
+            "running": counts.running,
+        }
+
+    def get_available_queries(self, params: Params) -> Payload:
+        return {"available_queries": submittable_kinds()}
+
+    def get_query_schemas(self, params: Params) -> Payload:
+        return {"query_schemas": query_schemas()}
+
+    def get_aggregation_unit(self, params: Params) -> Payload:
+        with self._engine.connect() as connection:
+            query = self._load(connection, params)
+        return {"aggregation_unit": None if query.unit is None else query.unit.name}
+
+    def authorise(self, params: Params) -> Payload:
+        """What a right to a query is judged by: unit, kind, the kinds it is made of and those of its subsets.
+
+        Asked of a ``spec`` or of the ``query_id`` of a submitted query. Both are answered from the whole query,
+        subsets named by their ids looked up, so that the answers about one query are equal whoever asks and when.
+        """
+        if params.keys() == {"spec"} and isinstance(params["spec"], dict):
+            with self._engine.connect() as connection:
+                query: Query = self._load(connection, params["spec"])
+        else:
+            _check_params("authorise", params, ("query_id",))
+            with self._engine.connect() as connection:
+                query = self._read(connection, self._known(connection, params["query_id"])["spec"], load_any)
+        own, in_subsets = kinds_within(query)
+        return {
+            "query_kind": query.kind,
+            "aggregation_unit": None if query.unit is None else query.unit.name,
+            "kinds": sorted(own),
+            "subset_kinds": sorted(in_subsets),
+        }
+
+    def run_query(self, params: Params, *, user: str | None, request_id: str | None) -> Payload:
+        with self._engine.begin() as connection:
+            query = self._load(connection, params)
+            data = read_data_state(connection)
+            _check_data(query, data)
+            try:
+                row = submitting.submit(
+                    connection,
+                    query,
+                    data,
+                    user=user,
+                    request_id=request_id,
+                    queue_limit=self._queue_limit,
+                )
+            except submitting.QueueFull:
+                raise Refused(
+                    f"The queue is full: {self._queue_limit} queries are waiting or running. Try again later.",
+                    {"code": "queue_full", "limit": self._queue_limit},
+                ) from None
+            metrics.submitted(stored=row["state"] == "completed")
+            progress = submitting.progress_of(connection, row)
+        return {"query_id": query.query_id, "progress": progress.as_dict()}
+
+    def explain_query(self, params: Params) -> Payload:
+        """What running a spec would do: parts, how many are stored, days read and missing, and a forecast."""
+        with self._engine.connect() as connection:
+            query = self._load(connection, params)
+            data = read_data_state(connection)
+            _check_data(query, data)
+            return explain(connection, query, data, choose_executor(query, data, self._executor))
+
+    def state(self, query_id: str) -> str | None:
+        """The state of a submitted query, or None if it is not known."""
+        with self._engine.connect() as connection:
+            state = table.state(connection, Key(query_id, RELEASED))
+        if state not in table.PENDING:
+            self._polled.pop(query_id, None)
+        return state
+
+    def poll_query(self, params: Params) -> Payload:
+        """State and progress. The server holds the request for up to ``wait`` seconds until the state changes."""
+        query_id = params["query_id"]
+        if "wait" in params:
+            try:
+                longest_wait(params["wait"])
+            except ValueError as error:
+                problems = {"wait": [str(error)]}
+                raise Refused("Wrong parameters for action 'poll_query'.", problems) from None
+        until, latest = self._polled.get(query_id, (0.0, {}))
+        if time.monotonic() < until:
+            return latest
+        with self._engine.connect() as connection:
+            row = self._known(connection, query_id, table.summary)
+            progress = submitting.progress_of(connection, row)
+        payload = {
+            "query_id": row["query_id"],
+            "query_kind": row["kind"],
+            "query_state": row["state"],
+            "progress": progress.as_dict(),
+        }
+        self._polled.pop(query_id, None)
+        if progress.eligible >= MANY_PARTS:
+            self._polled[query_id] = (time.monotonic() + POLLED_FOR, payload)
+        return payload | ({"cause": row["error"]} if row["state"] == "errored" else {})
+
+    def get_query_kind(self, params: Params) -> Payload:
+        with self._engine.connect() as connection:
+            row = self._known(connection, params["query_id"])
+        return {"query_id": row["query_id"], "query_kind": row["kind"]}
+
+    def get_query_params(self, params: Params) -> Payload:
+        with self._engine.connect() as connection:
+            row = self._known(connection, params["query_id"])
+        return {"query_id": row["query_id"], "query_params": row["spec"]}
+
+    def get_sql_for_query_result(self, params: Params) -> Payload:
+        query = self._ready(params["query_id"])
+        return {
+            "query_id": query.query_id,
+            "query_state": "completed",
+            "sql": as_text(result_statement(query)),
+        }
+
+    def get_geo_sql_for_query_result(self, params: Params) -> Payload:
+        query = self._ready(params["query_id"])
+        if query.unit is None or query.unit == CELLS or not query.geographic:
+            raise Refused(
+                f"Query with id '{query.query_id}' has no geography.",
+                {"query_id": query.query_id, "query_state": "errored"},
+            )
+        return {
+            "query_id": query.query_id,
+            "query_state": "completed",
+            "sql": as_text(feature_statement(query)),
+            "aggregation_unit": query.unit.name,
+        }
+
+    def get_geography(self, params: Params) -> Payload:
+        name = params["aggregation_unit"]
+        if name not in UNITS:
+            problem = {"aggregation_unit": [f"Must be one of: {', '.join(UNITS)}."]}
+            raise Refused("Parameter validation failed.", problem)
+        return {"query_state": "completed", "sql": as_text(geography_statement(SpatialUnit(name)))}
+
+    def get_available_dates(self, params: Params) -> Payload:
+        with self._engine.connect() as connection:
+            loads = read_data_state(connection).loads
+        found: dict[str, list[str]] = {}
+        for event_type, day in sorted(loads):
+            found.setdefault(event_type, []).append(day.isoformat())
+        return found
+
+    def list_qa_checks(self, params: Params) -> Payload:
+        columns = (quality_checks.c.cdr_type, quality_checks.c.type_of_query_or_check)
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(*columns).distinct().order_by(*columns)).mappings().all()
+        return {"available_qa_checks": [dict(row) for row in rows]}
+
+    def get_qa_checks(self, params: Params) -> Payload:
+        checks = quality_checks.c
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                sa.select(checks.outcome, checks.cdr_date, checks.type_of_query_or_check)
+                .where(
+                    checks.cdr_type == str(params["cdr_type"]).lower(),
+                    checks.type_of_query_or_check == str(params["check_type"]).lower(),
+                    checks.cdr_date.between(_day(params, "start_date"), _day(params, "end_date")),
+                )
+                .order_by(checks.cdr_date)
+            ).mappings()
+            found = [dict(row) | {"cdr_date": row["cdr_date"].isoformat()} for row in rows]
+        return {"qa_checks": found}
+
+    def cancel_query(self, params: Params, *, user: str | None) -> Payload:
+        """Stop a query, if nobody but the ``user`` has asked for it since it was queued."""
+        with self._engine.begin() as connection:
+            row = self._known(connection, params["query_id"])
+            if row["state"] in table.PENDING and _asked_by_others(connection, row, user):
+                raise Refused(
+                    f"Query with id '{row['query_id']}' cannot be cancelled: somebody else asked for it.",
+                    {"code": "asked_by_others", "query_id": row["query_id"], "query_state": row["state"]},
+                )
+            state = submitting.cancel(connection, params["query_id"])
+        self._polled.pop(params["query_id"], None)
+        return {"query_id": params["query_id"], "query_state": state}
+
+    def _load(self, connection: sa.Connection, params: Params) -> Aggregate:
+        query = self._read(connection, params, load)
+        assert isinstance(query, Aggregate)
+        return query
+
+    def _read(self, connection: sa.Connection, params: Params, read: Callable[..., Query]) -> Query:
+        """The query of a spec by ``load`` or ``load_any``, the queries that it names by id looked up."""
+
+        def find_spec(query_id: str) -> Any | None:
+            return connection.execute(
+                sa.select(tables.jobs.c.spec).where(tables.jobs.c.query_id == query_id).limit(1)
+            ).scalar_one_or_none()
+
+        try:
+            return read(params, find_spec=find_spec, columns_of=table_columns(connection))
+        except ma.ValidationError as error:
+            raise Refused(
+                "Parameter validation failed.",
+                {"params": dict(params), "validation_error_messages": error.normalized_messages()},
+            ) from None
+        except NotBuildable as error:
+            raise Refused("Unable to create query object.", {"exception": str(error)}) from None
+        except sa.exc.SQLAlchemyError:
+            raise
+        except Exception as error:
+            debug_log().exception("a kind's own code failed", submodule="actions", error=type(error).__name__)
+            raise Refused(
+                f"Internal error while the query was read: {error}",
+                {"params": dict(params), "orig_error_msg": str(error)},
+            ) from None
+
+    @staticmethod
+    def _known(
+        connection: sa.Connection,
+        query_id: str,
+        read: Callable[[sa.Connection, Key], sa.RowMapping | None] = table.find,
+    ) -> Mapping[Any, Any]:
+        """The row of a submitted query, in the state that it is in for clients."""
+        row = read(connection, Key(query_id, RELEASED))
+        if row is None:
+            raise Refused(f"Unknown query id: '{query_id}'", {"query_id": query_id, "query_state": "awol"})
+        return {**row, "state": table.standing(row)}
+
+    def _ready(self, query_id: str) -> Aggregate:
+        """The query if its released result can be read now. A result that somebody dropped makes it merely known."""
+        with self._engine.begin() as connection:
+            row = self._known(connection, query_id)
+            state = row["state"]
+            if state == "completed":
+                if sa.inspect(connection).has_table(result_name(query_id), schema="cache"):
+                    # Should a crash take this count back, nothing is lost; so nobody waits for the disk.
+                    connection.execute(sa.select(sa.func.set_config("synchronous_commit", "off", True)))
+                    table.touch(connection, Key(query_id, RELEASED))
+                    query = load_any(row["spec"])
+                    assert isinstance(query, Aggregate)
+                    return query
+                table.trigger(connection, Key(query_id, RELEASED), "reset")
+                table.trigger(connection, Key(query_id, RELEASED), "finish_resetting")
+                state = "known"
+        cause = f" {row['error']}" if state == "errored" else ""
+        raise Refused(
+            f"Query with id '{query_id}' {table.describe_state(state)}.{cause}",
+            {"query_id": query_id, "query_state": state},
+        )
+
+
+_ACTIONS: dict[str, tuple[Callable[[Actions, Params], Payload], tuple[str, ...] | None]] = {
+    "ping": (Actions.ping, ()),
+    "health": (Actions.health, ()),
+    "get_available_queries": (Actions.get_available_queries, ()),
+    "get_query_schemas": (Actions.get_query_schemas, ()),
+    "run_query": (lambda actions, params: actions.run_query(params, user=None, request_id=None), None),
+    "explain_query": (Actions.explain_query, None),
+    "poll_query": (Actions.poll_query, ("query_id",)),
+    "get_query_kind": (Actions.get_query_kind, ("query_id",)),
+    "get_query_params": (Actions.get_query_params, ("query_id",)),
+    "get_sql_for_query_result": (Actions.get_sql_for_query_result, ("query_id",)),
+    "get_geo_sql_for_query_result": (Actions.get_geo_sql_for_query_result, ("query_id",)),
+    "get_geography": (Actions.get_geography, ("aggregation_unit",)),
+    "get_available_dates": (Actions.get_available_dates, ()),
+    "get_aggregation_unit": (Actions.get_aggregation_unit, None),
+    "authorise": (Actions.authorise, None),
+    "list_qa_checks": (Actions.list_qa_checks, ()),
+    "get_qa_checks": (Actions.get_qa_checks, ("cdr_type", "start_date", "end_date", "check_type")),
+    "cancel_query": (lambda actions, params: actions.cancel_query(params, user=None), ("query_id",)),
+}
+
+
+def longest_wait(value: Any) -> float:
+    """The seconds that a poll asks to wait; raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LONGEST_WAIT:
+        raise ValueError(f"Must be a number of seconds from 0 to {LONGEST_WAIT:g}.")
+    return float(value)
+
+
+def _asked_by_others(connection: sa.Connection, row: Mapping[Any, Any], user: str | None) -> bool:
+    """Whether somebody else asked for a pending query first, or as well since it was queued.
+
+    Only who asked first is in its row; the audit trail has all.
+    """
+    if row["requested_by"] != user:
+        return True
+    asked = tables.audit.c
+    others = sa.exists().where(
+        asked.at >= row["queued_at"],
+        asked.action == "run_query",
+        asked.query_id == row["query_id"],
+        asked.status == "success",
+        asked.username.is_distinct_from(user),
+    )
+    return bool(connection.execute(sa.select(others)).scalar_one())
+
+
+def _check_data(query: Query, data: DataState) -> None:
+    try:
+        data.check(query)
+    except NotBuildable as error:
+        raise Refused("Unable to create query object.", {"exception": str(error)}) from None
+
+
+def _check_params(action: str, params: Params, accepted: tuple[str, ...]) -> None:
+    problems: Payload = {
+        name: ["Missing data for required field."] for name in accepted if name not in params
+    }
+    problems |= {
+        name: ["Unknown field."]
+        for name in params
+        if name not in accepted and not (name == "wait" and action == "poll_query")
+    }
+    problems |= {
+        name: ["Not a valid string."]
+        for name in accepted
+        if name in params and not isinstance(params[name], str)
+    }
+    if problems:
+        raise Refused(f"Wrong parameters for action '{action}'.", problems)
+
+
+def _day(params: Params, name: str) -> date:
+    try:
+        return date.fromisoformat(str(params[name]))
+    except ValueError:
+        raise Refused("Parameter validation failed.", {name: ["Not a valid date."]}) from None

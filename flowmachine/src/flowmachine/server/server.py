@@ -1,0 +1,305 @@
+"""The server process: speaks ZeroMQ, reads and writes rows, computes nothing.
+
+Frames are identity, empty, JSON. What is not of that form is logged and gets no reply. Database work is done in a small
+pool of threads, so that the socket is always attended to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+import sqlalchemy as sa
+import zmq
+import zmq.asyncio
+from structlog.contextvars import bound_contextvars
+
+from flowdb.settings import integer_setting, setting
+from flowmachine import metrics
+from flowmachine.jobs.table import PENDING
+from flowmachine.logs import audit_log, debug_log
+from flowmachine.queries.catalogue import kinds
+from flowmachine.queries.schema import query_schemas
+from flowmachine.server.actions import Actions, Refused, longest_wait
+from flowmachine.server.news import News
+from flowmachine.settings import Database, executor_setting
+from flowmachine.spec.published import floor
+from flowmachine.tables import audit
+
+#: Requests larger than this are not read; a spec of 5,000 parts has about 2 MB.
+LARGEST_MESSAGE = 16 * 2**20
+
+#: Lists and objects of a request that may be nested in each other: more than any spec of permitted depth has, and far fewer
+#: than overflow the stack of whoever walks through them.
+DEEPEST_MESSAGE = 250
+
+#: A poll has less; longer messages are not read before a thread has time for them.
+_LONGEST_POLL = 2000
+
+#: Actions that leave no row in the audit trail: they neither start nor stop nor reveal anything but a state, and clients
+#: repeat them every second. The log has them.
+UNAUDITED = frozenset({"ping", "health", "poll_query"})
+
+#: Who waits for a query to be done looks at it by itself so often, in seconds, for not all changes are news: while the server
+#: hears of queries that are done, and while it hears nothing.
+LOOK_AGAIN = 2.0
+LOOK_AGAIN_UNHEARD = 0.5
+
+_DATABASE_UNAVAILABLE = ("The database is unavailable; try again.", {"code": "database_unavailable"})
+
+
+class Server:
+    """Answers requests until stopped."""
+
+    def __init__(self, database: Database, bind: str, port: int, threads: int = 8) -> None:
+        # One connection for each thread, and one to listen on.
+        self._engine = database.engine("flowmachine-server", pool_size=threads + 1)
+        self._news = News(self._engine)
+        self._stopping = asyncio.Event()
+        queue_limit = integer_setting("FLOWMACHINE_QUEUE_LIMIT", 1000)
+        self._actions = Actions(self._engine, queue_limit, executor_setting())
+        self._address = f"tcp://{bind}:{port}"
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="action")
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then finish what was begun."""
+        # Kinds and schemas are built before the first request, which would otherwise wait for them.
+        kinds()
+        query_schemas()
+        context = zmq.asyncio.Context()
+        socket = context.socket(zmq.ROUTER)
+        socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
+        socket.setsockopt(zmq.LINGER, 1000)
+        socket.bind(self._address)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        metrics.serve(self._engine)
+        debug_log().info("serving", submodule="server", address=self._address)
+        receiver = asyncio.create_task(self._receive(socket))
+        listener = asyncio.create_task(self._news.listen())
+        await self._stopping.wait()
+        receiver.cancel()
+        listener.cancel()
+        self._news.wake_all()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=10)
+        socket.close()
+        context.term()
+        self._threads.shutdown(cancel_futures=True)
+        self._engine.dispose()
+
+    async def _receive(self, socket: zmq.asyncio.Socket) -> None:
+        while True:
+            frames = await socket.recv_multipart()
+            if len(frames) != 3 or frames[1] != b"":
+                debug_log().error("malformed message", submodule="server", frames=len(frames))
+                continue
+            task = asyncio.create_task(self._answer(socket, frames[0], frames[2]))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, socket: zmq.asyncio.Socket, identity: bytes, message: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        if asked := _wait_asked_for(message):
+            await self._until_news(*asked)
+        reply = await loop.run_in_executor(self._threads, self.reply, message)
+        await socket.send_multipart([identity, b"", reply])
+
+    async def _until_news(self, query_id: str, seconds: float) -> None:
+        """Wait until the state of a query that is queued or running changes, but no longer than so many seconds.
+
+        No thread waits: there are few of them, and there may be many who wait.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        first = None
+        with self._news.expecting(query_id) as news:
+            while not self._stopping.is_set():
+                news.clear()
+                try:
+                    state = await loop.run_in_executor(self._threads, self._actions.state, query_id)
+                except sa.exc.SQLAlchemyError:
+                    return  # The reply will say so.
+                first = first or state
+                left = deadline - loop.time()
+                if state not in PENDING or state != first or left <= 0:
+                    return
+                again = LOOK_AGAIN if self._news.heard else LOOK_AGAIN_UNHEARD
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(news.wait(), min(again, left))
+
+    def reply(self, message: bytes) -> bytes:
+        """The reply to one message; never raises."""
+        try:
+            return json.dumps(self._reply(message), allow_nan=False, default=str).encode()
+        except Exception as error:
+            debug_log().exception("no reply", submodule="server", error=type(error).__name__)
+            return json.dumps(_error("Could not get reply for message")).encode()
+
+    def _reply(self, message: bytes) -> dict[str, Any]:
+        try:
+            request = json.loads(message)
+        except (ValueError, RecursionError) as error:
+            return _error("Invalid JSON.", {"decode_error": str(error)[:300]})
+        problems = self._envelope_problems(request)
+        if problems:
+            answer = _error("Invalid action request.", problems)
+            # Whoever asked waits for an answer with this id, and would wait in vain for one without.
+            known = isinstance(request, dict) and isinstance(request.get("request_id"), str)
+            return answer | {"request_id": request["request_id"]} if known else answer
+        with bound_contextvars(request_id=request["request_id"], user=request.get("user")):
+            return self._perform(request)
+
+    def _perform(self, request: dict[str, Any]) -> dict[str, Any]:
+        action, request_id, user = request["action"], request["request_id"], request.get("user")
+        params = request.get("params") or {}
+        started = time.monotonic()
+        log = audit_log().bind(action_request={"request_id": request_id, "action": action})
+        log.info("received", params=_for_log(params))
+        answer: dict[str, Any]
+        try:
+            payload = self._actions.perform(action, params, user=user, request_id=request_id)
+            answer = {"status": "success", "msg": "pong" if action == "ping" else "", "payload": payload}
+        except Refused as refused:
+            answer = _error(refused.message, refused.payload)
+        except sa.exc.OperationalError as error:
+            debug_log().error("database unavailable", submodule="server", error=type(error.orig).__name__)
+            answer = _error(*_DATABASE_UNAVAILABLE)
+        except Exception as error:
+            debug_log().exception("action failed", submodule="server", error=type(error).__name__)
+            answer = _error("Could not get reply for message")
+        seconds = time.monotonic() - started
+        if action not in UNAUDITED:
+            answer = self._audited(answer, action, request_id, user, params, seconds)
+        log.info(
+            "answered",
+            reply_status=answer["status"],
+            reply_msg=answer["msg"],
+            query_id=answer["payload"].get("query_id"),
+            seconds=round(seconds, 4),
+        )
+        metrics.answered(action, answer["status"], seconds)
+        return answer | {"request_id": request_id}
+
+    def _audited(
+        self,
+        answer: dict[str, Any],
+        action: str,
+        request_id: str,
+        user: str | None,
+        params: dict[str, Any],
+        seconds: float,
+    ) -> dict[str, Any]:
+        """The answer, once the audit trail has it; what cannot be recorded is not said."""
+        query_id = answer["payload"].get("query_id")
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(
+                    sa.insert(audit).values(
+                        request_id=request_id,
+                        username=user,
+                        action=action,
+                        query_id=query_id if isinstance(query_id, str) else None,
+                        params=_for_log(params),
+                        status=answer["status"],
+                        message=answer["msg"],
+                        seconds=seconds,
+                    )
+                )
+        except sa.exc.DBAPIError as error:
+            debug_log().error("audit failed", submodule="server", error=type(error.orig).__name__)
+            return answer if answer["status"] == "error" else _error(*_DATABASE_UNAVAILABLE)
+        return answer
+
+    def _envelope_problems(self, request: Any) -> dict[str, list[str]]:
+        if not isinstance(request, dict):
+            return {"_schema": ["Invalid input type."]}
+        if problem := _problem_within(request):
+            return {"_schema": [problem]}
+        problems: dict[str, list[str]] = {
+            str(name): ["Unknown field."]
+            for name in request
+            if name not in ("action", "request_id", "params", "user")
+        }
+        for name in ("action", "request_id"):
+            if name not in request:
+                problems[name] = ["Missing data for required field."]
+            elif not isinstance(request[name], str):
+                problems[name] = ["Not a valid string."]
+        if "action" not in problems and request["action"] not in self._actions.names():
+            problems["action"] = [f"Must be one of: {', '.join(self._actions.names())}."]
+        if request.get("user") is not None and not isinstance(request["user"], str):
+            problems["user"] = ["Not a valid string."]
+        if request.get("params") is not None and not isinstance(request["params"], dict):
+            problems["params"] = ["Not a valid mapping type."]
+        return problems
+
+
+def _wait_asked_for(message: bytes) -> tuple[str, float] | None:
+    """The query and the seconds of a poll that is to wait; None for any other message, a malformed one included."""
+    if b'"wait"' not in message or len(message) > _LONGEST_POLL:
+        return None
+    try:
+        request = json.loads(message)
+        params = request["params"]
+        query_id = params["query_id"]
+        seconds = longest_wait(params["wait"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    # What the database cannot hold is no query's id, and is refused as any other message is.
+    if request.get("action") != "poll_query" or not isinstance(query_id, str) or _problem_within(query_id):
+        return None
+    return query_id, seconds
+
+
+def _error(message: str, payload: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"status": "error", "msg": message, "payload": payload or {}}
+
+
+def _problem_within(value: Any) -> str | None:
+    """What is in a parsed message that cannot be taken anywhere, or None.
+
+    Level by level instead of by recursion, since the nesting may be what is wrong.
+    """
+    level = [value]
+    depth = 0
+    while level:
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, str):
+                if "\0" in item or any("\ud800" <= character <= "\udfff" for character in item):
+                    return "A text contains a null character or half a surrogate pair; no such text is taken."
+            elif isinstance(item, float):
+                if not math.isfinite(item):
+                    return "A number is infinite, too large or none; no such number is taken."
+            elif isinstance(item, dict | list):
+                if depth == DEEPEST_MESSAGE:
+                    return f"Lists and objects are nested more than {DEEPEST_MESSAGE} deep."
+                below += [*item.keys(), *item.values()] if isinstance(item, dict) else item
+        level, depth = below, depth + 1
+    return None
+
+
+def _for_log(params: dict[str, Any]) -> Any:
+    """The parameters as the audit trail keeps them: whole, unless they are very large."""
+    text = json.dumps(params)
+    return params if len(text) <= 20_000 else {"query_kind": params.get("query_kind"), "bytes": len(text)}
+
+
+def main() -> None:
+    """Run the server."""
+    floor()  # One that is too low is refused now, not by every query.
+    server = Server(
+        Database.from_environment(),
+        setting("FLOWKIT_BIND", default="127.0.0.1"),
+        integer_setting("FLOWMACHINE_PORT", 5555),
+    )
+    asyncio.run(server.run())

@@ -1,0 +1,108 @@
+"""How a spec becomes a query: one object says what a spec may hold, and is handed down to all that is nested in it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import marshmallow as ma
+
+from flowmachine.spec.fields import load_fields
+from flowmachine.spec.query import Query, SubscriberLocations, SubscriberMetric, registered
+
+
+class TooDeep(Exception):
+    """A spec has more levels than it may have."""
+
+
+def _nothing(query_id: str) -> Any | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a spec may hold, and where the queries and tables that it names are looked up.
+
+    ``direct`` accepts kinds for direct use only. ``levels_left`` is how many queries may still be nested in each other;
+    None means any number. ``find_spec`` gives the spec of a query by its id. ``columns_of`` gives the columns of a
+    table that a spec may name; without it, tables are not checked.
+    """
+
+    direct: bool = False
+    levels_left: int | None = None
+    find_spec: Callable[[str], Any | None] = _nothing
+    columns_of: Callable[[str], Collection[str] | None] | None = None
+    #: Queries that were found by their ids; thousands of parts may name the same subset.
+    _named: dict[str, Query | None] = field(default_factory=dict)
+
+    def one_of(self, accepted: Collection[str], spec: Any) -> Query:
+        """A query of one of several kinds; raises marshmallow.ValidationError with messages by field."""
+        if not isinstance(spec, Mapping):
+            raise ma.ValidationError({"_schema": f"Invalid data type: {spec}"})
+        kind = spec.get("query_kind")
+        if kind is None:
+            raise ma.ValidationError({"query_kind": ["Missing data for required field."]})
+        direct = self.is_direct(kind)
+        if not (direct or (isinstance(kind, str) and kind in accepted and self._is_published(kind))):
+            raise ma.ValidationError({"query_kind": [f"Unsupported value: {kind}"]})
+        query = self.of_kind(kind, spec)
+        if direct and query.stands_for not in accepted:
+            raise ma.ValidationError({"query_kind": [f"Unsupported value: {kind}"]})
+        return query
+
+    def of_kind(self, kind: str, spec: Any) -> Query:
+        """A query of exactly this kind; another kind is refused as a field's wrong value."""
+        if self.levels_left is None:
+            return _of_kind(kind, spec, self)
+        if self.levels_left == 0:
+            raise TooDeep
+        return _of_kind(kind, spec, dataclasses.replace(self, levels_left=self.levels_left - 1))
+
+    def named(self, query_id: str) -> Query | None:
+        """The query with this id, of whatever kind, or None; its levels count like those of a spec given whole."""
+        if query_id not in self._named:
+            spec = self.find_spec(query_id)
+            reading = dataclasses.replace(self, direct=True)
+            self._named[query_id] = None if spec is None else reading.one_of(registered, spec)
+        return self._named[query_id]
+
+    def is_direct(self, kind: Any) -> bool:
+        """Whether this is a kind for direct use only, where such are accepted."""
+        return self.direct and isinstance(kind, str) and kind in registered and registered[kind].direct
+
+    def subscriber_level(self) -> list[str]:
+        """The kinds with a row for each subscriber; where kinds of direct use are accepted, all of those too."""
+        return [
+            name
+            for name, cls in registered.items()
+            if (self.direct if cls.direct else issubclass(cls, SubscriberLocations | SubscriberMetric))
+        ]
+
+    @staticmethod
+    def _is_published(kind: str) -> bool:
+        return kind in registered and not registered[kind].direct
+
+
+def _of_kind(kind: str, spec: Any, reading: Reading) -> Query:
+    cls = registered[kind]
+    if not isinstance(spec, Mapping):
+        raise ma.ValidationError({"_schema": ["Invalid input type."]})
+    errors: dict[str, Any] = {}
+    given = spec.get("query_kind", ma.missing)
+    if given is ma.missing:
+        errors["query_kind"] = ["Missing data for required field."]
+    elif given is None:
+        errors["query_kind"] = ["Field may not be null."]
+    elif not isinstance(given, str):
+        errors["query_kind"] = ["Not a valid string."]
+    elif given != kind:
+        errors["query_kind"] = [f"Must be one of: {kind}."]
+    try:
+        values = load_fields(cls.fields, spec, ignore=("query_kind",), reading=reading)
+    except ma.ValidationError as error:
+        errors.update(error.normalized_messages())
+    if errors:
+        raise ma.ValidationError(errors)
+    return cls.of_values(values, reading.columns_of)

@@ -1,0 +1,76 @@
+"""The field of a kind whose result may be sampled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import marshmallow as ma
+
+from flowmachine.spec.fields import Choice, Flag, Integer, Number, load_fields, optional
+from flowmachine.spec.query import field_group
+
+METHODS = ("system", "bernoulli", "random_ids")
+
+
+@dataclass(frozen=True)
+class RandomSample:
+    """A repeatable sample: exactly one of ``size`` (rows) and ``fraction`` (between 0 and 1) is given.
+
+    Samples that differ in method, seed, size or fraction are independent of each other.
+    """
+
+    sampling_method: str
+    seed: float
+    size: int | None = None
+    fraction: float | None = None
+    estimate_count: bool = True
+
+
+class Sampling(ma.fields.Field[RandomSample]):
+    """A sampling method with its seed and size, or null."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> RandomSample:
+        if isinstance(value, RandomSample):
+            value = asdict(value)
+        if not isinstance(value, Mapping):
+            raise ma.ValidationError({"_schema": f"Invalid data type: {value}"})
+        method = value.get("sampling_method")
+        if method is None:
+            raise ma.ValidationError({"sampling_method": ["Missing data for required field."]})
+        if method not in METHODS:
+            raise ma.ValidationError({"sampling_method": [f"Unsupported value: {method}"]})
+        seed = Number(-1.0, 1.0) if method == "random_ids" else Number()
+        fields: dict[str, ma.fields.Field] = {
+            "sampling_method": Choice(*METHODS),
+            "seed": seed,
+            "size": _nullable(Integer(at_least=1)),
+            "fraction": _nullable(Number(0.0, 1.0, exclusive=True)),
+            "estimate_count": Flag(load_default=True),
+        }
+        seed.required = True
+        values = load_fields(fields, value)
+        if (values["size"] is None) == (values["fraction"] is None):
+            raise ma.ValidationError(
+                {"_schema": ["Must provide exactly one of 'size' or 'fraction' for a random sample."]}
+            )
+        return RandomSample(**values)
+
+    def canonical(self, value: RandomSample) -> Any:
+        return asdict(value)
+
+    def describe(self) -> dict[str, Any]:
+        return {"$ref": "#/components/schemas/RandomSample"}
+
+
+def _nullable(field: ma.fields.Field) -> ma.fields.Field:
+    field.allow_none, field.load_default = True, None
+    return field
+
+
+@field_group
+class Sampled:
+    """The field of a kind whose result may be sampled."""
+
+    sampling: RandomSample | None = optional(Sampling())

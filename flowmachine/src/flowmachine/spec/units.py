@@ -1,0 +1,127 @@
+"""Fields of kinds that have a spatial unit, and their checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+
+import marshmallow as ma
+
+from flowmachine.spec.fields import Choice, ColumnName, TableName, optional, required
+from flowmachine.spec.places import ADMIN_LEVELS, GEOMETRIES, NETWORK_UNITS, UNITS, SpatialUnit
+from flowmachine.spec.query import field_group
+
+
+def demand_polygons(aggregation_unit: str) -> None:
+    """Refuse a unit of points for a kind that needs areas; raises marshmallow.ValidationError under its field.
+
+    The field itself names every unit, because scopes are made of its words.
+    """
+    if aggregation_unit not in ADMIN_LEVELS:
+        raise ma.ValidationError({"aggregation_unit": [f"Must be one of: {', '.join(ADMIN_LEVELS)}."]})
+
+
+@field_group
+class Unit:
+    """Fields of a kind that has a spatial unit of its own."""
+
+    aggregation_unit: str = required(Choice(*UNITS))
+    mapping_table: str | None = optional(TableName())
+    geom_table: str | None = optional(TableName())
+    geom_table_join_column: str | None = optional(ColumnName())
+
+    @property
+    def unit(self) -> SpatialUnit:
+        return self._placed
+
+    @property
+    def _placed(self) -> SpatialUnit:
+        mapping_table = _qualified(self.mapping_table)
+        if self.aggregation_unit in ADMIN_LEVELS:
+            # Administrative units always lie in the geography schema: the geometry fields mean nothing to them.
+            return SpatialUnit(self.aggregation_unit, mapping_table)
+        geom_table = _qualified(self.geom_table)
+        if geom_table == GEOMETRIES:
+            geom_table = None
+        return SpatialUnit(self.aggregation_unit, mapping_table, geom_table, self.geom_table_join_column)
+
+    def check(self) -> None:
+        """Refuse tables that cannot place cells."""
+        _refuse(self._refused_tables(None))
+
+    def check_tables(self, columns_of: Callable[[str], Collection[str] | None]) -> None:
+        """Refuse tables that cannot place cells, and those that are not there or lack a column."""
+        _refuse(self._refused_tables(columns_of))
+
+    def _refused_tables(
+        self, columns_of: Callable[[str], Collection[str] | None] | None
+    ) -> Iterator[tuple[str, str]]:
+        unit = self._placed
+        not_mapped = "geom_table_join_on not in mapping table's columns."
+        if unit.mapping_table is None:
+            if unit.geom_table is not None:
+                text = f"{self.geom_table} places cells through a mapping_table only: give one, or leave geom_table out."
+                yield "geom_table", text
+            return
+        if unit.geom_table is not None and unit.geom_table_join_column is None:
+            yield "geom_table_join_column", not_mapped
+        if columns_of is None:
+            return
+        mapping = columns_of(unit.mapping_table)
+        if mapping is None:
+            yield "mapping_table", f"{self.mapping_table} is not a known table."
+        elif "id" not in mapping or (unit.has_polygons and unit.mapped_column not in mapping):
+            yield "mapping_table", not_mapped
+        elif unit.mapped_column not in mapping:
+            yield "geom_table_join_column", not_mapped
+        if unit.has_polygons:
+            return
+        geometry_table = unit.geom_table or GEOMETRIES
+        geometry = columns_of(geometry_table)
+        if geometry is None:
+            yield "geom_table", f"{self.geom_table} is not a known table."
+        elif "geom_point" not in geometry:
+            yield "geom_table", f"{geometry_table} has no column geom_point."
+        elif unit.mapped_column not in geometry:
+            yield "geom_table_join_column", f"{geometry_table} has no column {unit.mapped_column}."
+
+
+@field_group
+class NetworkUnit(Unit):
+    """Fields of a kind for direct use that has a spatial unit of its own, which may be one of the network's."""
+
+    aggregation_unit: str = required(Choice(*UNITS, *NETWORK_UNITS))
+
+    def check_tables(self, columns_of: Callable[[str], Collection[str] | None]) -> None:
+        if self.aggregation_unit not in NETWORK_UNITS:
+            super().check_tables(columns_of)
+
+    def check(self) -> None:
+        if self.aggregation_unit not in NETWORK_UNITS:
+            super().check()
+        else:
+            given = ("mapping_table", "geom_table", "geom_table_join_column")
+            text = "Cells and sites are places themselves: no table places them."
+            refused = {name: [text] for name in given if getattr(self, name) is not None}
+            if refused:
+                raise ma.ValidationError(refused)
+
+
+def _refuse(problems: Iterator[tuple[str, str]]) -> None:
+    errors: dict[str, list[str]] = {}
+    for name, text in problems:
+        errors.setdefault(name, [text])
+    if errors:
+        raise ma.ValidationError(errors)
+
+
+def _qualified(table: str | None) -> str | None:
+    """A table's name with its schema, which is ``flowmachine`` where none is given."""
+    return table if table is None or "." in table else f"flowmachine.{table}"
+
+
+def demand_points(unit: SpatialUnit, field: str) -> None:
+    """Refuse a unit without points for a kind that measures distances; raises marshmallow.ValidationError under a field."""
+    if not unit.has_points:
+        raise ma.ValidationError(
+            {field: [f"aggregation_unit must be one of points, such as lon-lat, not {unit.name}."]}
+        )

@@ -1,0 +1,53 @@
+"""Fields of kinds over a window of events."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import marshmallow as ma
+
+from flowmachine.spec.fields import Choice, EventTypes, HourInterval, Hours, Moment, optional, required
+from flowmachine.spec.nested import SubscriberSubset
+from flowmachine.spec.query import EventSelection, Query, field_group
+
+
+@field_group
+class Window:
+    """Fields of a kind over a window: the end is exclusive."""
+
+    start_date: datetime = required(Moment())
+    end_date: datetime = required(Moment())
+
+
+@field_group
+class EventFields:
+    """Fields of a kind that reads events."""
+
+    event_types: tuple[str, ...] | None = optional(EventTypes())
+    subscriber_subset: Query | None = optional(SubscriberSubset())
+    hours: HourInterval | None = optional(Hours())
+
+
+@field_group
+class Directed:
+    """The field of a kind that may count events of one direction only."""
+
+    direction: str = optional(Choice("in", "out", "both"), "both")
+
+
+def window_selection(query: Any) -> EventSelection:
+    """The selection of a kind with the fields of ``Window`` and ``EventFields``."""
+    return EventSelection(
+        query.start_date,
+        query.end_date,
+        query.event_types,
+        getattr(query, "hours", None),
+        query.subscriber_subset,
+    )
+
+
+def same_unit(message: str, *queries: Query, field: str = "_schema") -> None:
+    """Demand that the queries have one spatial unit; raises marshmallow.ValidationError with the message."""
+    if len({query.unit for query in queries}) > 1:
+        raise ma.ValidationError({field: [message]})

@@ -1,0 +1,91 @@
+"""Tables of schema ``cache``: released results, and the intermediate results of the database."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import sqlalchemy as sa
+
+from flowmachine.data import DataState, Day
+from flowmachine.spec.query import Query
+from flowmachine.stores.base import Stored
+from flowmachine.tables import intermediate_name
+
+
+class TableStore:
+    """Intermediate results as tables of the database; an executor over them inherits from it."""
+
+    def damaged(self, days: Iterable[Day], data: DataState) -> set[Day]:
+        return set()
+
+    def can_read(self, query: Query, data: DataState) -> bool:
+        return True
+
+    def stored_exists(self, query: Query, connection: sa.Connection) -> bool:
+        return sa.inspect(connection).has_table(intermediate_name(query.query_id), schema="cache")
+
+    def discard(self, query_id: str, connection: sa.Connection) -> None:
+        drop_table(connection, intermediate_name(query_id))
+
+    def held(self, connection: sa.Connection) -> set[str]:
+        return table_ids(connection, intermediate_name(""))
+
+
+def copy_into(connection: sa.Connection, target: sa.Table, table: pa.Table) -> None:
+    """COPY rows into a table of the caller's transaction."""
+    stream = io.BytesIO()
+    options = pa.csv.WriteOptions(include_header=False, quoting_style="needed")
+    texts = {name: _as_copied(table[name].combine_chunks()) for name in table.column_names}
+    pa.csv.write_csv(pa.table(texts), stream, options)
+    stream.seek(0)
+    cursor = connection.connection.cursor()
+    quote = connection.dialect.identifier_preparer.quote
+    cursor.copy_expert(f"COPY {quote('cache')}.{quote(target.name)} FROM STDIN (FORMAT csv)", stream)
+
+
+def _as_copied(column: pa.Array) -> pa.Array:
+    """A column as text that COPY reads, where it does not read what the CSV writer makes of the column."""
+    if pa.types.is_timestamp(column.type):
+        return column.cast(pa.string())
+    if pa.types.is_list(column.type):
+        # None of the values that are published in lists has a comma, a quote or a brace.
+        joined = pc.binary_join(column.cast(pa.list_(pa.string())), ",")
+        return pc.binary_join_element_wise("{", joined, "}", "")
+    return column
+
+
+def stored_table(query: Query) -> sa.TableClause:
+    """The table of a stored intermediate result."""
+    return sa.table(
+        intermediate_name(query.query_id),
+        *(sa.column(name, type_) for name, type_ in query.columns.items()),
+        schema="cache",
+    )
+
+
+def drop_table(connection: sa.Connection, name: str) -> None:
+    """Drop a table of schema ``cache`` if it is there."""
+    connection.execute(sa.schema.DropTable(sa.Table(name, sa.MetaData(), schema="cache"), if_exists=True))
+
+
+def table_ids(connection: sa.Connection, prefix: str) -> set[str]:
+    """Query ids of the tables of schema ``cache`` whose names are the prefix and an id."""
+    names = sa.inspect(connection).get_table_names(schema="cache")
+    return {name[1:] for name in names if name[0] == prefix and len(name) == 33}
+
+
+def table_size(connection: sa.Connection, name: str) -> Stored:
+    """Rows and bytes on disk of a table of schema ``cache``."""
+    table = sa.table(name, schema="cache")
+    rows = connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+    return Stored(rows, table_bytes(connection, name))
+
+
+def table_bytes(connection: sa.Connection, name: str) -> int:
+    """Bytes on disk of a table of schema ``cache``."""
+    size = sa.func.pg_total_relation_size(f'cache."{name}"')
+    return int(connection.execute(sa.select(size)).scalar_one())

@@ -1,0 +1,266 @@
+"""The columnar store: a Parquet file for each loaded day, cell map and intermediate result."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet
+import sqlalchemy as sa
+from sqlalchemy.sql import FromClause
+
+from flowdb import spilling
+from flowmachine.data import DataState, Day
+from flowmachine.spec.places import SpatialUnit
+from flowmachine.spec.query import EventSelection, Query
+from flowmachine.sql.events import in_hours
+from flowmachine.stores.maps import UnitMap, outdated_maps, unit_map
+from flowmachine.stores.verified import VerifiedFiles, ends_like_parquet
+from flowmachine.tables import device_models
+
+#: Seconds without a write after which an unfinished file is taken to be a dead worker's.
+ABANDONED = 3600
+
+_EVENT_COLUMNS: dict[str, Any] = {
+    "subscriber": sa.BigInteger(),
+    "time": sa.DateTime(),
+    "local_time": sa.DateTime(),
+    "cell": sa.Integer(),
+    "tac": sa.Integer(),
+    "counterpart": sa.BigInteger(),
+    "outgoing": sa.Boolean(),
+    "event_id": sa.BigInteger(),
+    "duration": sa.Double(),
+    "volume_total": sa.Double(),
+    "volume_upload": sa.Double(),
+    "volume_download": sa.Double(),
+    "recharge_amount": sa.Double(),
+    "airtime_fee": sa.Double(),
+    "tax_and_fee": sa.Double(),
+    "pre_event_balance": sa.Double(),
+    "post_event_balance": sa.Double(),
+}
+
+
+class Folders(Protocol):
+    """Where the files are: those of loaded days, and those that workers make."""
+
+    @property
+    def columnar_path(self) -> Path: ...
+
+    @property
+    def cache_path(self) -> Path: ...
+
+
+class Reader(Protocol):
+    """Makes a relation of Parquet files with the given columns; each engine has its own."""
+
+    def __call__(self, paths: Sequence[str], columns: Mapping[str, Any], name: str) -> FromClause: ...
+
+
+class ColumnarSources:
+    """The relations of one query over files."""
+
+    def __init__(
+        self,
+        settings: Folders,
+        read: Reader,
+        data: DataState,
+        map_of: Callable[[SpatialUnit], UnitMap],
+        devices_path: Callable[[], Path],
+    ) -> None:
+        self._settings = settings
+        self._read = read
+        self._data = data
+        self._map_of = map_of
+        self._devices_path = devices_path
+
+    def events(self, selection: EventSelection, columns: Sequence[str]) -> FromClause:
+        days = self._data.days_of(selection)
+        if not days:
+            nothing = sa.select(*(sa.cast(sa.null(), _EVENT_COLUMNS[name]).label(name) for name in columns))
+            return nothing.where(sa.false()).subquery("events")
+        # Files of several types have the wanted columns in common, and are read best as one relation.
+        paths = [str(self._settings.columnar_path / self._data.files[day]) for day in days]
+        needed = (*columns, "time", "local_time")
+        table = self._read(paths, {name: _EVENT_COLUMNS[name] for name in needed}, "files")
+        statement = sa.select(*(table.c[name] for name in columns))
+        # A file holds one whole local day, so only a window that cuts a day needs to look at times. It looks at instants,
+        # for the clock shows some times twice.
+        if selection.start.time() != selection.start.min.time():
+            statement = statement.where(table.c.time >= self.utc(selection.start))
+        if selection.end.time() != selection.end.min.time():
+            statement = statement.where(table.c.time < self.utc(selection.end))
+        if selection.hours is not None:
+            statement = statement.where(in_hours(selection.hours, table.c.local_time))
+        return statement.subquery("events")
+
+    def utc(self, moment: datetime) -> datetime:
+        return self._data.utc(moment)
+
+    def cells(self, unit: SpatialUnit) -> FromClause:
+        found = self._map_of(unit)
+        columns = {
+            "cell": sa.Integer(),
+            "valid_from": sa.DateTime(),
+            "valid_before": sa.DateTime(),
+            "location": sa.Integer(),
+        }
+        return self._read([str(map_path(self._settings, found.cells.name))], columns, "cells")
+
+    def regions(self, unit: SpatialUnit) -> FromClause:
+        found = self._map_of(unit)
+        columns = {"location": sa.Integer(), **unit.id_columns}
+        return self._read([str(map_path(self._settings, found.regions.name))], columns, "regions")
+
+    def region_count(self, unit: SpatialUnit) -> int:
+        return self._map_of(unit).region_count
+
+    def moves(self, unit: SpatialUnit) -> Sequence[date]:
+        return self._map_of(unit).moves
+
+    def boundaries(self, unit: SpatialUnit) -> FromClause:
+        path = map_path(self._settings, self._map_of(unit).boundaries_name)
+        exported = self._read([str(path)], {"location": sa.Integer(), "geom": sa.LargeBinary()}, "exported")
+        geom = sa.func.ST_GeomFromWKB(exported.c.geom).label("geom")
+        return sa.select(exported.c.location, geom).subquery("boundaries")
+
+    def stored(self, query: Query) -> FromClause:
+        path = stored_path(self._settings, query.query_id)
+        return self._read([str(path)], dict(query.columns), "stored")
+
+    def devices(self) -> FromClause:
+        columns = {column.name: column.type for column in device_models().c}
+        return self._read([str(self._devices_path())], columns, "devices")
+
+
+class ColumnarStore:
+    """Files of days, maps and intermediate results; an executor over them inherits from it and says how it reads one."""
+
+    def __init__(self, settings: Folders, read: Reader) -> None:
+        self._settings = settings
+        self._read = read
+        self._maps: dict[tuple[SpatialUnit, str], tuple[UnitMap, list[Path]]] = {}
+        self._day_files = VerifiedFiles(settings.columnar_path)
+
+    def sources(self, data: DataState, connection: sa.Connection) -> ColumnarSources:
+        return ColumnarSources(
+            self._settings,
+            self._read,
+            data,
+            lambda unit: self._map(unit, data.map_version(unit), connection),
+            lambda: self._devices(connection),
+        )
+
+    @contextmanager
+    def replacing(self, query_id: str) -> Iterator[Path]:
+        """A file to write a result to, which becomes the stored result when the context ends without an error."""
+        path = stored_path(self._settings, query_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            yield partial
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def damaged(self, days: Iterable[Day], data: DataState) -> set[Day]:
+        return {
+            day
+            for day in data.files.keys() & days
+            if (path := data.files[day]) in data.checksums
+            and not self._day_files.whole(path, *data.checksums[path])
+        }
+
+    def can_read(self, query: Query, data: DataState) -> bool:
+        return data.columnar(query) and not self.damaged(data.days(query), data)
+
+    def stored_exists(self, query: Query, connection: sa.Connection) -> bool:
+        return ends_like_parquet(stored_path(self._settings, query.query_id))
+
+    def discard(self, query_id: str, connection: sa.Connection) -> None:
+        stored_path(self._settings, query_id).unlink(missing_ok=True)
+
+    def held(self, connection: sa.Connection) -> set[str]:
+        return {path.stem for path in (self._settings.cache_path / "results").glob("*/*.parquet")}
+
+    def tidy(self, cells_version: int, connection: sa.Connection) -> list[str]:
+        folder = self._settings.cache_path
+        exported = {path.stem: path for path in (folder / "maps").glob("*.parquet")}
+        maps = [exported[name] for name in outdated_maps(exported, cells_version)]
+        partial = [*folder.glob("*/.*.parquet.*"), *folder.glob("results/*/.*.parquet.*")]
+        abandoned = [path for path in partial if _untouched(path)]
+        for path in maps + abandoned:
+            path.unlink(missing_ok=True)
+        return [
+            *(path.name for path in maps + abandoned),
+            *spilling.remove_abandoned(folder / "spill"),
+        ]
+
+    def _map(self, unit: SpatialUnit, version: str, connection: sa.Connection) -> UnitMap:
+        """The unit's map as files, exported from the database once per version."""
+        known = self._maps.get((unit, version))
+        if known is not None and all(path.exists() for path in known[1]):
+            return known[0]
+        found = unit_map(connection, unit, version)
+        paths = []
+        for relation in found.exported:
+            path = map_path(self._settings, relation.name)
+            if not path.exists():
+                export(connection, relation, path)
+            paths.append(path)
+        self._maps[unit, version] = found, paths
+        return found
+
+    def _devices(self, connection: sa.Connection) -> Path:
+        """The list of device models as a file, exported once for each content it has had."""
+        models = device_models()
+        row = sa.func.concat_ws("|", *(sa.func.coalesce(sa.cast(column, sa.Text), "") for column in models.c))
+        digest = sa.select(sa.func.count(), sa.func.sum(sa.cast(sa.func.hashtext(row), sa.BigInteger)))
+        count, total = connection.execute(digest.select_from(models)).one()
+        path = self._settings.cache_path / "devices" / f"{count}_{total}.parquet"
+        if not path.exists():
+            export(connection, models, path)
+        return path
+
+
+def stored_path(settings: Folders, query_id: str) -> Path:
+    """The file of a stored intermediate result."""
+    return settings.cache_path / "results" / query_id[:2] / f"{query_id}.parquet"
+
+
+def map_path(settings: Folders, name: str) -> Path:
+    """The file of a cell map's relation."""
+    return settings.cache_path / "maps" / f"{name}.parquet"
+
+
+def export(connection: sa.Connection, relation: FromClause, path: Path) -> None:
+    """Write a small relation of the database to a Parquet file, complete or not at all."""
+    result = connection.execute(sa.select(relation)).mappings().all()
+    kinds = {
+        sa.Text: pa.string(),
+        sa.Integer: pa.int32(),
+        sa.DateTime: pa.timestamp("us"),
+        sa.Double: pa.float64(),
+        sa.LargeBinary: pa.binary(),
+    }
+    schema = pa.schema([(column.name, kinds[type(column.type)]) for column in relation.columns])
+    table = pa.Table.from_pylist([dict(row) for row in result], schema=schema)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    pa.parquet.write_table(table, partial)
+    partial.replace(path)
+
+
+def _untouched(path: Path) -> bool:
+    """Whether nothing was written to a file for so long that nobody can be at it."""
+    try:
+        return time.time() - path.stat().st_mtime > ABANDONED
+    except FileNotFoundError:
+        return False
