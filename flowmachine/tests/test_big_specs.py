@@ -15,12 +15,15 @@ import sqlalchemy as sa
 
 from flowmachine.data import DataState
 from flowmachine.executors.duckdb import DuckDBExecutor
-from flowmachine.jobs import submitting, table
+from flowmachine.jobs import planning, submitting, table
+from flowmachine.jobs.specs import query_of
 from flowmachine.jobs.table import RELEASED, Key
 from flowmachine.plan import make_plan
 from flowmachine.queries.catalogue import load
 from flowmachine.server.actions import Actions
 from flowmachine.settings import Computing
+from flowmachine.spec import reading
+from flowmachine.tables import jobs
 from flowmachine.testing import Processes
 
 PARTS = 5000
@@ -92,6 +95,38 @@ def test_planning_asks_the_database_no_oftener_for_more_parts(
             assert submitting.progress(connection, query.query_id).queued == parts + 2
         numbers.append(len(sent))
     assert numbers[1] <= numbers[0]
+
+
+def test_a_spec_is_parsed_once_in_a_process(
+    engine: sa.Engine, executor: DuckDBExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+    parse = reading._of_kind
+
+    def counted(kind: str, *arguments: Any) -> Any:
+        parsed.append(kind)
+        return parse(kind, *arguments)
+
+    monkeypatch.setattr(reading, "_of_kind", counted)
+    spec = spec_of(7, 30)
+    actions = Actions(engine)
+    actions.authorise({"spec": spec})
+    actions.get_aggregation_unit(spec)
+    assert len(parsed) == 9
+    query = load(spec)
+    with engine.begin() as connection:
+        submitting.submit(connection, query, loaded(30))
+    del query
+    parsed.clear()
+    # What a worker does: it plans the query, then computes its parts.
+    with engine.begin() as connection:
+        job = planning.next_unplanned(connection)
+        assert job is not None
+        make_plan(connection, job, loaded(30), {"duckdb": executor}, "duckdb")
+        rows = connection.execute(sa.select(jobs.c.query_id, jobs.c.spec)).mappings().all()
+        assert {query_of(row).query_id for row in rows} == {row["query_id"] for row in rows}
+    assert len(rows) == 9
+    assert len(parsed) == 9
 
 
 def test_a_poll_of_a_big_plan_reads_no_spec_and_is_shared(

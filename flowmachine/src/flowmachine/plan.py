@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from flowmachine.data import DataState, report_damage
 from flowmachine.jobs import planning, table
-from flowmachine.queries.catalogue import load_any
+from flowmachine.jobs.specs import query_of
 from flowmachine.spec.query import Query
 from flowmachine.stores import COLUMNAR, TABLES, choose_executor
 from flowmachine.stores.base import Executor
@@ -26,7 +26,7 @@ def make_plan(
     A sub-query counts as stored if its row says so, it was made from the data that there are now, and the result is
     really there. The search does not go below a stored sub-query.
     """
-    root = load_any(job["spec"])
+    root = query_of(job)
     data.check(root)
     name = job["store"] if job["store"] in executors else choose_executor(root, data, setting, executors)
     if name == TABLES and setting == "auto":

@@ -27,10 +27,10 @@ from flowmachine import metrics
 from flowmachine.data import DataState, Day, read_data_state, report_damage
 from flowmachine.executors import make_executors
 from flowmachine.jobs import planning, recovery, table, working
+from flowmachine.jobs.specs import query_of
 from flowmachine.jobs.table import Key
 from flowmachine.logs import about, debug_log
 from flowmachine.plan import make_plan
-from flowmachine.queries.catalogue import load_any
 from flowmachine.settings import Computing, Database, reader_setting
 from flowmachine.spec.published import floor
 from flowmachine.spec.query import Aggregate, NotBuildable, Query
@@ -188,7 +188,7 @@ class Worker:
         self._current = key
         with about(job):
             try:
-                self._compute(connection, key, load_any(job["spec"]), self.executors[job["executor"]])
+                self._compute(connection, key, query_of(job), self.executors[job["executor"]])
             except working.LostLease:
                 self._log.error("lease lost", store=key.store)
             except Exception as error:
@@ -200,12 +200,13 @@ class Worker:
         started = time.monotonic()
         with connection.begin():
             data = read_data_state(connection)
-            self._check_inputs(connection, key, query, executor, data)
+            fingerprints = data.fingerprints(query)
+            self._check_inputs(connection, query, executor, data, fingerprints)
             executor.share(working.sharers(connection, self._host))
             # Before the result is made: should the floor be raised meanwhile, it counts as judged by the lower one.
             judged_by = floor() if key.store == table.RELEASED else None
             with self._computed(connection, key, query, executor, data) as stored:
-                self._check_unchanged(connection, query, data)
+                self._check_unchanged(connection, query, data, fingerprints)
                 milliseconds = (time.monotonic() - started) * 1000
                 working.complete(
                     connection,
@@ -213,7 +214,7 @@ class Worker:
                     self.name,
                     stored=stored,
                     milliseconds=milliseconds,
-                    fingerprint=data.fingerprints(query)[query.query_id],
+                    fingerprint=fingerprints[query.query_id],
                     cells_version=data.cells_version,
                     read=data.inputs(query),
                     judged_by=judged_by,
@@ -238,8 +239,13 @@ class Worker:
             return nullcontext(executor.release(query, data, connection))
         return executor.storing(query, data, connection)
 
+    @staticmethod
     def _check_inputs(
-        self, connection: sa.Connection, key: Key, query: Query, executor: Executor, data: DataState
+        connection: sa.Connection,
+        query: Query,
+        executor: Executor,
+        data: DataState,
+        fingerprints: Mapping[str, str],
     ) -> None:
         """Refuse inputs that vanished or broke, or were made from other data than there are now, since the job was
         planned."""
@@ -247,15 +253,16 @@ class Worker:
             raise DamagedFiles(damaged)
         if executor.name == TABLES and not recovery.is_intact(connection):
             raise DataChanged
-        fingerprints = data.fingerprints(query)
         fresh = {child.query_id: fingerprints[child.query_id] for child in query.children}
         if fresh and table.stored_ids(connection, fresh, executor.name) != fresh.keys():
             raise DataChanged
 
     @staticmethod
-    def _check_unchanged(connection: sa.Connection, query: Query, before: DataState) -> None:
+    def _check_unchanged(
+        connection: sa.Connection, query: Query, before: DataState, fingerprints: Mapping[str, str]
+    ) -> None:
         after = read_data_state(connection)
-        if after is not before and after.fingerprints(query) != before.fingerprints(query):
+        if after is not before and after.fingerprints(query) != fingerprints:
             raise DataChanged
 
     def _settle(self, key: Key, error: Exception) -> None:
@@ -291,7 +298,7 @@ class Worker:
         if job is None or key.store == table.RELEASED or self._computing.executor != "auto":
             return False
         data = read_data_state(connection)
-        return not self.executors[job["executor"]].can_read(load_any(job["spec"]), data)
+        return not self.executors[job["executor"]].can_read(query_of(job), data)
 
     def _input_gone(self, connection: sa.Connection, key: Key, error: Exception) -> bool:
         """Whether a job failed because something it was to read vanished or changed, so that a new plan may succeed."""
@@ -304,7 +311,7 @@ class Worker:
         if _may_pass(error):
             return True
         executor = self.executors[job["executor"]]
-        query = load_any(job["spec"])
+        query = query_of(job)
         return not executor.can_read(query, read_data_state(connection)) or any(
             not executor.stored_exists(child, connection) for child in query.children
         )

@@ -6,6 +6,8 @@ reply. None computes a query.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
@@ -17,9 +19,10 @@ import sqlalchemy as sa
 from flowmachine import metrics, tables
 from flowmachine.data import DataState, read_data_state, table_columns
 from flowmachine.jobs import submitting, table
+from flowmachine.jobs.specs import query_of
 from flowmachine.jobs.table import RELEASED, Key
 from flowmachine.logs import debug_log
-from flowmachine.queries.catalogue import load, load_any, submittable_kinds
+from flowmachine.queries.catalogue import load, submittable_kinds
 from flowmachine.queries.schema import query_schemas
 from flowmachine.server.explain import explain
 from flowmachine.server.geojson import as_text, feature_statement, geography_statement, result_statement
@@ -40,6 +43,10 @@ ALIVE = timedelta(seconds=30)
 
 #: Seconds for which a poll may wait for news.
 LONGEST_WAIT = 30.0
+
+#: Seconds for which a parsed spec is kept: the API asks what rights a spec needs, then submits it.
+SAME_REQUEST = 2.0
+MOST_PARSED = 32
 
 #: Parts are counted for each poll of a query with fewer than these, and for all polls within some seconds otherwise.
 MANY_PARTS = 100
@@ -63,6 +70,7 @@ class Actions:
         self._queue_limit = queue_limit
         self._executor = executor
         self._polled: dict[str, tuple[float, Payload]] = {}
+        self._parsed: dict[bytes, tuple[float, Aggregate]] = {}
 
     def names(self) -> list[str]:
         """All actions."""
@@ -152,7 +160,7 @@ class Actions:
         else:
             _check_params("authorise", params, ("query_id",))
             with self._engine.connect() as connection:
-                query = self._read(connection, self._known(connection, params["query_id"])["spec"], load_any)
+                query = query_of(self._known(connection, params["query_id"]))
         own, in_subsets = kinds_within(query)
         return {
             "query_kind": query.kind,
@@ -308,12 +316,21 @@ class Actions:
         return {"query_id": params["query_id"], "query_state": state}
 
     def _load(self, connection: sa.Connection, params: Params) -> Aggregate:
-        query = self._read(connection, params, load)
-        assert isinstance(query, Aggregate)
+        """The query of a submitted spec, parsed once for those that ask within ``SAME_REQUEST`` seconds."""
+        key = hashlib.sha256(json.dumps(params, sort_keys=True, default=str).encode()).digest()
+        now = time.monotonic()
+        until, known = self._parsed.get(key, (0.0, None))
+        if known is not None and now < until:
+            return known
+        query = self._parse(connection, params)
+        for old in [name for name, (until, _) in list(self._parsed.items()) if until <= now]:
+            self._parsed.pop(old, None)
+        if len(self._parsed) < MOST_PARSED:
+            self._parsed[key] = now + SAME_REQUEST, query
         return query
 
-    def _read(self, connection: sa.Connection, params: Params, read: Callable[..., Query]) -> Query:
-        """The query of a spec by ``load`` or ``load_any``, the queries that it names by id looked up."""
+    def _parse(self, connection: sa.Connection, params: Params) -> Aggregate:
+        """The query of a submitted spec, the queries and tables that it names looked up."""
 
         def find_spec(query_id: str) -> Any | None:
             return connection.execute(
@@ -321,7 +338,7 @@ class Actions:
             ).scalar_one_or_none()
 
         try:
-            return read(params, find_spec=find_spec, columns_of=table_columns(connection))
+            return load(params, find_spec=find_spec, columns_of=table_columns(connection))
         except ma.ValidationError as error:
             raise Refused(
                 "Parameter validation failed.",
@@ -360,7 +377,7 @@ class Actions:
                     # Should a crash take this count back, nothing is lost; so nobody waits for the disk.
                     connection.execute(sa.select(sa.func.set_config("synchronous_commit", "off", True)))
                     table.touch(connection, Key(query_id, RELEASED))
-                    query = load_any(row["spec"])
+                    query = query_of(row)
                     assert isinstance(query, Aggregate)
                     return query
                 table.trigger(connection, Key(query_id, RELEASED), "reset")

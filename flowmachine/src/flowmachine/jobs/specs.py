@@ -1,0 +1,43 @@
+"""The queries of jobs, parsed once in a process."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from threading import Lock
+from typing import Any
+from weakref import WeakValueDictionary
+
+from flowmachine.queries.catalogue import load_any
+from flowmachine.spec.query import Query
+
+#: How many submitted queries stay parsed. One of 5,000 parts takes some ten megabytes.
+KEPT = 16
+
+_lock = Lock()
+_latest: OrderedDict[str, Query] = OrderedDict()
+#: Each query that is still in use, with all that it is made of: a worker computes the parts of what it has planned.
+_known: WeakValueDictionary[str, Query] = WeakValueDictionary()
+
+
+def query_of(job: Mapping[Any, Any]) -> Query:
+    """The query of a job's row, by its ``query_id`` and ``spec``."""
+    query_id = job["query_id"]
+    with _lock:
+        found = _known.get(query_id)
+    if found is None:
+        found = load_any(job["spec"])
+    remember(found)
+    return found
+
+
+def remember(query: Query) -> None:
+    """Keep a query that is likely to be asked for again soon."""
+    parts = list(query.graph()) if query.query_id not in _known else []
+    with _lock:
+        for part in parts:
+            _known.setdefault(part.query_id, part)
+        _latest[query.query_id] = query
+        _latest.move_to_end(query.query_id)
+        if len(_latest) > KEPT:
+            _latest.popitem(last=False)
