@@ -105,6 +105,11 @@ class Layout:
         return self.state / "revoked-tokens"
 
     @property
+    def token_use(self) -> Path:
+        """When each token was last used: the API writes it and the auth app reads it."""
+        return self.state / "token-use"
+
+    @property
     def plan_file(self) -> Path:
         """What the supervisor shall run."""
         return self.state / "run" / "plan.json"
@@ -160,8 +165,10 @@ class Layout:
             "FLOWAPI_IDENTIFIER": DEMO["server"],
             "FLOWAPI_FLOWDB_USER": "flowapi",
             "FLOWAPI_REVOCATION_FILE": str(self.revoked_tokens),
+            "FLOWAPI_TOKEN_USE_FILE": str(self.token_use),
             "FLOWAUTH_PORT": str(self.ports["FLOWAUTH_PORT"]),
             "FLOWAUTH_REVOCATION_FILE": str(self.revoked_tokens),
+            "FLOWAUTH_TOKEN_USE_FILES": str(self.token_use),
             "DB_URI": f"sqlite:///{self.state / 'flowauth.sqlite'}",
             "PREFECT_API_URL": f"{self.url('PREFECT_PORT')}/api",
             "PREFECT_HOME": str(self.state / "prefect"),

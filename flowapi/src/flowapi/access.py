@@ -14,6 +14,7 @@ from flowapi.record import current_record
 from flowapi.scopes import lacking_scopes
 from flowapi.services import services
 from flowapi.tokens import Caller, ExpiredToken, NoToken, TokenError, TokenReader
+from flowapi.usage import TokenUse
 
 View = TypeVar("View", bound=Callable[..., Awaitable[Any]])
 
@@ -29,7 +30,7 @@ def public(view: View) -> View:
     return view
 
 
-def install_access_control(app: Quart, reader: TokenReader, logs: Logs) -> None:
+def install_access_control(app: Quart, reader: TokenReader, logs: Logs, use: TokenUse) -> None:
     """Check the token of every request to a route that is not public, before its view runs."""
 
     @app.before_request
@@ -53,6 +54,7 @@ def install_access_control(app: Quart, reader: TokenReader, logs: Logs) -> None:
         g.caller = caller
         record.user = caller.name
         record.token_id = caller.token_id
+        use.note(caller.token_id)
         logs.access.info(
             "user loaded", route=record.route, roles=sorted(caller.roles), roles_digest=caller.digest()
         )

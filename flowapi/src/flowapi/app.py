@@ -22,6 +22,7 @@ from flowapi.routes import catalogue, description, geography, health, queries
 from flowapi.services import Services, install_services
 from flowapi.settings import Settings
 from flowapi.tokens import TokenReader
+from flowapi.usage import TokenUse
 
 
 def create_app(settings: Settings, logs: Logs | None = None) -> Quart:
@@ -54,7 +55,8 @@ def create_app(settings: Settings, logs: Logs | None = None) -> Quart:
     _install_outage_handlers(app)
     revoked = RevokedTokens(settings.revocation_file)
     reader = TokenReader(settings.public_keys, settings.identifier, settings.token_issuer, revoked)
-    install_access_control(app, reader, logs)
+    use = TokenUse(settings.token_use_file, logs)
+    install_access_control(app, reader, logs, use)
     if settings.cancel_enabled:
         app.add_url_rule("/api/0/cancel/<query_id>", "cancel_query", queries.cancel_query, methods=["POST"])
     for blueprint in (
@@ -68,9 +70,11 @@ def create_app(settings: Settings, logs: Logs | None = None) -> Quart:
         app.register_blueprint(blueprint)
 
     app.before_serving(shared.engine.open)
+    app.before_serving(use.open)
 
     @app.after_serving
     async def close() -> None:
+        await use.close()
         await shared.engine.close()
         await asyncio.to_thread(shared.results.close)
 

@@ -51,6 +51,7 @@ class Settings:
     max_body: int = 4 * 1024 * 1024
     token_issuer: str | None = None
     revocation_file: Path | None = None
+    token_use_file: Path | None = None
     trusted_proxies: tuple[Network, ...] = ()
     cancel_enabled: bool = False
     certificate: Path | None = None
@@ -128,6 +129,12 @@ class _Source:
             raise SettingError(f"{name} is {value!r}; it must be the path of a file that can be read.")
         return Path(value) if value is not None else None
 
+    def writable_file(self, name: str) -> Path | None:
+        value = self.optional(name)
+        if value is not None and not os.access(Path(value).parent, os.W_OK):
+            raise SettingError(f"{name} is {value!r}; its folder must be there and writable.")
+        return Path(value) if value is not None else None
+
     def networks(self, name: str) -> tuple[Network, ...]:
         value = self.optional(name) or ""
         try:
@@ -196,6 +203,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         max_body=source.integer("FLOWAPI_MAX_BODY", 4 * 1024 * 1024, low=1024),
         token_issuer=source.optional("FLOWAPI_TOKEN_ISSUER"),
         revocation_file=source.readable_file("FLOWAPI_REVOCATION_FILE"),
+        token_use_file=source.writable_file("FLOWAPI_TOKEN_USE_FILE"),
         trusted_proxies=source.networks("FLOWAPI_TRUSTED_PROXIES"),
         cancel_enabled=source.choice("FLOWAPI_CANCEL", "off", ("on", "off")) == "on",
         certificate=source.file("cert-flowkit.pem"),

@@ -28,7 +28,6 @@ from flowauth.names import OWN_AUDIENCE
 from flowauth.services import Services
 from flowauth.sessions import ServerSessions, digest_of
 from flowauth.settings import Settings
-from flowauth.signing import private_pem, public_pem
 
 _UNPUBLISHED = (
     "It is revoked here, but the list for the API servers cannot be written, so they still take it. Tell an "
@@ -77,8 +76,9 @@ def create_app(settings: Settings) -> Flask:
         WTF_CSRF_SSL_STRICT=False,
         JWT_ALGORITHM="RS256",
         JWT_DECODE_ALGORITHMS=["RS256"],
-        JWT_PRIVATE_KEY=private_pem(settings.private_key),
-        JWT_PUBLIC_KEY=public_pem(settings.private_key),
+        # Not as text: reading a private key checks it, which takes longer than all else of a request.
+        JWT_PRIVATE_KEY=settings.private_key,
+        JWT_PUBLIC_KEY=settings.private_key.public_key(),
         JWT_DECODE_AUDIENCE=OWN_AUDIENCE,
         JWT_TOKEN_LOCATION=["headers"],
         # There are no cookies to protect, and the claim would end up in the tokens of API servers.
@@ -100,9 +100,9 @@ def create_app(settings: Settings) -> Flask:
 
 def _register(app: Flask, services: Services) -> None:
     from flowauth.api import v1
-    from flowauth.views import account, audit, health, roles, servers, signing_in, tokens, users
+    from flowauth.views import account, all_tokens, audit, health, roles, servers, signing_in, tokens, users
 
-    for module in (signing_in, tokens, account, users, servers, roles, audit, health, v1):
+    for module in (signing_in, tokens, all_tokens, account, users, servers, roles, audit, health, v1):
         app.register_blueprint(module.blueprint)
     allow(Access.ANYONE)(app.view_functions["static"])
     app.jinja_env.globals["version"] = __version__

@@ -66,6 +66,8 @@ def _link(name: str, left: str, right: str) -> Table:
                 Integer,
                 ForeignKey(f"{'token_history' if end == 'token' else end}.id", ondelete="CASCADE"),
                 primary_key=True,
+                # The key finds rows by its first column only.
+                index=end == "role",
             )
             for end in (left, right)
         ),
@@ -202,12 +204,16 @@ class Token(Base):
     encrypted_token: Mapped[str] = mapped_column("_token", Text)
     jti: Mapped[str] = mapped_column(String(36), unique=True)
     issued: Mapped[datetime]
-    expiry: Mapped[datetime]
+    expiry: Mapped[datetime] = mapped_column(index=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
     server_id: Mapped[int] = mapped_column(ForeignKey("server.id", ondelete="CASCADE"), index=True)
     #: Names of the roles when the token was made, so that its history survives a role's end.
     role_names: Mapped[list[str]]
     revoked_at: Mapped[datetime | None]
+    #: For its owner: who or what ended it.
+    revoked_because: Mapped[str | None] = mapped_column(String(300))
+    #: As the API servers tell it, to the minute.
+    last_used: Mapped[datetime | None]
 
     user: Mapped[User] = relationship(back_populates="tokens")
     server: Mapped[Server] = relationship(back_populates="tokens")

@@ -26,13 +26,17 @@ _CHANGED = "revocations_changed"
 _writing = threading.Lock()
 
 
-def revoke(database: Session, tokens: Iterable[Token]) -> list[str]:
-    """List those of the tokens that still run; their ids. Part of the caller's transaction."""
+def revoke(database: Session, tokens: Iterable[Token], because: str) -> list[str]:
+    """List those of the tokens that still run; their ids. Part of the caller's transaction.
+
+    ``because`` is for the tokens' owners.
+    """
     now = clock.now()
     database.execute(delete(Revocation).where(Revocation.expiry <= now - _GRACE))
     running = [token for token in tokens if token.revoked_at is None and token.expiry > now]
     for token in running:
         token.revoked_at = now
+        token.revoked_because = because[:300]
         database.add(Revocation(jti=token.jti, expiry=token.expiry))
     database.info[_CHANGED] = True
     return sorted(token.jti for token in running)

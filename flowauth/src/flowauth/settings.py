@@ -47,6 +47,7 @@ class Settings:
     two_factor_window: int = 0
     trusted_proxies: int = 0
     revocation_file: Path | None = None
+    token_use_files: tuple[Path, ...] = ()
     hashing: PasswordHashing = PasswordHashing()
     admin_username: str | None = None
     admin_password: str | None = None
@@ -74,6 +75,7 @@ class Settings:
             two_factor_window=source.number("TWO_FACTOR_VALID_WINDOW", 0, 0, 10),
             trusted_proxies=source.number("FLOWAUTH_TRUSTED_PROXIES", 0, 0, 10),
             revocation_file=source.writable_file("FLOWAUTH_REVOCATION_FILE"),
+            token_use_files=source.files("FLOWAUTH_TOKEN_USE_FILES"),
             hashing=PasswordHashing(
                 time_cost=source.number("FLOWAUTH_ARGON2_TIME_COST", 3, 1, 100),
                 memory_cost=source.number("FLOWAUTH_ARGON2_MEMORY_KIB", 65536, 8, 4194304),
@@ -113,6 +115,10 @@ class _Source:
         if text and not os.access(Path(text).parent, os.W_OK):
             raise SettingError(f"{name} is '{text}': its folder cannot be written to.")
         return Path(text) if text else None
+
+    def files(self, name: str) -> tuple[Path, ...]:
+        """Paths with commas between them; the files need not be there yet."""
+        return tuple(Path(part.strip()) for part in self.text(name, "").split(",") if part.strip())
 
     def number(self, name: str, default: int, low: int, high: int) -> int:
         text = self.text(name, str(default))

@@ -165,7 +165,7 @@ def form_of(page: str) -> dict[str, Any]:
         attributes = {name: html.unescape(value) for name, value in re.findall(r'([a-z_]+)="([^"]*)"', tag)}
         if "name" not in attributes or attributes["name"] == "csrf_token":
             continue
-        if attributes["type"] != "checkbox":
+        if attributes.get("type", "text") != "checkbox":
             form[attributes["name"]] = attributes.get("value", "")
         elif tag.endswith(" checked>"):
             form.setdefault(attributes["name"], []).append(attributes.get("value", "on"))

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from flowauth import audit, clock, sessions
+from flowauth.actions import running
 from flowauth.actions.changes import changes, refuse_if_changed
+from flowauth.actions.running import After
 from flowauth.actions.servers import check_latest, check_life
 from flowauth.audit import Actor
 from flowauth.database import all_of, transaction
@@ -48,6 +50,7 @@ def save_role(
     longest_token_life_minutes: object,
     latest_token_expiry: datetime | None,
     shown: dict[str, Any] | None = None,
+    after: After = After.KEEP,
 ) -> Role:
     """Create a role (``role`` None) or replace all of one's properties, if they still are as ``shown``.
 
@@ -55,6 +58,8 @@ def save_role(
     ------
     Refusal
         For a scope of another server, an unknown user, a name taken on this server, or a limit beyond the server's.
+    TokensKeepIt
+        Running tokens keep what the role or a member loses, and nobody has decided what becomes of them.
     """
     if role is not None:
         role = _locked(database, role.id)
@@ -80,26 +85,40 @@ def save_role(
     database.flush()
     for user_id in lost:
         sessions.end_all(database, user_id)
-    after = role_facts(role)
+    saved = role_facts(role)
     subject = f"{server.name}/{role.name}"
     if before is None:
-        audit.record(database, actor, "role.created", subject, **after)
-    elif before != after:
-        audit.record(database, actor, "role.changed", subject, **changes(before, after))
+        audit.record(database, actor, "role.created", subject, **saved)
+    elif before != saved:
+        losing = _losing(database, role, lost, narrowed=bool(set(before["scopes"]) - set(saved["scopes"])))
+        ended = running.settle(
+            database, losing, after, f"role {role.name} gives less now, or is not yours any more"
+        )
+        audit.record(database, actor, "role.changed", subject, **changes(before, saved), **ended)
     return role
 
 
+def _losing(database: Session, role: Role, lost: set[int], *, narrowed: bool) -> ColumnElement[bool]:
+    """The condition that a token keeps what the changed role no longer gives to its owner."""
+    own = running.made_from([role.id])
+    if narrowed:
+        return own
+    longer = running.outliving(database, own, role.longest_token_life_minutes, role.latest_token_expiry)
+    return longer | (own & running.of_users(lost)) if lost else longer
+
+
 @transaction
-def delete_role(database: Session, actor: Actor, role: Role) -> None:
-    """Delete a role; tokens made from it keep its name, and stay valid to their end."""
+def delete_role(database: Session, actor: Actor, role: Role, after: After = After.KEEP) -> None:
+    """Delete a role; tokens made from it keep its name, and stay valid to their end unless they are revoked."""
     role = _locked(database, role.id)
     subject, facts = f"{role.server.name}/{role.name}", role_facts(role)
     members = [user.id for user in role.users]
+    ended = running.settle(database, running.made_from([role.id]), after, f"role {role.name} is deleted")
     database.delete(role)
     database.flush()
     for user_id in members:
         sessions.end_all(database, user_id)
-    audit.record(database, actor, "role.deleted", subject, **facts)
+    audit.record(database, actor, "role.deleted", subject, **facts, **ended)
 
 
 def _check_limits(server: Server, life: int, latest: datetime | None) -> None:

@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from flowauth import audit, clock, revocation
+from flowauth.actions import running
+from flowauth.actions.running import After
 from flowauth.api_description import ApiDescription
 from flowauth.audit import Actor
 from flowauth.database import transaction
 from flowauth.errors import Refusal
 from flowauth.expiry import LONGEST_LIFE_MINUTES
-from flowauth.models import Role, Scope, Server, User
+from flowauth.models import Role, Scope, Server, Token, User, scopes_in_role, tokens_with_roles
 from flowauth.names import check_audience
 
 DEFAULT_LIFE_MINUTES = 1440
@@ -108,11 +110,21 @@ def register_server(
 
 
 @transaction
-def update_scopes(database: Session, actor: Actor, server: Server, description: ApiDescription) -> Difference:
+def update_scopes(
+    database: Session,
+    actor: Actor,
+    server: Server,
+    description: ApiDescription,
+    after: After = After.KEEP,
+) -> Difference:
     """Make the server's scopes those of the description: kept ones keep their place in roles, gone ones leave all."""
+    _lock(database, server)
     change = difference(server, description)
     if change.is_empty:
         return change
+    ended = running.settle(
+        database, holding_removed(server, change), after, "the server no longer offers a scope of its roles"
+    )
     removed = set(change.removed)
     server.scopes = [scope for scope in server.scopes if scope.name not in removed]
     server.scopes.extend(Scope(name=name) for name in change.added)
@@ -127,8 +139,20 @@ def update_scopes(database: Session, actor: Actor, server: Server, description: 
         added=list(change.added),
         removed=list(change.removed),
         roles={name: list(lost) for name, lost in change.roles.items()},
+        **ended,
     )
     return change
+
+
+def holding_removed(server: Server, change: Difference) -> ColumnElement[bool]:
+    """The condition that a token was made from a role that loses scopes by the change."""
+    return running.made_from([role.id for role in server.roles if role.name in change.roles])
+
+
+def _lock(database: Session, server: Server) -> None:
+    """Keep the server from others to the end of the transaction: a token being made is waited for."""
+    query = select(Server.id).where(Server.id == server.id)
+    database.execute(query.with_for_update(key_share=True))
 
 
 @transaction
@@ -138,24 +162,44 @@ def change_limits(
     server: Server,
     longest_token_life_minutes: object,
     latest_token_expiry: datetime | None,
+    after: After = After.KEEP,
 ) -> Server:
     """New limits. Roles left above them do no harm, since the earliest cap decides; the screen points them out."""
+    _lock(database, server)
     before = _facts(server)
     server.longest_token_life_minutes = check_life(longest_token_life_minutes)
     server.latest_token_expiry = check_latest(latest_token_expiry, server.latest_token_expiry)
-    after = _facts(server)
-    if before != after:
-        audit.record(database, actor, "server.limits_changed", server.name, before=before, after=after)
+    changed = _facts(server)
+    if before != changed:
+        longer = running.outliving(
+            database,
+            Token.server_id == server.id,
+            server.longest_token_life_minutes,
+            server.latest_token_expiry,
+        )
+        ended = running.settle(database, longer, after, "the server's limits are shorter now")
+        audit.record(
+            database, actor, "server.limits_changed", server.name, before=before, after=changed, **ended
+        )
     return server
 
 
 @transaction
-def enable_scopes(database: Session, actor: Actor, server: Server, enabled: set[str]) -> None:
+def enable_scopes(
+    database: Session, actor: Actor, server: Server, enabled: set[str], after: After = After.KEEP
+) -> None:
     """Switch exactly these scopes on and all others off; a scope switched off is left out of new tokens."""
+    _lock(database, server)
     changed = [scope for scope in server.scopes if scope.enabled != (scope.name in enabled)]
     for scope in changed:
         scope.enabled = not scope.enabled
     if changed:
+        off = [scope.id for scope in changed if not scope.enabled]
+        holders = select(scopes_in_role.c.role_id).where(scopes_in_role.c.scope_id.in_(off))
+        losing = Token.id.in_(
+            select(tokens_with_roles.c.token_id).where(tokens_with_roles.c.role_id.in_(holders))
+        )
+        ended = running.settle(database, losing, after, "a scope of its roles is switched off")
         audit.record(
             database,
             actor,
@@ -163,6 +207,7 @@ def enable_scopes(database: Session, actor: Actor, server: Server, enabled: set[
             server.name,
             on=sorted(scope.name for scope in changed if scope.enabled),
             off=sorted(scope.name for scope in changed if not scope.enabled),
+            **ended,
         )
 
 
@@ -174,7 +219,7 @@ def delete_server(database: Session, actor: Actor, server: Server) -> None:
     if locked is None:
         raise Refusal(f"There is no server '{server.name}'.", 404)
     facts = {**_facts(server), **goes_with(server)}
-    facts["revoked"] = len(revocation.revoke(database, server.tokens))
+    facts["revoked"] = len(revocation.revoke(database, server.tokens, "the server is deleted"))
     name = server.name
     database.delete(server)
     database.flush()

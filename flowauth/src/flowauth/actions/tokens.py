@@ -127,6 +127,7 @@ def mint(
     Refusal
         404 for a server without own roles, 400 for a bad field, 401 for a role not held or a cap already past.
     """
+    _hold(database, user)
     server = own_server(user, server_name)
     checked = check_name(name, "name")
     roles = chosen_roles(user, server, role_names)
@@ -145,6 +146,7 @@ def renew(
     lifetime_minutes: object = None,
 ) -> tuple[Token, str]:
     """A new token with the name and roles of an earlier one, which stays as it is. Scopes are those of now."""
+    _hold(database, user)
     old = own_token(database, user, token_id)
     if old.revoked_at is not None:
         raise Refusal("A revoked token cannot be renewed.")
@@ -158,6 +160,17 @@ def renew(
     roles = list(old.roles)
     end = requested_end(old.server, roles, lifetime_minutes, now)
     return _issue(database, services, actor, user, old.server, old.name, roles, end, now, "token.renewed")
+
+
+def _hold(database: Session, user: User) -> None:
+    """Let nobody take a right from the user until the token is made: then it is found and can be revoked."""
+    for table, query in (
+        (User, select(User.id)),
+        (Server, select(Role.server_id).join(Role.users).where(User.id == user.id)),
+        (Role, select(Role.id).join(Role.users).where(User.id == user.id)),
+    ):
+        row = select(table.id).order_by(table.id).with_for_update(read=True)
+        database.execute(row.where(table.id == user.id if table is User else table.id.in_(query)))
 
 
 def _lost_roles(user: User, token: Token) -> list[str]:
@@ -190,14 +203,9 @@ def reveal(
 def revoke(database: Session, actor: Actor, user: User, token_id: int) -> Token:
     """Revoke an own token: it is listed for the API servers, and can be neither copied nor renewed."""
     token = own_token(database, user, token_id)
-    if revocation.revoke(database, [token]):
+    if revocation.revoke(database, [token], "by yourself"):
         audit.record(database, actor, "token.revoked", f"{token.server.name}/{token.name}", jti=token.jti)
     return token
-
-
-def running_tokens(user: User) -> list[Token]:
-    """The user's tokens that API servers still take, on any server."""
-    return [token for token in user.tokens if token.revoked_at is None and token.expiry > clock.now()]
 
 
 def own_token(database: Session, user: User, token_id: int) -> Token:

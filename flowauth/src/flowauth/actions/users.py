@@ -9,8 +9,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flowauth import audit, revocation, sessions, throttle
+from flowauth.actions import running
 from flowauth.actions.account import hash_of_new
 from flowauth.actions.changes import refuse_if_changed
+from flowauth.actions.running import After
 from flowauth.audit import Actor
 from flowauth.database import all_of, transaction
 from flowauth.errors import Refusal
@@ -87,6 +89,7 @@ def change_user(
     roles: Sequence[object] | None = None,
     session_digest: str | None = None,
     shown: dict[str, Any] | None = None,
+    after: After = After.KEEP,
 ) -> User:
     """Change what is given and leave the rest, if the user still is as ``shown``; an empty password leaves the password.
 
@@ -112,6 +115,7 @@ def change_user(
         roles=roles,
         session_digest=session_digest,
         shown=shown,
+        after_loss=after,
     )
 
 
@@ -129,6 +133,7 @@ def _change_user(
     roles: Sequence[object] | None,
     session_digest: str | None,
     shown: dict[str, Any] | None,
+    after_loss: After,
 ) -> User:
     if is_admin is False:
         # All administrators first, in the order in which everybody locks them.
@@ -150,8 +155,13 @@ def _change_user(
     if remove_two_factor and user.two_factor is not None:
         database.delete(user.two_factor)
         user.two_factor = None
+    ended: dict[str, Any] = {}
     if roles is not None:
+        held = {role.id for role in user.roles}
         user.roles = all_of(database, Role, roles, "roles")
+        lost = held - {role.id for role in user.roles}
+        keeping = running.made_from(lost) & running.of_users([user.id])
+        ended = running.settle(database, keeping, after_loss, "a role of it is not yours any more")
     database.flush()
     after = user_facts(user)
     if password_hash is not None or after != before:
@@ -164,6 +174,7 @@ def _change_user(
             before=before,
             after=after,
             password=password_hash is not None,
+            **ended,
         )
     return user
 
@@ -176,7 +187,7 @@ def delete_user(database: Session, actor: Actor, user_id: int) -> str:
         _keep_an_administrator(database, user, None)
     user = _locked(database, user_id, with_tokens=True)
     name, facts = user.username, {**user_facts(user), "tokens": len(user.tokens)}
-    facts["revoked"] = revocation.revoke(database, user.tokens)
+    facts["revoked"] = revocation.revoke(database, user.tokens, "the user is deleted")
     database.delete(user)
     database.flush()
     audit.record(database, actor, "user.deleted", name, **facts)
@@ -187,7 +198,7 @@ def delete_user(database: Session, actor: Actor, user_id: int) -> str:
 def revoke_tokens(database: Session, actor: Actor, user_id: int) -> tuple[User, int]:
     """Revoke every running token of a user; the user and how many these were."""
     user = _locked(database, user_id, with_tokens=True)
-    revoked = revocation.revoke(database, user.tokens)
+    revoked = revocation.revoke(database, user.tokens, f"by {actor.username}: all of yours")
     audit.record(database, actor, "user.tokens_revoked", user.username, revoked=revoked)
     return user, len(revoked)
 

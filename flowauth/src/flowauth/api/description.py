@@ -49,6 +49,15 @@ _SCHEMAS: dict[str, Any] = {
         },
         token={**_TEXT, "description": "The signed token; only where it is minted, renewed or revealed."},
     ),
+    "TokenPage": _object(
+        {
+            "tokens": _list({"$ref": "#/components/schemas/AnyToken"}),
+            "page": _WHOLE,
+            "pages": _WHOLE,
+            "total": _WHOLE,
+        }
+    ),
+    "Revoked": _object({"revoked": {**_WHOLE, "description": "How many tokens ran until now."}}),
     "User": _object(
         {
             "id": _WHOLE,
@@ -72,6 +81,15 @@ _SCHEMAS: dict[str, Any] = {
     ),
     "PublicKey": _object({"public_key": _TEXT}),
 }
+
+_SCHEMAS["AnyToken"] = _object(
+    {
+        **{name: _SCHEMAS["Token"]["properties"][name] for name in _SCHEMAS["Token"]["required"]},
+        "user": _NAME,
+        "last_used": _OPTIONAL_MOMENT,
+        "revoked_because": {"type": ["string", "null"]},
+    }
+)
 
 _LIMITS = {"longest_token_life_minutes": _MINUTES, "latest_token_expiry": _OPTIONAL_MOMENT}
 _ROLE = _object(
@@ -121,10 +139,31 @@ def _parameter(name: str, schema: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"name": name, "in": "path", "required": True, "schema": schema}]
 
 
+def _search(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+_REVOKE_TOKENS = {
+    **_FLAG,
+    "default": False,
+    "description": "Revoke the running tokens that keep what is taken away.",
+}
+_TOKEN_SEARCH = [
+    _search("search", "Part of a token's, user's or server's name.", _TEXT),
+    _search("user", "User name.", _NAME),
+    _search("server", "Server name.", _TEXT),
+    _search("role", "Id of a role that the token was made from.", _WHOLE),
+    _search("state", "Default running.", {"type": "string", "enum": ["running", "ended", "all"]}),
+    _search("unused_days", "Not used for so many days.", _WHOLE),
+    _search("page", "50 tokens each, from 1.", _WHOLE),
+]
+
+
 def describe() -> dict[str, Any]:
     """The document as an object."""
     credentials = _object({"username": _TEXT, "password": _TEXT}, two_factor_code=_TEXT)
     new_token = _object({"name": _NAME, "roles": _list(_NAME)}, lifetime_minutes=_OPTIONAL_MINUTES)
+    ended = _object({}, revoke_tokens=_REVOKE_TOKENS)
     lifetime = _object({}, lifetime_minutes=_OPTIONAL_MINUTES)
     new_user = _object(
         {"username": _NAME, "password": _TEXT}, is_admin=_FLAG, require_two_factor=_FLAG, roles=_list(_WHOLE)
@@ -163,7 +202,7 @@ def describe() -> dict[str, Any]:
                     "Update a server's scopes (administrators)",
                     200,
                     "ScopeChange",
-                    body=_object({"description": _DESCRIPTION}),
+                    body=_object({"description": _DESCRIPTION}, revoke_tokens=_REVOKE_TOKENS),
                 ),
             },
             "/api/v1/servers/{name}/tokens": {
@@ -186,6 +225,20 @@ def describe() -> dict[str, Any]:
                 "parameters": token,
                 "post": _operation("Mark a token as revoked", 200, "Token"),
             },
+            "/api/v1/tokens": {
+                "get": _operation("Everybody's tokens (administrators)", 200, "TokenPage")
+                | {"parameters": _TOKEN_SEARCH},
+            },
+            "/api/v1/tokens/revoke": {
+                "post": _operation(
+                    "Revoke tokens, or all of a user, server or role (administrators)",
+                    200,
+                    "Revoked",
+                    body=_object(
+                        {}, tokens=_list(_WHOLE), user=_NAME, server=_TEXT, role=_WHOLE, reason=_TEXT
+                    ),
+                ),
+            },
             "/api/v1/users": {
                 "get": _operation("All users (administrators)", 200, "User", many=True),
                 "post": _operation("Create a user (administrators)", 201, "User", body=new_user),
@@ -200,8 +253,17 @@ def describe() -> dict[str, Any]:
             },
             "/api/v1/roles/{role_id}": {
                 "parameters": one("role_id", _WHOLE),
-                "put": _operation("Replace a role (administrators)", 200, "Role", body=_ROLE),
-                "delete": _operation("Delete a role (administrators)", 204),
+                "put": _operation(
+                    "Replace a role (administrators)",
+                    200,
+                    "Role",
+                    body={
+                        **_ROLE,
+                        "properties": {**_ROLE["properties"], "revoke_tokens": _REVOKE_TOKENS},
+                    },
+                ),
+                "delete": _operation("Delete a role (administrators)", 204)
+                | {"requestBody": {"required": False, "content": {"application/json": {"schema": ended}}}},
             },
             "/api/v1/public-key": {"get": _operation("The key that verifies tokens", 200, "PublicKey")},
         },

@@ -14,17 +14,21 @@ from sqlalchemy import select
 from flowauth import api_description, clock, sessions
 from flowauth.access import Access, actor, allow, database, user
 from flowauth.actions import roles as role_actions
+from flowauth.actions import running
 from flowauth.actions import servers as server_actions
 from flowauth.actions import sign_in as sign_in_actions
 from flowauth.actions import tokens as token_actions
 from flowauth.actions import users as user_actions
+from flowauth.actions.running import After, Wanted
 from flowauth.api.description import describe
+from flowauth.database import LARGEST_ID
 from flowauth.errors import Refusal
 from flowauth.expiry import cap_of
 from flowauth.models import Role, Server, Token, User
 from flowauth.names import OWN_AUDIENCE
 from flowauth.signing import public_pem
 from flowauth.views import services
+from flowauth.views.all_tokens import found_tokens, wanted
 
 blueprint = Blueprint("v1", __name__, url_prefix="/api/v1")
 
@@ -85,9 +89,10 @@ def register_server() -> tuple[Response, int]:
 @blueprint.put("/servers/<name>/scopes")
 @allow(Access.ADMIN)
 def update_scopes(name: str) -> Response:
-    description = api_description.from_document(_body("description")["description"])
+    body = _body("description", optional=("revoke_tokens",))
+    description = api_description.from_document(body["description"])
     change = server_actions.update_scopes(
-        database(), actor(), server_actions.find_server(database(), name), description
+        database(), actor(), server_actions.find_server(database(), name), description, _after(body)
     )
     return jsonify(added=change.added, removed=change.removed, roles=change.roles)
 
@@ -146,6 +151,32 @@ def revoke(token_id: int) -> Response:
     return jsonify(_token(token_actions.revoke(database(), actor(), user(), token_id)))
 
 
+@blueprint.get("/tokens")
+@allow(Access.ADMIN)
+def all_tokens() -> Response:
+    found = found_tokens(wanted(request.args))
+    rows = [_any_token(token) for token in found.rows]
+    return jsonify(tokens=rows, page=found.number, pages=found.pages, total=found.total)
+
+
+@blueprint.post("/tokens/revoke")
+@allow(Access.ADMIN)
+def revoke_any() -> Response:
+    body = _body(optional=("tokens", "user", "server", "role", "reason"))
+    reason = _text(body, "reason") if body.get("reason") else ""
+    if "tokens" in body:
+        if len(body.keys() - {"reason"}) > 1:
+            raise Refusal("Give either tokens, or user, server or role.", field="tokens")
+        names = running.revoke_chosen(database(), actor(), _list(body, "tokens"), reason)
+    else:
+        role = body.get("role")
+        if role is not None and (type(role) is not int or not 0 < role <= LARGEST_ID):
+            raise Refusal("role must be the id of a role.", field="role")
+        user, server = (_text(body, key) if body.get(key) else "" for key in ("user", "server"))
+        names = running.revoke_found(database(), actor(), Wanted(user=user, server=server, role=role), reason)
+    return jsonify(revoked=len(names))
+
+
 @blueprint.get("/users")
 @allow(Access.ADMIN)
 def users() -> Response:
@@ -196,13 +227,16 @@ def create_role() -> tuple[Response, int]:
 @allow(Access.ADMIN)
 def replace_role(role_id: int) -> Response:
     role = role_actions.find_role(database(), role_id)
-    return jsonify(_role(_save_role(role.server, role, _role_body())))
+    body = _role_body(optional=("revoke_tokens",))
+    return jsonify(_role(_save_role(role.server, role, body, _after(body))))
 
 
 @blueprint.delete("/roles/<int:role_id>")
 @allow(Access.ADMIN)
 def delete_role(role_id: int) -> tuple[str, int]:
-    role_actions.delete_role(database(), actor(), role_actions.find_role(database(), role_id))
+    body = _body(optional=("revoke_tokens",)) if request.data else {}
+    role = role_actions.find_role(database(), role_id)
+    role_actions.delete_role(database(), actor(), role, _after(body))
     return "", 204
 
 
@@ -234,13 +268,21 @@ def _body(*required: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
     return body
 
 
-def _role_body(*more: str) -> dict[str, Any]:
+def _after(body: dict[str, Any]) -> After:
+    return After.REVOKE if _flag(body, "revoke_tokens") else After.KEEP
+
+
+def _role_body(*more: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
     return _body(
-        *more, "name", "scopes", "longest_token_life_minutes", optional=("latest_token_expiry", "users")
+        *more,
+        "name",
+        "scopes",
+        "longest_token_life_minutes",
+        optional=("latest_token_expiry", "users", *optional),
     )
 
 
-def _save_role(server: Server, role: Role | None, body: dict[str, Any]) -> Role:
+def _save_role(server: Server, role: Role | None, body: dict[str, Any], after: After = After.KEEP) -> Role:
     return role_actions.save_role(
         database(),
         actor(),
@@ -251,6 +293,7 @@ def _save_role(server: Server, role: Role | None, body: dict[str, Any]) -> Role:
         users=_list(body, "users"),
         longest_token_life_minutes=body["longest_token_life_minutes"],
         latest_token_expiry=_moment(body, "latest_token_expiry"),
+        after=after,
     )
 
 
@@ -310,6 +353,14 @@ def _token(token: Token) -> dict[str, Any]:
         "issued": clock.iso(token.issued),
         "expires": clock.iso(token.expiry),
         "revoked": token.revoked_at is not None,
+    }
+
+
+def _any_token(token: Token) -> dict[str, Any]:
+    return _token(token) | {
+        "user": token.user.username,
+        "last_used": token.last_used and clock.iso(token.last_used),
+        "revoked_because": token.revoked_because,
     }
 
 

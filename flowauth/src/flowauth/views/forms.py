@@ -9,6 +9,7 @@ from typing import Any
 from flask import request
 
 from flowauth import clock
+from flowauth.actions.running import After
 from flowauth.errors import Refusal
 
 
@@ -48,6 +49,13 @@ def shown() -> dict[str, Any] | None:
 
 def flag(name: str) -> bool:
     return name in request.form
+
+
+def after() -> After:
+    """What becomes of running tokens that keep a right taken away; ASK until the form has asked."""
+    if "running" not in request.form:
+        return After.ASK
+    return After.REVOKE if flag("revoke") else After.KEEP
 
 
 def moment(name: str) -> datetime | None:

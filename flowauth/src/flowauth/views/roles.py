@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
-from sqlalchemy import select
+from sqlalchemy import func, select
 from werkzeug.wrappers import Response
 
 from flowauth.access import Access, actor, allow, database
 from flowauth.actions import roles as actions
+from flowauth.actions import running
+from flowauth.actions.running import TokensKeepIt
 from flowauth.actions.servers import find_server
 from flowauth.errors import Refusal
-from flowauth.models import Role, Server, Token, User, tokens_with_roles
+from flowauth.models import Role, Server, User, tokens_with_roles
 from flowauth.scopes import ScopeTree
 from flowauth.views import forms
 
@@ -53,6 +55,7 @@ def _edit(server: Server, role: Role | None) -> Response | str | tuple[str, int]
             longest_token_life_minutes=forms.number("longest_token_life_minutes"),
             latest_token_expiry=forms.moment("latest_token_expiry"),
             shown=forms.shown(),
+            after=forms.after(),
         )
     except Refusal as refusal:
         return _form(server, role, refusal), refusal.status
@@ -82,16 +85,24 @@ def _form(server: Server, role: Role | None, problem: Refusal | None = None) -> 
 
 @blueprint.route("/<int:role_id>/delete", methods=["GET", "POST"])
 @allow(Access.ADMIN)
-def delete(role_id: int) -> Response | str:
+def delete(role_id: int) -> Response | str | tuple[str, int]:
     role = actions.find_role(database(), role_id)
     if request.method == "GET":
-        tokens = (
-            database()
-            .scalars(select(Token).join(tokens_with_roles).where(tokens_with_roles.c.role_id == role.id))
-            .all()
-        )
-        return render_template("delete_role.html", role=role, tokens=tokens)
+        return _delete_page(role)
     name, server_name = role.name, role.server.name
-    actions.delete_role(database(), actor(), role)
+    try:
+        actions.delete_role(database(), actor(), role, forms.after())
+    except TokensKeepIt:
+        return _delete_page(actions.find_role(database(), role_id)), 409
     flash(f"Role {name} on {server_name} is deleted.", "success")
     return redirect(url_for("roles.listing"), 303)
+
+
+def _delete_page(role: Role) -> str:
+    made = select(func.count()).select_from(tokens_with_roles).where(tokens_with_roles.c.role_id == role.id)
+    return render_template(
+        "delete_role.html",
+        role=role,
+        tokens=database().scalar(made) or 0,
+        kept=running.kept(database(), running.made_from([role.id])),
+    )

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from flowauth import api_description
 from flowauth.access import Access, actor, allow, database
+from flowauth.actions import running
 from flowauth.actions import servers as actions
 from flowauth.api_description import ApiDescription
 from flowauth.errors import Refusal
@@ -79,6 +80,7 @@ def _confirm(
         added=ScopeTree(change.added),
         removed=ScopeTree(change.removed),
         signed=_serializer().dumps({"audience": description.audience, "scopes": description.scopes}),
+        kept=running.kept(database(), actions.holding_removed(server, change)) if server else None,
         default_life=actions.DEFAULT_LIFE_MINUTES,
         problem=problem,
     )
@@ -115,6 +117,7 @@ def edit(name: str) -> Response | str | tuple[str, int]:
             server,
             forms.number("longest_token_life_minutes"),
             forms.moment("latest_token_expiry"),
+            forms.after(),
         )
     except Refusal as refusal:
         return _page(actions.find_server(database(), name), refusal), refusal.status
@@ -122,32 +125,41 @@ def edit(name: str) -> Response | str | tuple[str, int]:
     return redirect(url_for("servers.edit", name=name), 303)
 
 
-def _page(server: Server, problem: Refusal | None = None) -> str:
-    enabled = [scope.name for scope in server.scopes if scope.enabled]
+def _page(server: Server, problem: Refusal | None = None, scopes_problem: Refusal | None = None) -> str:
+    enabled = {scope.name for scope in server.scopes if scope.enabled}
+    if scopes_problem:
+        enabled = {scope.name for scope in server.scopes} & set(request.form.getlist("scopes"))
     return render_template(
         "server.html",
         server=server,
         tree_scopes=ScopeTree((scope.name for scope in server.scopes), enabled),
         exceeding=actions.exceeding_roles(server),
         problem=problem,
+        scopes_problem=scopes_problem,
     )
 
 
 @blueprint.post("/<name>/scopes")
 @allow(Access.ADMIN)
-def update_scopes(name: str) -> Response:
-    server = actions.find_server(database(), name)
-    change = actions.update_scopes(database(), actor(), server, _signed_description())
+def update_scopes(name: str) -> Response | tuple[str, int]:
+    server, description = actions.find_server(database(), name), _signed_description()
+    try:
+        change = actions.update_scopes(database(), actor(), server, description, forms.after())
+    except Refusal as refusal:
+        return _confirm(server, description, actions.difference(server, description), refusal), refusal.status
     flash(f"{len(change.added)} scopes added to {name}, {len(change.removed)} removed.", "success")
     return redirect(url_for("servers.edit", name=name), 303)
 
 
 @blueprint.post("/<name>/scopes/enabled")
 @allow(Access.ADMIN)
-def enable_scopes(name: str) -> Response:
+def enable_scopes(name: str) -> Response | tuple[str, int]:
     server = actions.find_server(database(), name)
-    actions.enable_scopes(database(), actor(), server, set(request.form.getlist("scopes")))
-    flash(f"The scopes of {name} are saved. Tokens already made keep theirs.", "success")
+    try:
+        actions.enable_scopes(database(), actor(), server, set(request.form.getlist("scopes")), forms.after())
+    except Refusal as refusal:
+        return _page(server, scopes_problem=refusal), refusal.status
+    flash(f"The scopes of {name} are saved.", "success")
     return redirect(url_for("servers.edit", name=name), 303)
 
 

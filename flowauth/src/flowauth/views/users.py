@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
-from sqlalchemy import func, select
+from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from flowauth import throttle
 from flowauth.access import Access, actor, allow, current_session, database, user
+from flowauth.actions import running
 from flowauth.actions import users as actions
-from flowauth.actions.tokens import running_tokens
 from flowauth.errors import Refusal
 from flowauth.models import Role, Server, User
 from flowauth.views import forms, services
+from flowauth.views.paging import paged
 
 blueprint = Blueprint("users", __name__, url_prefix="/admin/users")
-PAGE = 50
 
 
 @blueprint.get("")
 @allow(Access.ADMIN)
 def listing() -> str:
-    search, page = request.args.get("search", "").strip(), forms.page()
-    query = select(User).order_by(User.username)
+    search = request.args.get("search", "").strip()
+    query = select(User)
     if search:
         query = query.where(User.username.icontains(search, autoescape=True))
-    total = database().scalar(select(func.count()).select_from(query.subquery())) or 0
-    found = database().scalars(query.limit(PAGE).offset((page - 1) * PAGE)).all()
+    found = paged(query, User.username)
     template = "fragments/user_rows.html" if "HX-Request" in request.headers else "users.html"
     return render_template(
-        template, users=found, search=search, page=page, pages=max(-(-total // PAGE), 1), total=total
+        template,
+        users=found.rows,
+        search=search,
+        page=found.number,
+        pages=found.pages,
+        total=found.total,
     )
 
 
@@ -76,6 +80,7 @@ def edit(user_id: int) -> Response | str | tuple[str, int]:
             roles=forms.numbers("roles"),
             session_digest=current_session().digest,
             shown=forms.shown(),
+            after=forms.after(),
         )
     except Refusal as refusal:
         return _form(actions.find_user(database(), user_id), refusal), refusal.status
@@ -99,7 +104,7 @@ def delete(user_id: int) -> Response | str:
 def revoke_tokens(user_id: int) -> Response | str:
     if request.method == "GET":
         shown = actions.find_user(database(), user_id)
-        return render_template("revoke_tokens_of.html", shown=shown, running=len(running_tokens(shown)))
+        return render_template("revoke_tokens_of.html", shown=shown, running=_running(shown))
     shown, count = actions.revoke_tokens(database(), actor(), user_id)
     flash(f"{count} token{'' if count == 1 else 's'} of {shown.username} revoked.", "success")
     return redirect(url_for("users.edit", user_id=user_id), 303)
@@ -111,6 +116,11 @@ def unlock(user_id: int) -> Response:
     unlocked = actions.unlock_user(database(), actor(), user_id)
     flash(f"User {unlocked.username} may try to sign in again.", "success")
     return redirect(url_for("users.edit", user_id=user_id), 303)
+
+
+def _running(shown: User) -> int:
+    kept = running.kept(database(), running.of_users([shown.id]))
+    return kept.count if kept else 0
 
 
 def _form(shown: User | None, problem: Refusal | None = None) -> str:
@@ -126,7 +136,7 @@ def _form(shown: User | None, problem: Refusal | None = None) -> str:
         roles=roles,
         chosen=chosen,
         problem=problem,
-        running=len(running_tokens(shown)) if shown else 0,
+        running=_running(shown) if shown else 0,
         is_self=shown is not None and shown.id == user().id,
         blocked_until=throttle.blocked_until(database(), shown.username) if shown else None,
     )

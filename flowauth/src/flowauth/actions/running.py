@@ -1,0 +1,239 @@
+"""Tokens that still run: finding them, and ending those that keep a right which is being taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any, NoReturn
+
+from sqlalchemy import ColumnElement, Select, false, func, or_, select
+from sqlalchemy.orm import Session, contains_eager, defer
+
+from flowauth import audit, clock, revocation
+from flowauth.audit import Actor
+from flowauth.database import LARGEST_ID, transaction
+from flowauth.errors import Refusal
+from flowauth.models import Role, Server, Token, User, tokens_with_roles
+
+STATES = ("running", "ended", "all")
+MOST_AT_ONCE = 20_000
+LONGEST_REASON = 200
+
+
+class After(Enum):
+    """What becomes of running tokens that keep a right which their owner loses."""
+
+    KEEP = "keep"
+    REVOKE = "revoke"
+    #: Refuse the change if there are any, so that whoever makes it decides.
+    ASK = "ask"
+
+
+class TokensKeepIt(Refusal):
+    """A right is taken away that running tokens keep; nothing is changed until somebody says what becomes of them."""
+
+    def __init__(self, kept: Kept) -> None:
+        super().__init__(
+            f"{kept.told} Nothing is saved yet: decide what becomes of them and save again.",
+            409,
+            running={"tokens": kept.count, "until": clock.iso(kept.until)},
+        )
+        self.kept = kept
+
+
+@dataclass(frozen=True)
+class Kept:
+    """How many running tokens keep something, and until when the last of them does."""
+
+    count: int
+    until: datetime
+
+    @property
+    def told(self) -> str:
+        which = "1 running token keeps" if self.count == 1 else f"{self.count} running tokens keep"
+        return f"{which} it until {clock.readable(self.until)}."
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which tokens are asked for; what is empty or None says nothing."""
+
+    search: str = ""
+    user: str = ""
+    server: str = ""
+    role: int | None = None
+    state: str = "running"
+    unused_days: int | None = None
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether no field narrows the search to less than all of a state."""
+        return not (self.search or self.user or self.server or self.role or self.unused_days)
+
+
+def is_running() -> ColumnElement[bool]:
+    """The condition that API servers still take a token."""
+    return Token.revoked_at.is_(None) & (Token.expiry > clock.now())
+
+
+def made_from(roles: Iterable[int]) -> ColumnElement[bool]:
+    """The condition that a token was made from one of the roles."""
+    return Token.id.in_(select(tokens_with_roles.c.token_id).where(tokens_with_roles.c.role_id.in_(roles)))
+
+
+def of_users(users: Iterable[int]) -> ColumnElement[bool]:
+    """The condition that a token is one of these users'."""
+    return Token.user_id.in_(users)
+
+
+def outliving(
+    database: Session, owned: ColumnElement[bool], life_minutes: int, latest: datetime | None
+) -> ColumnElement[bool]:
+    """The condition that a running token lasts longer than these limits would have let it."""
+    life = timedelta(minutes=life_minutes)
+    rows = database.execute(select(Token.id, Token.issued, Token.expiry).where(owned, is_running()))
+    found = [
+        row.id
+        for row in rows
+        if row.expiry > row.issued + life or (latest is not None and row.expiry > latest)
+    ]
+    return Token.id.in_(found) if found else false()
+
+
+def kept(database: Session, condition: ColumnElement[bool]) -> Kept | None:
+    """The running tokens among those of a condition; None if there are none."""
+    count, until = database.execute(
+        select(func.count(Token.id), func.max(Token.expiry)).where(condition, is_running())
+    ).one()
+    return Kept(count, until) if count else None
+
+
+def settle(database: Session, condition: ColumnElement[bool], after: After, because: str) -> dict[str, Any]:
+    """Do with the running tokens of a condition what was decided, in the caller's transaction.
+
+    Returns
+    -------
+    What the trail tells of it: ids of the revoked ones, or how many are kept; nothing where there are none.
+
+    Raises
+    ------
+    TokensKeepIt
+        There are some, and nobody has decided yet.
+    """
+    found = kept(database, condition)
+    if found is None:
+        return {}
+    if after is After.ASK:
+        raise TokensKeepIt(found)
+    if after is After.KEEP:
+        return {"kept_tokens": found.count}
+    return {"revoked": revocation.revoke(database, _running(database, condition), because)}
+
+
+def _running(database: Session, condition: ColumnElement[bool]) -> Sequence[Token]:
+    """Locked, so that one is revoked once."""
+    query = select(Token).options(defer(Token.encrypted_token)).where(condition, is_running())
+    return database.scalars(query.order_by(Token.id).with_for_update()).all()
+
+
+def search(wanted: Wanted) -> Select[tuple[Token]]:
+    """The tokens that are asked for, with their users and servers, without their texts."""
+    query = (
+        select(Token)
+        .join(Token.user)
+        .join(Token.server)
+        .options(contains_eager(Token.user), contains_eager(Token.server), defer(Token.encrypted_token))
+    )
+    if wanted.search:
+        texts = (Token.name, User.username, Server.name)
+        query = query.where(or_(*(text.icontains(wanted.search, autoescape=True) for text in texts)))
+    if wanted.user:
+        query = query.where(User.username == wanted.user)
+    if wanted.server:
+        query = query.where(Server.name == wanted.server)
+    if wanted.role is not None:
+        query = query.where(made_from([wanted.role]))
+    if wanted.unused_days is not None:
+        since = clock.now() - timedelta(days=wanted.unused_days)
+        query = query.where(Token.issued < since, or_(Token.last_used.is_(None), Token.last_used < since))
+    if wanted.state != "all":
+        query = query.where(is_running() if wanted.state == "running" else ~is_running())
+    return query
+
+
+def check_state(value: str) -> str:
+    """One of the states that tokens are searched by."""
+    if value not in STATES:
+        raise Refusal(f"state must be one of {', '.join(STATES)}.", field="state")
+    return value
+
+
+@transaction
+def revoke_chosen(
+    database: Session, actor: Actor, identities: Sequence[object], reason: str = ""
+) -> list[str]:
+    """Revoke those of the tokens that still run; their names as ``user: server/name``.
+
+    Raises
+    ------
+    Refusal
+        For an unknown id, or none at all.
+    """
+    if not identities:
+        _choose_some()
+    if len(identities) > MOST_AT_ONCE:
+        raise Refusal(f"No more than {MOST_AT_ONCE} tokens are revoked at once.", field="tokens")
+    chosen = set()
+    for identity in identities:
+        if type(identity) is not int or not 0 < identity <= LARGEST_ID:
+            raise Refusal(f"There is no token with id {str(identity)[:20]}.", field="tokens")
+        chosen.add(identity)
+    known = set(database.scalars(select(Token.id).where(Token.id.in_(chosen))))
+    if unknown := chosen - known:
+        raise Refusal(f"There is no token with id {min(unknown)}.", field="tokens")
+    return _revoke(database, actor, select(Token).where(Token.id.in_(chosen)), {}, reason)
+
+
+@transaction
+def revoke_found(database: Session, actor: Actor, wanted: Wanted, reason: str = "") -> list[str]:
+    """Revoke every running token of a user, server, role or search; their names."""
+    if wanted.is_everything:
+        _choose_some()
+    if wanted.user and not database.scalar(select(User.id).where(User.username == wanted.user)):
+        raise Refusal(f"There is no user {wanted.user[:75]}.", 404, field="user")
+    if wanted.server and not database.scalar(select(Server.id).where(Server.name == wanted.server)):
+        raise Refusal(f"There is no server {wanted.server[:75]}.", 404, field="server")
+    if wanted.role is not None and database.get(Role, wanted.role) is None:
+        raise Refusal(f"There is no role with id {wanted.role}.", 404, field="role")
+    asked = {name: value for name, value in vars(wanted).items() if value and name != "state"}
+    return _revoke(database, actor, search(wanted), asked, reason)
+
+
+def _choose_some() -> NoReturn:
+    raise Refusal("Choose the tokens, or a user, a server or a role whose tokens are meant.", field="tokens")
+
+
+def _revoke(
+    database: Session, actor: Actor, query: Select[tuple[Token]], asked: dict[str, Any], reason: str
+) -> list[str]:
+    why = reason.strip()
+    if len(why) > LONGEST_REASON:
+        raise Refusal(f"The reason may have {LONGEST_REASON} characters.", field="reason")
+    ids = select(query.with_only_columns(Token.id).subquery().c.id)
+    tokens = _running(database, Token.id.in_(ids))
+    names = [f"{token.user.username}: {token.server.name}/{token.name}" for token in tokens]
+    revoked = revocation.revoke(database, tokens, f"by {actor.username}" + (f": {why}" if why else ""))
+    if revoked:
+        audit.record(
+            database,
+            actor,
+            "tokens.revoked",
+            f"{len(revoked)} tokens",
+            reason=why,
+            asked=asked,
+            tokens=names,
+            revoked=revoked,
+        )
+    return names

@@ -1,0 +1,112 @@
+"""Everybody's tokens, for administrators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from sqlalchemy import func, select
+from werkzeug.wrappers import Response
+
+from flowauth import usage
+from flowauth.access import Access, actor, allow, database
+from flowauth.actions import running
+from flowauth.actions.running import Wanted
+from flowauth.errors import Refusal
+from flowauth.models import Role, Server, Token
+from flowauth.views import forms, services
+from flowauth.views.paging import Page, paged
+
+blueprint = Blueprint("all_tokens", __name__, url_prefix="/admin/tokens")
+_NAMED = 20
+
+
+def wanted(values: Any) -> Wanted:
+    """The search in a request's values.
+
+    Raises
+    ------
+    Refusal
+        400 for a state, a role or a number of days that is none.
+    """
+
+    def whole(name: str) -> int | None:
+        value = values.get(name, "").strip()
+        if not value:
+            return None
+        if not value.isascii() or not value.isdecimal() or len(value) > 9:
+            raise Refusal(f"{name} must be a whole number.", field=name)
+        return int(value)
+
+    return Wanted(
+        search=values.get("search", "").strip(),
+        user=values.get("user", "").strip(),
+        server=values.get("server", "").strip(),
+        role=whole("role"),
+        state=running.check_state(values.get("state") or "running"),
+        unused_days=whole("unused_days"),
+    )
+
+
+def found_tokens(shown: Wanted) -> Page[Token]:
+    """The page of tokens that the request asks for, with what the API servers have written until now."""
+    usage.take_up(services())
+    # SQLite goes on reading what was there before.
+    database().rollback()
+    return paged(running.search(shown), Token.expiry.desc(), Token.id.desc())
+
+
+@blueprint.get("")
+@allow(Access.ADMIN)
+def listing() -> str:
+    shown = wanted(request.args)
+    template = "fragments/all_token_rows.html" if "HX-Request" in request.headers else "all_tokens.html"
+    roles = database().execute(
+        select(Role.id, Role.name, Server.name.label("server"))
+        .join(Role.server)
+        .order_by(Server.name, Role.name)
+    )
+    return render_template(
+        template,
+        wanted=shown,
+        arguments={name: value for name, value in vars(shown).items() if value},
+        found=found_tokens(shown),
+        servers=database().scalars(select(Server.name).order_by(Server.name)).all(),
+        roles=roles.all(),
+    )
+
+
+@blueprint.post("/revoke")
+@allow(Access.ADMIN)
+def revoke() -> Response | str:
+    """Revoke the ticked tokens, or all that a search finds, after a page that says which these are."""
+    ids = forms.numbers("tokens")
+    found = forms.flag("found")
+    shown = wanted(request.form) if found else Wanted()
+    if not forms.flag("sure"):
+        return _confirm(shown, ids, found)
+    reason = forms.text("reason")
+    if found:
+        names = running.revoke_found(database(), actor(), shown, reason)
+    else:
+        names = running.revoke_chosen(database(), actor(), ids, reason)
+    flash(f"{len(names)} token{' is' if len(names) == 1 else 's are'} revoked.", "success")
+    return redirect(url_for("all_tokens.listing"), 303)
+
+
+def _confirm(shown: Wanted, ids: list[int | str], found: bool) -> str:
+    if not found and not ids:
+        raise Refusal("Tick the tokens that shall be revoked.", field="tokens")
+    whole = [identity for identity in ids if isinstance(identity, int)]
+    query = running.search(shown)
+    if not found:
+        query = query.where(Token.id.in_(whole))
+    counted = query.with_only_columns(func.count(), maintain_column_froms=True)
+    return render_template(
+        "revoke_tokens.html",
+        count=database().scalar(counted) or 0,
+        first=database().scalars(query.order_by(Token.expiry.desc(), Token.id).limit(_NAMED)).all(),
+        hidden=[(name, value) for name, value in vars(shown).items() if value] if found else [],
+        ids=[] if found else whole,
+        found=found,
+    )
