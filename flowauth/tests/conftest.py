@@ -96,6 +96,9 @@ def empty(uri: str) -> None:
         cursor.execute("SET session_replication_role = replica")
         cursor.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY").format(tables))
         cursor.execute("INSERT INTO audit_head VALUES (1, 0, repeat('0', 64))")
+        cursor.execute(
+            "INSERT INTO audit_anchor SELECT id, 0, 0, repeat('0', 64) FROM generate_series(1, 2) AS id"
+        )
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -8,14 +8,15 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import waitress
 from cryptography.fernet import Fernet
 from sqlalchemy import select
 
-from flowauth import __version__, api_description, logs, revocation
-from flowauth.actions import keys
+from flowauth import __version__, api_description, clock, logs, revocation
+from flowauth.actions import keys, trail
 from flowauth.actions.demo import load_demo
 from flowauth.actions.users import change_user, create_user, unlock_user
 from flowauth.app import LARGEST_REQUEST, create_app
@@ -26,6 +27,8 @@ from flowauth.models import User
 from flowauth.services import Services
 from flowauth.settings import SettingError, Settings
 from flowauth.signing import new_key, private_pem, public_pem
+
+_MOST_DAYS = 36_500
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,6 +78,13 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("revoked-tokens", help="print the ids of revoked tokens, for API servers")
     command.set_defaults(run=revoked_tokens)
+
+    command = commands.add_parser("check-audit", help="hash every event of the audit trail again")
+    command.set_defaults(run=check_audit)
+
+    command = commands.add_parser("forget-audit", help="delete old events; the chain goes on")
+    command.add_argument("--older-than-days", type=int, required=True, metavar="DAYS")
+    command.set_defaults(run=forget_audit)
 
     command = commands.add_parser("generate-fernet-key", help="print a new FLOWAUTH_FERNET_KEY")
     command.set_defaults(run=generate_fernet_key)
@@ -170,6 +180,22 @@ def revoked_tokens(_options: argparse.Namespace) -> None:
         services.session(reading=True) as database,
     ):
         sys.stdout.write(revocation.listing(database))
+
+
+def check_audit(_options: argparse.Namespace) -> int:
+    with Services.of(Settings.from_environment()) as services, services.session(reading=True) as database:
+        broken = trail.check(database, everything=True)
+    sys.stdout.write((broken or "The chain is whole.") + "\n")
+    return 1 if broken else 0
+
+
+def forget_audit(options: argparse.Namespace) -> None:
+    days = options.older_than_days
+    if not 1 <= days <= _MOST_DAYS:
+        raise Refusal(f"--older-than-days must be from 1 to {_MOST_DAYS}.")
+    with Services.of(Settings.from_environment()) as services, services.session() as database:
+        count = trail.forget(database, CONSOLE, clock.now() - timedelta(days=days))
+    sys.stdout.write(f"{count} events are forgotten.\n")
 
 
 def generate_fernet_key(_options: argparse.Namespace) -> None:

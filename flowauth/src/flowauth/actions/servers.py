@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from flowauth import audit, clock, revocation
@@ -218,7 +218,7 @@ def delete_server(database: Session, actor: Actor, server: Server) -> None:
     locked = database.get(Server, server.id, with_for_update=True, populate_existing=True)
     if locked is None:
         raise Refusal(f"There is no server '{server.name}'.", 404)
-    facts = {**_facts(server), **goes_with(server)}
+    facts = {**_facts(server), **goes_with(database, server)}
     facts["revoked"] = len(revocation.revoke(database, server.tokens, "the server is deleted"))
     name = server.name
     database.delete(server)
@@ -226,14 +226,14 @@ def delete_server(database: Session, actor: Actor, server: Server) -> None:
     audit.record(database, actor, "server.deleted", name, **facts)
 
 
-def goes_with(server: Server) -> dict[str, Any]:
+def goes_with(database: Session, server: Server) -> dict[str, Any]:
     """What deleting the server takes along."""
-    holders: set[User] = {user for role in server.roles for user in role.users}
+    holders = select(User.username).join(User.roles).where(Role.server_id == server.id).distinct()
     return {
         "roles": [role.name for role in server.roles],
-        "scopes": len(server.scopes),
-        "tokens": len(server.tokens),
-        "users": sorted(user.username for user in holders),
+        "scopes": database.scalar(select(func.count(Scope.id)).where(Scope.server_id == server.id)) or 0,
+        "tokens": database.scalar(select(func.count(Token.id)).where(Token.server_id == server.id)) or 0,
+        "users": list(database.scalars(holders.order_by(User.username))),
     }
 
 

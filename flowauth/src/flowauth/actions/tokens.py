@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer, joinedload
 
 from flowauth import audit, clock, revocation
 from flowauth.audit import Actor
@@ -54,15 +54,17 @@ def own_server(user: User, name: str) -> Server:
     return _named(servers_of(user), name)
 
 
-def shown_servers(user: User) -> list[Server]:
+def shown_servers(database: Session, user: User) -> list[Server]:
     """Servers on which the user holds a role, or held one and made tokens from it; by name."""
-    servers = {*servers_of(user), *(token.server for token in user.tokens)}
-    return sorted(servers, key=lambda server: server.name)
+    used = select(Server).where(
+        Server.id.in_(select(Token.server_id).where(Token.user_id == user.id).distinct())
+    )
+    return sorted({*servers_of(user), *database.scalars(used)}, key=lambda server: server.name)
 
 
-def shown_server(user: User, name: str) -> Server:
+def shown_server(database: Session, user: User, name: str) -> Server:
     """The server of that name whose tokens the user may look at, also after the last role there is gone."""
-    return _named(shown_servers(user), name)
+    return _named(shown_servers(database, user), name)
 
 
 def _named(servers: Iterable[Server], name: str) -> Server:
@@ -220,6 +222,7 @@ def tokens_on(database: Session, user: User, server: Server) -> list[Token]:
     return list(
         database.scalars(
             select(Token)
+            .options(defer(Token.encrypted_token), joinedload(Token.server))
             .where(Token.user_id == user.id, Token.server_id == server.id)
             .order_by(Token.expiry.desc(), Token.id.desc())
         )

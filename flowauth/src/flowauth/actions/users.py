@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from flowauth import audit, revocation, sessions, throttle
 from flowauth.actions import running
@@ -22,7 +22,7 @@ from flowauth.services import Services
 
 
 def find_user(database: Session, user_id: int) -> User:
-    user = database.get(User, user_id)
+    user = database.get(User, user_id, options=[selectinload(User.roles).joinedload(Role.server)])
     if user is None:
         raise Refusal(f"There is no user with id {user_id}.", 404)
     return user

@@ -10,6 +10,7 @@ from typing import Any
 from flask import Blueprint, Response, g, jsonify, request
 from flask_jwt_extended import create_access_token, get_jwt
 from sqlalchemy import select
+from sqlalchemy.orm import joinedload, selectinload
 
 from flowauth import api_description, clock, sessions
 from flowauth.access import Access, actor, allow, database, user
@@ -31,6 +32,8 @@ from flowauth.views import services
 from flowauth.views.all_tokens import found_tokens, wanted
 
 blueprint = Blueprint("v1", __name__, url_prefix="/api/v1")
+_WITH_ROLES = (selectinload(User.roles).joinedload(Role.server), selectinload(User.two_factor))
+_WHOLE_ROLE = (joinedload(Role.server), selectinload(Role.scopes), selectinload(Role.users))
 
 
 @blueprint.get("/openapi.json")
@@ -107,7 +110,7 @@ def delete_server(name: str) -> tuple[str, int]:
 @blueprint.get("/servers/<name>/tokens")
 @allow(Access.USER)
 def tokens(name: str) -> Response:
-    server = token_actions.shown_server(user(), name)
+    server = token_actions.shown_server(database(), user(), name)
     return jsonify([_token(token) for token in token_actions.tokens_on(database(), user(), server)])
 
 
@@ -180,7 +183,9 @@ def revoke_any() -> Response:
 @blueprint.get("/users")
 @allow(Access.ADMIN)
 def users() -> Response:
-    return jsonify([_user(one) for one in database().scalars(select(User).order_by(User.username))])
+    return jsonify(
+        [_user(one) for one in database().scalars(select(User).options(*_WITH_ROLES).order_by(User.username))]
+    )
 
 
 @blueprint.post("/users")
@@ -211,7 +216,12 @@ def delete_user(user_id: int) -> tuple[str, int]:
 @allow(Access.ADMIN)
 def roles() -> Response:
     return jsonify(
-        [_role(role) for role in database().scalars(select(Role).order_by(Role.server_id, Role.name))]
+        [
+            _role(role)
+            for role in database().scalars(
+                select(Role).options(*_WHOLE_ROLE).order_by(Role.server_id, Role.name)
+            )
+        ]
     )
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
+from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from flowauth import two_factor
 from flowauth.access import Access, actor, allow, current_session, database, user
 from flowauth.actions import account as actions
+from flowauth.actions import trail
 from flowauth.errors import Refusal
+from flowauth.models import AuditEvent
 from flowauth.views import forms, services
+from flowauth.views.paging import paged
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 _SETUP = "two_factor_setup"
@@ -23,6 +27,17 @@ def show() -> str:
 
 def _page(problem: Refusal | None = None, form: str = "") -> str:
     return render_template("account.html", user=user(), problem=problem, form=form)
+
+
+@blueprint.get("/events")
+@allow(Access.USER)
+def events() -> str:
+    """What the user did, and what was done to the account, under whatever name."""
+    names = trail.names_of(database(), user().username)
+    found = paged(select(AuditEvent).where(trail.about(names)), AuditEvent.id.desc())
+    return render_template(
+        "my_events.html", found=found, told=trail.told, endpoint="account.events", arguments={}
+    )
 
 
 @blueprint.post("/password")

@@ -2,70 +2,93 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from flowauth import audit, clock, revocation
+from flowauth import clock, revocation
 from flowauth.access import Access, allow, database
+from flowauth.actions import trail as actions
+from flowauth.audit import START
 from flowauth.errors import Refusal
-from flowauth.models import AuditEvent
+from flowauth.models import AuditAnchor, AuditEvent
 from flowauth.signing import public_pem
-from flowauth.views import forms, services
+from flowauth.views import audit_rows, services
+from flowauth.views.paging import paged
 
 blueprint = Blueprint("audit", __name__, url_prefix="/admin")
-PAGE = 50
-_COLUMNS = ("id", "at", "actor", "action", "subject", "detail", "address", "request_id", "hash")
 
 
 @blueprint.get("/audit")
 @allow(Access.ADMIN)
 def trail() -> str:
-    query, page = _query(), forms.page()
-    total = database().scalar(select(func.count()).select_from(query.subquery())) or 0
-    events = (
-        database().scalars(query.order_by(AuditEvent.id.desc()).limit(PAGE).offset((page - 1) * PAGE)).all()
-    )
-    template = "fragments/audit_rows.html" if "HX-Request" in request.headers else "audit.html"
+    query, arguments = _asked()
+    is_part = "HX-Request" in request.headers
+    # First, because it may store how far it came, and what was read before would be read again.
+    broken = None if is_part else actions.check(database())
     return render_template(
-        template,
-        events=events,
-        search=request.args.get("search", ""),
-        page=page,
-        pages=max(-(-total // PAGE), 1),
-        total=total,
-        first_break=audit.first_break(database()) if template == "audit.html" else None,
+        "fragments/audit_rows.html" if is_part else "audit.html",
+        found=paged(query, AuditEvent.id.desc()),
+        told=actions.told,
+        endpoint="audit.trail",
+        arguments=arguments,
+        broken=broken,
+        forgotten=database().get_one(AuditAnchor, START).length,
     )
+
+
+@blueprint.post("/audit/check")
+@allow(Access.ADMIN)
+def check_all() -> WerkzeugResponse:
+    broken = actions.check(database(), everything=True)
+    flash(broken or "Every event was hashed again: the chain is whole.", "error" if broken else "success")
+    return redirect(url_for("audit.trail"), 303)
 
 
 @blueprint.get("/audit.csv")
 @allow(Access.ADMIN)
 def export() -> Response:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(_COLUMNS)
-    for event in database().scalars(_query().order_by(AuditEvent.id)):
-        values = {name: getattr(event, name) for name in _COLUMNS}
-        values |= {"at": clock.iso(event.at), "detail": json.dumps(event.detail, sort_keys=True)}
-        writer.writerow([values[name] for name in _COLUMNS])
-    return Response(
-        text.getvalue(),
-        mimetype="text/csv",
-        headers={"Content-Disposition": "attachment; filename=audit.csv"},
+    return _file(audit_rows.as_csv(services(), _asked()[0]), "text/csv", "audit.csv")
+
+
+@blueprint.get("/audit.json")
+@allow(Access.ADMIN)
+def export_json() -> Response:
+    return _file(audit_rows.as_json(services(), _asked()[0]), "application/json", "audit.json")
+
+
+def _file(lines: Iterator[str], mimetype: str, name: str) -> Response:
+    disposition = f"attachment; filename={name}"
+    return Response(lines, mimetype=mimetype, headers={"Content-Disposition": disposition})
+
+
+def _asked() -> tuple[Select[tuple[AuditEvent]], dict[str, str]]:
+    """The events that the request asks for, and its arguments."""
+    arguments = {
+        name: value
+        for name in ("search", "who", "first", "last")
+        if (value := request.args.get(name, "").strip())
+    }
+    last = _day(arguments, "last")
+    question = actions.Question(
+        search=arguments.get("search", ""),
+        who=arguments.get("who", ""),
+        first=_day(arguments, "first"),
+        last=last + timedelta(days=1) if last else None,
     )
+    return actions.events(database(), question), arguments
 
 
-def _query() -> Select[tuple[AuditEvent]]:
-    search = request.args.get("search", "").strip()
-    query = select(AuditEvent)
-    if search:
-        columns = (AuditEvent.actor, AuditEvent.action, AuditEvent.subject)
-        query = query.where(or_(*(column.icontains(search, autoescape=True) for column in columns)))
-    return query
+def _day(arguments: dict[str, str], name: str) -> datetime | None:
+    if name not in arguments:
+        return None
+    try:
+        return clock.parse(arguments[name])
+    except ValueError:
+        raise Refusal(f"{name} must be a day such as 2016-01-31.", field=name) from None
 
 
 @blueprint.get("/public-key")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from sqlalchemy import func, select
+from sqlalchemy.orm import selectinload
 from werkzeug.wrappers import Response
 
 from flowauth.access import Access, actor, allow, database
@@ -14,7 +15,7 @@ from flowauth.actions.servers import find_server
 from flowauth.errors import Refusal
 from flowauth.models import Role, Server, User, tokens_with_roles
 from flowauth.scopes import ScopeTree
-from flowauth.views import forms
+from flowauth.views import counting, forms
 
 blueprint = Blueprint("roles", __name__, url_prefix="/admin/roles")
 
@@ -22,8 +23,12 @@ blueprint = Blueprint("roles", __name__, url_prefix="/admin/roles")
 @blueprint.get("")
 @allow(Access.ADMIN)
 def listing() -> str:
+    servers = select(Server).options(selectinload(Server.roles)).order_by(Server.name)
     return render_template(
-        "roles.html", servers=database().scalars(select(Server).order_by(Server.name)).all()
+        "roles.html",
+        servers=database().scalars(servers).all(),
+        scopes=counting.scopes_of_roles(),
+        members=counting.members_of_roles(),
     )
 
 
@@ -77,7 +82,7 @@ def _form(server: Server, role: Role | None, problem: Refusal | None = None) -> 
         role=role,
         facts=actions.role_facts(role) if role else None,
         tree_scopes=ScopeTree(offered, chosen),
-        users=database().scalars(select(User).order_by(User.username)).all(),
+        users=database().execute(select(User.id, User.username).order_by(User.username)).all(),
         members=members,
         problem=problem,
     )

@@ -17,7 +17,7 @@ from flowauth.api_description import ApiDescription
 from flowauth.errors import Refusal
 from flowauth.models import Server
 from flowauth.scopes import ScopeTree
-from flowauth.views import forms, services
+from flowauth.views import counting, forms, services
 
 blueprint = Blueprint("servers", __name__, url_prefix="/admin/servers")
 _AN_HOUR = 3600
@@ -27,7 +27,10 @@ _AN_HOUR = 3600
 @allow(Access.ADMIN)
 def listing() -> str:
     return render_template(
-        "servers.html", servers=database().scalars(select(Server).order_by(Server.name)).all()
+        "servers.html",
+        servers=database().scalars(select(Server).order_by(Server.name)).all(),
+        scopes=counting.scopes_of_servers(),
+        roles=counting.roles_of_servers(),
     )
 
 
@@ -168,7 +171,9 @@ def enable_scopes(name: str) -> Response | tuple[str, int]:
 def delete(name: str) -> Response | str:
     server = actions.find_server(database(), name)
     if request.method == "GET":
-        return render_template("delete_server.html", server=server, goes=actions.goes_with(server))
+        return render_template(
+            "delete_server.html", server=server, goes=actions.goes_with(database(), server)
+        )
     actions.delete_server(database(), actor(), server)
     flash(f"Server {name} is deleted.", "success")
     return redirect(url_for("servers.listing"), 303)

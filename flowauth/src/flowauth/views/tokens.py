@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from sqlalchemy import func, select
 from werkzeug.wrappers import Response as BaseResponse
 
 from flowauth import clock
 from flowauth.access import Access, actor, allow, database, user
 from flowauth.actions import tokens as actions
+from flowauth.actions.running import is_running, of_users
 from flowauth.errors import Refusal
 from flowauth.expiry import Cap, cap_of
-from flowauth.models import Role, Server
+from flowauth.models import Role, Server, Token
 from flowauth.scopes import ScopeTree
 from flowauth.views import forms, services
 
@@ -20,19 +22,18 @@ blueprint = Blueprint("tokens", __name__)
 @blueprint.get("/")
 @allow(Access.USER)
 def servers() -> str:
-    held = [(server, actions.roles_on(user(), server)) for server in actions.shown_servers(user())]
-    active = {
-        server.id: sum(token.expiry > clock.now() and not token.revoked_at for token in tokens)
-        for server, _ in held
-        for tokens in [actions.tokens_on(database(), user(), server)]
-    }
+    held = [
+        (server, actions.roles_on(user(), server)) for server in actions.shown_servers(database(), user())
+    ]
+    counted = select(Token.server_id, func.count()).where(of_users([user().id]), is_running())
+    active = dict(database().execute(counted.group_by(Token.server_id)).tuples().all())
     return render_template("my_servers.html", servers=held, active=active)
 
 
 @blueprint.get("/servers/<name>")
 @allow(Access.USER)
 def server(name: str) -> str:
-    return _list(actions.shown_server(user(), name))
+    return _list(actions.shown_server(database(), user(), name))
 
 
 def _list(shown: Server, problem: Refusal | None = None, problem_token: int | None = None) -> str:
@@ -132,7 +133,7 @@ def renew(token_id: int) -> BaseResponse | tuple[str, int]:
     try:
         token, _ = actions.renew(database(), services(), actor(), user(), token_id)
     except Refusal as refusal:
-        return _list(actions.shown_server(user(), name), refusal, token_id), refusal.status
+        return _list(actions.shown_server(database(), user(), name), refusal, token_id), refusal.status
     flash(f"Token {token.name} is renewed: a new one ends on {clock.readable(token.expiry)}.", "success")
     return redirect(url_for("tokens.server", name=name), 303)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from sqlalchemy import select
+from sqlalchemy.orm import contains_eager, selectinload
 from werkzeug.wrappers import Response
 
 from flowauth import throttle
@@ -22,7 +23,9 @@ blueprint = Blueprint("users", __name__, url_prefix="/admin/users")
 @allow(Access.ADMIN)
 def listing() -> str:
     search = request.args.get("search", "").strip()
-    query = select(User)
+    query = select(User).options(
+        selectinload(User.roles).joinedload(Role.server), selectinload(User.two_factor)
+    )
     if search:
         query = query.where(User.username.icontains(search, autoescape=True))
     found = paged(query, User.username)
@@ -124,7 +127,9 @@ def _running(shown: User) -> int:
 
 
 def _form(shown: User | None, problem: Refusal | None = None) -> str:
-    roles = database().scalars(select(Role).join(Server).order_by(Server.name, Role.name)).all()
+    roles = database().scalars(
+        select(Role).join(Role.server).options(contains_eager(Role.server)).order_by(Server.name, Role.name)
+    )
     if request.method == "POST":
         chosen = {identity for identity in forms.numbers("roles") if isinstance(identity, int)}
     else:
@@ -133,7 +138,7 @@ def _form(shown: User | None, problem: Refusal | None = None) -> str:
         "user.html",
         shown=shown,
         facts=actions.user_facts(shown) if shown else None,
-        roles=roles,
+        roles=roles.all(),
         chosen=chosen,
         problem=problem,
         running=_running(shown) if shown else 0,

@@ -1,0 +1,49 @@
+"""Events of the audit trail as files that are sent while they are read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Select
+
+from flowauth import clock
+from flowauth.models import AuditEvent
+from flowauth.services import Services
+
+COLUMNS = ("id", "at", "actor", "action", "subject", "detail", "address", "request_id", "hash")
+_AT_ONCE = 500
+
+
+def _rows(services: Services, query: Select[tuple[AuditEvent]]) -> Iterator[dict[str, Any]]:
+    # A session of its own: that of the request is closed before the last row is sent.
+    with services.session(reading=True) as database:
+        rows = database.scalars(query.order_by(AuditEvent.id).execution_options(yield_per=_AT_ONCE))
+        for event in rows:
+            yield {name: getattr(event, name) for name in COLUMNS} | {"at": clock.iso(event.at)}
+
+
+def as_csv(services: Services, query: Select[tuple[AuditEvent]]) -> Iterator[str]:
+    """A line of titles, then a line for each event."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    for row in _rows(services, query):
+        row["detail"] = json.dumps(row["detail"], sort_keys=True)
+        writer.writerow([row[name] for name in COLUMNS])
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()
+    yield text.getvalue()
+
+
+def as_json(services: Services, query: Select[tuple[AuditEvent]]) -> Iterator[str]:
+    """An array with an object for each event, each in a line of its own."""
+    before = "[\n"
+    for row in _rows(services, query):
+        yield before + json.dumps(row, sort_keys=True)
+        before = ",\n"
+    yield "\n]\n" if before == ",\n" else "[]\n"

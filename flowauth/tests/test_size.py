@@ -1,0 +1,242 @@
+"""Pages at the size of a ministry: 500 users, 20 servers, 200 roles, 10,000 tokens, 20,000 events."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import event, insert, select
+from sqlalchemy.orm import Session
+
+from flowauth import audit, clock
+from flowauth.database import migrate
+from flowauth.models import (
+    AuditEvent,
+    AuditHead,
+    Role,
+    Scope,
+    Server,
+    Token,
+    User,
+    scopes_in_role,
+    tokens_with_roles,
+    users_with_roles,
+)
+from flowauth.services import Services
+from flowauth.settings import Settings
+from flowauth.testing import Visitor, add_user, opened
+
+USERS, SERVERS, ROLES, TOKENS, EVENTS = 500, 20, 200, 10_000, 20_000
+UNITS = ("admin0", "admin1", "admin2", "admin3", "lon-lat")
+SCOPES = ["get_available_dates", "get_result", "run"] + [
+    f"{unit}:kind_{top}:kind_{kind}" for unit in UNITS for top in range(20) for kind in range(6)
+]
+#: No page may ask more, however much there is.
+STATEMENTS = 30
+#: How much longer than the account page, which shows one user, any page may take.
+RATIO = 40
+
+
+def fill(services: Services) -> None:
+    draw, now = random.Random(7), clock.now()
+    with services.session() as database:
+        add_user(database, services, "root", is_admin=True)
+        password = database.scalars(select(User.password_hash)).one()
+        many: list[tuple[Any, list[dict[str, Any]]]] = [
+            (
+                User,
+                [
+                    {"id": 1000 + n, "username": f"user_{n:03}", "password_hash": password}
+                    for n in range(USERS)
+                ],
+            ),
+            (
+                Server,
+                [
+                    {"id": n, "name": f"server_{n:02}", "longest_token_life_minutes": 43200}
+                    for n in range(1, SERVERS + 1)
+                ],
+            ),
+            (
+                Scope,
+                [
+                    {"id": s * 1000 + n, "name": name, "server_id": s}
+                    for s in range(1, SERVERS + 1)
+                    for n, name in enumerate(SCOPES)
+                ],
+            ),
+            (
+                Role,
+                [
+                    {
+                        "id": n,
+                        "name": f"role_{n:03}",
+                        "server_id": 1 + n % SERVERS,
+                        "longest_token_life_minutes": 43200,
+                    }
+                    for n in range(1, ROLES + 1)
+                ],
+            ),
+            (
+                scopes_in_role,
+                [
+                    {"scope_id": (1 + n % SERVERS) * 1000 + one, "role_id": n}
+                    for n in range(1, ROLES + 1)
+                    for one in range(0, len(SCOPES), 5)
+                ],
+            ),
+            (
+                users_with_roles,
+                [
+                    {"user_id": 1000 + n, "role_id": role}
+                    for n in range(USERS)
+                    for role in draw.sample(range(1, ROLES + 1), 8)
+                ],
+            ),
+        ]
+        for table, rows in many:
+            database.execute(insert(table), rows)
+        tokens = [
+            {
+                "id": n,
+                "name": f"token_{n}",
+                "encrypted_token": "x" * 3000,
+                "jti": f"jti-{n}",
+                "issued": now - timedelta(days=1),
+                "expiry": now + timedelta(days=draw.choice((-1, 9))),
+                "user_id": 1000 + draw.randrange(USERS),
+                "server_id": 1 + n % SERVERS,
+                "role_names": [f"role_{1 + n % ROLES:03}"],
+            }
+            for n in range(1, TOKENS + 1)
+        ]
+        database.execute(insert(Token), tokens)
+        links = [{"token_id": n, "role_id": 1 + (n - 1) % ROLES} for n in range(1, TOKENS + 1)]
+        database.execute(insert(tokens_with_roles), links)
+        _events(database)
+        database.commit()
+
+
+def _events(database: Session) -> None:
+    head = database.scalars(select(AuditHead)).one()
+    rows = []
+    for n in range(EVENTS):
+        row = AuditEvent(
+            at=clock.now(),
+            actor=f"user_{n % USERS:03}",
+            action="token.minted",
+            subject=f"server/{n}",
+            detail={"jti": f"jti-{n}"},
+            address="",
+            request_id="",
+            previous_hash=head.hash,
+            hash="",
+        )
+        row.hash = head.hash = audit.hash_of(row)
+        names = [column.key for column in AuditEvent.__table__.columns if column.key != "id"]
+        rows.append({name: getattr(row, name) for name in names})
+    head.length += EVENTS
+    database.execute(insert(AuditEvent), rows)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def full(
+    request: pytest.FixtureRequest, keys: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Flask]:
+    if request.param == "sqlite":
+        folder: Path = tmp_path_factory.mktemp("full")
+        uri = f"sqlite:///{folder / 'flowauth.sqlite'}"
+    else:
+        uri = request.getfixturevalue("postgres").create()
+    with opened(replace(keys, database_uri=uri)) as app:
+        services = app.extensions["flowauth"]
+        migrate(services.engine)
+        fill(services)
+        if request.param == "postgresql":
+            with services.engine.begin() as connection:
+                connection.exec_driver_sql("ANALYZE")
+        yield app
+
+
+@pytest.fixture(scope="module")
+def administrator(full: Flask) -> Visitor:
+    visitor = Visitor(full)
+    assert visitor.sign_in("root").status_code == 303
+    # The chain is checked for the first time.
+    assert visitor.get("/admin/audit").status_code == 200
+    return visitor
+
+
+@pytest.fixture(scope="module")
+def analyst(full: Flask) -> Visitor:
+    visitor = Visitor(full)
+    assert visitor.sign_in("user_007").status_code == 303
+    return visitor
+
+
+ADMINISTRATION = (
+    "/admin/users",
+    "/admin/users?page=10",
+    "/admin/users?search=42",
+    "/admin/users/new",
+    "/admin/users/1042",
+    "/admin/users/1042/delete",
+    "/admin/servers",
+    "/admin/servers/server_03",
+    "/admin/servers/server_03/delete",
+    "/admin/roles",
+    "/admin/roles/new/server_03",
+    "/admin/roles/42",
+    "/admin/roles/42/delete",
+    "/admin/tokens",
+    "/admin/tokens?page=99",
+    "/admin/tokens?role=42",
+    "/admin/tokens?search=user_04",
+    "/admin/audit",
+    "/admin/audit?search=jti-19",
+    "/admin/audit?who=user_042",
+    "/admin/public-key",
+)
+OWN = ("/", "/servers/server_03", "/account/events")
+
+
+def seconds(visitor: Visitor, path: str) -> float:
+    """The least time of some tries: other processes only ever make it longer."""
+    least = float("inf")
+    for _ in range(5):
+        started = time.perf_counter()
+        assert visitor.get(path).status_code in (200, 404), path
+        least = min(least, time.perf_counter() - started)
+    return least
+
+
+@pytest.mark.parametrize("path", [*ADMINISTRATION, *OWN])
+def test_a_page_costs_little_however_much_there_is(
+    full: Flask, administrator: Visitor, analyst: Visitor, path: str
+) -> None:
+    visitor = analyst if path in OWN else administrator
+    asked: list[str] = []
+    engine = full.extensions["flowauth"].engine
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        asked.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        visitor.get(path)
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    assert len(asked) <= STATEMENTS, "\n".join(asked)
+    ratio = seconds(visitor, path) / seconds(visitor, "/account")
+    assert ratio < RATIO, f"{path} takes {ratio:.0f} times as long as the account page"
+
+
+def test_the_page_beyond_the_last_is_the_last(administrator: Visitor) -> None:
+    assert "Page 11 of 11" in administrator.get("/admin/users?page=99").text
