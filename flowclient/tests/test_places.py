@@ -13,6 +13,9 @@ from flowclient_stub import (
     Answer,
     polls,
 )
+from matplotlib.patches import FancyArrowPatch
+
+from flowclient import maps
 
 
 def test_places(shell, server, query):
@@ -43,11 +46,18 @@ def test_places_of_flows(shell, server, connection):
     lines = shell.finish(flows.to_geodataframe(result))
     assert list(lines["value"]) == [20, 40]
     assert lines.geometry[0].coords[:] == [(1.5, 0.5), (2.5, 0.5)]
-    from flowclient import maps
-
-    axes = maps.plot(lines)
-    assert list(axes.collections[0].get_linewidth()) == [3.0, 6.0]
-    assert "NPL.2" in maps.explore(lines)._repr_html_()
+    [panel] = maps.panels(result, GEOGRAPHY)
+    axes = maps.plot([panel])
+    arrows = [patch for patch in axes.patches if isinstance(patch, FancyArrowPatch)]
+    # The wider below, and bent: the way there and the way back do not lie on each other.
+    assert [arrow.get_linewidth() for arrow in arrows] == [6.0, 3.0]
+    assert {arrow.get_connectionstyle().rad for arrow in arrows} == {0.2}
+    # Outlines of all areas are below the arrows.
+    assert len(axes.collections[0].get_paths()) == 3
+    assert {text.get_text() for text in axes.texts} == {"NPL.1", "NPL.2", "NPL.3"}
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["40", "20", "4"]
+    shown = maps.explore(panel)._repr_html_()
+    assert all(name in shown for name in ("NPL.1", "NPL.2", "NPL.3"))
 
 
 def test_no_flows_are_a_map_without_lines(shell, server, connection):
@@ -59,8 +69,10 @@ def test_no_flows_are_a_map_without_lines(shell, server, connection):
     lines = shell.finish(flows.to_geodataframe())
     assert list(lines.columns) == ["pcod_from", "pcod_to", "value", "geometry"]
     assert lines.crs.to_epsg() == 4326
-    assert list(shell.finish(flows.plot()).collections) == []
-    assert "leaflet" in shell.finish(flows.explore())._repr_html_()
+    axes = shell.finish(flows.plot())
+    assert [len(outlines.get_paths()) for outlines in axes.collections] == [3]
+    assert list(axes.patches) == []
+    assert "no rows to draw" in shell.finish(flows.explore())._repr_html_()
 
 
 def test_a_result_without_places(shell, connection):

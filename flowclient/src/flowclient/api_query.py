@@ -198,10 +198,19 @@ class APIQuery:
         """
         return self.connection.perform(self._geodataframe(result, keep_redacted))
 
-    def plot(self, column: str = "value", kind: str | None = None, **options: Any) -> Any:
+    def plot(
+        self,
+        column: str = "value",
+        kind: str | None = None,
+        where: Mapping[str, Any] | None = None,
+        by: str | None = None,
+        **options: Any,
+    ) -> Any:
         """Draw the result as a map with matplotlib and return its axes.
 
-        Areas are shaded by ``column``; those without a row are grey and hatched. Flows are lines, wider for more.
+        Areas are shaded by ``column``; those without a row are grey and hatched. Flows are bent arrows over the areas'
+        outlines, wider for more, the ends of the widest named. No area is drawn twice: a result of several hours,
+        days or labels needs ``where`` or ``by``.
 
         Parameters
         ----------
@@ -209,18 +218,42 @@ class APIQuery:
             What to draw.
         kind : str, optional
             ``areas`` or ``lines``; by default what the result is.
+        where : mapping, optional
+            The rows to draw, as a value for each of some columns, such as ``{"date": "2016-01-01", "hour": 8}``.
+        by : str, optional
+            The column, such as ``hour``, of which each value gets a map; hours and days without a row get theirs, too.
         **options
             Passed on to geopandas.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            With ``by`` an array of them.
+
+        Raises
+        ------
+        ValueError
+            If a place has several rows on one map, or a column or value is not in the result.
         """
         from flowclient import maps
 
-        return maps.plot(self.to_geodataframe(), column=column, kind=kind, **options)
+        panels = self.connection.perform(self._panels(column, where, by))
+        return maps.plot(panels, column=column, kind=kind, **options)
 
-    def explore(self, column: str = "value", **options: Any) -> Any:
-        """Return the result as an interactive map; pass ``tiles=...`` for a background, which needs the internet."""
+    def explore(self, column: str = "value", where: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        """Return the result as an interactive map, a :class:`folium.Map` that opens without a network.
+
+        Parameters
+        ----------
+        column, where
+            As in :meth:`plot`.
+        **options
+            Passed on to folium; ``tiles=...`` names a background, which needs the internet.
+        """
         from flowclient import maps
 
-        return maps.explore(self.to_geodataframe(), column=column, **options)
+        [panel] = self.connection.perform(self._panels(column, where, None))
+        return maps.explore(panel, column=column, **options)
 
     # -- operations --------------------------------------------------------------------------------------------
 
@@ -289,6 +322,18 @@ class APIQuery:
 
     def _geodataframe(self, result: Any, keep_redacted: bool) -> Operation[Any]:
         from flowclient import maps
+
+        result, geography = yield from self._with_geography(result)
+        return maps.located(result, geography, keep_redacted=keep_redacted)
+
+    def _panels(self, column: str, where: Mapping[str, Any] | None, by: str | None) -> Operation[Any]:
+        from flowclient import maps
+
+        result, geography = yield from self._with_geography(None)
+        return maps.panels(result, geography, column=column, where=where, by=by)
+
+    def _with_geography(self, result: Any) -> Operation[tuple[Any, dict[str, Any]]]:
+        from flowclient import maps
         from flowclient.units import unit_of
 
         maps.require_geopandas()
@@ -297,8 +342,7 @@ class APIQuery:
             raise ValueError(f"A result of {self.parameters.get('query_kind')} has no places.")
         if result is None:
             result = yield from self.result_operation()
-        geography = yield from operations.get_geography(self.connection, unit)
-        return maps.located(result, geography, keep_redacted=keep_redacted)
+        return result, (yield from operations.get_geography(self.connection, unit))
 
     def _known_id(self) -> str:
         if self._query_id is None:

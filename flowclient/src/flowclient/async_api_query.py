@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import Any, cast
 
 from flowclient import operations
@@ -78,14 +78,25 @@ class ASyncAPIQuery(APIQuery):
         """Return the result with its geometry; see :meth:`APIQuery.to_geodataframe`."""
         return await self.connection.perform(self._geodataframe(result, keep_redacted))
 
-    async def plot(self, column: str = "value", kind: str | None = None, **options: Any) -> Any:
+    async def plot(
+        self,
+        column: str = "value",
+        kind: str | None = None,
+        where: Mapping[str, Any] | None = None,
+        by: str | None = None,
+        **options: Any,
+    ) -> Any:
         """Draw the result as a map; see :meth:`APIQuery.plot`."""
         from flowclient import maps
 
-        return maps.plot(await self.to_geodataframe(), column=column, kind=kind, **options)
+        panels = await self.connection.perform(self._panels(column, where, by))
+        return maps.plot(panels, column=column, kind=kind, **options)
 
-    async def explore(self, column: str = "value", **options: Any) -> Any:
+    async def explore(
+        self, column: str = "value", where: Mapping[str, Any] | None = None, **options: Any
+    ) -> Any:
         """Return the result as an interactive map; see :meth:`APIQuery.explore`."""
         from flowclient import maps
 
-        return maps.explore(await self.to_geodataframe(), column=column, **options)
+        [panel] = await self.connection.perform(self._panels(column, where, None))
+        return maps.explore(panel, column=column, **options)
