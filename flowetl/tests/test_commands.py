@@ -1,5 +1,6 @@
 """The commands as an administrator runs them."""
 
+import errno
 import gzip
 import json
 import os
@@ -8,10 +9,17 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg2
 import pytest
+
+from flowetl.__main__ import main
+from flowetl.backfill import missing_days
+from flowetl.errors import DataFault, UnexpectedFault
+from flowetl.records import day_lock
+from flowetl.withdrawal import drop_day
 
 
 def fill(operator, days: int = 3) -> None:
@@ -234,6 +242,85 @@ def test_a_zone_that_is_not_the_database_s_is_refused(operator) -> None:
     assert done.returncode == 2
     assert "FLOWDB_TIMEZONE is 'Asia/Kathmandu', but the days of the database begin in 'UTC'" in done.stderr
     assert operator.value("SELECT count(*) FROM etl.loads") == 0
+
+
+def test_the_last_days_have_a_state_and_its_reason(operator, capsys) -> None:
+    """One loaded, one whose file is wrong, one that was dropped, one absent, one killed, one due, the others missing."""
+    today = datetime.now(UTC).date()
+    ago = {number: today - timedelta(days=number) for number in range(1, 9)}
+    for path in operator.deployment.sources_folder.glob("*.yml"):
+        if path.stem != "calls":
+            path.unlink()
+    config = operator.deployment.sources_folder / "calls.yml"
+    config.write_text(config.read_text().replace("start: 2016-01-01", f"start: {ago[7]}"))
+
+    def write(number: int) -> None:
+        call = operator.call("a", "10:00:00", operator.alice, operator.bob, day=ago[number])
+        operator.write("calls", [call], ago[number])
+
+    for number in (7, 5, 2):
+        write(number)
+    for number in (7, 5):
+        operator.load(day=ago[number])
+    drop_day(operator.deployment, "calls", ago[5], "wrong switch")
+    operator.write_bytes("calls", b"", ago[6])
+    with pytest.raises(DataFault):
+        operator.load(day=ago[6])
+    calls = ["--cdr-type", "calls", "--date"]
+    assert main(["absent", *calls, str(ago[4]), "--reason", "the switch was renewed"]) == 0
+    operator.rows(
+        "INSERT INTO etl.loads (load_id, source, cdr_type, cdr_date, state) "
+        "VALUES (gen_random_uuid(), 'calls', 'calls', %s, 'loading')",
+        ago[3],
+    )
+    capsys.readouterr()
+
+    def told() -> dict:
+        assert main(["status", "--json"]) == 0
+        calls = next(entry for entry in json.loads(capsys.readouterr().out) if entry["cdr_type"] == "calls")
+        return {day["date"]: (day["state"], day["reason"]) for day in calls["calendar"]}
+
+    name = {number: f"calls_{ago[number]}.csv.gz" for number in ago}
+    expected = {
+        7: ("loaded", None),
+        6: ("failed", f"{name[6]} is empty (0 bytes)"),
+        5: ("dropped", "withdrawn; the command run loads it again"),
+        4: ("absent", "the switch was renewed"),
+        3: ("failed", "its process was stopped; the day is as it was before, and the next run loads it"),
+        2: ("due", f"{name[2]} is there and the next run loads it"),
+        1: ("missing", f"{name[1]} is not in cdr/ of the landing folder"),
+    }
+    assert told() == {str(ago[number]): state for number, state in expected.items()}
+    with operator.deployment.connect() as connection, day_lock(connection, "calls", ago[3]):
+        assert told()[str(ago[3])] == ("loading", None)
+    assert main(["status"]) == 0
+    assert f"  calls {ago[4]} absent: the switch was renewed" in capsys.readouterr().out
+
+    missing = missing_days(operator.deployment, operator.sources["calls"], ago[7], ago[1])
+    assert missing.days == [ago[1], ago[2], ago[3], ago[6]]
+    assert main(["absent", *calls, str(ago[4]), "--undo"]) == 0
+    capsys.readouterr()
+    assert told()[str(ago[4])][0] == "missing"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left", "/columnar/x"),
+            "the disk is full: make room (/columnar/x) and load",
+        ),
+        (
+            PermissionError(errno.EACCES, "no", "/landing/x"),
+            "/landing/x may not be read or written by the loader",
+        ),
+        (MemoryError(), "memory ran out: load fewer days at once"),
+        (psycopg2.OperationalError("gone 9812345601"), "the connection to the database was lost"),
+    ],
+)
+def test_a_fault_of_the_machine_is_told_with_its_cure(error: Exception, told: str) -> None:
+    assert told in str(UnexpectedFault(error))
+    assert "9812345601" not in str(UnexpectedFault(error))
 
 
 def test_a_database_that_is_away_is_told_in_a_line(operator) -> None:

@@ -80,9 +80,20 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--date", type=_day, required=True)
     run.add_argument("--wait", action="store_true", help="wait for the file as long as the source says")
 
-    add("status", commands.status, "Show what is loaded and what failed.").add_argument(
-        "--json", action="store_true", help="for scripts"
+    status = add("status", commands.status, "Show what is loaded and what failed.")
+    status.add_argument("--json", action="store_true", help="for scripts")
+    status.add_argument("--days", type=_positive, default=14, help="days shown one by one; default: 14")
+
+    absent = add(
+        "absent",
+        commands.absent,
+        "Record that the operator has no file of a day, so that nobody waits for it.",
     )
+    absent.add_argument("--cdr-type", choices=CDR_TYPES, required=True)
+    absent.add_argument("--date", type=_day, required=True)
+    said = absent.add_mutually_exclusive_group(required=True)
+    said.add_argument("--reason", help="shown by status")
+    said.add_argument("--undo", action="store_true", help="expect the file again")
 
     drop = add(
         "drop",

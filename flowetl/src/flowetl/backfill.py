@@ -54,7 +54,7 @@ class Missing(NamedTuple):
 
 
 def missing_days(deployment: Deployment, source: Source, start: dt.date, end: dt.date) -> Missing:
-    """The days of a period, within the source's own, that are not visible.
+    """The days of a period, within the source's own, that are neither visible nor said to have no file.
 
     Somebody wanted a dropped day to be gone, while its file may lie in the landing folder for long: it is loaded
     only when asked for by name.
@@ -64,6 +64,7 @@ def missing_days(deployment: Deployment, source: Source, start: dt.date, end: dt
     with deployment.connect() as connection, connection.cursor() as cursor:
         there = records.available_days(cursor, source.cdr_type)
         dropped = records.dropped_days(cursor, source.cdr_type)
+        there |= records.absent_days(cursor, source.cdr_type)
     absent = [date for date in days(first, last) if date not in there][::-1]
     return Missing(
         [date for date in absent if date not in dropped], [date for date in absent if date in dropped]

@@ -80,11 +80,17 @@ def run(options: argparse.Namespace) -> int:
 
 def status(options: argparse.Namespace) -> int:
     """Show what is loaded and what failed."""
-    from flowetl.report import coverage
+    from flowetl.report import calendar, coverage
 
-    found = coverage(Deployment.from_settings())
+    deployment = Deployment.from_settings()
+    found = coverage(deployment)
+    by_day = calendar(deployment, options.days)
     if options.json:
-        _say(json.dumps(found, indent=2, default=str))
+        told = [
+            entry | {"calendar": [day for day in by_day if day["cdr_type"] == entry["cdr_type"]]}
+            for entry in found
+        ]
+        _say(json.dumps(told, indent=2, default=str))
         return OK
     for entry in found:
         span = f"{entry['first']} to {entry['last']}" if entry["days"] else "nothing loaded"
@@ -95,6 +101,23 @@ def status(options: argparse.Namespace) -> int:
             _say(
                 f"  {problem['date']} {problem['state']}: {problem['note'] or 'since ' + str(problem['started'])}"
             )
+    if by_day:
+        _say(f"the last {options.days} days:")
+    for day in by_day:
+        _say(
+            f"  {day['source']} {day['date']} {day['state']}"
+            + (f": {day['reason']}" if day["reason"] else "")
+        )
+    return OK
+
+
+def absent(options: argparse.Namespace) -> int:
+    """Record that the operator has no file of a day, or takes that back."""
+    from flowetl import records
+
+    with Deployment.from_settings().connect() as connection, connection.cursor() as cursor:
+        records.set_absent(cursor, options.cdr_type, options.date, None if options.undo else options.reason)
+    _say(f"{options.cdr_type} {options.date}: " + ("expected again" if options.undo else "absent"))
     return OK
 
 

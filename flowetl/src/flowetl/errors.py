@@ -1,5 +1,6 @@
 """What can go wrong with a load, and who has to act."""
 
+import errno
 import traceback
 from pathlib import Path
 
@@ -51,5 +52,36 @@ class UnexpectedFault(LoadError):
         frames = traceback.extract_tb(error.__traceback__)
         place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
         code = getattr(error, "pgcode", None)
-        super().__init__(f"unexpected {type(error).__name__}{f' ({code})' if code else ''}{place}")
+        told = f"unexpected {type(error).__name__}{f' ({code})' if code else ''}{place}"
+        cure = _cure(error)
+        super().__init__(f"{told}: {cure}. The day is as it was before" if cure else told)
         self.transient = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+
+
+_FULL = "the disk is full: make room ({place}) and load the day again"
+_BY_SQLSTATE = {
+    "53100": _FULL.format(place="the database's"),
+    "53200": "the database ran out of memory: load fewer days at once (--max-parallel), or give it more",
+    "42501": "the database refuses the loader a right: the loader connects as flowdb; run the migrations again",
+    "57P01": "the database was stopped: start it; the load is tried again by itself",
+    "57P03": "the database is starting: the load is tried again by itself",
+}
+
+
+def _cure(error: Exception) -> str | None:
+    """What a fault of the machine means, and what to do; None for any other."""
+    if isinstance(error, psycopg2.Error):
+        lost = (
+            "the connection to the database was lost: look whether it runs; the load is tried again by itself"
+        )
+        broken = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+        return _BY_SQLSTATE.get(error.pgcode or "", lost if broken else None)
+    number = getattr(error, "errno", None)
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return _FULL.format(place=str(getattr(error, "filename", None) or "temporary and columnar folder"))
+    if isinstance(error, PermissionError):
+        return f"{error.filename} may not be read or written by the loader: give its user the right"
+    # DuckDB's own class is not imported here, because most of what imports this module needs no DuckDB.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryException":
+        return "memory ran out: load fewer days at once (--max-parallel), or give the loader more"
+    return None

@@ -57,6 +57,26 @@ def day_lock(connection: Connection, cdr_type: CdrType, date: dt.date) -> Iterat
 
 
 @contextmanager
+def source_lock(connection: Connection, source: str) -> Iterator[bool]:
+    """Whether this is the only scheduled run of a source, until the end or the loss of the connection."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (f"flowetl source {source}",))
+        (mine,) = cursor.fetchone() or (False,)
+    # Given back with the connection, which the caller closes.
+    yield bool(mine)
+
+
+def is_held(cursor: Cursor, cdr_type: CdrType, date: dt.date) -> bool:
+    """Whether a loader is at work on a day at this moment."""
+    name = f"flowetl {cdr_type} {date}"
+    cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,))
+    (free,) = cursor.fetchone() or (False,)
+    if free:
+        cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (name,))
+    return not free
+
+
+@contextmanager
 def transaction(connection: Connection) -> Iterator[Cursor]:
     """One transaction of a connection in autocommit mode. A connection that is lost in it does not hide how."""
     connection.autocommit = False
@@ -152,6 +172,22 @@ def dropped_days(cursor: Cursor, cdr_type: CdrType) -> set[dt.date]:
         "EXCEPT SELECT cdr_date FROM etl.available_dates WHERE cdr_type = %s",
         (cdr_type, cdr_type),
     )
+    return {date for (date,) in cursor.fetchall()}
+
+
+def set_absent(cursor: Cursor, cdr_type: CdrType, date: dt.date, reason: str | None) -> None:
+    """Record why there will be no file of a day; None takes it back."""
+    cursor.execute("DELETE FROM etl.absent_days WHERE cdr_type = %s AND cdr_date = %s", (cdr_type, date))
+    if reason is not None:
+        cursor.execute(
+            "INSERT INTO etl.absent_days (cdr_type, cdr_date, reason) VALUES (%s, %s, %s)",
+            (cdr_type, date, reason),
+        )
+
+
+def absent_days(cursor: Cursor, cdr_type: CdrType) -> set[dt.date]:
+    """The days of one event type of which the operator says that there is no file."""
+    cursor.execute("SELECT cdr_date FROM etl.absent_days WHERE cdr_type = %s", (cdr_type,))
     return {date for (date,) in cursor.fetchall()}
 
 

@@ -1,9 +1,17 @@
-"""What is loaded, by event type."""
+"""What is loaded, by event type, and what became of each of the last days."""
 
+import datetime as dt
 from typing import Any
 
+from psycopg2.extensions import cursor as Cursor
+
+from flowetl import records
 from flowetl.deployment import Deployment
-from flowetl.events import CDR_TYPES
+from flowetl.events import CDR_TYPES, CdrType
+from flowetl.source import Source, days
+
+SHOWN_DAYS = 14
+INTERRUPTED = "its process was stopped; the day is as it was before, and the next run loads it"
 
 
 def coverage(deployment: Deployment) -> list[dict[str, Any]]:
@@ -24,10 +32,10 @@ def coverage(deployment: Deployment) -> list[dict[str, Any]]:
                 "WHERE state NOT IN ('ingested', 'superseded') ORDER BY cdr_date",
                 (cdr_type,),
             )
-            problems = [
-                {"date": date, "state": state, "note": note, "started": started}
-                for date, state, note, started in cursor.fetchall()
-            ]
+            problems = []
+            for date, recorded, note, started in cursor.fetchall():
+                state, cause = _as_it_is(cursor, cdr_type, date, recorded, note)
+                problems.append({"date": date, "state": state, "note": cause, "started": started})
             found.append(
                 {
                     "cdr_type": cdr_type,
@@ -40,3 +48,101 @@ def coverage(deployment: Deployment) -> list[dict[str, Any]]:
                 }
             )
     return found
+
+
+def _as_it_is(
+    cursor: Cursor, cdr_type: CdrType, date: dt.date, recorded: str, note: str | None
+) -> tuple[str, str | None]:
+    """The state of a load, of which a killed one is recorded as under way for ever: only its lock tells."""
+    if recorded in records.TRANSIENT_STATES and not records.is_held(cursor, cdr_type, date):
+        return "failed", INTERRUPTED
+    return recorded, note
+
+
+def calendar(deployment: Deployment, shown: int = SHOWN_DAYS) -> list[dict[str, Any]]:
+    """What became of each of the last days of each source that covers them, with the reason in words.
+
+    ``loaded``; ``loading`` and ``waiting`` while a loader holds the day; ``failed``; ``dropped``; ``absent`` (the
+    operator says that there is none); ``missing``: the day is over and its file is not there; ``due``: its file is
+    there and the next run loads it.
+    """
+    today = dt.datetime.now(deployment.zone).date()
+    found = []
+    with deployment.connect() as connection, connection.cursor() as cursor:
+        for source in deployment.sources().values():
+            first = max(source.start, today - dt.timedelta(days=shown))
+            last = min(source.end or today, today - dt.timedelta(days=1))
+            if last < first:
+                continue
+            known = _known(cursor, source.cdr_type, first, last)
+            for date in days(first, last):
+                state, reason = _of_day(cursor, deployment, source, date, known.get(date))
+                found.append(
+                    {
+                        "source": source.name,
+                        "cdr_type": source.cdr_type,
+                        "date": date,
+                        "state": state,
+                        "reason": reason,
+                    }
+                )
+    return found
+
+
+def _known(cursor: Cursor, cdr_type: CdrType, first: dt.date, last: dt.date) -> dict[dt.date, dict[str, Any]]:
+    """What is recorded of days: whether they are visible, their newest load, what was said of them."""
+    known: dict[dt.date, dict[str, Any]] = {date: {} for date in days(first, last)}
+    cursor.execute(
+        "SELECT cdr_date, rows, note FROM etl.current_loads JOIN etl.loads USING (load_id, cdr_type, cdr_date) "
+        "WHERE cdr_type = %s AND cdr_date BETWEEN %s AND %s",
+        (cdr_type, first, last),
+    )
+    for date, rows, note in cursor.fetchall():
+        known[date] |= {"visible": True, "rows": rows, "doubt": note}
+    cursor.execute(
+        "SELECT DISTINCT ON (cdr_date) cdr_date, state, note FROM etl.loads "
+        "WHERE cdr_type = %s AND cdr_date BETWEEN %s AND %s ORDER BY cdr_date, started DESC",
+        (cdr_type, first, last),
+    )
+    for date, state, note in cursor.fetchall():
+        known[date] |= {"state": state, "note": note}
+    cursor.execute(
+        "SELECT cdr_date, reason FROM etl.absent_days WHERE cdr_type = %s AND cdr_date BETWEEN %s AND %s",
+        (cdr_type, first, last),
+    )
+    for date, reason in cursor.fetchall():
+        known[date] |= {"absent": reason}
+    for date in records.dropped_days(cursor, cdr_type) & known.keys():
+        known[date] |= {"dropped": True}
+    return known
+
+
+def _of_day(
+    cursor: Cursor, deployment: Deployment, source: Source, date: dt.date, known: dict[str, Any] | None
+) -> tuple[str, str | None]:
+    day = known or {}
+    recorded = day.get("state", "")
+    state, cause = (
+        _as_it_is(cursor, source.cdr_type, date, recorded, day.get("note")) if recorded else ("", None)
+    )
+    if state in records.TRANSIENT_STATES:
+        return ("waiting", "for its file") if state == "waiting" else ("loading", None)
+    if day.get("visible"):
+        again = f"a newer file was not loaded: {cause}" if state == "failed" else day.get("doubt")
+        return "loaded", again
+    if "absent" in day:
+        return "absent", day["absent"]
+    if day.get("dropped"):
+        return "dropped", "withdrawn; the command run loads it again"
+    path = source.file(deployment.landing, date)
+    there = path.exists()
+    if state in ("failed", "held") and (there or cause != _missing(source, deployment, date)):
+        return state, cause
+    if there:
+        return "due", f"{path.name} is there and the next run loads it"
+    return "missing", _missing(source, deployment, date)
+
+
+def _missing(source: Source, deployment: Deployment, date: dt.date) -> str:
+    path = source.file(deployment.landing, date)
+    return f"{path.name} is not in {path.parent.name}/ of the landing folder"
