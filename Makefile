@@ -1,5 +1,6 @@
 # The front door. Every target is one line; tools/stack.py does the work with nothing but Python's standard library.
-PYTHON := $(firstword $(wildcard /usr/bin/python3.13 /usr/bin/python3.12 /usr/bin/python3.11) python3)
+# The distribution's own; which versions the environment is made with is said in tools/bootstrap.py alone.
+PYTHON := $(firstword $(wildcard /usr/bin/python3) python3)
 STACK := $(PYTHON) tools/stack.py
 
 .DEFAULT_GOAL := help

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,13 @@ import nbformat
 from bootstrap import chromium
 from browser import make_token
 from jupyter_client.manager import AsyncKernelManager
-from layout import CHECKOUT, DEMO, Layout
+from layout import CHECKOUT, DEMO, DEMO_FIRST_DAY, Layout, demo_size
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
-FIRST_DAY = date(2016, 1, 1)
+FIRST_DAY = DEMO_FIRST_DAY
 SEED = 12_345
 CDR_TYPES = ("calls", "sms", "mds", "topups")
 # Fewer or as many subscribers are never shown; see docs/decisions.
@@ -238,10 +238,9 @@ def report(summary: dict[str, Any], layout: Layout, out: Path) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    add = parser.add_argument
-    add("--subscribers", type=int, default=int(os.environ.get("FLOWKIT_DEMO_SUBSCRIBERS") or 10_000))
-    add("--days", type=int, default=int(os.environ.get("FLOWKIT_DEMO_DAYS") or 60))
-    add("--out", type=Path, default=CHECKOUT / "demo" / "out")
+    subscribers, days = demo_size()
+    parser.set_defaults(subscribers=subscribers, days=days)
+    parser.add_argument("--out", type=Path, default=CHECKOUT / "demo" / "out")
     return parser.parse_args()
 
 

@@ -7,25 +7,23 @@ import gzip
 import json
 import re
 import stat
-from collections import Counter, defaultdict
-from datetime import date, datetime
-from pathlib import Path
+from collections import Counter
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 from bootstrap import chromium
-from layout import DEMO
+from layout import DEMO, StackError
 from playwright.sync_api import sync_playwright
+from raw_files import good_lines, people_by_region
 from services import Refused, get_json
-from shapely import Point
-from shapely.geometry import shape
 
 import flowclient
 
 if TYPE_CHECKING:
     from conftest import Stack
 
-#: The columns of numbers in operator files of any type.
 DAYS = [f"2016-01-{day:02d}" for day in range(1, 8)]
 
 
@@ -76,7 +74,7 @@ def test_unique_subscribers_equal_a_count_of_the_raw_files(
         connection=connection, start_date="2016-01-01", end_date="2016-01-03", aggregation_unit=unit
     )
     result = query.get_result()
-    people = _people_by_region(stack.landing, unit, [date(2016, 1, 1), date(2016, 1, 2)])
+    people = people_by_region(stack.landing, unit, [date(2016, 1, 1), date(2016, 1, 2)], ("calls", "sms"))
     counts = {pcod: len(numbers) for pcod, numbers in people.items()}
     expected = {pcod: count for pcod, count in counts.items() if count > 15}
     assert expected
@@ -96,63 +94,7 @@ def test_a_days_events_equal_the_good_lines_of_its_file(
             event_date="2016-01-01",
         )
         checks[kind] = int(outcome)
-    assert checks == {kind: len(_good_lines(stack.landing, kind, date(2016, 1, 1))) for kind in checks}
-
-
-def _people_by_region(landing: Path, unit: str, days: list[date]) -> dict[str, set[str]]:
-    """Numbers seen in each region by calls and messages, by the rules for operator files and nothing of the loader's."""
-    boundaries = json.loads((landing / "boundaries" / f"{unit}.geojson").read_text())["features"]
-    shapes = {feature["properties"]["pcod"]: shape(feature["geometry"]) for feature in boundaries}
-    with (landing / "cells.csv").open() as file:
-        cells = [cell for cell in csv.DictReader(file) if cell["latitude"]]
-    people = defaultdict(set)
-    for day in days:
-        regions = defaultdict(list)
-        for cell in cells:
-            first, last = cell["date_of_first_service"], cell["date_of_last_service"]
-            if (first or "0") <= day.isoformat() <= (last or "9"):
-                point = Point(float(cell["longitude"]), float(cell["latitude"]))
-                regions[cell["id"]] += [pcod for pcod, area in shapes.items() if area.contains(point)]
-        for kind in ("calls", "sms"):
-            for line in _good_lines(landing, kind, day):
-                for pcod in regions.get(line["cell_id"], []):
-                    people[pcod].add(_number(line["msisdn"]))
-    return people
-
-
-def _good_lines(landing: Path, kind: str, day: date) -> list[dict[str, str]]:
-    """The lines that can be read, are of that day and name their subscriber."""
-    with gzip.open(landing / "cdr" / f"{kind}_{day}.csv.gz", "rt") as file:
-        header, *lines = [line.split(",") for line in file.read().splitlines() if line]
-    records = (_served(dict(zip(header, line, strict=True))) for line in lines if len(line) == len(header))
-    return [record for record in records if _is_good(record, day)]
-
-
-def _served(line: dict[str, str]) -> dict[str, str]:
-    """A line with its served party as ``msisdn``: in a file of calls the kind of record says which one it is."""
-    if "calling" not in line:
-        return line
-    parties = (line["calling"], line["called"])
-    served, other = parties if line["record_type"] == "MOC" else parties[::-1]
-    return line | {"msisdn": served, "other_msisdn": other}
-
-
-def _is_good(line: dict[str, str], day: date) -> bool:
-    try:
-        time = datetime.strptime(line.get("time") or line["start_time"], "%Y-%m-%d %H:%M:%S")
-    except ValueError:
-        return False
-    return (
-        time.date() == day
-        and line.get("record_type", "MOC") in ("MOC", "MTC", "SMMO", "SMMT", "")
-        and re.fullmatch("[0-9]{7,15}", _number(line["msisdn"])) is not None
-    )
-
-
-def _number(text: str) -> str:
-    """One spelling of each number: without plus sign, double nought or spaces."""
-    digits = re.sub(r"[\s().-]", "", text)
-    return digits[1:] if digits.startswith("+") else digits.removeprefix("00")
+    assert checks == {kind: len(good_lines(stack.landing, kind, date(2016, 1, 1))) for kind in checks}
 
 
 def test_no_value_of_fifteen_or_less_leaves(connection: flowclient.Connection) -> None:
@@ -211,3 +153,30 @@ def test_no_token_and_no_raw_number_is_in_any_log(stack: Stack, token: str) -> N
         text = log.read_text(errors="replace")
         assert token not in text, log.name
         assert raw.isdisjoint(re.findall(r"[0-9]{8,}", text)), log.name
+
+
+def test_a_server_that_was_deleted_comes_back_with_the_next_start(stack: Stack) -> None:
+    """The last test of all: it revokes every token of the session."""
+    base = f"{stack.auth}/api/v1"
+    credentials = {"username": DEMO["admin_user"], "password": DEMO["admin_password"]}
+    session = requests.Session()
+    session.trust_env = False
+    opened = session.post(f"{base}/session", json=credentials, timeout=30).json()
+    session.headers["Authorization"] = f"Bearer {opened['access_token']}"
+    assert session.delete(f"{base}/servers/{DEMO['server']}", timeout=30).status_code == 204
+    with pytest.raises(StackError, match="TEST_USER has no role on a server TEST_SERVER"):
+        stack.native.token()
+    stack.native.up()
+    assert get_json(f"{stack.api}/api/0/available_dates", token=stack.native.token())["available_dates"]
+
+    # A user of somebody's own, and a description that has changed since: the start leaves the app alone.
+    wanted = {"username": "somebody_else", "password": "quite-another-9-harbour-bench"}
+    added = session.post(f"{base}/users", json=wanted, timeout=30).json()
+    try:
+        (stack.layout.state / "run" / "openapi.json").write_text("{}")
+        stack.native.up()
+        assert stack.native.token()
+    finally:
+        assert session.delete(f"{base}/users/{added['id']}", timeout=30).status_code == 204
+    stack.native.up()
+    assert (stack.layout.state / "run" / "openapi.json").read_text() != "{}"

@@ -9,6 +9,7 @@ import json
 import os
 import runpy
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,13 @@ DATABASE_SETTINGS = (
     "STATS_TARGET",
     "FLOWDB_LOG_DEST",
 )
+
+
+# The demonstration's country begins on this day, and its notebook asks about 27 January to 23 February 2016.
+DEMO_FIRST_DAY = date(2016, 1, 1)
+DEMO_LEAST_DAYS = 54
+# Fewer would leave no district over the floor.
+DEMO_LEAST_SUBSCRIBERS = 1_000
 
 
 class StackError(RuntimeError):
@@ -193,6 +201,29 @@ class Layout:
         rules = runpy.run_path(str(CHECKOUT / "flowdb" / "src" / "flowdb" / "configuration.py"))
         settings: dict[str, str] = rules["server_settings"](memory=rules["available_memory"]() // 2)
         return settings
+
+
+def demo_size() -> tuple[int, int]:
+    """Subscribers and days of the demonstration's country, by ``FLOWKIT_DEMO_SUBSCRIBERS`` and ``FLOWKIT_DEMO_DAYS``.
+
+    Raises
+    ------
+    StackError
+        One of them is too small for the notebook's question.
+    """
+    sizes = []
+    for name, default, least in (
+        ("FLOWKIT_DEMO_SUBSCRIBERS", 10_000, DEMO_LEAST_SUBSCRIBERS),
+        ("FLOWKIT_DEMO_DAYS", 60, DEMO_LEAST_DAYS),
+    ):
+        value = _integer(name, os.environ.get(name) or default)
+        if value < least:
+            raise StackError(
+                f"{name} is {value}; it must be {least} or more: the demonstration compares the homes of the two "
+                "weeks before and after the disaster of 10 February 2016, in a country that begins on 1 January."
+            )
+        sizes.append(value)
+    return sizes[0], sizes[1]
 
 
 def _integer(name: str, value: object) -> int:

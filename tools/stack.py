@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bootstrap import TOOLS, bootstrap, install_for_benchmarks
 from cluster import Cluster, ClusterError
-from layout import CHECKOUT, PYTHON, VENV, Layout, StackError
+from layout import CHECKOUT, PYTHON, VENV, Layout, StackError, demo_size
 from native import Native
 
 
@@ -104,6 +104,8 @@ def bootstrap_only(_options: argparse.Namespace) -> None:
 
 
 def demo(_options: argparse.Namespace) -> int:
+    # Before minutes of installing and loading.
+    demo_size()
     bootstrap(echo=False)
     stack = Native(Layout.from_environment())
     stack.up()

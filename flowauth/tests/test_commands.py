@@ -89,7 +89,7 @@ def test_demo_data_are_refused_where_people_have_accounts(
     assert command(environment, "init-db").returncode == 0
     assert command(environment, "add-admin", "ada", "--password-file", str(password)).returncode == 0
     refused = command(environment, "demo-data")
-    assert refused.returncode == 1
+    assert refused.returncode == 3
     assert "ada" in refused.stderr
     assert rows(environment, "SELECT username, is_admin FROM user") == [("ada", 1)]
     assert command(environment, "init-db", "--force").returncode == 0

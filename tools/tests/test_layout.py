@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import socket
 import stat
 import sys
+from datetime import date
 from pathlib import Path
 
 import layout
 import pytest
+import stack
 from cluster import Cluster, ClusterError, free_port
 from layout import DEFAULT_PORTS, Layout, StackError
 from native import Native
@@ -96,3 +99,30 @@ def test_everything_runs_on_the_standard_library_alone() -> None:
             elif isinstance(node, ast.ImportFrom) and node.module:
                 imported.add(node.module.split(".")[0])
     assert imported <= set(sys.stdlib_module_names) | {path.stem for path in files}
+
+
+def test_the_demonstration_s_country_reaches_the_days_that_its_notebook_asks_about() -> None:
+    notebook = json.loads((layout.CHECKOUT / "demo" / "notebook.ipynb").read_text())
+    [cell] = [cell for cell in notebook["cells"] if "parameters" in cell["metadata"].get("tags", [])]
+    # An end date is the first day that no longer counts.
+    ends = [
+        date.fromisoformat(found) for found in re.findall(r'"end_date": "([0-9-]+)"', "".join(cell["source"]))
+    ]
+    assert (max(ends) - layout.DEMO_FIRST_DAY).days == layout.DEMO_LEAST_DAYS
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "least"),
+    [
+        ("FLOWKIT_DEMO_DAYS", "20", "54"),
+        ("FLOWKIT_DEMO_DAYS", "53", "54"),
+        ("FLOWKIT_DEMO_SUBSCRIBERS", "999", "1000"),
+    ],
+)
+def test_a_country_that_is_too_small_for_the_notebook_is_refused_before_anything_is_installed(
+    name: str, value: str, least: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(stack, "bootstrap", pytest.fail)
+    monkeypatch.setenv(name, value)
+    assert stack.main(["demo"]) == 1
+    assert f"{name} is {value}; it must be {least} or more" in capsys.readouterr().err

@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from flowauth import __version__, api_description, clock, logs, revocation
 from flowauth.actions import keys, trail
-from flowauth.actions.demo import load_demo
+from flowauth.actions.demo import OtherUsersError, load_demo
 from flowauth.actions.users import change_user, create_user, unlock_user
 from flowauth.app import LARGEST_REQUEST, create_app
 from flowauth.audit import CONSOLE
@@ -166,12 +166,18 @@ def _create_admin(services: Services, username: str, password: str) -> None:
         )
 
 
-def demo_data(options: argparse.Namespace) -> None:
+def demo_data(options: argparse.Namespace) -> int:
+    """Returns 3 where people have accounts, so that a caller can tell this from a failure."""
     description = api_description.parse(options.api_description.read_bytes())
     with Services.of(Settings.from_environment()) as services:
         migrate(services.engine)
         with services.session() as database:
-            load_demo(database, services, description)
+            try:
+                load_demo(database, services, description)
+            except OtherUsersError as refusal:
+                sys.stderr.write(f"flowauth: {refusal}\n")
+                return 3
+    return 0
 
 
 def revoked_tokens(_options: argparse.Namespace) -> None:

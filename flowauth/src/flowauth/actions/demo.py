@@ -33,6 +33,10 @@ _SERVER_DAYS, _SERVER_LATEST_DAYS, _ROLE_DAYS = 31, 365, 30
 _DAY_MINUTES = 24 * 60
 
 
+class OtherUsersError(Refusal):
+    """People have accounts in this database."""
+
+
 def load_demo(database: Session, services: Services, description: ApiDescription) -> Server:
     """Load the demo data, or bring them up to date with a newer description; users' passwords are set again."""
     rows = database.execute(select(User.username, User.password_hash)).all()
@@ -50,7 +54,9 @@ def load_demo(database: Session, services: Services, description: ApiDescription
 def _load_demo(database: Session, hashes: Mapping[str, str], description: ApiDescription) -> Server:
     strangers = database.scalars(select(User.username).where(User.username.not_in(USERS))).all()
     if strangers:
-        raise Refusal(f"Demo data are refused: this database has other users, such as {min(strangers)}.", 409)
+        raise OtherUsersError(
+            f"Demo data are refused: this database has other users, such as {min(strangers)}.", 409
+        )
     now = clock.now()
     latest = now + timedelta(days=_SERVER_LATEST_DAYS)
     server = database.scalars(select(Server).where(Server.name == description.audience)).one_or_none()
