@@ -105,7 +105,7 @@ def modal(*locations):
             ["query.locations.locations.1.method = 'first': must be one of last, most-common."],
         ),
         (
-            modal(daily("1 January")),
+            modal({**daily(), "date": "1 January"}),
             [
                 "query.locations.locations.0.date = '1 January': must be a date such as 2016-01-01 or 2016-01-01 12:00, "
                 "without an offset."
