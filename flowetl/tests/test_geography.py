@@ -118,7 +118,7 @@ def test_changed_cells_are_replaced_new_versions_added_and_boundaries_follow_the
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("cells.csv", "id,name\nc1,x\n", "cells.csv: wrong columns: missing version, latitude"),
+        ("cells.csv", "id,name\nc1,x\n", "cells.csv: wrong columns: missing latitude, longitude"),
         (
             "sites.csv",
             FILES["sites.csv"].replace("27.5", "97.5"),
@@ -165,7 +165,7 @@ def test_changed_cells_are_replaced_new_versions_added_and_boundaries_follow_the
             collection(
                 unit("N.1", {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [0, 1], [1, 0], [0, 0]]]})
             ),
-            "N.1 is not a valid polygon",
+            "N.1 is not a valid polygon: Self-intersection[",
         ),
     ],
 )
@@ -234,3 +234,117 @@ def test_a_file_that_cannot_be_read_is_told_in_a_line(operator, folder, name, co
     with pytest.raises(DataFault) as raised:
         load(operator, folder)
     assert told in str(raised.value)
+
+
+def case(number: str) -> Path:
+    (folder,) = (Path(__file__).parent / "cases").glob(f"{number}-*")
+    return folder
+
+
+def test_boundaries_of_gadm_are_loaded_as_downloaded(operator, tmp_path) -> None:
+    admin1 = case("60") / "boundaries" / "admin1.geojson"
+    (tmp_path / "boundaries").mkdir()
+    (tmp_path / "boundaries" / "admin1.geojson").write_bytes(admin1.read_bytes())
+    load(operator, tmp_path)
+    assert operator.rows("SELECT admin1pcod, admin1name FROM geography.admin1") == [("ZZZ.1_1", "North")]
+    assert operator.value("SELECT additional_metadata ->> 'parent' FROM geography.geoms") == "ZZZ"
+
+
+def test_a_self_crossing_boundary_names_the_place_or_is_repaired(operator) -> None:
+    with pytest.raises(
+        DataFault, match=r"ZZ1 is not a valid polygon: Self-intersection\[81 27\]; .* --repair"
+    ):
+        load(operator, case("64"))
+    load_geography(operator.deployment, case("64"), repair=True)
+    assert operator.value("SELECT ST_IsValid(geom) FROM geography.geoms WHERE short_name = 'ZZ1'")
+
+
+def test_boundaries_of_another_system_are_in_degrees_after(operator, tmp_path) -> None:
+    load(operator, case("66"))
+    west, south = operator.rows(
+        "SELECT ST_XMin(geom), ST_YMin(geom) FROM geography.geoms WHERE short_name = 'ZZ1'"
+    )[0]
+    # 200 km west of the central meridian of zone 45, which is 87 degrees east, and 2,900 km from the equator.
+    assert (round(west), round(south)) == (85, 26)
+    (tmp_path / "boundaries").mkdir()
+    unsaid = (case("66") / "boundaries" / "admin1.geojson").read_text().replace('"crs"', '"srs"')
+    (tmp_path / "boundaries" / "admin1.geojson").write_text(unsaid)
+    with pytest.raises(
+        DataFault, match="ZZ1: coordinates are beyond 180 and 90, so that they are not degrees"
+    ):
+        load(operator, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        ("67", "admin1: all 1 cells lie outside; with latitude and longitude exchanged 1 lie inside"),
+        ("82", "admin0: all 3 cells lie outside; with latitude and longitude exchanged 3 lie inside"),
+        ("71", "admin1: regions overlap, and a cell in both would count twice: ZZ1 and ZZ2 share 67%"),
+    ],
+)
+def test_what_cannot_fit_together_is_refused(operator, number: str, told: str) -> None:
+    with pytest.raises(DataFault) as raised:
+        load(operator, case(number))
+    assert told in str(raised.value)
+    assert operator.value("SELECT count(*) FROM geography.geoms") == 0
+
+
+def test_a_sliver_between_neighbours_is_no_overlap(operator, folder) -> None:
+    thin = square(86.0, 27)
+    thin["coordinates"][0] = [
+        [x - 0.0001 if x == min(p[0] for p in thin["coordinates"][0]) else x, y]
+        for x, y in thin["coordinates"][0]
+    ]
+    (folder / "boundaries" / "admin1.geojson").write_text(
+        collection(unit("N.1", square(85, 27)), unit("N.2", thin))
+    )
+    load(operator, folder)
+
+
+def test_what_is_doubtful_is_told(operator, tmp_path) -> None:
+    (tmp_path / "cells.csv").write_text("id,lat,lon\nz,0,0\nfar,50,10\n")
+    (tmp_path / "sites.csv").write_text("id;latitude;longitude\ns1;27;85\n")
+    (tmp_path / "boundaries").mkdir()
+    (tmp_path / "boundaries" / "admin1.geojson").write_text(collection(unit("N.1", square(85, 27))))
+    told: list[str] = []
+    load_geography(operator.deployment, tmp_path, tell=told.append)
+    assert told == [
+        "admin1: all 2 cells lie in no region, such as far, z",
+        "1 cells lie at latitude 0, longitude 0, such as z: leave both empty if unknown",
+        "1 sites have no cell, such as s1",
+    ]
+
+
+def test_codes_may_be_numbers(operator) -> None:
+    load(operator, case("72"))
+    codes = operator.rows("SELECT short_name FROM geography.geoms WHERE spatial_resolution = 1 ORDER BY 1")
+    assert codes == [("0",), ("10",)]
+
+
+def test_a_cell_list_needs_an_id_and_a_place(operator) -> None:
+    load(operator, case("88"))
+    assert operator.rows("SELECT id, version, ST_X(geom_point), site_id FROM infrastructure.cells") == [
+        ("M0", 0, 81.0, None)
+    ]
+
+
+def test_an_export_of_opencellid_is_loaded_as_downloaded(operator) -> None:
+    load(operator, case("80"))
+    assert operator.rows("SELECT id, type, ST_Y(geom_point) FROM infrastructure.cells ORDER BY 1") == [
+        ("429-1-1538-1072", "GSM", 27.1),
+        ("429-1-1538-11137", "LTE", 27.2),
+    ]
+
+
+def test_every_fault_of_a_cell_list_is_told_at_once(operator) -> None:
+    with pytest.raises(DataFault) as raised:
+        load(operator, case("90"))
+    for told in (
+        "line 2: latitude '127': is not within 90",
+        "line 3: version 'x'",
+        "line 4: Q2 version 0: needs both latitude and longitude",
+        "line 5: latitude 'abc'",
+        "line 6: id '': is empty",
+    ):
+        assert told in str(raised.value)

@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 
     geography = add("geography", commands.geography, "Load cells, sites, device models and boundaries.")
     geography.add_argument("folder", type=Path)
+    geography.add_argument("--repair", action="store_true", help="make polygons valid that cross themselves")
 
     backfill = add(
         "backfill", commands.backfill, "Load many days; those loaded already or dropped are skipped."

@@ -30,11 +30,15 @@ def geography(options: argparse.Namespace) -> int:
     """Load cells, sites, device models and boundaries."""
     from flowetl.geography import load_geography
 
-    for changes in load_geography(Deployment.from_settings(), options.folder):
+    doubts: list[str] = []
+    deployment = Deployment.from_settings()
+    for changes in load_geography(deployment, options.folder, repair=options.repair, tell=doubts.append):
         _say(
             f"{changes.file}: {changes.records:,} records, {changes.added:,} added, {changes.changed:,} changed, "
             f"{changes.removed:,} removed"
         )
+    for doubt in doubts:
+        _say(f"note: {doubt}")
     return OK
 
 

@@ -6,7 +6,6 @@ Loading the same files again changes nothing, not even the version of the cell l
 import csv
 import datetime as dt
 import io
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,16 +13,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 from psycopg2.sql import SQL, Identifier
 
 from flowetl import dictionary
+from flowetl.boundaries import MAXIMUM_LEVEL, read_boundaries, shape
 from flowetl.deployment import Deployment
 from flowetl.errors import DataFault
+from flowetl.placing import examine
 
-MAXIMUM_LEVEL = 3
 _POINT = ", CASE WHEN %s IS NOT NULL THEN ST_SetSRID(ST_MakePoint(%s, %s), 4326) END"
 
 
@@ -48,6 +47,10 @@ def _required(value: str) -> str:
     return value
 
 
+def _version(value: str) -> int:
+    return int(value) if value else 0
+
+
 def _date(value: str) -> dt.date | None:
     return dt.date.fromisoformat(value) if value else None
 
@@ -66,7 +69,7 @@ def _degrees(limit: float) -> Callable[[str], float | None]:
 
 _PLACE: dict[str, Callable[[str], Any]] = {
     "id": _required,
-    "version": int,
+    "version": _version,
     "name": _text,
     "latitude": _degrees(90),
     "longitude": _degrees(180),
@@ -80,16 +83,40 @@ TAC_COLUMNS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def load_geography(deployment: Deployment, folder: Path) -> list[Changes]:
+_NEEDED = ("id", "latitude", "longitude")
+_FAULTS_SHOWN = 20
+_SPELLINGS = {
+    "lat": "latitude", "lon": "longitude", "lng": "longitude", "long": "longitude", "cell_id": "id", "cellid": "id",
+    "antenna_id": "id", "site": "site_id", "radio": "type",
+}  # fmt: skip
+"""Other names of columns, which are compared without regard to capitals."""
+_PARTS = ("mcc", "net", "area", "cell")
+_CELL_DATABASE = {name: name for name in _PARTS} | {"radio": "type", "lon": "longitude", "lat": "latitude"}
+"""An export of OpenCelliD: a cell is network, area and number, as ``429-1-1538-11137``; other columns are passed over."""
+
+
+def load_geography(
+    deployment: Deployment,
+    folder: Path,
+    *,
+    repair: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> list[Changes]:
     """Load what a folder holds of ``cells.csv``, ``sites.csv``, ``tacs.csv`` and ``boundaries/admin<L>.geojson``.
 
     Everything is one transaction. Cells and sites are added and corrected by (id, version), never removed: past
     events need them. Boundaries of a level are replaced by what the file holds.
 
+    Parameters
+    ----------
+    repair: whether polygons that cross themselves are made valid rather than refused.
+    tell: takes each sentence about what is loaded and doubtful.
+
     Raises
     ------
     DataFault
-        Naming the file, the line and the field that is wrong, or a folder without any of the files.
+        Naming the file, the line and the field of all that is wrong in the first file that is, a folder without any of
+        the files, or cells and regions that do not fit together. Nothing is loaded then.
     """
     loaders: list[tuple[Path, Callable[[Cursor, Path], Changes]]] = [
         (folder / "sites.csv", _load_sites),
@@ -97,7 +124,7 @@ def load_geography(deployment: Deployment, folder: Path) -> list[Changes]:
         (folder / "tacs.csv", _load_tacs),
     ]
     loaders += [
-        (folder / "boundaries" / f"admin{level}.geojson", _boundary_loader(level))
+        (folder / "boundaries" / f"admin{level}.geojson", _boundary_loader(level, repair))
         for level in range(MAXIMUM_LEVEL + 1)
     ]
     present = [(path, load) for path, load in loaders if path.exists()]
@@ -108,16 +135,21 @@ def load_geography(deployment: Deployment, folder: Path) -> list[Changes]:
     with deployment.connect() as connection:
         connection.autocommit = False
         with connection, connection.cursor() as cursor:
-            return [load(cursor, path) for path, load in present]
+            changes = [load(cursor, path) for path, load in present]
+            for doubt in examine(cursor):
+                tell(doubt)
+            return changes
 
 
-def read_table(path: Path, columns: dict[str, Callable[[str], Any]]) -> list[dict[str, Any]]:
-    """The records of a comma-separated file with exactly these columns, in any order, each parsed.
+def read_table(
+    path: Path, columns: dict[str, Callable[[str], Any]], needed: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The records of a delimited file with these columns, in any order, each parsed; only the needed ones must be there.
 
     Raises
     ------
     DataFault
-        Naming the missing and unexpected columns, or the line, field and value that cannot be parsed.
+        Naming the missing and unexpected columns, or every line, field and value that cannot be parsed.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -125,54 +157,76 @@ def read_table(path: Path, columns: dict[str, Callable[[str], Any]]) -> list[dic
         raise DataFault(
             f"{path.name} is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}; convert it first"
         ) from error
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t|", key=first.count)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        found = reader.fieldnames or []
-        missing = [name for name in columns if name not in found]
-        unexpected = [name for name in found if name not in columns]
+        given = [name.strip() for name in reader.fieldnames or []]
+        layout = _CELL_DATABASE if _CELL_DATABASE.keys() <= set(given) and "id" in columns else {}
+        found = [layout.get(name, _SPELLINGS.get(name.casefold(), name.casefold())) for name in given]
+        if layout:
+            found = [name if name in columns or name in _PARTS else f"unused {name}" for name in found]
+        missing = [name for name in needed if name not in found] if not layout else []
+        unexpected = [name for name in found if name not in columns] if not layout else []
         if missing or unexpected or len(set(found)) != len(found):
             raise DataFault(
                 f"{path.name}: wrong columns: missing {', '.join(missing) or 'none'}; "
-                f"unexpected {', '.join(unexpected) or 'none'}; expected {', '.join(columns)}"
+                f"unexpected {', '.join(unexpected) or 'none'}; expected {', '.join(columns)}, of which "
+                f"{', '.join(needed)} are needed"
             )
-        records = [_parse_record(f"{path.name} line {reader.line_num}", row, columns) for row in reader]
+        reader.fieldnames = found
+        records, faults = [], []
+        for row in reader:
+            if layout:
+                row["id"] = "-".join(str(row[part]).strip() for part in _PARTS)
+            record, wrong = _parse_record(row, columns, len(found))
+            faults += [f"line {reader.line_num}: {fault}" for fault in wrong]
+            records.append(record)
     except csv.Error as error:
         raise DataFault(f"{path.name} after line {reader.line_num}: {error}") from error
+    if faults:
+        more = f"; and {len(faults) - _FAULTS_SHOWN} more" if len(faults) > _FAULTS_SHOWN else ""
+        raise DataFault(f"{path.name} " + "; ".join(faults[:_FAULTS_SHOWN]) + more)
     if not records:
         raise DataFault(f"{path.name} holds no records")
     return records
 
 
 def _parse_record(
-    where: str, row: dict[str | Any, str | Any], columns: dict[str, Callable[[str], Any]]
-) -> dict[str, Any]:
-    record = {}
+    row: dict[str | Any, str | Any], columns: dict[str, Callable[[str], Any]], width: int
+) -> tuple[dict[str, Any], list[str]]:
+    """The values of a line, and what is wrong with them."""
+    if None in row or None in row.values():
+        return {}, [f"has not {width} fields"]
+    record, faults = {}, []
     for name, parse in columns.items():
-        value = row[name]
-        if value is None or None in row:
-            raise DataFault(f"{where}: has not {len(columns)} fields")
+        value = row.get(name, "")
         try:
             record[name] = parse(value.strip())
         except ValueError as error:
-            raise DataFault(f"{where}: {name} {value!r}: {error}") from error
-    return record
+            faults.append(f"{name} {value!r}: {error}")
+    if not faults and "latitude" in record and (record["latitude"] is None) != (record["longitude"] is None):
+        faults.append(
+            f"{record['id']} version {record['version']}: needs both latitude and longitude, or neither"
+        )
+    return record, faults
 
 
 def _load_sites(cursor: Cursor, path: Path) -> Changes:
-    sites = read_table(path, _PLACE)
+    sites = read_table(path, _PLACE, _NEEDED)
     _check_places(path, sites, _other_versions(cursor, Identifier("infrastructure", "sites"), sites))
     return _correct(cursor, path, Identifier("infrastructure", "sites"), ("id", "version"), sites)
 
 
 def _load_cells(cursor: Cursor, path: Path) -> Changes:
-    cells = read_table(path, CELL_COLUMNS)
+    cells = read_table(path, CELL_COLUMNS, _NEEDED)
     _check_places(path, cells, _other_versions(cursor, Identifier("infrastructure", "cells"), cells))
     dictionary.location_keys(cursor, sorted({cell["id"] for cell in cells}))
     return _correct(cursor, path, Identifier("infrastructure", "cells"), ("id", "version"), cells)
 
 
 def _load_tacs(cursor: Cursor, path: Path) -> Changes:
-    tacs = read_table(path, TAC_COLUMNS)
+    tacs = read_table(path, TAC_COLUMNS, ("id",))
     _check_unique(path, ((tac["id"],) for tac in tacs))
     return _correct(cursor, path, Identifier("infrastructure", "tacs"), ("id",), tacs)
 
@@ -216,8 +270,6 @@ def _check_places(
         where = f"{path.name}: {place['id']} version {place['version']}"
         if last < first:
             raise DataFault(f"{where}: date_of_last_service {last} is before date_of_first_service {first}")
-        if (place["latitude"] is None) != (place["longitude"] is None):
-            raise DataFault(f"{where}: needs both latitude and longitude, or neither")
         periods[place["id"]].append((first, last, place["version"]))
     for identifier, version, first, last in loaded:
         periods[identifier].append((first or dt.date.min, last or dt.date.max, version))
@@ -279,13 +331,13 @@ def _with_point(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*values, longitude, longitude, latitude)
 
 
-def _boundary_loader(level: int) -> Callable[[Cursor, Path], Changes]:
-    return lambda cursor, path: _load_boundaries(cursor, path, level)
+def _boundary_loader(level: int, repair: bool) -> Callable[[Cursor, Path], Changes]:
+    return lambda cursor, path: _load_boundaries(cursor, path, level, repair)
 
 
-def _load_boundaries(cursor: Cursor, path: Path, level: int) -> Changes:
+def _load_boundaries(cursor: Cursor, path: Path, level: int, repair: bool) -> Changes:
     """Bring one level of ``geography.geoms`` to what the file says."""
-    units = _read_boundaries(path, level)
+    units, system = read_boundaries(path, level)
     cursor.execute(
         "SELECT short_name, long_name, additional_metadata ->> 'parent', ST_AsBinary(geom) FROM geography.geoms "
         "WHERE geo_kind_id = 1 AND spatial_resolution = %s",
@@ -293,9 +345,10 @@ def _load_boundaries(cursor: Cursor, path: Path, level: int) -> Changes:
     )
     known = {pcod: (name, parent, bytes(shape)) for pcod, name, parent, shape in cursor.fetchall()}
     added = changed = 0
-    for pcod, (name, parent, geometry) in units.items():
-        shape = _shape(cursor, f"{path.name}: {pcod}", geometry)
-        if known.get(pcod) == (name, parent, shape):
+    for pcod, unit in units.items():
+        name, parent, _ = unit
+        region = shape(cursor, f"{path.name}: {pcod}", unit, system, repair=repair)
+        if known.get(pcod) == (name, parent, region):
             continue
         added, changed = (added, changed + 1) if pcod in known else (added + 1, changed)
         cursor.execute(
@@ -304,7 +357,7 @@ def _load_boundaries(cursor: Cursor, path: Path, level: int) -> Changes:
             "VALUES (%s, %s, 1, %s, json_build_object('parent', %s::text), ST_GeomFromWKB(%s, 4326)) "
             "ON CONFLICT (spatial_resolution, short_name) WHERE geo_kind_id = 1 DO UPDATE SET "
             "long_name = excluded.long_name, additional_metadata = excluded.additional_metadata, geom = excluded.geom",
-            (pcod, name, level, parent, shape),
+            (pcod, name, level, parent, region),
         )
     gone = sorted(known.keys() - units.keys())
     if gone:
@@ -313,53 +366,3 @@ def _load_boundaries(cursor: Cursor, path: Path, level: int) -> Changes:
             (level, gone),
         )
     return Changes(path.name, len(units), added, changed, len(gone))
-
-
-def _read_boundaries(path: Path, level: int) -> dict[str, tuple[str, str | None, str]]:
-    """Name, parent's code and GeoJSON geometry of each unit, by place code."""
-    try:
-        features = json.loads(path.read_text(encoding="utf-8"))["features"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataFault(f"{path.name} is not a GeoJSON FeatureCollection: {error}") from error
-    if not isinstance(features, list) or not all(isinstance(feature, dict) for feature in features):
-        raise DataFault(f"{path.name} is not a GeoJSON FeatureCollection: features is not a list of features")
-    units: dict[str, tuple[str, str | None, str]] = {}
-    for number, feature in enumerate(features, 1):
-        properties, geometry = feature.get("properties") or {}, feature.get("geometry") or {}
-        missing = [
-            name for name in ("pcod", "name", *(["parent"] if level else [])) if not properties.get(name)
-        ]
-        if missing:
-            raise DataFault(f"{path.name} feature {number}: property {', '.join(missing)} is missing")
-        pcod = str(properties["pcod"])
-        if geometry.get("type") not in ("Polygon", "MultiPolygon"):
-            raise DataFault(
-                f"{path.name}: {pcod} is a {geometry.get('type')}; allowed: Polygon, MultiPolygon"
-            )
-        if pcod in units:
-            raise DataFault(f"{path.name}: {pcod} occurs twice")
-        units[pcod] = (
-            str(properties["name"]),
-            str(properties["parent"]) if properties.get("parent") else None,
-            json.dumps(geometry),
-        )
-    if level == 0 and len(units) != 1:
-        raise DataFault(f"{path.name} holds {len(units)} units; level 0 is the country and has exactly one")
-    return units
-
-
-def _shape(cursor: Cursor, where: str, geometry: str) -> bytes:
-    """A GeoJSON polygon as the well-known binary of a valid multipolygon."""
-    try:
-        # Heights, which some programs write along, say nothing about where a boundary is.
-        cursor.execute(
-            "SELECT ST_AsBinary(shape), ST_IsValid(shape) FROM "
-            "(SELECT ST_Force2D(ST_Multi(ST_GeomFromGeoJSON(%s))) AS shape) AS given",
-            (geometry,),
-        )
-    except (psycopg2.InternalError, psycopg2.DataError) as error:
-        raise DataFault(f"{where}: {str(error).splitlines()[0]}") from error
-    shape, valid = cursor.fetchone() or (b"", False)
-    if not valid:
-        raise DataFault(f"{where} is not a valid polygon: its outline crosses itself")
-    return bytes(shape)

@@ -1,0 +1,159 @@
+"""Administrative boundaries: GeoJSON as operators have it and as it is downloaded, into ``geography.geoms``."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg2
+from psycopg2.extensions import cursor as Cursor
+
+from flowetl.errors import DataFault
+
+MAXIMUM_LEVEL = 3
+DEGREES = 4326
+_FAULTS_SHOWN = 20
+_EPSG = re.compile(r"EPSG:{1,2}(?:[0-9.]*:)?([0-9]{4,6})$|^EPSG:([0-9]{4,6})$")
+
+
+class Properties(NamedTuple):
+    """The names of the properties that a boundary needs; without ``parent`` there is none in the file."""
+
+    pcod: str
+    name: str
+    parent: str
+
+
+def _layouts(level: int) -> list[Properties]:
+    """The names of our own, of GADM 4, of the common operational datasets of HDX, and of geoBoundaries."""
+    return [
+        Properties("pcod", "name", "parent"),
+        Properties(f"GID_{level}", f"NAME_{level}" if level else "COUNTRY", f"GID_{level - 1}"),
+        Properties(f"ADM{level}_PCODE", f"ADM{level}_EN", f"ADM{level - 1}_PCODE"),
+        Properties("shapeID", "shapeName", "shapeGroup"),
+    ]
+
+
+class Unit(NamedTuple):
+    """One region of a file; ``geometry`` is GeoJSON in the coordinates of the file."""
+
+    name: str
+    parent: str | None
+    geometry: str
+
+
+class Boundaries(NamedTuple):
+    """The regions of one file by place code, and the system of their coordinates (EPSG)."""
+
+    units: dict[str, Unit]
+    system: int
+
+
+def read_boundaries(path: Path, level: int) -> Boundaries:
+    """The regions of a GeoJSON file.
+
+    Raises
+    ------
+    DataFault
+        Naming every feature that is wrong, and the property or value.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        features = content["features"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataFault(f"{path.name} is not a GeoJSON FeatureCollection: {error}") from error
+    if not isinstance(features, list) or not all(isinstance(feature, dict) for feature in features):
+        raise DataFault(f"{path.name} is not a GeoJSON FeatureCollection: features is not a list of features")
+    units: dict[str, Unit] = {}
+    faults: list[str] = []
+    names = _names_of(features, level)
+    for number, feature in enumerate(features, 1):
+        properties, geometry = feature.get("properties") or {}, feature.get("geometry") or {}
+        code, name, parent = (_code(properties.get(given)) for given in names)
+        needed = {names.pcod: code, names.name: name} | ({names.parent: parent} if level else {})
+        missing = [given for given, value in needed.items() if value is None]
+        if missing:
+            faults.append(f"feature {number}: property {', '.join(missing)} is missing")
+        elif geometry.get("type") not in ("Polygon", "MultiPolygon"):
+            faults.append(f"{code} is a {geometry.get('type')}; allowed: Polygon, MultiPolygon")
+        elif code in units:
+            faults.append(f"{code} occurs twice")
+        elif code is not None and name is not None:
+            units[code] = Unit(name, parent, json.dumps(geometry))
+    if faults:
+        known = ", ".join(f"{layout.pcod}/{layout.name}" for layout in _layouts(level))
+        more = f"; and {len(faults) - _FAULTS_SHOWN} more" if len(faults) > _FAULTS_SHOWN else ""
+        raise DataFault(
+            f"{path.name}: "
+            + "; ".join(faults[:_FAULTS_SHOWN])
+            + more
+            + f". Names of properties that are known: {known}"
+        )
+    if level == 0 and len(units) != 1:
+        raise DataFault(f"{path.name} holds {len(units)} units; level 0 is the country and has exactly one")
+    return Boundaries(units, _system(path, content.get("crs")))
+
+
+def _names_of(features: list[dict[str, Any]], level: int) -> Properties:
+    """The names of properties that the file uses; ours if it uses none that is known."""
+    present = set((features[0].get("properties") or {}) if features else ())
+    layouts = _layouts(level)
+    return next((layout for layout in layouts if {layout.pcod, layout.name} <= present), layouts[0])
+
+
+def _code(value: object) -> str | None:
+    """A code or name as text. A whole number may be written as a fraction; true is none."""
+    if value is None or isinstance(value, bool | list | dict):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip() or None
+
+
+def _system(path: Path, given: object) -> int:
+    """The EPSG code of the coordinates. GeoJSON without any word of it is in degrees."""
+    if given is None:
+        return DEGREES
+    properties = given.get("properties") if isinstance(given, dict) else None
+    name = str(properties.get("name", "")) if isinstance(properties, dict) else ""
+    if name.upper().endswith(("CRS84", "WGS84")):
+        return DEGREES
+    found = _EPSG.search(name.upper())
+    if not found:
+        raise DataFault(
+            f"{path.name}: crs {name!r} is not known; convert it to degrees (EPSG:4326), or name it as EPSG:<code>"
+        )
+    return int(found[1] or found[2])
+
+
+def shape(cursor: Cursor, where: str, unit: Unit, system: int, *, repair: bool) -> bytes:
+    """A region as the well-known binary of a valid multipolygon in degrees.
+
+    Raises
+    ------
+    DataFault
+        When it is empty, is not in degrees, or crosses itself and shall not be repaired; the place is named.
+    """
+    try:
+        # Heights, which some programs write along, say nothing about where a boundary is.
+        cursor.execute(
+            "WITH given AS (SELECT ST_Transform(ST_SetSRID(ST_Force2D(ST_Multi(ST_GeomFromGeoJSON(%(text)s))), %(system)s), 4326) AS shape), "
+            "mended AS (SELECT CASE WHEN %(repair)s AND NOT ST_IsValid(shape) "
+            "THEN ST_Multi(ST_CollectionExtract(ST_MakeValid(shape), 3)) ELSE shape END AS shape FROM given) "
+            "SELECT ST_AsBinary(shape), ST_IsValid(shape), ST_IsValidReason(shape), ST_IsEmpty(shape), ST_XMin(shape) >= -180 "
+            "AND ST_XMax(shape) <= 180 AND ST_YMin(shape) >= -90 AND ST_YMax(shape) <= 90 FROM mended",
+            {"text": unit.geometry, "system": system, "repair": repair},
+        )
+    except (psycopg2.InternalError, psycopg2.DataError) as error:
+        raise DataFault(f"{where}: {str(error).splitlines()[0]}") from error
+    found, valid, reason, empty, in_degrees = cursor.fetchone() or (b"", False, "", True, False)
+    if empty:
+        raise DataFault(f"{where} is an empty polygon")
+    if not in_degrees:
+        raise DataFault(
+            f"{where}: coordinates are beyond 180 and 90, so that they are not degrees: name their system in the file "
+            '("crs": {"type": "name", "properties": {"name": "EPSG:<code>"}}), or convert it to EPSG:4326'
+        )
+    if not valid:
+        raise DataFault(f"{where} is not a valid polygon: {reason}; correct it, or load it with --repair")
+    return bytes(found)
