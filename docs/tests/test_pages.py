@@ -79,7 +79,8 @@ def test_blocks_are_of_a_language_that_is_tested(page: Path) -> None:
         assert language in ("python", "bash", "console", "json", "yaml", "")
         assert not mark or language in ("python", "bash")
         if language == "python":
-            ast.parse(code)
+            # As a notebook compiles a cell.
+            compile(code, str(page), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         elif language == "json":
             json.loads(code)
 

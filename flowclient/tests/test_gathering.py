@@ -31,7 +31,10 @@ def test_gathering(shell: Shell, server, connection, capsys, most):
         server.script("GET", f"get/{name}", Answer(200, {"query_result": [{"value": name}]}))
     server.script("GET", "poll/c", FAILED)
     queries = [connection.make_api_query({"query_kind": name}) for name in "abcd"]
-    results = shell.finish(flowclient.gather_results(queries, most, poll_interval=0, disable_progress=False))
+    with pytest.warns(UserWarning, match="1 of 4 queries failed"):
+        results = shell.finish(
+            flowclient.gather_results(queries, most, poll_interval=0, disable_progress=False)
+        )
     assert isinstance(results.pop(2), flowclient.QueryFailedError)
     assert [frame["value"][0] for frame in results] == ["a", "b", "d"]
     # All are run before any is waited for.
@@ -41,7 +44,8 @@ def test_gathering(shell: Shell, server, connection, capsys, most):
 
 def test_gathering_collects_refusals(shell, server, connection):
     server.script("POST", "run", Answer(403, {"msg": "No."}))
-    (refused,) = shell.finish(flowclient.gather_results([connection.make_api_query(SPEC)]))
+    with pytest.warns(UserWarning, match="1 of 1 queries failed"):
+        (refused,) = shell.finish(flowclient.gather_results([connection.make_api_query(SPEC)]))
     assert isinstance(refused, flowclient.PermissionDeniedError)
 
 

@@ -26,7 +26,7 @@ from flowclient.progress import PartsBar
         ([], []),
         ([5, 3, 3], ["0/5", "2/5", "2/5", "5/5"]),
         ([4, 2, 6, 1], ["0/4", "2/4", "2/8", "7/8", "8/8"]),
-        ([0], []),
+        ([0], ["0/1", "1/1"]),
     ],
 )
 def test_the_bar(shell, server, connection, capsys, monkeypatch, script, bars):

@@ -161,6 +161,11 @@ class TokenReader:
                 signature_error = error
             except jwt.ExpiredSignatureError:
                 raise ExpiredToken("The token has expired.", self._expired_claims(token, key)) from None
+            except jwt.ImmatureSignatureError:
+                raise TokenError(
+                    "The token is not valid yet: the clocks of the auth app and of this server differ by more than "
+                    f"{LEEWAY_SECONDS} seconds. Try again in a minute, and have the clocks set."
+                ) from None
             except jwt.InvalidAudienceError:
                 raise TokenError(f"The token is for another server; this one is {self.audience}.") from None
             except (jwt.InvalidTokenError, RecursionError) as error:

@@ -287,6 +287,11 @@ _RENAMED = frozenset(
 )
 
 
+def __dir__() -> list[str]:
+    """What completion shows: the public names."""
+    return [*__all__, "__doc__", "__version__"]
+
+
 def __getattr__(name: str) -> object:
     if name in _RENAMED:
         raise AttributeError(f"flowclient.{name} is now called flowclient.{name}_spec.")

@@ -53,7 +53,14 @@ class APIQuery:
         return f"<{module}.{name} object, connection={self.connection!r}, parameters={self.parameters}>"
 
     def _repr_html_(self) -> str:
-        return display.query_card(self)
+        return display.query_card(self.parameters, status=self.last_seen, query_id=self.query_id)
+
+    def __str__(self) -> str:
+        return display.query_line(self.parameters, status=self.last_seen)
+
+    def __dir__(self) -> list[str]:
+        """What there is for scripts; operations are for the shells that perform them."""
+        return [name for name in super().__dir__() if not name.endswith("_operation")]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, APIQuery):

@@ -18,6 +18,7 @@ from flowclient.errors import FlowclientConnectionError
 from flowclient.exchange import Operation, Pause, Result, Send, perform
 from flowclient.tokens import TokenClaims, read_token
 from flowclient.transport import Reply, RequestsTransport, Timeout, Transport, TransportError, origin
+from flowclient.units import units_allowed
 from flowclient.values import writable
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 #: Statuses that pass by themselves; a GET may be repeated after them.
 _TRANSIENT_STATUSES = frozenset({429, 502, 503, 504})
+_INTERNAL = {"client_logger", "get", "holding", "patience", "perform", "post", "route_of", "route_url"}
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 60.0
 
@@ -58,6 +60,8 @@ class Connection:
         If the token cannot be read or names no user.
     TypeError, OSError
         If ``ssl_certificate`` is none of these, such as 0; if its path leads to no certificates.
+    ValueError
+        If ``url`` does not begin with ``http://`` or ``https://``. An ending such as ``/api/0`` is dropped.
 
     Warns
     -----
@@ -79,11 +83,11 @@ class Connection:
         retries: int = 3,
         transport: Transport | None = None,
     ) -> None:
-        self.url = url.rstrip("/")
+        self.url = _server_address(url, api_version)
         self.api_version = api_version
         self.timeout = timeout
         self.retries = retries
-        if not url.lower().startswith("https://"):
+        if not self.url.lower().startswith("https://"):
             warn_caller("Communications with this server are NOT SECURE.")
         base = self.route_url("")
         self._transport = transport if transport is not None else RequestsTransport(ssl_certificate, base)
@@ -141,7 +145,18 @@ class Connection:
         return f"{self.user}@{self.url} v{self.api_version}"
 
     def _repr_html_(self) -> str:
-        return display.connection_card(self)
+        return display.connection_card(
+            url=self.url,
+            user=self.user,
+            api_version=self.api_version,
+            expires=self.token_expires,
+            expired=self.token_expired,
+            kinds=len(units_allowed(self.permissions)),
+        )
+
+    def __dir__(self) -> list[str]:
+        """What there is for scripts; the parts that operations are made of are left out."""
+        return sorted(set(super().__dir__()) - _INTERNAL)
 
     # -- how ---------------------------------------------------------------------------------------------------
 
@@ -292,6 +307,24 @@ class Connection:
                 f"{error}\nThe token expired at {self.token_expires}. Give a new one to update_token.",
             )
         return error
+
+
+def _server_address(url: str, api_version: int) -> str:
+    """Return scheme, host, port and what leads to the API, without the API's own path."""
+    address = url.strip().rstrip("/")
+    parts = urlsplit(address)
+    if parts.scheme.lower() not in ("http", "https") or not parts.netloc:
+        raise ValueError(
+            f"url = {url!r}: must be scheme, host and port, such as 'https://{address.rpartition('//')[2] or 'flowapi.example.org'}'."
+        )
+    ending = re.search(r"/api/(\d+)$", address)
+    if ending is None:
+        return address
+    if int(ending[1]) != api_version:
+        raise ValueError(
+            f"url = {url!r}: ends in version {ending[1]} of the API, but api_version = {api_version}."
+        )
+    return address[: ending.start()].rstrip("/")
 
 
 def _retry_after(reply: Reply, otherwise: float) -> float:

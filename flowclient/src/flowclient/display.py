@@ -3,44 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from flowclient.units import unit_of, units_allowed
-
-if TYPE_CHECKING:
-    from flowclient.api_query import APIQuery
-    from flowclient.connection import Connection
+from flowclient.units import kinds_in, unit_of
 
 
-def connection_card(connection: Connection) -> str:
-    """Return the server, the user and the token's end and reach."""
-    expires = connection.token_expires
+def connection_card(
+    *, url: str, user: str, api_version: int, expires: datetime | None, expired: bool, kinds: int
+) -> str:
+    """Return the server, the user and the token's end and reach as HTML."""
     ends = "never" if expires is None else f"{expires:%Y-%m-%d %H:%M} UTC"
-    if connection.token_expired:
-        ends += " (expired)"
     return _table(
         [
-            ("Server", connection.url),
-            ("User", connection.user),
-            ("API version", connection.api_version),
-            ("Token ends", ends),
-            ("Kinds of query allowed", len(units_allowed(connection.permissions))),
+            ("Server", url),
+            ("User", user),
+            ("API version", api_version),
+            ("Token ends", f"{ends} (expired)" if expired else ends),
+            ("Kinds of query allowed", kinds),
         ]
     )
 
 
-def query_card(query: APIQuery) -> str:
-    """Return what was asked, and the status last seen."""
-    spec = query.parameters
+def query_card(spec: Mapping[str, Any], *, status: str, query_id: str | None) -> str:
+    """Return what was asked, and the status last seen, as HTML."""
     rows = [
         ("Kind", spec.get("query_kind")),
         ("Aggregation unit", unit_of(spec)),
         ("Dates", _span(spec)),
-        ("Status last seen", query.last_seen),
-        ("Query id", query.query_id),
+        ("Status last seen", status),
+        ("Query id", query_id),
     ]
     return _table([row for row in rows if row[1] is not None]) + _tree(spec)
+
+
+def query_line(spec: Mapping[str, Any], *, status: str) -> str:
+    """Return what was asked, and the status last seen, in one line."""
+    kind, *others = dict.fromkeys(name for name, _ in kinds_in(spec)) or ["query"]
+    said = f"{kind} of {', '.join(others)}" if others else kind
+    unit, span = unit_of(spec), _span(spec)
+    said += f" at {unit}" if unit else ""
+    said += f", {span}" if span else ""
+    return f"{said} ({status.replace('_', ' ')})"
 
 
 def _table(rows: list[tuple[str, Any]]) -> str:

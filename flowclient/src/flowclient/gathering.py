@@ -9,10 +9,14 @@ from typing import Any, cast
 
 from flowclient.api_query import APIQuery
 from flowclient.async_api_query import ASyncAPIQuery
+from flowclient.caller import warn_caller
 from flowclient.errors import FlowclientConnectionError
 from flowclient.progress import PartsBar
 from flowclient.results import check_format
 
+_ON_ERROR = ("collect", "raise")
+#: Failures that are told of one by one.
+_NAMED = 5
 #: What a query's place in the list of results may hold instead of its result.
 _COLLECTED = (FlowclientConnectionError, FileNotFoundError)
 
@@ -24,6 +28,7 @@ def gather_results(
     format: str = "pandas",
     poll_interval: float | None = 1,
     disable_progress: bool | None = None,
+    on_error: str = "collect",
 ) -> Any:
     """Run queries together and return their results in order.
 
@@ -37,13 +42,23 @@ def gather_results(
         How many are asked about at a time.
     format, poll_interval, disable_progress
         As in :meth:`APIQuery.get_result`.
+    on_error : str
+        ``collect`` puts a failed query's exception in the place of its result, and warns; ``raise`` raises once all
+        queries are done.
 
     Returns
     -------
     list
         For each query its result, or the exception that came instead; to be awaited for asynchronous queries.
+
+    Raises
+    ------
+    FlowclientConnectionError
+        With ``on_error="raise"``: which queries failed, and why.
     """
     check_format(format)
+    if on_error not in _ON_ERROR:
+        raise ValueError(f"on_error = {on_error!r}: must be one of {', '.join(_ON_ERROR)}.")
     if max_concurrent < 1:
         raise ValueError(f"max_concurrent must be at least 1, not {max_concurrent}.")
     asynchronous = [isinstance(query, ASyncAPIQuery) for query in queries]
@@ -52,8 +67,9 @@ def gather_results(
             raise TypeError(
                 "Queries of blocking and of asynchronous connections cannot be gathered together."
             )
-        return _gather_async(queries, max_concurrent, format, poll_interval, disable_progress)
-    return _gather(queries, max_concurrent, format, poll_interval, disable_progress)
+        return _gather_async(queries, max_concurrent, format, poll_interval, disable_progress, on_error)
+    results = _gather(queries, max_concurrent, format, poll_interval, disable_progress)
+    return _with_failures_told(queries, results, on_error)
 
 
 def _gather(
@@ -89,6 +105,7 @@ async def _gather_async(
     format: str,
     poll_interval: float | None,
     disable_progress: bool | None,
+    on_error: str,
 ) -> list[Any]:
     free = asyncio.Semaphore(max_concurrent)
 
@@ -107,4 +124,21 @@ async def _gather_async(
                 return error
             return await perform(query, query.result_operation(format, poll_interval, bar=bar))
 
-        return list(await asyncio.gather(*map(fetch, queries, refused)))
+        results = list(await asyncio.gather(*map(fetch, queries, refused)))
+    return _with_failures_told(queries, results, on_error)
+
+
+def _with_failures_told(queries: Sequence[APIQuery], results: list[Any], on_error: str) -> list[Any]:
+    """Raise or warn of the failures among results; a list of tables and exceptions looks like one of tables."""
+    failed = [place for place, result in enumerate(results) if isinstance(result, Exception)]
+    if not failed:
+        return results
+    lines = [
+        f"Query {place}, {queries[place]}: {str(results[place]).partition(chr(10))[0]}"
+        for place in failed[:_NAMED]
+    ]
+    told = "\n".join([f"{len(failed)} of {len(results)} queries failed.", *lines])
+    if on_error == "raise":
+        raise FlowclientConnectionError(told) from results[failed[0]]
+    warn_caller(f"{told}\nTheir exceptions are in the list; on_error='raise' would raise them.")
+    return results

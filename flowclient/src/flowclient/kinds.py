@@ -64,3 +64,27 @@ FRACTIONS: dict[str, tuple[str, ...]] = {
     "meaningful_locations_between_dates_od_matrix": ("value",),
     "dfs_metric_total_amount": ("value",),
 }
+
+#: Kinds that are computed only inside others, and some of those.
+INSIDE: dict[str, str] = {
+    "daily_location": "spatial_aggregate or flows",
+    "modal_location": "spatial_aggregate or flows",
+    "most_frequent_location": "spatial_aggregate or flows",
+    "visited_most_days": "spatial_aggregate or flows",
+    "unique_locations": "unmoving_counts or flows",
+    "location_visits": "majority_location",
+    "majority_location": "spatial_aggregate or flows",
+    "coalesced_location": "spatial_aggregate or flows",
+    "mobility_classification": "labelled_spatial_aggregate",
+    "radius_of_gyration": "joined_spatial_aggregate or histogram_aggregate",
+    "unique_location_counts": "joined_spatial_aggregate or histogram_aggregate",
+    "event_count": "joined_spatial_aggregate or histogram_aggregate",
+    "subscriber_degree": "joined_spatial_aggregate or histogram_aggregate",
+    "topup_amount": "joined_spatial_aggregate or histogram_aggregate",
+    "topup_balance": "joined_spatial_aggregate or histogram_aggregate",
+    "displacement": "joined_spatial_aggregate or histogram_aggregate",
+    "pareto_interactions": "joined_spatial_aggregate or histogram_aggregate",
+    "nocturnal_events": "joined_spatial_aggregate or histogram_aggregate",
+    "handset": "joined_spatial_aggregate",
+    "total_active_periods": "joined_spatial_aggregate or histogram_aggregate",
+}

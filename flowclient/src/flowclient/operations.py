@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import difflib
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -18,9 +19,11 @@ from flowclient.errors import (
     FlowclientConnectionError,
     PermissionDeniedError,
     QueryTimeoutError,
+    QueryValidationError,
 )
 from flowclient.exchange import Operation, Pause
 from flowclient.frames import table
+from flowclient.kinds import INSIDE, RESULT_COLUMNS
 from flowclient.progress import PartsBar
 from flowclient.transport import Reply
 from flowclient.units import nearest_unit, units_allowed
@@ -42,8 +45,8 @@ _LONGEST_WAIT = 30.0
 def run_query(connection: Connection, query_spec: Mapping[str, Any]) -> Operation[str]:
     try:
         reply = yield from connection.post("run", dict(query_spec))
-    except PermissionDeniedError as error:
-        _name_nearest_unit(error, connection, query_spec)
+    except (PermissionDeniedError, QueryValidationError) as error:
+        _say_what_to_do(error, connection, query_spec)
         raise
     except FlowclientConnectionError as error:
         if error.status_code is not None and 200 <= error.status_code < 300:
@@ -62,13 +65,23 @@ def run_query(connection: Connection, query_spec: Mapping[str, Any]) -> Operatio
     return query_id
 
 
-def _name_nearest_unit(
-    error: PermissionDeniedError, connection: Connection, query_spec: Mapping[str, Any]
+def _say_what_to_do(
+    error: FlowclientConnectionError, connection: Connection, query_spec: Mapping[str, Any]
 ) -> None:
-    kind = query_spec.get("query_kind")
-    allowed = units_allowed(connection.permissions).get(str(kind), [])
+    """Put what helps in front of a refusal: where the kind belongs, what it is called, which unit is allowed."""
+    kind = str(query_spec.get("query_kind"))
+    if kind in INSIDE:
+        said = f"A '{kind}' is computed only inside another query: give it to {INSIDE[kind]}."
+        error.args = (f"{said}\n{error}",)
+        return
+    if kind not in RESULT_COLUMNS:
+        alike = difflib.get_close_matches(kind, [*RESULT_COLUMNS, *INSIDE], n=1)
+        if alike:
+            error.args = (f"query_kind = '{kind}': did you mean '{alike[0]}'?\n{error}",)
+        return
+    allowed = units_allowed(connection.permissions).get(kind, [])
     nearest = nearest_unit(query_spec, allowed)
-    if nearest is not None:
+    if nearest is not None and isinstance(error, PermissionDeniedError):
         error.args = (f"{error}\nThis token allows '{kind}' at aggregation unit '{nearest}'.",)
 
 
@@ -205,7 +218,11 @@ def cancel(connection: Connection, query_id: str) -> Operation[dict[str, Any]]:
 
 
 def explain(connection: Connection, query_spec: Mapping[str, Any]) -> Operation[dict[str, Any]]:
-    reply = yield from connection.post("explain", dict(query_spec), expected=200)
+    try:
+        reply = yield from connection.post("explain", dict(query_spec), expected=200)
+    except (PermissionDeniedError, QueryValidationError) as error:
+        _say_what_to_do(error, connection, query_spec)
+        raise
     return replies.json_object(reply)
 
 
@@ -312,13 +329,27 @@ def get_geography(connection: Connection, aggregation_unit: str, format: str = "
     if format not in ("geojson", "geopandas"):
         raise ValueError(f"Invalid format: '{format}'. Expected one of {{'geojson', 'geopandas'}}.")
     route = f"geography/{quote(aggregation_unit, safe='')}"
-    reply = yield from _fetch(connection, route, "Could not get result")
+    try:
+        reply = yield from _fetch(connection, route, "Could not get result")
+    except PermissionDeniedError as error:
+        units = yield from _units_or_none(connection)
+        if units and aggregation_unit not in units:
+            allowed = ", ".join(units)
+            error.args = (f"aggregation_unit = '{aggregation_unit}': must be one of {allowed}.\n{error}",)
+        raise
     collection = _parsed(connection, route, reply)
     if format == "geopandas":
         from flowclient.maps import geodataframe
 
         return geodataframe(collection)
     return collection
+
+
+def _units_or_none(connection: Connection) -> Operation[list[str]]:
+    try:
+        return (yield from get_aggregation_units(connection))
+    except (FlowclientConnectionError, FileNotFoundError):
+        return []
 
 
 # -- what there is to ask ----------------------------------------------------------------------------------------
@@ -364,8 +395,18 @@ def get_qa_check_outcome(
     connection: Connection, event_type: str, check_type: str, event_date: str | datetime.date
 ) -> Operation[str]:
     route = f"{_qa_route(event_type, check_type)}/{quote(iso_date(event_date, 'event_date'), safe='')}"
-    reply = yield from _fetch(connection, route, "Could not get qa check outcome")
+    try:
+        reply = yield from _fetch(connection, route, "Could not get qa check outcome")
+    except FileNotFoundError as error:
+        raise _no_outcome(error, event_type, check_type, f"on {event_date}") from None
     return reply.text
+
+
+def _no_outcome(error: FileNotFoundError, event_type: str, check_type: str, when: str) -> FileNotFoundError:
+    return FileNotFoundError(
+        f"No outcome of the check '{check_type}' of {event_type} {when}. get_available_qa_checks lists the "
+        f"checks, get_available_dates the days.\n{error}"
+    )
 
 
 def get_qa_check_outcomes(
@@ -380,7 +421,11 @@ def get_qa_check_outcomes(
         "start_date": iso_date(start_date, "start_date"),
         "end_date": iso_date(end_date, "end_date"),
     }
-    reply = yield from _fetch(connection, route, "Could not get qa check outcome", params)
+    try:
+        reply = yield from _fetch(connection, route, "Could not get qa check outcome", params)
+    except FileNotFoundError as error:
+        span = f"from {params['start_date']} to {params['end_date']}"
+        raise _no_outcome(error, event_type, check_type, span) from None
     return _parsed(connection, route, reply)
 
 

@@ -41,7 +41,8 @@ class PartsBar:
     def report(self, query_id: str, progress: Mapping[str, int]) -> None:
         """Show what one poll said. More parts than before raise the total; what was done stays done."""
         with self._lock:
-            eligible = progress["eligible"]
+            # A query that is not ready has a part to run, even where all of its parts are under way.
+            eligible = max(progress["eligible"], 1)
             if self._bar is None:
                 # A notebook without widgets shows plain text, which tqdm would take for a stream nobody watches.
                 disable = False if self._disable is None and _in_notebook() else self._disable

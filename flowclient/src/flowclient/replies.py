@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -105,7 +106,9 @@ def unexpected_post(reply: Reply, url: str, route: str, sent: Any) -> Flowclient
     if reply.status_code != 400 or route not in _ROUTES_OF_SPECIFICATIONS:
         return FlowclientConnectionError(message, **_details(reply, url))
     messages = payload.get("validation_error_messages") if isinstance(payload, dict) else None
-    lines = [_problem_line(path, problem, sent) for path, problem in problems(messages)]
+    lines = list(_problem_lines(messages, sent))
+    if isinstance(payload, dict) and isinstance(payload.get("exception"), str):
+        lines.append(payload["exception"])
     return QueryValidationError("\n".join([*lines, message]), **_details(reply, url))
 
 
@@ -142,6 +145,18 @@ def problems(messages: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[
             yield from problems(below, path)
     elif messages is not None:
         yield path, str(messages)
+
+
+def _problem_lines(messages: Any, sent: Any) -> Iterator[str]:
+    """Yield a line for each problem; of the same problem in many members of a list only the first."""
+    found: dict[str, list[str]] = {}
+    for path, problem in problems(messages):
+        line = _problem_line(path, problem, sent)
+        place, _, rest = line.partition(" = ") if " = " in line else line.partition(": ")
+        found.setdefault(re.sub(r"\.\d+(?=\.|$)", ".*", place) + rest, []).append(line)
+    for lines in found.values():
+        more = len(lines) - 1
+        yield lines[0] + (f" And {more} more like it." if more else "")
 
 
 def _problem_line(path: tuple[str, ...], problem: str, sent: Any) -> str:

@@ -37,11 +37,13 @@ BUILDING_BLOCKS: tuple[Kind, ...] = (
             LOCATION_METHOD,
             ESGH,
         ),
+        inside="spatial_aggregate or flows",
     ),
     Kind(
         "modal_location",
         "One location per subscriber: the most frequent among daily locations.",
         arguments(specifications("locations", "Specifications of daily locations.")),
+        inside="spatial_aggregate or flows",
     ),
     Kind(
         "modal_location_from_dates",
@@ -54,21 +56,25 @@ BUILDING_BLOCKS: tuple[Kind, ...] = (
         "most_frequent_location",
         "One location per subscriber: the one with most events.",
         arguments(DATES, UNIT, HOURS, ESG),
+        inside="spatial_aggregate or flows",
     ),
     Kind(
         "visited_most_days",
         "One location per subscriber: the one seen at on most days.",
         arguments(DATES, UNIT, ESGH),
+        inside="spatial_aggregate or flows",
     ),
     Kind(
         "unique_locations",
         "All locations that each subscriber was seen at.",
         arguments(DATES, UNIT, ESGH),
+        inside="unmoving_counts or flows",
     ),
     Kind(
         "location_visits",
         "How often each subscriber's location was each place.",
         arguments(specifications("locations", "Specifications of daily or modal locations, at least one.")),
+        inside="majority_location",
     ),
     Kind(
         "majority_location",
@@ -83,6 +89,7 @@ BUILDING_BLOCKS: tuple[Kind, ...] = (
                 False,
             ),
         ),
+        inside="spatial_aggregate or flows",
     ),
     Kind(
         "coalesced_location",
@@ -93,6 +100,7 @@ BUILDING_BLOCKS: tuple[Kind, ...] = (
             specification("subscriber_location_weights", "Specification of location visits."),
             Argument("weight_threshold", "int", "Visits that a fallback location needs."),
         ),
+        inside="spatial_aggregate or flows",
     ),
     Kind(
         "mobility_classification",
@@ -105,34 +113,45 @@ BUILDING_BLOCKS: tuple[Kind, ...] = (
                 "stay_length_threshold", "int", "Periods at one location that make a subscriber stable."
             ),
         ),
+        inside="labelled_spatial_aggregate",
     ),
     Kind(
         "radius_of_gyration",
         "How far from their centre each subscriber ranges, in kilometres.",
         arguments(DATES, ESH),
+        inside="joined_spatial_aggregate or histogram_aggregate",
     ),
     Kind(
         "unique_location_counts",
         "The number of locations each subscriber was seen at.",
         arguments(DATES, UNIT, ESH, GEOGRAPHY),
+        inside="joined_spatial_aggregate or histogram_aggregate",
     ),
-    Kind("event_count", "The number of each subscriber's events.", arguments(DATES, DIRECTION, ESH)),
+    Kind(
+        "event_count",
+        "The number of each subscriber's events.",
+        arguments(DATES, DIRECTION, ESH),
+        inside="joined_spatial_aggregate or histogram_aggregate",
+    ),
     Kind(
         "subscriber_degree",
         "The number of people each subscriber was in contact with.",
         arguments(DATES, DIRECTION, ESH),
+        inside="joined_spatial_aggregate or histogram_aggregate",
     ),
     Kind(
         "topup_amount",
         "A statistic of each subscriber's top-ups.",
         arguments(DATES, STATISTIC, SUBSET, HOURS),
         component="TopUpAmount",
+        inside="joined_spatial_aggregate or histogram_aggregate",
     ),
     Kind(
         "topup_balance",
         "A statistic of each subscriber's balance.",
         arguments(DATES, STATISTIC, SUBSET, HOURS),
         component="TopUpBalance",
+        inside="joined_spatial_aggregate or histogram_aggregate",
     ),
     Kind(
         "displacement",
@@ -143,6 +162,7 @@ BUILDING_BLOCKS: tuple[Kind, ...] = (
             specification("reference_location", f"Specification of a {REFERENCE_KINDS}, at ``lon-lat``."),
             ESH,
         ),
+        inside="joined_spatial_aggregate or histogram_aggregate",
     ),
     Kind(
         "pareto_interactions",
@@ -150,6 +170,7 @@ BUILDING_BLOCKS: tuple[Kind, ...] = (
         arguments(
             DATES, Argument("proportion", "float", "Proportion of the interactions, between 0 and 1."), ESH
         ),
+        inside="joined_spatial_aggregate or histogram_aggregate",
     ),
     Kind(
         "nocturnal_events",
@@ -166,6 +187,7 @@ BUILDING_BLOCKS: tuple[Kind, ...] = (
             EVENTS,
             SUBSET,
         ),
+        inside="joined_spatial_aggregate or histogram_aggregate",
     ),
     Kind(
         "handset",
@@ -181,11 +203,13 @@ BUILDING_BLOCKS: tuple[Kind, ...] = (
             replace(LOCATION_METHOD, default="last"),
             ESH,
         ),
+        inside="joined_spatial_aggregate",
     ),
     Kind(
         "total_active_periods",
         "The number of periods in which each subscriber was active.",
         arguments(PERIOD_DATES, PERIODS, ESH),
+        inside="joined_spatial_aggregate or histogram_aggregate",
     ),
     Kind(
         "random_sample",

@@ -80,6 +80,7 @@ def _kinds() -> str:
         for kind in AGGREGATES
         if kind.columns_with
     )
+    inside = "\n".join(f"    {kind.name!r}: {kind.inside!r}," for kind in BUILDING_BLOCKS if kind.inside)
     fractions = "\n".join(f"    {kind.name!r}: {kind.fractions!r}," for kind in AGGREGATES if kind.fractions)
     return (
         f'{_NOTICE}"""What the client knows of the kinds of query."""\n\nfrom __future__ import annotations\n\n'
@@ -88,7 +89,9 @@ def _kinds() -> str:
         "#: Of kinds whose columns are others with some word in some field: the columns by field and word.\n"
         f"RESULT_COLUMNS_WITH: dict[str, dict[tuple[str, str], tuple[str, ...]]] = {{\n{others}\n}}\n\n"
         "#: Columns that are no whole numbers, by kind.\n"
-        f"FRACTIONS: dict[str, tuple[str, ...]] = {{\n{fractions}\n}}\n"
+        f"FRACTIONS: dict[str, tuple[str, ...]] = {{\n{fractions}\n}}\n\n"
+        "#: Kinds that are computed only inside others, and some of those.\n"
+        f"INSIDE: dict[str, str] = {{\n{inside}\n}}\n"
     )
 
 

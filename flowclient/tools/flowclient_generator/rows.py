@@ -57,6 +57,8 @@ class Kind:
         In the order of the signature.
     columns : tuple of str
         Columns of the result; ``location`` stands for the unit's identifying columns.
+    inside : str
+        For kinds that are computed only inside others: some of those, for a refusal to name.
     fractions : tuple of str
         Columns that are no whole numbers: averages, shares, amounts of money.
     columns_with : tuple of (str, str, tuple of str)
@@ -71,6 +73,7 @@ class Kind:
     doc: str
     arguments: tuple[Argument, ...]
     columns: tuple[str, ...] = ()
+    inside: str = field(default="", kw_only=True)
     fractions: tuple[str, ...] = field(default=(), kw_only=True)
     component: str = ""
     columns_with: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
