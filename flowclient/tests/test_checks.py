@@ -115,7 +115,7 @@ def modal(*locations):
             modal(daily(), daily(aggregation_unit="admin2")),
             ["query.locations: what it is made of must have one aggregation unit, not admin2, admin3."],
         ),
-        (modal(daily(date=None)), ["query.locations.locations.0.date: must not be null."]),
+        (modal({**daily(), "date": None}), ["query.locations.locations.0.date: must not be null."]),
         (modal({**daily(), "colour": 1}), ["query.locations.locations.0.colour: unknown field."]),
         (
             modal({"query_kind": "daily_location", "date": "2016-01-01", "method": "last"}),
