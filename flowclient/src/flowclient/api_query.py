@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from flowclient import display, operations, results
-from flowclient.errors import QueryNotFoundError
+from flowclient.caller import warn_caller
+from flowclient.checks import missing_days_told
+from flowclient.errors import FlowclientConnectionError, QueryNotFoundError
 from flowclient.exchange import Operation, Pause
 from flowclient.progress import PartsBar
 from flowclient.values import plain
@@ -32,6 +34,7 @@ class APIQuery:
         self.parameters: dict[str, Any] = dict(parameters)
         self._query_id: str | None = None
         self._last_seen = "not_running"
+        self._missing_days: dict[str, list[str]] | None = None
 
     @property
     def connection(self) -> Connection:
@@ -147,7 +150,7 @@ class APIQuery:
         Parameters
         ----------
         format : str
-            ``pandas`` for a DataFrame, ``geojson`` for a FeatureCollection, ``geopandas`` for a GeoDataFrame in WGS 84,
+            ``pandas`` for a DataFrame (its ``attrs["missing_days"]`` has the days without data, by event type), ``geojson`` for a FeatureCollection, ``geopandas`` for a GeoDataFrame in WGS 84,
             ``csv`` for text. Parquet and Arrow are not offered.
         poll_interval, disable_progress, timeout
             As in :meth:`wait_until_ready`.
@@ -158,6 +161,11 @@ class APIQuery:
             If the format does not exist.
         FlowclientConnectionError
             As in :meth:`wait_until_ready`, and whatever the server refuses.
+
+        Warns
+        -----
+        UserWarning
+            Once, if there are no data of some of the days asked for.
         """
         return self.connection.perform(
             self.result_operation(format, poll_interval, disable_progress, timeout)
@@ -320,7 +328,22 @@ class APIQuery:
             self.connection, self._known_id(), poll_interval, disable_progress, timeout, bar
         )
         self._last_seen = "completed"
-        return (yield from results.fetch(self.connection, location, format, self.parameters))
+        result = yield from results.fetch(self.connection, location, format, self.parameters)
+        if hasattr(result, "attrs"):
+            yield from self._note_missing_days(result)
+        return result
+
+    def _note_missing_days(self, result: Any) -> Operation[None]:
+        """Say in a table, and warn once, of which days there are no data; a server that cannot tell leaves it unsaid."""
+        if self._missing_days is None:
+            try:
+                explained = yield from operations.explain(self.connection, self.parameters)
+            except (FlowclientConnectionError, FileNotFoundError):
+                return
+            self._missing_days = dict(explained.get("missing_days") or {})
+            if self._missing_days:
+                warn_caller(missing_days_told(self._missing_days))
+        result.attrs["missing_days"] = {name: list(days) for name, days in self._missing_days.items()}
 
     def _cancel(self) -> Operation[dict[str, Any]]:
         reply = yield from operations.cancel(self.connection, self._known_id())

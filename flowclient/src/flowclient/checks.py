@@ -16,6 +16,8 @@ _EVENT_TYPES = {"topup_amount": ("topups",), "topup_balance": ("topups",), "dfs_
 _SPANS = ("", "_a", "_b")
 #: Fields beside one another whose locations must have one unit; so must those of a list.
 _AT_ONE_UNIT = ("from_location", "to_location", "preferred_location", "fallback_location")
+#: Spans of missing days that a warning names.
+_MOST_SPANS = 5
 _ROOT = "FlowmachineQuerySchema"
 
 
@@ -65,6 +67,30 @@ def missing_days(spec: Any, available: Mapping[str, list[str]]) -> list[str]:
         if types:
             days |= _days(part).difference(*(available.get(name, ()) for name in types))
     return sorted(days)
+
+
+def missing_days_told(missing: Mapping[str, Iterable[str]]) -> str:
+    """Return a sentence on the days without data, by event type; days that follow each other as a span."""
+    types: dict[str, list[str]] = {}
+    for name, days in missing.items():
+        types.setdefault(_spans_of_days(sorted(days)), []).append(name)
+    told = "; ".join(f"{' and '.join(names)}: {spans}" for spans, names in types.items())
+    return (
+        f"There are no data of some of the days asked for ({told}). They count as days without events; "
+        "attrs['missing_days'] of the result lists them."
+    )
+
+
+def _spans_of_days(days: list[str]) -> str:
+    spans: list[list[str]] = []
+    for day in days:
+        before = (datetime.date.fromisoformat(day) - datetime.timedelta(days=1)).isoformat()
+        if spans and spans[-1][1] == before:
+            spans[-1][1] = day
+        else:
+            spans.append([day, day])
+    named = [first if first == last else f"{first} to {last}" for first, last in spans[:_MOST_SPANS]]
+    return ", ".join(named) + (", ..." if len(spans) > _MOST_SPANS else "")
 
 
 def _schema_problems(value: Any, schema: Any, schemas: Mapping[str, Any], path: str) -> Iterator[str]:
