@@ -145,6 +145,35 @@ def test_outcomes_that_are_not_numbers_stay_text(shell, connection, server):
     assert list(frame["outcome"]) == ["12", "13.5", "none"]
 
 
+@pytest.mark.parametrize(
+    ("event_type", "check_type", "expected"),
+    [
+        (None, None, [("calls", "count"), ("sms", "count")]),
+        ("sms", None, [("sms", "count")]),
+        (None, "latest", []),
+    ],
+)
+def test_outcomes_of_all_checks(shell, connection, server, event_type, check_type, expected):
+    checks = [("calls", "count"), ("calls", "latest"), ("sms", "count")]
+    there = [{"cdr_type": cdr_type, "type_of_query_or_check": check} for cdr_type, check in checks]
+    server.script("GET", "qa/", Answer(200, there))
+    for cdr_type, check in checks:
+        row = {"cdr_date": "2016-01-01", "type_of_query_or_check": check, "outcome": "12"}
+        answer = Answer(404, {}) if check == "latest" else Answer(200, [row])
+        server.script("GET", f"qa/{cdr_type}/{check}?start_date=2016-01-01&end_date=2016-01-02", answer)
+    frame = shell.call(
+        "get_qa_check_outcomes_df",
+        connection=connection,
+        event_type=event_type,
+        check_type=check_type,
+        start_date="2016-01-01",
+        end_date="2016-01-02",
+    )
+    assert list(frame.columns) == ["cdr_type", "cdr_date", "type_of_query_or_check", "outcome"]
+    assert list(zip(frame["cdr_type"], frame["type_of_query_or_check"], strict=True)) == expected
+    assert list(frame["outcome"]) == [12] * len(expected)
+
+
 def test_no_outcomes(shell, connection, server):
     server.script("GET", "qa/calls/count/2016-01-01", Answer(404, {"status": "not found", "msg": "None."}))
     with pytest.raises(FileNotFoundError):

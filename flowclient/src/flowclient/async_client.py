@@ -277,12 +277,23 @@ async def get_qa_check_outcomes(
 async def get_qa_check_outcomes_df(
     *,
     connection: ASyncConnection,
-    event_type: str,
-    check_type: str,
+    event_type: str | None,
+    check_type: str | None,
     start_date: str | datetime.date,
     end_date: str | datetime.date,
 ) -> pandas.DataFrame:
-    """Return the outcomes of a quality check as a table: dates as dates, numeric outcomes as numbers."""
+    """Return the outcomes of quality checks as a table: dates as dates, numeric outcomes as numbers.
+
+    Parameters
+    ----------
+    connection : ASyncConnection
+        The server.
+    event_type, check_type : str or None
+        One check. None stands for all types, or all checks; the table then has a column ``cdr_type``, and checks
+        without an outcome have no rows.
+    start_date, end_date : str or datetime.date
+        The first and the last day.
+    """
     return await connection.perform(
         operations.get_qa_check_outcomes_df(connection, event_type, check_type, start_date, end_date)
     )

@@ -431,19 +431,45 @@ def get_qa_check_outcomes(
 
 def get_qa_check_outcomes_df(
     connection: Connection,
-    event_type: str,
-    check_type: str,
+    event_type: str | None,
+    check_type: str | None,
     start_date: str | datetime.date,
     end_date: str | datetime.date,
 ) -> Operation[pandas.DataFrame]:
-    outcomes: list[dict[str, Any]] = yield from get_qa_check_outcomes(
-        connection, event_type, check_type, start_date, end_date
-    )
+    columns = ["cdr_date", "type_of_query_or_check", "outcome"]
+    outcomes: list[dict[str, Any]]
+    if event_type is None or check_type is None:
+        columns.insert(0, "cdr_type")
+        outcomes = yield from _outcomes_of_all(connection, event_type, check_type, start_date, end_date)
+    else:
+        outcomes = yield from get_qa_check_outcomes(connection, event_type, check_type, start_date, end_date)
     numbers = [_number(outcome["outcome"]) for outcome in outcomes]
     # One outcome that is not a number keeps all of them as the text they are.
     if None not in numbers:
         outcomes = [{**outcome, "outcome": number} for outcome, number in zip(outcomes, numbers, strict=True)]
-    return table(outcomes, columns=["cdr_date", "type_of_query_or_check", "outcome"])
+    return table([{name: outcome.get(name) for name in columns} for outcome in outcomes], columns=columns)
+
+
+def _outcomes_of_all(
+    connection: Connection,
+    event_type: str | None,
+    check_type: str | None,
+    start_date: str | datetime.date,
+    end_date: str | datetime.date,
+) -> Operation[list[dict[str, Any]]]:
+    """Return the outcomes of all checks there are, of a type or of a name; those without any are left out."""
+    checks = yield from get_available_qa_checks(connection, None if event_type is None else [event_type])
+    found: list[dict[str, Any]] = []
+    for check in checks:
+        cdr_type, name = check["cdr_type"], check["type_of_query_or_check"]
+        if check_type not in (None, name):
+            continue
+        try:
+            outcomes = yield from get_qa_check_outcomes(connection, cdr_type, name, start_date, end_date)
+        except FileNotFoundError:
+            continue
+        found += [{"cdr_type": cdr_type, **outcome} for outcome in outcomes]
+    return found
 
 
 def _number(outcome: Any) -> int | float | None:
