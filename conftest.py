@@ -10,3 +10,4 @@ import flowclient  # noqa: F401
 import flowdb  # noqa: F401
 import flowetl  # noqa: F401
 import flowmachine  # noqa: F401
+import flowsettings  # noqa: F401

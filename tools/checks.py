@@ -12,7 +12,7 @@ import time
 from bootstrap import uv, uv_environment
 from layout import CHECKOUT, VENV
 
-PACKAGES = ["flowdb", "flowmachine", "flowapi", "flowauth", "flowetl", "flowclient"]
+PACKAGES = ["flowsettings", "flowdb", "flowmachine", "flowapi", "flowauth", "flowetl", "flowclient"]
 
 
 def commands() -> dict[str, list[str]]:

@@ -11,7 +11,6 @@ import signal
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -363,7 +362,7 @@ async def test_the_same_description_as_yaml_and_as_a_page(client: Client) -> Non
 async def test_without_the_feature_cancelling_is_not_there(
     settings: Settings, captured: Any, headers: dict[str, str]
 ) -> None:
-    plain = create_app(replace(settings, cancel_enabled=False), captured.logs())
+    plain = create_app(settings.model_copy(update={"cancel_enabled": False}), captured.logs())
     async with plain.test_app() as running:
         client = running.test_client()
         document = await (await client.get("/api/0/spec/openapi.json")).get_json()
@@ -396,7 +395,9 @@ async def test_an_engine_without_its_database_is_503_wherever_it_is_needed(
         own = Processes(engine.country, tmp_path, stack, free_port())
         own.start("server", FLOWDB_PORT=str(free_port()))
         await asyncio.to_thread(own.client)
-        async with create_app(replace(settings, engine_port=own.port), captured.logs()).test_app() as running:
+        async with create_app(
+            settings.model_copy(update={"engine_port": own.port}), captured.logs()
+        ).test_app() as running:
             client = running.test_client()
             for method, path, *_ in ROUTES:
                 path = path.format(query_id="0" * 32, cdr_type="calls", check_id="count")
@@ -422,7 +423,9 @@ async def test_a_full_queue_is_429(
         own = Processes(engine.country, tmp_path, stack, free_port())
         own.start("server", FLOWMACHINE_QUEUE_LIMIT="0")
         await asyncio.to_thread(own.client)
-        async with create_app(replace(settings, engine_port=own.port), captured.logs()).test_app() as running:
+        async with create_app(
+            settings.model_copy(update={"engine_port": own.port}), captured.logs()
+        ).test_app() as running:
             spec = {**SPEC, "locations": {**DAILY, "hours": {"start_hour": 3, "end_hour": 4}}}
             answer = await running.test_client().post("/api/0/run", json=spec, headers=headers)
             document = await answer.get_json()
@@ -444,7 +447,7 @@ async def test_an_engine_killed_in_mid_request_is_504_and_its_successor_is_found
         own = Processes(engine.country, tmp_path, stack, free_port())
         server = own.start("server")
         await asyncio.to_thread(own.client)
-        impatient = replace(settings, engine_port=own.port, engine_timeout=2.0)
+        impatient = settings.model_copy(update={"engine_port": own.port, "engine_timeout": 2.0})
         async with create_app(impatient, captured.logs()).test_app() as running:
             client = running.test_client()
             assert (await client.get("/api/0/available_dates", headers=headers)).status_code == 200

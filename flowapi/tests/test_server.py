@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -86,14 +86,15 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def settings(lonely_settings: Settings, module_database: Any, free_port: Callable[[], int]) -> Settings:
     url = module_database.url("flowapi")
-    return replace(
-        lonely_settings,
-        port=free_port(),
-        database_host=url.host,
-        database_port=url.port,
-        database_password=url.password,
-        database_name=url.database,
-        max_body=4 * 1024 * 1024,
+    return lonely_settings.model_copy(
+        update={
+            "port": free_port(),
+            "database_host": url.host,
+            "database_port": url.port,
+            "database_password": url.password,
+            "database_name": url.database,
+            "max_body": 4 * 1024 * 1024,
+        }
     )
 
 
@@ -102,9 +103,8 @@ def served(request: pytest.FixtureRequest, settings: Settings, tls: Path, captur
     """Serves an API that can also deliver the statements above, and a client of it."""
     is_http2 = request.param == "HTTP/2"
     if is_http2:
-        settings = replace(
-            settings, certificate=tls / "cert-flowkit.pem", certificate_key=tls / "key-flowkit.pem"
-        )
+        files = {"certificate": tls / "cert-flowkit.pem", "certificate_key": tls / "key-flowkit.pem"}
+        settings = settings.model_copy(update=files)
 
     @asynccontextmanager
     async def run() -> AsyncIterator[Serving]:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from flowapi.settings import SettingError, load_settings
+from flowapi.settings import load_settings
 from flowapi.testing import TokenBuilder
+from flowsettings import SettingError
 
 
 @pytest.fixture

@@ -228,5 +228,5 @@ def test_keys_may_come_as_base64_of_pem(tokens: TokenBuilder) -> None:
 
 def test_a_private_key_is_no_public_key(tokens: TokenBuilder) -> None:
     pem = tokens.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    with pytest.raises(ValueError, match="PUBLIC_JWT_SIGNING_KEY"):
+    with pytest.raises(ValueError, match="RSA public keys of 2048 bits or more"):
         parse_public_keys(pem)

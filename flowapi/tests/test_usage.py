@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ async def test_a_request_with_a_good_token_is_told_and_none_other(
     lonely_settings: Settings, tokens: TokenBuilder, foreign_tokens: TokenBuilder, captured: Any, path: Path
 ) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
-    app = create_app(replace(lonely_settings, token_use_file=path), captured.logs())
+    app = create_app(lonely_settings.model_copy(update={"token_use_file": path}), captured.logs())
     async with app.test_app() as running:
         client = running.test_client()
         # Forbidden, but the token is used.

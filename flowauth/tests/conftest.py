@@ -6,7 +6,6 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from flowauth import testing
 from flowauth.database import migrate, opened
 from flowauth.models import Base
 from flowauth.services import Services
-from flowauth.settings import PasswordHashing, Settings
+from flowauth.settings import Settings
 from flowauth.signing import new_key
 from flowauth.testing import Visitor, World, build_world
 
@@ -34,8 +33,9 @@ def keys() -> Settings:
         private_key=new_key(2048),
         fernet=MultiFernet([Fernet(Fernet.generate_key())]),
         secret_key=secrets.token_hex(),
-        database_uri="",
-        hashing=PasswordHashing(time_cost=1, memory_cost=8, parallelism=1),
+        argon2_time_cost=1,
+        argon2_memory_kib=8,
+        argon2_parallelism=1,
     )
 
 
@@ -109,11 +109,11 @@ def settings(
     if request.param == "sqlite":
         path = tmp_path / "flowauth.sqlite"
         shutil.copy(migrated_file, path)
-        yield replace(keys, database_uri=f"sqlite:///{path}")
+        yield keys.model_copy(update={"db_uri": f"sqlite:///{path}"})
     else:
         uri = request.getfixturevalue("migrated_postgres")
         empty(uri)
-        yield replace(keys, database_uri=uri)
+        yield keys.model_copy(update={"db_uri": uri})
 
 
 @pytest.fixture

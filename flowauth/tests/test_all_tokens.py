@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ def used(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(settings: Settings, used: Path) -> Settings:
-    return replace(settings, token_use_files=(used,))
+    return settings.model_copy(update={"token_use_files": (used,)})
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ from flowauth.audit import CONSOLE
 from flowauth.models import AuditHead, Revocation, Token, User
 from flowauth.passwords import Passwords
 from flowauth.services import Services
-from flowauth.settings import PasswordHashing, Settings
+from flowauth.settings import Settings
 from flowauth.testing import PASSWORD, SCOPES, Script, Visitor, World, opened, user_named
 
 
@@ -203,7 +202,7 @@ def test_nobody_waits_for_a_password_to_be_hashed(
 def test_nobody_waits_for_a_hash_made_with_other_costs(
     settings: Settings, world: World, impatient: None, unlocked: list[str]
 ) -> None:
-    with opened(replace(settings, hashing=PasswordHashing(time_cost=2, memory_cost=8, parallelism=1))) as app:
+    with opened(settings.model_copy(update={"argon2_time_cost": 2})) as app:
         unlocked.clear()
         Visitor(app).sign_in(world.user)
         assert unlocked == ["matches", "hash"]

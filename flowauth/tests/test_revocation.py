@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,7 +25,7 @@ def published(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(settings: Settings, published: Path) -> Settings:
-    return replace(settings, revocation_file=published)
+    return settings.model_copy(update={"revocation_file": published})
 
 
 @pytest.fixture
@@ -155,7 +154,7 @@ def test_what_was_revoked_before_there_was_a_list_is_on_it(settings: Settings) -
 def test_an_app_without_the_setting_writes_nothing_and_says_what_to_do(
     settings: Settings, published: Path, world: World
 ) -> None:
-    with testing.opened(replace(settings, revocation_file=None)) as app:
+    with testing.opened(settings.model_copy(update={"revocation_file": None})) as app:
         script, ada = Script(app, world.user), Visitor(app)
         ada.sign_in(world.user)
         token = mint(script, "t")

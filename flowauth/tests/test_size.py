@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -155,7 +154,7 @@ def full(
         uri = f"sqlite:///{folder / 'flowauth.sqlite'}"
     else:
         uri = request.getfixturevalue("postgres").create()
-    with opened(replace(keys, database_uri=uri)) as app:
+    with opened(keys.model_copy(update={"db_uri": uri})) as app:
         services = app.extensions["flowauth"]
         migrate(services.engine)
         fill(services)

@@ -15,8 +15,8 @@ from psycopg2 import sql
 from flowdb.check import failures
 from flowdb.deployment import Deployment, Login
 from flowdb.migrate import MigrationError, administration, head, migrate
-from flowdb.settings import SettingError
 from flowdb.testing import Database, TestCluster
+from flowsettings import SettingError
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_a_failed_migration_leaves_nothing_behind(
     absent: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CACHE_HALF_LIFE", "long")
-    with pytest.raises(SettingError, match="CACHE_HALF_LIFE must be a whole number, not 'long'"):
+    with pytest.raises(SettingError, match="CACHE_HALF_LIFE is 'long'; it must be a whole number"):
         migrate(absent)
     with connect(absent, absent.superuser) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_namespace WHERE nspname IN ('events', 'cache')")

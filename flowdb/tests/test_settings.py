@@ -1,55 +1,17 @@
-"""Settings come from the secrets folder, then the environment, then the default."""
+"""A deployment is made from its settings; flowsettings has the tests of how they are found."""
 
 from pathlib import Path
 
 import pytest
 
 from flowdb.deployment import Deployment
-from flowdb.settings import SettingError, integer_setting, setting
+from flowsettings import SettingError
 
 
 @pytest.fixture(autouse=True)
 def secrets_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FLOWKIT_SECRETS", str(tmp_path))
-    monkeypatch.delenv("COLOUR", raising=False)
     return tmp_path
-
-
-def test_a_file_wins_over_the_environment_and_is_stripped(
-    secrets_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLOUR", "red")
-    assert setting("COLOUR", "white") == "red"
-    (secrets_folder / "COLOUR").write_text(" blue\n")
-    assert setting("COLOUR", "white") == "blue"
-
-
-def test_the_default_is_last() -> None:
-    assert setting("COLOUR", "white") == "white"
-
-
-def test_a_missing_setting_is_named_with_both_places(secrets_folder: Path) -> None:
-    with pytest.raises(SettingError, match="COLOUR is not set") as raised:
-        setting("COLOUR")
-    assert str(secrets_folder / "COLOUR") in str(raised.value)
-
-
-def test_an_empty_value_counts_as_absent(secrets_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLOUR", "")
-    (secrets_folder / "COLOUR").write_text("\n")
-    assert setting("COLOUR", "white") == "white"
-
-
-def test_an_unreadable_secret_is_an_error_and_not_the_default(secrets_folder: Path) -> None:
-    (secrets_folder / "COLOUR").mkdir()
-    with pytest.raises(SettingError, match="COLOUR cannot be read"):
-        setting("COLOUR", "white")
-
-
-def test_a_number_that_is_none_is_refused_with_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLOUR", "red")
-    with pytest.raises(SettingError, match="COLOUR must be a whole number, not 'red'"):
-        integer_setting("COLOUR", 1)
 
 
 @pytest.fixture
@@ -78,7 +40,12 @@ def test_a_deployment_never_shows_a_password() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("FLOWDB_TIMEZONE", "Mars/Olympus", "FLOWDB_TIMEZONE is 'Mars/Olympus'"),
+        (
+            "FLOWDB_TIMEZONE",
+            "Mars/Olympus",
+            "FLOWDB_TIMEZONE is 'Mars/Olympus'; it must be an IANA time zone",
+        ),
+        ("FLOWDB_PORT", "0", "FLOWDB_PORT is '0'; it must be a whole number from 1 to 65535"),
         ("FLOWAPI_FLOWDB_USER", "flowdb", "three different users"),
         ("FLOWAPI_FLOWDB_USER", "flowmachine", "three different users"),
         ("FLOWMACHINE_FLOWDB_USER", "flowapi", "three different users"),

@@ -111,7 +111,7 @@ def auth_routes() -> list[tuple[Route, Access | None]]:
         private_key=rsa.generate_private_key(65537, 2048),
         fernet=MultiFernet([Fernet(Fernet.generate_key())]),
         secret_key="documented",
-        database_uri="sqlite://",
+        db_uri="sqlite://",
     )
     app = flowauth.app.create_app(settings)
     routes = sorted(_routes(app.url_map, app.view_functions))

@@ -7,11 +7,7 @@ import asyncio
 import sys
 
 from flowapi import __version__
-from flowapi.app import create_app
-from flowapi.logs import Logs
-from flowapi.server import serve
-from flowapi.services import services_of
-from flowapi.settings import SettingError, load_settings
+from flowsettings import SettingError
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -19,6 +15,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="flowapi", description="Serve the HTTP API.")
     parser.add_argument("--version", action="version", version=__version__)
     parser.parse_args(arguments)
+    # Imported here, so that `--help` and `--version` answer at once.
+    from flowapi.app import create_app
+    from flowapi.logs import Logs
+    from flowapi.server import serve
+    from flowapi.services import services_of
+    from flowapi.settings import load_settings
+
     try:
         settings = load_settings()
     except SettingError as error:

@@ -15,7 +15,7 @@ from typing import Any
 from flowapi.logs import Logs
 from flowapi.metrics import Metrics
 from flowapi.record import RequestRecord, begin, end
-from flowapi.settings import Network
+from flowsettings.values import Network
 
 Message = dict[str, Any]
 Scope = dict[str, Any]

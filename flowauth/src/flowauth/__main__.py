@@ -25,8 +25,9 @@ from flowauth.database import migrate, reset
 from flowauth.errors import Refusal
 from flowauth.models import User
 from flowauth.services import Services
-from flowauth.settings import SettingError, Settings
+from flowauth.settings import Settings
 from flowauth.signing import new_key, private_pem, public_pem
+from flowsettings import SettingError
 
 _MOST_DAYS = 36_500
 
@@ -105,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def init_db(options: argparse.Namespace) -> None:
-    with Services.of(Settings.from_environment()) as services:
+    with Services.of(Settings.load()) as services:
         if options.force:
             reset(services.engine)
         else:
@@ -125,7 +126,7 @@ def ensure_configured_admin(services: Services) -> None:
 
 
 def add_admin(options: argparse.Namespace) -> None:
-    with Services.of(Settings.from_environment()) as services:
+    with Services.of(Settings.load()) as services:
         _create_admin(services, options.username, _password(options))
 
 
@@ -143,7 +144,7 @@ def reset_user(options: argparse.Namespace) -> None:
     if not (options.unlock or options.remove_two_factor or changes_password):
         raise Refusal("Say what to reset: --unlock, --remove-two-factor, --password or --password-file.")
     password = _password(options) if changes_password else None
-    with Services.of(Settings.from_environment()) as services, services.session() as database:
+    with Services.of(Settings.load()) as services, services.session() as database:
         user = database.scalars(select(User).where(User.username == options.username)).one_or_none()
         if user is None:
             raise Refusal(f"There is no user {options.username}.", 404)
@@ -169,7 +170,7 @@ def _create_admin(services: Services, username: str, password: str) -> None:
 def demo_data(options: argparse.Namespace) -> int:
     """Returns 3 where people have accounts, so that a caller can tell this from a failure."""
     description = api_description.parse(options.api_description.read_bytes())
-    with Services.of(Settings.from_environment()) as services:
+    with Services.of(Settings.load()) as services:
         migrate(services.engine)
         with services.session() as database:
             try:
@@ -182,14 +183,14 @@ def demo_data(options: argparse.Namespace) -> int:
 
 def revoked_tokens(_options: argparse.Namespace) -> None:
     with (
-        Services.of(Settings.from_environment()) as services,
+        Services.of(Settings.load()) as services,
         services.session(reading=True) as database,
     ):
         sys.stdout.write(revocation.listing(database))
 
 
 def check_audit(_options: argparse.Namespace) -> int:
-    with Services.of(Settings.from_environment()) as services, services.session(reading=True) as database:
+    with Services.of(Settings.load()) as services, services.session(reading=True) as database:
         broken = trail.check(database, everything=True)
     sys.stdout.write((broken or "The chain is whole.") + "\n")
     return 1 if broken else 0
@@ -199,7 +200,7 @@ def forget_audit(options: argparse.Namespace) -> None:
     days = options.older_than_days
     if not 1 <= days <= _MOST_DAYS:
         raise Refusal(f"--older-than-days must be from 1 to {_MOST_DAYS}.")
-    with Services.of(Settings.from_environment()) as services, services.session() as database:
+    with Services.of(Settings.load()) as services, services.session() as database:
         count = trail.forget(database, CONSOLE, clock.now() - timedelta(days=days))
     sys.stdout.write(f"{count} events are forgotten.\n")
 
@@ -209,7 +210,7 @@ def generate_fernet_key(_options: argparse.Namespace) -> None:
 
 
 def encrypt_again(_options: argparse.Namespace) -> None:
-    with Services.of(Settings.from_environment()) as services, services.session() as database:
+    with Services.of(Settings.load()) as services, services.session() as database:
         count = keys.encrypt_again(database, services)
     sys.stdout.write(f"{count} stored tokens and second factors are encrypted with the first key.\n")
 
@@ -228,7 +229,7 @@ def generate_signing_keys(options: argparse.Namespace) -> None:
 
 
 def serve(_options: argparse.Namespace) -> None:
-    settings = Settings.from_environment()
+    settings = Settings.load()
     logs.configure(settings.log_level)
     with Services.of(settings) as services:
         migrate(services.engine)

@@ -12,8 +12,8 @@ from flowdb import __version__
 from flowdb.check import failures
 from flowdb.deployment import Deployment
 from flowdb.migrate import MigrationError, migrate
-from flowdb.settings import SettingError
 from flowdb.unit_tables import UnitTableError, change_unit_tables
+from flowsettings import SettingError
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from sqlalchemy import URL
 
-from flowdb.settings import SettingError, integer_setting, setting
+from flowsettings import SettingError
+from flowsettings.lookup import TIME_ZONE, refusal
 
 SUPERUSER = "flowdb"
 ENGINE_ROLE = "flowmachine"
@@ -39,10 +40,7 @@ class Deployment:
 
     def __post_init__(self) -> None:
         if self.timezone not in available_timezones():
-            raise SettingError(
-                f"FLOWDB_TIMEZONE is {self.timezone!r}, which is no time zone: give an IANA name such as "
-                "UTC or Asia/Kathmandu."
-            )
+            raise refusal("FLOWDB_TIMEZONE", self.timezone, TIME_ZONE)
         users = [login.user for login in self.logins]
         if len(set(users)) != len(users):
             raise SettingError(
@@ -56,16 +54,18 @@ class Deployment:
     @classmethod
     def from_settings(cls) -> Deployment:
         """The deployment that the settings describe; raises SettingError naming the first one missing."""
+        # Imported here: it brings pydantic, for which `--help` and the tests' plugin should not wait.
+        from flowdb.deployment_settings import DeploymentSettings
+
+        given = DeploymentSettings.load()
         return cls(
-            host=setting("FLOWDB_HOST", "localhost"),
-            port=integer_setting("FLOWDB_PORT", 9000),
-            superuser=Login(SUPERUSER, setting("FLOWDB_POSTGRES_PASSWORD")),
-            engine=Login(
-                setting("FLOWMACHINE_FLOWDB_USER", ENGINE_ROLE), setting("FLOWMACHINE_FLOWDB_PASSWORD")
-            ),
-            api=Login(setting("FLOWAPI_FLOWDB_USER", API_ROLE), setting("FLOWAPI_FLOWDB_PASSWORD")),
-            database=setting("FLOWDB_DATABASE", "flowdb"),
-            timezone=setting("FLOWDB_TIMEZONE", "UTC"),
+            host=given.host,
+            port=given.port,
+            superuser=Login(SUPERUSER, given.superuser_password),
+            engine=Login(given.engine_user, given.engine_password),
+            api=Login(given.api_user, given.api_password),
+            database=given.database,
+            timezone=given.timezone,
         )
 
     @property

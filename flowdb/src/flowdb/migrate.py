@@ -18,7 +18,7 @@ from sqlalchemy import NullPool, create_engine, text
 from flowdb.deployment import Deployment
 from flowdb.migrations import FOLDER
 from flowdb.roles import ensure_roles, secure_database
-from flowdb.settings import integer_setting, setting
+from flowsettings import integer_setting, setting
 
 CACHE_SETTINGS = {
     "half_life": "CACHE_HALF_LIFE",

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import psycopg2
 
-from flowdb.settings import SettingError
 from flowetl import __version__, commands
 from flowetl.errors import ConfigurationError, LoadError, Unreachable
 from flowetl.events import CDR_TYPES
 from flowetl.logs import configure_logging
+from flowsettings import SettingError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,16 +5,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import make_dsn
 
-from flowdb.settings import SettingError, integer_setting, setting
 from flowetl.errors import ConfigurationError, Unreachable
 from flowetl.pseudonyms import parse_key
+from flowetl.settings import LoaderSettings
 from flowetl.source import Source, read_sources
+from flowsettings import SettingError, setting
 
 
 @dataclass(frozen=True)
@@ -42,31 +43,26 @@ class Deployment:
             Naming the setting that is missing or wrong.
         """
         try:
-            zone_name = setting("FLOWDB_TIMEZONE", "UTC")
-            landing = Path(setting("FLOWETL_LANDING"))
-            return cls(
-                landing=landing,
-                columnar=Path(setting("FLOWDB_COLUMNAR_PATH")),
-                rejects=Path(setting("FLOWETL_REJECTS", str(landing.parent / "rejects"))),
-                sources_folder=Path(setting("FLOWETL_SOURCES")),
-                zone=ZoneInfo(zone_name),
-                dsn=make_dsn(
-                    host=setting("FLOWDB_HOST", "localhost"),
-                    port=integer_setting("FLOWDB_PORT", 9000),
-                    dbname=setting("FLOWDB_DATABASE", "flowdb"),
-                    user="flowdb",
-                    password=setting("FLOWDB_POSTGRES_PASSWORD"),
-                    application_name="flowetl",
-                    # The small files of a day are logged page by page: compressing them costs more than writing them.
-                    options="-c jit=off -c wal_compression=off",
-                ),
-            )
+            given = LoaderSettings.load()
         except SettingError as error:
             raise ConfigurationError(str(error)) from error
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ConfigurationError(
-                f"FLOWDB_TIMEZONE {zone_name!r} is not a time zone of the IANA database"
-            ) from error
+        return cls(
+            landing=given.landing,
+            columnar=given.columnar,
+            rejects=given.rejects or given.landing.parent / "rejects",
+            sources_folder=given.sources,
+            zone=ZoneInfo(given.timezone),
+            dsn=make_dsn(
+                host=given.host,
+                port=given.port,
+                dbname=given.database,
+                user="flowdb",
+                password=given.password,
+                application_name="flowetl",
+                # The small files of a day are logged page by page: compressing them costs more than writing them.
+                options="-c jit=off -c wal_compression=off",
+            ),
+        )
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:

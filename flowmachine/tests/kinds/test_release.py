@@ -116,7 +116,7 @@ def test_the_floor_may_be_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     (tmp_path / "FLOWMACHINE_RELEASE_FLOOR").write_text("30\n")
     assert floor() == 30
     (tmp_path / "FLOWMACHINE_RELEASE_FLOOR").write_text("many\n")
-    with pytest.raises(SettingError, match="FLOWMACHINE_RELEASE_FLOOR must be a whole number, not 'many'"):
+    with pytest.raises(SettingError, match="FLOWMACHINE_RELEASE_FLOOR is 'many'; it must be a whole number"):
         floor()
 
 

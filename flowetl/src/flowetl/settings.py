@@ -1,0 +1,24 @@
+"""The loader's settings, but for the key of the pseudonyms, which is read when it is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from flowsettings.service import ServiceSettings
+from flowsettings.values import Port, TimeZone
+
+
+class LoaderSettings(ServiceSettings):
+    """Folders, time zone and database of the loader."""
+
+    landing: Path = Field(validation_alias="FLOWETL_LANDING")
+    columnar: Path = Field(validation_alias="FLOWDB_COLUMNAR_PATH")
+    sources: Path = Field(validation_alias="FLOWETL_SOURCES")
+    rejects: Path | None = Field(None, validation_alias="FLOWETL_REJECTS")
+    timezone: TimeZone = Field("UTC", validation_alias="FLOWDB_TIMEZONE")
+    host: str = Field("localhost", validation_alias="FLOWDB_HOST")
+    port: Port = Field(9000, validation_alias="FLOWDB_PORT")
+    database: str = Field("flowdb", validation_alias="FLOWDB_DATABASE")
+    password: str = Field(validation_alias="FLOWDB_POSTGRES_PASSWORD", repr=False)

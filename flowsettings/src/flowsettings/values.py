@@ -1,0 +1,110 @@
+"""What a setting may be: callables that turn its text into its value, or say what it must be.
+
+Put one into ``Annotated[..., PlainValidator(...)]``. Each accepts a value that is of the field's type already.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import available_timezones
+
+from pydantic import PlainValidator
+
+from flowsettings.lookup import TIME_ZONE, Unusable
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True)
+class WholeNumber:
+    """A whole number from ``low`` to ``high``, both included."""
+
+    low: int = 1
+    high: int = 2**31
+
+    def __call__(self, value: object) -> int:
+        text = str(value)
+        if not re.fullmatch(r"-?[0-9]{1,19}", text) or not self.low <= int(text) <= self.high:
+            raise Unusable(f"a whole number from {self.low} to {self.high}")
+        return int(text)
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of a few words, in capitals or small letters."""
+
+    allowed: tuple[str, ...]
+
+    def __call__(self, value: object) -> str:
+        word = str(value).lower()
+        if word not in self.allowed:
+            raise Unusable(f"one of {', '.join(self.allowed)}")
+        return word
+
+
+def seconds(value: object) -> float:
+    """A number of seconds above 0."""
+    text = str(value)
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) or float(text) == 0:
+        raise Unusable("a number of seconds above 0")
+    return float(text)
+
+
+def switch(value: object) -> bool:
+    """``on`` or ``off``."""
+    if isinstance(value, bool):
+        return value
+    return OneOf(("on", "off"))(value) == "on"
+
+
+def readable_file(value: object) -> Path | None:
+    """The path of a file that can be read."""
+    if value is not None and not os.access(str(value), os.R_OK):
+        raise Unusable("the path of a file that can be read")
+    return None if value is None else Path(str(value))
+
+
+def writable_file(value: object) -> Path | None:
+    """The path of a file in a folder that can be written to."""
+    if value is not None and not os.access(Path(str(value)).parent, os.W_OK):
+        raise Unusable("the path of a file in a folder that can be written to")
+    return None if value is None else Path(str(value))
+
+
+def time_zone(value: object) -> str:
+    """The name of a time zone in the IANA database."""
+    if value not in available_timezones():
+        raise Unusable(TIME_ZONE)
+    return str(value)
+
+
+def files(value: object) -> tuple[Path, ...]:
+    """Paths with commas between them; the files need not be there yet."""
+    if isinstance(value, tuple):
+        return value
+    return tuple(Path(part.strip()) for part in str(value).split(",") if part.strip())
+
+
+def networks(value: object) -> tuple[Network, ...]:
+    """Addresses or networks separated by commas."""
+    if isinstance(value, tuple):
+        return value
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in str(value).split(",") if part.strip())
+    except ValueError as error:
+        raise Unusable(f"addresses or networks separated by commas ({error})") from None
+
+
+Port = Annotated[int, PlainValidator(WholeNumber(1, 65535))]
+Seconds = Annotated[float, PlainValidator(seconds)]
+Switch = Annotated[bool, PlainValidator(switch)]
+ReadableFile = Annotated[Path | None, PlainValidator(readable_file)]
+WritableFile = Annotated[Path | None, PlainValidator(writable_file)]
+Files = Annotated[tuple[Path, ...], PlainValidator(files)]
+TimeZone = Annotated[str, PlainValidator(time_zone)]
+Networks = Annotated[tuple[Network, ...], PlainValidator(networks)]
