@@ -110,14 +110,14 @@ def test_the_scope_tree_of_a_role(page: Page) -> None:
     settled(page)
     unit = page.get_by_role("checkbox", name="All of admin1", exact=True)
     unit.check()
-    branch = page.locator("details", has=unit).first
-    branch.locator(":scope > summary > code").click()
+    branch = page.locator("li.twig", has=unit).first
+    branch.locator(":scope > details > summary > code").click()
     branch.get_by_text("kind_0", exact=True).first.click()
     branch.get_by_role("checkbox", name="kind_3", exact=True).first.uncheck()
     assert unit.evaluate("box => box.indeterminate")
-    expect(branch.locator(":scope > summary")).to_contain_text("124 of 125")
+    expect(branch.locator(":scope > details > summary")).to_contain_text("124 of 125")
     unit.check()
-    expect(branch.locator(":scope > summary")).to_contain_text("125 of 125")
+    expect(branch.locator(":scope > details > summary")).to_contain_text("125 of 125")
 
     page.get_by_role("searchbox").fill("lon-lat kind_24 kind_4")
     expect(page.get_by_text("1 of 629 found")).to_be_visible()
@@ -137,7 +137,7 @@ def test_a_branch_of_a_searched_tree_ticks_what_can_be_seen(page: Page) -> None:
     expect(page.get_by_text("5 of 629 found")).to_be_visible()
     unit = page.get_by_role("checkbox", name="All of admin1", exact=True)
     unit.check()
-    summary = page.locator("details", has=unit).first.locator(":scope > summary")
+    summary = page.locator("li.twig", has=unit).first.locator(":scope > details > summary")
     expect(summary).to_contain_text("5 of 125")
     assert unit.is_checked(), "all that can be seen"
     page.get_by_role("searchbox").fill("")
@@ -199,7 +199,12 @@ def test_going_back_to_a_search_shows_the_whole_page(page: Page) -> None:
         "/admin/users",
         "/admin/servers/TEST_SERVER",
         "/admin/roles",
+        "/admin/roles/new/TEST_SERVER",
+        "/admin/tokens",
+        "/admin/access",
+        "/admin/access/denied",
         "/admin/audit",
+        "/account/events",
         "/admin/public-key",
     ],
 )

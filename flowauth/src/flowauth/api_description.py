@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -16,6 +17,7 @@ LARGEST_BYTES = 8 * 1024 * 1024
 MOST_SCOPES = 20_000
 _FIELD = "description"
 _DEEPEST = 200
+_LONGEST_SENTENCE = 300
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -25,6 +27,8 @@ class ApiDescription:
 
     audience: str
     scopes: tuple[str, ...]
+    #: Kind of query to a sentence about it, for those that the document describes.
+    sentences: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_audience(self.audience, _FIELD)
@@ -74,7 +78,25 @@ def from_document(document: Any) -> ApiDescription:
         raise Refusal(
             "components.securitySchemes.token has no list of texts x-security-scopes.", field=_FIELD
         )
-    return ApiDescription(audience, tuple(sorted(scopes)))
+    return ApiDescription(
+        audience, tuple(sorted(scopes)), _sentences(document["components"].get("schemas"), scopes)
+    )
+
+
+def _sentences(schemas: Any, scopes: list[str]) -> dict[str, str]:
+    """The first line of what the document says of each kind that occurs in a scope."""
+    kinds = {scope.rpartition(":")[2] for scope in scopes if ":" in scope}
+    found: dict[str, str] = {}
+    for schema in schemas.values() if isinstance(schemas, dict) else ():
+        properties = schema.get("properties") if isinstance(schema, dict) else None
+        declared = properties.get("query_kind") if isinstance(properties, dict) else None
+        values = declared.get("enum") if isinstance(declared, dict) else None
+        text = schema.get("description") if isinstance(schema, dict) else None
+        if isinstance(values, list) and len(values) == 1 and isinstance(text, str) and values[0] in kinds:
+            line = " ".join(text.partition("\n\n")[0].split())
+            if line and "\0" not in line:
+                found[values[0]] = line[:_LONGEST_SENTENCE]
+    return found
 
 
 def _load(document: bytes) -> Any:

@@ -25,6 +25,7 @@ from flowauth.errors import Refusal
 from flowauth.logs import logger
 from flowauth.models import WebSession
 from flowauth.names import OWN_AUDIENCE
+from flowauth.presets import sentence
 from flowauth.services import Services
 from flowauth.sessions import ServerSessions, digest_of
 from flowauth.settings import Settings
@@ -100,14 +101,26 @@ def create_app(settings: Settings) -> Flask:
 
 def _register(app: Flask, services: Services) -> None:
     from flowauth.api import v1
-    from flowauth.views import account, all_tokens, audit, health, roles, servers, signing_in, tokens, users
+    from flowauth.views import (
+        account,
+        all_tokens,
+        audit,
+        health,
+        rights,
+        roles,
+        servers,
+        signing_in,
+        tokens,
+        users,
+    )
 
-    for module in (signing_in, tokens, all_tokens, account, users, servers, roles, audit, health, v1):
+    for module in (signing_in, tokens, all_tokens, rights, account, users, servers, roles, audit, health, v1):
         app.register_blueprint(module.blueprint)
     allow(Access.ANYONE)(app.view_functions["static"])
     app.jinja_env.globals["version"] = __version__
     app.jinja_env.globals["now"] = clock.now
     app.jinja_env.globals["revocations_are_published"] = services.settings.revocation_file is not None
+    app.jinja_env.globals["sentence"] = sentence
     app.jinja_env.filters["iso"] = clock.iso
     app.jinja_env.filters["moment"] = clock.readable
     app.jinja_env.filters["picker"] = clock.picker

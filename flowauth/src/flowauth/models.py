@@ -145,6 +145,8 @@ class Server(Base):
     name: Mapped[str] = mapped_column(String(75), unique=True)
     latest_token_expiry: Mapped[datetime | None]
     longest_token_life_minutes: Mapped[int]
+    #: Kind of query to a sentence about it; None of a server registered before there were any.
+    kind_sentences: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
     scopes: Mapped[list[Scope]] = relationship(
         back_populates="server", cascade="all, delete-orphan", passive_deletes=True, order_by="Scope.name"

@@ -12,6 +12,28 @@ from enum import Enum
 
 _PART = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 LONGEST = 512
+#: What a request for kinds of a subset needs: any scope for the kind, whatever its unit and top kind.
+ANYWHERE = "*:*:"
+NONSPATIAL = "nonspatial"
+
+
+def is_scope(text: str) -> bool:
+    """Whether a text is a scope, or one that a subset needs."""
+    try:
+        Scope(text.replace(ANYWHERE, "any:any:", 1) if text.startswith(ANYWHERE) else text)
+    except ValueError:
+        return False
+    return True
+
+
+def lacking(held: Collection[str], needed: Iterable[str]) -> set[str]:
+    """Those of the needed scopes to which the held ones give no right, as an API server sees it."""
+    kinds = {parts[2] for one in held if len(parts := one.split(":")) == 3}
+    return {
+        one
+        for one in needed
+        if one not in held and not (one.startswith(ANYWHERE) and one.removeprefix(ANYWHERE) in kinds)
+    }
 
 
 @dataclass(frozen=True, order=True)

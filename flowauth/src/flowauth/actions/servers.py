@@ -102,6 +102,7 @@ def register_server(
         longest_token_life_minutes=check_life(longest_token_life_minutes),
         latest_token_expiry=check_latest(latest_token_expiry),
         scopes=[Scope(name=scope) for scope in description.scopes],
+        kind_sentences=dict(description.sentences),
     )
     database.add(server)
     database.flush()
@@ -120,6 +121,7 @@ def update_scopes(
     """Make the server's scopes those of the description: kept ones keep their place in roles, gone ones leave all."""
     _lock(database, server)
     change = difference(server, description)
+    server.kind_sentences = dict(description.sentences)
     if change.is_empty:
         return change
     ended = running.settle(

@@ -16,8 +16,11 @@ const shownBelow = (branch) => [...branch.querySelectorAll("li[data-leaf]:not([h
 
 const tickedOf = (leaves) => leaves.filter((leaf) => leaf.checked).length;
 
+// Beside the branch, not in its summary: a control within a control cannot be reached by all.
+const boxOf = (branch) => branch.parentElement.querySelector(":scope > [data-branch-box]");
+
 const showState = (branch) => {
-  const box = branch.querySelector(":scope > summary > [data-branch-box]");
+  const box = boxOf(branch);
   const shown = shownBelow(branch);
   const leaves = leavesBelow(branch);
   const ticked = tickedOf(shown);
@@ -41,9 +44,10 @@ const prepareChoice = (tree) => {
   tree.addEventListener("change", (event) => {
     if (event.target.matches("[data-branch-box]")) {
       // A mixed box becomes ticked when clicked, so that mixed turns into all.
-      const branch = event.target.closest("[data-branch]");
+      const branch = event.target.parentElement.querySelector(":scope > [data-branch]");
       shownBelow(branch).forEach((leaf) => { leaf.checked = event.target.checked; });
       branch.querySelectorAll("[data-branch]").forEach(showState);
+      showState(branch);
     }
     showStatesAbove(event.target);
   });
@@ -69,7 +73,7 @@ const prepareSearch = (tree) => {
       branch.parentElement.hidden = !any;
       // A search that leaves much open would lay out the whole tree.
       branch.open = words.length > 0 && any && found <= 200;
-      if (branch.querySelector(":scope > summary > [data-branch-box]")) showState(branch);
+      if (boxOf(branch)) showState(branch);
     }
     tools.querySelector("[data-tree-count]").textContent = words.length ? `${found} of ${leaves.length} found` : "";
   };
@@ -80,6 +84,28 @@ const prepareSearch = (tree) => {
 for (const tree of document.querySelectorAll("[data-tree]")) {
   if (tree.classList.contains("tree-choice")) prepareChoice(tree);
   prepareSearch(tree);
+}
+
+/* Boxes folded away behind their number */
+
+for (const picks of document.querySelectorAll("[data-picks]")) {
+  const labels = [...picks.querySelectorAll("label")];
+  const count = picks.querySelector("[data-picks-count]");
+  picks.addEventListener("change", () => {
+    const ticked = labels.filter((label) => label.querySelector("input").checked).length;
+    count.textContent = `${ticked} of ${labels.length}`;
+  });
+  const field = picks.querySelector("[data-picks-search]");
+  if (!field) continue;
+  field.hidden = false;
+  field.addEventListener("input", () => {
+    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const label of labels) {
+      const text = label.textContent.toLowerCase();
+      label.hidden = !words.every((word) => text.includes(word));
+    }
+  });
+  field.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
 }
 
 for (const place of document.querySelectorAll("[data-select-all]")) {

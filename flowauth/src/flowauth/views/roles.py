@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import selectinload
 from werkzeug.wrappers import Response
 
+from flowauth import presets
 from flowauth.access import Access, actor, allow, database
 from flowauth.actions import roles as actions
 from flowauth.actions import running
@@ -48,6 +49,10 @@ def edit(role_id: int) -> Response | str | tuple[str, int]:
 def _edit(server: Server, role: Role | None) -> Response | str | tuple[str, int]:
     if request.method == "GET":
         return _form(server, role)
+    if preset := request.form.get("preset"):
+        if preset not in presets.PRESETS:
+            raise Refusal(f"There is no preset {preset[:20]}.", field="preset")
+        return _form(server, role)
     try:
         saved = actions.save_role(
             database(),
@@ -65,6 +70,8 @@ def _edit(server: Server, role: Role | None) -> Response | str | tuple[str, int]
     except Refusal as refusal:
         return _form(server, role, refusal), refusal.status
     flash(f"Role {saved.name} on {saved.server.name} is saved.", "success")
+    for hint in presets.forgotten(request.form.getlist("scopes"), {one.name for one in saved.server.scopes}):
+        flash(hint, "warning")
     return redirect(url_for("roles.listing"), 303)
 
 
@@ -72,6 +79,8 @@ def _form(server: Server, role: Role | None, problem: Refusal | None = None) -> 
     offered = {scope.name for scope in server.scopes}
     if request.method == "POST":
         chosen = offered & set(request.form.getlist("scopes"))
+        if "preset" in request.form:
+            chosen = presets.preset(request.form["preset"], offered, chosen)
         members = {identity for identity in forms.numbers("users") if isinstance(identity, int)}
     else:
         chosen = {scope.name for scope in role.scopes} if role else set()
@@ -82,8 +91,13 @@ def _form(server: Server, role: Role | None, problem: Refusal | None = None) -> 
         role=role,
         facts=actions.role_facts(role) if role else None,
         tree_scopes=ScopeTree(offered, chosen),
-        users=database().execute(select(User.id, User.username).order_by(User.username)).all(),
+        users=[
+            (row.id, row.username, "")
+            for row in database().execute(select(User.id, User.username).order_by(User.username))
+        ],
         members=members,
+        presets=presets.PRESETS,
+        forgotten=presets.forgotten(chosen, offered),
         problem=problem,
     )
 

@@ -82,7 +82,13 @@ def _confirm(
         change=change,
         added=ScopeTree(change.added),
         removed=ScopeTree(change.removed),
-        signed=_serializer().dumps({"audience": description.audience, "scopes": description.scopes}),
+        signed=_serializer().dumps(
+            {
+                "audience": description.audience,
+                "scopes": description.scopes,
+                "sentences": dict(description.sentences),
+            }
+        ),
         kept=running.kept(database(), actions.holding_removed(server, change)) if server else None,
         default_life=actions.DEFAULT_LIFE_MINUTES,
         problem=problem,
@@ -188,4 +194,4 @@ def _signed_description() -> ApiDescription:
         content: Any = _serializer().loads(forms.text("signed"), max_age=_AN_HOUR)
     except BadData:
         raise Refusal("This page is too old: upload the description again.") from None
-    return ApiDescription(content["audience"], tuple(content["scopes"]))
+    return ApiDescription(content["audience"], tuple(content["scopes"]), content["sentences"])

@@ -138,7 +138,7 @@ def _form(shown: User | None, problem: Refusal | None = None) -> str:
         "user.html",
         shown=shown,
         facts=actions.user_facts(shown) if shown else None,
-        roles=roles.all(),
+        roles=[(role.id, role.name, f"on {role.server.name}") for role in roles],
         chosen=chosen,
         problem=problem,
         running=_running(shown) if shown else 0,

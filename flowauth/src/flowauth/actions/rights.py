@@ -1,0 +1,235 @@
+"""Who can do what, and why somebody cannot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from flowauth.errors import Refusal
+from flowauth.models import Role, Scope, Server, Token, User, scopes_in_role, users_with_roles
+from flowauth.scopes import ANYWHERE, NONSPATIAL, is_scope, lacking
+from flowauth.services import Services
+from flowauth.signing import claims_of
+
+LARGEST_SPEC = 1024 * 1024
+_MOST_SCOPES = 2000
+#: What is asked of the API with a spec, and the simple scope that it takes beside the query's.
+ASKED = {"run": "run", "explain": "run", "fetch": "get_result", "cancel": "cancel", "poll": None}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one role lacks of what is needed."""
+
+    role: str
+    lacking: list[str]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why something is refused, or that it is not.
+
+    ``held`` are the roles that count, those that lack least first; ``giving`` are roles of the server that hold all.
+    """
+
+    needed: list[str]
+    held: list[Verdict]
+    giving: list[str]
+    unknown: list[str]
+
+    @property
+    def is_allowed(self) -> bool:
+        return any(not one.lacking for one in self.held)
+
+
+def holders(server: int, scope: str = "", user: str = "") -> Select[tuple[int, str, int, int]]:
+    """Users with rights on a server: id, name, how many roles give them and how many scopes these are."""
+    query = (
+        select(
+            User.id,
+            User.username,
+            func.count(Role.id.distinct()).label("roles"),
+            func.count(Scope.id.distinct()).label("scopes"),
+        )
+        .select_from(User)
+        .join(users_with_roles, users_with_roles.c.user_id == User.id)
+        .join(Role, Role.id == users_with_roles.c.role_id)
+        .join(scopes_in_role, scopes_in_role.c.role_id == Role.id)
+        .join(Scope, Scope.id == scopes_in_role.c.scope_id)
+        .where(Role.server_id == server, Scope.enabled)
+        .group_by(User.id, User.username)
+    )
+    return _narrowed(query, scope, user)
+
+
+def every_right(server: int | None, scope: str = "", user: str = "") -> Select[tuple[str, str, str, str]]:
+    """User, server, role and scope, a row for each right that a user holds through a role."""
+    query = (
+        select(User.username, Server.name, Role.name, Scope.name)
+        .select_from(User)
+        .join(users_with_roles, users_with_roles.c.user_id == User.id)
+        .join(Role, Role.id == users_with_roles.c.role_id)
+        .join(Server, Server.id == Role.server_id)
+        .join(scopes_in_role, scopes_in_role.c.role_id == Role.id)
+        .join(Scope, Scope.id == scopes_in_role.c.scope_id)
+        .where(Scope.enabled)
+        .order_by(User.username, Server.name, Role.name, Scope.name)
+    )
+    if server is not None:
+        query = query.where(Role.server_id == server)
+    return _narrowed(query, scope, user)
+
+
+def _narrowed(query: Any, scope: str, user: str) -> Any:
+    for word in scope.split():
+        query = query.where(Scope.name.icontains(word, autoescape=True))
+    return query.where(User.username.icontains(user, autoescape=True)) if user else query
+
+
+def roles_of(database: Session, server: int, users: Iterable[int]) -> dict[int, list[str]]:
+    """Names of the roles that the users hold on a server."""
+    rows = database.execute(
+        select(users_with_roles.c.user_id, Role.name)
+        .join(Role, Role.id == users_with_roles.c.role_id)
+        .where(Role.server_id == server, users_with_roles.c.user_id.in_(list(users)))
+        .order_by(Role.name)
+    )
+    found: dict[int, list[str]] = {}
+    for user, role in rows:
+        found.setdefault(user, []).append(role)
+    return found
+
+
+def needed_for(server: Server, pasted: str, asked: str) -> frozenset[str]:
+    """The scopes that what was pasted needs: a query spec, an API's refusal, or scopes with spaces between them.
+
+    Raises
+    ------
+    Refusal
+        It is none of these, or its kinds and unit are none of the server's.
+    """
+    if asked not in ASKED:
+        raise Refusal(f"asked must be one of {', '.join(ASKED)}.", field="asked")
+    if not pasted.strip() or len(pasted) > LARGEST_SPEC:
+        raise Refusal("Paste a query spec, the API's refusal or scopes.", field="pasted")
+    try:
+        content = json.loads(pasted)
+    except (ValueError, RecursionError):
+        return _listed(pasted.replace(",", " ").split())
+    if not isinstance(content, dict):
+        raise Refusal("This is JSON, but neither a query spec nor an API's refusal.", field="pasted")
+    payload = content.get("payload")
+    if isinstance(payload, dict) and isinstance(payload.get("missing_scopes"), list):
+        return _listed([str(one) for one in payload["missing_scopes"]])
+    simple = ASKED[asked]
+    return _needed_by_spec(server, content) | ({simple} if simple else set())
+
+
+def _listed(words: list[str]) -> frozenset[str]:
+    wrong = [word for word in words if not is_scope(word)]
+    if wrong or len(words) > _MOST_SCOPES:
+        raise Refusal(
+            f"'{(wrong or words)[0][:80]}' is not a scope, and what was pasted is no JSON. A query's id alone says "
+            "nothing here: paste its spec, or what the API answered.",
+            field="pasted",
+        )
+    return frozenset(words)
+
+
+def _needed_by_spec(server: Server, spec: Mapping[str, Any]) -> frozenset[str]:
+    top = spec.get("query_kind")
+    if not isinstance(top, str):
+        raise Refusal("The spec names no query_kind.", field="pasted")
+    offered = [parts for scope in server.scopes if len(parts := scope.name.split(":")) == 3]
+    units = {parts[0] for parts in offered if parts[1] == top}
+    if not units:
+        raise Refusal(f"{server.name} does not offer the kind {top[:64]}.", field="pasted")
+    kinds, subset_kinds, told = _walk(spec)
+    unit = NONSPATIAL if units == {NONSPATIAL} else next((one for one in told if one in units), None)
+    if unit is None:
+        raise Refusal(
+            f"The spec names none of the units of {top[:64]}: {', '.join(sorted(units))}.", field="pasted"
+        )
+    own = {f"{unit}:{top}:{kind}" for kind in kinds}
+    return frozenset(own | {f"{ANYWHERE}{kind}" for kind in subset_kinds})
+
+
+def _walk(spec: Mapping[str, Any]) -> tuple[set[str], set[str], list[str]]:
+    """Kinds outside of subsets, kinds within, and units outside from the outermost on."""
+    kinds: set[str] = set()
+    subset_kinds: set[str] = set()
+    units: list[str] = []
+    pending: list[tuple[Any, bool]] = [(spec, False)]
+    while pending:
+        node, within = pending.pop(0)
+        if isinstance(node, list):
+            pending.extend((item, within) for item in node)
+        elif isinstance(node, dict):
+            if isinstance(kind := node.get("query_kind"), str):
+                (subset_kinds if within else kinds).add(kind)
+            if isinstance(unit := node.get("aggregation_unit"), str) and not within:
+                units.append(unit)
+            pending.extend((value, within or key == "subscriber_subset") for key, value in node.items())
+    return kinds, subset_kinds, units
+
+
+def explain(
+    database: Session, server: Server, needed: frozenset[str], held: Mapping[str, Iterable[str]]
+) -> Explanation:
+    """Compare what is needed with what roles hold, as the API does: one role must hold all of it."""
+    verdicts = [Verdict(role, sorted(lacking(set(scopes), needed))) for role, scopes in held.items()]
+    rows = database.execute(
+        select(Role.name, Scope.name)
+        .join(scopes_in_role, scopes_in_role.c.role_id == Role.id)
+        .join(Scope, Scope.id == scopes_in_role.c.scope_id)
+        .where(Role.server_id == server.id, Scope.enabled)
+    )
+    present: dict[str, set[str]] = {}
+    for role, scope in rows:
+        present.setdefault(role, set()).add(scope)
+    offered = {scope.name for scope in server.scopes if scope.enabled}
+    return Explanation(
+        needed=sorted(needed),
+        held=sorted(verdicts, key=lambda one: (len(one.lacking), one.role)),
+        giving=sorted(role for role, scopes in present.items() if not lacking(scopes, needed)),
+        unknown=sorted(lacking(offered, needed)),
+    )
+
+
+def held_by_user(database: Session, server: Server, username: str) -> dict[str, list[str]]:
+    """Roles of a user on a server, with the scopes that a new token would have."""
+    user = database.scalars(select(User).where(User.username == username)).one_or_none()
+    if user is None:
+        raise Refusal(f"There is no user {username[:75]}.", 404, field="user")
+    return {role.name: role.scope_names for role in user.roles if role.server_id == server.id}
+
+
+def held_by_token(services: Services, token: Token) -> dict[str, list[str]]:
+    """Roles and scopes as they are in a token; they may have changed since it was made."""
+    text = services.decrypt(token.encrypted_token)
+    try:
+        return claims_of(text or "")
+    except (jwt.PyJWTError, ValueError):
+        raise Refusal("The text of this token cannot be read any more.", 410, field="token") from None
+
+
+def find_token(database: Session, token_id: int) -> Token:
+    token = database.get(Token, token_id)
+    if token is None:
+        raise Refusal(f"There is no token with id {token_id}.", 404, field="token")
+    return token
+
+
+def find_any_server(database: Session, name: str) -> Server | None:
+    """The server of that name; without a name the first one, None where there is none."""
+    query = select(Server).order_by(Server.name).limit(1)
+    server = database.scalars(query.where(Server.name == name) if name else query).one_or_none()
+    if server is None and name:
+        raise Refusal(f"There is no server '{name[:75]}'.", 404, field="server")
+    return server

@@ -1,0 +1,64 @@
+"""What a role usually holds, what its scopes let its members do, and what is likely forgotten in it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+SIMPLE_SENTENCES = {
+    "run": "Submit queries of the kinds below.",
+    "get_result": "Fetch results of the kinds below, whoever ran them.",
+    "get_available_dates": "See for which days there is data.",
+    "get_qa_checks": "See the outcomes of the quality checks.",
+    "cancel": "Stop a query that nobody else asked for.",
+}
+_COARSE_UNITS = frozenset({"nonspatial", "admin0", "admin1", "admin2"})
+_MOST_HINTS = 10
+
+PRESETS = {
+    "coarse": "All kinds at admin2 and coarser",
+    "viewer": "Viewer: fetches what others ran, at admin2 and coarser",
+    "analyst": "Analyst: runs and fetches, at admin2 and coarser",
+    "monitor": "Monitor: days and quality checks, no results",
+}
+_SIMPLE = {
+    "viewer": {"get_result", "get_available_dates"},
+    "analyst": {"get_result", "get_available_dates", "run"},
+    "monitor": {"get_available_dates", "get_qa_checks"},
+}
+
+
+def preset(name: str, offered: Collection[str], chosen: Iterable[str]) -> set[str]:
+    """The scopes of a preset, as far as the server offers them; ``coarse`` keeps the simple ones that are chosen.
+
+    Raises
+    ------
+    KeyError
+        There is no such preset.
+    """
+    simple = {one for one in chosen if ":" not in one} if name == "coarse" else _SIMPLE[name]
+    coarse = {one for one in offered if ":" in one and one.split(":")[0] in _COARSE_UNITS}
+    return (simple | (coarse if name != "monitor" else set())) & set(offered)
+
+
+def sentence(scope: str, kinds: Mapping[str, str]) -> str:
+    """What a scope is for, from what the server's description says of its kinds; empty where it says nothing."""
+    return SIMPLE_SENTENCES.get(scope, "") if ":" not in scope else kinds.get(scope.rpartition(":")[2], "")
+
+
+def forgotten(chosen: Collection[str], offered: Collection[str]) -> list[str]:
+    """A sentence for each kind that is ticked without what its queries need."""
+    groups: dict[str, set[str]] = {}
+    for scope in chosen:
+        if ":" in scope:
+            top, _, kind = scope.rpartition(":")
+            groups.setdefault(top, set()).add(kind)
+    told = []
+    for group, kinds in sorted(groups.items()):
+        own = group.partition(":")[2]
+        inner = {one.rpartition(":")[2] for one in offered if one.rpartition(":")[0] == group} - {own}
+        if own not in kinds and f"{group}:{own}" in offered:
+            told.append(f"{group}: nothing can be asked without {group}:{own}.")
+        elif kinds == {own} and inner:
+            told.append(f"{group}: queries with another kind inside, such as {min(inner)}, are denied.")
+    more = len(told) - _MOST_HINTS
+    return told[:_MOST_HINTS] + ([f"And {more} more like these."] if more > 0 else [])

@@ -1,0 +1,122 @@
+"""Who can do what, and why not."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Blueprint, Response, render_template, request
+from sqlalchemy import Select, func, select
+
+from flowauth.access import Access, allow, database
+from flowauth.actions import rights as actions
+from flowauth.errors import Refusal
+from flowauth.models import Server
+from flowauth.services import Services
+from flowauth.views import forms, services
+from flowauth.views.paging import SIZE
+
+blueprint = Blueprint("rights", __name__, url_prefix="/admin/access")
+
+
+def _asked() -> dict[str, str]:
+    return {name: request.args.get(name, "").strip() for name in ("server", "scope", "user")}
+
+
+@blueprint.get("")
+@allow(Access.ADMIN)
+def table() -> str:
+    asked = _asked()
+    server = actions.find_any_server(database(), asked["server"])
+    rows: Any = []
+    roles: dict[int, list[str]] = {}
+    total, number, pages = 0, 1, 1
+    if server is not None:
+        query = actions.holders(server.id, asked["scope"], asked["user"])
+        total = database().scalar(select(func.count()).select_from(query.subquery())) or 0
+        pages = max(-(-total // SIZE), 1)
+        number = min(forms.page(), pages)
+        page = query.order_by("username").limit(SIZE).offset((number - 1) * SIZE)
+        rows = database().execute(page).all()
+        roles = actions.roles_of(database(), server.id, [row.id for row in rows])
+        asked["server"] = server.name
+    return render_template(
+        "fragments/access_rows.html" if "HX-Request" in request.headers else "access.html",
+        asked=asked,
+        arguments={name: value for name, value in asked.items() if value},
+        servers=database().scalars(select(Server.name).order_by(Server.name)).all(),
+        rows=rows,
+        roles=roles,
+        total=total,
+        number=number,
+        pages=pages,
+    )
+
+
+@blueprint.get("/access.csv")
+@allow(Access.ADMIN)
+def export() -> Response:
+    asked = _asked()
+    server = actions.find_any_server(database(), asked["server"]) if asked["server"] else None
+    query = actions.every_right(server.id if server else None, asked["scope"], asked["user"])
+    return Response(
+        _lines(services(), query),
+        mimetype="text/csv",
+        headers={"Content-Disposition": "attachment; filename=access.csv"},
+    )
+
+
+def _lines(shared: Services, query: Select[Any]) -> Iterator[str]:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(("user", "server", "role", "scope"))
+    # A session of its own: that of the request is closed before the last row is sent.
+    with shared.session(reading=True) as session:
+        for rows in session.execute(query.execution_options(yield_per=1000)).partitions():
+            writer.writerows(rows)
+            yield text.getvalue()
+            text.seek(0)
+            text.truncate()
+    yield text.getvalue()
+
+
+@blueprint.route("/denied", methods=["GET", "POST"])
+@allow(Access.ADMIN)
+def denied() -> str | tuple[str, int]:
+    """Compare what a request needs with what a user or a token holds."""
+    values = {
+        name: request.values.get(name, "").strip() for name in ("server", "user", "token", "asked", "pasted")
+    }
+    explanation, problem, token = None, None, None
+    try:
+        if values["token"]:
+            token = actions.find_token(database(), _number(values["token"]))
+            values |= {"server": token.server.name, "user": token.user.username}
+        server = actions.find_any_server(database(), values["server"])
+        if request.method == "POST" and server is not None:
+            needed = actions.needed_for(server, values["pasted"], values["asked"])
+            if token is not None:
+                held = actions.held_by_token(services(), token)
+            else:
+                held = actions.held_by_user(database(), server, values["user"])
+            explanation = actions.explain(database(), server, needed, held)
+    except Refusal as refusal:
+        problem = refusal
+    page = render_template(
+        "denied.html",
+        values=values,
+        token=token,
+        asked=list(actions.ASKED),
+        servers=database().scalars(select(Server.name).order_by(Server.name)).all(),
+        explanation=explanation,
+        problem=problem,
+    )
+    return (page, problem.status) if problem else page
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 9:
+        raise Refusal("token must be the id of a token.", field="token")
+    return int(text)

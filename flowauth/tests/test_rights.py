@@ -1,0 +1,171 @@
+"""Who can do what is told as it is, and why somebody cannot as the API would."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from typing import Any
+
+import pytest
+from flask import Flask
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy.orm import Session
+
+from flowauth.actions.rights import needed_for
+from flowauth.errors import Refusal
+from flowauth.models import Scope, Server
+from flowauth.scopes import lacking
+from flowauth.testing import SCOPES, Script, Visitor, World, role_form, user_named
+
+DAILY = {"query_kind": "daily_location", "date": "2016-01-01", "aggregation_unit": "admin1"}
+FLOWS = {"query_kind": "flows", "from_location": DAILY, "to_location": DAILY}
+
+
+def rows(page: str) -> list[str]:
+    return re.findall(r'<th scope="row"><a [^>]*>(\w+)</a></th>', page)
+
+
+def test_users_are_found_by_the_scopes_that_they_hold(root: Visitor, database: Session) -> None:
+    eve = user_named(database, "eve").id
+    database.rollback()
+    root.post("/admin/roles/new/north", role_form(users=[eve], scopes=["run"]))
+    for search, names in {
+        "?server=north": ["ada", "eve"],
+        "?server=south": ["ada"],
+        "?server=north&scope=run": ["eve"],
+        "?server=north&scope=flows+admin1": ["ada"],
+        "?server=north&scope=admin3": [],
+        "?server=north&user=ev": ["eve"],
+    }.items():
+        assert rows(root.get(f"/admin/access{search}").text) == names, search
+    assert root.get("/admin/access?server=nowhere").status_code == 404
+    lines = list(csv.reader(io.StringIO(root.get("/admin/access/access.csv?server=north").text)))
+    assert lines[0] == ["user", "server", "role", "scope"]
+    assert ["eve", "north", "planner", "run"] in lines
+    assert len(lines) == 1 + 3 + 1
+    everywhere = root.get("/admin/access/access.csv?user=ada").text.splitlines()
+    assert len(everywhere) == 1 + 3 + 3
+
+
+def ask(root: Visitor, **form: Any) -> str:
+    reply = root.post("/admin/access/denied", {"server": "north", "user": "ada", "asked": "run", **form})
+    assert reply.status_code == 200, reply.text
+    return reply.text
+
+
+def test_what_is_missing_is_named_and_who_would_give_it(
+    root: Visitor, world: World, database: Session
+) -> None:
+    page = ask(root, pasted=json.dumps(FLOWS))
+    assert "It is denied" in page
+    assert "Role <strong>analyst</strong> lacks 1" in page
+    assert "<dd><code>run</code></dd>" in page
+    assert "No role on north gives it." in page
+    root.post("/admin/roles/new/north", role_form(name="runner", scopes=[*SCOPES[:2], "run"]))
+    assert "would give it: <strong>runner</strong>." in ask(root, pasted=json.dumps(FLOWS))
+    assert "holds no role on north" in ask(root, pasted="run", user="eve")
+    assert "It is allowed" in ask(root, pasted=json.dumps(FLOWS), asked="poll")
+
+
+def test_the_apis_refusal_can_be_pasted(root: Visitor, world: World) -> None:
+    refusal = {"msg": "None of ...", "payload": {"role": "analyst", "missing_scopes": ["run", "get_result"]}}
+    page = ask(root, pasted=json.dumps(refusal))
+    assert "<code>get_result</code>, <code>run</code>" in page
+
+
+def test_a_token_is_asked_for_what_it_holds_and_not_what_its_roles_hold_by_now(
+    root: Visitor, app: Flask, world: World, database: Session
+) -> None:
+    script = Script(app, world.user)
+    token = script("POST", "/servers/north/tokens", {"name": "t", "roles": ["analyst"]}).json["id"]
+    administrator = Script(app, "root")
+    roles = administrator("GET", "/roles").json
+    analyst = next(role for role in roles if (role["name"], role["server"]) == ("analyst", "north"))
+    body = {
+        "name": "analyst",
+        "scopes": ["run"],
+        "users": analyst["users"],
+        "longest_token_life_minutes": analyst["longest_token_life_minutes"],
+    }
+    assert administrator("PUT", f"/roles/{analyst['id']}", body).status_code == 200
+    assert "It is allowed" in ask(root, pasted="admin1:flows:flows", token=token)
+    assert "It is denied" in ask(root, pasted="admin1:flows:flows")
+    assert "It is denied" in ask(root, pasted="run", token=token)
+    assert "It is allowed" in ask(root, pasted="run")
+
+
+@pytest.mark.parametrize(
+    ("form", "status", "text"),
+    [
+        ({"pasted": "0123456789abcdef0123456789abcdef:"}, 400, "id alone says nothing here"),
+        ({"pasted": "{"}, 400, "is not a scope"),
+        ({"pasted": "[]"}, 400, "neither a query spec"),
+        ({"pasted": ""}, 400, "Paste a query spec"),
+        ({"pasted": "{}"}, 400, "names no query_kind"),
+        ({"pasted": '{"query_kind": "nothing"}'}, 400, "does not offer the kind nothing"),
+        ({"pasted": '{"query_kind": "flows"}'}, 400, "names none of the units"),
+        ({"pasted": "[" * 100_000}, 400, "is not a scope"),
+        ({"pasted": "run", "user": "nobody"}, 404, "There is no user nobody"),
+        ({"pasted": "run", "token": "999999"}, 404, "There is no token"),
+        ({"pasted": "run", "token": "x"}, 400, "must be the id"),
+        ({"pasted": "run", "asked": "anything"}, 400, "asked must be one of"),
+    ],
+)
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_what_says_nothing_is_refused(
+    root: Visitor, world: World, form: dict[str, Any], status: int, text: str
+) -> None:
+    reply = root.post("/admin/access/denied", {"server": "north", "user": "ada", "asked": "run", **form})
+    assert reply.status_code == status
+    assert text in reply.text
+
+
+def test_nested_kinds_subsets_and_units_count_as_in_the_api() -> None:
+    server = Server(
+        name="s",
+        scopes=[
+            Scope(name=name, enabled=True)
+            for name in (
+                "admin3:spatial_aggregate:daily_location",
+                "admin2:spatial_aggregate:daily_location",
+                "nonspatial:histogram_aggregate:event_count",
+            )
+        ],
+    )
+    subset = {"query_kind": "event_count", "aggregation_unit": "admin2"}
+    spec = {
+        "query_kind": "spatial_aggregate",
+        "locations": {
+            "query_kind": "modal_location",
+            "aggregation_unit": "admin3",
+            "locations": [{"query_kind": "daily_location", "subscriber_subset": subset}],
+        },
+    }
+    assert needed_for(server, json.dumps(spec), "fetch") == {
+        "get_result",
+        "*:*:event_count",
+        "admin3:spatial_aggregate:spatial_aggregate",
+        "admin3:spatial_aggregate:modal_location",
+        "admin3:spatial_aggregate:daily_location",
+    }
+    histogram = {"query_kind": "histogram_aggregate", "metric": {"query_kind": "event_count"}}
+    assert needed_for(server, json.dumps(histogram), "poll") == {
+        "nonspatial:histogram_aggregate:histogram_aggregate",
+        "nonspatial:histogram_aggregate:event_count",
+    }
+    with pytest.raises(Refusal, match="Paste"):
+        needed_for(server, " " * 10, "run")
+
+
+words = st.sampled_from(["a:b:c", "a:b:d", "x:y:c", "run", "get"])
+
+
+@given(st.sets(words), st.sets(words), st.sets(words))
+def test_holding_more_never_lacks_more(held: set[str], more: set[str], needed: set[str]) -> None:
+    assert lacking(held | more, needed) <= lacking(held, needed)
+    assert lacking(held, held) == set()
+    assert lacking({"x:y:c"}, {"*:*:c"}) == set()
+    assert lacking({"run"}, {"*:*:c"}) == {"*:*:c"}
