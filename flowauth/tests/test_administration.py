@@ -33,6 +33,7 @@ from flowauth.testing import (
     upload,
     user_named,
 )
+from flowauth.throttle import ACCOUNT_TRIES
 
 # Roles
 
@@ -357,3 +358,39 @@ def test_what_no_form_shows_is_refused(root: Visitor, database: Session, shown: 
     reply = root.post(f"/admin/roles/{identity}", role_form(shown=shown))
     assert reply.status_code == 400
     assert "out of date" in reply.text
+
+
+@pytest.mark.parametrize("name", ["Ada", "ADA"])
+def test_names_that_differ_in_case_alone_are_one(
+    root: Visitor, database: Session, world: World, name: str
+) -> None:
+    taken = root.post("/admin/users/new", {"username": name, "password": PASSWORD})
+    assert taken.status_code == 400
+    assert "The user name ada is taken." in taken.text
+    ada = user_named(database, world.user).id
+    database.rollback()
+    assert root.post(f"/admin/users/{ada}", {"username": name}).status_code == 303, "one's own may change"
+
+
+def test_users_are_found_by_what_is_true_of_them(
+    app: Flask, root: Visitor, database: Session, world: World
+) -> None:
+    eve = user_named(database, world.stranger)
+    eve.two_factor = TwoFactor(enabled=True, encrypted_secret="")
+    role = role_named(database, "analyst", "north").id
+    database.commit()
+    for _ in range(ACCOUNT_TRIES):
+        Visitor(app).sign_in(world.user, "wrong-password-here")
+    for search, names in {
+        "": ["ada", "eve", "root"],
+        f"role={role}": ["ada"],
+        "only=administrators": ["root"],
+        "only=two_factor": ["eve"],
+        "only=no_two_factor": ["ada", "root"],
+        "only=locked": ["ada"],
+        "only=no_roles": ["eve", "root"],
+        "only=no_roles&search=ro": ["root"],
+    }.items():
+        page = root.get(f"/admin/users?{search}").text
+        assert re.findall(r'<th scope="row">(\w+)', page) == names, search
+        assert f"{len(names)} user" in page

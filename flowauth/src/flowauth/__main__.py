@@ -125,6 +125,16 @@ def ensure_configured_admin(services: Services) -> None:
         _create_admin(services, username, password)
 
 
+def _say_if_nobody_administers(services: Services) -> None:
+    with services.session(reading=True) as database:
+        administrators = database.scalars(select(User.id).where(User.is_admin)).first()
+    if administrators is None:
+        sys.stderr.write(
+            "flowauth: nobody can administer this app yet: run `python -m flowauth add-admin NAME`, or set "
+            "FLOWAUTH_ADMIN_USERNAME and FLOWAUTH_ADMIN_PASSWORD and start again.\n"
+        )
+
+
 def add_admin(options: argparse.Namespace) -> None:
     with Services.of(Settings.load()) as services:
         _create_admin(services, options.username, _password(options))
@@ -234,6 +244,7 @@ def serve(_options: argparse.Namespace) -> None:
     with Services.of(settings) as services:
         migrate(services.engine)
         ensure_configured_admin(services)
+        _say_if_nobody_administers(services)
         if settings.revocation_file is not None:
             revocation.publish(services, settings.revocation_file)
     server = waitress.create_server(

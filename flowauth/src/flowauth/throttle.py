@@ -7,6 +7,7 @@ accounts are counted like known ones, so that the wait tells nothing.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -86,6 +87,14 @@ def blocked_until(database: Session, username: str) -> datetime | None:
     return row.blocked_until if row and row.blocked_until and row.blocked_until > clock.now() else None
 
 
+def blocked(database: Session, usernames: Iterable[str]) -> list[str]:
+    """Those of the accounts that have to wait."""
+    waiting = set(
+        database.scalars(select(SignInAttempts.subject).where(SignInAttempts.blocked_until > clock.now()))
+    )
+    return [name for name in usernames if _account(name) in waiting] if waiting else []
+
+
 def _row(database: Session, subject: str) -> SignInAttempts:
     query = select(SignInAttempts).where(SignInAttempts.subject == subject).with_for_update()
     row = database.scalars(query).one_or_none()
@@ -102,8 +111,9 @@ def _row(database: Session, subject: str) -> SignInAttempts:
 def _count(database: Session, subject: str, free: int) -> int:
     row, now = _row(database, subject), clock.now()
     if row.blocked_until and row.blocked_until > now:
-        wait = int((row.blocked_until - now).total_seconds())
-        raise Refusal(f"Too many tries. Wait {wait} seconds.", 429, retry_after=wait)
+        wait = max(int((row.blocked_until - now).total_seconds()), 1)
+        unit = "second" if wait == 1 else "seconds"
+        raise Refusal(f"Too many tries. Wait {wait} {unit}.", 429, retry_after=wait)
     if now - row.last_attempt > FORGOTTEN_AFTER:
         row.attempts = 0
     row.attempts += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, selectinload
 
 from flowauth import audit, revocation, sessions, throttle
@@ -142,7 +142,7 @@ def _change_user(
     before = user_facts(user)
     refuse_if_changed(shown, before)
     if username is not None and username != user.username:
-        user.username = _free_name(database, username)
+        user.username = _free_name(database, username, user)
     if password_hash is not None:
         user.password_hash = password_hash
         user.must_change_password = True
@@ -212,10 +212,13 @@ def unlock_user(database: Session, actor: Actor, user_id: int) -> User:
     return user
 
 
-def _free_name(database: Session, username: object) -> str:
+def _free_name(database: Session, username: object, own: User | None = None) -> str:
     name = check_name(username, "username")
-    if database.scalars(select(User.id).where(User.username == name)).first() is not None:
-        raise Refusal(f"The user name {name} is taken.", field="username")
+    # Nobody tells ana and Ana apart in a list or in the audit log.
+    like = select(User).where(func.lower(User.username) == name.lower())
+    taken = [user.username for user in database.scalars(like) if user is not own]
+    if taken:
+        raise Refusal(f"The user name {taken[0]} is taken.", field="username")
     return name
 
 

@@ -227,7 +227,8 @@ const WARNED_FOR = 2 * 60000;
 const lasting = document.body.dataset.sessionSeconds;
 if (lasting) {
   const notice = document.createElement("p");
-  notice.className = "notice warning";
+  notice.className = "notice warning session-end";
+  notice.setAttribute("role", "status");
   const words = document.createElement("span");
   const stay = document.createElement("button");
   stay.className = "quiet";
@@ -242,7 +243,7 @@ if (lasting) {
       : `You will be signed out in ${minutes === 1 ? "less than a minute" : `${minutes} minutes`}.`;
     if (words.textContent !== text) words.textContent = text;
     stay.textContent = left <= 0 ? "Sign in again" : "Stay signed in";
-    if (!notice.isConnected) document.querySelector(".notices").append(notice);
+    if (!notice.isConnected) document.body.append(notice);
   };
   const lasts = (seconds) => { end = Date.now() + Number(seconds) * 1000; show(); };
   stay.addEventListener("click", async () => {

@@ -26,7 +26,13 @@ def show() -> str:
 
 
 def _page(problem: Refusal | None = None, form: str = "") -> str:
-    return render_template("account.html", user=user(), problem=problem, form=form)
+    return render_template(
+        "account.html",
+        user=user(),
+        problem=problem,
+        form=form,
+        backup_codes=two_factor.BACKUP_CODES,
+    )
 
 
 @blueprint.get("/events")
@@ -58,6 +64,8 @@ def password() -> Response | tuple[str, int]:
     except Refusal as refusal:
         return _page(refusal, "password"), refusal.status
     flash("Your password is changed. Your other sessions are ended.", "success")
+    if user().must_set_up_two_factor:
+        flash("Two-factor sign-in is required for this account: set it up now.", "warning")
     return redirect(url_for("account.show"), 303)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import contains_eager, selectinload
 from werkzeug.wrappers import Response
 
@@ -12,7 +12,7 @@ from flowauth.access import Access, actor, allow, current_session, database, use
 from flowauth.actions import running
 from flowauth.actions import users as actions
 from flowauth.errors import Refusal
-from flowauth.models import Role, Server, User
+from flowauth.models import Role, Server, TwoFactor, User
 from flowauth.views import forms, services
 from flowauth.views.paging import paged
 
@@ -22,22 +22,45 @@ blueprint = Blueprint("users", __name__, url_prefix="/admin/users")
 @blueprint.get("")
 @allow(Access.ADMIN)
 def listing() -> str:
-    search = request.args.get("search", "").strip()
+    arguments = {
+        name: value for name in ("search", "role", "only") if (value := request.args.get(name, "").strip())
+    }
+    search, role = arguments.get("search"), arguments.get("role", "")
     query = select(User).options(
         selectinload(User.roles).joinedload(Role.server), selectinload(User.two_factor)
     )
     if search:
         query = query.where(User.username.icontains(search, autoescape=True))
+    if role.isascii() and role.isdecimal() and len(role) < 10:
+        query = query.where(User.roles.any(Role.id == int(role)))
+    query = _only(query, arguments.get("only", ""))
     found = paged(query, User.username)
+    roles = select(Role.id, Role.name, Server.name.label("server")).join(Role.server)
     template = "fragments/user_rows.html" if "HX-Request" in request.headers else "users.html"
     return render_template(
         template,
         users=found.rows,
-        search=search,
+        arguments=arguments,
+        roles=database().execute(roles.order_by(Server.name, Role.name)).all(),
         page=found.number,
         pages=found.pages,
         total=found.total,
     )
+
+
+def _only(query: Select[tuple[User]], kind: str) -> Select[tuple[User]]:
+    """Those users of whom something is true."""
+    protected = User.two_factor.has(TwoFactor.enabled)
+    conditions = {
+        "administrators": lambda: User.is_admin,
+        "two_factor": lambda: protected,
+        "no_two_factor": lambda: ~protected,
+        "locked": lambda: User.username.in_(
+            throttle.blocked(database(), database().scalars(select(User.username)))
+        ),
+        "no_roles": lambda: ~User.roles.any(),
+    }
+    return query.where(conditions[kind]()) if kind in conditions else query
 
 
 @blueprint.route("/new", methods=["GET", "POST"])
