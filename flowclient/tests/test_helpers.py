@@ -174,6 +174,26 @@ def test_outcomes_of_all_checks(shell, connection, server, event_type, check_typ
     assert list(frame["outcome"]) == [12] * len(expected)
 
 
+def test_a_check_of_times_leaves_the_counts_of_others_numbers(shell, connection, server):
+    checks = {"count": "12", "latest_timestamp": "2016-01-01 23:59:00"}
+    there = [{"cdr_type": "calls", "type_of_query_or_check": check} for check in checks]
+    server.script("GET", "qa/", Answer(200, there))
+    for check, outcome in checks.items():
+        row = {"cdr_date": "2016-01-01", "type_of_query_or_check": check, "outcome": outcome}
+        server.script(
+            "GET", f"qa/calls/{check}?start_date=2016-01-01&end_date=2016-01-01", Answer(200, [row])
+        )
+    frame = shell.call(
+        "get_qa_check_outcomes_df",
+        connection=connection,
+        event_type=None,
+        check_type=None,
+        start_date="2016-01-01",
+        end_date="2016-01-01",
+    )
+    assert list(frame["outcome"]) == [12, "2016-01-01 23:59:00"]
+
+
 def test_no_outcomes(shell, connection, server):
     server.script("GET", "qa/calls/count/2016-01-01", Answer(404, {"status": "not found", "msg": "None."}))
     with pytest.raises(FileNotFoundError):

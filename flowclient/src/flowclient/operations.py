@@ -436,17 +436,20 @@ def get_qa_check_outcomes_df(
     start_date: str | datetime.date,
     end_date: str | datetime.date,
 ) -> Operation[pandas.DataFrame]:
-    columns = ["cdr_date", "type_of_query_or_check", "outcome"]
+    check = "type_of_query_or_check"
+    columns = ["cdr_date", check, "outcome"]
     outcomes: list[dict[str, Any]]
     if event_type is None or check_type is None:
         columns.insert(0, "cdr_type")
         outcomes = yield from _outcomes_of_all(connection, event_type, check_type, start_date, end_date)
     else:
         outcomes = yield from get_qa_check_outcomes(connection, event_type, check_type, start_date, end_date)
-    numbers = [_number(outcome["outcome"]) for outcome in outcomes]
-    # One outcome that is not a number keeps all of them as the text they are.
-    if None not in numbers:
-        outcomes = [{**outcome, "outcome": number} for outcome, number in zip(outcomes, numbers, strict=True)]
+    # Of one check all outcomes are numbers, or all stay the texts that they are, such as times.
+    texts = {outcome.get(check) for outcome in outcomes if _number(outcome["outcome"]) is None}
+    outcomes = [
+        outcome if outcome.get(check) in texts else {**outcome, "outcome": _number(outcome["outcome"])}
+        for outcome in outcomes
+    ]
     return table([{name: outcome.get(name) for name in columns} for outcome in outcomes], columns=columns)
 
 
