@@ -67,3 +67,22 @@ def _times(column: pandas.Series) -> pandas.Series:
             continue
     # Another server's own way of writing a time.
     return column.infer_objects()
+
+
+def numbers_by_check(outcomes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Outcomes of quality checks: of one check all are numbers, or all stay the texts that they are, such as times."""
+    check = "type_of_query_or_check"
+    texts = {outcome.get(check) for outcome in outcomes if _number(outcome["outcome"]) is None}
+    return [
+        {**outcome} if outcome.get(check) in texts else {**outcome, "outcome": _number(outcome["outcome"])}
+        for outcome in outcomes
+    ]
+
+
+def _number(outcome: Any) -> int | float | None:
+    for number in (int, float):
+        try:
+            return number(outcome)
+        except (TypeError, ValueError):
+            continue
+    return None

@@ -22,12 +22,12 @@ from flowclient.errors import (
     QueryValidationError,
 )
 from flowclient.exchange import Operation, Pause
-from flowclient.frames import table
+from flowclient.frames import numbers_by_check, table
 from flowclient.kinds import INSIDE, RESULT_COLUMNS
 from flowclient.progress import PartsBar
 from flowclient.transport import Reply
 from flowclient.units import nearest_unit, units_allowed
-from flowclient.values import iso_date
+from flowclient.values import iso_date, qa_route
 
 if TYPE_CHECKING:
     import pandas
@@ -394,7 +394,7 @@ def get_available_qa_checks_df(
 def get_qa_check_outcome(
     connection: Connection, event_type: str, check_type: str, event_date: str | datetime.date
 ) -> Operation[str]:
-    route = f"{_qa_route(event_type, check_type)}/{quote(iso_date(event_date, 'event_date'), safe='')}"
+    route = f"{qa_route(event_type, check_type)}/{quote(iso_date(event_date, 'event_date'), safe='')}"
     try:
         reply = yield from _fetch(connection, route, "Could not get qa check outcome")
     except FileNotFoundError as error:
@@ -416,7 +416,7 @@ def get_qa_check_outcomes(
     start_date: str | datetime.date,
     end_date: str | datetime.date,
 ) -> Operation[list[dict[str, Any]]]:
-    route = _qa_route(event_type, check_type)
+    route = qa_route(event_type, check_type)
     params = {
         "start_date": iso_date(start_date, "start_date"),
         "end_date": iso_date(end_date, "end_date"),
@@ -436,21 +436,17 @@ def get_qa_check_outcomes_df(
     start_date: str | datetime.date,
     end_date: str | datetime.date,
 ) -> Operation[pandas.DataFrame]:
-    check = "type_of_query_or_check"
-    columns = ["cdr_date", check, "outcome"]
+    columns = ["cdr_date", "type_of_query_or_check", "outcome"]
     outcomes: list[dict[str, Any]]
     if event_type is None or check_type is None:
         columns.insert(0, "cdr_type")
         outcomes = yield from _outcomes_of_all(connection, event_type, check_type, start_date, end_date)
     else:
         outcomes = yield from get_qa_check_outcomes(connection, event_type, check_type, start_date, end_date)
-    # Of one check all outcomes are numbers, or all stay the texts that they are, such as times.
-    texts = {outcome.get(check) for outcome in outcomes if _number(outcome["outcome"]) is None}
-    outcomes = [
-        outcome if outcome.get(check) in texts else {**outcome, "outcome": _number(outcome["outcome"])}
-        for outcome in outcomes
-    ]
-    return table([{name: outcome.get(name) for name in columns} for outcome in outcomes], columns=columns)
+    return table(
+        [{name: outcome.get(name) for name in columns} for outcome in numbers_by_check(outcomes)],
+        columns=columns,
+    )
 
 
 def _outcomes_of_all(
@@ -473,19 +469,6 @@ def _outcomes_of_all(
             continue
         found += [{"cdr_type": cdr_type, **outcome} for outcome in outcomes]
     return found
-
-
-def _number(outcome: Any) -> int | float | None:
-    for number in (int, float):
-        try:
-            return number(outcome)
-        except (TypeError, ValueError):
-            continue
-    return None
-
-
-def _qa_route(event_type: str, check_type: str) -> str:
-    return f"qa/{quote(event_type, safe='')}/{quote(check_type, safe='')}"
 
 
 def get_service_description(connection: Connection) -> Operation[dict[str, Any]]:

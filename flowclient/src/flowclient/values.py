@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Union
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     import numpy
@@ -231,3 +232,8 @@ def _unwritable(value: Any, path: tuple[str, ...]) -> Iterator[str]:
         yield from _unwritable(item, (*path, name))
     if not below:
         yield f"{'.'.join(path) or 'query'} = {value!r}: must be text, a finite number, true, false, null, a list or an object."
+
+
+def qa_route(event_type: str, check_type: str) -> str:
+    """The route of the outcomes of a quality check."""
+    return f"qa/{quote(event_type, safe='')}/{quote(check_type, safe='')}"
