@@ -437,16 +437,13 @@ def get_qa_check_outcomes_df(
     end_date: str | datetime.date,
 ) -> Operation[pandas.DataFrame]:
     columns = ["cdr_date", "type_of_query_or_check", "outcome"]
-    outcomes: list[dict[str, Any]]
     if event_type is None or check_type is None:
         columns.insert(0, "cdr_type")
         outcomes = yield from _outcomes_of_all(connection, event_type, check_type, start_date, end_date)
     else:
         outcomes = yield from get_qa_check_outcomes(connection, event_type, check_type, start_date, end_date)
-    return table(
-        [{name: outcome.get(name) for name in columns} for outcome in numbers_by_check(outcomes)],
-        columns=columns,
-    )
+    rows = numbers_by_check(outcomes)
+    return table([{name: row.get(name) for name in columns} for row in rows], columns=columns)
 
 
 def _outcomes_of_all(
