@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from flowdb.settings import SettingError
+from flowmachine import __version__
 from flowmachine.logs import configure_logs
 
 
@@ -39,6 +40,7 @@ def _run(chosen: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="flowmachine", description="The query engine.")
+    parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("server", help="answer requests on the engine's port")
     commands.add_parser("worker", help="compute queued queries; start as many as there are cores to spare")
