@@ -1,0 +1,111 @@
+"""Identity over all kinds: queries that differ have different ids, equal ones have equal ids, in another process too."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import marshmallow as ma
+import pytest
+
+from flowmachine.queries.catalogue import kinds, load_any
+from flowmachine.spec.query import Query
+
+EXPECTED = Path(__file__).parents[2] / "flowclient" / "tests" / "data" / "expected_specs.json"
+
+
+def without_subsets_by_id(value: Any) -> Any:
+    """The spec with null for each subset that is named by the id of a query, which no server knows here."""
+    if isinstance(value, list):
+        return [without_subsets_by_id(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: None if name == "subscriber_subset" and isinstance(part, str) else without_subsets_by_id(part)
+        for name, part in value.items()
+    }
+
+
+SPECS = [without_subsets_by_id(case["spec"]) for case in json.loads(EXPECTED.read_text())]
+SPECS.append({"query_kind": "geography", "aggregation_unit": "admin3"})
+
+IDS_OF_ANOTHER_PROCESS = """
+import json, sys
+from flowmachine.queries.catalogue import load_any
+print(json.dumps([load_any(spec).query_id for spec in json.load(sys.stdin)]))
+"""
+
+
+def turned(value: Any) -> Iterator[Any]:
+    """The value with one of its lists in the opposite order, for each list in it that this changes."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in items:
+        for other in turned(part):
+            changed = value.copy()
+            changed[key] = other
+            yield changed
+    if isinstance(value, list) and value != value[::-1]:
+        yield value[::-1]
+
+
+def all_queries() -> Iterator[Query]:
+    """Every part of each expected spec, and of each whose lists were turned and that is still valid."""
+    for spec in SPECS:
+        for variant in (spec, *turned(spec)):
+            # The client checks nothing, so some expected specs are refused here.
+            with contextlib.suppress(ma.ValidationError):
+                yield from load_any(variant).graph()
+
+
+@lru_cache(maxsize=1)
+def queries() -> tuple[Query, ...]:
+    return tuple({(canonical(query), query.query_id): query for query in all_queries()}.values())
+
+
+def canonical(query: Query) -> str:
+    return json.dumps(query.spec(), sort_keys=True, default=str)
+
+
+def test_every_kind_is_among_them() -> None:
+    assert {query.kind for query in queries()} == set(kinds())
+
+
+def test_different_queries_have_different_ids_and_equal_ones_equal_ids() -> None:
+    pairs = {(canonical(query), query.query_id) for query in queries()}
+    assert len({text for text, _ in pairs}) == len(pairs)
+    assert len({query_id for _, query_id in pairs}) == len(pairs)
+    assert len(pairs) > len(kinds())
+
+
+def test_the_order_of_sub_queries_is_in_the_id() -> None:
+    day = {"query_kind": "daily_location", "method": "last", "aggregation_unit": "admin3"}
+    days = [load_any(day | {"date": f"2016-01-0{number}"}) for number in (1, 2)]
+    modal = {"query_kind": "modal_location", "locations": [day.spec() for day in days]}
+    other = modal | {"locations": modal["locations"][::-1]}
+    assert load_any(modal).query_id != load_any(other).query_id
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_a_raised_sql_version_changes_the_id(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    query = next(query for query in queries() if query.kind == kind)
+    monkeypatch.setattr(kinds()[kind], "sql_version", query.sql_version + 1)
+    assert load_any(query.spec()).query_id != query.query_id
+
+
+def test_another_process_finds_the_same_ids() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IDS_OF_ANOTHER_PROCESS],
+        input=json.dumps([query.spec() for query in queries()], default=str),
+        env=os.environ | {"PYTHONHASHSEED": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == [query.query_id for query in queries()]
