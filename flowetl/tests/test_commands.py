@@ -15,7 +15,6 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from flowetl.__main__ import main
 from flowetl.backfill import missing_days
 from flowetl.errors import DataFault, UnexpectedFault
 from flowetl.records import day_lock
@@ -244,7 +243,7 @@ def test_a_zone_that_is_not_the_database_s_is_refused(operator) -> None:
     assert operator.value("SELECT count(*) FROM etl.loads") == 0
 
 
-def test_the_last_days_have_a_state_and_its_reason(operator, capsys) -> None:
+def test_the_last_days_have_a_state_and_its_reason(operator) -> None:
     """One loaded, one whose file is wrong, one that was dropped, one absent, one killed, one due, the others missing."""
     today = datetime.now(UTC).date()
     ago = {number: today - timedelta(days=number) for number in range(1, 9)}
@@ -267,17 +266,16 @@ def test_the_last_days_have_a_state_and_its_reason(operator, capsys) -> None:
     with pytest.raises(DataFault):
         operator.load(day=ago[6])
     calls = ["--cdr-type", "calls", "--date"]
-    assert main(["absent", *calls, str(ago[4]), "--reason", "the switch was renewed"]) == 0
+    operator.command("absent", *calls, str(ago[4]), "--reason", "the switch was renewed")
     operator.rows(
         "INSERT INTO etl.loads (load_id, source, cdr_type, cdr_date, state) "
         "VALUES (gen_random_uuid(), 'calls', 'calls', %s, 'loading')",
         ago[3],
     )
-    capsys.readouterr()
 
     def told() -> dict:
-        assert main(["status", "--json"]) == 0
-        calls = next(entry for entry in json.loads(capsys.readouterr().out) if entry["cdr_type"] == "calls")
+        status = json.loads(operator.command("status", "--json").stdout)
+        calls = next(entry for entry in status if entry["cdr_type"] == "calls")
         return {day["date"]: (day["state"], day["reason"]) for day in calls["calendar"]}
 
     name = {number: f"calls_{ago[number]}.csv.gz" for number in ago}
@@ -293,13 +291,11 @@ def test_the_last_days_have_a_state_and_its_reason(operator, capsys) -> None:
     assert told() == {str(ago[number]): state for number, state in expected.items()}
     with operator.deployment.connect() as connection, day_lock(connection, "calls", ago[3]):
         assert told()[str(ago[3])] == ("loading", None)
-    assert main(["status"]) == 0
-    assert f"  calls {ago[4]} absent: the switch was renewed" in capsys.readouterr().out
+    assert f"  calls {ago[4]} absent: the switch was renewed" in operator.command("status").stdout
 
     missing = missing_days(operator.deployment, operator.sources["calls"], ago[7], ago[1])
     assert missing.days == [ago[1], ago[2], ago[3], ago[6]]
-    assert main(["absent", *calls, str(ago[4]), "--undo"]) == 0
-    capsys.readouterr()
+    operator.command("absent", *calls, str(ago[4]), "--undo")
     assert told()[str(ago[4])][0] == "missing"
 
 

@@ -14,7 +14,9 @@ PACKAGED = Path(flowetl.__file__).parent / "sources" / "synthetic"
 
 
 def changed(tmp_path: Path, **changes: object) -> Path:
-    content = yaml.safe_load((PACKAGED / "calls.yml").read_text()) | changes
+    content = yaml.safe_load((PACKAGED / "calls.yml").read_text())
+    content["fields"].append("msisdn")
+    content |= changes
     path = tmp_path / "calls.yml"
     path.write_text(yaml.safe_dump({name: value for name, value in content.items() if value is not None}))
     return path
