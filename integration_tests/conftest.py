@@ -129,13 +129,13 @@ def _running(state: Path) -> Iterator[Stack]:
             native.down()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def token(stack: Stack) -> str:
-    """A token with every role."""
+    """A token with every role; one a file, since tests may revoke what others hold."""
     return stack.token()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def connection(stack: Stack, token: str) -> flowclient.Connection:
     """Our client, connected with every role."""
     return stack.connect(token)

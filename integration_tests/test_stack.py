@@ -156,7 +156,7 @@ def test_no_token_and_no_raw_number_is_in_any_log(stack: Stack, token: str) -> N
 
 
 def test_a_server_that_was_deleted_comes_back_with_the_next_start(stack: Stack) -> None:
-    """The last test of all: it revokes every token of the session."""
+    """The last test of this file: it revokes every token, and each file asks for tokens of its own."""
     base = f"{stack.auth}/api/v1"
     credentials = {"username": DEMO["admin_user"], "password": DEMO["admin_password"]}
     session = requests.Session()
