@@ -42,7 +42,7 @@ def day_lock(connection: Connection, cdr_type: CdrType, date: dt.date) -> Iterat
         When another process is at work on the day.
     """
     with connection.cursor() as cursor:
-        name = f"flowetl {cdr_type} {date}"
+        name = _lock_name(cdr_type, date)
         cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,))
         if cursor.fetchone() != (True,):
             raise Busy(f"{cdr_type} of {date} is being loaded by another process")
@@ -56,24 +56,22 @@ def day_lock(connection: Connection, cdr_type: CdrType, date: dt.date) -> Iterat
                 connection.close()
 
 
-@contextmanager
-def source_lock(connection: Connection, source: str) -> Iterator[bool]:
-    """Whether this is the only scheduled run of a source, until the end or the loss of the connection."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (f"flowetl source {source}",))
-        (mine,) = cursor.fetchone() or (False,)
-    # Given back with the connection, which the caller closes.
-    yield bool(mine)
-
-
 def is_held(cursor: Cursor, cdr_type: CdrType, date: dt.date) -> bool:
-    """Whether a loader is at work on a day at this moment."""
-    name = f"flowetl {cdr_type} {date}"
-    cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,))
-    (free,) = cursor.fetchone() or (False,)
-    if free:
-        cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (name,))
-    return not free
+    """Whether a loader is at work on a day at this moment.
+
+    Looks the lock up instead of trying it: a loader that starts at that moment would find the day taken.
+    """
+    cursor.execute(
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+        "AND (classid::bigint << 32 | objid::bigint) = hashtextextended(%s, 0))",
+        (_lock_name(cdr_type, date),),
+    )
+    return cursor.fetchone() == (True,)
+
+
+def _lock_name(cdr_type: CdrType, date: dt.date) -> str:
+    return f"flowetl {cdr_type} {date}"
 
 
 @contextmanager
