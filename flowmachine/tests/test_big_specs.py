@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from flowmachine.data import DataState
 from flowmachine.executors.duckdb import DuckDBExecutor
 from flowmachine.jobs import planning, submitting, table
-from flowmachine.jobs.specs import query_of
+from flowmachine.jobs.specs import KEPT, query_of
 from flowmachine.jobs.table import RELEASED, Key
 from flowmachine.plan import make_plan
 from flowmachine.queries.catalogue import load
@@ -97,8 +97,9 @@ def test_planning_asks_the_database_no_oftener_for_more_parts(
     assert numbers[1] <= numbers[0]
 
 
+@pytest.mark.parametrize("parts", [7, KEPT + 5])
 def test_a_spec_is_parsed_once_in_a_process(
-    engine: sa.Engine, executor: DuckDBExecutor, monkeypatch: pytest.MonkeyPatch
+    engine: sa.Engine, executor: DuckDBExecutor, monkeypatch: pytest.MonkeyPatch, parts: int
 ) -> None:
     parsed: list[str] = []
     parse = reading._of_kind
@@ -108,11 +109,11 @@ def test_a_spec_is_parsed_once_in_a_process(
         return parse(kind, *arguments)
 
     monkeypatch.setattr(reading, "_of_kind", counted)
-    spec = spec_of(7, 30)
+    spec = spec_of(parts, 30)
     actions = Actions(engine)
     actions.authorise({"spec": spec})
     actions.get_aggregation_unit(spec)
-    assert len(parsed) == 9
+    assert len(parsed) == parts + 2
     query = load(spec)
     with engine.begin() as connection:
         submitting.submit(connection, query, loaded(30))
@@ -125,8 +126,8 @@ def test_a_spec_is_parsed_once_in_a_process(
         make_plan(connection, job, loaded(30), {"duckdb": executor}, "duckdb")
         rows = connection.execute(sa.select(jobs.c.query_id, jobs.c.spec)).mappings().all()
         assert {query_of(row).query_id for row in rows} == {row["query_id"] for row in rows}
-    assert len(rows) == 9
-    assert len(parsed) == 9
+    assert len(rows) == parts + 2
+    assert len(parsed) == parts + 2
 
 
 def test_a_poll_of_a_big_plan_reads_no_spec_and_is_shared(

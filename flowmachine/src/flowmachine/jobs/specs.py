@@ -11,8 +11,9 @@ from weakref import WeakValueDictionary
 from flowmachine.queries.catalogue import load_any
 from flowmachine.spec.query import Query
 
-#: How many submitted queries stay parsed. One of 5,000 parts takes some ten megabytes.
+#: How many submitted queries stay parsed, and of how many parts each at most. 10,000 parts take some 20 megabytes.
 KEPT = 16
+MOST_PARTS = 10_000
 
 _lock = Lock()
 _latest: OrderedDict[str, Query] = OrderedDict()
@@ -22,18 +23,19 @@ _known: WeakValueDictionary[str, Query] = WeakValueDictionary()
 
 def query_of(job: Mapping[Any, Any]) -> Query:
     """The query of a job's row, by its ``query_id`` and ``spec``."""
-    query_id = job["query_id"]
     with _lock:
-        found = _known.get(query_id)
+        found = _known.get(job["query_id"])
     if found is None:
         found = load_any(job["spec"])
-    remember(found)
+        remember(found)
     return found
 
 
 def remember(query: Query) -> None:
     """Keep a query that is likely to be asked for again soon."""
-    parts = list(query.graph()) if query.query_id not in _known else []
+    parts = list(query.graph())
+    if len(parts) > MOST_PARTS:
+        return
     with _lock:
         for part in parts:
             _known.setdefault(part.query_id, part)

@@ -46,7 +46,7 @@ LONGEST_WAIT = 30.0
 
 #: Seconds for which a parsed spec is kept: the API asks what rights a spec needs, then submits it.
 SAME_REQUEST = 2.0
-MOST_PARSED = 32
+MOST_PARSED = 4
 
 #: Parts are counted for each poll of a query with fewer than these, and for all polls within some seconds otherwise.
 MANY_PARTS = 100
@@ -323,10 +323,8 @@ class Actions:
         if known is not None and now < until:
             return known
         query = self._parse(connection, params)
-        for old in [name for name, (until, _) in list(self._parsed.items()) if until <= now]:
-            self._parsed.pop(old, None)
-        if len(self._parsed) < MOST_PARSED:
-            self._parsed[key] = now + SAME_REQUEST, query
+        kept = [(name, entry) for name, entry in list(self._parsed.items()) if entry[0] > now and name != key]
+        self._parsed = dict(kept[1 - MOST_PARSED :]) | {key: (now + SAME_REQUEST, query)}
         return query
 
     def _parse(self, connection: sa.Connection, params: Params) -> Aggregate:
