@@ -40,10 +40,8 @@ from flowmachine.stores.base import Executor, Stored
 #: How long a worker may be silent before its job goes to another.
 LEASE = timedelta(seconds=10)
 
-
 #: How long one part may compute, in seconds.
 TIME_LIMIT = 3600
-
 
 #: Errors that say nothing about the statement, only about what else ran at the moment.
 _TRY_AGAIN = (DEADLOCK_DETECTED, SERIALIZATION_FAILURE, LOCK_NOT_AVAILABLE)

@@ -26,9 +26,7 @@ from flowmachine.tables import edges, jobs, plan_parts
 
 _is_unplanned = sa.and_(jobs.c.state == "queued", ~jobs.c.planned)
 
-
 _all_unplanned = sa.select(sa.func.count()).select_from(jobs).where(_is_unplanned).scalar_subquery()
-
 
 _NEXT_UNPLANNED = (
     sa.select(jobs, _all_unplanned.label("unplanned"))
@@ -51,7 +49,6 @@ _inputs_missing = (
     .where(edges.c.query_id == jobs.c.query_id, edges.c.store == jobs.c.store, edges.c.waiting)
     .scalar_subquery()
 )
-
 
 #: Makes jobs wait for as many inputs as their edges say.
 _WAIT = (

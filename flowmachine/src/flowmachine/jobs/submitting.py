@@ -101,7 +101,6 @@ def submit(
 
 _SUBMIT = InsertNew(jobs).values(state=FIRST_STATE, **FRESH)
 
-
 _SUBMIT_AGAIN = moved("queue", is_named, **FRESH)
 
 

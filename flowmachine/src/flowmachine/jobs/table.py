@@ -23,26 +23,20 @@ from flowmachine.tables import jobs
 
 RELEASED = "released"
 
-
 #: Wakes workers when there may be something to do.
 WORK_CHANNEL = "flowmachine_work"
-
 
 #: Wakes workers when a running job is to stop.
 CANCEL_CHANNEL = "flowmachine_cancel"
 
-
 #: Tells servers the id of a submitted query that is done.
 DONE_CHANNEL = "flowmachine_done"
-
 
 #: What results are recorded to be made with.
 CODE_VERSION = version("flowmachine")
 
-
 #: States of a query that is still to become something else by itself.
 PENDING = ("queued", "executing")
-
 
 #: event -> states it may start from, state it leads to. A row begins in ``FIRST_STATE``.
 TRANSITIONS: Mapping[str, tuple[tuple[str, ...], str]] = {
@@ -66,7 +60,6 @@ TRANSITIONS: Mapping[str, tuple[tuple[str, ...], str]] = {
 
 #: The state of a new row.
 FIRST_STATE = "queued"
-
 
 _DESCRIPTIONS = {
     "known": "is known, but has not yet been run",
@@ -118,9 +111,7 @@ def summary(connection: sa.Connection, key: Key) -> sa.RowMapping | None:
 # Statements that every query runs are made once, here and below: making one takes as long as running it.
 is_named = sa.and_(jobs.c.query_id == sa.bindparam("id"), jobs.c.store == sa.bindparam("kept_in"))
 
-
 _SUMMARY = sa.select(*(column for column in jobs.c if column.name not in ("spec", "inputs"))).where(is_named)
-
 
 SUMMARY_LOCKED = _SUMMARY.with_for_update()
 
@@ -175,7 +166,6 @@ FRESH: dict[str, Any] = {
     "started_at": None,
     "finished_at": None,
 }
-
 
 _STORED = sa.select(jobs.c.query_id, jobs.c.fingerprint).where(
     jobs.c.query_id == sa.any_(sa.bindparam("among", type_=sa.ARRAY(sa.Text))),

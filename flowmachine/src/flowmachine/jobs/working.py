@@ -38,10 +38,8 @@ _is_here = sa.and_(
     jobs.c.state == "executing", sa.func.starts_with(jobs.c.worker, sa.bindparam("prefix", type_=sa.Text))
 )
 
-
 #: What waits for nothing but a worker.
 is_ready = sa.and_(jobs.c.state == "queued", jobs.c.planned, jobs.c.pending == 0)
-
 
 _SHARING = sa.select(
     sa.func.count().filter(_is_here).label("here"), sa.func.count().filter(is_ready).label("ready")
@@ -61,13 +59,11 @@ def sharers(connection: sa.Connection, host: str) -> int:
 
 _busy = jobs.alias("busy")
 
-
 _running_of_same_user = (
     sa.select(sa.func.count())
     .where(_busy.c.state == "executing", _busy.c.requested_by.is_not_distinct_from(jobs.c.requested_by))
     .scalar_subquery()
 )
-
 
 _next = (
     sa.select(jobs.c.query_id, jobs.c.store)
@@ -77,7 +73,6 @@ _next = (
     .with_for_update(skip_locked=True)
     .cte("next")
 )
-
 
 _CLAIM = moved(
     "execute",
@@ -119,13 +114,11 @@ _COMPLETE = moved(
     **touched(),
 )
 
-
 _wait_for_named = sa.and_(
     edges.c.depends_on == sa.bindparam("id", type_=sa.Text),
     edges.c.depends_store == sa.bindparam("kept_in", type_=sa.Text),
     edges.c.waiting,
 )
-
 
 _LOCK_WITH_WAITING = lock(
     sa.select(
@@ -135,7 +128,6 @@ _LOCK_WITH_WAITING = lock(
     .union(sa.select(edges.c.query_id, edges.c.store).where(_wait_for_named))
     .subquery("keys")
 )
-
 
 #: Lets those go on, as far as it is up to this input, who waited for it.
 _LET_GO = (

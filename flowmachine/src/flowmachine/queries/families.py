@@ -12,7 +12,6 @@ REFERENCE_LOCATIONS = (
     "coalesced_location",
 )
 
-
 #: Metrics with a number for each subscriber.
 HISTOGRAM_METRICS = (
     "radius_of_gyration",
@@ -27,18 +26,14 @@ HISTOGRAM_METRICS = (
     "total_active_periods",
 )
 
-
 #: Metrics that may be summarised at each location: the numeric ones and the handset's characteristics.
 JOINABLE_METRICS = (*HISTOGRAM_METRICS, "handset")
-
 
 #: Kinds that flows may run between: reference locations, or every location of each subscriber.
 INPUTS_TO_FLOWS = (*REFERENCE_LOCATIONS, "unique_locations")
 
-
 #: Kinds whose visits may be counted: one location for each subscriber at one time.
 VISITABLE_LOCATIONS = ("daily_location", "modal_location")
-
 
 #: Kinds that weigh each of a subscriber's locations.
 WEIGHTED_LOCATIONS = ("location_visits",)

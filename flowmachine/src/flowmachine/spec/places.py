@@ -17,13 +17,10 @@ from flowmachine.spec.fields import canonical_json
 
 ADMIN_LEVELS = ("admin0", "admin1", "admin2", "admin3")
 
-
 UNITS = (*ADMIN_LEVELS, "lon-lat")
-
 
 #: The table of points where none is named: a cell's own. Every server knows it.
 GEOMETRIES = "infrastructure.cells"
-
 
 #: Units whose places are the network's own; for direct use only.
 NETWORK_UNITS = ("cell", "versioned-cell", "versioned-site")
@@ -91,10 +88,8 @@ class SpatialUnit:
 #: Every cell that is in the list of cells or that an event named, whether in service or not.
 CELLS = SpatialUnit("cell")
 
-
 #: Each version of a cell, with its point.
 VERSIONED_CELLS = SpatialUnit("versioned-cell")
-
 
 #: Each version of a site, with its point. An event is at every version of its cell's site in service that day, once for
 #: each version of the cell.

@@ -33,7 +33,6 @@ from flowmachine.spec.published import Published
 #: Event types read where a query names none: those with a counterpart (documented with the field).
 DEFAULT_EVENT_TYPES = ("calls", "sms")
 
-
 #: Event types that have a column; the others have it in every type.
 COLUMNS_OF_TYPES: dict[str, tuple[str, ...]] = {
     "counterpart": ("calls", "sms"),
@@ -49,15 +48,12 @@ COLUMNS_OF_TYPES: dict[str, tuple[str, ...]] = {
     "post_event_balance": ("topups",),
 }
 
-
 #: Columns that the event tables call otherwise than queries do.
 NAMES_IN_TABLES = {"counterpart": "msisdn_counterpart", "event_id": "id"}
-
 
 #: A window is cut into at most so many spans, each of which is read by a part of the statement; where that needs more of
 #: them, it is read whole.
 MOST_SPANS = 40
-
 
 #: Days are looked at one by one, so a window of thousands of years would keep whoever plans it busy.
 LONGEST_WINDOW = timedelta(days=40 * 366)

@@ -14,7 +14,6 @@ from flowmachine.spec.query import Sources
 #: The starts of periods on the wall clock, ascending.
 CALENDAR = sa.ARRAY(sa.DateTime())
 
-
 #: As many periods as there are bits in a positive 64-bit integer, but for the last.
 _MOST_BITS = 62
 
