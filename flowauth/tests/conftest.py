@@ -1,4 +1,4 @@
-"""An app on a fresh database, SQLite and PostgreSQL alike, and a small world in it."""
+"""Provide the app and a small world on fresh SQLite and PostgreSQL databases."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from flowauth.testing import Visitor, World, build_world
 
 @pytest.fixture(scope="session")
 def keys() -> Settings:
-    """Settings whose key pair is shared, because making one takes a second."""
+    """Return settings with a shared key pair, because generating keys takes a second."""
     return Settings(
         private_key=new_key(2048),
         fernet=MultiFernet([Fernet(Fernet.generate_key())]),
@@ -48,14 +48,14 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Postgres:
-    """Databases of our own on the test cluster."""
+    """Provide this run's databases on the test cluster."""
 
     def __init__(self, cluster: Any) -> None:
         self.server = URL.create("postgresql", "flowdb", cluster.password, cluster.host, cluster.port)
         self.made: list[str] = []
 
     def create(self) -> str:
-        """The address of a new, empty database."""
+        """Return the address of a new, empty database."""
         name = f"flowauth_{secrets.token_hex(6)}"
         self._run("CREATE DATABASE {} TEMPLATE template0", name)
         self.made.append(name)
@@ -89,10 +89,10 @@ def migrated_postgres(postgres: Postgres) -> str:
 
 
 def empty(uri: str) -> None:
-    """Make a used database as good as new; dropping and making one takes a hundred times as long."""
+    """Reset a used database; recreating it would take a hundred times as long."""
     tables = sql.SQL(", ").join(sql.Identifier(name) for name in Base.metadata.tables)
     with closing(psycopg2.connect(uri)) as connection, connection, connection.cursor() as cursor:
-        # Else the trigger that keeps the audit trail from being emptied does its work.
+        # Disable the trigger that forbids emptying the audit trail.
         cursor.execute("SET session_replication_role = replica")
         cursor.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY").format(tables))
         cursor.execute("INSERT INTO audit_head VALUES (1, 0, repeat('0', 64))")
@@ -105,7 +105,7 @@ def empty(uri: str) -> None:
 def settings(
     request: pytest.FixtureRequest, keys: Settings, migrated_file: Path, tmp_path: Path
 ) -> Iterator[Settings]:
-    """Settings of an app whose database is migrated and empty."""
+    """Return settings of an app with a migrated, empty database."""
     if request.param == "sqlite":
         path = tmp_path / "flowauth.sqlite"
         shutil.copy(migrated_file, path)
@@ -129,7 +129,10 @@ def services(app: Flask) -> Services:
 
 @pytest.fixture
 def database(services: Services) -> Iterator[Session]:
-    """A session beside those of the requests; commit or roll back before the next request."""
+    """Provide a session beside the requests' sessions.
+
+    Commit or roll back before the next request.
+    """
     with services.session() as session:
         yield session
 

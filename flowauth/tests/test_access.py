@@ -1,4 +1,4 @@
-"""Every route with every kind of caller: what is not allowed is denied."""
+"""Call every route as every kind of caller; undeclared access is denied."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Route:
 
 
 def routes(app: Flask) -> Iterator[Route]:
-    """Every method of every rule, with arguments that name nothing that a test would miss."""
+    """Yield every method of every rule, with arguments that match no row."""
     adapter = app.url_map.bind("localhost")
     for rule in app.url_map.iter_rules():
         level = access_of(app, rule.endpoint)

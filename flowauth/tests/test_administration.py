@@ -1,4 +1,4 @@
-"""Users and roles, as an administrator sees them."""
+"""Administer users and roles through the pages."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_role_is_made_changed_and_deleted(root: Visitor, database: Session, wo
     role = database.get_one(Role, identity)
     assert (role.name, role.scope_names, role.users) == ("surveyor", ["run"], [])
     database.rollback()
-    assert "0 members lose it" in root.get(f"/admin/roles/{identity}/delete").text
+    assert "0 members lose this role" in root.get(f"/admin/roles/{identity}/delete").text
     root.post(f"/admin/roles/{identity}/delete")
     database.expire_all()
     assert database.get(Role, identity) is None
@@ -165,11 +165,11 @@ def test_a_password_that_is_not_kept_is_asked_for_again(
     for path in ("/admin/users/new", f"/admin/users/{stranger}"):
         assert "Type it again" not in root.get(path).text
         reply = root.post(path, {"username": "a b", "password": PASSWORD})
-        assert "Type it again" in reply.text
+        assert "Type the password again" in reply.text
         assert PASSWORD not in reply.text
 
 
-# What no form of ours sends
+# Requests that no form of ours sends
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ def test_deleting_a_user_takes_tokens_and_leaves_roles(
     assert database.scalar(select(func.count()).select_from(Role)) == 4
 
 
-# Two at one moment
+# Concurrent changes
 
 
 def test_a_role_that_another_changed_meanwhile_is_replaced_only_after_a_look(

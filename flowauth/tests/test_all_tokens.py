@@ -1,4 +1,4 @@
-"""Everybody's tokens: found, used, revoked, and never left with a right that was taken away without a word."""
+"""Find, track and revoke all users' tokens; a lost right needs a decision."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def settings(settings: Settings, used: Path) -> Settings:
 
 @pytest.fixture
 def tokens(app: Flask, world: World) -> dict[str, int]:
-    """Ids of ada's tokens, two from ``analyst`` on each server."""
+    """Return ids of ada's tokens, two from ``analyst`` on each server."""
     script = Script(app, world.user)
     return {
         f"{server}_{number}": script(
@@ -55,7 +55,7 @@ def tokens(app: Flask, world: World) -> dict[str, int]:
 
 
 def revoked(database: Session) -> set[str]:
-    """Names of the tokens that are revoked, all of them on the list for the API servers."""
+    """Return the revoked tokens' names; check that all are listed for API servers."""
     database.rollback()
     rows = database.scalars(select(Token).where(Token.revoked_at.is_not(None))).all()
     assert {row.jti for row in rows} == set(database.scalars(select(Revocation.jti)))
@@ -186,7 +186,7 @@ def test_what_does_not_say_which_tokens_revokes_none(
     assert revoked(database) == set()
 
 
-# A right that shrinks
+# Rights that shrink
 
 
 def take_role(root: Visitor, database: Session) -> tuple[str, dict[str, Any]]:
@@ -199,7 +199,7 @@ def take_role(root: Visitor, database: Session) -> tuple[str, dict[str, Any]]:
 
 
 def analyst(database: Session) -> str:
-    """The page of the role ``analyst`` on north."""
+    """Return the page of the role ``analyst`` on north."""
     path = f"/admin/roles/{role_named(database, 'analyst', 'north').id}"
     database.rollback()
     return path

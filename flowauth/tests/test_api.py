@@ -1,4 +1,4 @@
-"""The description of ``/api/v1`` is true."""
+"""Check replies of ``/api/v1`` against their description."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_every_route_is_described_and_every_description_is_a_route(app: Flask) -
 
 
 def check(reply: Any, path: str, method: str) -> Any:
-    """The reply against its schema."""
+    """Check a reply against its schema."""
     document = describe()
     responses = document["paths"][path][method]["responses"]
     content = responses.get(str(reply.status_code), responses["default"]).get("content")

@@ -1,4 +1,4 @@
-"""Two at one moment: neither loses, waits without end or is told what is not so."""
+"""Run two changes at the same moment; no update is lost and none deadlocks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from flowauth.testing import PASSWORD, SCOPES, Script, Visitor, World, opened, u
 
 
 class Meanwhile:
-    """A function run in a thread of its own, until it ends or waits for a lock."""
+    """Run a function in a thread until it ends or waits for a lock."""
 
     def __init__(self, services: Services, function: Callable[[], Any]) -> None:
         self._services = services
@@ -58,7 +58,7 @@ def test_what_is_deleted_takes_along_a_token_that_is_just_being_made(
 ) -> None:
     ada = user_named(database, world.user)
     path = f"/admin/users/{ada.id}/delete" if deleted == "user" else "/admin/servers/north/delete"
-    # As an action calling another: what it does is committed with this session.
+    # Act as an action that calls another: its work is committed with this session.
     database.info["in_action"] = True
     with app.test_request_context():
         token, _ = mint(database, services, CONSOLE, ada, "north", "t", ["analyst"])
@@ -112,7 +112,7 @@ def test_a_name_taken_at_the_same_moment_is_refused_with_a_sentence(
 def test_who_is_deleted_while_making_a_token_is_refused_with_a_sentence(
     services: Services, ada: Visitor, database: Session, world: World
 ) -> None:
-    # The page before has the session saved, which a user being deleted would hold up.
+    # An earlier page saves the session, whose later save a user's deletion would block.
     ada.token()
     database.delete(user_named(database, world.user))
     database.flush()
@@ -127,12 +127,12 @@ def test_who_is_deleted_while_making_a_token_is_refused_with_a_sentence(
     assert "Sign out" not in reply.text
 
 
-# What is slow holds no lock
+# Slow work holds no lock
 
 
 @pytest.fixture
 def unlocked(services: Services, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Each hash and each estimate is made only if another could write at that moment; their names."""
+    """Return the names of hashes and estimates; each checks that no lock is held."""
     done: list[str] = []
     another = services.engine.execution_options(reading=False)
 
@@ -141,7 +141,7 @@ def unlocked(services: Services, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             with another.connect() as connection:
                 if connection.dialect.name == "postgresql":
                     connection.execute(text("SET LOCAL lock_timeout = '1ms'"))
-                # On SQLite the transaction has begun by now, as the only writer.
+                # On SQLite the transaction has begun by now and holds the only write lock.
                 connection.execute(select(AuditHead).with_for_update())
                 connection.execute(select(User).with_for_update())
                 connection.rollback()
@@ -158,7 +158,7 @@ def unlocked(services: Services, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who waits for a lock gives up at once."""
+    """Make lock timeouts immediate."""
     monkeypatch.setattr("flowauth.database.LOCK_SECONDS", 0.05)
 
 
@@ -219,7 +219,7 @@ def test_nobody_waits_for_the_demo(services: Services, impatient: None, unlocked
 
 @pytest.fixture
 def blocked(settings: Settings, world: World, impatient: None) -> Iterator[Flask]:
-    """An app whose database another is writing to and does not let go of."""
+    """Provide an app whose database another writer keeps locked."""
     with opened(settings) as app:
         yield app
 

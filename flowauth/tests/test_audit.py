@@ -1,4 +1,4 @@
-"""The audit trail holds with the change or not at all, and cannot be bent."""
+"""Check that the audit trail commits with its change and detects tampering."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_the_trail_is_searched_and_exported(root: Visitor, database: Session) ->
 
 
 def renamed(root: Visitor, database: Session) -> None:
-    """Call ada first grace, then anna."""
+    """Rename ada to grace, then to anna."""
     identity = database.scalars(select(User.id).where(User.username == "ada")).one()
     database.rollback()
     for name in ("grace", "anna"):
@@ -246,7 +246,7 @@ def test_old_events_are_forgotten_and_the_chain_goes_on(
     users.create_user(database, services, CONSOLE, "zoe", PASSWORD)
     assert trail.check(database) is None
     database.rollback()
-    assert f"{count} older events are forgotten" in root.get("/admin/audit").text
+    assert f"{count} older events are deleted" in root.get("/admin/audit").text
 
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
@@ -254,6 +254,6 @@ def test_a_broken_trail_is_not_forgotten(database: Session, world: World) -> Non
     database.execute(text("DROP TRIGGER audit_event_is_never_updated"))
     database.execute(text("UPDATE audit_event SET actor = 'nobody' WHERE id = 2"))
     database.commit()
-    with pytest.raises(Refusal, match="Nothing is forgotten"):
+    with pytest.raises(Refusal, match="Nothing is deleted"):
         trail.forget(database, CONSOLE, clock.now() + timedelta(seconds=5))
     assert len(actions(database)) > 2

@@ -1,4 +1,4 @@
-"""The talk's first steps in a real browser: sign in, open the server, make a token, see it, look at it."""
+"""Make and view a token in a real browser."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's chromium
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the served app, with the demo and as many scopes as a real server has."""
+    """Return the served app's address; the demo has as many scopes as a real server."""
     with served(tmp_path_factory.mktemp("served"), sorted(MANY + SIMPLE)) as deployment:
         yield deployment.address
 
@@ -66,7 +66,7 @@ def sign_in(page: Page, username: str) -> None:
 
 
 def settled(page: Page) -> None:
-    """A page shows its text before its style sheet and its scripts are in; wait for these, too."""
+    """Wait for a page's style sheet and scripts, which load after its text."""
     page.wait_for_load_state("load")
 
 

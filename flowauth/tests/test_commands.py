@@ -1,4 +1,4 @@
-"""The commands, and a whole scenario against the served app whose log gives nothing away."""
+"""Run the commands, and check that a scenario's log holds no secret."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_an_administrator_who_is_locked_out_is_let_in_from_the_console(
 
 @pytest.fixture
 def started(environment: dict[str, str]) -> Iterator[Callable[[], Flask]]:
-    """Starts an app with the settings as they are by then."""
+    """Start an app with the settings of that moment."""
     with contextlib.ExitStack() as apps:
         yield lambda: apps.enter_context(opened(Settings.load(environment)))
 
@@ -180,7 +180,7 @@ def test_the_storage_key_is_replaced_without_loss(
     assert "make a new token" in refused.json["message"]
     failed = command(environment, "encrypt-again")
     assert failed.returncode == 1
-    assert "does not have" in failed.stderr
+    assert "does not hold" in failed.stderr
 
     file.write_text(f"{second}\n{first}\n")
     assert Script(started(), "TEST_USER", PASSWORD)("POST", reveal).json["token"] == minted["token"]

@@ -1,4 +1,4 @@
-"""The schema: migrations equal the models, and may be applied by many at once."""
+"""Check that migrations produce the models and can run concurrently."""
 
 from __future__ import annotations
 

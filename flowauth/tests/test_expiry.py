@@ -1,4 +1,4 @@
-"""A token never outlives any cap."""
+"""Check that no token outlives a cap."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""The role form's presets, sentences and hints."""
+"""Test the role form's presets, sentences and hints."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_preset_ticks_its_scopes_and_keeps_the_rest_of_the_form(root: Visitor)
 
 
 def described(**kinds: Any) -> dict[str, Any]:
-    """The description of a server that says something of these kinds."""
+    """Return the description of a server with sentences about these kinds."""
     document = description_of("east", ["admin3:flows:flows", "admin3:flows:daily_location", "run"])
     document["components"]["schemas"] = {
         kind: {"properties": {"query_kind": {"enum": [kind]}}, "description": text}

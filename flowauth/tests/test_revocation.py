@@ -1,4 +1,4 @@
-"""What is revoked is listed for API servers until it expires, whatever becomes of the token's own row."""
+"""Check that revoked tokens stay listed until expiry, even without their rows."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_an_app_without_the_setting_writes_nothing_and_says_what_to_do(
         script, ada = Script(app, world.user), Visitor(app)
         ada.sign_in(world.user)
         token = mint(script, "t")
-        assert "once it is given the new list" in ada.get(f"/tokens/{token}/revoke").text
+        assert "until you copy the new list" in ada.get(f"/tokens/{token}/revoke").text
         ada.post(f"/tokens/{token}/revoke")
         assert not published.exists()
 

@@ -1,4 +1,4 @@
-"""Who can do what is told as it is, and why somebody cannot as the API would."""
+"""Check who can do what, and that refusals are explained as the API decides."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ def test_what_is_missing_is_named_and_who_would_give_it(
     assert "It is denied" in page
     assert "Role <strong>analyst</strong> lacks 1" in page
     assert "<dd><code>run</code></dd>" in page
-    assert "No role on north gives it." in page
+    assert "No role on north holds every needed scope." in page
     root.post("/admin/roles/new/north", role_form(name="runner", scopes=[*SCOPES[:2], "run"]))
-    assert "would give it: <strong>runner</strong>." in ask(root, pasted=json.dumps(FLOWS))
+    assert "hold every needed scope: <strong>runner</strong>." in ask(root, pasted=json.dumps(FLOWS))
     assert "holds no role on north" in ask(root, pasted="run", user="eve")
     assert "It is allowed" in ask(root, pasted=json.dumps(FLOWS), asked="poll")
 
@@ -100,7 +100,7 @@ def test_a_token_is_asked_for_what_it_holds_and_not_what_its_roles_hold_by_now(
 @pytest.mark.parametrize(
     ("form", "status", "text"),
     [
-        ({"pasted": "0123456789abcdef0123456789abcdef:"}, 400, "id alone says nothing here"),
+        ({"pasted": "0123456789abcdef0123456789abcdef:"}, 400, "query id names no scopes"),
         ({"pasted": "{"}, 400, "is not a scope"),
         ({"pasted": "[]"}, 400, "neither a query spec"),
         ({"pasted": ""}, 400, "Paste a query spec"),

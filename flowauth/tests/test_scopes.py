@@ -1,4 +1,4 @@
-"""The scope type, and the tree built of it."""
+"""Test scopes and the tree built from them."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Servers: their descriptions, limits and scopes."""
+"""Test servers: descriptions, limits and scopes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Web sessions end when they should, also for whoever copied the cookie."""
+"""Check that web sessions end on time, for copied cookies too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signing in: the same words and the same work for every failure, each code once, guessing made slow."""
+"""Test sign-in: uniform failures, single-use codes, throttled guessing."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ HERE = Actor("ada", "192.0.2.7")
 
 @pytest.fixture
 def second_factor(services: Services, world: World, database: Session) -> tuple[str, list[str]]:
-    """Ada's TOTP secret and backup codes."""
+    """Return Ada's TOTP secret and backup codes."""
     secret, codes = two_factor.new_secret(), two_factor.new_backup_codes()
     ada = database.scalars(select(User).where(User.username == world.user)).one()
     account.confirm_two_factor(database, services, HERE, ada, secret, codes, pyotp.TOTP(secret).now(), None)
-    # The code that confirmed is used up; a test that signs in at once needs the present step back.
+    # The confirming code is used up, so tests that sign in at once reset the last step.
     database.execute(update(TwoFactor).values(last_step=None))
     database.commit()
     return secret, codes
@@ -46,7 +46,7 @@ def test_wrong_names_and_wrong_passwords_read_the_same(visitor: Visitor, world: 
     assert unknown.status_code == wrong.status_code == 401
 
     def words(text: str) -> str:
-        """The page without its anti-forgery token, in which the second of the moment is written."""
+        """Return a page without its anti-forgery token, which contains the time."""
         return re.sub(r'(name="csrf_token" value=)"[^"]+"', r"\1", text)
 
     assert words(unknown.text).replace("nobody", world.user) == words(wrong.text)
@@ -206,7 +206,7 @@ def test_waits_double_and_end(services: Services, database: Session, world: Worl
 
 
 def waited(database: Session, attempts: int, subject: str) -> None:
-    """Tries that failed, the last so long ago that its wait is over."""
+    """Record failed tries so old that their wait is over."""
     past = clock.now() - timedelta(seconds=1)
     database.merge(SignInAttempts(subject=subject, attempts=attempts, last_attempt=past, blocked_until=past))
     database.commit()

@@ -1,4 +1,4 @@
-"""Pages at the size of a ministry: 500 users, 20 servers, 200 roles, 10,000 tokens, 20,000 events."""
+"""Time pages with 500 users, 20 servers, 200 roles, 10,000 tokens, 20,000 events."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ UNITS = ("admin0", "admin1", "admin2", "admin3", "lon-lat")
 SCOPES = ["get_available_dates", "get_result", "run"] + [
     f"{unit}:kind_{top}:kind_{kind}" for unit in UNITS for top in range(20) for kind in range(6)
 ]
-#: No page may ask more, however much there is.
+#: Upper bound of statements for a page, independent of the data's size.
 STATEMENTS = 30
-#: How much longer than the account page, which shows one user, any page may take.
+#: Factor by which a page may exceed the time of the account page, which shows one user.
 RATIO = 40
 
 
@@ -168,7 +168,7 @@ def full(
 def administrator(full: Flask) -> Visitor:
     visitor = Visitor(full)
     assert visitor.sign_in("root").status_code == 303
-    # The chain is checked for the first time.
+    # The chain is verified for the first time.
     assert visitor.get("/admin/audit").status_code == 200
     return visitor
 
@@ -207,7 +207,7 @@ OWN = ("/", "/servers/server_03", "/account/events")
 
 
 def seconds(visitor: Visitor, path: str) -> float:
-    """The least time of some tries: other processes only ever make it longer."""
+    """Return the shortest of several times, because other processes only add time."""
     least = float("inf")
     for _ in range(5):
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What the pages are made of: vendored files as they were published, nothing inline, nothing from outside."""
+"""Check that pages use vendored files, nothing inline and nothing external."""
 
 from __future__ import annotations
 

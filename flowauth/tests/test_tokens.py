@@ -1,4 +1,4 @@
-"""Minting, renewing, revealing and revoking, through the scripted API and the pages."""
+"""Mint, renew, reveal and revoke through the scripted API and the pages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from flowauth.testing import DAY, SCOPES, Script, Visitor, World, role_named
 
 
 def decode(settings: Settings, token: str, audience: str) -> dict[str, Any]:
-    """As an API server does: stock PyJWT, nothing of ours."""
+    """Check a token as an API server does: stock PyJWT and none of our code."""
     return jwt.decode(
         token,
         public_pem(settings.private_key),
@@ -346,7 +346,7 @@ def test_the_form_shows_the_resulting_expiry_and_which_cap_sets_it(ada: Visitor)
 def test_no_token_holds_a_scope_of_a_role_not_held_there(
     data: st.DataObject, script: Script, settings: Settings, database: Session
 ) -> None:
-    """Any rights, any wish: the token's roles are among those held on that server, with that server's scopes."""
+    """Check any rights and any request: roles and scopes are the server's own."""
     roles = database.scalars(select(Role)).all()
     ada = database.scalars(select(User).where(User.username == "ada")).one()
     ada.roles = data.draw(st.lists(st.sampled_from(roles), unique=True))

@@ -1,4 +1,7 @@
-"""The auth app: servers, their scopes grouped into roles, the users who hold them, and the tokens they mint."""
+"""Hold servers, roles, users and tokens: the auth app.
+
+A role is a set of one server's scopes. Users mint tokens from the roles they hold.
+"""
 
 from importlib.metadata import version
 

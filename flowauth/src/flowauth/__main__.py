@@ -33,7 +33,10 @@ _MOST_DAYS = 36_500
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 when it worked, 1 with a sentence on standard error when it did not."""
+    """Run one command and return its exit status.
+
+    A command that fails returns 1 and writes a sentence to standard error.
+    """
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options) or 0)
@@ -57,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--password-file", type=Path, help="read the password from this file")
     command.set_defaults(run=add_admin)
 
-    command = commands.add_parser("reset-user", help="let a user in again who is locked out")
+    command = commands.add_parser("reset-user", help="unlock a user after too many failed tries")
     command.add_argument("username")
     command.add_argument("--unlock", action="store_true", help="forget the failed tries")
     command.add_argument("--remove-two-factor", action="store_true", help="the device is lost")
@@ -91,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=generate_fernet_key)
 
     command = commands.add_parser(
-        "encrypt-again", help="encrypt what is stored with the first of several FLOWAUTH_FERNET_KEYs"
+        "encrypt-again", help="encrypt stored secrets again with the first of several FLOWAUTH_FERNET_KEYs"
     )
     command.set_defaults(run=encrypt_again)
 
@@ -115,7 +118,10 @@ def init_db(options: argparse.Namespace) -> None:
 
 
 def ensure_configured_admin(services: Services) -> None:
-    """Create the administrator named by the settings if absent; an existing one keeps the password it has."""
+    """Create the administrator of the settings unless the account exists.
+
+    An existing administrator keeps the present password.
+    """
     username, password = services.settings.admin_username, services.settings.admin_password
     if not username or not password:
         return
@@ -130,7 +136,7 @@ def _say_if_nobody_administers(services: Services) -> None:
         administrators = database.scalars(select(User.id).where(User.is_admin)).first()
     if administrators is None:
         sys.stderr.write(
-            "flowauth: nobody can administer this app yet: run `python -m flowauth add-admin NAME`, or set "
+            "flowauth: this app has no administrator yet: run `python -m flowauth add-admin NAME`, or set "
             "FLOWAUTH_ADMIN_USERNAME and FLOWAUTH_ADMIN_PASSWORD and start again.\n"
         )
 
@@ -178,7 +184,10 @@ def _create_admin(services: Services, username: str, password: str) -> None:
 
 
 def demo_data(options: argparse.Namespace) -> int:
-    """Returns 3 where people have accounts, so that a caller can tell this from a failure."""
+    """Load the demo data.
+
+    Returns 3 where people have accounts, so that a caller can tell this from a failure.
+    """
     description = api_description.parse(options.api_description.read_bytes())
     with Services.of(Settings.load()) as services:
         migrate(services.engine)
@@ -212,7 +221,7 @@ def forget_audit(options: argparse.Namespace) -> None:
         raise Refusal(f"--older-than-days must be from 1 to {_MOST_DAYS}.")
     with Services.of(Settings.load()) as services, services.session() as database:
         count = trail.forget(database, CONSOLE, clock.now() - timedelta(days=days))
-    sys.stdout.write(f"{count} events are forgotten.\n")
+    sys.stdout.write(f"{count} events are deleted.\n")
 
 
 def generate_fernet_key(_options: argparse.Namespace) -> None:
@@ -226,7 +235,10 @@ def encrypt_again(_options: argparse.Namespace) -> None:
 
 
 def generate_signing_keys(options: argparse.Namespace) -> None:
-    """Write ``PRIVATE_JWT_SIGNING_KEY`` and ``PUBLIC_JWT_SIGNING_KEY``; files that exist are never overwritten."""
+    """Write a new signing key pair into a folder.
+
+    The files are ``PRIVATE_JWT_SIGNING_KEY`` and ``PUBLIC_JWT_SIGNING_KEY``. Existing files stay.
+    """
     options.folder.mkdir(parents=True, exist_ok=True)
     key = new_key(options.bits)
     for name, text, mode in (
@@ -254,7 +266,7 @@ def serve(_options: argparse.Namespace) -> None:
         threads=8,
         ident=None,
         max_request_body_size=LARGEST_REQUEST,
-        # The server takes forwarding headers away from the app, which is to read those of the proxies it is told of.
+        # The server removes forwarding headers by default, but the app reads those of trusted proxies.
         clear_untrusted_proxy_headers=settings.trusted_proxies == 0,
     )
     signal.signal(signal.SIGTERM, _stop)

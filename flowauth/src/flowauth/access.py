@@ -1,4 +1,7 @@
-"""Who may call what. Every view says so itself; one that does not is closed to everybody."""
+"""Decide who may call each view.
+
+Every view declares its level. A view without a declaration is closed to everybody.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ _MARK = "__access__"
 
 
 class Access(IntEnum):
-    """Levels, each including those above it in the list of callers."""
+    """List the levels; each includes the levels above it."""
 
     ANYONE = 0
     #: Signed in, even while the password must be changed or the second factor set up.
@@ -43,27 +46,27 @@ def allow(level: Access) -> Callable[[View], View]:
 
 
 def access_of(app: Flask, endpoint: str) -> Access | None:
-    """What a view declared; None when it declared nothing."""
+    """Return the level that a view declared, or None."""
     return getattr(app.view_functions.get(endpoint), _MARK, None)
 
 
 def database() -> Session:
-    """The request's database session."""
+    """Return the request's database session."""
     return g.database
 
 
 def user() -> User:
-    """The signed-in user; views that allow anyone must not ask."""
+    """Return the signed-in user; views open to anyone must not ask."""
     return g.user
 
 
 def actor() -> Actor:
-    """Who is behind this request, for the audit trail."""
+    """Return the author of this request for the audit trail."""
     return Actor(g.get("username") or "(anyone)", request.remote_addr or "", g.request_id)
 
 
 def current_session() -> ServerSession:
-    """The browser's session."""
+    """Return the browser's session."""
     return session  # type: ignore[return-value]
 
 
@@ -72,12 +75,15 @@ def is_api() -> bool:
 
 
 def guard(app: Flask, csrf: CSRFProtect) -> BaseResponse | None:
-    """Run before every view: find the user, compare with what the view allows, check the form's token."""
+    """Check each request before its view.
+
+    Find the user, compare with the view's level, and check the form's token.
+    """
     g.user = None
     if request.endpoint is None:
         if not is_api():
             find_user()
-        return None  # No such path or method: the router answers.
+        return None  # The router answers an unknown path or method.
     level = access_of(app, request.endpoint)
     if level is None:
         raise Refusal("Nobody may use this.", 403)
@@ -100,13 +106,13 @@ def guard(app: Flask, csrf: CSRFProtect) -> BaseResponse | None:
     if request.method not in ("GET", "HEAD", "OPTIONS"):
         csrf.protect()
     if any("\0" in value for values in request.values.listvalues() for value in values):
-        # PostgreSQL has no text with it.
+        # PostgreSQL cannot store NUL in text.
         raise Refusal("A field holds the character NUL, which is allowed nowhere.")
     return None
 
 
 def find_user() -> None:
-    """Set the signed-in user of a page's request; none where the session has ended."""
+    """Set the signed-in user of a page's request, or None when the session ended."""
     visit = current_session()
     if visit.user_id is not None:
         g.user = database().get(User, visit.user_id)
@@ -129,7 +135,10 @@ def _guard_api(level: Access) -> None:
 
 
 def _check_origin() -> None:
-    """A browser says where a form came from. Compared by host alone, for a proxy may have ended the TLS."""
+    """Refuse a form sent from another site.
+
+    Hosts alone are compared, because a proxy may have terminated TLS.
+    """
     origin = request.headers.get("Origin")
     if request.method in ("GET", "HEAD", "OPTIONS") or origin is None:
         return

@@ -1,4 +1,4 @@
-"""What an API server's OpenAPI document tells this app: its name and the scopes it offers."""
+"""Read an API server's name and scopes from its OpenAPI document."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True)
 class ApiDescription:
-    """Audience and sorted, distinct scope names."""
+    """Hold the audience and the sorted, distinct scope names."""
 
     audience: str
     scopes: tuple[str, ...]
-    #: Kind of query to a sentence about it, for those that the document describes.
+    #: Query kind to a sentence about it, for the kinds that the document describes.
     sentences: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -63,7 +63,7 @@ def parse(document: bytes) -> ApiDescription:
 
 
 def from_document(document: Any) -> ApiDescription:
-    """The same, from the document already read."""
+    """Read a description from a parsed document."""
     if not isinstance(document, dict) or not str(document.get("openapi", "")).startswith("3."):
         raise Refusal("This is not an OpenAPI 3 document.", field=_FIELD)
     scheme: Any = document
@@ -84,7 +84,7 @@ def from_document(document: Any) -> ApiDescription:
 
 
 def _sentences(schemas: Any, scopes: list[str]) -> dict[str, str]:
-    """The first line of what the document says of each kind that occurs in a scope."""
+    """Return the first line of each kind's description, for kinds found in scopes."""
     kinds = {scope.rpartition(":")[2] for scope in scopes if ":" in scope}
     found: dict[str, str] = {}
     for schema in schemas.values() if isinstance(schemas, dict) else ():
@@ -112,7 +112,10 @@ def _load(document: bytes) -> Any:
 
 
 def _check_depth(document: bytes) -> None:
-    """Refuse what nests too deep before building it: the fast loader recurses in C and would end the process."""
+    """Refuse text that nests too deep before parsing it.
+
+    The fast loader recurses in C and would crash the process.
+    """
     depth = 0
     for event in yaml.parse(document, Loader=_LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)

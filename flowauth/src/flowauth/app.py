@@ -1,4 +1,4 @@
-"""The Flask application put together."""
+"""Assemble the Flask application."""
 
 from __future__ import annotations
 
@@ -55,21 +55,24 @@ _HEADERS = {
 
 
 class _Identity(IntegerConverter):
-    """The id of a row in an address; there is nothing under one that no database can hold."""
+    """Convert the row id in an address.
+
+    An id that no database can hold matches no page.
+    """
 
     def __init__(self, urls: Map) -> None:
         super().__init__(urls, max=LARGEST_ID)
 
 
 def create_app(settings: Settings) -> Flask:
-    """The application for these settings; the schema must be in place (`flowauth.database.migrate`)."""
+    """Build the application; `flowauth.database.migrate` must have run."""
     app = Flask(__name__)
     app.url_map.converters["int"] = _Identity
     app.config.update(
         SECRET_KEY=settings.secret_key,
         MAX_CONTENT_LENGTH=LARGEST_REQUEST,
         MAX_FORM_MEMORY_SIZE=LARGEST_REQUEST,
-        # A server's scopes come as one box each.
+        # A server's form has one box for each scope.
         MAX_FORM_PARTS=25_000,
         WTF_CSRF_CHECK_DEFAULT=False,
         WTF_CSRF_TIME_LIMIT=None,
@@ -77,12 +80,12 @@ def create_app(settings: Settings) -> Flask:
         WTF_CSRF_SSL_STRICT=False,
         JWT_ALGORITHM="RS256",
         JWT_DECODE_ALGORITHMS=["RS256"],
-        # Not as text: reading a private key checks it, which takes longer than all else of a request.
+        # Pass a parsed key, because parsing text for each request would dominate its time.
         JWT_PRIVATE_KEY=settings.private_key,
         JWT_PUBLIC_KEY=settings.private_key.public_key(),
         JWT_DECODE_AUDIENCE=OWN_AUDIENCE,
         JWT_TOKEN_LOCATION=["headers"],
-        # There are no cookies to protect, and the claim would end up in the tokens of API servers.
+        # Tokens travel without cookies here, and the CSRF claim would end up in API servers' tokens.
         JWT_COOKIE_CSRF_PROTECT=False,
     )
     services = Services.of(settings)
@@ -130,7 +133,7 @@ def _register(app: Flask, services: Services) -> None:
 
 
 def span(minutes: int) -> str:
-    """``1 day 2 hours 3 minutes``."""
+    """Write a duration such as ``1 day 2 hours 3 minutes``."""
     parts = []
     for unit, size in (("day", 24 * 60), ("hour", 60), ("minute", 1)):
         count, minutes = divmod(minutes, size)
@@ -144,7 +147,7 @@ def _handle_requests(app: Flask, services: Services, csrf: CSRFProtect) -> None:
     def begin() -> Any:
         g.request_id = str(uuid.uuid4())
         g.started = time.monotonic()
-        # Actions write, in transactions of their own; all else reads.
+        # Actions write in transactions of their own; everything else only reads.
         g.database = services.session(reading=True)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
@@ -153,7 +156,7 @@ def _handle_requests(app: Flask, services: Services, csrf: CSRFProtect) -> None:
     @app.after_request
     def finish(response: Response) -> Response:
         response = _publish_revocations(services, response)
-        # Before the session is saved: on SQLite one open transaction keeps every other writer waiting.
+        # End the read before saving the session: on SQLite an open transaction blocks every writer.
         g.database.close()
         for name, value in _HEADERS.items():
             response.headers[name] = value
@@ -164,7 +167,7 @@ def _handle_requests(app: Flask, services: Services, csrf: CSRFProtect) -> None:
         if (left := current_session().seconds_left) is not None:
             response.headers["X-Session-Seconds"] = str(left)
         response.headers["X-Request-ID"] = g.request_id
-        # The rule, not the path: names and ids of things stay out of the log.
+        # Log the rule instead of the path, so that names and ids stay out of the log.
         logger().info(
             "request",
             method=request.method,
@@ -178,7 +181,7 @@ def _handle_requests(app: Flask, services: Services, csrf: CSRFProtect) -> None:
 
 
 def _publish_revocations(services: Services, response: Response) -> Response:
-    """The response, or another if what was revoked could not be told to the API servers."""
+    """Replace the response when revocations could not be written for API servers."""
     path = services.settings.revocation_file
     if path is None or not revocation.changed(g.database):
         return response
@@ -229,7 +232,7 @@ def _handle_errors(app: Flask) -> None:
     @app.errorhandler(CSRFError)
     def forged(_error: CSRFError) -> Response:
         if request.endpoint == "signing_in.sign_in":
-            # Who has just typed a password is shown the form anew, with a token that works.
+            # A user who has just typed a password gets the form again, with a valid token.
             problem = Refusal("This page was open for too long: sign in again.", 403)
             target, username = request.form.get("next", ""), request.form.get("username", "")
             page = render_template("sign_in.html", target=target, username=username, problem=problem)
@@ -239,7 +242,7 @@ def _handle_errors(app: Flask) -> None:
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:
         if isinstance(cause := getattr(error, "original_exception", None), OperationalError):
-            # While the visit was stored, after the view.
+            # The failure came from storing the session, after the view.
             return busy(cause)
         code = error.code or 500
         texts = {404: "There is nothing here.", 405: "This cannot be done here.", 413: "This is too large."}
@@ -250,7 +253,7 @@ def _handle_errors(app: Flask) -> None:
     @app.errorhandler(ObjectDeletedError)
     def clashed(_error: Exception) -> Response:
         database().rollback()
-        # The page is framed by the user, who may be what was deleted.
+        # The page shows the signed-in user, who may be the deleted record.
         find_user()
         message = "Somebody else changed or deleted this at the same moment. Load the page again and look."
         return _answer(Refusal(message, 409))
@@ -259,7 +262,7 @@ def _handle_errors(app: Flask) -> None:
     def busy(error: OperationalError) -> Response:
         logger().warning("database busy", route=str(request.url_rule), trace=_frames(error))
         database().rollback()
-        # The page is framed by whoever is signed in, which needs no lock; without a database there is no frame either.
+        # The page shows the signed-in user, which needs no lock. Without a database it shows none.
         with contextlib.suppress(OperationalError):
             find_user()
         return _answer(Refusal(_BUSY, 503, retry_after=_BUSY_SECONDS))
@@ -271,7 +274,10 @@ def _handle_errors(app: Flask) -> None:
 
 
 def _frames(error: Exception) -> list[str]:
-    """Where it happened, without the message: that of a database error quotes the bound values."""
+    """Return where an error happened.
+
+    Its message is left out, because a database error quotes bound values.
+    """
     return [
         f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
     ]

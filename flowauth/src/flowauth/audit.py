@@ -1,7 +1,7 @@
-"""The audit trail: who did what, in the same transaction as the change, chained by hashes.
+"""Append to the audit trail in the transaction of the change it describes.
 
-Each row's hash covers its content and the hash of the row before it, so that a row changed, removed or slipped in
-breaks the chain from there on; the head row keeps the chain's length and last hash.
+Each row's hash covers its content and the previous row's hash. A row changed, removed or inserted breaks the
+chain from there on. The head row keeps the chain's length and last hash.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from sqlalchemy.orm import Session
 from flowauth import clock
 from flowauth.models import AuditEvent, AuditHead
 
-#: Rows of `AuditAnchor`: where the trail begins, and how far it was found whole.
+#: Rows of `AuditAnchor`: the trail's start, and how far it was verified.
 START, CHECKED = 1, 2
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts, and from where."""
+    """Hold an event's author and address."""
 
     username: str
     address: str = ""
     request_id: str = ""
 
 
-#: What a command run by the operator on the server's own console is recorded as.
+#: Actor recorded for commands on the server's own console.
 CONSOLE = Actor("(console)")
 
 
@@ -60,12 +60,12 @@ def record(database: Session, actor: Actor, action: str, subject: str, **detail:
     database.add(event)
     head.length += 1
     head.hash = event.hash
-    # The next event of this transaction must find this one.
+    # The next event of this transaction must find this row.
     database.flush()
 
 
 def hash_of(event: AuditEvent) -> str:
-    """What an event's hash has to be."""
+    """Compute the hash of an event."""
     content = [
         event.previous_hash,
         clock.iso(event.at),

@@ -1,30 +1,33 @@
-"""Time: always UTC with its zone, whole seconds, because a token's times are whole seconds."""
+"""Handle times: UTC with its zone, in whole seconds, as tokens store them."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
-#: Beyond these a zone's offset leads out of what Python and the databases can hold.
+#: Beyond these years a zone's offset leads out of the range of Python and the databases.
 _FIRST, _LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def now() -> datetime:
-    """The present, in UTC, without its fraction of a second."""
+    """Return the present in UTC, truncated to the second."""
     return datetime.now(UTC).replace(microsecond=0)
 
 
 def iso(moment: datetime) -> str:
-    """``2016-01-01T00:00:00Z``."""
+    """Write a time as ``2016-01-01T00:00:00Z``."""
     return moment.astimezone(UTC).replace(microsecond=0).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def readable(moment: datetime) -> str:
-    """``2016-01-01 00:00:00 UTC``, for people."""
+    """Write a time for people: ``2016-01-01 00:00:00 UTC``."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def picker(moment: datetime) -> str:
-    """As a browser's date and time picker takes it; with seconds, so that an untouched one changes nothing."""
+    """Write a time as a browser's date and time picker reads it.
+
+    Seconds are kept, so that an untouched field changes nothing.
+    """
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 

@@ -1,4 +1,4 @@
-"""The database: engine, sessions, schema."""
+"""Provide the database's engine, sessions and schema."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from sqlalchemy.orm import Session
 
 from flowauth.errors import Refusal
 
-# Any constant serves, as long as no other program of this database takes the same advisory lock.
+# Any constant that no other program of this database uses as advisory lock.
 _MIGRATION_LOCK = 0x666C6F7761757468
 _HOUR = 3600
-#: How long a statement waits for what another transaction holds, before the request is refused as busy.
+#: Seconds a statement waits for another transaction's lock before the request is refused as busy.
 LOCK_SECONDS = 10.0
-#: The databases' drivers refuse larger ones.
+#: The databases' drivers refuse larger numbers.
 LARGEST_ID = 2**63 - 1
 
 
 def connect(uri: str) -> Engine:
-    """An engine for an SQLAlchemy address of PostgreSQL or SQLite; its errors never quote bound values."""
+    """Create an engine for PostgreSQL or SQLite; errors never quote bound values."""
     url = make_url(uri)
     if url.get_backend_name() == "sqlite":
         engine = create_engine(url, connect_args={"timeout": LOCK_SECONDS}, hide_parameters=True)
@@ -43,7 +43,7 @@ def connect(uri: str) -> Engine:
 
 @contextlib.contextmanager
 def opened(uri: str) -> Iterator[Engine]:
-    """An engine whose connections are closed at the end."""
+    """Provide an engine and close its connections at the end."""
     engine = connect(uri)
     try:
         yield engine
@@ -58,9 +58,9 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that reads first and writes later cannot be upgraded once somebody else has written:
-    # SQLite would answer "database is locked" at once. Taking the writer's place at the start makes it wait its turn.
-    # What only reads need not wait for anybody.
+    # SQLite cannot upgrade a transaction that read first if another writer has written meanwhile: it answers
+    # "database is locked" at once. Taking the write lock at the start makes the transaction wait instead.
+    # Readers never wait.
     reading = connection.get_execution_options().get("reading", False)
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
@@ -70,10 +70,10 @@ R = TypeVar("R")
 
 
 def transaction(action: Callable[Concatenate[Session, P], R]) -> Callable[Concatenate[Session, P], R]:
-    """Make a function whose first argument is a session one transaction: all of it or nothing.
+    """Run a function, whose first argument is a session, as one transaction.
 
-    An action called by another belongs to the outer one's transaction. What the session has read before is read
-    again: on SQLite only this transaction takes the writers' lock, so nothing slow may happen in it.
+    An action called by another action joins the outer transaction. Rows that the session has read before are
+    read again. On SQLite this transaction holds the only write lock, so nothing slow may happen inside.
     """
 
     @wraps(action)
@@ -97,10 +97,10 @@ def transaction(action: Callable[Concatenate[Session, P], R]) -> Callable[Concat
 
 
 def all_of(database: Session, kind: type[R], ids: Iterable[object], field: str) -> list[R]:
-    """The rows of those ids, without repeats, or a `Refusal` that names the unknown one."""
+    """Return the rows of these ids, without repeats; refuse unknown ids by name."""
     found = []
     for identity in dict.fromkeys(ids):
-        # In Python True is an integer, and equal to 1.
+        # In Python True is an integer and equals 1.
         known = type(identity) is int and 0 < identity <= LARGEST_ID
         row = database.get(kind, identity) if known else None
         if row is None:
@@ -110,14 +110,14 @@ def all_of(database: Session, kind: type[R], ids: Iterable[object], field: str) 
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the schema to the newest version; a second process doing the same waits until the first has done."""
+    """Migrate the schema to the newest version; concurrent processes take turns."""
     with _migration_lock(engine), engine.connect() as connection:
         command.upgrade(_configuration(connection), "head")
         connection.commit()
 
 
 def reset(engine: Engine) -> None:
-    """Drop everything and build the schema anew."""
+    """Drop everything and build the schema again."""
     with _migration_lock(engine), engine.connect() as connection:
         command.downgrade(_configuration(connection), "base")
         command.upgrade(_configuration(connection), "head")
@@ -125,7 +125,7 @@ def reset(engine: Engine) -> None:
 
 
 def is_current(engine: Engine) -> bool:
-    """Whether the database answers and its schema is the newest version."""
+    """Return whether the database answers with the newest schema version."""
     with engine.connect() as connection:
         present = MigrationContext.configure(connection).get_current_revision()
         newest = ScriptDirectory.from_config(_configuration(connection)).get_current_head()
@@ -152,7 +152,7 @@ def _migration_lock(engine: Engine) -> Iterator[None]:
             yield
         return
     with engine.connect() as connection:
-        # Another process may be migrating for longer than a request may wait.
+        # Another process may be migrating for longer than a request's lock timeout.
         connection.execute(text("SET lock_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
         connection.commit()

@@ -1,4 +1,4 @@
-"""The one exception by which rules say no."""
+"""Define the exception that rules raise to refuse a request."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Refusal(Exception):
-    """A request that a rule turns down.
+    """Refuse a request for a reason.
 
     Attributes
     ----------
@@ -27,11 +27,11 @@ class Refusal(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """HTTP headers that belong to the refusal."""
+        """Return the HTTP headers of the refusal."""
         return {"Retry-After": str(self.context["retry_after"])} if "retry_after" in self.context else {}
 
     def as_json(self) -> dict[str, Any]:
-        """The body of an error reply: ``message``, ``code`` and, where there is one, ``bad_field``."""
+        """Return the error body: ``message``, ``code`` and, where known, ``bad_field``."""
         body: dict[str, Any] = {"message": self.message, "code": self.status, **self.context}
         if self.field:
             body["bad_field"] = self.field

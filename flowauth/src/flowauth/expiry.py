@@ -1,4 +1,4 @@
-"""When a token ends: the earliest of all caps, and which one that is."""
+"""Compute a token's expiry: the earliest of all caps, and its reason."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 
 from flowauth.errors import Refusal
 
-#: No limit may be longer, so that no arithmetic on dates overflows: ten years.
+#: Upper bound of every limit (ten years), so that date arithmetic cannot overflow.
 LONGEST_LIFE_MINUTES = 10 * 366 * 24 * 60
 
 
 @dataclass(frozen=True)
 class Limit:
-    """What one server or role allows: a longest life, and optionally a last moment."""
+    """Hold the limits of a server or role: longest lifetime and latest expiry."""
 
     owner: str
     longest_life: timedelta
@@ -23,14 +23,14 @@ class Limit:
 
 @dataclass(frozen=True)
 class Cap:
-    """A moment that a token may not outlive, and the sentence that says why."""
+    """Hold a moment that a token may not outlive, and the reason."""
 
     at: datetime
     reason: str
 
 
 def cap_of(limit: Limit, now: datetime) -> Cap:
-    """The cap that one limit sets at a moment."""
+    """Return the cap that one limit sets at a moment."""
     end = now + limit.longest_life
     if limit.latest is not None and limit.latest < end:
         return Cap(limit.latest.replace(microsecond=0), f"latest expiry of {limit.owner}")
@@ -38,12 +38,12 @@ def cap_of(limit: Limit, now: datetime) -> Cap:
 
 
 def earliest(limits: Iterable[Limit], now: datetime) -> Cap:
-    """The cap that decides; the first of equals."""
+    """Return the earliest cap; the first of equals."""
     return min((cap_of(limit, now) for limit in limits), key=lambda cap: cap.at)
 
 
 def expiry(limits: Iterable[Limit], now: datetime, requested: datetime | None = None) -> Cap:
-    """The end of a token asked for now.
+    """Return the expiry of a token requested now.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def expiry(limits: Iterable[Limit], now: datetime, requested: datetime | None = 
     """
     cap = earliest(limits, now)
     if cap.at <= now:
-        raise Refusal(f"No token can be made: the {cap.reason} is past.", 401)
+        raise Refusal(f"No token can be made: the {cap.reason} has passed.", 401)
     if requested is None:
         return cap
     if requested <= now:

@@ -1,4 +1,7 @@
-"""JSON lines on standard output. What is logged is named field by field, so that no form or header slips in."""
+"""Log JSON lines to standard output.
+
+Each logged field is named, so that no form or header slips in.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import structlog
 
 
 def configure(level: str) -> None:
-    """Send our events and those of the libraries to standard output, one JSON object a line."""
+    """Send our events and the libraries' to standard output, one JSON object a line."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,

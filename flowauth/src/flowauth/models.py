@@ -1,4 +1,4 @@
-"""The tables."""
+"""Define the tables."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment with its zone, also where the database keeps none."""
+    """Store a moment with its zone, even in a database without zones."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -56,7 +56,7 @@ class Base(DeclarativeBase):
 
 
 def _link(name: str, left: str, right: str) -> Table:
-    """A many-to-many table whose rows go with either end."""
+    """Build a many-to-many table whose rows are deleted with either end."""
     return Table(
         name,
         Base.metadata,
@@ -66,7 +66,7 @@ def _link(name: str, left: str, right: str) -> Table:
                 Integer,
                 ForeignKey(f"{'token_history' if end == 'token' else end}.id", ondelete="CASCADE"),
                 primary_key=True,
-                # The key finds rows by its first column only.
+                # The primary key serves searches by its first column only.
                 index=end == "role",
             )
             for end in (left, right)
@@ -109,7 +109,7 @@ class User(Base):
 
     @property
     def is_pending(self) -> bool:
-        """Signed in, but held at the gate until the account is in order."""
+        """Return whether a signed-in user must first put the account in order."""
         return self.must_change_password or self.must_set_up_two_factor
 
 
@@ -145,7 +145,7 @@ class Server(Base):
     name: Mapped[str] = mapped_column(String(75), unique=True)
     latest_token_expiry: Mapped[datetime | None]
     longest_token_life_minutes: Mapped[int]
-    #: Kind of query to a sentence about it; None of a server registered before there were any.
+    #: Query kind to a sentence; None for servers registered before this column existed.
     kind_sentences: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
     scopes: Mapped[list[Scope]] = relationship(
@@ -194,7 +194,7 @@ class Role(Base):
 
     @property
     def scope_names(self) -> list[str]:
-        """Sorted names of the scopes that a new token gets; a disabled scope is left out."""
+        """Return the sorted scopes for a new token, without disabled scopes."""
         return sorted(scope.name for scope in self.scopes if scope.enabled)
 
 
@@ -209,12 +209,12 @@ class Token(Base):
     expiry: Mapped[datetime] = mapped_column(index=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
     server_id: Mapped[int] = mapped_column(ForeignKey("server.id", ondelete="CASCADE"), index=True)
-    #: Names of the roles when the token was made, so that its history survives a role's end.
+    #: Names of the roles at minting, so that the history survives a role's deletion.
     role_names: Mapped[list[str]]
     revoked_at: Mapped[datetime | None]
-    #: For its owner: who or what ended it.
+    #: Reason of the revocation, shown to the token's owner.
     revoked_because: Mapped[str | None] = mapped_column(String(300))
-    #: As the API servers tell it, to the minute.
+    #: Last use as reported by API servers, to the minute.
     last_used: Mapped[datetime | None]
 
     user: Mapped[User] = relationship(back_populates="tokens")
@@ -225,7 +225,7 @@ class Token(Base):
 
 
 class Revocation(Base):
-    """A token that API servers shall refuse until it expires by itself."""
+    """List a token that API servers must refuse until it expires."""
 
     __tablename__ = "revocation"
 
@@ -234,7 +234,10 @@ class Revocation(Base):
 
 
 class WebSession(Base):
-    """Somebody's visit. The key is a digest, so that a copy of the table opens no session."""
+    """Hold a web session.
+
+    The key is a digest, so that a copy of the table opens no session.
+    """
 
     __tablename__ = "web_session"
 
@@ -247,7 +250,7 @@ class WebSession(Base):
 
 
 class SignInAttempts(Base):
-    """Tries since the last success, for one account or one address."""
+    """Count tries since the last success, for one account or one address."""
 
     __tablename__ = "sign_in_attempts"
 
@@ -258,7 +261,10 @@ class SignInAttempts(Base):
 
 
 class AuditEvent(Base):
-    """One change: who did what to what. Rows are never changed; triggers refuse it."""
+    """Record one change: actor, action and target.
+
+    Triggers refuse updates, so rows never change.
+    """
 
     __tablename__ = "audit_event"
 
@@ -275,7 +281,10 @@ class AuditEvent(Base):
 
 
 class AuditHead(Base):
-    """The end of the chain: its one row is locked by whoever appends, and betrays a shortened chain."""
+    """Hold the end of the chain in one row.
+
+    Appending locks this row. The stored length reveals a shortened chain.
+    """
 
     __tablename__ = "audit_head"
 
@@ -285,9 +294,9 @@ class AuditHead(Base):
 
 
 class AuditAnchor(Base):
-    """An event of the chain from which it is followed: the last one forgotten, and the last one checked.
+    """Mark an event of the chain: the last deleted, or the last verified.
 
-    Zeros stand for the beginning of everything.
+    Zeros mean the chain's start.
     """
 
     __tablename__ = "audit_anchor"

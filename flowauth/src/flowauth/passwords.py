@@ -1,4 +1,4 @@
-"""Passwords: argon2id hashes that follow the settings, and the strength that a new one needs."""
+"""Hash passwords with argon2id and check the strength of new passwords."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from flowauth.settings import PasswordHashing
 
 SHORTEST, LONGEST = 10, 256
 NEEDED_STRENGTH = 4
-#: The estimator refuses longer input; what is strong in its first 72 characters is strong.
+#: The estimator refuses longer input. A password that is strong in its first 72 characters is strong.
 _ESTIMATED = 72
 
 
 class Passwords:
-    """Hashes and verifies with one set of costs.
+    """Hash and verify with one set of costs.
 
     Parameters
     ----------
@@ -36,7 +36,10 @@ class Passwords:
         return self._hasher.hash(password)
 
     def matches(self, stored: str | None, password: str) -> bool:
-        """Whether the password is the stored one; costs the same when there is no such user (`stored` None)."""
+        """Return whether the password is the stored one.
+
+        An unknown user (`stored` None) costs the same time.
+        """
         try:
             self._hasher.verify(self._dummy if stored is None else stored, password[:LONGEST])
         except (VerificationError, InvalidHashError):
@@ -48,7 +51,7 @@ class Passwords:
 
 
 def check_strength(password: object, field: str, words: Iterable[str] = ()) -> str:
-    """The password if it is strong enough.
+    """Return the password if it is strong enough.
 
     Parameters
     ----------

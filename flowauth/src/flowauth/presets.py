@@ -1,4 +1,4 @@
-"""What a role usually holds, what its scopes let its members do, and what is likely forgotten in it."""
+"""Offer usual scope sets for roles, explain scopes and point out missing ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SIMPLE_SENTENCES = {
     "get_result": "Fetch results of the kinds below, whoever ran them.",
     "get_available_dates": "See for which days there is data.",
     "get_qa_checks": "See the outcomes of the quality checks.",
-    "cancel": "Stop a query that nobody else asked for.",
+    "cancel": "Stop a query that no other user asked for.",
 }
 _COARSE_UNITS = frozenset({"nonspatial", "admin0", "admin1", "admin2"})
 _MOST_HINTS = 10
@@ -28,7 +28,9 @@ _SIMPLE = {
 
 
 def preset(name: str, offered: Collection[str], chosen: Iterable[str]) -> set[str]:
-    """The scopes of a preset, as far as the server offers them; ``coarse`` keeps the simple ones that are chosen.
+    """Return a preset's scopes that the server offers.
+
+    ``coarse`` keeps the chosen simple scopes.
 
     Raises
     ------
@@ -41,12 +43,12 @@ def preset(name: str, offered: Collection[str], chosen: Iterable[str]) -> set[st
 
 
 def sentence(scope: str, kinds: Mapping[str, str]) -> str:
-    """What a scope is for, from what the server's description says of its kinds; empty where it says nothing."""
+    """Explain a scope by its kinds' descriptions; empty where there are none."""
     return SIMPLE_SENTENCES.get(scope, "") if ":" not in scope else kinds.get(scope.rpartition(":")[2], "")
 
 
 def forgotten(chosen: Collection[str], offered: Collection[str]) -> list[str]:
-    """A sentence for each kind that is ticked without what its queries need."""
+    """Warn of each ticked kind whose queries lack a needed scope."""
     groups: dict[str, set[str]] = {}
     for scope in chosen:
         if ":" in scope:

@@ -1,6 +1,6 @@
-"""The list of revoked tokens, which API servers read: one token id (``jti``) a line.
+"""Keep the list of revoked tokens for API servers: one ``jti`` a line.
 
-Its rows outlive those of the tokens, which go with their user or server. A token that has expired needs no line.
+Rows outlive their tokens, which are deleted with their user or server. An expired token needs no line.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from flowauth import clock
 from flowauth.models import Revocation, Token
 from flowauth.services import Services
 
-#: API servers' clocks may be late.
+#: Allowance for API servers whose clocks are slow.
 _GRACE = timedelta(hours=1)
 _CHANGED = "revocations_changed"
 _writing = threading.Lock()
 
 
 def revoke(database: Session, tokens: Iterable[Token], because: str) -> list[str]:
-    """List those of the tokens that still run; their ids. Part of the caller's transaction.
+    """List the given tokens that still run; return their ids.
 
-    ``because`` is for the tokens' owners.
+    This is part of the caller's transaction. ``because`` is shown to the tokens' owners.
     """
     now = clock.now()
     database.execute(delete(Revocation).where(Revocation.expiry <= now - _GRACE))
@@ -43,7 +43,7 @@ def revoke(database: Session, tokens: Iterable[Token], because: str) -> list[str
 
 
 def listing(database: Session) -> str:
-    """The list as API servers read it."""
+    """Return the list in the form that API servers read."""
     ids = database.scalars(
         select(Revocation.jti).where(Revocation.expiry > clock.now() - _GRACE).order_by(Revocation.jti)
     )
@@ -51,14 +51,14 @@ def listing(database: Session) -> str:
 
 
 def publish(services: Services, path: Path) -> None:
-    """Write the list; a reader sees the old one or the new one, never a part.
+    """Write the list atomically; readers see the old or the new list.
 
     Raises
     ------
     OSError
         The file cannot be written; the old one is still there.
     """
-    # One at a time, or an older list could replace a newer one.
+    # Take turns, because an older list could otherwise replace a newer list.
     with _writing:
         with services.session(reading=True) as database:
             text = listing(database)
@@ -66,7 +66,7 @@ def publish(services: Services, path: Path) -> None:
         try:
             with os.fdopen(descriptor, "w") as file:
                 file.write(text)
-                # Ids of tokens open nothing, and the API server may run as somebody else.
+                # Token ids open nothing, and the API server may run as another user.
                 os.fchmod(descriptor, 0o644)
             Path(name).replace(path)
         except BaseException:
@@ -75,7 +75,7 @@ def publish(services: Services, path: Path) -> None:
 
 
 def is_published(services: Services, path: Path) -> bool:
-    """Whether the file has every id of the list, after writing it if it has not."""
+    """Return whether the file holds every id, after writing the file if needed."""
     with services.session(reading=True) as database:
         ids = set(listing(database).split())
     with contextlib.suppress(OSError):
@@ -89,5 +89,5 @@ def is_published(services: Services, path: Path) -> bool:
 
 
 def changed(database: Session) -> bool:
-    """Whether this session has revoked anything."""
+    """Return whether this session has revoked any token."""
     return bool(database.info.get(_CHANGED))

@@ -1,6 +1,7 @@
-"""Scopes as a type that cannot hold a malformed one, and the tree they form on screen.
+"""Parse scopes and nest them as the tree of the role form.
 
-``run`` is simple; ``admin3:flows:daily_location`` is complex: unit, kind that may be submitted, kind that occurs in it.
+``run`` is a simple scope. ``admin3:flows:daily_location`` is a complex scope: unit, submitted kind, kind
+within.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from enum import Enum
 
 _PART = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 LONGEST = 512
-#: What a request for kinds of a subset needs: any scope for the kind, whatever its unit and top kind.
+#: Pseudo-scope for kinds in subsets: any scope for the kind satisfies this, whatever its unit and top kind.
 ANYWHERE = "*:*:"
 NONSPATIAL = "nonspatial"
 
 
 def is_scope(text: str) -> bool:
-    """Whether a text is a scope, or one that a subset needs."""
+    """Return whether a text is a scope or a subset's pseudo-scope."""
     try:
         Scope(text.replace(ANYWHERE, "any:any:", 1) if text.startswith(ANYWHERE) else text)
     except ValueError:
@@ -27,7 +28,7 @@ def is_scope(text: str) -> bool:
 
 
 def lacking(held: Collection[str], needed: Iterable[str]) -> set[str]:
-    """Those of the needed scopes to which the held ones give no right, as an API server sees it."""
+    """Return the needed scopes that the held ones do not grant, as an API server does."""
     kinds = {parts[2] for one in held if len(parts := one.split(":")) == 3}
     return {
         one
@@ -38,7 +39,7 @@ def lacking(held: Collection[str], needed: Iterable[str]) -> set[str]:
 
 @dataclass(frozen=True, order=True)
 class Scope:
-    """One scope, checked when made.
+    """Hold one scope, checked on construction.
 
     Raises
     ------
@@ -59,7 +60,10 @@ class Scope:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """One or three parts. Compared whole, so that no part is taken for the beginning of another."""
+        """Return one or three parts.
+
+        Parts are compared whole, because a prefix is no match.
+        """
         return tuple(self.text.split(":"))
 
     def __str__(self) -> str:
@@ -67,7 +71,7 @@ class Scope:
 
 
 class State(Enum):
-    """How much below a branch is chosen."""
+    """Say how much below a branch is chosen."""
 
     NONE = "none"
     SOME = "some"
@@ -76,7 +80,7 @@ class State(Enum):
 
 @dataclass
 class Branch:
-    """A node that holds leaves by their last part and further branches by theirs."""
+    """Hold leaves and branches, each by its last part."""
 
     label: str
     path: str
@@ -93,7 +97,7 @@ class Branch:
 
 
 class ScopeTree:
-    """Scopes nested by part, with the number of scopes, and of chosen ones, at each branch.
+    """Nest scopes by part; count scopes and chosen scopes at each branch.
 
     Parameters
     ----------

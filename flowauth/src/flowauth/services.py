@@ -1,4 +1,4 @@
-"""What every request shares: settings, the database engine, the password hasher."""
+"""Share settings, database engine and password hasher among requests."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class Services:
         self.engine.dispose()
 
     def session(self, *, reading: bool = False) -> Session:
-        """A new database session; one opened for reading must not write."""
+        """Open a database session; a session opened for reading must not write."""
         return Session(self.engine.execution_options(reading=reading))
 
     def encrypt(self, text: str) -> str:
-        """Text as it is kept in the database."""
+        """Encrypt a text for the database."""
         return self.settings.fernet.encrypt(text.encode()).decode()
 
     def decrypt(self, stored: str) -> str | None:
-        """The text again; None if its key is no longer among those of the settings."""
+        """Decrypt a text; None if its key is no longer in the settings."""
         try:
             return self.settings.fernet.decrypt(stored.encode()).decode()
         except InvalidToken:

@@ -1,4 +1,7 @@
-"""Web sessions kept on the server: the cookie holds a random key, the row its digest and encrypted content."""
+"""Keep web sessions on the server.
+
+The cookie holds a random key. The row holds the key's digest and the encrypted content.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +26,11 @@ from flowauth.services import Services
 
 IDLE = timedelta(minutes=20)
 ABSOLUTE = timedelta(hours=12)
-#: A visitor who has not signed in needs a session for the sign-in form alone.
+#: Before sign-in, a visitor needs a session for the sign-in form only.
 ANONYMOUS = timedelta(hours=1)
 SCRIPTED = timedelta(hours=1)
 _TOUCH_EVERY = timedelta(seconds=20)
-#: Paths that have nothing to do with a browser's session.
+#: Paths that need no browser session.
 _WITHOUT = ("/static/", "/health/", "/api/")
 
 
@@ -36,7 +39,7 @@ def digest_of(key: str) -> str:
 
 
 def end_all(database: Session, user_id: int, but: str | None = None) -> None:
-    """End every session of a user, scripted ones too, but the one with that digest."""
+    """End all of a user's sessions, scripted ones too, except one digest's."""
     database.execute(
         delete(WebSession).where(WebSession.user_id == user_id, WebSession.digest != (but or ""))
     )
@@ -44,7 +47,7 @@ def end_all(database: Session, user_id: int, but: str | None = None) -> None:
 
 @transaction
 def open_scripted(database: Session, user_id: int, jti: str) -> datetime:
-    """Open a session of ``/api/v1``; its end.
+    """Open a session of ``/api/v1`` and return its end.
 
     Its row lets a password change or an administrator end the bearer token early.
     """
@@ -68,7 +71,7 @@ def close_scripted(database: Session, jti: str) -> None:
 
 
 class ServerSession(CallbackDict[str, Any], SessionMixin):
-    """One visitor's session; a change is stored at the end of the request."""
+    """Hold one visitor's session; changes are stored at the end of the request."""
 
     def __init__(self, content: dict[str, Any], row: WebSession | None) -> None:
         self.modified = False
@@ -77,7 +80,7 @@ class ServerSession(CallbackDict[str, Any], SessionMixin):
         self.user_id = row.user_id if row else None
         self.must_rotate = False
         self.must_end = False
-        #: The database did not say whose session this is, or did not store it.
+        #: The database failed to load or store this session.
         self.is_unreadable = False
         super().__init__(content, lambda changed: setattr(changed, "modified", True))
 
@@ -87,16 +90,16 @@ class ServerSession(CallbackDict[str, Any], SessionMixin):
 
     @property
     def seconds_left(self) -> int | None:
-        """How long a signed-in session lasts at least if nothing more is asked for; None when there is none."""
+        """Return a signed-in session's minimum remaining time; None without a sign-in."""
         if self.row is None or self.user_id is None:
             return None
         now = clock.now()
-        # A visit that soon after the last is not recorded.
+        # A visit so soon after the last one is not recorded.
         idle = now + IDLE - _TOUCH_EVERY
         return int((min(idle, self.row.expires) - now).total_seconds())
 
     def sign_in(self, user_id: int) -> None:
-        """Become a signed-in session under a new key, with nothing kept of the old one."""
+        """Start a signed-in session under a new key and drop the old content."""
         self.clear()
         self.user_id = user_id
         self.must_rotate = True
@@ -108,14 +111,17 @@ class ServerSession(CallbackDict[str, Any], SessionMixin):
 
 
 class ServerSessions(SessionInterface):
-    """Flask's way to open and save a session, on the table ``web_session``."""
+    """Load and save Flask sessions in the table ``web_session``."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
 
     @staticmethod
     def cookie_name(request: Request) -> str:
-        """A browser takes a ``__Host-`` cookie from HTTPS only; over plain HTTP the name is ``session``."""
+        """Return the cookie's name.
+
+        Browsers accept a ``__Host-`` cookie over HTTPS only; over plain HTTP the name is ``session``.
+        """
         return "__Host-session" if request.is_secure else "session"
 
     def open_session(self, app: Flask, request: Request) -> ServerSession:
@@ -139,7 +145,7 @@ class ServerSessions(SessionInterface):
             row = database.get(WebSession, digest)
             if row is None or row.expires <= now or not row.encrypted_data:
                 return None
-            # Whoever has not signed in leaves nothing open by going away.
+            # An anonymous visitor has no session to time out.
             if row.user_id is not None and row.last_seen + IDLE <= now:
                 return None
             database.expunge(row)
@@ -157,7 +163,7 @@ class ServerSessions(SessionInterface):
         try:
             self._save(session, request, response)
         except OperationalError:
-            # The page that says so is not to wait once more.
+            # The error page must not wait for the lock again.
             session.is_unreadable = True
             raise
 
@@ -204,9 +210,9 @@ class ServerSessions(SessionInterface):
         now = clock.now()
         if not session.modified and now - session.row.last_seen < _TOUCH_EVERY:
             return
-        # A visit that cannot be recorded is no reason to refuse what was asked for.
+        # A failure to record a visit must not fail the request.
         forgiven = () if session.modified else (OperationalError,)
-        # An update, never an insert: a session ended by another request stays ended.
+        # Update and never insert, so that a session ended by another request stays ended.
         with contextlib.suppress(*forgiven), self.services.session() as database:
             database.execute(
                 update(WebSession)

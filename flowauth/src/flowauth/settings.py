@@ -1,4 +1,4 @@
-"""The auth app's settings."""
+"""Read the auth app's settings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from flowsettings.values import Files, WholeNumber, WritableFile
 
 @dataclass(frozen=True)
 class PasswordHashing:
-    """Cost of one argon2id hash: passes, memory in KiB and lanes."""
+    """Hold the cost of one argon2id hash: passes, memory in KiB and lanes."""
 
     time_cost: int = 3
     memory_cost: int = 65536
@@ -63,17 +63,17 @@ def _between(low: int, high: int) -> PlainValidator:
 
 
 class Settings(ServiceSettings):
-    """Everything the app is told from outside, checked once at the start."""
+    """Hold all settings, checked once at the start."""
 
     private_key: Annotated[RSAPrivateKey, PlainValidator(load_private_key)] = Field(
         validation_alias="PRIVATE_JWT_SIGNING_KEY", repr=False
     )
-    #: Its first key encrypts, each decrypts.
+    #: The first key encrypts; every key decrypts.
     fernet: Annotated[MultiFernet, PlainValidator(_fernet)] = Field(
         validation_alias="FLOWAUTH_FERNET_KEY", repr=False
     )
     secret_key: str = Field(validation_alias="SECRET_KEY", repr=False)
-    #: May hold ``{}`` for the password; see `database_uri`.
+    #: May contain ``{}`` for the password; see `database_uri`.
     db_uri: str = Field("", validation_alias="DB_URI", repr=False)
     db_password: str = Field("", validation_alias="FLOWAUTH_DB_PASSWORD", repr=False)
     bind: str = Field("127.0.0.1", validation_alias="FLOWKIT_BIND")
@@ -100,19 +100,19 @@ class Settings(ServiceSettings):
 
     @property
     def database_uri(self) -> str:
-        """The address of the app's database, with its password."""
+        """Return the address of the app's database with its password."""
         return (self.db_uri or default_database_uri()).replace("{}", self.db_password)
 
     @property
     def hashing(self) -> PasswordHashing:
-        """The cost of a password's hash."""
+        """Return the cost of a password's hash."""
         return PasswordHashing(self.argon2_time_cost, self.argon2_memory_kib, self.argon2_parallelism)
 
 
 def default_database_uri() -> str:
-    """An SQLite file in a folder of ours, unreadable to others, in the temporary directory: for trials only."""
+    """Return an SQLite file in a private temporary folder, for trials only."""
     folder = Path(tempfile.gettempdir()) / f"flowauth-{os.geteuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
-        raise SettingError(f"DB_URI is not set and {folder} belongs to somebody else: set DB_URI.")
+        raise SettingError(f"DB_URI is not set and {folder} belongs to another user: set DB_URI.")
     return f"sqlite:///{folder / 'flowauth.sqlite'}"

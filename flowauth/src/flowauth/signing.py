@@ -1,4 +1,4 @@
-"""The tokens that API servers accept, and the key pair behind them."""
+"""Sign tokens for API servers and provide the public key."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ from flask_jwt_extended import create_access_token
 
 
 def compress_claims(roles: Mapping[str, Sequence[str]]) -> str:
-    """``{role name: sorted scopes}`` as JSON, gzipped, in base64 with a line break after every 76 characters."""
+    """Pack ``{role name: sorted scopes}`` as JSON, gzipped, in base64.
+
+    The base64 text has a line break after every 76 characters.
+    """
     text = json.dumps({role: sorted(scopes) for role, scopes in roles.items()})
     return base64.encodebytes(gzip.compress(text.encode())).decode("ascii")
 
 
 def claims_of(token: str) -> dict[str, list[str]]:
-    """The roles and scopes in a token of this app, whose signature is not looked at.
+    """Return the roles and scopes of a token without checking its signature.
 
     Raises
     ------
@@ -42,9 +45,9 @@ def sign(
     issued: datetime,
     expires: datetime,
 ) -> str:
-    """A signed token; needs the app's context.
+    """Return a signed token; needs the app's context.
 
-    ``exp`` is given outright rather than as a lifetime, so that the signed moment is the one that was checked.
+    ``exp`` is passed as a moment instead of a lifetime, so that the signed moment is the checked one.
     """
     return create_access_token(
         identity=username,
@@ -68,7 +71,7 @@ def private_pem(key: RSAPrivateKey) -> str:
 
 
 def public_pem(key: RSAPrivateKey) -> str:
-    """The public half, as API servers need it."""
+    """Return the public key for API servers."""
     return (
         key.public_key()
         .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)

@@ -1,4 +1,4 @@
-"""A small world and visitors to it, for the tests."""
+"""Provide a small world and visitors for tests."""
 
 from __future__ import annotations
 
@@ -50,7 +50,10 @@ SCOPES = (
 
 @dataclass(frozen=True)
 class World:
-    """Two servers with a role ``analyst`` each; ``ada`` holds both, ``root`` administers, ``eve`` holds nothing."""
+    """Hold two servers with a role ``analyst`` each.
+
+    ``ada`` holds both roles, ``root`` administers, ``eve`` holds nothing.
+    """
 
     north: str = "north"
     south: str = "south"
@@ -102,14 +105,14 @@ def server_named(session: Session, name: str) -> Server:
 
 @contextlib.contextmanager
 def opened(settings: Settings) -> Iterator[Flask]:
-    """An app whose connections to the database are closed at the end."""
+    """Provide an app and close its database connections at the end."""
     app = create_app(settings)
     with app.extensions["flowauth"]:
         yield app
 
 
 class Visitor:
-    """Somebody with a browser that runs no script: forms are sent with the hidden fields of the page before."""
+    """Browse without scripts: send forms with the hidden fields of the last page."""
 
     def __init__(self, app: Flask) -> None:
         self.client: FlaskClient = app.test_client()
@@ -118,7 +121,7 @@ class Visitor:
         return self.client.get(path, **kwargs)
 
     def token(self) -> str:
-        """The anti-forgery token that any page of this visit carries."""
+        """Return the anti-forgery token that every page of this visit carries."""
         for path in ("/sign-in/code", "/sign-in", "/account"):
             found = re.search(r'name="csrf_token" value="([^"]+)"', self.get(path).text)
             if found:
@@ -159,7 +162,7 @@ def role_form(**changes: Any) -> dict[str, Any]:
 
 
 def form_of(page: str) -> dict[str, Any]:
-    """The fields of a page's form as a browser would send them untouched."""
+    """Return the fields of a page's form as a browser would send them untouched."""
     form: dict[str, Any] = {}
     for tag in re.findall(r"<input [^>]*>", page.split('class="card">')[1].split("</form>")[0]):
         attributes = {name: html.unescape(value) for name, value in re.findall(r'([a-z_]+)="([^"]*)"', tag)}
@@ -173,7 +176,7 @@ def form_of(page: str) -> dict[str, Any]:
 
 
 class Script:
-    """Somebody with a script, signed in at ``/api/v1``."""
+    """Act as a script signed in at ``/api/v1``."""
 
     def __init__(self, app: Flask, username: str, password: str = PASSWORD) -> None:
         self.client = app.test_client()
@@ -188,7 +191,7 @@ class Script:
 
 @dataclass(frozen=True)
 class Deployment:
-    """The app as a process of its own: where it answers, what it was started with, and what it logs."""
+    """Hold the app as a separate process: address, environment and log."""
 
     address: str
     environment: dict[str, str]
@@ -205,7 +208,7 @@ def command(environment: dict[str, str], *arguments: str, **kwargs: Any) -> subp
 
 
 def new_environment(folder: Path) -> dict[str, str]:
-    """What a fresh installation is started with: keys and database of its own under the folder."""
+    """Return the environment of a fresh installation below the folder."""
     environment = {
         **os.environ,
         "FLOWKIT_SECRETS": str(folder / "secrets"),
@@ -222,14 +225,14 @@ def new_environment(folder: Path) -> dict[str, str]:
 
 
 def description_of(audience: str = "east", scopes: Sequence[str] = SCOPES) -> dict[str, Any]:
-    """The part of an API server's OpenAPI document that this app reads."""
+    """Build the part of an API server's OpenAPI document that this app reads."""
     scheme = {"type": "http", "x-audience": audience, "x-security-scopes": list(scopes)}
     return {"openapi": "3.0.1", "components": {"securitySchemes": {"token": scheme}}}
 
 
 @contextlib.contextmanager
 def served(folder: Path, scopes: Sequence[str], **settings: str) -> Iterator[Deployment]:
-    """The app served by its own command, with the demo data for a server of these scopes and any further settings."""
+    """Serve the app by its own command with demo data for these scopes."""
     environment = new_environment(folder) | settings
     description = folder / "openapi.json"
     description.write_text(json.dumps(description_of("TEST_SERVER", scopes)))
@@ -258,7 +261,7 @@ def served(folder: Path, scopes: Sequence[str], **settings: str) -> Iterator[Dep
 
 
 def _copy(source: IO[str], log: Path) -> None:
-    # A pipe that nobody reads fills up and stops the server.
+    # Drain the pipe, because a full pipe blocks the server.
     with log.open("a") as file:
         for line in source:
             file.write(line)

@@ -1,7 +1,8 @@
-"""Guessing made slow: tries are counted per account and per address, and each too many doubles the wait.
+"""Slow down password guessing per account and per address.
 
-A try is counted *before* the password is looked at, so that tries sent side by side cannot all slip through. Unknown
-accounts are counted like known ones, so that the wait tells nothing.
+Each try beyond the allowance doubles the wait. A try is counted *before* the password is checked, so that
+parallel tries cannot all slip through. Unknown accounts are counted like known accounts, so that the wait
+reveals nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ FORGOTTEN_AFTER = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Try:
-    """One counted try: whose it is, and its number since the last success on the account and on the address."""
+    """Identify one counted try and its number since the last success."""
 
     account: str
     address: str
@@ -37,7 +38,7 @@ class Try:
 
 
 def _account(username: str) -> str:
-    # Hashed: people type passwords into the wrong field.
+    # Names are hashed, because people type passwords into the wrong field.
     return "account:" + hashlib.sha256(username.encode()).hexdigest()[:64]
 
 
@@ -61,9 +62,10 @@ def reserve(database: Session, username: str, address: str) -> Try:
 
 
 def succeed(database: Session, attempt: Try) -> None:
-    """Forget the account's tries and give the address back this one.
+    """Clear the account's tries and uncount this try for the address.
 
-    The address keeps its others: else whoever owns one account could guess at the rest for ever.
+    The address keeps its earlier tries. Otherwise the owner of one account could guess at others without
+    limit.
     """
     database.execute(delete(SignInAttempts).where(SignInAttempts.subject == attempt.account))
     _give_back(database, attempt.address, attempt.on_address, ADDRESS_TRIES)
@@ -77,18 +79,18 @@ def give_back(database: Session, attempt: Try) -> None:
 
 
 def unlock(database: Session, username: str) -> None:
-    """Let an account try again at once."""
+    """Clear an account's wait."""
     database.execute(delete(SignInAttempts).where(SignInAttempts.subject == _account(username)))
 
 
 def blocked_until(database: Session, username: str) -> datetime | None:
-    """The end of an account's wait, if it has to wait."""
+    """Return the end of an account's wait, or None."""
     row = database.get(SignInAttempts, _account(username))
     return row.blocked_until if row and row.blocked_until and row.blocked_until > clock.now() else None
 
 
 def blocked(database: Session, usernames: Iterable[str]) -> list[str]:
-    """Those of the accounts that have to wait."""
+    """Return the accounts that have to wait."""
     waiting = set(
         database.scalars(select(SignInAttempts.subject).where(SignInAttempts.blocked_until > clock.now()))
     )
@@ -128,7 +130,7 @@ def _wait(excess: int) -> timedelta:
 
 def _give_back(database: Session, subject: str, number: int, free: int) -> None:
     row = _row(database, subject)
-    # Tries are counted only while no wait stands: a wait that stands now was set by the last one.
+    # Tries are counted only while no wait stands, so the last try set the present wait.
     is_last = row.attempts == number
     row.attempts = max(row.attempts - 1, 0)
     if is_last or row.attempts < free:

@@ -1,4 +1,7 @@
-"""Second factor: time-based codes (SHA-1, six digits, 30 seconds) and single-use backup codes."""
+"""Check time-based codes and single-use backup codes.
+
+Time-based codes use SHA-1, six digits and 30 seconds.
+"""
 
 from __future__ import annotations
 
@@ -13,31 +16,31 @@ import segno
 STEP = 30
 BACKUP_CODES = 16
 BACKUP_LENGTH = 10
-# Letters and digits that cannot be taken for one another.
+# Letters and digits that are not easily confused.
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
 def new_secret() -> str:
-    """A fresh base32 secret."""
+    """Return a new base32 secret."""
     return pyotp.random_base32()
 
 
 def provisioning_uri(secret: str, username: str, issuer: str) -> str:
-    """The ``otpauth`` address that an authenticator app reads."""
+    """Return the ``otpauth`` address that an authenticator app reads."""
     return pyotp.TOTP(secret).provisioning_uri(name=username, issuer_name=issuer)
 
 
 def qr_svg(uri: str) -> str:
-    """The address as an inline SVG, dark modules in the current text colour."""
+    """Draw the address as inline SVG; dark modules use the current text colour."""
     return segno.make(uri, error="m").svg_inline(
         scale=5, border=2, dark="#000", light="#fff", svgclass="qr", lineclass=None
     )
 
 
 def matching_step(secret: str, code: str, at: datetime, window: int) -> int | None:
-    """The 30-second step whose code this is, within ``window`` steps of now; None if there is none.
+    """Return the 30-second step of a code within ``window`` of now, or None.
 
-    The step rather than a yes is returned, so that the caller can refuse the same step a second time.
+    The caller stores the step, so that the same step can be refused a second time.
     """
     totp = pyotp.TOTP(secret)
     present = int(at.timestamp()) // STEP
@@ -49,7 +52,7 @@ def matching_step(secret: str, code: str, at: datetime, window: int) -> int | No
 
 
 def new_backup_codes() -> list[str]:
-    """Sixteen codes of ten letters and digits, grouped as ``abcde-fghjk``."""
+    """Return sixteen codes of ten letters and digits, grouped as ``abcde-fghjk``."""
     return [
         _group("".join(secrets.choice(_ALPHABET) for _ in range(BACKUP_LENGTH))) for _ in range(BACKUP_CODES)
     ]
@@ -60,11 +63,14 @@ def _group(code: str) -> str:
 
 
 def plain(code: str) -> str:
-    """The code without what people type between its groups."""
+    """Strip separators that people type between a code's groups."""
     return "".join(character for character in code.lower() if character.isalnum())
 
 
 def backup_digest(key: str, user_id: int, code: str) -> str:
-    """Keyed digest under which a backup code is stored and found again without trying sixteen hashes."""
+    """Return the keyed digest of a backup code.
+
+    The digest is searchable, so that a check does not need sixteen hashes.
+    """
     message = f"backup:{user_id}:{plain(code)}".encode()
     return hmac.new(key.encode(), message, hashlib.sha256).hexdigest()

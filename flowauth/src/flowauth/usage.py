@@ -1,4 +1,4 @@
-"""When tokens were last used, as the API servers write it down: a token id (``jti``) and a moment a line."""
+"""Import tokens' last uses from API servers: a ``jti`` and a moment a line."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from flowauth.database import transaction
 from flowauth.models import Token
 from flowauth.services import Services
 
-#: More than so much is not what an API server writes.
+#: An API server never writes more than this.
 LARGEST_FILE = 64 * 1024 * 1024
-#: Tokens a transaction: others write in between.
+#: Tokens in each transaction, so that other writers can run in between.
 _AT_ONCE = 500
 _LINE = re.compile(r"([\x21-\x7e]{1,36}) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
 _taking_up = threading.Lock()
@@ -28,7 +28,7 @@ _versions: dict[Path, tuple[int, int]] = {}
 
 
 def take_up(services: Services) -> None:
-    """Store what the API servers have written since the last time; a file that did not change is not read."""
+    """Store new lines of the API servers; skip a file that did not change."""
     with _taking_up:
         for path in services.settings.token_use_files:
             with contextlib.suppress(OSError, OperationalError):

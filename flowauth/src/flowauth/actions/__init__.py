@@ -1,1 +1,4 @@
-"""Everything that writes. Each action is one transaction that also holds its line of the audit trail."""
+"""Write to the database.
+
+Each action is one transaction that includes its audit event.
+"""

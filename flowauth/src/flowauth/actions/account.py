@@ -1,4 +1,7 @@
-"""A user's own account: password and second factor. Each change ends the user's other sessions."""
+"""Change a user's own password and second factor.
+
+Each change ends the user's other sessions.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +21,14 @@ from flowauth.services import Services
 
 
 def guessable_words(database: Session, username: str) -> list[str]:
-    """What somebody guessing this user's password here would try first."""
+    """Return words that an attacker would try first for this user."""
     return [username, *database.scalars(select(Server.name))]
 
 
 def hash_of_new(database: Session, services: Services, username: str, password: object, field: str) -> str:
-    """The hash of a new password, if it is strong enough.
+    """Return the hash of a new password that is strong enough.
 
-    Not for use within an action: estimating and hashing take long, and nobody shall wait for them.
+    Call this outside an action: estimating and hashing are slow and must not hold locks.
     """
     words = guessable_words(database, username)
     database.rollback()
@@ -35,9 +38,9 @@ def hash_of_new(database: Session, services: Services, username: str, password: 
 def prove_identity(
     database: Session, services: Services, actor: Actor, user: User, password: str, code: str | None = None
 ) -> None:
-    """Ask a signed-in user again for the password and, when given one, a code; tries count as at sign-in.
+    """Check a signed-in user's password and, if given, code; count failed tries.
 
-    Not part of the caller's transaction: a wrong try has to stay counted when the change is refused.
+    This runs outside the caller's transaction, so that a failed try stays counted when the change is refused.
     """
     attempt = throttle.reserve(database, user.username, actor.address)
     stored = user.password_hash
@@ -65,7 +68,7 @@ def change_password(
     new: str,
     session_digest: str | None,
 ) -> None:
-    """Replace the password, given the old one."""
+    """Replace the password, given the present one."""
     prove_identity(database, services, actor, user, old)
     if old == new:
         raise Refusal("The new password is the old one.", field="new_password")
@@ -94,7 +97,10 @@ def confirm_two_factor(
     code: str,
     session_digest: str | None,
 ) -> None:
-    """Switch the second factor on with a secret whose code the user could give; replaces an earlier one."""
+    """Switch two-factor sign-in on with a secret after checking a code from it.
+
+    An earlier secret is replaced.
+    """
     step = two_factor.matching_step(
         secret, two_factor.plain(code), clock.now(), services.settings.two_factor_window
     )
@@ -105,7 +111,7 @@ def confirm_two_factor(
     if user.two_factor is not None:
         database.delete(user.two_factor)
         database.flush()
-    # The code that switched it on is used up: it cannot sign in as well.
+    # This code is used up, so that it cannot sign in as well.
     user.two_factor = TwoFactor(enabled=True, encrypted_secret=services.encrypt(secret), last_step=step)
     database.flush()
     _store_backup_codes(database, services, user.id, backup_codes)
@@ -122,7 +128,7 @@ def disable_two_factor(
     code: str,
     session_digest: str | None,
 ) -> None:
-    """Switch the second factor off, given password and code, unless it is required."""
+    """Switch two-factor sign-in off, given password and code, unless required."""
     if not user.has_two_factor:
         raise Refusal("Two-factor sign-in is not on.")
     if user.require_two_factor:
@@ -141,7 +147,7 @@ def _remove_two_factor(database: Session, actor: Actor, user: User, session_dige
 def replace_backup_codes(
     database: Session, services: Services, actor: Actor, user: User, password: str
 ) -> list[str]:
-    """New backup codes in place of all old ones; they are shown this once."""
+    """Replace all backup codes; the new ones are shown only once."""
     if not user.has_two_factor:
         raise Refusal("Two-factor sign-in is not on.", 404)
     prove_identity(database, services, actor, user, password)

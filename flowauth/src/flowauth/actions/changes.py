@@ -1,4 +1,7 @@
-"""What differs between two states of a thing: for the audit trail, and for who would overwrite another's change."""
+"""Compare two states of a record.
+
+The audit trail stores the difference. Forms use it to detect concurrent changes.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ _WORDS = {True: "on", False: "off", None: "without limit"}
 
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """Only what differs; of lists what came and what went."""
+    """Return only the fields that differ; for lists, the items added and removed."""
     found: dict[str, Any] = {}
     for key, old in before.items():
         new = after[key]
@@ -25,7 +28,9 @@ def changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
 
 
 def refuse_if_changed(shown: dict[str, Any] | None, present: dict[str, Any]) -> None:
-    """Refuse to replace what is no longer as it was shown; None, as from a script, replaces whatever there is.
+    """Refuse to replace a record that changed since it was shown.
+
+    ``shown`` is None for scripts, which replace any state.
 
     Raises
     ------
@@ -44,7 +49,7 @@ def refuse_if_changed(shown: dict[str, Any] | None, present: dict[str, Any]) -> 
 
 
 def _is_alike(shown: dict[str, Any], present: dict[str, Any]) -> bool:
-    """Whether what came back with a form can be what it was sent out with."""
+    """Return whether a form's submitted state has the shape of one we sent."""
     return shown.keys() == present.keys() and all(
         isinstance(value, list) and all(isinstance(item, str) for item in value)
         if isinstance(present[key], list)

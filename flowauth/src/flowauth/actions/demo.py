@@ -1,7 +1,7 @@
-"""The demo: one server, two roles, two users. For trying out only.
+"""Load the demo: one server, two roles, two users.
 
-Its password is printed in the documentation, so the strength rule is left out on purpose, and a database in which
-anybody else has an account is refused.
+The demo password is printed in the documentation, so the strength rule is skipped. A database that holds any
+other account is refused.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from flowauth.services import Services
 
 PASSWORD = "DUMMY_PASSWORD"
 USERS = {"TEST_USER": False, "TEST_ADMIN": True}
-#: Simple scopes of each demo role; every complex scope comes on top.
+#: Simple scopes of each demo role; each role also gets every complex scope.
 ROLES = {
     "viewer": ("get_result", "get_available_dates", "get_qa_checks"),
     "runner": ("run", "get_available_dates", "cancel"),
@@ -34,11 +34,14 @@ _DAY_MINUTES = 24 * 60
 
 
 class OtherUsersError(Refusal):
-    """People have accounts in this database."""
+    """Report that people have accounts in this database."""
 
 
 def load_demo(database: Session, services: Services, description: ApiDescription) -> Server:
-    """Load the demo data, or bring them up to date with a newer description; users' passwords are set again."""
+    """Load the demo data or update them to a newer description.
+
+    Demo users' passwords are reset.
+    """
     rows = database.execute(select(User.username, User.password_hash)).all()
     present = {row.username: row.password_hash for row in rows}
     database.rollback()
@@ -89,7 +92,7 @@ def _load_demo(database: Session, hashes: Mapping[str, str], description: ApiDes
 
 
 def _user(database: Session, hashed: str | None, username: str, is_admin: bool) -> User:
-    """The demo user; a hash is given where the stored one is not that of the demo's password."""
+    """Return the demo user; a given hash replaces the stored password."""
     user = database.scalars(select(User).where(User.username == username)).one_or_none()
     if user is None:
         user = User(username=username, is_admin=is_admin, password_hash=hashed)

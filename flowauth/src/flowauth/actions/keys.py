@@ -1,4 +1,4 @@
-"""Replacing the key under which tokens and second factors are stored."""
+"""Replace the key that encrypts stored tokens and second factors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flowauth.services import Services
 
 @transaction
 def encrypt_again(database: Session, services: Services) -> int:
-    """Encrypt every stored token and second factor with the first key; how many these were.
+    """Encrypt every stored token and second factor with the first key; count them.
 
     Raises
     ------
@@ -32,7 +32,9 @@ def encrypt_again(database: Session, services: Services) -> int:
         for factor in factors:
             factor.encrypted_secret = rotate(factor.encrypted_secret).decode()
     except InvalidToken:
-        raise Refusal("Something is stored with a key that FLOWAUTH_FERNET_KEY does not have.", 409) from None
+        raise Refusal(
+            "A stored token or second factor needs a key that FLOWAUTH_FERNET_KEY does not hold.", 409
+        ) from None
     audit.record(
         database, CONSOLE, "storage.encrypted_again", "", tokens=len(tokens), two_factor=len(factors)
     )

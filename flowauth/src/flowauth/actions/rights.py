@@ -1,4 +1,4 @@
-"""Who can do what, and why somebody cannot."""
+"""Explain who can do what, and why a request is refused."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from flowauth.signing import claims_of
 
 LARGEST_SPEC = 1024 * 1024
 _MOST_SCOPES = 2000
-#: What is asked of the API with a spec, and the simple scope that it takes beside the query's.
+#: Requests with a spec, each with the simple scope that it needs beside the query's scopes.
 ASKED = {"run": "run", "explain": "run", "fetch": "get_result", "cancel": "cancel", "poll": None}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one role lacks of what is needed."""
+    """List the needed scopes that one role lacks."""
 
     role: str
     lacking: list[str]
@@ -33,9 +33,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why something is refused, or that it is not.
+    """Explain whether a request is allowed, and what is missing if not.
 
-    ``held`` are the roles that count, those that lack least first; ``giving`` are roles of the server that hold all.
+    ``held`` are the user's roles that count, fewest missing scopes first. ``giving`` are the server's roles
+    that hold every needed scope.
     """
 
     needed: list[str]
@@ -49,7 +50,7 @@ class Explanation:
 
 
 def holders(server: int, scope: str = "", user: str = "") -> Select[tuple[int, str, int, int]]:
-    """Users with rights on a server: id, name, how many roles give them and how many scopes these are."""
+    """List users with rights on a server: id, name, number of roles and of scopes."""
     query = (
         select(
             User.id,
@@ -69,7 +70,7 @@ def holders(server: int, scope: str = "", user: str = "") -> Select[tuple[int, s
 
 
 def every_right(server: int | None, scope: str = "", user: str = "") -> Select[tuple[str, str, str, str]]:
-    """User, server, role and scope, a row for each right that a user holds through a role."""
+    """Select user, server, role and scope: a row for each right held through a role."""
     query = (
         select(User.username, Server.name, Role.name, Scope.name)
         .select_from(User)
@@ -93,7 +94,7 @@ def _narrowed(query: Any, scope: str, user: str) -> Any:
 
 
 def roles_of(database: Session, server: int, users: Iterable[int]) -> dict[int, list[str]]:
-    """Names of the roles that the users hold on a server."""
+    """Return the names of the roles that the users hold on a server."""
     rows = database.execute(
         select(users_with_roles.c.user_id, Role.name)
         .join(Role, Role.id == users_with_roles.c.role_id)
@@ -107,7 +108,9 @@ def roles_of(database: Session, server: int, users: Iterable[int]) -> dict[int, 
 
 
 def needed_for(server: Server, pasted: str, asked: str) -> frozenset[str]:
-    """The scopes that what was pasted needs: a query spec, an API's refusal, or scopes with spaces between them.
+    """Return the scopes that a pasted text needs.
+
+    The text is a query spec, an API's refusal, or scopes with spaces between them.
 
     Raises
     ------
@@ -135,8 +138,8 @@ def _listed(words: list[str]) -> frozenset[str]:
     wrong = [word for word in words if not is_scope(word)]
     if wrong or len(words) > _MOST_SCOPES:
         raise Refusal(
-            f"'{(wrong or words)[0][:80]}' is not a scope, and what was pasted is no JSON. A query's id alone says "
-            "nothing here: paste its spec, or what the API answered.",
+            f"'{(wrong or words)[0][:80]}' is not a scope, and what was pasted is no JSON. A query id names no "
+            "scopes: paste its spec or the API's refusal.",
             field="pasted",
         )
     return frozenset(words)
@@ -161,7 +164,7 @@ def _needed_by_spec(server: Server, spec: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _walk(spec: Mapping[str, Any]) -> tuple[set[str], set[str], list[str]]:
-    """Kinds outside of subsets, kinds within, and units outside from the outermost on."""
+    """Return kinds outside subsets, kinds within subsets, and units, outermost first."""
     kinds: set[str] = set()
     subset_kinds: set[str] = set()
     units: list[str] = []
@@ -182,7 +185,10 @@ def _walk(spec: Mapping[str, Any]) -> tuple[set[str], set[str], list[str]]:
 def explain(
     database: Session, server: Server, needed: frozenset[str], held: Mapping[str, Iterable[str]]
 ) -> Explanation:
-    """Compare what is needed with what roles hold, as the API does: one role must hold all of it."""
+    """Compare needed scopes with roles.
+
+    As in the API, one role must hold every needed scope.
+    """
     verdicts = [Verdict(role, sorted(lacking(set(scopes), needed))) for role, scopes in held.items()]
     rows = database.execute(
         select(Role.name, Scope.name)
@@ -203,7 +209,7 @@ def explain(
 
 
 def held_by_user(database: Session, server: Server, username: str) -> dict[str, list[str]]:
-    """Roles of a user on a server, with the scopes that a new token would have."""
+    """Return a user's roles on a server with the scopes a new token would have."""
     user = database.scalars(select(User).where(User.username == username)).one_or_none()
     if user is None:
         raise Refusal(f"There is no user {username[:75]}.", 404, field="user")
@@ -211,7 +217,7 @@ def held_by_user(database: Session, server: Server, username: str) -> dict[str, 
 
 
 def held_by_token(services: Services, token: Token) -> dict[str, list[str]]:
-    """Roles and scopes as they are in a token; they may have changed since it was made."""
+    """Return a token's roles and scopes as minted; roles may have changed since."""
     text = services.decrypt(token.encrypted_token)
     try:
         return claims_of(text or "")
@@ -227,7 +233,7 @@ def find_token(database: Session, token_id: int) -> Token:
 
 
 def find_any_server(database: Session, name: str) -> Server | None:
-    """The server of that name; without a name the first one, None where there is none."""
+    """Return the named server, or the first server for an empty name, or None."""
     query = select(Server).order_by(Server.name).limit(1)
     server = database.scalars(query.where(Server.name == name) if name else query).one_or_none()
     if server is None and name:

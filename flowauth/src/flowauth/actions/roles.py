@@ -1,4 +1,4 @@
-"""Roles: named sets of one server's scopes, with their own limits and members."""
+"""Manage roles: sets of one server's scopes, with limits and members."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ def find_role(database: Session, role_id: int) -> Role:
 
 
 def _locked(database: Session, role_id: int) -> Role:
-    """The role as it is now, kept from others to the end of the transaction."""
-    # Not from memberships, which refer to the row: two forms that change one from its two ends would wait for each other.
+    """Return the role's current row, locked until the transaction ends."""
+    # Do not lock memberships, which refer to this row. Two forms that change a membership from its two ends
+    # would deadlock.
     role = database.get(Role, role_id, with_for_update={"key_share": True}, populate_existing=True)
     if role is None:
         raise Refusal(f"There is no role with id {role_id}.", 404)
@@ -52,7 +53,7 @@ def save_role(
     shown: dict[str, Any] | None = None,
     after: After = After.KEEP,
 ) -> Role:
-    """Create a role (``role`` None) or replace all of one's properties, if they still are as ``shown``.
+    """Create a role (``role`` None) or replace one that still is as ``shown``.
 
     Raises
     ------
@@ -99,7 +100,7 @@ def save_role(
 
 
 def _losing(database: Session, role: Role, lost: set[int], *, narrowed: bool) -> ColumnElement[bool]:
-    """The condition that a token keeps what the changed role no longer gives to its owner."""
+    """Return the condition that a token keeps a right its owner loses by the change."""
     own = running.made_from([role.id])
     if narrowed:
         return own
@@ -109,7 +110,10 @@ def _losing(database: Session, role: Role, lost: set[int], *, narrowed: bool) ->
 
 @transaction
 def delete_role(database: Session, actor: Actor, role: Role, after: After = After.KEEP) -> None:
-    """Delete a role; tokens made from it keep its name, and stay valid to their end unless they are revoked."""
+    """Delete a role.
+
+    Tokens made from the role keep its name. They stay valid until they expire or are revoked.
+    """
     role = _locked(database, role.id)
     subject, facts = f"{role.server.name}/{role.name}", role_facts(role)
     members = [user.id for user in role.users]
@@ -144,7 +148,7 @@ def _scopes(server: Server, names: Sequence[str]) -> list[Scope]:
 
 
 def role_facts(role: Role) -> dict[str, Any]:
-    """The role's properties as the trail tells them, and as a form that shows them sends them back."""
+    """Return the role's properties, as stored in the trail and sent back by forms."""
     return {
         "name": role.name,
         "scopes": sorted(scope.name for scope in role.scopes),

@@ -1,4 +1,4 @@
-"""Tokens that still run: finding them, and ending those that keep a right which is being taken away."""
+"""Find running tokens, and end those that keep a right being taken away."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ LONGEST_REASON = 200
 
 
 class After(Enum):
-    """What becomes of running tokens that keep a right which their owner loses."""
+    """Choose what happens to running tokens that keep a right their owner loses."""
 
     KEEP = "keep"
     REVOKE = "revoke"
-    #: Refuse the change if there are any, so that whoever makes it decides.
+    #: Refuse the change if such tokens exist, so that the caller has to decide.
     ASK = "ask"
 
 
 class TokensKeepIt(Refusal):
-    """A right is taken away that running tokens keep; nothing is changed until somebody says what becomes of them."""
+    """Report that running tokens keep a lost right; nothing was changed."""
 
     def __init__(self, kept: Kept) -> None:
         super().__init__(
@@ -45,7 +45,7 @@ class TokensKeepIt(Refusal):
 
 @dataclass(frozen=True)
 class Kept:
-    """How many running tokens keep something, and until when the last of them does."""
+    """Count the tokens that keep a lost right, and when the last one expires."""
 
     count: int
     until: datetime
@@ -58,7 +58,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which tokens are asked for; what is empty or None says nothing."""
+    """Hold a search for tokens; an empty or None field does not restrict."""
 
     search: str = ""
     user: str = ""
@@ -69,29 +69,29 @@ class Wanted:
 
     @property
     def is_everything(self) -> bool:
-        """Whether no field narrows the search to less than all of a state."""
+        """Return whether no field narrows the search below all tokens of a state."""
         return not (self.search or self.user or self.server or self.role or self.unused_days)
 
 
 def is_running() -> ColumnElement[bool]:
-    """The condition that API servers still take a token."""
+    """Return the condition that API servers still accept a token."""
     return Token.revoked_at.is_(None) & (Token.expiry > clock.now())
 
 
 def made_from(roles: Iterable[int]) -> ColumnElement[bool]:
-    """The condition that a token was made from one of the roles."""
+    """Return the condition that a token was made from one of the roles."""
     return Token.id.in_(select(tokens_with_roles.c.token_id).where(tokens_with_roles.c.role_id.in_(roles)))
 
 
 def of_users(users: Iterable[int]) -> ColumnElement[bool]:
-    """The condition that a token is one of these users'."""
+    """Return the condition that a token belongs to one of these users."""
     return Token.user_id.in_(users)
 
 
 def outliving(
     database: Session, owned: ColumnElement[bool], life_minutes: int, latest: datetime | None
 ) -> ColumnElement[bool]:
-    """The condition that a running token lasts longer than these limits would have let it."""
+    """Return the condition that a running token outlasts the new limits."""
     life = timedelta(minutes=life_minutes)
     rows = database.execute(select(Token.id, Token.issued, Token.expiry).where(owned, is_running()))
     found = [
@@ -103,7 +103,7 @@ def outliving(
 
 
 def kept(database: Session, condition: ColumnElement[bool]) -> Kept | None:
-    """The running tokens among those of a condition; None if there are none."""
+    """Summarise the running tokens of a condition; None when there are none."""
     count, until = database.execute(
         select(func.count(Token.id), func.max(Token.expiry)).where(condition, is_running())
     ).one()
@@ -111,7 +111,9 @@ def kept(database: Session, condition: ColumnElement[bool]) -> Kept | None:
 
 
 def settle(database: Session, condition: ColumnElement[bool], after: After, because: str) -> dict[str, Any]:
-    """Do with the running tokens of a condition what was decided, in the caller's transaction.
+    """Apply the decision to the running tokens of a condition.
+
+    This runs in the caller's transaction.
 
     Returns
     -------
@@ -133,13 +135,13 @@ def settle(database: Session, condition: ColumnElement[bool], after: After, beca
 
 
 def _running(database: Session, condition: ColumnElement[bool]) -> Sequence[Token]:
-    """Locked, so that one is revoked once."""
+    """Load the rows with a lock, so that each is revoked only once."""
     query = select(Token).options(defer(Token.encrypted_token)).where(condition, is_running())
     return database.scalars(query.order_by(Token.id).with_for_update()).all()
 
 
 def search(wanted: Wanted) -> Select[tuple[Token]]:
-    """The tokens that are asked for, with their users and servers, without their texts."""
+    """Return the matching tokens with users and servers, without token texts."""
     query = (
         select(Token)
         .join(Token.user)
@@ -164,7 +166,7 @@ def search(wanted: Wanted) -> Select[tuple[Token]]:
 
 
 def check_state(value: str) -> str:
-    """One of the states that tokens are searched by."""
+    """Return a valid search state."""
     if value not in STATES:
         raise Refusal(f"state must be one of {', '.join(STATES)}.", field="state")
     return value
@@ -174,7 +176,7 @@ def check_state(value: str) -> str:
 def revoke_chosen(
     database: Session, actor: Actor, identities: Sequence[object], reason: str = ""
 ) -> list[str]:
-    """Revoke those of the tokens that still run; their names as ``user: server/name``.
+    """Revoke the given tokens that still run; return ``user: server/name`` of each.
 
     Raises
     ------
@@ -198,7 +200,7 @@ def revoke_chosen(
 
 @transaction
 def revoke_found(database: Session, actor: Actor, wanted: Wanted, reason: str = "") -> list[str]:
-    """Revoke every running token of a user, server, role or search; their names."""
+    """Revoke every running token of a user, server, role or search."""
     if wanted.is_everything:
         _choose_some()
     if wanted.user and not database.scalar(select(User.id).where(User.username == wanted.user)):
@@ -212,7 +214,7 @@ def revoke_found(database: Session, actor: Actor, wanted: Wanted, reason: str = 
 
 
 def _choose_some() -> NoReturn:
-    raise Refusal("Choose the tokens, or a user, a server or a role whose tokens are meant.", field="tokens")
+    raise Refusal("Choose tokens, or a user, a server or a role.", field="tokens")
 
 
 def _revoke(
@@ -220,7 +222,7 @@ def _revoke(
 ) -> list[str]:
     why = reason.strip()
     if len(why) > LONGEST_REASON:
-        raise Refusal(f"The reason may have {LONGEST_REASON} characters.", field="reason")
+        raise Refusal(f"The reason may have at most {LONGEST_REASON} characters.", field="reason")
     ids = select(query.with_only_columns(Token.id).subquery().c.id)
     tokens = _running(database, Token.id.in_(ids))
     names = [f"{token.user.username}: {token.server.name}/{token.name}" for token in tokens]

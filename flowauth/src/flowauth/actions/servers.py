@@ -1,4 +1,4 @@
-"""Registering API servers and keeping their scopes up to date."""
+"""Register API servers and keep their scopes up to date."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DEFAULT_LIFE_MINUTES = 1440
 
 @dataclass(frozen=True)
 class Difference:
-    """What saving a description would change: scopes added and removed, and for each role the scopes it loses."""
+    """Describe the effect of a description: scopes added, removed and lost by roles."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
@@ -44,7 +44,7 @@ def find_server(database: Session, name: str) -> Server:
 
 
 def difference(server: Server | None, description: ApiDescription) -> Difference:
-    """Compare a server, or none yet, with a description.
+    """Compare a server, or None for a new server, with a description.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def difference(server: Server | None, description: ApiDescription) -> Difference
 
 
 def check_life(value: object) -> int:
-    """Longest life of a token in minutes."""
+    """Return the longest token lifetime in minutes."""
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LONGEST_LIFE_MINUTES:
         raise Refusal(
             f"The longest life must be a whole number of minutes from 1 to {LONGEST_LIFE_MINUTES}.",
@@ -79,7 +79,7 @@ def check_life(value: object) -> int:
 
 
 def check_latest(value: datetime | None, present: datetime | None = None) -> datetime | None:
-    """Latest expiry: in the future, or left as it is."""
+    """Return the latest expiry, which must be in the future or unchanged."""
     if value is not None and value != present and value <= clock.now():
         raise Refusal("The latest expiry must be in the future.", field="latest_token_expiry")
     return value
@@ -93,7 +93,7 @@ def register_server(
     longest_token_life_minutes: object = DEFAULT_LIFE_MINUTES,
     latest_token_expiry: datetime | None = None,
 ) -> Server:
-    """A new server from its description."""
+    """Register a server from its description."""
     name = check_audience(description.audience)
     if database.scalars(select(Server.id).where(Server.name == name)).first() is not None:
         raise Refusal(f"Server {name} is registered already: open it to update its scopes.", field="name")
@@ -118,7 +118,10 @@ def update_scopes(
     description: ApiDescription,
     after: After = After.KEEP,
 ) -> Difference:
-    """Make the server's scopes those of the description: kept ones keep their place in roles, gone ones leave all."""
+    """Replace the server's scopes by the description's.
+
+    Scopes that stay remain in their roles. Removed scopes leave all roles.
+    """
     _lock(database, server)
     change = difference(server, description)
     server.kind_sentences = dict(description.sentences)
@@ -147,12 +150,12 @@ def update_scopes(
 
 
 def holding_removed(server: Server, change: Difference) -> ColumnElement[bool]:
-    """The condition that a token was made from a role that loses scopes by the change."""
+    """Return the condition that a token's role loses scopes by the change."""
     return running.made_from([role.id for role in server.roles if role.name in change.roles])
 
 
 def _lock(database: Session, server: Server) -> None:
-    """Keep the server from others to the end of the transaction: a token being made is waited for."""
+    """Lock the server until the transaction ends; wait for tokens being made."""
     query = select(Server.id).where(Server.id == server.id)
     database.execute(query.with_for_update(key_share=True))
 
@@ -166,7 +169,10 @@ def change_limits(
     latest_token_expiry: datetime | None,
     after: After = After.KEEP,
 ) -> Server:
-    """New limits. Roles left above them do no harm, since the earliest cap decides; the screen points them out."""
+    """Set new limits.
+
+    Roles with higher limits stay valid, because the earliest cap applies. The page lists them.
+    """
     _lock(database, server)
     before = _facts(server)
     server.longest_token_life_minutes = check_life(longest_token_life_minutes)
@@ -190,7 +196,10 @@ def change_limits(
 def enable_scopes(
     database: Session, actor: Actor, server: Server, enabled: set[str], after: After = After.KEEP
 ) -> None:
-    """Switch exactly these scopes on and all others off; a scope switched off is left out of new tokens."""
+    """Enable exactly these scopes.
+
+    New tokens omit disabled scopes.
+    """
     _lock(database, server)
     changed = [scope for scope in server.scopes if scope.enabled != (scope.name in enabled)]
     for scope in changed:
@@ -215,8 +224,11 @@ def enable_scopes(
 
 @transaction
 def delete_server(database: Session, actor: Actor, server: Server) -> None:
-    """Delete a server with its scopes, roles and tokens' history; tokens that still run are revoked."""
-    # A token that is being made is waited for and seen, for it refers to this row.
+    """Delete a server with its scopes, roles and token history.
+
+    Tokens that still run are revoked.
+    """
+    # A token being made refers to this row, so the lock waits for the token and then sees it.
     locked = database.get(Server, server.id, with_for_update=True, populate_existing=True)
     if locked is None:
         raise Refusal(f"There is no server '{server.name}'.", 404)
@@ -229,7 +241,7 @@ def delete_server(database: Session, actor: Actor, server: Server) -> None:
 
 
 def goes_with(database: Session, server: Server) -> dict[str, Any]:
-    """What deleting the server takes along."""
+    """Count what deleting the server removes."""
     holders = select(User.username).join(User.roles).where(Role.server_id == server.id).distinct()
     return {
         "roles": [role.name for role in server.roles],
@@ -240,7 +252,7 @@ def goes_with(database: Session, server: Server) -> dict[str, Any]:
 
 
 def exceeding_roles(server: Server) -> list[Role]:
-    """Roles whose limits lie above the server's and therefore have no effect."""
+    """Return the roles whose limits exceed the server's and have no effect."""
     return [
         role
         for role in server.roles

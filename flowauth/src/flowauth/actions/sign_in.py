@@ -1,4 +1,4 @@
-"""Signing in: password, then second factor, each try counted."""
+"""Check password and second factor at sign-in; count each try."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WRONG = "Wrong user name, password or code."
 
 @dataclass(frozen=True)
 class SignedIn:
-    """Who signed in, and how many tries on the account failed since the last time."""
+    """Hold the signed-in user and the number of failed tries since the last success."""
 
     user_id: int
     username: str
@@ -30,14 +30,17 @@ class SignedIn:
 
 @dataclass(frozen=True)
 class HalfSignedIn:
-    """Somebody who gave the right password and owes a code; void once the password changes."""
+    """Hold a user who gave the right password and still needs a code.
+
+    The state is void once the password changes.
+    """
 
     user_id: int
     proof: str
 
 
 class CodeNeeded(Refusal):
-    """The password is right and the second factor missing."""
+    """Report that the password is right and the code is missing."""
 
     def __init__(self, half: HalfSignedIn) -> None:
         super().__init__("A two-factor code is needed.", field="two_factor_code", need_two_factor=True)
@@ -59,7 +62,7 @@ def sign_in(
     attempt = throttle.reserve(database, username, actor.address)
     user = database.scalars(select(User).where(User.username == username)).one_or_none()
     stored = user.password_hash if user else None
-    # Hashing takes its time; no lock is held meanwhile.
+    # Hashing is slow, so no lock is held meanwhile.
     database.rollback()
     if not services.passwords.matches(stored, password) or user is None:
         _failed(database, actor, username if user else "(unknown)", "password")
@@ -75,7 +78,7 @@ def sign_in(
 def sign_in_with_code(
     database: Session, services: Services, actor: Actor, half: HalfSignedIn, code: str
 ) -> SignedIn:
-    """The second half of signing in, by somebody whose password was right a moment ago."""
+    """Check the code of a user whose password was right a moment ago."""
     user = database.get(User, half.user_id)
     if user is None or _proof(user) != half.proof:
         raise Refusal(WRONG, 401)
@@ -103,7 +106,7 @@ def _failed(database: Session, actor: Actor, username: str, what: str) -> None:
 
 @transaction
 def _rehash(database: Session, user: User, stored: str, hashed: str) -> None:
-    # Unless the password was changed while the old one was hashed again.
+    # Skip the new hash if the password was changed while the old one was rehashed.
     unchanged = (User.id == user.id) & (User.password_hash == stored)
     database.execute(update(User).where(unchanged).values(password_hash=hashed))
 
@@ -118,7 +121,10 @@ def _succeeded(database: Session, actor: Actor, user: User, attempt: Try) -> Sig
 
 
 def _failures(database: Session, username: str) -> int:
-    """How often signing in failed since it last worked or was unlocked: the throttle forgets, the trail does not."""
+    """Count failed tries since the last success or unlock, from the trail.
+
+    The throttle forgets tries, the trail does not.
+    """
     events = select(AuditEvent.id).where(AuditEvent.subject == username)
     last = database.scalar(
         events.where(AuditEvent.action.in_(("sign_in.succeeded", "user.unlocked")))
@@ -137,14 +143,14 @@ def _second_factor(database: Session, services: Services, user_id: int, code: st
 def consume_code(database: Session, services: Services, user_id: int, code: str) -> bool:
     """Accept a code once: the authenticator's first, then a backup code.
 
-    Both are taken by a single conditional statement, so that of two requests with one code only one gets it.
+    Each code is consumed by one conditional statement, so that only one of two concurrent requests succeeds.
     """
     factor = database.get(TwoFactor, user_id)
     if factor is None or not factor.enabled:
         return False
     secret = services.decrypt(factor.encrypted_secret)
     step = None
-    # Without the key of the secret the backup codes are the way in.
+    # Without the secret's key, only backup codes can sign in.
     if secret is not None:
         step = two_factor.matching_step(
             secret, two_factor.plain(code), clock.now(), services.settings.two_factor_window

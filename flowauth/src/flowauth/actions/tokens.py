@@ -1,4 +1,4 @@
-"""Minting, renewing, revealing and revoking tokens."""
+"""Mint, renew, reveal and revoke tokens."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from flowauth.signing import sign
 
 
 def limits(server: Server, roles: Iterable[Role]) -> list[Limit]:
-    """The server's limit and each role's."""
+    """Return the server's cap and each role's cap on expiry."""
     return [
         Limit(
             f"server {server.name}",
@@ -40,22 +40,25 @@ def limits(server: Server, roles: Iterable[Role]) -> list[Limit]:
 
 
 def servers_of(user: User) -> list[Server]:
-    """Servers on which the user holds a role, by name."""
+    """Return the servers on which the user holds a role, by name."""
     return sorted({role.server for role in user.roles}, key=lambda server: server.name)
 
 
 def roles_on(user: User, server: Server) -> list[Role]:
-    """The user's roles on a server, by name."""
+    """Return the user's roles on a server, by name."""
     return [role for role in user.roles if role.server_id == server.id]
 
 
 def own_server(user: User, name: str) -> Server:
-    """The server of that name. One on which the user holds no role is as unknown as one that does not exist."""
+    """Return the named server.
+
+    A server on which the user holds no role is reported as unknown.
+    """
     return _named(servers_of(user), name)
 
 
 def shown_servers(database: Session, user: User) -> list[Server]:
-    """Servers on which the user holds a role, or held one and made tokens from it; by name."""
+    """Return servers where the user holds a role or has made tokens, by name."""
     used = select(Server).where(
         Server.id.in_(select(Token.server_id).where(Token.user_id == user.id).distinct())
     )
@@ -63,7 +66,10 @@ def shown_servers(database: Session, user: User) -> list[Server]:
 
 
 def shown_server(database: Session, user: User, name: str) -> Server:
-    """The server of that name whose tokens the user may look at, also after the last role there is gone."""
+    """Return the named server if the user may view its tokens.
+
+    This includes servers where the user's last role is gone.
+    """
     return _named(shown_servers(database, user), name)
 
 
@@ -75,7 +81,7 @@ def _named(servers: Iterable[Server], name: str) -> Server:
 
 
 def chosen_roles(user: User, server: Server, names: object) -> list[Role]:
-    """The roles of those names that the user holds **on this server**, without repeats."""
+    """Return the named roles that the user holds on this server, without repeats."""
     if not isinstance(names, Sequence) or isinstance(names, str) or not names:
         raise Refusal("Choose at least one role.", field="roles")
     if not all(isinstance(name, str) for name in names):
@@ -89,7 +95,7 @@ def chosen_roles(user: User, server: Server, names: object) -> list[Role]:
 def requested_end(
     server: Server, roles: Sequence[Role], lifetime_minutes: object, now: datetime
 ) -> datetime | None:
-    """The end that a wished lifetime gives; None when none is wished."""
+    """Return the expiry for a requested lifetime; None when none is requested."""
     if lifetime_minutes is None:
         return None
     if not isinstance(lifetime_minutes, int) or isinstance(lifetime_minutes, bool) or lifetime_minutes < 1:
@@ -100,12 +106,12 @@ def requested_end(
         raise Refusal(
             f"lifetime_minutes may be no more than {most}: the {cap.reason}.", field="lifetime_minutes"
         )
-    # Beyond a cap already past every life is too long; `expiry` says so better.
+    # When a cap has passed, every lifetime is too long; `expiry` reports this better.
     return None if cap.at <= now else now + timedelta(minutes=lifetime_minutes)
 
 
 def resulting_expiry(server: Server, roles: Sequence[Role], requested: datetime | None, now: datetime) -> Cap:
-    """What `mint` would set as expiry."""
+    """Return the expiry that `mint` would set."""
     return expiry(limits(server, roles), now, requested)
 
 
@@ -122,7 +128,7 @@ def mint(
     lifetime_minutes: object = None,
     expires: datetime | None = None,
 ) -> tuple[Token, str]:
-    """A new token and its text, from roles that the user holds on the server.
+    """Mint a token from roles that the user holds on the server; return its text.
 
     Raises
     ------
@@ -147,7 +153,10 @@ def renew(
     token_id: int,
     lifetime_minutes: object = None,
 ) -> tuple[Token, str]:
-    """A new token with the name and roles of an earlier one, which stays as it is. Scopes are those of now."""
+    """Mint a token with the name and roles of an earlier token.
+
+    The earlier token stays as it is. The new token gets the roles' present scopes.
+    """
     _hold(database, user)
     old = own_token(database, user, token_id)
     if old.revoked_at is not None:
@@ -155,9 +164,7 @@ def renew(
     if not old.role_names:
         raise Refusal("No roles are recorded for this token.")
     if lost := _lost_roles(user, old):
-        raise Refusal(
-            f"You no longer hold what this token was made from: {', '.join(lost)}. Make a new token.", 401
-        )
+        raise Refusal(f"You no longer hold roles of this token: {', '.join(lost)}. Make a new token.", 401)
     now = clock.now()
     roles = list(old.roles)
     end = requested_end(old.server, roles, lifetime_minutes, now)
@@ -165,7 +172,10 @@ def renew(
 
 
 def _hold(database: Session, user: User) -> None:
-    """Let nobody take a right from the user until the token is made: then it is found and can be revoked."""
+    """Lock the user's rights until the token is made.
+
+    A later change of rights then finds the token and can revoke it.
+    """
     for table, query in (
         (User, select(User.id)),
         (Server, select(Role.server_id).join(Role.users).where(User.id == user.id)),
@@ -176,9 +186,9 @@ def _hold(database: Session, user: User) -> None:
 
 
 def _lost_roles(user: User, token: Token) -> list[str]:
-    """Names of the token's roles that are deleted or that the user no longer holds.
+    """Return the names of the token's roles that the user no longer holds.
 
-    Told by the roles themselves: one may have been renamed since, and another may have taken its name.
+    Roles are compared by id, because a role may be renamed and its name reused.
     """
     lost = [role.name for role in token.roles if role not in user.roles]
     if len(token.roles) < len(token.role_names):
@@ -190,7 +200,7 @@ def _lost_roles(user: User, token: Token) -> list[str]:
 def reveal(
     database: Session, services: Services, actor: Actor, user: User, token_id: int
 ) -> tuple[Token, str]:
-    """The text of an own token; each look is recorded."""
+    """Return the text of the user's own token; record each look."""
     token = own_token(database, user, token_id)
     if token.revoked_at is not None:
         raise Refusal("A revoked token cannot be viewed, copied or downloaded: make a new one.")
@@ -203,7 +213,10 @@ def reveal(
 
 @transaction
 def revoke(database: Session, actor: Actor, user: User, token_id: int) -> Token:
-    """Revoke an own token: it is listed for the API servers, and can be neither copied nor renewed."""
+    """Revoke the user's own token.
+
+    API servers get it in their list. Its text can be neither copied nor renewed.
+    """
     token = own_token(database, user, token_id)
     if revocation.revoke(database, [token], "by yourself"):
         audit.record(database, actor, "token.revoked", f"{token.server.name}/{token.name}", jti=token.jti)
@@ -218,7 +231,7 @@ def own_token(database: Session, user: User, token_id: int) -> Token:
 
 
 def tokens_on(database: Session, user: User, server: Server) -> list[Token]:
-    """The user's tokens for a server, latest expiry first."""
+    """Return the user's tokens for a server, latest expiry first."""
     return list(
         database.scalars(
             select(Token)

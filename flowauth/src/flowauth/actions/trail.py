@@ -1,4 +1,4 @@
-"""Reading the audit trail, checking its chain, and forgetting what is too old."""
+"""Read the audit trail, verify its hash chain and delete old events."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Question:
-    """Which events are asked for; what is empty or None says nothing."""
+    """Hold a search for events; an empty or None field does not restrict."""
 
     search: str = ""
-    #: A user, under whatever name.
+    #: A user, under any past name.
     who: str = ""
     first: datetime | None = None
     #: Exclusive.
@@ -34,7 +34,7 @@ class Question:
 
 
 def events(database: Session, question: Question) -> Select[tuple[AuditEvent]]:
-    """The events that are asked for."""
+    """Return the matching events."""
     query = select(AuditEvent)
     if question.search:
         texts = (AuditEvent.actor, AuditEvent.action, AuditEvent.subject, cast(AuditEvent.detail, Text))
@@ -49,12 +49,12 @@ def events(database: Session, question: Question) -> Select[tuple[AuditEvent]]:
 
 
 def about(names: Collection[str]) -> Any:
-    """The condition that an event is one by, or about, a user of these names."""
+    """Return the condition that an event is by or about a user of these names."""
     return or_(AuditEvent.actor.in_(names), AuditEvent.subject.in_(names))
 
 
 def names_of(database: Session, name: str) -> set[str]:
-    """Every name that the user of this name has had, as the trail tells."""
+    """Return every name that the user of this name has had, from the trail."""
     names, new = {name}, {name}
     while new:
         told = cast(AuditEvent.detail, Text)
@@ -71,7 +71,10 @@ def names_of(database: Session, name: str) -> set[str]:
 
 
 def told(event: AuditEvent) -> list[tuple[str, str]]:
-    """An event's detail for people: of a change only what differs, each as a name and a text."""
+    """Return an event's detail for people: of a change, only the differences.
+
+    Each difference is a name and a text.
+    """
     detail = dict(event.detail)
     before, after = detail.get("before"), detail.get("after")
     if isinstance(before, dict) and isinstance(after, dict):
@@ -108,10 +111,10 @@ def _few(parts: list[str]) -> str:
 
 
 def check(database: Session, *, everything: bool = False) -> str | None:
-    """None when the chain is whole, else a sentence that says where it is not.
+    """Return None when the chain is whole, else a sentence with the first break.
 
-    What was found whole before is not hashed again unless ``everything`` is asked for; of it only the number of events
-    and the last hash are compared.
+    Unless ``everything`` is set, events verified before are not hashed again. Only their count and last hash
+    are compared.
     """
     begin = database.get_one(AuditAnchor, START if everything else CHECKED)
     start = database.get_one(AuditAnchor, START)
@@ -151,9 +154,10 @@ def _remember(database: Session, event_id: int, length: int, last_hash: str) -> 
 
 @transaction
 def forget(database: Session, actor: Actor, before: datetime) -> int:
-    """Delete the events before a moment, after the chain up to there was found whole; how many these were.
+    """Delete the events before a moment; return how many were deleted.
 
-    The chain goes on from the last one forgotten, whose hash is kept.
+    The chain before that moment is verified first. The hash of the last deleted event is kept, so that the
+    chain continues.
 
     Raises
     ------
@@ -162,7 +166,7 @@ def forget(database: Session, actor: Actor, before: datetime) -> int:
     """
     problem = check(database, everything=True)
     if problem:
-        raise Refusal(f"{problem} Nothing is forgotten.", 409)
+        raise Refusal(f"{problem} Nothing is deleted.", 409)
     youngest = select(func.min(AuditEvent.id)).where(AuditEvent.at >= before).scalar_subquery()
     last = database.scalars(
         select(AuditEvent)
@@ -175,7 +179,7 @@ def forget(database: Session, actor: Actor, before: datetime) -> int:
     count = database.scalar(select(func.count(AuditEvent.id)).where(AuditEvent.id <= last.id)) or 0
     start = database.get_one(AuditAnchor, START, with_for_update=True)
     start.event_id, start.length, start.hash = last.id, start.length + count, last.hash
-    # Recorded before, because SQLite would give the id of a deleted last event again.
+    # Record this before deleting, because SQLite would reuse the id of a deleted last event.
     audit.record(database, actor, "audit.forgotten", f"{count} events", before=clock.iso(before))
     database.execute(delete(AuditEvent).where(AuditEvent.id <= start.event_id))
     return count

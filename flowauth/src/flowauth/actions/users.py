@@ -1,4 +1,4 @@
-"""Administering users."""
+"""Administer users."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def find_user(database: Session, user_id: int) -> User:
 
 
 def _locked(database: Session, user_id: int, *, with_tokens: bool = False) -> User:
-    """The user, kept from others to the end of the transaction.
+    """Return the user's row, locked until the transaction ends.
 
-    With tokens one that is being made is waited for and seen, and none begins meanwhile.
+    With tokens, the lock waits for a token being made and blocks new ones.
     """
-    # A token, like a membership, refers to the row: only the full lock keeps such a reference away.
+    # Tokens and memberships refer to this row; only the full lock blocks new references.
     lock = {"key_share": not with_tokens}
     user = database.get(User, user_id, with_for_update=lock, populate_existing=True)
     if user is None:
@@ -53,7 +53,10 @@ def create_user(
     must_change_password: bool = True,
     roles: Sequence[object] = (),
 ) -> User:
-    """A new user. Somebody else chose the password, so it has to be changed at the first sign-in unless told otherwise."""
+    """Create a user.
+
+    The administrator chose the password, so the user must change it at first sign-in unless told otherwise.
+    """
     name = _free_name(database, username)
     user = User(
         username=name,
@@ -91,10 +94,11 @@ def change_user(
     shown: dict[str, Any] | None = None,
     after: After = After.KEEP,
 ) -> User:
-    """Change what is given and leave the rest, if the user still is as ``shown``; an empty password leaves the password.
+    """Change the given fields if the user still is as ``shown``.
 
-    A change ends the user's sessions but the one with that digest, which is the actor's. Own password and own second
-    factor are changed under My account, where both are asked for.
+    An empty password leaves the password. A change ends the user's sessions except the session with the given
+    digest, which is the actor's. Own password and own second factor are changed under My account, where both
+    are asked for.
     """
     present = find_user(database, user_id).username
     if actor.username == present and (password or remove_two_factor):
@@ -136,7 +140,7 @@ def _change_user(
     after_loss: After,
 ) -> User:
     if is_admin is False:
-        # All administrators first, in the order in which everybody locks them.
+        # Lock all administrators first; every action locks them in this order.
         _administrators(database)
     user = _locked(database, user_id)
     before = user_facts(user)
@@ -161,7 +165,7 @@ def _change_user(
         user.roles = all_of(database, Role, roles, "roles")
         lost = held - {role.id for role in user.roles}
         keeping = running.made_from(lost) & running.of_users([user.id])
-        ended = running.settle(database, keeping, after_loss, "a role of it is not yours any more")
+        ended = running.settle(database, keeping, after_loss, "you no longer hold one of its roles")
     database.flush()
     after = user_facts(user)
     if password_hash is not None or after != before:
@@ -181,7 +185,10 @@ def _change_user(
 
 @transaction
 def delete_user(database: Session, actor: Actor, user_id: int) -> str:
-    """Delete a user with the second factor and the tokens' history; tokens that still run are revoked."""
+    """Delete a user with the second factor and token history.
+
+    Tokens that still run are revoked.
+    """
     user = find_user(database, user_id)
     if user.is_admin:
         _keep_an_administrator(database, user, None)
@@ -196,7 +203,7 @@ def delete_user(database: Session, actor: Actor, user_id: int) -> str:
 
 @transaction
 def revoke_tokens(database: Session, actor: Actor, user_id: int) -> tuple[User, int]:
-    """Revoke every running token of a user; the user and how many these were."""
+    """Revoke every running token of a user; return the user and the count."""
     user = _locked(database, user_id, with_tokens=True)
     revoked = revocation.revoke(database, user.tokens, f"by {actor.username}: all of yours")
     audit.record(database, actor, "user.tokens_revoked", user.username, revoked=revoked)
@@ -205,7 +212,7 @@ def revoke_tokens(database: Session, actor: Actor, user_id: int) -> tuple[User, 
 
 @transaction
 def unlock_user(database: Session, actor: Actor, user_id: int) -> User:
-    """Forget the failed tries of an account."""
+    """Clear the failed tries of an account."""
     user = find_user(database, user_id)
     throttle.unlock(database, user.username)
     audit.record(database, actor, "user.unlocked", user.username)
@@ -214,7 +221,7 @@ def unlock_user(database: Session, actor: Actor, user_id: int) -> User:
 
 def _free_name(database: Session, username: object, own: User | None = None) -> str:
     name = check_name(username, "username")
-    # Nobody tells ana and Ana apart in a list or in the audit log.
+    # Names that differ only in case look the same in lists and in the audit trail.
     like = select(User).where(func.lower(User.username) == name.lower())
     taken = [user.username for user in database.scalars(like) if user is not own]
     if taken:
@@ -223,7 +230,10 @@ def _free_name(database: Session, username: object, own: User | None = None) -> 
 
 
 def _administrators(database: Session) -> Sequence[int]:
-    """Ids of the administrators; their rows are locked, so that two cannot demote each other at one moment."""
+    """Lock and return the administrators' ids.
+
+    The lock stops two administrators from demoting each other at the same moment.
+    """
     return database.scalars(select(User.id).where(User.is_admin).order_by(User.id).with_for_update()).all()
 
 
@@ -233,7 +243,7 @@ def _keep_an_administrator(database: Session, user: User, field: str | None) -> 
 
 
 def user_facts(user: User) -> dict[str, Any]:
-    """The user's properties as the trail tells them, and as a form that shows them sends them back."""
+    """Return the user's properties, as stored in the trail and sent back by forms."""
     return {
         "username": user.username,
         "is_admin": user.is_admin,

@@ -1,1 +1,1 @@
-"""The scripted way in: ``/api/v1``, JSON with a bearer token."""
+"""Serve scripts: ``/api/v1``, JSON with a bearer token."""

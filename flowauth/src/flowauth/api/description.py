@@ -1,4 +1,4 @@
-"""The OpenAPI document of ``/api/v1``."""
+"""Describe ``/api/v1`` as an OpenAPI document."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _SCHEMAS: dict[str, Any] = {
             "total": _WHOLE,
         }
     ),
-    "Revoked": _object({"revoked": {**_WHOLE, "description": "How many tokens ran until now."}}),
+    "Revoked": _object({"revoked": {**_WHOLE, "description": "Number of tokens that were running."}}),
     "User": _object(
         {
             "id": _WHOLE,
@@ -146,7 +146,7 @@ def _search(name: str, description: str, schema: dict[str, Any]) -> dict[str, An
 _REVOKE_TOKENS = {
     **_FLAG,
     "default": False,
-    "description": "Revoke the running tokens that keep what is taken away.",
+    "description": "Revoke running tokens that keep a right being taken away.",
 }
 _TOKEN_SEARCH = [
     _search("search", "Part of a token's, user's or server's name.", _TEXT),
@@ -154,13 +154,13 @@ _TOKEN_SEARCH = [
     _search("server", "Server name.", _TEXT),
     _search("role", "Id of a role that the token was made from.", _WHOLE),
     _search("state", "Default running.", {"type": "string", "enum": ["running", "ended", "all"]}),
-    _search("unused_days", "Not used for so many days.", _WHOLE),
-    _search("page", "50 tokens each, from 1.", _WHOLE),
+    _search("unused_days", "Idle for this many days.", _WHOLE),
+    _search("page", "Page number, from 1; each page has 50 tokens.", _WHOLE),
 ]
 
 
 def describe() -> dict[str, Any]:
-    """The document as an object."""
+    """Build the document."""
     credentials = _object({"username": _TEXT, "password": _TEXT}, two_factor_code=_TEXT)
     new_token = _object({"name": _NAME, "roles": _list(_NAME)}, lifetime_minutes=_OPTIONAL_MINUTES)
     ended = _object({}, revoke_tokens=_REVOKE_TOKENS)

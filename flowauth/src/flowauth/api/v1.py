@@ -1,4 +1,7 @@
-"""Version 1 of the JSON API. Every reply that is not a success is ``{"message", "code"[, "bad_field"]}``."""
+"""Serve version 1 of the JSON API.
+
+Every reply that is not a success is ``{"message", "code"[, "bad_field"]}``.
+"""
 
 from __future__ import annotations
 
@@ -257,7 +260,7 @@ def public_key() -> Response:
 
 
 def _body(*required: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The JSON object sent, with all required keys and none that nobody would look at."""
+    """Return the JSON object sent: all required keys and no unknown key."""
     body = request.get_json(silent=True)
     if not isinstance(body, dict):
         raise Refusal("Send a JSON object with the content type application/json.")
@@ -266,7 +269,7 @@ def _body(*required: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
     except UnicodeEncodeError:
         raise Refusal("A text holds half a character (a lone surrogate).") from None
     if rb"\u0000" in text:
-        # PostgreSQL has no text with it.
+        # PostgreSQL cannot store NUL in text.
         raise Refusal("A text holds the character NUL, which is allowed nowhere.")
     for key in required:
         if body.get(key) is None:

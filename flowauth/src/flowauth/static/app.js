@@ -1,4 +1,4 @@
-// What plain forms cannot do: tick boxes of branches, copying, the dialog, the warning before a session ends.
+// Add what plain forms lack: branch tick boxes, copying, the dialog, the warning before a session ends.
 "use strict";
 
 const announce = (text) => {
@@ -11,12 +11,12 @@ const announce = (text) => {
 
 const leavesBelow = (branch) => [...branch.querySelectorAll("li[data-leaf] input")];
 
-// A search hides leaves: a branch's box stands for what can be seen below it, the count for all.
+// A search hides leaves. A branch's box acts on visible leaves; the count includes hidden leaves.
 const shownBelow = (branch) => [...branch.querySelectorAll("li[data-leaf]:not([hidden]) input")];
 
 const tickedOf = (leaves) => leaves.filter((leaf) => leaf.checked).length;
 
-// Beside the branch, not in its summary: a control within a control cannot be reached by all.
+// The box stands beside the summary, because assistive technology cannot reach a control within a control.
 const boxOf = (branch) => branch.parentElement.querySelector(":scope > [data-branch-box]");
 
 const showState = (branch) => {
@@ -71,7 +71,7 @@ const prepareSearch = (tree) => {
     for (const branch of branches) {
       const any = branch.querySelector("li[data-leaf]:not([hidden])") !== null;
       branch.parentElement.hidden = !any;
-      // A search that leaves much open would lay out the whole tree.
+      // Opening many branches would lay out the whole tree.
       branch.open = words.length > 0 && any && found <= 200;
       if (boxOf(branch)) showState(branch);
     }
@@ -86,7 +86,7 @@ for (const tree of document.querySelectorAll("[data-tree]")) {
   prepareSearch(tree);
 }
 
-/* Boxes folded away behind their number */
+/* Collapsed lists of boxes */
 
 for (const picks of document.querySelectorAll("[data-picks]")) {
   const labels = [...picks.querySelectorAll("label")];
@@ -158,7 +158,7 @@ for (const form of document.querySelectorAll("form[data-copy]")) {
       await navigator.clipboard.writeText(text.value);
       said(form.querySelector("button"), "Copied");
     } catch {
-      // The clipboard is closed to pages over plain HTTP: the text is shown, selected, to be copied by hand.
+      // Browsers deny the clipboard over plain HTTP, so show the text selected for copying by hand.
       content.replaceChildren(...page.body.childNodes);
       showDialog();
     }
@@ -208,7 +208,7 @@ for (const field of document.querySelectorAll("[data-generate]")) {
   row.append(field, button);
   button.addEventListener("click", () => {
     const letters = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-    // Bytes beyond the last whole multiple are left out, or the first letters would come more often.
+    // Skip bytes beyond the last whole multiple, because they would favour the first letters.
     const fair = 256 - (256 % letters.length);
     let password = "";
     while (password.length < Number(field.dataset.generate)) {
@@ -221,7 +221,7 @@ for (const field of document.querySelectorAll("[data-generate]")) {
   });
 }
 
-/* Two minutes before the session ends, say so and offer to stay */
+/* Warn two minutes before the session ends and offer to stay */
 
 const WARNED_FOR = 2 * 60000;
 const lasting = document.body.dataset.sessionSeconds;
@@ -233,7 +233,7 @@ if (lasting) {
   const stay = document.createElement("button");
   stay.className = "quiet";
   notice.append(words, " ", stay);
-  // A moment and not a countdown: timers stand still while a machine sleeps.
+  // Store the end time instead of a countdown, because timers stop while a machine sleeps.
   let end;
   const show = () => {
     const left = end - Date.now();
@@ -249,7 +249,7 @@ if (lasting) {
   stay.addEventListener("click", async () => {
     const reply = await fetch("/account", { headers: { "HX-Request": "true" } });
     const seconds = reply.headers.get("X-Session-Seconds");
-    // Without a session this page's address leads by way of the form to sign in, and back.
+    // Without a session, this page's address leads to the sign-in form and back.
     if (seconds === null) window.location.assign(window.location.pathname + window.location.search);
     else lasts(seconds);
   });

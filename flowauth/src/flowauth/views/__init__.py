@@ -1,4 +1,4 @@
-"""The pages: they read the form, call one action, and answer."""
+"""Serve pages: each view reads the form, calls one action, and answers."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from flowauth.services import Services
 
 
 def services() -> Services:
-    """What the running app shares between its requests."""
+    """Return what requests of the running app share."""
     return current_app.extensions["flowauth"]

@@ -1,4 +1,4 @@
-"""My account: password and second factor."""
+"""Serve My account: password and second factor."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _page(problem: Refusal | None = None, form: str = "") -> str:
 @blueprint.get("/events")
 @allow(Access.USER)
 def events() -> str:
-    """What the user did, and what was done to the account, under whatever name."""
+    """List events by and about the user, under every past name."""
     names = trail.names_of(database(), user().username)
     found = paged(select(AuditEvent).where(trail.about(names)), AuditEvent.id.desc())
     return render_template(
@@ -72,9 +72,10 @@ def password() -> Response | tuple[str, int]:
 @blueprint.route("/two-factor", methods=["GET", "POST"])
 @allow(Access.PENDING)
 def two_factor_codes() -> Response | str | tuple[str, int]:
-    """Step 1: backup codes. Nothing is stored but in the session; loading the page again begins again.
+    """Show backup codes (step 1).
 
-    Replacing a second factor that is on asks for the password and a code of it first, by POST.
+    Only the session stores them; loading the page again starts over. Replacing an active second factor first
+    asks for the password and a code by POST.
     """
     if user().has_two_factor:
         if request.method == "GET":
@@ -98,7 +99,7 @@ def two_factor_codes() -> Response | str | tuple[str, int]:
 @blueprint.get("/two-factor/app")
 @allow(Access.PENDING)
 def two_factor_app() -> Response | str:
-    """Step 2: the QR code, and a code from the authenticator app to prove that it works."""
+    """Show the QR code and ask for a code as proof (step 2)."""
     return _qr_page() if _SETUP in current_session() else redirect(url_for("account.two_factor_codes"), 303)
 
 

@@ -1,4 +1,4 @@
-"""Everybody's tokens, for administrators."""
+"""Serve all users' tokens to administrators."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NAMED = 20
 
 
 def wanted(values: Any) -> Wanted:
-    """The search in a request's values.
+    """Read the search from a request's values.
 
     Raises
     ------
@@ -49,9 +49,9 @@ def wanted(values: Any) -> Wanted:
 
 
 def found_tokens(shown: Wanted) -> Page[Token]:
-    """The page of tokens that the request asks for, with what the API servers have written until now."""
+    """Return the requested page of tokens with uses imported just now."""
     usage.take_up(services())
-    # SQLite goes on reading what was there before.
+    # A SQLite session would go on reading the earlier state.
     database().rollback()
     return paged(running.search(shown), Token.expiry.desc(), Token.id.desc())
 
@@ -79,7 +79,7 @@ def listing() -> str:
 @blueprint.post("/revoke")
 @allow(Access.ADMIN)
 def revoke() -> Response | str:
-    """Revoke the ticked tokens, or all that a search finds, after a page that says which these are."""
+    """Revoke ticked tokens, or all results of a search, after a confirmation page."""
     ids = forms.numbers("tokens")
     found = forms.flag("found")
     shown = wanted(request.form) if found else Wanted()
@@ -96,7 +96,7 @@ def revoke() -> Response | str:
 
 def _confirm(shown: Wanted, ids: list[int | str], found: bool) -> str:
     if not found and not ids:
-        raise Refusal("Tick the tokens that shall be revoked.", field="tokens")
+        raise Refusal("Tick the tokens to revoke.", field="tokens")
     whole = [identity for identity in ids if isinstance(identity, int)]
     query = running.search(shown)
     if not found:

@@ -1,4 +1,4 @@
-"""The audit trail, and what API servers need: the public key and the list of revoked tokens."""
+"""Serve the audit trail, the public key and the list of revoked tokens."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ blueprint = Blueprint("audit", __name__, url_prefix="/admin")
 def trail() -> str:
     query, arguments = _asked()
     is_part = "HX-Request" in request.headers
-    # First, because it may store how far it came, and what was read before would be read again.
+    # Verify first, because storing the verified position would discard rows that were read before.
     broken = None if is_part else actions.check(database())
     return render_template(
         "fragments/audit_rows.html" if is_part else "audit.html",
@@ -66,7 +66,7 @@ def _file(lines: Iterator[str], mimetype: str, name: str) -> Response:
 
 
 def _asked() -> tuple[Select[tuple[AuditEvent]], dict[str, str]]:
-    """The events that the request asks for, and its arguments."""
+    """Return the requested events and the search's arguments."""
     arguments = {
         name: value
         for name in ("search", "who", "first", "last")

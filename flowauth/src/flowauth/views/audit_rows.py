@@ -1,4 +1,4 @@
-"""Events of the audit trail as files that are sent while they are read."""
+"""Stream events of the audit trail as files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _AT_ONCE = 500
 
 
 def _rows(services: Services, query: Select[tuple[AuditEvent]]) -> Iterator[dict[str, Any]]:
-    # A session of its own: that of the request is closed before the last row is sent.
+    # Use a separate session, because the request's session closes before the last row is sent.
     with services.session(reading=True) as database:
         rows = database.scalars(query.order_by(AuditEvent.id).execution_options(yield_per=_AT_ONCE))
         for event in rows:
@@ -27,7 +27,7 @@ def _rows(services: Services, query: Select[tuple[AuditEvent]]) -> Iterator[dict
 
 
 def as_csv(services: Services, query: Select[tuple[AuditEvent]]) -> Iterator[str]:
-    """A line of titles, then a line for each event."""
+    """Stream a header line and a line for each event."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
@@ -41,7 +41,7 @@ def as_csv(services: Services, query: Select[tuple[AuditEvent]]) -> Iterator[str
 
 
 def as_json(services: Services, query: Select[tuple[AuditEvent]]) -> Iterator[str]:
-    """An array with an object for each event, each in a line of its own."""
+    """Stream an array with one event object a line."""
     before = "[\n"
     for row in _rows(services, query):
         yield before + json.dumps(row, sort_keys=True)

@@ -1,4 +1,4 @@
-"""Numbers beside the rows of a list, all of a list's by one statement."""
+"""Count related rows for all rows of a list in one statement."""
 
 from __future__ import annotations
 

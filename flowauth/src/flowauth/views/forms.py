@@ -1,4 +1,4 @@
-"""Reading what a form sends."""
+"""Read form fields."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def text(name: str) -> str:
 
 
 def secret(name: str) -> str:
-    """A password, taken as it is typed."""
+    """Return a password exactly as typed."""
     return request.form.get(name, "")
 
 
 def number(name: str) -> int | str:
-    """A whole number; anything else comes back as text, for the action to refuse by its rule."""
+    """Return a whole number, or the raw text for the action to refuse."""
     return _number(text(name))
 
 
@@ -36,7 +36,7 @@ def _number(value: str) -> int | str:
 
 
 def shown() -> dict[str, Any] | None:
-    """What the form showed of the thing that it changes; None from whoever sends no such field."""
+    """Return the state that the form showed; None when the field is absent."""
     value = request.form.get("shown")
     if value is None:
         return None
@@ -52,14 +52,14 @@ def flag(name: str) -> bool:
 
 
 def after() -> After:
-    """What becomes of running tokens that keep a right taken away; ASK until the form has asked."""
+    """Return the decision about running tokens; ASK until the form has asked."""
     if "running" not in request.form:
         return After.ASK
     return After.REVOKE if flag("revoke") else After.KEEP
 
 
 def moment(name: str) -> datetime | None:
-    """A date and time in UTC, as date-time pickers send it; None when left empty."""
+    """Return the UTC time of a date-time picker; None when empty."""
     value = text(name)
     if not value:
         return None
@@ -70,6 +70,6 @@ def moment(name: str) -> datetime | None:
 
 
 def page() -> int:
-    """Number of the page asked for, from 1."""
+    """Return the requested page number, from 1."""
     value = request.args.get("page", "1")
     return max(int(value), 1) if value.isascii() and value.isdecimal() and len(value) < 7 else 1

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can serve."""
+"""Report whether the process is alive and whether it can serve."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def ready() -> tuple[Response, int]:
     try:
         if not is_current(services().engine):
             return jsonify(status="the schema is not migrated"), 503
-        # Whoever watches over the app thereby has the list written as soon as it can be.
+        # Each health check also retries writing the list.
         if path is not None and not revocation.is_published(services(), path):
             return jsonify(status="the list of revoked tokens cannot be written"), 503
     except SQLAlchemyError:

@@ -1,4 +1,4 @@
-"""Long lists, a page at a time; counted and cut by the database."""
+"""Page long lists; the database counts and slices."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class Page(Generic[Row]):
-    """Some of the rows, and where they are among all."""
+    """Hold some of the rows and their position among all rows."""
 
     rows: Sequence[Row]
     number: int
@@ -26,7 +26,7 @@ class Page(Generic[Row]):
 
 
 def paged(query: Select[tuple[Row]], *order: Any) -> Page[Row]:
-    """The page that the request asks for; beyond the last one it is the last."""
+    """Return the requested page; beyond the end, the last page."""
     counted = query.order_by(None).with_only_columns(func.count(), maintain_column_froms=True)
     total = database().scalar(counted) or 0
     pages = max(-(-total // SIZE), 1)

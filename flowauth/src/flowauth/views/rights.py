@@ -1,4 +1,4 @@
-"""Who can do what, and why not."""
+"""Show who can do what, and why a request is refused."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _lines(shared: Services, query: Select[Any]) -> Iterator[str]:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(("user", "server", "role", "scope"))
-    # A session of its own: that of the request is closed before the last row is sent.
+    # Use a separate session, because the request's session closes before the last row is sent.
     with shared.session(reading=True) as session:
         for rows in session.execute(query.execution_options(yield_per=1000)).partitions():
             writer.writerows(rows)
@@ -85,7 +85,7 @@ def _lines(shared: Services, query: Select[Any]) -> Iterator[str]:
 @blueprint.route("/denied", methods=["GET", "POST"])
 @allow(Access.ADMIN)
 def denied() -> str | tuple[str, int]:
-    """Compare what a request needs with what a user or a token holds."""
+    """Compare the scopes that a request needs with those of a user or a token."""
     values = {
         name: request.values.get(name, "").strip() for name in ("server", "user", "token", "asked", "pasted")
     }

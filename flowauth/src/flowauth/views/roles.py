@@ -1,4 +1,4 @@
-"""Administering roles."""
+"""Administer roles."""
 
 from __future__ import annotations
 

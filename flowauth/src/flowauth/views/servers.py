@@ -1,4 +1,4 @@
-"""Administering servers: registering from a description, limits, scopes."""
+"""Administer servers: registration from a description, limits, scopes."""
 
 from __future__ import annotations
 
@@ -43,9 +43,10 @@ def new() -> str:
 @blueprint.post("/preview")
 @allow(Access.ADMIN)
 def preview() -> str | tuple[str, int]:
-    """Read the uploaded description and show what saving it would do; nothing is stored.
+    """Show the effect of an uploaded description without storing it.
 
-    What was read travels to the saving form and back, signed, so that what is saved is what was shown.
+    The parsed description travels signed to the saving form and back, so that the saved description is the
+    one shown.
     """
     server = None
     try:

@@ -1,4 +1,4 @@
-"""Signing in and out."""
+"""Sign users in and out."""
 
 from __future__ import annotations
 
@@ -79,7 +79,10 @@ def _enter(done: actions.SignedIn, target: str) -> Response:
 
 
 def _own_page(target: str) -> str:
-    """The page asked for before signing in, if it is one of ours; browsers read ``\\`` as ``/``."""
+    """Return the page asked for before sign-in, if it is ours.
+
+    Browsers read ``\\`` as ``/``.
+    """
     parts = urlsplit(target)
     if (
         target.startswith("/")

@@ -1,4 +1,4 @@
-"""My servers, and the tokens on each."""
+"""Serve My servers and the tokens on each."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _form(shown: Server, problem: Refusal | None = None) -> str:
 @blueprint.post("/servers/<name>/tokens/preview")
 @allow(Access.USER)
 def preview(name: str) -> str:
-    """The line of the form that says when the token would end, and why."""
+    """Return the form's line with the resulting expiry and its reason."""
     shown = actions.own_server(user(), name)
     chosen = set(request.form.getlist("roles"))
     roles = [role for role in actions.roles_on(user(), shown) if role.name in chosen]

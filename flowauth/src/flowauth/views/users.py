@@ -1,4 +1,4 @@
-"""Administering users."""
+"""Administer users."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def listing() -> str:
 
 
 def _only(query: Select[tuple[User]], kind: str) -> Select[tuple[User]]:
-    """Those users of whom something is true."""
+    """Return the users for whom a condition holds."""
     protected = User.two_factor.has(TwoFactor.enabled)
     conditions = {
         "administrators": lambda: User.is_admin,
@@ -82,7 +82,8 @@ def new() -> Response | str | tuple[str, int]:
     except Refusal as refusal:
         return _form(None, refusal), refusal.status
     flash(
-        f"User {created.username} is created and will choose an own password at the first sign-in.", "success"
+        f"User {created.username} is created and has to choose a new password at the first sign-in.",
+        "success",
     )
     return redirect(url_for("users.listing"), 303)
 

@@ -1,4 +1,4 @@
-"""First schema: accounts, servers, roles, tokens, web sessions and the audit trail."""
+"""Create accounts, servers, roles, tokens, web sessions and the audit trail."""
 
 import sqlalchemy as sa
 from alembic import op

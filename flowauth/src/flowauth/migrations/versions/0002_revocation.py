@@ -1,4 +1,7 @@
-"""The list of revoked tokens, apart from the tokens, which go with their user or server."""
+"""Add the list of revoked tokens.
+
+The list is separate, because tokens are deleted with their user or server.
+"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,7 @@
-"""When a token was last used and why it was revoked; running tokens are found by their expiry, and by role."""
+"""Store a token's last use and reason of revocation.
+
+Indexes find running tokens by expiry and by role.
+"""
 
 import sqlalchemy as sa
 from alembic import op

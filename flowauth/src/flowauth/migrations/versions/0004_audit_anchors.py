@@ -1,4 +1,7 @@
-"""Where the audit trail begins and how far it was checked; only what lies before its beginning may be deleted."""
+"""Store where the audit trail begins and how far it was verified.
+
+Only events before the beginning may be deleted.
+"""
 
 import sqlalchemy as sa
 from alembic import op

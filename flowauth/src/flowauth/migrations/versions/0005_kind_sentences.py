@@ -1,4 +1,4 @@
-"""What a server's description says of its kinds, for the forms."""
+"""Store the sentences of a server's description about its kinds, for forms."""
 
 import sqlalchemy as sa
 from alembic import op
