@@ -81,7 +81,7 @@ def test_a_secret_file_that_cannot_be_read_is_named(
         load_settings(environment)
     path.unlink()
     path.write_bytes(b"\xff")
-    told = re.escape(f"{name} cannot be read from {path}: it is no UTF-8 text.")
+    told = re.escape(f"{name} cannot be read from {path}: the file is not UTF-8 text.")
     with pytest.raises(SettingError, match=told):
         load_settings(environment)
 

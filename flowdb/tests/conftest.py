@@ -1,4 +1,4 @@
-"""Shared by the tests of the database package."""
+"""Share fixtures among the database package's tests."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from flowdb.testing import Database
 
 @pytest.fixture
 def superuser(module_database: Database) -> Iterator[psycopg2.extensions.cursor]:
-    """A superuser's cursor in the module's database; whatever the test does is rolled back."""
+    """Provide a superuser's cursor whose changes are rolled back."""
     connection = module_database.connect("flowdb")
     try:
         with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""The health check names what is broken."""
+"""Check that the health check names each defect."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Server settings follow the memory and processors that are really there."""
+"""Check that server settings follow available memory and processors."""
 
 import subprocess
 import sys

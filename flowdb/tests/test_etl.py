@@ -1,4 +1,4 @@
-"""What the loader's records make visible, and the version that moves with the cells."""
+"""Check visibility from load records and the version that moves with cells."""
 
 from contextlib import closing
 from uuid import UUID
@@ -12,7 +12,7 @@ LOAD_A, LOAD_B = (str(UUID(int=number)) for number in (1, 2))
 
 
 def record(cursor: Cursor, *states: str, load_id: str | None = None, date: str = "2016-01-01") -> None:
-    """Append the states in order, within one transaction and so with one timestamp."""
+    """Append the states in order in one transaction and thus with one timestamp."""
     for state in states:
         cursor.execute(
             "INSERT INTO etl.etl_records (cdr_type, cdr_date, state, timestamp, load_id)"

@@ -1,4 +1,4 @@
-"""Functions of schema public against values worked out by hand."""
+"""Check functions of schema public against values worked out by hand."""
 
 import math
 
@@ -222,7 +222,10 @@ def test_other_connections_are_closed(database: Database) -> None:
 
 @pytest.fixture
 def sites(superuser: Cursor) -> Cursor:
-    """Four sites on the equator, a degree of longitude being 111.3 km there; one has a coverage polygon."""
+    """Provide four sites on the equator; one has a coverage polygon.
+
+    A degree of longitude is 111.3 km there.
+    """
     superuser.execute(
         "INSERT INTO infrastructure.sites (id, version, geom_point, geom_polygon) VALUES"
         " ('a', 0, ST_SetSRID(ST_Point(0, 0), 4326), NULL),"
@@ -236,7 +239,10 @@ def sites(superuser: Cursor) -> Cursor:
 def clusters(
     cursor: Cursor, threshold: float = 2, buffer: float = 0, least: int = 0
 ) -> list[tuple[int, int, list[str], list[str], str, int]]:
-    """Rank, weight, site ids, their versions, centre and area in square kilometres of each cluster."""
+    """Return each cluster's rank, weight, site ids, versions, centre and area.
+
+    Areas are in square kilometres.
+    """
     cursor.execute(
         "SELECT c.rank, c.weight, string_to_array(c.site_ids, '::'), string_to_array(c.versions, '::'),"
         " ST_AsText(ST_Centroid(c.place::geometry), 4), (ST_Area(c.place) / 1e6)::int"

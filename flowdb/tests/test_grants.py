@@ -1,4 +1,4 @@
-"""Who may do what: one line each, tried for real and rolled back."""
+"""Try each role's rights for real and roll back."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ QUERY_ID = "0" * 32
 
 @pytest.fixture(scope="module")
 def stored(module_database: Database) -> Database:
-    """A database with a loaded day, a released result, one that is not, and a staging table."""
+    """Provide a loaded day, a released and an unreleased result and a staging table."""
     with module_database.connect("flowdb") as connection, connection.cursor() as cursor:
         cursor.execute(
             "CREATE TABLE events.calls_20160101 PARTITION OF events.calls FOR VALUES FROM ('2016-01-01') TO ('2016-01-02')"
@@ -44,7 +44,7 @@ def attempt(stored: Database) -> Iterator["Attempt"]:
 
 
 class Attempt:
-    """Runs one statement as a role and undoes it."""
+    """Return a function that runs one statement as a role and undoes it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -203,7 +203,7 @@ def test_refused_to_both(attempt: Attempt, role: str, statement: str) -> None:
 
 
 def test_the_api_reads_no_table_but_these(stored: Database) -> None:
-    """Whatever a later migration adds is denied until someone lists it here."""
+    """Check that new relations are denied until they are listed here."""
     with stored.connect("flowdb") as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT nspname || '.' || relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = relnamespace"
@@ -233,7 +233,7 @@ def test_the_engine_writes_nowhere_but_here(stored: Database) -> None:
             " AND has_table_privilege('flowmachine', c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')"
             " AND nspname NOT IN ('pg_catalog', 'information_schema')"
         )
-        # It adds to the audit trail and to the list of damaged files, and can do nothing else there.
+        # The engine can only add to the audit trail and to the list of damaged files.
         assert {name for (name,) in cursor} == {"audit", "cache", "engine", "etl"}
 
 

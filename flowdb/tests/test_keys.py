@@ -1,4 +1,4 @@
-"""Keys of the columnar files."""
+"""Test the keys of the columnar files."""
 
 import hashlib
 

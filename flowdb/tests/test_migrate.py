@@ -1,4 +1,4 @@
-"""Migrations from nothing, again, by several processes at once, and with other users."""
+"""Migrate from nothing, again, concurrently and with other users."""
 
 import os
 import secrets
@@ -21,7 +21,7 @@ from flowsettings import SettingError
 
 @pytest.fixture
 def absent(cluster: TestCluster) -> Iterator[Deployment]:
-    """A deployment whose database does not exist yet."""
+    """Return a deployment whose database does not exist yet."""
     deployment = cluster.deployment.named(f"test_{os.getpid()}_{secrets.token_hex(4)}")
     yield deployment
     with administration(deployment) as connection, connection.cursor() as cursor:
@@ -40,7 +40,7 @@ def connect(deployment: Deployment, login: Login) -> psycopg2.extensions.connect
 
 
 def schema_of(deployment: Deployment) -> list[tuple[object, ...]]:
-    """Every column, function and privilege of our schemas."""
+    """List every column, function and privilege of our schemas."""
     with connect(deployment, deployment.superuser) as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT n.nspname, c.relname, c.relkind::text, c.relowner::regrole::text, c.relacl::text,"

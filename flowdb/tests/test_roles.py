@@ -1,4 +1,7 @@
-"""Users and passwords, in a cluster of this module's own: the shared one's roles serve other test processes."""
+"""Test users and passwords in a private cluster.
+
+The shared cluster's roles serve other test processes.
+"""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -28,7 +31,7 @@ def own_cluster(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.C
 
 @pytest.fixture
 def deployment(own_cluster: Any) -> Deployment:
-    """Set up anew, whatever users and passwords another test left."""
+    """Set up roles again, whatever another test left."""
     deployment = Deployment(
         host="127.0.0.1",
         port=own_cluster.port,
@@ -94,7 +97,10 @@ def test_passwords_reach_neither_the_log_nor_the_statistics(
 
 
 def test_users_under_other_names_become_members(deployment: Deployment) -> None:
-    """Grants name the literal roles, so a renamed login must get everything through membership."""
+    """Check that a renamed login gets every right through membership.
+
+    Grants name the literal roles.
+    """
     renamed = replace(deployment, engine=Login("analysis", "one"), api=Login("gateway", "two"))
     migrate(renamed)
     assert failures(renamed) == []

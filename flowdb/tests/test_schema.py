@@ -1,4 +1,7 @@
-"""The schema that published clients reflect: columns in order, types, collations, indexes, partitions."""
+"""Check the schema that published clients reflect.
+
+Columns in order, types, collations, indexes and partitions are compared.
+"""
 
 import psycopg2
 import pytest

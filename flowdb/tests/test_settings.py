@@ -1,4 +1,7 @@
-"""A deployment is made from its settings; flowsettings has the tests of how they are found."""
+"""Check that a deployment is made from its settings.
+
+flowsettings tests how settings are found.
+"""
 
 from pathlib import Path
 
@@ -63,5 +66,5 @@ def test_an_unusable_deployment_is_refused(
 def test_the_two_literal_roles_cannot_be_swapped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOWMACHINE_FLOWDB_USER", "flowapi")
     monkeypatch.setenv("FLOWAPI_FLOWDB_USER", "flowmachine")
-    with pytest.raises(SettingError, match="cannot be swapped"):
+    with pytest.raises(SettingError, match="do not swap them"):
         Deployment.from_settings()

@@ -1,4 +1,4 @@
-"""The tables that queries may name to place cells: allowing, forbidding, and noticing every change."""
+"""Test allowing and forbidding unit tables and noticing their changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CELLS = "infrastructure.cells"
 
 @pytest.fixture
 def tables(database: Database) -> Database:
-    """A database with a table where the engine reads all, one where it reads none, and things that are no tables."""
+    """Provide tables in readable and unreadable schemas, and objects of other types."""
     execute(
         database,
         "CREATE TABLE geography.ids (id TEXT, admin3pcod TEXT)",
@@ -60,7 +60,7 @@ def test_allowing_and_forbidding(tables: Database) -> None:
     assert list(change_unit_tables(tables.deployment, forbid=["geography.ids", "private.Ids"])) == [CELLS]
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         fetch(tables, 'SELECT * FROM private."Ids"', "flowmachine")
-    # All of this schema is read by the engine anyhow.
+    # The engine reads every table of this schema anyway.
     assert fetch(tables, "SELECT * FROM geography.ids", "flowmachine") == []
 
 

@@ -1,4 +1,7 @@
-"""Settings come from the secrets folder, then the environment, then the default; refusals have one wording."""
+"""Check that settings come from secrets, environment, default, in that order.
+
+Refusals have one wording.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +93,7 @@ def test_an_unreadable_secret_is_an_error_and_not_the_default(secrets_folder: Pa
     path.rmdir()
     path.write_bytes(b"\xff")
     with pytest.raises(
-        SettingError, match=re.escape(f"COLOUR cannot be read from {path}: it is no UTF-8 text.")
+        SettingError, match=re.escape(f"COLOUR cannot be read from {path}: the file is not UTF-8 text.")
     ):
         read()
 

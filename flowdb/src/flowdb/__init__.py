@@ -1,4 +1,4 @@
-"""The database of the platform: migrations, roles and grants, the keys of the columnar files, test databases."""
+"""Provide the database: migrations, roles, grants, file keys, test databases."""
 
 from importlib.metadata import version
 

@@ -1,4 +1,7 @@
-"""The database from the command line: bring it up to date, ask whether it is fit for use, say which tables specs may name."""
+"""Manage the database from the command line.
+
+Commands migrate the database, check it and list the tables that specs may name.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ from flowsettings import SettingError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 when it succeeded, 1 with the reasons on standard error when not."""
+    """Run one command and return its exit status.
+
+    A command that fails returns 1 and writes the reasons to standard error.
+    """
     parser = argparse.ArgumentParser(prog="python -m flowdb", description=__doc__)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)

@@ -1,7 +1,7 @@
-"""Is this database fit for the engine, the API and the loader? What they rely on is done for real and undone.
+"""Check that the engine, the API and the loader can use this database.
 
-Nothing stays behind: every check runs in a transaction that is rolled back, and what a transaction cannot undo
-(sequences) or would block others (``TRUNCATE``) is asked of the privileges instead.
+Each check performs the real action in a transaction that is rolled back. Actions that a transaction cannot
+undo (sequences) or that block others (``TRUNCATE``) are checked by privilege instead.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _PROBE = "x00000000000000000000000000000000"
 
 
 class CheckFailed(Exception):
-    """What was found instead of what is needed."""
+    """Report what was found instead of what is needed."""
 
 
 def failures(deployment: Deployment) -> list[str]:
-    """What fails, one line each; empty when the database is fit for use.
+    """List failed checks, one line each; empty when the database is usable.
 
     A server that cannot be reached or refuses a login is a failure like any other.
     """
@@ -155,7 +155,7 @@ def results_can_be_stored(cursor: Cursor) -> None:
         "GRANT SELECT ON {} TO flowapi",
     ):
         cursor.execute(sql.SQL(statement).format(table))
-    # Class "Table" is touched without taking a number from the sequence of touches.
+    # Class "Table" is touched without advancing the sequence of touches.
     cursor.execute(
         "INSERT INTO cache.cached (query_id, version, query, created, access_count, last_accessed, compute_time,"
         " cache_score_multiplier, class, schema, tablename, obj) VALUES (%s, '0', '', now(), 0, now(), 1000, 0,"

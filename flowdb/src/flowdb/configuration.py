@@ -1,6 +1,6 @@
-"""PostgreSQL settings that fit the memory and processors this process may use.
+"""Compute PostgreSQL settings for the memory and processors of this process.
 
-Standard library only: the launcher loads this file by its path before anything is installed.
+Standard library only: the launcher loads this file by path before anything is installed.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def server_settings(memory: int | None = None, processors: int | None = None) -> dict[str, str]:
-    """Settings by name for ``postgresql.conf``, from bytes of memory and number of processors.
+    """Return settings for ``postgresql.conf`` by name.
 
-    Both default to what the control group allows, else the machine's. An environment variable of `OVERRIDES`
-    wins over the computed value. ``jit`` is off because it costs more than it gives on partitioned tables, where
-    every statement touches many small plans.
+    ``memory`` (bytes) and ``processors`` default to the control group's limits, else the machine's. An
+    environment variable of `OVERRIDES` wins over the computed value. ``jit`` is off because compiling costs
+    more than it saves on partitioned tables, where every statement has many small plans.
 
     Raises
     ------
@@ -50,16 +50,16 @@ def server_settings(memory: int | None = None, processors: int | None = None) ->
         "max_parallel_workers": str(max(parallel, processors - 1)),
         "max_parallel_workers_per_gather": str(parallel),
         "max_parallel_maintenance_workers": str(parallel),
-        # One lock per partition and index that a statement plans over; days carry few indexes here.
+        # Each statement locks every partition and index that it plans over; days have few indexes here.
         "max_locks_per_transaction": "4096",
         "max_connections": "200",
         "password_encryption": "scram-sha-256",
         "jit": "off",
-        # Thousands of common values of a column of pseudonyms cost planning time and tell nothing.
+        # Statistics on thousands of common pseudonyms cost planning time and add no information.
         "default_statistics_target": "500",
         "enable_partitionwise_aggregate": "on",
         "geqo_effort": "10",
-        # Solid-state storage: a random page costs little more than the next one.
+        # On solid-state storage, random pages cost little more than sequential pages.
         "effective_io_concurrency": "100",
         "random_page_cost": "1.5",
         "wal_level": "minimal",
@@ -74,7 +74,7 @@ def server_settings(memory: int | None = None, processors: int | None = None) ->
         "tcp_keepalives_idle": "600",
         "shared_preload_libraries": "pg_stat_statements",
         "pg_stat_statements.track": "all",
-        # Statements hold pseudonyms; the log keeps their shape and time, not their values.
+        # Statements hold pseudonyms, so the log keeps their shape and duration without values.
         "log_destination": "stderr",
         "log_min_duration_statement": "250ms",
         "log_parameter_max_length": "0",
@@ -91,20 +91,20 @@ def server_settings(memory: int | None = None, processors: int | None = None) ->
         raise ValueError(
             f"FLOWDB_LOG_DEST is {settings['log_destination']!r}; it must be one of {', '.join(LOG_DESTINATIONS)}."
         )
-    # Whoever starts the server collects its standard error; the structured formats only go to files.
+    # The supervisor collects standard error; PostgreSQL writes structured formats to files only.
     settings["logging_collector"] = "off" if settings["log_destination"] == "stderr" else "on"
     return settings
 
 
 def available_memory() -> int:
-    """Bytes of memory: the control group's limit when it is below the machine's."""
+    """Return bytes of memory: the smaller of control group limit and machine size."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = _first_number(_CGROUP / "memory.max", _CGROUP / "memory" / "memory.limit_in_bytes")
     return machine if limit is None else min(machine, limit)
 
 
 def available_processors() -> int:
-    """Whole processors, at least one: the control group's quota when it is below what we may run on."""
+    """Return whole processors, at least one: control group quota or affinity."""
     usable = len(os.sched_getaffinity(0))
     try:
         quota, period = (_CGROUP / "cpu.max").read_text().split()

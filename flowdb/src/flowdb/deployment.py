@@ -1,4 +1,4 @@
-"""Where one database is, who logs in to it and in which time zone its days are counted."""
+"""Describe one database: server, logins and time zone of its days."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ API_ROLE = "flowapi"
 
 @dataclass(frozen=True)
 class Login:
-    """A user name with its password; the password stays out of the representation."""
+    """Hold a user name and a password; the representation omits the password."""
 
     user: str
     password: str
@@ -28,7 +28,7 @@ class Login:
 
 @dataclass(frozen=True)
 class Deployment:
-    """One database on one server, with the three logins that use it."""
+    """Describe one database on one server, with the three logins that use it."""
 
     host: str
     port: int
@@ -48,13 +48,16 @@ class Deployment:
             )
         if self.api.user == ENGINE_ROLE or self.engine.user == API_ROLE:
             raise SettingError(
-                f"{ENGINE_ROLE} is the engine's role and {API_ROLE} the API's; they cannot be swapped."
+                f"{ENGINE_ROLE} is the engine's role and {API_ROLE} the API's; do not swap them."
             )
 
     @classmethod
     def from_settings(cls) -> Deployment:
-        """The deployment that the settings describe; raises SettingError naming the first one missing."""
-        # Imported here: it brings pydantic, for which `--help` and the tests' plugin should not wait.
+        """Build the deployment from settings.
+
+        Raises SettingError naming the first missing setting.
+        """
+        # Imported here because pydantic would slow down `--help` and the tests' plugin.
         from flowdb.deployment_settings import DeploymentSettings
 
         given = DeploymentSettings.load()
@@ -74,19 +77,19 @@ class Deployment:
 
     @property
     def zone(self) -> ZoneInfo:
-        """The zone whose midnights begin the days."""
+        """Return the zone whose midnights begin the days."""
         return ZoneInfo(self.timezone)
 
     def named(self, database: str) -> Deployment:
-        """The same server and logins with another database."""
+        """Return the same server and logins with another database."""
         return replace(self, database=database)
 
     def url(self, login: Login | None = None) -> URL:
-        """SQLAlchemy URL of the database for one of the logins, the superuser's unless told."""
+        """Return the SQLAlchemy URL for one of the logins, by default the superuser's."""
         login = login or self.superuser
         return database_url(self.host, self.port, self.database, login)
 
 
 def database_url(host: str, port: int, database: str, login: Login) -> URL:
-    """SQLAlchemy URL (psycopg2) of a database."""
+    """Return the SQLAlchemy URL (psycopg2) of a database."""
     return URL.create("postgresql+psycopg2", login.user, login.password, host, port, database)

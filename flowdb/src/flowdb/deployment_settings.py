@@ -1,4 +1,4 @@
-"""The settings that a deployment of the database is made from."""
+"""Define the settings of a database deployment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flowsettings.values import Port, TimeZone
 
 
 class DeploymentSettings(ServiceSettings):
-    """Where the database is, its three logins and its time zone."""
+    """Hold the database's address, its three logins and its time zone."""
 
     host: str = Field("localhost", validation_alias="FLOWDB_HOST")
     port: Port = Field(9000, validation_alias="FLOWDB_PORT")

@@ -1,4 +1,7 @@
-"""Bring a server to the state that this version of the code expects; safe at every start of every service."""
+"""Migrate a server to the state this code expects.
+
+Every service may call this at every start.
+"""
 
 from __future__ import annotations
 
@@ -40,17 +43,17 @@ _CURRENT_TIMEZONE = text(
 
 
 class MigrationError(RuntimeError):
-    """The database cannot be brought to the expected state; the text says why."""
+    """Report why the database cannot be migrated."""
 
 
 def migrate(deployment: Deployment) -> str:
-    """Create roles and database if absent, apply what is missing and return the revision reached.
+    """Create missing roles and database, apply migrations, return the revision.
 
-    Two processes that start together take turns on an advisory lock. A failed migration leaves the
-    database as it was, since all of them run in one transaction.
+    Concurrent processes take turns on an advisory lock. All migrations run in one transaction, so a failed
+    migration leaves the database unchanged.
     """
     with administration(deployment) as connection:
-        # Advisory locks belong to a database, so it is the maintenance database that all must share.
+        # Advisory locks belong to a database, so all processes lock in the maintenance database.
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         ensure_roles(connection, deployment)
@@ -61,7 +64,7 @@ def migrate(deployment: Deployment) -> str:
 
 
 def head() -> str:
-    """The newest revision that this version of the code knows."""
+    """Return the newest revision that this version of the code knows."""
     revision = ScriptDirectory.from_config(_configuration()).get_current_head()
     assert revision is not None
     return revision
@@ -69,7 +72,7 @@ def head() -> str:
 
 @contextlib.contextmanager
 def administration(deployment: Deployment) -> Iterator[Connection]:
-    """A superuser's connection to the maintenance database, every statement its own transaction."""
+    """Connect as superuser to the maintenance database in autocommit mode."""
     connection = psycopg2.connect(
         host=deployment.host,
         port=deployment.port,
@@ -113,8 +116,8 @@ def _apply(deployment: Deployment) -> None:
 
 
 def _refuse_another_timezone(connection: SqlConnection, timezone: str) -> None:
-    # The bounds of attached days are instants that were computed from the zone of their day; under
-    # another zone every day would hold hours of its neighbour.
+    # The bounds of attached days were computed from their zone's midnights. Under another zone every day
+    # would hold hours of its neighbour.
     loaded = connection.execute(_DAYS_ARE_LOADED).scalar()
     current = connection.execute(_CURRENT_TIMEZONE).scalar()
     if loaded and current != timezone:

@@ -1,4 +1,7 @@
-"""Roles belong to the cluster, so they are made before any database and kept apart from migrations."""
+"""Create roles and passwords.
+
+Roles belong to the cluster, so they are created before any database and outside migrations.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,15 @@ from flowdb.deployment import API_ROLE, ENGINE_ROLE, Deployment, Login
 
 
 def ensure_roles(connection: Connection, deployment: Deployment) -> None:
-    """Create the roles that are absent and set every password to its setting, which is how one is rotated.
+    """Create missing roles and set every password to its setting.
 
-    Roles ``flowmachine`` and ``flowapi`` always exist, since grants name them. A login under another name
-    becomes a member, and the literal role can then not log in. Logins no setting names any more are the
-    administrator's to drop. Passwords are hashed here (SCRAM-SHA-256), so none travels as written.
+    Changing a setting thus rotates the password. Roles ``flowmachine`` and ``flowapi`` always exist because
+    grants name them. A login under another name becomes a member, and the literal role then cannot log in.
+    The administrator drops logins that no setting names any more. Passwords are hashed here (SCRAM-SHA-256),
+    so none travels in the clear.
     """
     with connection.cursor() as cursor:
-        # Even a hash belongs neither in the server's log nor in its statement statistics.
+        # Keep even password hashes out of the server's log and statement statistics.
         cursor.execute("SET log_statement = 'none'")
         cursor.execute("SET log_min_duration_statement = -1")
         cursor.execute("SET log_min_error_statement = 'panic'")
@@ -36,9 +40,9 @@ def ensure_roles(connection: Connection, deployment: Deployment) -> None:
 
 
 def secure_database(connection: Connection, deployment: Deployment) -> None:
-    """Set on the database itself what neither a migration nor a copy of a template carries.
+    """Set properties of the database that migrations and templates do not carry.
 
-    Its time zone, which the bounds of the daily partitions depend on, and who may connect.
+    These are its time zone, which the bounds of daily partitions depend on, and the right to connect.
     """
     database = sql.Identifier(deployment.database)
     statements = [

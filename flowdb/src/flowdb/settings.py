@@ -1,4 +1,4 @@
-"""Settings by their names, as all services look them up."""
+"""Look up settings by name, as all services do."""
 
 from flowsettings import SettingError, integer_setting, setting
 

@@ -1,4 +1,4 @@
-"""Folders for what does not fit into memory, which no killed process leaves behind for ever."""
+"""Manage spill folders; folders of killed processes are removed later."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import shutil
 import time
 from pathlib import Path
 
-#: Seconds that a folder may be there before it is held: between the two it looks abandoned.
+#: Grace period in seconds between creating a folder and locking it.
 GRACE = 60.0
 
 
 def hold(folder: Path | str) -> int:
-    """Hold a folder of this process's own until the descriptor that is returned is closed.
+    """Create and lock a folder until the returned descriptor is closed.
 
-    The kernel lets go of it when the process ends, however it ends. A process number could be another's.
+    The kernel releases the lock when the process ends for any reason. A process id could be reused.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -23,7 +23,7 @@ def hold(folder: Path | str) -> int:
 
 
 def remove_abandoned(parent: Path, pattern: str = "*") -> list[str]:
-    """Remove those of our user's folders that nobody holds any more; returns their names."""
+    """Remove our user's unlocked folders; return their names."""
     removed = []
     for folder in sorted(parent.glob(pattern)):
         try:

@@ -1,12 +1,14 @@
-"""Pytest plugin: a private cluster and databases cloned from a migrated template.
+"""Provide tests with a private cluster and databases cloned from a template.
 
-``cluster`` starts the cluster of ``.flowkit/test`` in the checkout (or uses the one whose state folder
-``FLOWKIT_TEST_CLUSTER`` names) and leaves it running: other test processes share it, and the next run starts at
-once; ``make reset`` stops it. Roles belong to the cluster,
-so their passwords are made once and kept in its state folder.
+This is a Pytest plugin; the template is a migrated database.
 
-``database`` is a fresh clone per test, ``module_database`` one per module. ``cluster.database(timezone=...)`` is
-the context manager behind both, for a test that needs another time zone.
+``cluster`` starts the cluster of ``.flowkit/test`` in the checkout, or uses the cluster whose state folder
+``FLOWKIT_TEST_CLUSTER`` names. The cluster keeps running, because other test processes share it and the next
+run starts faster. ``make reset`` stops it. Roles belong to the cluster, so their passwords are made once and
+kept in its state folder.
+
+``database`` is a fresh clone for each test, ``module_database`` for each module.
+``cluster.database(timezone=...)`` is the context manager behind both, for tests that need another time zone.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ FAST_AND_UNSAFE = server_settings(memory=2 * 1024**3) | {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
-    # Statistics that change by themselves make plans, and so timings, differ between runs.
+    # Automatic statistics would change plans, and thus timings, between runs.
     "autovacuum": "off",
     "max_locks_per_transaction": "1024",
     "log_min_duration_statement": "-1",
@@ -55,7 +57,10 @@ FAST_AND_UNSAFE = server_settings(memory=2 * 1024**3) | {
 
 @dataclass(frozen=True)
 class Database:
-    """One database of the test cluster. Roles are ``flowdb`` (superuser), ``flowmachine`` and ``flowapi``."""
+    """Describe one test database.
+
+    Roles are ``flowdb`` (superuser), ``flowmachine`` and ``flowapi``.
+    """
 
     deployment: Deployment
 
@@ -64,11 +69,11 @@ class Database:
         return self.deployment.database
 
     def url(self, role: str = SUPERUSER) -> URL:
-        """SQLAlchemy URL for a role; render it with ``hide_password=False``."""
+        """Return the SQLAlchemy URL of a role; render with ``hide_password=False``."""
         return self.deployment.url(self._login(role))
 
     def connect(self, role: str = SUPERUSER) -> Connection:
-        """A new psycopg2 connection, the caller's to close."""
+        """Return a new psycopg2 connection that the caller closes."""
         login = self._login(role)
         return psycopg2.connect(
             host=self.deployment.host,
@@ -79,7 +84,7 @@ class Database:
         )
 
     def environment(self, role: str = SUPERUSER) -> dict[str, str]:
-        """The variables a service of that role is started with; it gets no other role's password."""
+        """Return the environment of a service of that role, without other passwords."""
         login = self._login(role)
         common = {
             "FLOWDB_HOST": self.deployment.host,
@@ -105,7 +110,7 @@ class Database:
 
 @dataclass(frozen=True)
 class TestCluster:
-    """The running cluster and the template that databases are cloned from."""
+    """Hold the running cluster and the template of test databases."""
 
     __test__ = False
 
@@ -122,16 +127,17 @@ class TestCluster:
 
     @property
     def password(self) -> str:
-        """The superuser's."""
+        """Connect as superuser."""
         return self.deployment.superuser.password
 
     @contextlib.contextmanager
     def database(self, timezone: str = "UTC") -> Iterator[Database]:
-        """A fresh migrated database, dropped at the end whoever is still connected."""
+        """Provide a fresh migrated database; drop it at the end despite connections."""
         name = f"test_{os.getpid()}_{secrets.token_hex(4)}"
         clone = Database(replace(self.deployment, database=name, timezone=timezone))
         with administration(self.deployment) as connection:
-            # Copying files is ten times quicker here than logging every block: nothing is flushed to disk.
+            # Copying files is ten times quicker here than logging every block, because nothing is flushed to
+            # disk.
             _execute(connection, "CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy", name, self.template)
             secure_database(connection, clone.deployment)
         try:
@@ -143,7 +149,7 @@ class TestCluster:
 
 @pytest.fixture(scope="session")
 def cluster(pytestconfig: pytest.Config) -> TestCluster:
-    """The private PostgreSQL cluster of this checkout's tests, started if it is not running."""
+    """Provide the tests' private PostgreSQL cluster, started if necessary."""
     tool = cluster_tool(pytestconfig.rootpath)
     named = os.environ.get("FLOWKIT_TEST_CLUSTER")
     state = Path(named) if named else pytestconfig.rootpath / ".flowkit" / "test"
@@ -167,14 +173,14 @@ def cluster(pytestconfig: pytest.Config) -> TestCluster:
 
 @pytest.fixture
 def database(cluster: TestCluster) -> Iterator[Database]:
-    """A fresh migrated database for one test."""
+    """Provide a fresh migrated database for one test."""
     with cluster.database() as fresh:
         yield fresh
 
 
 @pytest.fixture(scope="module")
 def module_database(cluster: TestCluster) -> Iterator[Database]:
-    """A fresh migrated database shared by the tests of one module."""
+    """Provide a fresh migrated database shared by one module's tests."""
     with cluster.database() as fresh:
         yield fresh
 
@@ -189,7 +195,7 @@ def _ensure_template(deployment: Deployment) -> str:
         migrate(deployment.named(unfinished))
         _execute(connection, "ALTER DATABASE {} WITH ALLOW_CONNECTIONS false", unfinished)
         _execute(connection, "ALTER DATABASE {} RENAME TO {}", unfinished, name)
-        # Test processes that started before a change to the migrations still clone the previous template.
+        # Test processes that started before a change of migrations still clone the previous template.
         for old in _databases(connection, "template\\_%")[:-_TEMPLATES_KEPT]:
             _execute(connection, "DROP DATABASE {}", old)
     return name
@@ -242,13 +248,16 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def cluster_tool(root: Path) -> Any:
-    """The checkout's ``tools/cluster.py`` as a module; it is no package because it must run before any is installed."""
+    """Import ``tools/cluster.py`` by path.
+
+    The file is in no package because it must run before any is installed.
+    """
     path = root / "tools" / "cluster.py"
     specification = importlib.util.spec_from_file_location("flowkitcluster_tool", path)
     assert specification is not None
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)
-    # Dataclasses look their own module up by name while it is being executed.
+    # Dataclasses look up their own module by name during execution.
     sys.modules[specification.name] = module
     specification.loader.exec_module(module)
     return module

@@ -1,4 +1,7 @@
-"""The tables that queries may name to place cells: an administrator allows each, and the database keeps the list."""
+"""Manage the tables that queries may name to place cells.
+
+An administrator allows each table; the database keeps the list.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,16 @@ from flowdb.deployment import Deployment
 
 
 class UnitTableError(RuntimeError):
-    """A table cannot be allowed or forbidden; the text says why."""
+    """Report why a table cannot be allowed or forbidden."""
 
 
 def change_unit_tables(
     deployment: Deployment, allow: Iterable[str] = (), forbid: Iterable[str] = ()
 ) -> dict[str, list[str]]:
-    """Allow and forbid tables, all or none, and return the columns of each allowed one by its name.
+    """Allow and forbid tables, all or none; return each allowed table's columns.
 
-    Names are ``schema.table`` as written in the database, or of schema ``flowmachine``, like those in queries. To allow a
-    table once more makes what is stored of it stale. Raises UnitTableError.
+    Names are ``schema.table`` as written in the database; without a schema, ``flowmachine`` is meant, as in
+    queries. Allowing a table again makes stored results that used it stale. Raises UnitTableError.
     """
     with (
         closing(
@@ -48,7 +51,7 @@ def change_unit_tables(
 
 def _call(cursor: Cursor, function: str, name: str) -> None:
     schema, _, table = name.rpartition(".")
-    # Quoted, or PostgreSQL would read capitals as small letters.
+    # Quoted, because PostgreSQL folds unquoted capitals to small letters.
     cursor.execute(
         "SELECT to_regclass(quote_ident(%s) || '.' || quote_ident(%s))::oid", (schema or "flowmachine", table)
     )

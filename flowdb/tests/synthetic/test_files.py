@@ -56,7 +56,7 @@ def days():
 
 
 def rows(output, kind):
-    """The distinct well-formed rows of all days, with their file's day."""
+    """Return the distinct well-formed rows of all days, with their file's day."""
     time = "time" if kind in ("sms", "topups") else "start_time"
     for day in days():
         header, *body = lines(output, kind, day)
@@ -155,7 +155,7 @@ def test_activity_follows_the_hour_and_reaches_the_chosen_mean(output):
     found = [row["moment"] for kind in HEADERS for _, row in rows(output, kind)]
     hours = Counter(moment.hour for moment in found)
     assert hours[19] > 2 * hours[7] > 8 * hours[3]
-    # A handful of very active people move the mean of so small a country.
+    # A few very active people shift the mean of such a small country.
     assert 5 < len(found) / SUBSCRIBERS / DAYS < 10
 
 
@@ -181,7 +181,7 @@ def running_maximum(moments):
 
 
 def cell_districts(output):
-    """District codes of the located cells, by point in polygon."""
+    """Return district codes of located cells, by point in polygon."""
     with (output / "cells.csv").open() as file:
         cells = [row for row in csv.DictReader(file) if row["longitude"]]
     features = json.loads((output / "boundaries/admin3.geojson").read_text())["features"]

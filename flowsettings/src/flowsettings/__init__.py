@@ -1,7 +1,7 @@
-"""Settings of all services: a secret file first, then the environment, and one wording of refusals.
+"""Read settings of all services: secret files first, then the environment.
 
-This module needs the standard library only, so that ``--help`` does not wait for pydantic. Classes of settings are made
-from `flowsettings.service.ServiceSettings`.
+All services word refusals the same way. This module needs only the standard library, so that ``--help`` does
+not wait for pydantic. Settings classes derive from `flowsettings.service.ServiceSettings`.
 """
 
 from importlib.metadata import version

@@ -1,4 +1,4 @@
-"""Where the value of one setting is found, and how its absence is told."""
+"""Find the value of one setting and report its absence."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ TIME_ZONE = "an IANA time zone, such as UTC or Asia/Kathmandu"
 
 
 class SettingError(RuntimeError):
-    """A setting is missing or unusable; the text names it and says what is allowed."""
+    """Report a missing or unusable setting: its name and what is allowed."""
 
 
 class Unusable(ValueError):
-    """A value that a setting cannot have. The text says what the setting must be, as ``a whole number``."""
+    """Report what a setting must be, such as ``a whole number``."""
 
 
 def refusal(name: str, value: object, allowed: object, *, secret: bool = False) -> SettingError:
-    """Return the error for an unusable value; that of a secret is never shown."""
+    """Return the error for an unusable value; a secret's value is never shown."""
     if secret:
         return SettingError(f"{name} cannot be used: it must be {allowed}.")
     return SettingError(f"{name} is {value!r}; it must be {allowed}.")
 
 
 def secrets_folder(environment: Mapping[str, str]) -> Path:
-    """Return the folder of secret files: ``FLOWKIT_SECRETS``, by default ``/run/secrets``."""
+    """Return the folder of secret files: ``FLOWKIT_SECRETS`` or ``/run/secrets``."""
     return Path(environment.get("FLOWKIT_SECRETS") or "/run/secrets")
 
 
 def find(name: str, environment: Mapping[str, str] | None = None) -> str | None:
-    """Return the value of ``name`` from its secret file or else the environment, without white space around it.
+    """Return the stripped value of ``name`` from its secret file or the environment.
 
     An empty value counts as absent, so that a compose file can pass a variable through without setting it.
 
@@ -48,12 +48,12 @@ def find(name: str, environment: Mapping[str, str] | None = None) -> str | None:
     except OSError as error:
         raise SettingError(f"{name} cannot be read from {path}: {error.strerror}.") from None
     except UnicodeDecodeError:
-        raise SettingError(f"{name} cannot be read from {path}: it is no UTF-8 text.") from None
+        raise SettingError(f"{name} cannot be read from {path}: the file is not UTF-8 text.") from None
     return content or given.get(name, "").strip() or None
 
 
 def missing(name: str, environment: Mapping[str, str] | None = None) -> SettingError:
-    """Return the error for a setting that is not given and has no default."""
+    """Return the error for a missing setting without default."""
     folder = secrets_folder(os.environ if environment is None else environment)
     return SettingError(
         f"{name} is not set: give it as the file {folder / name} or as an environment variable."
@@ -61,7 +61,7 @@ def missing(name: str, environment: Mapping[str, str] | None = None) -> SettingE
 
 
 def setting(name: str, default: str | None = None) -> str:
-    """Return the value of ``name``, or ``default``; raises SettingError when there is neither."""
+    """Return the value of ``name`` or ``default``; SettingError if neither exists."""
     value = find(name) or default
     if value is None:
         raise missing(name)
@@ -69,7 +69,7 @@ def setting(name: str, default: str | None = None) -> str:
 
 
 def integer_setting(name: str, default: int | None = None) -> int:
-    """Return the whole number that is the value of ``name``; raises SettingError when it is none."""
+    """Return the setting ``name`` as a whole number; otherwise raise SettingError."""
     text = setting(name, None if default is None else str(default))
     try:
         return int(text)

@@ -1,4 +1,4 @@
-"""The base of each service's class of settings."""
+"""Define the base of each service's settings class."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flowsettings.lookup import find, missing, refusal
 
 
 class FilesThenEnvironment(PydanticBaseSettingsSource):
-    """The settings that are given as secret files or in the environment, by the names in ``validation_alias``."""
+    """Read secret files and the environment by the names in ``validation_alias``."""
 
     def __init__(self, settings_cls: type[BaseSettings], environment: Mapping[str, str]) -> None:
         super().__init__(settings_cls)
@@ -30,7 +30,7 @@ class FilesThenEnvironment(PydanticBaseSettingsSource):
 
 
 class ServiceSettings(BaseSettings):
-    """Settings that are read once, checked, and never changed.
+    """Hold settings that are read once, checked and never changed.
 
     Each field names its setting in ``validation_alias``; a field of a secret has ``repr=False``. `load` reads secret files and
     the environment. The constructor takes the fields by their own names and reads nothing.
@@ -57,7 +57,7 @@ class ServiceSettings(BaseSettings):
 
     @classmethod
     def load(cls, environment: Mapping[str, str] | None = None) -> Self:
-        """Read the settings; ``environment`` stands for the process's own.
+        """Read the settings; ``environment`` replaces the process's own.
 
         Raises
         ------

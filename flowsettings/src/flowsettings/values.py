@@ -1,6 +1,7 @@
-"""What a setting may be: callables that turn its text into its value, or say what it must be.
+"""Parse setting texts, or say what the text must be.
 
-Put one into ``Annotated[..., PlainValidator(...)]``. Each accepts a value that is of the field's type already.
+Put a parser into ``Annotated[..., PlainValidator(...)]``. Each parser accepts a value that already has the
+field's type.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True)
 class WholeNumber:
-    """A whole number from ``low`` to ``high``, both included."""
+    """Accept a whole number from ``low`` to ``high``, both included."""
 
     low: int = 1
     high: int = 2**31
@@ -36,7 +37,7 @@ class WholeNumber:
 
 @dataclass(frozen=True)
 class OneOf:
-    """One of a few words, in capitals or small letters."""
+    """Accept one of a few words, in capitals or small letters."""
 
     allowed: tuple[str, ...]
 
@@ -48,7 +49,7 @@ class OneOf:
 
 
 def seconds(value: object) -> float:
-    """A number of seconds above 0."""
+    """Accept a number of seconds above 0."""
     text = str(value)
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) or float(text) == 0:
         raise Unusable("a number of seconds above 0")
@@ -56,42 +57,42 @@ def seconds(value: object) -> float:
 
 
 def switch(value: object) -> bool:
-    """``on`` or ``off``."""
+    """Accept ``on`` or ``off``."""
     if isinstance(value, bool):
         return value
     return OneOf(("on", "off"))(value) == "on"
 
 
 def readable_file(value: object) -> Path | None:
-    """The path of a file that can be read."""
+    """Accept the path of a file that can be read."""
     if value is not None and not os.access(str(value), os.R_OK):
         raise Unusable("the path of a file that can be read")
     return None if value is None else Path(str(value))
 
 
 def writable_file(value: object) -> Path | None:
-    """The path of a file in a folder that can be written to."""
+    """Accept the path of a file in a folder that can be written to."""
     if value is not None and not os.access(Path(str(value)).parent, os.W_OK):
         raise Unusable("the path of a file in a folder that can be written to")
     return None if value is None else Path(str(value))
 
 
 def time_zone(value: object) -> str:
-    """The name of a time zone in the IANA database."""
+    """Accept the name of a time zone in the IANA database."""
     if value not in available_timezones():
         raise Unusable(TIME_ZONE)
     return str(value)
 
 
 def files(value: object) -> tuple[Path, ...]:
-    """Paths with commas between them; the files need not be there yet."""
+    """Accept paths separated by commas; the files may not exist yet."""
     if isinstance(value, tuple):
         return value
     return tuple(Path(part.strip()) for part in str(value).split(",") if part.strip())
 
 
 def networks(value: object) -> tuple[Network, ...]:
-    """Addresses or networks separated by commas."""
+    """Accept addresses or networks separated by commas."""
     if isinstance(value, tuple):
         return value
     try:

@@ -1,4 +1,4 @@
-"""Numbered SQL, applied in order and never edited once released.
+"""Hold numbered SQL, applied in order and never edited once released.
 
 To change the schema add ``sql/<number>_<name>.sql`` and a wrapper ``versions/<number>_<name>.py``::
 
@@ -12,9 +12,9 @@ To change the schema add ``sql/<number>_<name>.sql`` and a wrapper ``versions/<n
         run_sql("0002_engine")
 
 A large step may be a folder ``sql/<number>_<name>/`` instead; its files run in the order of their names. The
-SQL runs as the superuser, so objects belong to it unless the script says ``SET LOCAL ROLE flowmachine;`` first and
-``RESET ROLE;`` last, as those of schema ``engine`` should. Migrations only go forward: going back is restoring
-a backup, because dropping columns of events is not undoing.
+SQL runs as the superuser, who owns the objects unless the script says ``SET LOCAL ROLE flowmachine;`` first and
+``RESET ROLE;`` last, as those of schema ``engine`` should. Migrations only go forward, because dropping
+columns of events loses data. Restore a backup to go back.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ FOLDER = Path(__file__).parent
 
 
 def scripts(name: str) -> list[Path]:
-    """The SQL files of one step, in order."""
+    """List the SQL files of one step, in order."""
     folder = FOLDER / "sql" / name
     return sorted(folder.glob("*.sql")) if folder.is_dir() else [folder.with_suffix(".sql")]
 
 
 def run_sql(name: str) -> None:
-    """Run the SQL of one step inside the migration's transaction, exactly as it is written."""
+    """Run the SQL of one step unchanged, inside the migration's transaction."""
     from alembic import op
 
     connection = op.get_bind().execution_options(no_parameters=True)

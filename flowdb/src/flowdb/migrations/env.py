@@ -1,4 +1,4 @@
-"""What alembic runs: the revisions after the database's own, in the transaction `flowdb.migrate` opened."""
+"""Run pending revisions in the transaction that `flowdb.migrate` opened."""
 
 from alembic import context
 

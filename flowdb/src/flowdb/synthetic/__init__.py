@@ -1,4 +1,5 @@
-"""A country that does not exist, to try and to test the platform on.
+"""Generate an invented country for trials and tests of the platform.
 
-Geography is the same in every run; people and events follow from the seed. Nothing here is drawn from real records.
+Geography is the same in every run. People and events follow from the seed. Nothing is drawn from real
+records.
 """

@@ -1,4 +1,4 @@
-"""`python -m flowdb.synthetic`: write the operator files of the synthetic country."""
+"""Write the operator files of the synthetic country: `python -m flowdb.synthetic`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from flowdb.synthetic.people import build_people
 
 @dataclass(frozen=True)
 class Parameters:
-    """What decides the content of the files."""
+    """Hold the parameters that determine the files' content."""
 
     subscribers: int
     days: int
@@ -80,7 +80,7 @@ def generate(
         for day in todo:
             yield day, files.write_day(world, output, day)
     else:
-        # Forked workers share the world's memory and nobody has to pickle it.
+        # Forked workers share the world's memory without pickling.
         context = multiprocessing.get_context("fork")
         with ProcessPoolExecutor(processes, context, _remember, (world,)) as pool:
             yield from zip(todo, pool.map(partial(_write_day, output), todo), strict=True)
@@ -100,7 +100,7 @@ def _write_day(output: Path, day: date) -> int:
 
 
 def _finished(output: Path, day: date) -> bool:
-    """The expectation is written last, so it vouches for the day."""
+    """Return whether a day is complete. The expectation is written last, so that its presence marks the day as complete."""
     return files.expectation_path(output, day).exists() and all(
         path.exists() for path in files.day_paths(output, day).values()
     )
@@ -109,7 +109,7 @@ def _finished(output: Path, day: date) -> bool:
 def _at_least(least: int) -> Any:
     def number(value: str) -> int:
         if int(value) < least:
-            raise argparse.ArgumentTypeError(f"{value} is too small, {least} is the least")
+            raise argparse.ArgumentTypeError(f"{value} is too small: at least {least} is required")
         return int(value)
 
     return number
@@ -149,7 +149,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         type=_at_least(0),
         default=12_345,
         metavar="N",
-        help="decides everything that is random (default: %(default)s)",
+        help="seed of every random choice (default: %(default)s)",
     )
     add(
         "--processes",

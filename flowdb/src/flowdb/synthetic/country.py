@@ -1,7 +1,7 @@
-"""The land: four levels of nested regions and where people live in them.
+"""Build the land: four nested levels of regions and the places of people.
 
-The outline is covered by a mesh of small six-sided tiles that share their (wandering) edges exactly. Every region is a
-connected set of tiles, so the levels nest and neighbours meet without gap or overlap by construction.
+The outline is covered by a mesh of small six-sided tiles that share their (wandering) edges exactly. Every
+region is a connected set of tiles, so levels nest and neighbours meet without gap or overlap.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ DISASTER_DISTRICTS = 5
 DISASTER_SHARE = 0.11
 KILOMETRES_PER_DEGREE = 111.0
 
-# Longitude, latitude; drawn by hand, from the north-western corner clockwise.
+# Longitude, latitude; drawn by hand, clockwise from the north-western corner.
 OUTLINE = (
     (80.8, 30.1), (81.6, 30.4), (82.5, 30.0), (83.3, 29.5), (84.1, 29.2), (84.7, 28.7), (85.5, 28.3), (86.3, 28.05),
     (87.2, 27.9), (88.1, 27.9), (88.2, 27.2), (88.0, 26.4), (87.0, 26.45), (86.0, 26.7), (85.1, 26.85), (84.3, 27.35),
     (83.4, 27.4), (82.6, 27.7), (81.7, 28.0), (80.9, 28.5), (80.2, 28.9), (80.4, 29.6),
 )  # fmt: skip
-# Longitude, latitude, people relative to the country's, reach in degrees; the first is the capital.
+# Longitude, latitude, relative population, reach in degrees; the capital comes first.
 CITIES = (
     (85.25, 27.65, 0.16, 0.10), (87.3, 26.7, 0.05, 0.09), (83.9, 28.15, 0.05, 0.08), (84.5, 27.6, 0.04, 0.08),
     (83.4, 27.6, 0.03, 0.08), (81.6, 28.15, 0.03, 0.08), (80.7, 28.75, 0.03, 0.08), (86.0, 26.85, 0.03, 0.08),
@@ -43,7 +43,8 @@ CITIES = (
 
 TILE_SPACING = 0.062
 TILE_SIDE = TILE_SPACING / 3**0.5
-# Half the distance from a tile's middle to its sides: every point this near is inside, however its sides wander.
+# Half the distance from a tile's middle to its sides. Every point this near is inside, however the sides
+# wander.
 TILE_SAFE_RADIUS = TILE_SPACING / 4
 
 Edge = tuple[tuple[int, int], tuple[int, int]]
@@ -51,7 +52,7 @@ Edge = tuple[tuple[int, int], tuple[int, int]]
 
 @dataclass(frozen=True)
 class Region:
-    """One unit of one level. `parent` is empty for the country."""
+    """Describe one region of one level; `parent` is empty for the country."""
 
     pcod: str
     name: str
@@ -61,7 +62,10 @@ class Region:
 
 @dataclass(frozen=True)
 class Country:
-    """Regions by level, and per tile its middle (degrees), district (index into level 3) and share of the people."""
+    """Hold regions by level, and each tile's middle, district and share of people.
+
+    Middles are in degrees. A district is an index into level 3.
+    """
 
     levels: tuple[tuple[Region, ...], ...]
     tile_centres: Floats
@@ -76,12 +80,12 @@ class Country:
 
     @property
     def population(self) -> Floats:
-        """Share of the people per district."""
+        """Return the share of the people per district."""
         return np.bincount(self.tile_district, self.tile_population).astype(np.float64)
 
     @property
     def distances(self) -> Floats:
-        """Kilometres between the districts' centres of population."""
+        """Return kilometres between the districts' centres of population."""
         weight = self.tile_population[:, None] * self.tile_centres
         centres = np.column_stack(
             [np.bincount(self.tile_district, weight[:, axis]) / self.population for axis in (0, 1)]
@@ -90,7 +94,7 @@ class Country:
 
 
 def kilometres(first: Floats, second: Floats) -> Floats:
-    """Distance on a plane that is true enough for a country this size."""
+    """Return distances on a plane, accurate enough for a country this size."""
     across = (first[..., 0] - second[..., 0]) * cos(radians(28.2))
     along = first[..., 1] - second[..., 1]
     return KILOMETRES_PER_DEGREE * np.hypot(across, along)
@@ -98,7 +102,7 @@ def kilometres(first: Floats, second: Floats) -> Floats:
 
 @cache
 def country() -> Country:
-    """The one country of the generator."""
+    """Build the generator's only country."""
     random = generator(GEOGRAPHY_SEED)
     centres, polygons, neighbours = _mesh(random)
     everywhere = np.arange(len(centres))
@@ -143,7 +147,7 @@ def country() -> Country:
 
 
 def _mesh(random: np.random.Generator) -> tuple[Floats, list[Polygon], list[list[int]]]:
-    """Middles, shapes and neighbours of the tiles whose middle lies inside the outline."""
+    """Return middles, shapes and neighbours of tiles with middles in the outline."""
     outline = Polygon(OUTLINE)
     shapely.prepare(outline)
     west, south, east, north = outline.bounds
@@ -188,7 +192,7 @@ def _mesh(random: np.random.Generator) -> tuple[Floats, list[Polygon], list[list
 
 
 def _wander(start: Floats, end: Floats, random: np.random.Generator) -> list[Floats]:
-    """A path with three bends between two corners."""
+    """Draw a path with three bends between two corners."""
     middle = (start + end) / 2 + random.uniform(-0.1, 0.1, 2) * TILE_SIDE
     first = (start + middle) / 2 + random.uniform(-0.05, 0.05, 2) * TILE_SIDE
     second = (middle + end) / 2 + random.uniform(-0.05, 0.05, 2) * TILE_SIDE
@@ -198,7 +202,10 @@ def _wander(start: Floats, end: Floats, random: np.random.Generator) -> list[Flo
 def _divide(
     tiles: Integers, count: int, centres: Floats, neighbours: list[list[int]], random: np.random.Generator
 ) -> list[Integers]:
-    """Cut a connected set of tiles into `count` connected parts of similar size, from west to east."""
+    """Split connected tiles into `count` connected parts, from west to east.
+
+    The parts have similar sizes.
+    """
     points = centres[tiles]
     seeds = points[np.linspace(0, len(points) - 1, count).astype(int)]
     for _ in range(25):
@@ -211,7 +218,7 @@ def _divide(
         )
     seeds = seeds[np.argsort(seeds[:, 0], kind="stable")]
 
-    # Grow the parts from their seeds over tiles that are more or less hard to cross: borders become irregular.
+    # Grow the parts from seeds over tiles of random difficulty, so that borders become irregular.
     hardness = dict(zip(tiles.tolist(), random.uniform(0.5, 1.5, len(tiles)), strict=True))
     taken: dict[int, int] = {}
     front = [(0.0, int(tiles[np.argmin(kilometres(points, seed))]), part) for part, seed in enumerate(seeds)]
@@ -234,14 +241,14 @@ def _merge(polygons: list[Polygon], tiles: Integers) -> MultiPolygon:
 
 
 def _north_west(centres: Floats, tile_district: Integers) -> Integers:
-    """The district furthest to the north-west and its nearest neighbours."""
+    """Return the north-westernmost district and its nearest neighbours."""
     middles = np.array([centres[tile_district == district].mean(axis=0) for district in range(DISTRICTS)])
     first = int(np.argmax(middles[:, 1] - 0.6 * middles[:, 0]))
     return np.sort(np.argsort(kilometres(middles, middles[first]), kind="stable")[:DISASTER_DISTRICTS])
 
 
 def _population(centres: Floats, tile_district: Integers, disaster: Integers) -> Floats:
-    """Share of the people per tile: dense plains in the south, thin mountains in the north, a few cities."""
+    """Return each tile's share of people: dense south, thin north, a few cities."""
     corner = OUTLINE.index((88.0, 26.4))
     southern = sorted(OUTLINE[corner:-1])
     northern = OUTLINE[: corner - 1]
@@ -255,7 +262,7 @@ def _population(centres: Floats, tile_district: Integers, disaster: Integers) ->
         density += weight * bump / bump.sum()
 
     raw = np.bincount(tile_district, density)
-    # Real districts differ a hundredfold; these differ about twentyfold, so that a small country still has
+    # Real districts differ a hundredfold. These differ about twentyfold, so that even a small country has
     # enough people everywhere to be published.
     share = 0.65 * raw**0.9 / (raw**0.9).sum() + 0.35 / DISTRICTS
     inside = np.isin(np.arange(DISTRICTS), disaster)
@@ -265,7 +272,7 @@ def _population(centres: Floats, tile_district: Integers, disaster: Integers) ->
 
 
 class _Names:
-    """Invented names that sound at home."""
+    """Invent local-sounding names."""
 
     FIRST = (
         "Bal",

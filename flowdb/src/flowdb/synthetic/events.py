@@ -1,7 +1,7 @@
-"""One day of events: who did what, when and where.
+"""Generate one day of events.
 
-A day depends on the world and its own date alone. Its tables are columns of functions from row numbers to text, so that
-only a slice of a day is ever rendered at a time.
+A day depends only on the world and its date. Its tables are columns of functions from row numbers to text, so
+that only a slice of a day is rendered at a time.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from flowdb.synthetic.network import NEIGHBOURS, Device, Network
 from flowdb.synthetic.people import People
 from flowdb.synthetic.text import Text, digits, hundredths, numerals, text
 
-# Rows per subscriber and day, of 7.5; a call between two subscribers is two rows.
+# Rows per subscriber and day, of 7.5 in total; a call between two subscribers is two rows.
 MIX = {"calls": 3.2, "sms": 1.9, "mds": 2.2, "topups": 0.2}
 MIX_TOTAL = sum(MIX.values())
 BOTH_LEGS, OUTGOING_ONLY = 0.85, 0.08
-# Gamma-mixed Poisson counts: this shape makes a day's count twice as dispersed as Poisson at a mean of two.
+# Gamma-mixed Poisson counts: with this shape a day's count has twice the variance of Poisson at a mean of
+# two.
 DAY_TO_DAY = 2.0
 WITHOUT_CELL = 0.005
 DUPLICATED = 0.001
@@ -44,8 +45,8 @@ NEAR = np.cumsum([0.74, 0.14, 0.08, 0.04])
 RECHARGES = np.array([20, 50, 100, 200, 500, 1000])
 RECHARGE_SHARES = (0.3, 0.32, 0.22, 0.1, 0.05, 0.01)
 FEE_PERCENT, TAX_PERCENT = 2, 13
-# Hundredths left when people recharge. Less than the smallest recharge leaves, so the balance before a recharge never
-# exceeds the balance after the one before it, whichever day that was.
+# Remaining hundredths when people recharge. The remainder is below the smallest recharge, so a balance before
+# a recharge never exceeds the balance after the previous recharge on any day.
 MOST_LEFT = 1500
 CHANNELS = np.array([b"voucher", b"app", b"agent", b"bank"])
 
@@ -54,7 +55,7 @@ Column = Callable[[Integers], Text]
 
 @dataclass(frozen=True)
 class World:
-    """All that days share."""
+    """Hold the data that all days share."""
 
     seed: int
     country: Country
@@ -67,7 +68,10 @@ class World:
 
 @dataclass(frozen=True)
 class Table:
-    """`order` lists row numbers as they appear in the file; a number listed twice is a duplicated row."""
+    """Hold one table.
+
+    `order` lists row numbers in file order; a repeated number is a duplicated row.
+    """
 
     kind: str
     columns: dict[str, Column]
@@ -76,7 +80,7 @@ class Table:
 
 
 class Whereabouts:
-    """Where everybody is on one day: travelling, at work, at a haunt, else at home or at the place fled to."""
+    """Place everyone on one day: travelling, working, visiting, displaced or at home."""
 
     def __init__(self, world: World, day: date) -> None:
         people, network = world.people, world.network
@@ -112,7 +116,7 @@ class Whereabouts:
     def cells(
         self, subscribers: Integers, seconds: NDArray[np.int32], random: np.random.Generator
     ) -> NDArray[np.int32]:
-        """The serving cell of each subscriber at each second of the day; -1 where the operator did not note it."""
+        """Return each subscriber's serving cell at each second; -1 where not recorded."""
         cells = self._base[subscribers]
         working = (seconds >= self._work_start[subscribers]) & (seconds < self._work_end[subscribers])
         cells[working] = self._work[subscribers[working]]
@@ -125,7 +129,10 @@ class Whereabouts:
 
 
 def _trips(world: World, day: date) -> NDArray[np.int32]:
-    """Where people travel to on this day, -1 for nowhere: one trip a week at most, drawn for the whole week at once."""
+    """Return each subscriber's travel destination on this day, -1 for none.
+
+    Trips are drawn for a whole week at once, at most one a week.
+    """
     people, network, country = world.people, world.network, world.country
     monday = day - timedelta(days=day.weekday())
     random = generator(world.seed, 11, monday.toordinal())
@@ -137,14 +144,14 @@ def _trips(world: World, day: date) -> NDArray[np.int32]:
     population = country.population
     reach = matrix_draw(population * (1 + country.distances / 15) ** -1.7)
     towards = reach.draw(network.cell_district[people.home], random) % len(population)
-    # Those who do not explore return to the distant place that they know.
+    # Travellers who do not explore return to their known distant place.
     places = np.where(explores, network.cells_in(towards, random), people.haunts[:, -1])
     goes &= (first <= day.weekday()) & (day.weekday() <= last)
     return np.where(goes, places, -1).astype(np.int32)
 
 
 class Day:
-    """Makes the four tables of one day."""
+    """Make the four tables of one day."""
 
     def __init__(self, world: World, day: date) -> None:
         self._world = world
@@ -167,7 +174,7 @@ class Day:
         return makers[kind](kind, random)
 
     def _subjects(self, kind: str, random: np.random.Generator) -> Integers:
-        """Who starts an event, once per event."""
+        """Draw the subscriber who starts each event."""
         people = self._world.people
         rate = self._world.events_per_subscriber_day * MIX[kind] / MIX_TOTAL * people.activity
         if kind in ("calls", "sms"):
@@ -220,7 +227,7 @@ class Day:
             lasting = np.minimum(1 + random.weibull(0.7, events) * 90, 7200).astype(np.int32)
             columns["duration"] = lambda rows: text(numerals(lasting[event[rows]]))
         if kind == "calls":
-            # As switches write them: both parties, and the kind of record says which of them is served.
+            # As switches record calls: both parties, and the record type says which party is served.
             columns["calling"] = lambda rows: self._numbers[np.where(outgoing, own, other)[rows]]
             columns["called"] = lambda rows: self._numbers[np.where(outgoing, other, own)[rows]]
         else:
@@ -274,7 +281,7 @@ class Day:
         when: NDArray[np.int32],
         random: np.random.Generator,
     ) -> Table:
-        """Add the columns all tables end with; order rows as switches write them, a little out of time."""
+        """Add the columns that end every table and order rows slightly out of time."""
         people = self._world.people
         cells = self._where.cells(own, when, random)
         columns["imsi"] = lambda rows: people.imsi[own[rows]]
@@ -289,7 +296,7 @@ class Day:
 
 
 def _clock(day: date) -> Text:
-    """The text of every second of the day."""
+    """Return the text of every second of the day."""
     seconds = np.arange(SECONDS)
     clock = np.full((SECONDS, 19), ord(":"), dtype=np.uint8)
     clock[:, :11] = np.frombuffer(f"{day.isoformat()} ".encode(), dtype=np.uint8)
@@ -299,7 +306,7 @@ def _clock(day: date) -> Text:
 
 
 def _identifiers(day: date, numbers: Integers) -> Column:
-    """Ids unique over all days: the date, then nine digits in no order."""
+    """Return ids unique over all days: the date and nine shuffled digits."""
     prefix = np.frombuffer(day.strftime("%Y%m%d").encode(), dtype=np.uint8)
 
     def column(rows: Integers) -> Text:

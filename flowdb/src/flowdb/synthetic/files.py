@@ -1,6 +1,6 @@
-"""What the operator hands over, and the truth behind it, as files.
+"""Write the operator's files and the truth behind them.
 
-Every file appears whole or not at all. Compressed files carry no time, so equal content means equal bytes.
+Every file is written atomically. Compressed files carry no time, so equal content means equal bytes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ Content = Iterable[bytes]
 
 
 def write(path: Path, content: Content) -> None:
-    """Write under a temporary name, then rename. A name that ends in `.gz` is compressed, for speed."""
+    """Write under a temporary name, then rename.
+
+    A name that ends in `.gz` is compressed at a fast level.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     # 31 asks zlib for the gzip container, whose time field it leaves at zero.
@@ -46,7 +49,7 @@ def write(path: Path, content: Content) -> None:
 
 
 def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A CSV file; `None` becomes empty."""
+    """Write a CSV file; `None` becomes empty."""
     lines = io.StringIO()
     csv.writer(lines, lineterminator="\n").writerows((header, *rows))
     write(path, [lines.getvalue().encode()])
@@ -60,7 +63,7 @@ def write_json(path: Path, value: object) -> None:
 
 
 def write_reference(world: World, output: Path) -> None:
-    """Boundaries, sites, cells and device models."""
+    """Write boundaries, sites, cells and device models."""
     for level, regions in enumerate(world.country.levels):
         features = [
             {
@@ -114,7 +117,7 @@ def expectation_path(output: Path, day: date) -> Path:
 
 
 def write_day(world: World, output: Path, day: date) -> int:
-    """The four files of a day and what a loader should find in them; returns the number of rows."""
+    """Write a day's four files and expected load results; return the row count."""
     made = Day(world, day)
     expected: dict[str, dict[str, Any]] = {}
     for kind, path in day_paths(output, day).items():
@@ -144,7 +147,10 @@ def _lines(table: Table, header: bytes, spoilt: list[tuple[int, str, bytes]]) ->
 
 
 def render(table: Table, rows: Integers) -> bytes:
-    """Rows as CSV. All columns have a fixed width until the NULs that pad them are dropped."""
+    """Render rows as CSV.
+
+    Columns have a fixed width padded with NULs until the NULs are dropped.
+    """
     columns = [column(rows) for column in table.columns.values()]
     layout = []
     for number, column in enumerate(columns):
@@ -162,7 +168,7 @@ def _bad_time(fields: list[bytes], names: list[str]) -> list[bytes]:
 
 
 def _served(fields: list[bytes], names: list[str]) -> int:
-    """The place of the number of the served party."""
+    """Return the column of the served party's number."""
     if "msisdn" in names:
         return names.index("msisdn")
     return names.index("calling" if fields[names.index("record_type")] == b"MOC" else "called")
@@ -192,7 +198,7 @@ FAULTS: dict[str, Spoiler] = {
 
 
 def _spoil(table: Table, random: np.random.Generator) -> list[tuple[int, str, bytes]]:
-    """A handful of additional, broken rows: position before which each appears, fault, line."""
+    """Return a few extra broken rows: position, fault and line of each."""
     names = list(table.columns)
     possible = [fault for fault in FAULTS if fault != "withheld" or {"duration", "amount"} & set(names)]
     faults = [fault for fault in possible for _ in range(min(int(random.poisson(1)), 3))]
@@ -209,7 +215,10 @@ def _spoil(table: Table, random: np.random.Generator) -> list[tuple[int, str, by
 
 
 def write_truth(world: World, output: Path) -> None:
-    """Per subscriber the home, workplace and flight; per district the residents before and after the disaster."""
+    """Write subscribers' homes, workplaces and flights; count districts' residents.
+
+    Residents are counted before and after the disaster.
+    """
     people, network = world.people, world.network
     pcods = [district.pcod for district in world.country.districts]
 
@@ -244,8 +253,10 @@ def _day(ordinal: int) -> date | None:
 def displacement(
     country: Country, people: People, cell_district: Integers
 ) -> list[tuple[str, str, int, int, int, int, int]]:
-    """Per district: residents, how many of them fled, how many fled hither, how many came back, and the residents
-    once all have fled and none returned."""
+    """Count, per district, residents and people who fled, arrived and returned.
+
+    The last column is the number of residents once all have fled and none has returned.
+    """
     count = len(country.districts)
     home = cell_district[people.home]
     fled = people.left < NEVER
@@ -262,7 +273,7 @@ def displacement(
 
 
 def write_expected(world: World, output: Path, parameters: dict[str, Any], start: date, days: int) -> None:
-    """Gather what each day holds, so that a loader's counts can be checked."""
+    """Collect what each day holds, so that a loader's counts can be checked."""
     files: dict[str, Any] = {}
     for number in range(days):
         files |= json.loads(expectation_path(output, start + timedelta(days=number)).read_text())

@@ -1,4 +1,4 @@
-"""The operator's network: sites placed where people live, versioned cells on them, device models."""
+"""Build the operator's network: sites near people, versioned cells, device models."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ TECHNOLOGIES = np.array(["2G", "3G", "4G"])
 
 @dataclass(frozen=True)
 class Version:
-    """One state of a site or cell; `position` is (longitude, latitude) or None where the operator lost it."""
+    """Hold one state of a site or cell.
+
+    `position` is (longitude, latitude), or None where the operator lost it.
+    """
 
     id: str
     site_id: str
@@ -43,7 +46,10 @@ class Device:
 
 @dataclass(frozen=True)
 class Network:
-    """Cells by index, ordered by district; `nearby[c, 0]` is c itself, the rest others of the same district."""
+    """Hold cells by index, ordered by district.
+
+    `nearby[c, 0]` is c itself; the rest are other cells of its district.
+    """
 
     sites: list[Version]
     cells: list[Version]
@@ -54,12 +60,14 @@ class Network:
     draw_cell: GroupedDraw
 
     def cells_in(self, districts: Integers, random: np.random.Generator) -> NDArray[np.int32]:
-        """One cell in each given district, the busier the likelier."""
+        """Draw one cell in each given district, weighted by traffic."""
         return self.draw_cell.draw(districts, random).astype(np.int32)
 
 
 def build_network(country: Country, sites: int, cells: int, start: date, days: int, seed: int) -> Network:
-    """`cells` >= `sites` >= the number of districts; every district has a site.
+    """Build sites and cells; every district has a site.
+
+    `cells` >= `sites` >= the number of districts.
 
     Raises:
         ValueError: the numbers do not fit.
@@ -90,7 +98,7 @@ def build_network(country: Country, sites: int, cells: int, start: date, days: i
 
     moved = random.random(sites) < SHARE_WITH_TWO_VERSIONS if days > 2 else np.zeros(sites, bool)
     moved_on = np.array([start + timedelta(days=int(day)) for day in random.integers(1, max(days, 2), sites)])
-    # A moved site stays on its tile, hence in its district.
+    # A moved site stays on its tile and therefore in its district.
     moved_to = _scatter(country.tile_centres[site_tile], random)
     upgraded = ~moved[cell_site] & (random.random(cells) < SHARE_WITH_TWO_VERSIONS if days > 2 else False)
     upgraded_on = random.integers(1, max(days, 2), cells)
@@ -142,7 +150,7 @@ def _cell_id(site: int, sector: int) -> str:
 
 
 def _scatter(centres: Floats, random: np.random.Generator) -> Floats:
-    """A point near each tile's middle, certainly inside the tile."""
+    """Return a point near each tile's middle, certainly inside the tile."""
     radius = TILE_SAFE_RADIUS * np.sqrt(random.random(len(centres)))
     angle = 2 * np.pi * random.random(len(centres))
     return np.round(centres + radius[:, None] * np.column_stack([np.cos(angle), np.sin(angle)]), 6)
@@ -157,7 +165,10 @@ def _versions(
     built: date,
     change: date | None,
 ) -> list[Version]:
-    """One version, or two of which the first ends on the day before the second begins."""
+    """Return one version, or two adjacent versions.
+
+    The first version ends on the day before the second begins.
+    """
     places = [
         None if position is None else (float(position[0]), float(position[1])) for position in positions
     ]
@@ -170,7 +181,10 @@ def _versions(
 
 
 def _nearby(positions: Floats, districts: Integers) -> NDArray[np.int32]:
-    """Every cell and its nearest in the same district; a lonely cell repeats itself."""
+    """Return each cell and its nearest neighbours in the district.
+
+    A cell without neighbours is repeated.
+    """
     nearby = np.repeat(np.arange(len(positions), dtype=np.int32)[:, None], NEIGHBOURS, axis=1)
     for district in range(int(districts[-1]) + 1):
         members = np.flatnonzero(districts == district)
@@ -190,7 +204,7 @@ SYSTEMS = {
 
 
 def build_devices(seed: int, count: int = 240) -> list[Device]:
-    """Device models, the most sold first."""
+    """Return device models, best-selling first."""
     random = generator(seed, 2)
     devices = []
     for number in range(count):

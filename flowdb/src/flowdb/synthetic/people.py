@@ -1,4 +1,4 @@
-"""The subscribers: who they are, where they live and work, whom they know and where they fled to."""
+"""Build subscribers: homes, workplaces, contacts and flight."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flowdb.synthetic.text import digits, text
 
 WORKERS = 0.6
 CORE_ATTRACTION = 6.0
-# Of a stricken district nearly everybody leaves; of those who stay, never more than a few hands full.
+# Nearly everybody leaves a stricken district; never more than a few dozen stay.
 STAY = 0.01
 MOST_STAYING = 6
 RETURN = 0.4
@@ -28,7 +28,10 @@ COMMUNITY = 0.65
 
 @dataclass(frozen=True)
 class Contacts:
-    """Who knows whom, always mutually: subscriber s knows `others[start[s]:start[s + 1]]`, the closest first."""
+    """Hold mutual contacts.
+
+    Subscriber s knows `others[start[s]:start[s + 1]]`, closest first.
+    """
 
     start: Integers
     others: NDArray[np.int32]
@@ -36,7 +39,10 @@ class Contacts:
 
 @dataclass(frozen=True)
 class People:
-    """One entry per subscriber. Cells are indexes into the network; -1 is no workplace. Days are ordinals."""
+    """Hold one entry per subscriber.
+
+    Cells are indexes into the network; a workplace of -1 means none. Days are ordinals.
+    """
 
     msisdn: NDArray[np.bytes_]
     imsi: NDArray[np.bytes_]
@@ -60,7 +66,7 @@ class People:
         return len(self.msisdn)
 
     def away(self, day: date) -> NDArray[np.bool_]:
-        """Who lives at the destination instead of at home on this day."""
+        """Return who lives at the destination instead of at home on this day."""
         ordinal = day.toordinal()
         return (self.left <= ordinal) & (ordinal < self.returned)
 
@@ -77,7 +83,7 @@ def build_people(
     distances = country.distances
     population = country.population
     quota = apportion(subscribers, population)
-    # Neighbours have neighbouring indexes: communities are then ranges of indexes.
+    # Neighbours have adjacent indexes, so communities are ranges of indexes.
     home_district = np.repeat(np.arange(len(quota)), quota)
     home = network.cells_in(home_district, random)
     order = np.lexsort((home, home_district))
@@ -93,7 +99,7 @@ def build_people(
     haunt_districts = [home_district, home_district, roam.draw(home_district, random) % len(population)]
     haunts = np.column_stack([network.cells_in(district, random) for district in haunt_districts])
 
-    # A few models are everywhere, most are rare.
+    # A few models are common, most are rare.
     popularity = 1 / (np.arange(len(devices)) + 3.0)
     device = np.searchsorted(np.cumsum(popularity / popularity.sum()), random.random(subscribers))
     device = np.minimum(device, len(devices) - 1)
@@ -135,7 +141,10 @@ def build_people(
 def _displacement(
     country: Country, network: Network, home_district: Integers, disaster: date | None, seed: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-    """Destination cell (-1: none), first day away and first day back as ordinals."""
+    """Return destination cell (-1: none), first day away and first day back.
+
+    Days are ordinals.
+    """
     subscribers = len(home_district)
     destination = np.full(subscribers, -1, dtype=np.int32)
     left = np.full(subscribers, NEVER, dtype=np.int32)
@@ -162,7 +171,10 @@ def _displacement(
 
 
 def _contacts(subscribers: int, seed: int) -> Contacts:
-    """Mutual ties: most within the community, that is a short way along the index, the rest to popular people."""
+    """Draw mutual ties: mostly within the community, the rest to popular people.
+
+    A community is a short way along the index.
+    """
     random = generator(seed, 5)
     wanted = np.minimum(
         1 + random.lognormal(np.log(MEAN_CONTACTS / 2) - 0.5, 1.0, subscribers), MOST_CONTACTS / 2
@@ -178,7 +190,7 @@ def _contacts(subscribers: int, seed: int) -> Contacts:
     low, high = ties // subscribers, ties % subscribers
     closeness = random.integers(2**31, size=len(ties))
     one, other = np.concatenate([low, high]), np.concatenate([high, low])
-    # One sort by one number is several times faster than a sort by two columns.
+    # Sorting by one combined number is several times faster than sorting by two columns.
     order = np.argsort(one << 31 | np.concatenate([closeness, closeness]), kind="stable")
     start = np.searchsorted(one[order], np.arange(subscribers + 1))
     return Contacts(start.astype(np.int64), other[order].astype(np.int32))
@@ -190,12 +202,15 @@ def _fixed(numbers: Integers, width: int, prefix: bytes) -> NDArray[np.bytes_]:
 
 
 def _msisdn(serial: Integers, prefix: bytes) -> NDArray[np.bytes_]:
-    """Eight scattered digits behind the prefix: multiplying by a unit modulo 10^8 keeps them distinct."""
+    """Return numbers with eight scattered digits behind the prefix.
+
+    Multiplying by a unit modulo 10^8 keeps the digits distinct.
+    """
     return _fixed((serial * 37_194_713 + 11_111_111) % 10**8, 8, prefix)
 
 
 def _imei(tacs: Integers, serial: Integers) -> NDArray[np.bytes_]:
-    """Type allocation code, six digits of serial number, Luhn's check digit."""
+    """Return type allocation code, six digits of serial number, Luhn's check digit."""
     body = tacs * 10**6 + serial * 387_421 % 10**6
     total = np.zeros(len(body), dtype=np.int64)
     rest = body.copy()

@@ -1,4 +1,7 @@
-"""Numbers to text, whole arrays at a time. Unused positions hold NUL, which the writer drops."""
+"""Render arrays of numbers as text.
+
+Unused positions hold NUL, which the writer drops.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,14 @@ _POWERS = 10 ** np.arange(1, 19)
 
 
 def digits(values: NDArray[np.integer], width: int) -> Characters:
-    """The last `width` decimal digits, zero-padded: one row per value."""
+    """Return the last `width` decimal digits, zero-padded: one row per value."""
     fours = -(-width // 4)
     pieces = [_FOURS[values // 10 ** (4 * place) % 10_000] for place in reversed(range(fours))]
     return np.concatenate(pieces, axis=1)[:, 4 * fours - width :]
 
 
 def numerals(values: NDArray[np.integer]) -> Characters:
-    """Whole numbers from zero up, without leading zeros."""
+    """Render whole numbers from zero up, without leading zeros."""
     width = int(np.searchsorted(_POWERS, values.max(initial=0), side="right")) + 1
     characters = digits(values, width)
     lengths = np.searchsorted(_POWERS, values, side="right") + 1
@@ -30,12 +33,12 @@ def numerals(values: NDArray[np.integer]) -> Characters:
 
 
 def hundredths(values: NDArray[np.integer]) -> Characters:
-    """Hundredths as a number with two decimals."""
+    """Render hundredths as numbers with two decimals."""
     point = np.full((len(values), 1), ord("."), dtype=np.uint8)
     return np.concatenate([numerals(values // 100), point, digits(values, 2)], axis=1)
 
 
 def text(characters: Characters) -> Text:
-    """One string per row."""
+    """Return one string per row."""
     contiguous = np.ascontiguousarray(characters)
     return contiguous.reshape(-1).view(f"S{contiguous.shape[1]}")

@@ -1,4 +1,4 @@
-"""Everything that a query engine, a loader and the API find in the database."""
+"""Create what query engine, loader and API need."""
 
 from flowdb.migrations import run_sql
 

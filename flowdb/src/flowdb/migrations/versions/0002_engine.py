@@ -1,4 +1,4 @@
-"""The engine's own tables: jobs, their graph, and what each result was made from."""
+"""Create the engine's tables: jobs, their graph and the inputs of results."""
 
 from flowdb.migrations import run_sql
 

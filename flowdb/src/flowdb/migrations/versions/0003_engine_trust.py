@@ -1,4 +1,4 @@
-"""The engine's audit trail, and how it notices dead workers and lost intermediate results."""
+"""Add the engine's audit trail, worker heartbeats and loss detection."""
 
 from flowdb.migrations import run_sql
 

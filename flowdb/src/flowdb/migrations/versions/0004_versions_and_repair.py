@@ -1,4 +1,4 @@
-"""Versions of what results are made from beside events and cells, and the list of damaged columnar files."""
+"""Version further inputs of results; list damaged columnar files."""
 
 from flowdb.migrations import run_sql
 

@@ -1,4 +1,4 @@
-"""The points of cells as a geography that the API may read."""
+"""Publish the points of cells as a geography that the API may read."""
 
 from flowdb.migrations import run_sql
 

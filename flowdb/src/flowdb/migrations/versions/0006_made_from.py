@@ -1,4 +1,4 @@
-"""What a result was made from stands in its row."""
+"""Store a result's inputs in its own row."""
 
 from flowdb.migrations import run_sql
 

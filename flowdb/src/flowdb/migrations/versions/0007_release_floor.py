@@ -1,4 +1,4 @@
-"""Released results remember the floor that they were judged by."""
+"""Store the release floor that each released result was judged by."""
 
 from flowdb.migrations import run_sql
 

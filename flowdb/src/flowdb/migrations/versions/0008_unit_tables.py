@@ -1,4 +1,4 @@
-"""The tables that specs may name to place cells are kept in the database."""
+"""Store which tables specs may name to place cells."""
 
 from flowdb.migrations import run_sql
 

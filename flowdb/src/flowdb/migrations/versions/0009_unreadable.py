@@ -1,4 +1,4 @@
-"""Optional columns whose text could not be read are counted by load."""
+"""Count unreadable values of optional columns by load."""
 
 from flowdb.migrations import run_sql
 

@@ -1,4 +1,4 @@
-"""Days of which the operator says that there is no file."""
+"""Store days for which the operator has no file."""
 
 from flowdb.migrations import run_sql
 
