@@ -75,12 +75,13 @@ def test_blocking_and_asynchronous_have_the_same_signatures(module):
         if module == "client"
         else (flowclient.Connection, flowclient.ASyncConnection)
     )
-    names = [name for name in vars(blocking) if not name.startswith("_") and name != "perform"]
+    names = [name for name in dir(blocking) if not name.startswith("_") and name != "perform"]
+    homes = {f"flowclient.{module}", "flowclient.server"}
     compared = 0
     for name in names:
         function = getattr(blocking, name)
         twin = getattr(asynchronous, {"connect": "connect_async"}.get(name, name), None)
-        if inspect.isfunction(function) and function.__module__ == f"flowclient.{module}":
+        if inspect.isfunction(function) and function.__module__ in homes:
             assert list(inspect.signature(function).parameters.values()) == [
                 parameter.replace(annotation=str(parameter.annotation).replace("ASync", ""))
                 if parameter.annotation is not inspect.Parameter.empty

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,7 +19,7 @@ _HEAD = """\
 Audience: analysts. Reading time: 1 minute, then look up by name.
 
 Everything is in the package `flowclient`, and arguments are given by name. What a kind of query computes, and its result's columns, are on the page of
-[query kinds](query-kinds.md). The functions of the first section are coroutines in `flowclient.async_client`, for connections made by `connect_async`.
+[query kinds](query-kinds.md). The functions of the first section are coroutines in `flowclient.async_client`, for connections made by `connect_async`. A `Server` in a signature is a `Connection` or an `ASyncConnection`.
 
 """
 
@@ -91,9 +92,9 @@ def _error(name: str) -> Iterator[str]:
 def _class(name: str) -> Iterator[str]:
     cls = getattr(flowclient, name)
     yield from (f"### {name}", "", *_signature(name, cls), *_documentation(cls))
-    for method, value in vars(cls).items():
+    for method, value in _members(cls).items():
         said = inspect.getdoc(value)
-        if method.startswith("_") or said is None or method.endswith("_operation"):
+        if method.startswith("_") or said is None:
             continue
         if isinstance(value, property):
             yield from (f"**`{name}.{method}`** {_markdown(said)}", "")
@@ -104,6 +105,20 @@ def _class(name: str) -> Iterator[str]:
                 *_signature(method, getattr(cls, method)),
                 *_documentation(value),
             )
+
+
+def _members(cls: type) -> dict[str, Any]:
+    """What completion shows of a class: its own members, and those of a base that has no entry on the page."""
+
+    def has_an_entry(base: type) -> bool:
+        return getattr(flowclient, base.__name__, None) is base or base is object
+
+    sources = [cls, *itertools.takewhile(lambda base: not has_an_entry(base), cls.__mro__[1:])]
+    # An instance without a state decides for itself what it shows.
+    shown = set(dir(cls.__new__(cls)))
+    return {
+        name: value for source in reversed(sources) for name, value in vars(source).items() if name in shown
+    }
 
 
 def _signature(name: str, function: Callable[..., Any]) -> list[str]:

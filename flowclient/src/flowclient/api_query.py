@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flowclient import display, operations, results
 from flowclient.caller import warn_caller
@@ -12,10 +12,8 @@ from flowclient.checks import missing_days_told
 from flowclient.errors import FlowclientConnectionError, QueryNotFoundError
 from flowclient.exchange import Operation, Pause
 from flowclient.progress import PartsBar
+from flowclient.server import Server
 from flowclient.values import plain
-
-if TYPE_CHECKING:
-    from flowclient.connection import Connection
 
 
 class APIQuery:
@@ -29,7 +27,7 @@ class APIQuery:
         The query's specification, such as :func:`flowclient.aggregates.spatial_aggregate_spec` returns.
     """
 
-    def __init__(self, *, connection: Connection, parameters: Mapping[str, Any]) -> None:
+    def __init__(self, *, connection: Server, parameters: Mapping[str, Any]) -> None:
         self._connection = connection
         self.parameters: dict[str, Any] = dict(parameters)
         self._query_id: str | None = None
@@ -37,7 +35,7 @@ class APIQuery:
         self._missing_days: dict[str, list[str]] | None = None
 
     @property
-    def connection(self) -> Connection:
+    def connection(self) -> Server:
         """The server this query belongs to."""
         return self._connection
 
@@ -81,7 +79,7 @@ class APIQuery:
         return json.dumps(plain(self.parameters), sort_keys=True)
 
     @classmethod
-    def from_json(cls, *, connection: Connection, text: str) -> APIQuery:
+    def from_json(cls, *, connection: Server, text: str) -> APIQuery:
         """Return the query whose parameters were written by :meth:`to_json`."""
         return cls(connection=connection, parameters=json.loads(text))
 

@@ -7,30 +7,29 @@ from typing import Any, cast
 
 from flowclient import operations
 from flowclient.api_query import APIQuery, _pause
-from flowclient.async_connection import ASyncConnection
+from flowclient.exchange import Operation, Result
 
 
 class ASyncAPIQuery(APIQuery):
     """An :class:`~flowclient.api_query.APIQuery` whose methods are coroutines; same arguments, same results."""
 
-    @property
-    def connection(self) -> ASyncConnection:
-        """The server this query belongs to."""
-        return cast(ASyncConnection, self._connection)
+    def _perform(self, operation: Operation[Result]) -> Awaitable[Result]:
+        """Let the connection perform an operation; an asynchronous one returns what to await."""
+        return cast(Awaitable[Result], self.connection.perform(operation))
 
     async def run(self) -> None:  # type: ignore[override]
         """Ask the server to run this query; see :meth:`APIQuery.run`."""
-        await self.connection.perform(self.run_operation())
+        await self._perform(self.run_operation())
 
     @property
     def status(self) -> Awaitable[str]:  # type: ignore[override]
         """To be awaited; see :attr:`APIQuery.status`."""
-        return self.connection.perform(self._status())
+        return self._perform(self._status())
 
     @property
     def progress(self) -> Awaitable[dict[str, int]]:  # type: ignore[override]
         """To be awaited; see :attr:`APIQuery.progress`."""
-        return self.connection.perform(self._progress())
+        return self._perform(self._progress())
 
     async def job_progress(self, poll_interval: float = 1) -> AsyncIterator[dict[str, int]]:  # type: ignore[override]
         """Yield :attr:`progress` until no part is left."""
@@ -39,7 +38,7 @@ class ASyncAPIQuery(APIQuery):
             yield progress
             if not any(progress.values()) and self.last_seen == "completed":
                 return
-            await self.connection.perform(_pause(poll_interval))
+            await self._perform(_pause(poll_interval))
 
     async def wait_until_ready(  # type: ignore[override]
         self,
@@ -48,7 +47,7 @@ class ASyncAPIQuery(APIQuery):
         timeout: float | None = None,
     ) -> None:
         """Wait until the result is there; see :meth:`APIQuery.wait_until_ready`."""
-        await self.connection.perform(self._wait(poll_interval, disable_progress, timeout))
+        await self._perform(self._wait(poll_interval, disable_progress, timeout))
 
     async def get_result(
         self,
@@ -58,25 +57,23 @@ class ASyncAPIQuery(APIQuery):
         timeout: float | None = None,
     ) -> Any:
         """Run the query if it was not, wait, and return its result; see :meth:`APIQuery.get_result`."""
-        return await self.connection.perform(
-            self.result_operation(format, poll_interval, disable_progress, timeout)
-        )
+        return await self._perform(self.result_operation(format, poll_interval, disable_progress, timeout))
 
     async def cancel(self) -> dict[str, Any]:  # type: ignore[override]
         """Stop the query on the server; see :meth:`APIQuery.cancel`."""
-        return await self.connection.perform(self._cancel())
+        return await self._perform(self._cancel())
 
     async def explain(self) -> dict[str, Any]:  # type: ignore[override]
         """Return what running the query would take; see :meth:`APIQuery.explain`."""
-        return await self.connection.perform(operations.explain(self.connection, self.parameters))
+        return await self._perform(operations.explain(self.connection, self.parameters))
 
     async def check(self) -> list[str]:  # type: ignore[override]
         """Return what the server would refuse; see :meth:`APIQuery.check`."""
-        return await self.connection.perform(operations.check(self.connection, self.parameters))
+        return await self._perform(operations.check(self.connection, self.parameters))
 
     async def to_geodataframe(self, result: Any = None, keep_redacted: bool = True) -> Any:
         """Return the result with its geometry; see :meth:`APIQuery.to_geodataframe`."""
-        return await self.connection.perform(self._geodataframe(result, keep_redacted))
+        return await self._perform(self._geodataframe(result, keep_redacted))
 
     async def plot(
         self,
@@ -89,7 +86,7 @@ class ASyncAPIQuery(APIQuery):
         """Draw the result as a map; see :meth:`APIQuery.plot`."""
         from flowclient import maps
 
-        panels = await self.connection.perform(self._panels(column, where, by))
+        panels = await self._perform(self._panels(column, where, by))
         return maps.plot(panels, column=column, kind=kind, **options)
 
     async def explore(
@@ -98,5 +95,5 @@ class ASyncAPIQuery(APIQuery):
         """Return the result as an interactive map; see :meth:`APIQuery.explore`."""
         from flowclient import maps
 
-        [panel] = await self.connection.perform(self._panels(column, where, None))
+        [panel] = await self._perform(self._panels(column, where, None))
         return maps.explore(panel, column=column, **options)

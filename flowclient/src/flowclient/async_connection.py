@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from flowclient.async_api_query import ASyncAPIQuery
 from flowclient.connection import Connection
 from flowclient.exchange import Operation, Result, perform_async
 from flowclient.transport import POOL_SIZE, Reply
-
-if TYPE_CHECKING:
-    from flowclient.async_api_query import ASyncAPIQuery
 
 
 class ASyncConnection(Connection):
@@ -43,8 +41,6 @@ class ASyncConnection(Connection):
 
     def make_api_query(self, parameters: dict[str, Any]) -> ASyncAPIQuery:
         """Return the query that ``parameters`` describe; nothing is sent. Not a coroutine."""
-        from flowclient.async_api_query import ASyncAPIQuery
-
         return ASyncAPIQuery(connection=self, parameters=parameters)
 
     async def perform(self, operation: Operation[Result]) -> Result:  # type: ignore[override]

@@ -25,14 +25,13 @@ from flowclient.exchange import Operation, Pause
 from flowclient.frames import numbers_by_check, table
 from flowclient.kinds import INSIDE, RESULT_COLUMNS
 from flowclient.progress import PartsBar
+from flowclient.server import Server
 from flowclient.transport import Reply
 from flowclient.units import nearest_unit, units_allowed
 from flowclient.values import iso_date, qa_route
 
 if TYPE_CHECKING:
     import pandas
-
-    from flowclient.connection import Connection
 
 _FIRST_ADAPTIVE_INTERVAL = 0.2
 _LONGEST_ADAPTIVE_INTERVAL = 5.0
@@ -42,7 +41,7 @@ _LONGEST_WAIT = 30.0
 # -- running and waiting -----------------------------------------------------------------------------------------
 
 
-def run_query(connection: Connection, query_spec: Mapping[str, Any]) -> Operation[str]:
+def run_query(connection: Server, query_spec: Mapping[str, Any]) -> Operation[str]:
     try:
         reply = yield from connection.post("run", dict(query_spec))
     except (PermissionDeniedError, QueryValidationError) as error:
@@ -66,7 +65,7 @@ def run_query(connection: Connection, query_spec: Mapping[str, Any]) -> Operatio
 
 
 def _say_what_to_do(
-    error: FlowclientConnectionError, connection: Connection, query_spec: Mapping[str, Any]
+    error: FlowclientConnectionError, connection: Server, query_spec: Mapping[str, Any]
 ) -> None:
     """Put what helps in front of a refusal: where the kind belongs, what it is called, which unit is allowed."""
     kind = str(query_spec.get("query_kind"))
@@ -85,7 +84,7 @@ def _say_what_to_do(
         error.args = (f"{error}\nThis token allows '{kind}' at aggregation unit '{nearest}'.",)
 
 
-def poll(connection: Connection, query_id: str, wait: float = 0) -> Operation[tuple[bool, Reply]]:
+def poll(connection: Server, query_id: str, wait: float = 0) -> Operation[tuple[bool, Reply]]:
     """Ask whether a query is ready; a server that can holds the reply for ``wait`` seconds or until there is news."""
     route = f"poll/{quote(query_id, safe='')}"
     # Held for longer than the connection waits for a reply, it would be taken to be lost.
@@ -113,12 +112,7 @@ def progress_in(reply: Reply) -> dict[str, int]:
     return {name: int(counts.get(name) or 0) for name in ("eligible", "queued", "running")}
 
 
-def get_progress(connection: Connection, query_id: str) -> Operation[dict[str, int]]:
-    ready, reply = yield from poll(connection, query_id)
-    return {"eligible": 0, "queued": 0, "running": 0} if ready else progress_in(reply)
-
-
-def get_status(connection: Connection, query_id: str) -> Operation[str]:
+def get_status(connection: Server, query_id: str) -> Operation[str]:
     try:
         reply = yield from connection.get(f"poll/{quote(query_id, safe='')}")
     except FileNotFoundError:
@@ -134,7 +128,7 @@ def get_status(connection: Connection, query_id: str) -> Operation[str]:
 
 
 def wait_until_ready(
-    connection: Connection,
+    connection: Server,
     query_id: str,
     poll_interval: float | None = 1,
     disable_progress: bool | None = None,
@@ -194,7 +188,7 @@ def _a_way_back(query_id: str) -> Iterator[None]:
 
 
 def result_location(
-    connection: Connection,
+    connection: Server,
     query_id: str,
     poll_interval: float | None = 1,
     disable_progress: bool | None = None,
@@ -212,12 +206,12 @@ def result_location(
     return connection.route_of(location)
 
 
-def cancel(connection: Connection, query_id: str) -> Operation[dict[str, Any]]:
+def cancel(connection: Server, query_id: str) -> Operation[dict[str, Any]]:
     reply = yield from connection.post(f"cancel/{quote(query_id, safe='')}", {}, expected=200)
     return replies.json_object(reply)
 
 
-def explain(connection: Connection, query_spec: Mapping[str, Any]) -> Operation[dict[str, Any]]:
+def explain(connection: Server, query_spec: Mapping[str, Any]) -> Operation[dict[str, Any]]:
     try:
         reply = yield from connection.post("explain", dict(query_spec), expected=200)
     except (PermissionDeniedError, QueryValidationError) as error:
@@ -226,7 +220,7 @@ def explain(connection: Connection, query_spec: Mapping[str, Any]) -> Operation[
     return replies.json_object(reply)
 
 
-def check(connection: Connection, query_spec: Mapping[str, Any]) -> Operation[list[str]]:
+def check(connection: Server, query_spec: Mapping[str, Any]) -> Operation[list[str]]:
     description = yield from get_service_description(connection)
     schemas = description.get("components", {}).get("schemas", {})
     found = checks.specification_problems(query_spec, schemas)
@@ -244,7 +238,7 @@ def check(connection: Connection, query_spec: Mapping[str, Any]) -> Operation[li
 
 
 def _fetch(
-    connection: Connection, route: str, what: str, params: dict[str, str] | None = None
+    connection: Server, route: str, what: str, params: dict[str, str] | None = None
 ) -> Operation[Reply]:
     """GET what must be there whole: 200 or an error that begins with ``what``."""
     reply = yield from connection.get(route, params=params)
@@ -253,7 +247,7 @@ def _fetch(
     return reply
 
 
-def _parsed(connection: Connection, route: str, reply: Reply) -> Any:
+def _parsed(connection: Server, route: str, reply: Reply) -> Any:
     try:
         return reply.json()
     except ValueError:
@@ -262,7 +256,7 @@ def _parsed(connection: Connection, route: str, reply: Reply) -> Any:
         ) from None
 
 
-def _member(connection: Connection, route: str, reply: Reply, name: str) -> Any:
+def _member(connection: Server, route: str, reply: Reply, name: str) -> Any:
     body = _parsed(connection, route, reply)
     if not isinstance(body, dict) or name not in body:
         raise replies.malformed(
@@ -271,42 +265,42 @@ def _member(connection: Connection, route: str, reply: Reply, name: str) -> Any:
     return body[name]
 
 
-def get_records(connection: Connection, location: str) -> Operation[list[dict[str, Any]]]:
+def get_records(connection: Server, location: str) -> Operation[list[dict[str, Any]]]:
     reply = yield from _fetch(connection, location, "Could not get result")
     return _member(connection, location, reply, "query_result")
 
 
-def get_json_dataframe(connection: Connection, location: str) -> Operation[pandas.DataFrame]:
+def get_json_dataframe(connection: Server, location: str) -> Operation[pandas.DataFrame]:
     return table((yield from get_records(connection, location)))
 
 
-def get_geojson(connection: Connection, location: str) -> Operation[dict[str, Any]]:
+def get_geojson(connection: Server, location: str) -> Operation[dict[str, Any]]:
     route = f"{location}.geojson"
     reply = yield from _fetch(connection, route, "Could not get result")
     return _parsed(connection, route, reply)
 
 
-def get_file(connection: Connection, location: str, ending: str) -> Operation[bytes]:
+def get_file(connection: Server, location: str, ending: str) -> Operation[bytes]:
     reply = yield from _fetch(connection, f"{location}.{ending}", "Could not get result")
     return reply.content
 
 
 def get_result_by_query_id(
-    connection: Connection, query_id: str, poll_interval: float | None, disable_progress: bool | None
+    connection: Server, query_id: str, poll_interval: float | None, disable_progress: bool | None
 ) -> Operation[pandas.DataFrame]:
     location = yield from result_location(connection, query_id, poll_interval, disable_progress)
     return (yield from get_json_dataframe(connection, location))
 
 
 def get_geojson_result_by_query_id(
-    connection: Connection, query_id: str, poll_interval: float | None, disable_progress: bool | None
+    connection: Server, query_id: str, poll_interval: float | None, disable_progress: bool | None
 ) -> Operation[dict[str, Any]]:
     location = yield from result_location(connection, query_id, poll_interval, disable_progress)
     return (yield from get_geojson(connection, location))
 
 
 def get_result(
-    connection: Connection,
+    connection: Server,
     query_spec: Mapping[str, Any],
     disable_progress: bool | None,
     poll_interval: float | None,
@@ -316,7 +310,7 @@ def get_result(
 
 
 def get_geojson_result(
-    connection: Connection,
+    connection: Server,
     query_spec: Mapping[str, Any],
     disable_progress: bool | None,
     poll_interval: float | None,
@@ -325,7 +319,7 @@ def get_geojson_result(
     return (yield from get_geojson_result_by_query_id(connection, query_id, poll_interval, disable_progress))
 
 
-def get_geography(connection: Connection, aggregation_unit: str, format: str = "geojson") -> Operation[Any]:
+def get_geography(connection: Server, aggregation_unit: str, format: str = "geojson") -> Operation[Any]:
     if format not in ("geojson", "geopandas"):
         raise ValueError(f"Invalid format: '{format}'. Expected one of {{'geojson', 'geopandas'}}.")
     route = f"geography/{quote(aggregation_unit, safe='')}"
@@ -345,7 +339,7 @@ def get_geography(connection: Connection, aggregation_unit: str, format: str = "
     return collection
 
 
-def _units_or_none(connection: Connection) -> Operation[list[str]]:
+def _units_or_none(connection: Server) -> Operation[list[str]]:
     try:
         return (yield from get_aggregation_units(connection))
     except (FlowclientConnectionError, FileNotFoundError):
@@ -356,7 +350,7 @@ def _units_or_none(connection: Connection) -> Operation[list[str]]:
 
 
 def get_available_dates(
-    connection: Connection, event_types: list[str] | None = None
+    connection: Server, event_types: list[str] | None = None
 ) -> Operation[dict[str, list[str]]]:
     reply = yield from _fetch(connection, "available_dates", "Could not get available dates")
     dates = _member(connection, "available_dates", reply, "available_dates")
@@ -364,7 +358,7 @@ def get_available_dates(
 
 
 def get_available_dates_df(
-    connection: Connection, event_types: list[str] | None = None
+    connection: Server, event_types: list[str] | None = None
 ) -> Operation[pandas.DataFrame]:
     import pandas
 
@@ -377,7 +371,7 @@ def get_available_dates_df(
 
 
 def get_available_qa_checks(
-    connection: Connection, event_types: list[str] | None = None
+    connection: Server, event_types: list[str] | None = None
 ) -> Operation[list[dict[str, str]]]:
     reply = yield from _fetch(connection, "qa/", "Could not get qa checks")
     checks = _parsed(connection, "qa/", reply)
@@ -385,14 +379,14 @@ def get_available_qa_checks(
 
 
 def get_available_qa_checks_df(
-    connection: Connection, event_types: list[str] | None = None
+    connection: Server, event_types: list[str] | None = None
 ) -> Operation[pandas.DataFrame]:
     checks = yield from get_available_qa_checks(connection, event_types)
     return table(checks, columns=["cdr_type", "type_of_query_or_check"])
 
 
 def get_qa_check_outcome(
-    connection: Connection, event_type: str, check_type: str, event_date: str | datetime.date
+    connection: Server, event_type: str, check_type: str, event_date: str | datetime.date
 ) -> Operation[str]:
     route = f"{qa_route(event_type, check_type)}/{quote(iso_date(event_date, 'event_date'), safe='')}"
     try:
@@ -410,7 +404,7 @@ def _no_outcome(error: FileNotFoundError, event_type: str, check_type: str, when
 
 
 def get_qa_check_outcomes(
-    connection: Connection,
+    connection: Server,
     event_type: str,
     check_type: str,
     start_date: str | datetime.date,
@@ -430,7 +424,7 @@ def get_qa_check_outcomes(
 
 
 def get_qa_check_outcomes_df(
-    connection: Connection,
+    connection: Server,
     event_type: str | None,
     check_type: str | None,
     start_date: str | datetime.date,
@@ -447,7 +441,7 @@ def get_qa_check_outcomes_df(
 
 
 def _outcomes_of_all(
-    connection: Connection,
+    connection: Server,
     event_type: str | None,
     check_type: str | None,
     start_date: str | datetime.date,
@@ -468,24 +462,24 @@ def _outcomes_of_all(
     return found
 
 
-def get_service_description(connection: Connection) -> Operation[dict[str, Any]]:
+def get_service_description(connection: Server) -> Operation[dict[str, Any]]:
     reply = yield from _fetch(connection, "spec/openapi.json", "Could not get service description")
     return _parsed(connection, "spec/openapi.json", reply)
 
 
-def _offered_scopes(connection: Connection) -> Operation[list[str]]:
+def _offered_scopes(connection: Server) -> Operation[list[str]]:
     description = yield from get_service_description(connection)
     schemes = description.get("components", {}).get("securitySchemes", {})
     return list(schemes.get("token", {}).get("x-security-scopes", []))
 
 
-def get_aggregation_units(connection: Connection) -> Operation[list[str]]:
+def get_aggregation_units(connection: Server) -> Operation[list[str]]:
     scopes = yield from _offered_scopes(connection)
     units = {scope.partition(":")[0] for scope in scopes if scope.count(":") == 2}
     return sorted(units - {"nonspatial"})
 
 
-def get_available_queries(connection: Connection) -> Operation[dict[str, list[str]]]:
+def get_available_queries(connection: Server) -> Operation[dict[str, list[str]]]:
     offered = yield from _offered_scopes(connection)
     on_offer = units_allowed({"server": ["run", *offered]})
     allowed = units_allowed(connection.permissions)
@@ -495,6 +489,6 @@ def get_available_queries(connection: Connection) -> Operation[dict[str, list[st
     return {kind: units for kind, units in sorted(both.items()) if units}
 
 
-def get_queries(connection: Connection) -> Operation[list[dict[str, Any]]]:
+def get_queries(connection: Server) -> Operation[list[dict[str, Any]]]:
     reply = yield from _fetch(connection, "queries", "Could not get queries")
     return _member(connection, "queries", reply, "queries")

@@ -9,12 +9,11 @@ from flowclient import operations
 from flowclient.exchange import Operation
 from flowclient.frames import table
 from flowclient.kinds import FRACTIONS, RESULT_COLUMNS, RESULT_COLUMNS_WITH
+from flowclient.server import Server
 from flowclient.units import unit_of
 
 if TYPE_CHECKING:
     import pandas
-
-    from flowclient.connection import Connection
 
 FORMATS = ("pandas", "geojson", "geopandas", "csv")
 
@@ -26,7 +25,7 @@ def check_format(format: str) -> None:
         raise ValueError(f"Invalid format: '{format}'. Expected one of {{{names}}}.")
 
 
-def fetch(connection: Connection, location: str, format: str, spec: Mapping[str, Any]) -> Operation[Any]:
+def fetch(connection: Server, location: str, format: str, spec: Mapping[str, Any]) -> Operation[Any]:
     """Operation that gets the result at a route in one of :data:`FORMATS`."""
     if format == "geojson":
         return (yield from operations.get_geojson(connection, location))
