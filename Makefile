@@ -1,5 +1,5 @@
-# The front door. Every target is one line; tools/stack.py does the work with nothing but Python's standard library.
-# The distribution's own; which versions the environment is made with is said in tools/bootstrap.py alone.
+# Every target is one line. tools/stack.py does the work and needs only Python's standard library.
+# Prefer the distribution's Python. tools/bootstrap.py alone chooses the environment's version.
 PYTHON := $(firstword $(wildcard /usr/bin/python3) python3)
 STACK := $(PYTHON) tools/stack.py
 

@@ -1,7 +1,8 @@
 """Import the packages before pytest names test modules after their folders.
 
-A test file `flowapi/tests/test_x.py` becomes the module `flowapi.tests.test_x`; if `flowapi` were not imported yet,
-pytest would put the bare folder of that name in its place, and nothing could be imported from the package.
+A test file `flowapi/tests/test_x.py` becomes the module `flowapi.tests.test_x`. If `flowapi` were not
+imported yet, pytest would register the bare folder under that name, and nothing could be imported from the
+package.
 """
 
 import flowapi  # noqa: F401

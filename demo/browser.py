@@ -1,4 +1,4 @@
-"""Steps 1 to 4 of the demonstration: a browser signs in to the auth app and makes a token."""
+"""Sign in to the auth app with a browser and make a token (steps 1 to 4)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ TOKEN_NAME = "demo_token"
 def make_token(
     url: str, user: str, password: str, server: str, screenshots: Path, chromium: Path, days: int = 7
 ) -> str:
-    """Make a token with every role by hand, so to speak, and return its text.
+    """Make a token with every role in the browser and return its text.
 
     ``screenshots`` gets one picture per step; none of them shows the token.
     """
     screenshots.mkdir(parents=True, exist_ok=True)
-    # Chromium's own sandbox needs privileges that containers and root sessions lack; the only site visited is ours.
+    # Chromium's own sandbox needs privileges that containers and root sessions lack; the only site visited is
+    # ours.
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, chromium_sandbox=False)
         try:
@@ -39,7 +40,7 @@ def _walk(page: Page, url: str, user: str, password: str, server: str, screensho
 
     page.get_by_role("link", name=server).click()
     page.get_by_role("heading", name="Active tokens").wait_for()
-    page.wait_for_load_state()  # the text is there before the style sheet is
+    page.wait_for_load_state()  # The text appears before the style sheet has loaded.
     page.screenshot(path=screenshots / "2-server.png")
 
     page.get_by_role("link", name="New token").first.click()

@@ -1,7 +1,7 @@
-"""The demonstration: a synthetic country, loaded like a real one, and where its people went after the disaster.
+"""Run the demonstration: load a synthetic country and map where people went.
 
-``make demo`` starts the stack and then this. Stages whose work is done already are skipped. Everything lands in
-``demo/out``; the token lives in this process and the notebook's only.
+``make demo`` starts the stack and then this program. Finished stages are skipped. All output goes to
+``demo/out``. The token exists only in this process and in the notebook's.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 FIRST_DAY = DEMO_FIRST_DAY
 SEED = 12_345
 CDR_TYPES = ("calls", "sms", "mds", "topups")
-# Fewer or as many subscribers are never shown; see docs/decisions.
+# Counts up to this number are never shown; see docs/decisions.
 FLOOR = 15
 OUTSIDE_SCRIPTS = (
     "jquery_url",
@@ -46,7 +46,7 @@ OUTSIDE_SCRIPTS = (
 
 
 class Stages:
-    """Prints what is being done and remembers how long it took."""
+    """Print each stage and record its duration."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -115,13 +115,13 @@ def main() -> int:
 
 
 def generated(landing: Path, subscribers: int, days: int) -> bool:
-    """Whether the operator's files of exactly this country are complete."""
+    """Return whether the operator's files of exactly this country are complete."""
     try:
         parameters = json.loads((landing / "truth" / "parameters.json").read_text())
     except (OSError, ValueError):
         return False
     wanted = {"subscribers": subscribers, "days": days, "seed": SEED, "start": FIRST_DAY.isoformat()}
-    # The list of what to expect is written last.
+    # The list of expectations is written last.
     return wanted.items() <= parameters.items() and (landing / "truth" / "expected.json").exists()
 
 
@@ -140,7 +140,7 @@ def generate(layout: Layout, subscribers: int, days: int) -> None:
 
 
 def coverage(layout: Layout) -> dict[str, dict[str, Any]]:
-    """What flowetl says is loaded, by event type."""
+    """Return what flowetl says is loaded, by event type."""
     done = subprocess.run(
         [sys.executable, "-m", "flowetl", "status", "--json"],
         env=layout.environment(),
@@ -152,13 +152,13 @@ def coverage(layout: Layout) -> dict[str, dict[str, Any]]:
 
 
 def loaded(layout: Layout, days: int) -> bool:
-    """Whether every day of every event type is loaded."""
+    """Return whether every day of every event type is loaded."""
     found = coverage(layout)
     return all(found.get(kind, {}).get("days", 0) >= days for kind in CDR_TYPES)
 
 
 def run_notebook(api_url: str, token: str, out: Path, parameters: str | None = None) -> None:
-    """Execute the notebook and keep it as a page that needs nothing from outside.
+    """Execute the notebook and save it as a self-contained page.
 
     ``parameters`` is Python that takes the place of the notebook's own parameter cell.
     """
@@ -169,7 +169,7 @@ def run_notebook(api_url: str, token: str, out: Path, parameters: str | None = N
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     environment |= {"FLOWAPI_URL": api_url, "FLOWAPI_TOKEN": token, "FLOWKIT_DEMO_OUT": str(out.resolve())}
     with tempfile.TemporaryDirectory() as folder:
-        # Sockets in a private folder, not TCP ports: nobody else on the machine can talk to the kernel.
+        # Sockets in a private folder instead of TCP ports keep other users out of the kernel.
         kernel = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{folder}/kernel")
         client = NotebookClient(
             notebook,
@@ -178,15 +178,15 @@ def run_notebook(api_url: str, token: str, out: Path, parameters: str | None = N
             resources={"metadata": {"path": str(CHECKOUT / "demo")}},
             on_cell_start=lambda cell, cell_index: _announce(cell),
         )
-        # A kernel that was made here would otherwise be left to notice for itself that nobody is there any more.
+        # Without this flag the kernel would be left running until it noticed that its client was gone.
         client.owns_km = True
         try:
             client.execute(env=environment)
         except CellExecutionError as error:
             sys.exit(f"The notebook failed:\n{str(error)[-3000:]}")
-    # Addresses of scripts are emptied: the page must not call out from behind a firewall.
+    # Remove addresses of scripts, because the page must not call out from behind a firewall.
     empty = dict.fromkeys(OUTSIDE_SCRIPTS, "")
-    # A progress bar that draws over itself is left as it looked last, as in a notebook that is open.
+    # Keep only the last state of a progress bar that redraws itself, as an open notebook shows it.
     exporter = HTMLExporter(preprocessors=[CoalesceStreamsPreprocessor(enabled=True)], **empty)
     page, _resources = exporter.from_notebook_node(notebook)
     (out / "notebook.html").write_text(page)
@@ -199,14 +199,14 @@ def _announce(cell: Any) -> None:
 
 
 def compare_with_truth(landing: Path, out: Path) -> dict[str, Any]:
-    """Hold the districts that visibly emptied against those that the generator emptied."""
+    """Compare the districts that visibly emptied with the generator's truth."""
     expected = json.loads((landing / "truth" / "expected.json").read_text())
     truth = sorted(expected["disaster_districts"])
     with (out / "result.csv").open() as file:
         rows = list(csv.DictReader(file))
     before = {row["pcod"]: int(row["value_before"]) for row in rows if row["value_before"]}
     after = {row["pcod"]: int(row["value_after"]) for row in rows if row["value_after"]}
-    # A withheld count is 15 at most. A district counts as emptied if more than half have left whatever it was.
+    # A withheld count is at most 15. A district counts as emptied if more than half have left even then.
     emptied = sorted(code for code, count in before.items() if code not in after and count / 2 > FLOOR)
     both = before.keys() & after.keys()
     visible = [code for code in truth if code in before and before[code] / 2 > FLOOR]
@@ -222,7 +222,7 @@ def compare_with_truth(landing: Path, out: Path) -> dict[str, Any]:
 
 
 def report(summary: dict[str, Any], layout: Layout, out: Path) -> None:
-    """Say what was found and where everything is."""
+    """Print the findings and where the output is."""
     verdict = "the same as" if summary["matches_truth"] else "NOT the same as"
     print(
         f"\nEmptied districts: {', '.join(summary['emptied']) or 'none'}"

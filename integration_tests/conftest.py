@@ -1,8 +1,8 @@
-"""One whole private stack for the session: every service real, a small synthetic country loaded by the real loader.
+"""Provide a private stack with a small synthetic country for the session.
 
-It lives in ``.flowkit/integration`` (of a second session at the same time: ``integration-2``) on free ports, is made
-anew for every session and stopped at its end. The state is left for a look at the logs; ``INTEGRATION_KEEP=1`` leaves
-it running, too.
+Every service and the loader are real. The stack lives in ``.flowkit/integration`` (a second concurrent
+session uses ``integration-2``) on free ports. Each session makes a new stack and stops it at its end. The
+state is kept so that its logs can be read. ``INTEGRATION_KEEP=1`` keeps the stack running.
 """
 
 from __future__ import annotations
@@ -44,28 +44,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass(frozen=True)
 class Stack:
-    """The running stack and how to ask it."""
+    """Hold the running stack and the ways to call it."""
 
     layout: Layout
     native: Native
 
     @property
     def api(self) -> str:
-        """Address of the HTTP API."""
+        """Return the address of the HTTP API."""
         return self.layout.url("FLOWAPI_PORT")
 
     @property
     def auth(self) -> str:
-        """Address of the auth app."""
+        """Return the address of the auth app."""
         return self.layout.url("FLOWAUTH_PORT")
 
     @property
     def landing(self) -> Path:
-        """The operator's files, ``truth`` beside them."""
+        """Return the folder of the operator's files, with ``truth`` inside."""
         return self.layout.landing
 
     def token(self, roles: list[str] | None = None, lifetime_minutes: int | None = None) -> str:
-        """A fresh token of the demo user, with every role unless told."""
+        """Return a new token of the demo user, by default with every role."""
         if roles is None and lifetime_minutes is None:
             return self.native.token()
         base = f"{self.auth}/api/v1"
@@ -77,13 +77,16 @@ class Stack:
         return str(get_json(f"{base}/servers/{DEMO['server']}/tokens", wanted, token=session)["token"])
 
     def connect(self, token: str | None = None) -> flowclient.Connection:
-        """A connection of our client. The stack speaks plain HTTP on the loopback interface; the warning is known."""
+        """Connect our client.
+
+        The stack speaks plain HTTP on the loopback interface, so the warning is expected.
+        """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return flowclient.connect(url=self.api, token=token or self.token())
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run ``python -m <arguments>`` with the stack's settings; fails the test when the command fails."""
+        """Run ``python -m <arguments>`` with the stack's settings; fail on an error."""
         done = subprocess.run(
             [sys.executable, "-m", *arguments],
             env=self.layout.environment(),
@@ -97,7 +100,7 @@ class Stack:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """The whole stack with seven loaded days from 2016-01-01."""
+    """Provide the whole stack with seven loaded days from 2016-01-01."""
     with _state_folder() as state:
         yield from _running(state)
 
@@ -131,25 +134,28 @@ def _running(state: Path) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def token(stack: Stack) -> str:
-    """A token with every role; one a file, since tests may revoke what others hold."""
+    """Provide a token with every role for one file, because tests may revoke tokens."""
     return stack.token()
 
 
 @pytest.fixture(scope="module")
 def connection(stack: Stack, token: str) -> flowclient.Connection:
-    """Our client, connected with every role."""
+    """Provide our client, connected with every role."""
     return stack.connect(token)
 
 
 @pytest.fixture(scope="session")
 def published_python() -> Path:
-    """The Python of an environment that holds the published client; see ``published_environment.run_script``."""
+    """Return the Python of the published client's environment.
+
+    See ``published_environment.run_script``.
+    """
     return make_environment()
 
 
 @contextlib.contextmanager
 def _state_folder() -> Iterator[Path]:
-    """A state folder that no other session of this checkout uses at this moment."""
+    """Provide a state folder that no other session of this checkout is using."""
     for number in itertools.count(1):
         state = CHECKOUT / ".flowkit" / ("integration" if number == 1 else f"integration-{number}")
         state.mkdir(parents=True, exist_ok=True)

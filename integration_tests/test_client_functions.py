@@ -1,4 +1,4 @@
-"""The client's functions are those of the kinds in the engine's registry."""
+"""Check that the client's functions match the kinds of the engine's registry."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_clients_table_says_what_the_registry_says():
     assert differences(query_schemas()) == []
 
 
-#: The areas have a route of their own, and the dummy has no columns to know.
+#: The areas have a route of their own, and the dummy has no known columns.
 KINDS = [kind for kind in submittable_kinds() if kind not in ("geography", "dummy_query")]
 
 

@@ -1,4 +1,4 @@
-"""The demonstration on the small stack: the browser makes the token, the notebook answers."""
+"""Run the demonstration on the small stack with browser and notebook."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 DEMO_FOLDER = CHECKOUT / "demo"
 
-# Both periods within the seven quiet days of the test country.
+# Both periods lie within the seven quiet days of the test country.
 PARAMETERS = """
 BEFORE = {"start_date": "2016-01-01", "end_date": "2016-01-04"}
 AFTER = {"start_date": "2016-01-04", "end_date": "2016-01-08"}
@@ -29,7 +29,7 @@ UNIT = "admin3"
 """
 
 
-# The demonstration runs in a process of its own: it drives a browser and a kernel, and holds the token in its memory.
+# The demonstration drives a browser and a kernel and holds the token, so give it a process.
 SCRIPT = """
 import os, sys
 from pathlib import Path
@@ -102,7 +102,7 @@ def test_values_are_whole_numbers_above_fifteen_and_the_change_is_right(out: Pat
             before, after = given
             assert float(row["percent_change"]) == pytest.approx(100 * (after / before - 1), abs=1e-9)
         else:
-            # Withheld is not zero: no change can be computed.
+            # A withheld value is not zero, so no change can be computed.
             assert row["percent_change"] == ""
     assert any(row["percent_change"] for row in rows)
 
@@ -126,7 +126,11 @@ def test_the_progress_bars_reach_their_total(out: Path) -> None:
 
 
 def test_the_truth_is_compared_by_what_can_be_seen(demo: ModuleType, tmp_path: Path) -> None:
-    """A district that lost more than half counts as emptied; one that fell below the limit by chance does not."""
+    """Compare with the truth by visible counts only.
+
+    A district that lost more than half counts as emptied. A district that fell below the limit by chance does
+    not.
+    """
     (tmp_path / "truth").mkdir()
     (tmp_path / "truth" / "expected.json").write_text('{"disaster_districts": ["A", "B"]}')
     header = "pcod,value_before,value_after,percent_change\n"

@@ -1,7 +1,8 @@
-"""The blocks of README and documentation are run, page by page and in order, against the stack.
+"""Run the code blocks of README and documentation in order against the stack.
 
-The Python blocks of a page are the cells of a notebook, run in a kernel, where an analyst would run them; a block of shell commands is given whole to bash, with the stack's
-settings. A block that cannot be run says why in a comment before it: ``<!-- not run: ... -->``.
+The Python blocks of a page are the cells of a notebook, run in a kernel as an analyst would. A block of shell
+commands is passed whole to bash with the stack's settings. A block that cannot be run says why in a comment
+before it: ``<!-- not run: ... -->``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ AUTH = f"http://localhost:{DEFAULT_PORTS['FLOWAUTH_PORT']}"
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    """The blocks of a page that can be run, without those of make targets, which stand for whole stacks."""
+    """Return a page's runnable blocks, without make targets for whole stacks."""
     return [
         code
         for mark, found, code in BLOCK.findall(page.read_text())
@@ -41,7 +42,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
-#: Run by the engine's own tests, for they are about the engine without its processes.
+#: The engine's own tests run these pages, because the pages use the engine without its processes.
 ENGINES = {"direct-use.md", "extending.md", "library.md"}
 PYTHON = [page for page in PAGES if blocks(page, "python") and page.name not in ENGINES]
 SHELL = [page for page in PAGES if blocks(page, "bash")]
@@ -53,7 +54,7 @@ def named(page: Path) -> str:
 
 @pytest.fixture
 def environment(stack: Stack, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What the pages tell to have: the stack's settings, its address and a token; in a folder of one's own."""
+    """Provide what the pages presume: settings, address and token, in an empty folder."""
     monkeypatch.setenv("FLOWAPI_URL", stack.api)
     monkeypatch.setenv("FLOWAPI_TOKEN", token)
     monkeypatch.chdir(tmp_path)
@@ -71,7 +72,10 @@ def environment(stack: Stack, token: str, tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("page", PYTHON, ids=named)
 def test_python_blocks_run(page: Path, stack: Stack, token: str, environment: dict[str, str]) -> None:
-    """Each block shows something or prepares what the next one shows, and no table that is shown is empty."""
+    """Check that each block shows something or prepares a later block.
+
+    No table that is shown may be empty.
+    """
     cells = [f"TOKEN = {token!r}", *(code.replace(API, stack.api) for code in blocks(page, "python"))]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in cells])
     NotebookClient(notebook, kernel_name="python3", timeout=300).execute()
@@ -86,7 +90,7 @@ def test_python_blocks_run(page: Path, stack: Stack, token: str, environment: di
 
 
 def run(code: str, name: str, namespace: dict[str, Any]) -> Any:
-    """Run a block as a notebook would: the value of a last expression is shown."""
+    """Run a block as a notebook would and show the last expression's value."""
     tree = ast.parse(code, name)
     last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
     with warnings.catch_warnings():

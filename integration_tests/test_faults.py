@@ -1,4 +1,7 @@
-"""Kill each part with SIGKILL while queries run: nothing is lost, and an analyst only ever waits longer."""
+"""Kill each part with SIGKILL while queries run; nothing may be lost.
+
+An analyst may only notice longer waits.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ DEADLINE = 120.0
 
 
 def wait_until(condition: Callable[[], Any]) -> Any:
-    """The first true value of the condition."""
+    """Return the first true value of the condition."""
     end = time.monotonic() + DEADLINE
     while time.monotonic() < end:
         found = condition()
@@ -31,7 +34,7 @@ def wait_until(condition: Callable[[], Any]) -> Any:
 
 
 def new_query(connection: flowclient.Connection, hours: tuple[int, int]) -> flowclient.APIQuery:
-    """A query of nine parts that no other test has asked for."""
+    """Return a query of nine parts that no other test has run."""
     home = flowclient.modal_location_from_dates_spec(
         start_date="2016-01-01", end_date="2016-01-08", aggregation_unit="admin2", method="last", hours=hours
     )
@@ -39,7 +42,7 @@ def new_query(connection: flowclient.Connection, hours: tuple[int, int]) -> flow
 
 
 def kill(stack: Stack, name: str) -> None:
-    """SIGKILL a service and wait until the supervisor has it running and well again."""
+    """Kill a service with SIGKILL and wait until it is healthy again."""
     before = stack.native.processes()[name]["pid"]
     os.kill(before, signal.SIGKILL)
     wait_until(lambda: stack.native.processes().get(name, {}).get("pid") not in (None, before))
@@ -47,7 +50,10 @@ def kill(stack: Stack, name: str) -> None:
 
 
 def finished(query: flowclient.APIQuery) -> bool:
-    """Whether the query is done; a part that is just starting again answers nothing or 503 and 504 meanwhile."""
+    """Return whether the query is done.
+
+    A restarting part does not answer, or answers 503 or 504.
+    """
     try:
         return query.status == "completed"
     except flowclient.FlowclientConnectionError as error:
@@ -82,7 +88,10 @@ def test_kill(stack: Stack, connection: flowclient.Connection, part: str, hours:
 def test_a_damaged_columnar_file_is_whole_again_by_itself(
     stack: Stack, connection: flowclient.Connection
 ) -> None:
-    """An analyst notices nothing; the loader is told by the engine and rebuilds the file."""
+    """Check that a damaged columnar file is rebuilt without the analyst noticing.
+
+    The engine reports the file and the loader rebuilds it.
+    """
     folder = stack.layout.state / "columnar" / "events" / "type=calls" / "date=2016-01-05"
     (path,) = folder.glob("*.parquet")
     before = path.stat()

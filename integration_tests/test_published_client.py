@@ -1,4 +1,7 @@
-"""The published client, unmodified, against the real stack: every kind of query, blocking and asynchronous."""
+"""Run every kind of query with the unmodified published client.
+
+The stack is real; both connections, blocking and asynchronous, are used.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +97,7 @@ MEANINGFUL = {
     },
 }
 
-#: Queries whose every row may be withheld: few subscribers have each label at each place.
+#: Queries whose every row may be withheld, because few subscribers have each label at each place.
 SPARSE = {"introversion", "mobility by place", "mobility of flows", "between labels", "days seen by place"}
 
 #: Kinds whose value is not a number of subscribers.
@@ -314,7 +317,7 @@ QUERIES: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 @pytest.fixture(scope="module")
 def answers(stack: Stack, token: str, published_python: Path) -> dict[str, Any]:
-    """What the published client got."""
+    """Return the published client's results."""
     queries = {name: asked for name, (asked, _) in QUERIES.items()}
     found: dict[str, Any] = run_script(
         published_python, "run_queries.py", {"url": stack.api, "token": token, "queries": queries}
@@ -369,7 +372,7 @@ def test_each_kind_on_the_map(answers: dict[str, Any], name: str) -> None:
         assert outflows == {tuple(row) for row in found["table"]["rows"] if None not in row}
     else:
         listed = [[feature["properties"][column] for column in columns] for feature in features]
-        # The client's frame makes floats of whole numbers and prints fifteen digits.
+        # The client's frame turns whole numbers into floats and prints fifteen digits.
         number = columns.index("value")
         rest = [
             sorted((str(row[:number] + row[number + 1 :]), float(row[number])) for row in rows)

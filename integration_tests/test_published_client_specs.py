@@ -1,4 +1,4 @@
-"""Our client builds what the published client builds, from the same keywords."""
+"""Check that our client builds the published client's specs from its keywords."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import flowclient.client
 DATA = Path(__file__).resolve().parents[1] / "flowclient" / "tests" / "data" / "expected_specs.json"
 CASES = json.loads(DATA.read_text())
 
-#: An argument without which servers refuse the query is required in ours.
+#: Arguments that our client requires because servers refuse queries without them.
 REQUIRED_IN_OURS = {("localised_calendar_activity_spec", "locations")}
 
 

@@ -1,4 +1,4 @@
-"""The guide's back-up and restore: into another cluster, whose days then give the same answers."""
+"""Back up and restore by the guide; the restored days give the same answers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ with psycopg2.connect(sys.argv[1]) as connection, connection.cursor() as cursor:
 
 
 def block(heading: str) -> str:
-    """The first block of commands under a heading of the guide."""
+    """Return the first block of commands under a heading of the guide."""
     page = (CHECKOUT / "docs" / "operators" / "maintenance.md").read_text()
     found = re.search(rf"^## {heading}\n.*?^```bash\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert found is not None

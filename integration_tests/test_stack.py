@@ -1,4 +1,4 @@
-"""The stack comes up healthy, gives a token and serves what was loaded."""
+"""Check that the stack comes up healthy, issues a token and serves loaded data."""
 
 from __future__ import annotations
 
@@ -69,7 +69,11 @@ def test_boundaries_are_those_of_the_operator(stack: Stack, connection: flowclie
 def test_unique_subscribers_equal_a_count_of_the_raw_files(
     stack: Stack, connection: flowclient.Connection, unit: str
 ) -> None:
-    """Two days: everyone whose located event survives loading, by region, and no region with fifteen or fewer."""
+    """Compare two days' subscribers by region with the raw files.
+
+    Everyone whose located event survives loading counts. A region with fifteen or fewer subscribers must be
+    absent.
+    """
     query = flowclient.unique_subscriber_counts(
         connection=connection, start_date="2016-01-01", end_date="2016-01-03", aggregation_unit=unit
     )
@@ -84,7 +88,10 @@ def test_unique_subscribers_equal_a_count_of_the_raw_files(
 def test_a_days_events_equal_the_good_lines_of_its_file(
     stack: Stack, connection: flowclient.Connection
 ) -> None:
-    """A line that is there twice is two events; a line that is refused is none."""
+    """Compare event counts with the file's valid lines.
+
+    A repeated line is two events. A refused line is none.
+    """
     checks = {"calls": 0, "sms": 0, "mds": 0, "topups": 0}
     for kind in checks:
         outcome = flowclient.get_qa_check_outcome(
@@ -156,7 +163,10 @@ def test_no_token_and_no_raw_number_is_in_any_log(stack: Stack, token: str) -> N
 
 
 def test_a_server_that_was_deleted_comes_back_with_the_next_start(stack: Stack) -> None:
-    """The last test of this file: it revokes every token, and each file asks for tokens of its own."""
+    """Check that the next start restores a deleted server.
+
+    This is the file's last test because it revokes every token; each file asks for its own tokens.
+    """
     base = f"{stack.auth}/api/v1"
     credentials = {"username": DEMO["admin_user"], "password": DEMO["admin_password"]}
     session = requests.Session()
@@ -169,7 +179,7 @@ def test_a_server_that_was_deleted_comes_back_with_the_next_start(stack: Stack) 
     stack.native.up()
     assert get_json(f"{stack.api}/api/0/available_dates", token=stack.native.token())["available_dates"]
 
-    # A user of somebody's own, and a description that has changed since: the start leaves the app alone.
+    # With another user's account and a changed description, the start leaves the app alone.
     wanted = {"username": "somebody_else", "password": "quite-another-9-harbour-bench"}
     added = session.post(f"{base}/users", json=wanted, timeout=30).json()
     try:

@@ -1,6 +1,7 @@
-"""Make a bare Debian or Ubuntu machine ready: system packages, uv, the locked Python environment.
+"""Prepare a bare Debian or Ubuntu machine.
 
-Standard library only; does nothing, quickly, when everything is there.
+Installs system packages, uv and the locked Python environment. Standard library only; returns quickly when
+everything is installed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from layout import CHECKOUT, PYTHON, VENV, StackError
 TOOLS = CHECKOUT / ".flowkit" / "tools"
 STAMP = VENV / "flowkit-stamp"
 UV_AT_LEAST = (0, 8)
-# The newest comes first. A distribution's own Python stays when others on the path come and go.
+# Newest first. The distribution's own Python comes before others on the path, which may come and go.
 PYTHONS = ("3.13", "3.12", "3.11")
 # A machine that updates itself holds apt's locks for minutes.
 APT_LOCK_SECONDS = 600
@@ -34,7 +35,10 @@ APT_INTERRUPTED = ("dpkg was interrupted", "Unmet dependencies", "unmet dependen
 
 
 def bootstrap(*, echo: bool = True) -> None:
-    """Install whatever is missing; raises StackError with the exact command where that needs a person."""
+    """Install whatever is missing.
+
+    Raises StackError with the exact command when a person has to act.
+    """
     ready = synchronised()
     if not ready:
         finish_interrupted_packages()
@@ -63,7 +67,7 @@ def bootstrap(*, echo: bool = True) -> None:
 
 
 def missing_system_packages() -> list[str]:
-    """Debian packages that the stack needs and this machine lacks."""
+    """List the Debian packages that the stack needs and this machine lacks."""
     missing = []
     if not shutil.which("git"):
         missing.append("git")
@@ -75,7 +79,7 @@ def missing_system_packages() -> list[str]:
         missing.append("python3-venv")
     if not _chromium():
         missing.append("chromium")
-    # What drives the browser is linked against it, and neither of them brings it.
+    # The browser's dependencies are linked against this library, but no package installs it.
     if not glob.glob("/usr/lib/*/libatomic.so.1"):
         missing.append("libatomic1")
     if not glob.glob("/usr/share/fonts/**/DejaVuSans.ttf", recursive=True):
@@ -90,14 +94,17 @@ def missing_system_packages() -> list[str]:
         for version in servers
         if os.path.exists(f"/usr/share/postgresql/{version}/extension/postgis.control")
     }
-    # The private cluster uses the newest server found, so that one must have PostGIS.
+    # The private cluster uses the newest server found, so that server must have PostGIS.
     if not servers or max(servers) not in with_postgis:
         missing += _postgres_packages(max(servers) if servers else None)
     return missing
 
 
 def install_for_benchmarks() -> None:
-    """Install the Redis that the published engine, and nothing of ours, needs; without it that engine is left out."""
+    """Install Redis for the published engine; without Redis, skip that engine.
+
+    None of our parts needs Redis.
+    """
     try:
         install_system_packages([] if shutil.which("redis-server") else ["redis-server"])
     except StackError as error:
@@ -105,7 +112,10 @@ def install_for_benchmarks() -> None:
 
 
 def install_system_packages(packages: list[str]) -> None:
-    """Install by apt when we are root or may become root without a password; otherwise say what to type."""
+    """Install by apt as root, or print the command to type.
+
+    Root includes sudo without a password.
+    """
     if not packages:
         return
     command = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
@@ -127,7 +137,7 @@ def install_system_packages(packages: list[str]) -> None:
 
 
 def finish_interrupted_packages() -> None:
-    """Configure system packages that an interrupted installation left half installed."""
+    """Configure system packages that an interrupted installation left unfinished."""
     prefix = _root_prefix()
     if prefix is None or not shutil.which("dpkg"):
         return
@@ -138,7 +148,7 @@ def finish_interrupted_packages() -> None:
 
 
 def _repair_packages(prefix: list[str]) -> None:
-    # A package that has nothing to do with us may stay broken; apt names the package when it is in the way.
+    # Unrelated packages may stay broken; apt names a package that blocks the installation.
     for step in (["dpkg", "--configure", "-a"], ["apt-get", "install", "-y", "--fix-broken"]):
         code, text = _as_root(prefix, step)
         if code != 0:
@@ -146,7 +156,10 @@ def _repair_packages(prefix: list[str]) -> None:
 
 
 def _as_root(prefix: list[str], command: list[str]) -> tuple[int, str]:
-    """Run a command of apt or dpkg; wait while another program holds their locks. Returns exit code and output."""
+    """Run apt or dpkg as root; return exit code and output.
+
+    Waits while another program holds their locks.
+    """
     settings = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     if command[0] == "apt-get":
         command = ["apt-get", "-o", f"DPkg::Lock::Timeout={APT_LOCK_SECONDS}", *command[1:]]
@@ -163,7 +176,7 @@ def _as_root(prefix: list[str], command: list[str]) -> tuple[int, str]:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        # apt's own time-out covers neither the lock of the package lists nor dpkg called by itself.
+        # apt's own timeout covers neither the lock of the package lists nor direct calls of dpkg.
         locked = done.returncode != 0 and any(sign in done.stdout for sign in APT_LOCKED)
         if not locked or time.monotonic() > deadline:
             return done.returncode, done.stdout
@@ -177,7 +190,7 @@ def _as_root(prefix: list[str], command: list[str]) -> tuple[int, str]:
 
 
 def fingerprint() -> str:
-    """Changes whenever the environment has to be made anew."""
+    """Return a hash that changes whenever the environment must be rebuilt."""
     digest = hashlib.sha256()
     for path in [
         CHECKOUT / "uv.lock",
@@ -190,24 +203,24 @@ def fingerprint() -> str:
 
 
 def synchronised() -> bool:
-    """Whether the virtual environment is the one that uv.lock describes."""
+    """Return whether the virtual environment matches uv.lock."""
     return PYTHON.exists() and STAMP.exists() and STAMP.read_text() == fingerprint()
 
 
 def discard_half_made_environment() -> None:
-    """Delete an environment that was never finished, and mark the present one as unfinished."""
+    """Delete an unfinished environment, and mark the present one as unfinished."""
     if VENV.exists() and not (PYTHON.exists() and STAMP.exists()):
         shutil.rmtree(VENV)
     STAMP.unlink(missing_ok=True)
 
 
 def find_uv() -> str | None:
-    """A new enough uv: on the path, or the one installed for this checkout."""
+    """Find a new enough uv: on the path, or installed for this checkout."""
     for candidate in (shutil.which("uv"), str(TOOLS / "bin" / "uv")):
         if candidate and os.path.exists(candidate):
             try:
                 answer = subprocess.run([candidate, "--version"], capture_output=True, text=True)
-            except OSError:  # An interrupted installation leaves a file that is no program.
+            except OSError:  # An interrupted installation leaves a file that is not executable.
                 continue
             found = re.search(r"(\d+)\.(\d+)", answer.stdout)
             if answer.returncode == 0 and found and (int(found[1]), int(found[2])) >= UV_AT_LEAST:
@@ -216,7 +229,7 @@ def find_uv() -> str | None:
 
 
 def install_uv() -> str:
-    """Install uv by pip into a small environment of its own; returns its path."""
+    """Install uv by pip into a separate small environment; return its path."""
     print("Installing uv ...", flush=True)
     subprocess.run([find_python(), "-m", "venv", "--clear", str(TOOLS)], check=True)
     wanted = f"uv>={UV_AT_LEAST[0]}.{UV_AT_LEAST[1]}"
@@ -244,7 +257,10 @@ def find_python() -> str:
 
 
 def uv_environment() -> dict[str, str]:
-    """uv may not download interpreters, and trusts the certificates that the system trusts."""
+    """Return the environment for uv.
+
+    uv must not download interpreters, and trusts the system's certificates.
+    """
     environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_PYTHON": find_python()}
     environment.setdefault("UV_HTTP_TIMEOUT", "300")
     environment.setdefault("UV_SYSTEM_CERTS", "true")
@@ -265,7 +281,10 @@ def _chromium() -> str | None:
 
 
 def _postgres_packages(version: int | None) -> list[str]:
-    """Name the packages of PostGIS for the installed server, or of the distribution's server and its PostGIS."""
+    """Name the packages of PostGIS for the installed server.
+
+    Without a server, name the distribution's server and its PostGIS.
+    """
     if version is None:
         return ["postgresql", "postgresql-postgis", "postgresql-postgis-scripts"]
     return [
@@ -284,12 +303,12 @@ def _root_prefix() -> list[str] | None:
 
 
 def uv() -> str:
-    """The uv to call; installs it when there is none."""
+    """Return the path of uv; install uv if missing."""
     return find_uv() or install_uv()
 
 
 def chromium() -> Path:
-    """The browser that the demo and the browser tests drive."""
+    """Return the browser that the demo and the browser tests drive."""
     found = _chromium()
     if not found:
         raise StackError("No chromium on the path: apt-get install chromium")

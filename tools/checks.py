@@ -1,6 +1,6 @@
-"""`make check`: style, types, imports between the parts, the lock, the containers' descriptions.
+"""Run `make check`: style, types, imports, the lock and container descriptions.
 
-Every check runs even when an earlier one fails, so that one run shows all there is to put right.
+Every check runs even when an earlier check fails, so that one run shows every problem.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PACKAGES = ["flowsettings", "flowdb", "flowmachine", "flowapi", "flowauth", "flo
 
 
 def commands() -> dict[str, list[str]]:
-    """The checks by name; a program without a slash is one of the environment's."""
+    """Return the checks by name; a program without a slash is in the environment."""
     dockerfiles = sorted(str(path.relative_to(CHECKOUT)) for path in CHECKOUT.glob("*/Dockerfile*"))
     dockerfiles += sorted(str(path.relative_to(CHECKOUT)) for path in CHECKOUT.glob("Dockerfile*"))
     checks = {
@@ -44,7 +44,7 @@ def commands() -> dict[str, list[str]]:
 
 
 def check() -> int:
-    """Run all; returns 0 when all are well."""
+    """Run all checks; return 0 when all pass."""
     environment = uv_environment()
     environment["PATH"] = f"{VENV / 'bin'}{os.pathsep}{environment['PATH']}"
     failed = []

@@ -1,7 +1,8 @@
-"""A private PostgreSQL cluster per state folder: created, started and stopped without touching the distribution's.
+"""Run a private PostgreSQL cluster per state folder.
 
-Standard library only, so that it runs before anything is installed. PostgreSQL refuses to run as root;
-when we are root every server program is run as the user ``postgres`` that Debian's package creates.
+The distribution's own cluster is never touched. Standard library only, so that this runs before anything is
+installed. PostgreSQL refuses to run as root. As root, every server program runs as the user ``postgres`` that
+Debian's package creates.
 """
 
 from __future__ import annotations
@@ -22,11 +23,14 @@ LOOPBACK = "127.0.0.1"
 
 
 class ClusterError(RuntimeError):
-    """The cluster could not be created, started or stopped; the text says what to do."""
+    """Report that the cluster failed to be created, started or stopped, and the cure."""
 
 
 def binaries() -> Path:
-    """The folder with ``initdb`` and ``pg_ctl`` of the newest PostgreSQL installed, 15 or later."""
+    """Return the folder of the newest PostgreSQL installed, 15 or later.
+
+    The folder holds ``initdb`` and ``pg_ctl``.
+    """
     found = [
         (int(folder.name), folder / "bin")
         for folder in Path("/usr/lib/postgresql").glob("[0-9]*")
@@ -38,14 +42,14 @@ def binaries() -> Path:
 
 
 def free_port() -> int:
-    """A TCP port on the loopback interface that nothing listens on at this moment."""
+    """Return a free TCP port on the loopback interface."""
     with contextlib.closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def port_is_free(port: int) -> bool:
-    """Whether a server could bind the port on the loopback interface now."""
+    """Return whether a server could bind the port on the loopback interface now."""
     with contextlib.closing(socket.socket()) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -57,10 +61,11 @@ def port_is_free(port: int) -> bool:
 
 @dataclass(frozen=True)
 class Cluster:
-    """One PostgreSQL cluster kept under ``state``, serving TCP ``port``.
+    """Manage one PostgreSQL cluster under ``state`` on TCP ``port``.
 
-    ``listen`` is the address it listens on; on any but the loopback interface only hosts of directly attached networks
-    may log in, by password. ``secrets`` is the folder of the superuser's password, ``<state>/secrets`` unless told.
+    ``listen`` is the address to listen on. On any address except the loopback interface, only hosts of
+    directly attached networks may log in, by password. ``secrets`` is the folder of the superuser's password,
+    by default ``<state>/secrets``.
     """
 
     state: Path
@@ -70,18 +75,21 @@ class Cluster:
 
     @property
     def password_file(self) -> Path:
-        """File (0600) with the superuser's password."""
+        """Return the file (0600) with the superuser's password."""
         return (self.secrets or self.state / "secrets") / "FLOWDB_POSTGRES_PASSWORD"
 
     @property
     def socket_folder(self) -> Path:
-        # A socket path may be no longer than 107 bytes, and a checkout may lie anywhere.
+        # A socket path is limited to 107 bytes, and a checkout may lie anywhere.
         digest = hashlib.sha256(str(self.state.resolve()).encode()).hexdigest()[:10]
         return Path("/tmp") / f"flowkit-{digest}"
 
     @property
     def data(self) -> Path:
-        """The data directory: inside the state folder where user ``postgres`` can reach it, else under /var/lib."""
+        """Return the data directory.
+
+        The directory is inside the state folder if user ``postgres`` can reach it, else under /var/lib.
+        """
         if os.geteuid() != 0 or _reachable_by_others(self.state):
             return self.state / "postgres"
         digest = hashlib.sha256(str(self.state.resolve()).encode()).hexdigest()[:10]
@@ -92,19 +100,19 @@ class Cluster:
         return self.data.parent / "postgres.log"
 
     def running(self) -> bool:
-        """Whether the server of this cluster is up."""
+        """Return whether this cluster's server is running."""
         if not (self.data / "PG_VERSION").exists():
             return False
         return self._server("pg_ctl", "status", "-D", str(self.data), check=False).returncode == 0
 
     def running_port(self) -> int | None:
-        """The port on which the running server listens, or None."""
+        """Return the running server's port, or None."""
         if not self.running():
             return None
         return int((self.data / "postmaster.pid").read_text().splitlines()[3])
 
     def start(self, settings: dict[str, str]) -> None:
-        """Create the cluster if it does not exist and start it; returns when it accepts connections."""
+        """Create the cluster if missing, start it and wait for connections."""
         if self.running():
             return
         self.prepare(settings)
@@ -116,7 +124,10 @@ class Cluster:
             raise ClusterError(f"PostgreSQL did not start. The end of {self.log}:\n{tail}")
 
     def prepare(self, settings: dict[str, str]) -> None:
-        """Create the cluster if it does not exist and write its configuration; it must not be running."""
+        """Create the cluster if missing and write its configuration.
+
+        The cluster must not be running.
+        """
         if not port_is_free(self.port):
             raise ClusterError(
                 f"Port {self.port} is taken by another program; set FLOWDB_PORT to a free one and try again."
@@ -138,11 +149,11 @@ class Cluster:
         self._own(self.log)
 
     def command(self) -> list[str]:
-        """The command that runs the prepared cluster in the foreground, for a supervisor."""
+        """Return the command that runs the prepared cluster in the foreground."""
         return [str(binaries() / "postgres"), "-D", str(self.data)]
 
     def owner(self) -> tuple[int, int] | None:
-        """User and group that must run the command; None when they are our own."""
+        """Return user and group that must run the command; None for our own."""
         if os.geteuid() != 0:
             return None
         account = pwd.getpwnam("postgres")
@@ -154,13 +165,13 @@ class Cluster:
             self._server("pg_ctl", "stop", "-w", "-m", mode, "-D", str(self.data))
 
     def destroy(self) -> None:
-        """Stop the server and delete the cluster with everything in it."""
+        """Stop the server and delete the cluster with all data."""
         self.stop("immediate")
         shutil.rmtree(self.data, ignore_errors=True)
         shutil.rmtree(self.socket_folder, ignore_errors=True)
 
     def password(self) -> str:
-        """The superuser's password, made on first use and kept in a file that only the owner reads."""
+        """Return the superuser's password, made on first use and kept in a private file."""
         if not self.password_file.exists():
             self.password_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             handle = os.open(self.password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -177,7 +188,7 @@ class Cluster:
         self.data.parent.mkdir(parents=True, exist_ok=True)
         self.data.mkdir(mode=0o700, exist_ok=True)
         self._own(self.data)
-        # initdb reads the password from a file; as root the file must belong to user postgres.
+        # initdb reads the password from a file, which must belong to user postgres when we are root.
         handover = self.socket_folder / "initial-password"
         handover.write_text(self.password())
         handover.chmod(0o600)
@@ -191,8 +202,8 @@ class Cluster:
                 SUPERUSER,
                 "--encoding=UTF8",
                 "--locale=C.UTF-8",
-                # The order of characters is the order of their bytes, which are compared many times faster when the
-                # server is told so. Indexes on text take half of the time.
+                # With locale C the server compares bytes, which is many times faster and halves the time to
+                # index text.
                 "--lc-collate=C",
                 "--auth=scram-sha-256",
                 f"--pwfile={handover}",
@@ -210,7 +221,7 @@ class Cluster:
 
     def _server(self, program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         user, group = self.owner() or (None, None)
-        # pg_ctl hands its output streams to the server, so a pipe would never close: use a file.
+        # pg_ctl passes its output streams to the server, so a pipe would never close: use a file.
         output = self.socket_folder / f"{program}-{os.getpid()}.out"
         output.parent.mkdir(mode=0o755, exist_ok=True)
         try:

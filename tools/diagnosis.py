@@ -1,4 +1,7 @@
-"""`make doctor`: what is missing or in the way on this machine, each finding with its cure. Standard library only."""
+"""Run `make doctor`: list each problem of this machine with its cure.
+
+Standard library only.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ DISK_NEEDED = 10.0
 
 
 def diagnose(stack: Native) -> int:
-    """Print the findings; returns 0 when nothing stands in the way."""
+    """Print the findings; return 0 when there are none."""
     findings = []
     try:
         print(f"python       {find_python()}")
@@ -48,5 +51,5 @@ def diagnose(stack: Native) -> int:
     for finding in findings:
         print(f"FINDING      {finding}")
     if not findings:
-        print("Nothing stands in the way.")
+        print("No problem found.")
     return 1 if findings else 0

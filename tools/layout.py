@@ -1,4 +1,4 @@
-"""Where things are and what they are called: folders, ports, secrets and the environment of the native stack.
+"""Define the native stack's folders, ports, secrets and environment.
 
 Standard library only.
 """
@@ -26,8 +26,8 @@ DEFAULT_PORTS = {
     "PREFECT_PORT": 4200,
 }
 
-# The demonstration's identities. They are public on purpose: the native stack listens on the loopback
-# interface only, and production goes by the compose file with names of its own.
+# The demonstration's identities are public on purpose: the native stack listens on the loopback interface
+# only. Production uses the compose file with other names.
 DEMO = {
     "server": "TEST_SERVER",
     "user": "TEST_USER",
@@ -37,7 +37,7 @@ DEMO = {
 }
 
 
-# Settings of the services that are passed on when they are set; what the launcher decides itself wins.
+# Prefixes of settings that are passed on to services; the launcher's own values win.
 PASSED_ON = ("FLOWMACHINE_", "FLOWAPI_", "FLOWAUTH_", "FLOWETL_", "TWO_FACTOR_")
 DATABASE_SETTINGS = (
     "CACHE_SIZE",
@@ -57,22 +57,22 @@ DATABASE_SETTINGS = (
 # The demonstration's country begins on this day, and its notebook asks about 27 January to 23 February 2016.
 DEMO_FIRST_DAY = date(2016, 1, 1)
 DEMO_LEAST_DAYS = 54
-# Fewer would leave no district over the floor.
+# With fewer subscribers, no district would exceed the release floor.
 DEMO_LEAST_SUBSCRIBERS = 1_000
 
 
 class StackError(RuntimeError):
-    """Something the person at the keyboard can put right; the text says what and how."""
+    """Report a problem that the user can fix: what failed and what to do."""
 
 
 def default_state() -> Path:
-    """The state folder: ``FLOWKIT_STATE`` or ``.flowkit`` in the checkout."""
+    """Return the state folder: ``FLOWKIT_STATE`` or ``.flowkit`` in the checkout."""
     return Path(os.environ.get("FLOWKIT_STATE") or CHECKOUT / ".flowkit").resolve()
 
 
 @dataclass(frozen=True)
 class Layout:
-    """One native stack: its state folder, its ports and what follows from them."""
+    """Describe one native stack: its state folder, its ports and derived paths."""
 
     state: Path
     ports: dict[str, int]
@@ -81,7 +81,7 @@ class Layout:
 
     @classmethod
     def from_environment(cls) -> Layout:
-        """Ports from the environment; for a stack that was started before, from its ``endpoints.json``."""
+        """Read ports from the environment, or from ``endpoints.json`` of a started stack."""
         state = default_state()
         known = _recorded_ports(state / "endpoints.json")
         ports = {
@@ -109,22 +109,22 @@ class Layout:
 
     @property
     def revoked_tokens(self) -> Path:
-        """The list that the auth app writes and the API reads."""
+        """Return the list that the auth app writes and the API reads."""
         return self.state / "revoked-tokens"
 
     @property
     def token_use(self) -> Path:
-        """When each token was last used: the API writes it and the auth app reads it."""
+        """Return the file of tokens' last uses: the API writes it, the auth app reads it."""
         return self.state / "token-use"
 
     @property
     def plan_file(self) -> Path:
-        """What the supervisor shall run."""
+        """Return the file that tells the supervisor what to run."""
         return self.state / "run" / "plan.json"
 
     @property
     def status_file(self) -> Path:
-        """What the supervisor runs."""
+        """Return the file in which the supervisor reports."""
         return self.state / "run" / "status.json"
 
     @property
@@ -135,7 +135,10 @@ class Layout:
         return f"http://127.0.0.1:{self.ports[port]}"
 
     def endpoints(self) -> dict[str, Any]:
-        """Everything a script needs to find the stack; secrets by the path of their file only."""
+        """Return the addresses and files for scripts.
+
+        Secrets are given only by the path of their file.
+        """
         return {
             "flowapi": {"url": self.url("FLOWAPI_PORT")},
             "flowauth": {"url": self.url("FLOWAUTH_PORT")},
@@ -156,7 +159,7 @@ class Layout:
         }
 
     def environment(self) -> dict[str, str]:
-        """The settings of every service. Secrets are not among them: services read those from files."""
+        """Return every service's settings, except secrets, which are read from files."""
         settings = {
             "FLOWKIT_SECRETS": str(self.secrets),
             "FLOWKIT_BIND": "127.0.0.1",
@@ -181,7 +184,7 @@ class Layout:
             "PREFECT_API_URL": f"{self.url('PREFECT_PORT')}/api",
             "PREFECT_HOME": str(self.state / "prefect"),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            # The newer pages ask a tracking service for its settings whatever analytics says, and advertise.
+            # The newer pages query a tracking service despite the analytics setting, and advertise.
             "PREFECT_SERVER_UI_V2_ENABLED": "false",
             "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
             "DO_NOT_TRACK": "1",
@@ -197,14 +200,19 @@ class Layout:
         return {**inherited, **settings, **self.extra}
 
     def database_settings(self) -> dict[str, str]:
-        """PostgreSQL's settings by flowdb's rules, for half of the memory: this machine does other work too."""
+        """Return PostgreSQL's settings for half of this machine's memory.
+
+        The machine does other work too.
+        """
         rules = runpy.run_path(str(CHECKOUT / "flowdb" / "src" / "flowdb" / "configuration.py"))
         settings: dict[str, str] = rules["server_settings"](memory=rules["available_memory"]() // 2)
         return settings
 
 
 def demo_size() -> tuple[int, int]:
-    """Subscribers and days of the demonstration's country, by ``FLOWKIT_DEMO_SUBSCRIBERS`` and ``FLOWKIT_DEMO_DAYS``.
+    """Return the demonstration's number of subscribers and days.
+
+    They come from ``FLOWKIT_DEMO_SUBSCRIBERS`` and ``FLOWKIT_DEMO_DAYS``.
 
     Raises
     ------

@@ -1,4 +1,7 @@
-"""The native stack: secrets, start, health, stop. Standard library only; the services run in the environment."""
+"""Start, watch and stop the native stack.
+
+Standard library only; services run in the environment.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +32,9 @@ from services import (
 
 START_LIMIT = 180.0
 LOG_LINES = 20
-# What `flowauth demo-data` ends with where people have accounts.
+# Exit code of `flowauth demo-data` where people have accounts.
 OTHER_USERS = 3
-# What a stack leaves in its state folder; others keep things there too (tools, the tests' cluster).
+# Entries of a stack in its state folder, which also holds tools and the tests' cluster.
 OWN_ENTRIES = (
     *("cache", "columnar", "landing", "logs", "prefect", "rejects", "run", "secrets"),
     *("endpoints.json", "flowauth.sqlite*", "postgres.log", "revoked-tokens"),
@@ -39,7 +42,7 @@ OWN_ENTRIES = (
 
 
 class Native:
-    """One stack, running or not."""
+    """Manage one stack, running or not."""
 
     def __init__(self, layout: Layout, say: Callable[[str], None] | None = None) -> None:
         self.layout = layout
@@ -49,7 +52,7 @@ class Native:
     # -- start and stop ---------------------------------------------------------------------------------------
 
     def up(self) -> None:
-        """Start everything that does not run yet; returns when all is healthy.
+        """Start every service that is not running and wait until all are healthy.
 
         Raises
         ------
@@ -77,7 +80,7 @@ class Native:
             self._wait_until_well(service.name, lambda service=service: self._health(service))  # type: ignore[misc]
 
     def down(self) -> None:
-        """Stop everything, last started first; the data stay."""
+        """Stop every service in reverse order; the data stay."""
         process = self.supervisor()
         if process:
             os.kill(process, signal.SIGTERM)
@@ -87,7 +90,7 @@ class Native:
         cluster(self.layout).stop()
 
     def restart(self, name: str | None) -> None:
-        """Kill one service, or all but the database; the supervisor starts them again at once."""
+        """Kill one service, or all but the database; the supervisor restarts them."""
         running = self.processes()
         names = [name] if name else [service.name for service in services(self.layout)]
         for each in names:
@@ -102,7 +105,7 @@ class Native:
             )
 
     def reset(self) -> None:
-        """Stop and delete everything: the database, columnar files, keys and logs."""
+        """Stop the stack and delete its database, columnar files, keys and logs."""
         self.down()
         cluster(self.layout).destroy()
         for pattern in OWN_ENTRIES:
@@ -112,7 +115,7 @@ class Native:
     # -- what is there ----------------------------------------------------------------------------------------
 
     def supervisor(self) -> int | None:
-        """Process id of the running supervisor."""
+        """Return the process id of the running supervisor."""
         try:
             process = int(json.loads(self.layout.status_file.read_text())["supervisor"])
             command = Path(f"/proc/{process}/cmdline").read_bytes()
@@ -121,7 +124,7 @@ class Native:
         return process if str(self.layout.plan_file).encode() in command else None
 
     def processes(self) -> dict[str, dict[str, Any]]:
-        """The supervisor's report on each service."""
+        """Return the supervisor's report on each service."""
         if not self.supervisor():
             return {}
         try:
@@ -131,13 +134,13 @@ class Native:
         return report
 
     def ill(self) -> dict[str, str]:
-        """The reason for each service that is not well."""
+        """Return the reason for each unhealthy service."""
         reasons = {"postgres": self._database_health()}
         reasons |= {service.name: self._health(service) for service in services(self.layout)}
         return {name: reason for name, reason in reasons.items() if reason}
 
     def status(self) -> bool:
-        """Print a table of the services; returns whether all are well."""
+        """Print a table of the services; return whether all are healthy."""
         ill = self.ill()
         running = self.processes()
         names = ["postgres", *[service.name for service in services(self.layout)]]
@@ -151,7 +154,7 @@ class Native:
         return not ill
 
     def token(self, name: str | None = None) -> str:
-        """A fresh token of the demo user with every role, from flowauth's scripted access."""
+        """Return a new token of the demo user with every role, from flowauth's API."""
         base = f"{self.layout.url('FLOWAUTH_PORT')}/api/v1"
         credentials = {"username": DEMO["user"], "password": DEMO["password"]}
         try:
@@ -177,7 +180,7 @@ class Native:
         return str(reply["token"])
 
     def log_tail(self, name: str, lines: int = LOG_LINES) -> str:
-        """The end of a service's log."""
+        """Return the end of a service's log."""
         path = self.layout.logs / f"{name}.log"
         if not path.exists():
             return f"{path} does not exist."
@@ -253,7 +256,7 @@ class Native:
         self._wait_until_well("postgres", self._database_health)
 
     def _load_demo_identities(self) -> None:
-        """Give flowauth the demo server with the scopes of the engine that runs, unless it has it already."""
+        """Load the demo server with the running engine's scopes, unless up to date."""
         description = get_json(f"{self.layout.url('FLOWAPI_PORT')}/api/0/spec/openapi.json", timeout=60)
         path = self.layout.state / "run" / "openapi.json"
         text = json.dumps(description, sort_keys=True)
@@ -271,7 +274,7 @@ class Native:
         draft.replace(path)
 
     def _demo_roles(self) -> list[str]:
-        """The roles of the demonstration's user on its server; none where somebody took them or the server away."""
+        """Return the demo user's roles on its server; empty if roles or server are gone."""
         base = f"{self.layout.url('FLOWAUTH_PORT')}/api/v1"
         credentials = {"username": DEMO["user"], "password": DEMO["password"]}
         try:
@@ -284,7 +287,10 @@ class Native:
         ]
 
     def _one_shot(self, label: str, *arguments: str, allowed: tuple[int, ...] = ()) -> int:
-        """Run a command of a part to its end; returns its exit code, which is 0 or among the allowed ones."""
+        """Run a part's command to its end.
+
+        Returns the exit code, which is 0 or among the allowed codes.
+        """
         done = subprocess.run(
             [str(PYTHON), "-m", *arguments],
             env=self.layout.environment(),
@@ -334,7 +340,7 @@ class Native:
     def _signal_supervisor(self, number: signal.Signals) -> None:
         process = self.supervisor()
         if not process:
-            raise StackError(f"The supervisor has gone:\n{self.log_tail('supervisor')}")
+            raise StackError(f"The supervisor has stopped:\n{self.log_tail('supervisor')}")
         os.kill(process, number)
 
     def _write_plan(self, definitions: list[dict[str, Any]]) -> None:

@@ -1,4 +1,7 @@
-"""`make release`: wheels of every part in dist/, and the images where a container engine answers. Standard library only."""
+"""Run `make release`: build wheels in dist/ and, with an engine, images.
+
+Standard library only.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from layout import CHECKOUT, StackError
 DIST = CHECKOUT / "dist"
 CHANGES = CHECKOUT / "CHANGELOG.md"
 
-# Settings that the compose file asks for before it builds, though no image depends on them.
+# Settings that the compose file requires before a build, although no image depends on them.
 PLACEHOLDERS = {
     "FLOWDB_TIMEZONE": "UTC",
     "FLOWAPI_IDENTIFIER": "build",
@@ -30,7 +33,10 @@ def workspace_version() -> str:
 
 
 def release() -> None:
-    """Build what is handed out; raises StackError with the cure when the checkout is not fit for it."""
+    """Build wheels and images.
+
+    Raises StackError with the cure when the checkout is not fit for a release.
+    """
     version = workspace_version()
     refuse_unfit(version, tags_of_head(), uncommitted(), CHANGES.read_text())
     build_wheels(version)
@@ -38,7 +44,7 @@ def release() -> None:
 
 
 def refuse_unfit(version: str, tags: list[str], changed: list[str], changes: str) -> None:
-    """Raise StackError unless commit, tag, changelog and version say the same."""
+    """Raise StackError unless commit, tag, changelog and version agree."""
     tag = f"v{version}"
     if changed:
         raise StackError(f"Commit or stash first, a release is built from a commit: {', '.join(changed[:5])}")
@@ -69,7 +75,7 @@ def build_wheels(version: str) -> None:
     wheels = sorted(DIST.glob("*.whl"))
     strange = [wheel.name for wheel in wheels if f"-{version}-" not in wheel.name]
     if strange:
-        raise StackError(f"Not of version {version}: {', '.join(strange)}")
+        raise StackError(f"These wheels are not of version {version}: {', '.join(strange)}")
     lines = [f"{hashlib.sha256(wheel.read_bytes()).hexdigest()}  {wheel.name}\n" for wheel in wheels]
     (DIST / "SHA256SUMS").write_text("".join(lines))
     print(f"{len(wheels)} wheels and SHA256SUMS are in {DIST}.", flush=True)
@@ -80,7 +86,8 @@ def build_images(version: str) -> None:
     compose = _compose()
     if compose is None:
         print(
-            "No container engine with compose answers: no images. `make doctor` says what lacks.", flush=True
+            "No container engine with compose answers: no images. `make doctor` says what is missing.",
+            flush=True,
         )
         return
     environment = {**PLACEHOLDERS, **os.environ, "FLOWKIT_VERSION": version}

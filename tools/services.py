@@ -1,4 +1,7 @@
-"""The services of the native stack: how each is started and how one knows that it is well. Standard library only."""
+"""Define the native stack's services: commands and health checks.
+
+Standard library only.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,16 @@ from typing import Any
 from cluster import Cluster, binaries
 from layout import PYTHON, Layout
 
-# What the healthy and the ill look like to a caller: None, or the reason.
+# A health check returns None for a healthy service, else the reason.
 Health = Callable[[Layout], "str | None"]
 
 
 @dataclass(frozen=True)
 class Service:
-    """A process of the stack. ``port`` names the setting of the port it binds; ``health`` returns None or a reason."""
+    """Describe a process.
+
+    ``port`` names the setting of the bound port; ``health`` returns None or a reason.
+    """
 
     name: str
     arguments: tuple[str, ...]
@@ -27,7 +33,7 @@ class Service:
     port: str | None = None
 
     def definition(self, layout: Layout) -> dict[str, Any]:
-        """Its entry in the supervisor's plan."""
+        """Return the service's entry in the supervisor's plan."""
         return {
             "name": self.name,
             "command": [str(PYTHON), "-m", *self.arguments],
@@ -37,12 +43,15 @@ class Service:
 
 
 def cluster(layout: Layout) -> Cluster:
-    """The private PostgreSQL cluster of this stack."""
+    """Return the stack's private PostgreSQL cluster."""
     return Cluster(layout.state, layout.ports["FLOWDB_PORT"])
 
 
 def database_definition(layout: Layout) -> dict[str, Any]:
-    """The supervisor's entry for PostgreSQL, which may not run as root and takes SIGINT for a fast, clean stop."""
+    """Return the supervisor's entry for PostgreSQL.
+
+    PostgreSQL may not run as root and takes SIGINT for a fast, clean stop.
+    """
     server = cluster(layout)
     return {
         "name": "postgres",
@@ -55,7 +64,7 @@ def database_definition(layout: Layout) -> dict[str, Any]:
 
 
 def services(layout: Layout) -> list[Service]:
-    """All services but the database, in the order of starting."""
+    """Return all services except the database, in starting order."""
     prefect_server = (
         "prefect",
         "server",
@@ -87,7 +96,7 @@ def services(layout: Layout) -> list[Service]:
 
 
 def database_health(layout: Layout) -> str | None:
-    """None when PostgreSQL accepts connections."""
+    """Return None when PostgreSQL accepts connections, else the reason."""
     program = [
         str(binaries() / "pg_isready"),
         "-q",
@@ -100,7 +109,7 @@ def database_health(layout: Layout) -> str | None:
 
 
 class Refused(OSError):
-    """A service answered with an error: its status ``code`` and the beginning of what it said."""
+    """Report that a service answered with an error: its status ``code`` and text."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(f"status {code}: {text}")
@@ -108,7 +117,7 @@ class Refused(OSError):
 
 
 def get_json(url: str, body: object = None, token: str | None = None, timeout: float = 10) -> Any:
-    """The JSON reply of a GET, or of a POST when there is a body.
+    """Return the JSON reply of a GET, or of a POST when there is a body.
 
     Raises
     ------
@@ -121,7 +130,7 @@ def get_json(url: str, body: object = None, token: str | None = None, timeout: f
         request.add_header("Content-Type", "application/json")
     if token is not None:
         request.add_header("Authorization", f"Bearer {token}")
-    # The stack is on the loopback interface: a proxy of the environment has no business with it.
+    # The stack is on the loopback interface, so ignore the environment's proxies.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=timeout) as reply:
@@ -165,9 +174,9 @@ with zmq.Context() as context, context.socket(zmq.REQ) as socket:
 """
     address = f"tcp://127.0.0.1:{layout.ports['FLOWMACHINE_PORT']}"
     done = subprocess.run([str(PYTHON), "-c", probe, address], capture_output=True, text=True)
-    return None if done.returncode == 0 else "does not answer to a ping"
+    return None if done.returncode == 0 else "does not answer a ping"
 
 
 def _alive(_layout: Layout) -> str | None:
-    # What only works has no port to ask; that the process runs, and has for a while, is checked for every service.
+    # Workers have no port to probe. The caller checks that every process has been running for a while.
     return None

@@ -1,6 +1,7 @@
-"""The launcher behind the Makefile: installs, starts, stops, checks and tests. Standard library only.
+"""Launch the platform for the Makefile: install, start, stop, check and test.
 
-Settings come from the environment (docs/operators/settings.md lists them); state lives in ``.flowkit``.
+Standard library only. Settings come from the environment (docs/operators/settings.md lists them); state lives
+in ``.flowkit``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ from native import Native
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; the exit code is its own, or 1 with a sentence on standard error."""
+    """Run one command and return its exit code.
+
+    A problem that the user can fix returns 1 and prints a sentence to standard error.
+    """
     parser = _parser()
     options, others = parser.parse_known_args(arguments)
     if others and options.run not in (test, soak, bench):
@@ -63,7 +67,7 @@ Ports and sizes are settings: docs/operators/settings.md. README.md says what th
 
 
 class _Parser(argparse.ArgumentParser):
-    """Its help is that of make, which is how people call it."""
+    """Print help in terms of make, which is how people call this program."""
 
     def format_help(self) -> str:
         return HELP + "\n"
@@ -104,7 +108,7 @@ def bootstrap_only(_options: argparse.Namespace) -> None:
 
 
 def demo(_options: argparse.Namespace) -> int:
-    # Before minutes of installing and loading.
+    # Check the settings before minutes of installing and loading.
     demo_size()
     bootstrap(echo=False)
     stack = Native(Layout.from_environment())
@@ -114,15 +118,18 @@ def demo(_options: argparse.Namespace) -> int:
 
 def test(options: argparse.Namespace) -> int:
     bootstrap(echo=False)
-    # Two at a time, as that is what the smallest supported machine has cores for. The tests of a file stay together, so
-    # that what they share is made once, and run in the same order every time.
+    # Two workers match the smallest supported machine's cores. The tests of a file stay together in fixed
+    # order, so that shared fixtures are made once.
     spread = [] if "-n" in options.arguments else ["-n", "2", "--dist", "loadfile"]
     with _tests_cluster():
         return _python("-m", "pytest", *spread, *options.arguments)
 
 
 def soak(options: argparse.Namespace) -> int:
-    """As long and as many as the environment says; with arguments, as ``-k flows``, only worlds are drawn."""
+    """Run long randomised tests for the environment's minutes and examples.
+
+    With arguments such as ``-k flows``, only random worlds are drawn.
+    """
     bootstrap(echo=False)
     campaign = ["flowmachine/tests/test_soak.py", "flowmachine/tests/test_fuzz.py"]
     worlds = ["-n", "2", "--timeout", "0", "-m", "hypothesis", "flowmachine/tests/kinds", *options.arguments]
@@ -134,7 +141,10 @@ def soak(options: argparse.Namespace) -> int:
 
 @contextmanager
 def _tests_cluster() -> Iterator[None]:
-    """Stop the tests' database afterwards, unless it ran before; it starts with the first test that needs it."""
+    """Stop the tests' database afterwards, unless it ran before.
+
+    The first test that needs the database starts it.
+    """
     state = Path(os.environ.get("FLOWKIT_TEST_CLUSTER") or CHECKOUT / ".flowkit" / "test")
     running_before = Cluster(state, 0).running()
     try:
@@ -193,7 +203,7 @@ def bench(options: argparse.Namespace) -> int:
 
 def docs(_options: argparse.Namespace) -> int:
     bootstrap(echo=False)
-    # The theme's makers use the build to announce another product.
+    # The theme's authors use the build to advertise another product.
     code = _python("-m", "mkdocs", "build", "--strict", "--quiet", environment={"NO_MKDOCS_2_WARNING": "1"})
     if code == 0:
         print(f"{CHECKOUT / 'site' / 'index.html'} is the first page; nothing needs the network.")
@@ -221,7 +231,7 @@ def doctor(_options: argparse.Namespace) -> int:
 
 def _python(*arguments: str, environment: dict[str, str] | None = None) -> int:
     base = {**os.environ, **(environment or {})}
-    # Last comes the folder with the uv that bootstrap installs where there is none.
+    # Bootstrap installs uv into this folder where uv is missing; keep it last.
     base["PATH"] = os.pathsep.join([str(VENV / "bin"), base.get("PATH", os.defpath), str(TOOLS / "bin")])
     return subprocess.run(
         [str(PYTHON), *arguments], cwd=CHECKOUT, env=base, stdin=subprocess.DEVNULL

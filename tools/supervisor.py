@@ -1,12 +1,12 @@
-"""Keeps the native stack's services running: starts them, writes their logs, restarts what dies.
+"""Run the native stack's services: start them, log them, restart them.
 
-One process, standard library only, told what to run by a plan file:
+One process, standard library only. A plan file says what to run:
 
     {"services": [{"name", "command": [...], "environment": {...}, "log", "user": [uid, gid] | null,
                    "stop_signal"}], "status": path}
 
-SIGHUP reads the plan again: new services start, vanished ones stop, changed ones restart. SIGTERM stops all, last
-started first. The status file names each service's process, how often it was restarted and how it last ended.
+SIGHUP reads the plan again: new services start, removed services stop, changed services restart. SIGTERM stops
+all services in reverse order. The status file holds each service's process id, restarts and last exit.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any
 
 STOP_GRACE = 20.0
 BACK_OFF = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-# A service that ran this long has recovered: its next death starts again at the shortest pause.
+# A service that ran this long has recovered: its next restart waits the shortest pause.
 SETTLED = 30.0
 LOG_LIMIT = 50 * 2**20
 
@@ -72,7 +72,7 @@ class Service:
         self.since = time.time()
 
     def reap(self) -> bool:
-        """Notice a death and set the time of the restart; returns whether there was one."""
+        """Detect a death and schedule the restart; return whether there was a death."""
         if self.process is None or self.process.poll() is None:
             return False
         self.last_exit = self.process.returncode
@@ -83,20 +83,20 @@ class Service:
         self.restarts += 1
         self.due = time.monotonic() + pause
         _say(f"{self.name} ended with {self.last_exit} after {lasted:.0f} s; restarting in {pause} s")
-        # The dead service's own children would hold its ports.
+        # Children of the dead service would hold its ports.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process = None
         return True
 
     def stop(self) -> None:
-        """Ask it to end; after the grace, end it."""
+        """Signal the service to stop and kill it after the grace period."""
         if self.process is None:
             return
         group = self.process.pid
         stop_signal = signal.Signals[self.definition.get("stop_signal", "SIGTERM")]
         with contextlib.suppress(ProcessLookupError):
-            # PostgreSQL forwards the signal to its children itself and takes a second one for haste.
+            # PostgreSQL forwards the signal to its children and treats a second signal as more urgent.
             os.kill(group, stop_signal)
         try:
             self.process.wait(STOP_GRACE)
@@ -118,7 +118,7 @@ class Service:
 
 
 class Supervisor:
-    """The loop over all services."""
+    """Start, watch and stop all services in a loop."""
 
     def __init__(self, plan: Path) -> None:
         self.plan = plan
@@ -131,7 +131,7 @@ class Supervisor:
         signal.signal(signal.SIGTERM, self._on_stop)
         signal.signal(signal.SIGINT, self._on_stop)
         signal.signal(signal.SIGHUP, self._on_reload)
-        # A wake-up pipe turns signals, the death of a child included, into an end of the wait.
+        # A wake-up pipe makes signals, including a child's death, end the wait.
         signal.signal(signal.SIGCHLD, lambda *_: None)
         wake, alarm = os.pipe()
         os.set_blocking(alarm, False)
@@ -166,7 +166,7 @@ class Supervisor:
         for name in list(self.services):
             if wanted.get(name) != self.services[name].definition:
                 self.services.pop(name).stop()
-        # The plan's order is the order of starting.
+        # Services start in the plan's order.
         self.services = {
             name: self.services.get(name) or Service(definition) for name, definition in wanted.items()
         }
@@ -189,7 +189,7 @@ class Supervisor:
 
 
 def _die_with_supervisor() -> None:
-    """In the child: end when the supervisor is killed, so that nobody is left holding the ports."""
+    """Make the child end with a killed supervisor, so that no process holds ports."""
     set_parent_death_signal = 1
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGINT)
 

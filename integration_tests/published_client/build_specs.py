@@ -1,4 +1,7 @@
-"""Runs with the published client: its names, its keywords, and the specifications it builds for the cases on stdin."""
+"""Run with the published client: print its names, keywords and specs.
+
+The specs are built for the cases on stdin.
+"""
 
 import inspect
 import json
@@ -17,7 +20,7 @@ FUNCTIONS = {
 
 
 def keywords(function):
-    """Each keyword with its default; a required one has none."""
+    """Return each keyword with its default; a required keyword has none."""
     return {
         parameter.name: {} if parameter.default is parameter.empty else {"default": parameter.default}
         for parameter in inspect.signature(function).parameters.values()

@@ -1,4 +1,4 @@
-"""The environment of the published client, made on first use from its lock file."""
+"""Make the published client's environment from its lock file on first use."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def make_environment() -> Path:
 
 
 def run_script(python: Path, script: str, given: Any = None) -> Any:
-    """Run a script of this folder in that environment, JSON in and JSON out.
+    """Run a script of this folder in that environment, with JSON input and output.
 
-    Nothing of our own environment is visible to it: same import name, other package.
+    Our own environment is hidden, because the published client has the same import name.
     """
     hidden = ("PYTHONPATH", "VIRTUAL_ENV")
     done = subprocess.run(

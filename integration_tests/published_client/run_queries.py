@@ -1,7 +1,11 @@
-"""Runs with the published client, against a live server: the queries on stdin, by both of its connections.
+"""Run queries on stdin with the published client against a live server.
 
-stdin: ``{"url", "token", "queries": {name: {"function", "arguments"}}}``; an argument ``{"spec": name, ...}`` is built
-by the function ``name`` first. stdout: what each query gave.
+Both of its connections are used.
+
+stdin: ``{"url", "token", "queries": {name: {"function", "arguments"}}}``. An argument ``{"spec": name, ...}``
+is built by the function ``name`` first.
+
+stdout: the result of each query.
 """
 
 import asyncio
@@ -15,10 +19,10 @@ warnings.simplefilter("ignore")
 
 
 def built(value):
-    """Arguments with the specifications in them built by the client."""
+    """Return arguments with their nested specs built by the client."""
     if isinstance(value, dict) and "spec" in value:
         arguments = {name: built(item) for name, item in value.items() if name != "spec"}
-        # Specifications of aggregates are not exported at the top level.
+        # Specs of aggregates are not exported at the top level.
         module = flowclient if hasattr(flowclient, value["spec"]) else flowclient.aggregates
         return getattr(module, value["spec"])(**arguments)
     if isinstance(value, list):

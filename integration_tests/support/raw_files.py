@@ -1,4 +1,7 @@
-"""The operator's files read by their rules, and by nothing of the loader's: what a right answer is counted from."""
+"""Read the operator's files by their rules, without any code of the loader.
+
+Expected answers are counted from the result.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from shapely.geometry import shape
 def people_by_region(
     landing: Path, unit: str, days: list[date], kinds: tuple[str, ...]
 ) -> dict[str, set[str]]:
-    """Numbers seen in each region by events of the kinds, by the rules for operator files and nothing of the loader's."""
+    """Return the numbers seen in each region by events of the kinds."""
     boundaries = json.loads((landing / "boundaries" / f"{unit}.geojson").read_text())["features"]
     shapes = {feature["properties"]["pcod"]: shape(feature["geometry"]) for feature in boundaries}
     with (landing / "cells.csv").open() as file:
@@ -38,7 +41,7 @@ def people_by_region(
 
 
 def good_lines(landing: Path, kind: str, day: date) -> list[dict[str, str]]:
-    """The lines that can be read, are of that day and name their subscriber."""
+    """Return the readable lines of that day that name their subscriber."""
     with gzip.open(landing / "cdr" / f"{kind}_{day}.csv.gz", "rt") as file:
         header, *lines = [line.split(",") for line in file.read().splitlines() if line]
     records = (_served(dict(zip(header, line, strict=True))) for line in lines if len(line) == len(header))
@@ -46,7 +49,10 @@ def good_lines(landing: Path, kind: str, day: date) -> list[dict[str, str]]:
 
 
 def _served(line: dict[str, str]) -> dict[str, str]:
-    """A line with its served party as ``msisdn``: in a file of calls the kind of record says which one it is."""
+    """Return a line with its served party as ``msisdn``.
+
+    In a file of calls the record type says which party is served.
+    """
     if "calling" not in line:
         return line
     parties = (line["calling"], line["called"])
@@ -67,6 +73,6 @@ def _is_good(line: dict[str, str], day: date) -> bool:
 
 
 def _number(text: str) -> str:
-    """One spelling of each number: without plus sign, double nought or spaces."""
+    """Normalise a number: no plus sign, double zero or spaces."""
     digits = re.sub(r"[\s().-]", "", text)
     return digits[1:] if digits.startswith("+") else digits.removeprefix("00")

@@ -1,4 +1,7 @@
-"""Entry point of the database's container: create the cluster on first start, then become PostgreSQL."""
+"""Start the database's container: create the cluster, then become PostgreSQL.
+
+The cluster is created on first start only.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from flowdb.configuration import server_settings
 
 
 def main() -> None:
-    """Never returns: the process turns into the server, so that signals reach it."""
+    """Replace this process with the server, so that signals reach the server."""
     server = Cluster(
         state=Path("/var/lib/flowkit/database"),
         port=int(os.environ.get("FLOWDB_PORT", "9000")),

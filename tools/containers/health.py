@@ -1,4 +1,7 @@
-"""Health of a service inside its container: `http URL`, `api ADDRESS` or `zmq ADDRESS`; exit code 0 when it answers well."""
+"""Check a service inside its container; exit with 0 when healthy.
+
+Arguments: `http URL`, `api ADDRESS` or `zmq ADDRESS`.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,16 @@ from pathlib import Path
 
 
 def http(url: str, context: ssl.SSLContext | None = None) -> bool:
-    """Whether the address answers with success."""
+    """Return whether the address answers with success."""
     with urllib.request.urlopen(url, timeout=4, context=context) as reply:
         return 200 <= int(reply.status) < 300
 
 
 def api(address: str) -> bool:
-    """The same for the API, which speaks HTTPS when it has a certificate."""
+    """Return whether the API answers, over HTTPS when it has a certificate."""
     if not (Path(os.environ.get("FLOWKIT_SECRETS") or "/run/secrets") / "cert-flowkit.pem").exists():
         return http(f"http://{address}")
-    # The certificate is for the name that analysts use, and this is the loopback interface.
+    # The certificate carries the public name, and this request uses the loopback interface.
     unverified = ssl.create_default_context()
     unverified.check_hostname = False
     unverified.verify_mode = ssl.CERT_NONE
@@ -28,7 +31,7 @@ def api(address: str) -> bool:
 
 
 def zmq(address: str) -> bool:
-    """Whether the engine answers a ping."""
+    """Return whether the engine answers a ping."""
     import zmq as library
 
     with library.Context() as context, context.socket(library.REQ) as socket:

@@ -1,4 +1,4 @@
-"""The compose file says what the design says of containers, and agrees with the native stack's settings."""
+"""Check the compose file against the design and the native stack's settings."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ LONG_RUNNING = sorted(set(SERVICES) - {"base", "migrate"})
 
 PACKAGES = ("flowdb", "flowmachine", "flowapi", "flowauth", "flowetl")
 
-# Where the two differ: how the launcher runs, not how a service behaves.
+# Differences in how the launcher runs, not in how a service behaves.
 NATIVE_ONLY = {"PATH", "HOME", "LANG", "TZ", "FLOWKIT_SECRETS", "FLOWKIT_BIND", "PYTHONUNBUFFERED"}
-# A place for large temporary files, Prefect's pages on a read-only file system and the health of what serves the flows.
+# Temporary files, Prefect's pages on a read-only file system and the health of the flows' runner.
 COMPOSE_ONLY = {
     "TMPDIR",
     "PREFECT_RUNNER_SERVER_ENABLE",
     "PREFECT_SERVER_UI_API_URL",
     "PREFECT_SERVER_UI_STATIC_DIRECTORY",
 }
-# Every container has its own folder of secrets and address; the others are for tests, and for them alone.
+# Every container has its own secrets folder and address; the others are for tests only.
 NOT_PASSED = {"FLOWKIT_SECRETS", "FLOWKIT_BIND", "FLOWDB_DATABASE", "FLOWMACHINE_TEST_KINDS"}
 
 
@@ -48,7 +48,7 @@ def settings_given_to(service: dict[str, Any]) -> set[str]:
 
 
 def settings_table() -> dict[str, set[str]]:
-    """The names in the first column of each section of the settings page."""
+    """Return the names in the first column of each section of the settings page."""
     page = (CHECKOUT / "docs" / "operators" / "settings.md").read_text()
     sections = {}
     for section in page.split("\n## ")[1:]:
@@ -126,7 +126,10 @@ def test_every_setting_in_the_table_reaches_a_service_of_its_package(package: st
 
 
 def test_every_service_of_the_engine_has_all_of_its_settings() -> None:
-    """A floor, say, that only the server knew would not hold where the rows are cut."""
+    """Check that all of the engine's services get all of its settings.
+
+    A floor that only the server knew would not hold where the rows are cut.
+    """
     for name, service in SERVICES.items():
         if package_of(service) == "flowmachine":
             assert settings_table()["flowmachine"] - settings_given_to(service) - NOT_PASSED == set(), name
@@ -141,13 +144,13 @@ def test_a_setting_is_passed_under_its_own_name() -> None:
     values = [item for service in SERVICES.values() for item in service.get("environment", {}).items()]
     for name, value in values:
         assert re.fullmatch(rf"\$\{{{name}:[-?].*\}}|[^$]*", value), (name, value)
-        # A default of the file's own would hide the one of the table.
+        # A default in the file would hide the default of the table.
         if value.startswith("$"):
             assert ":?" in value or value == f"${{{name}:-}}" or name in ("DB_URI", "FLOWAUTH_ADMIN_USERNAME")
 
 
 def left_out(name: str) -> dict[str, str]:
-    """What a service is given of the settings that ``.env`` does not name: empty values."""
+    """Return the empty values that a service gets for settings absent from ``.env``."""
     return {
         setting: ""
         for setting, value in SERVICES[name]["environment"].items()
@@ -207,7 +210,11 @@ def test_all_images_are_of_one_version_that_the_operator_names() -> None:
 
 
 def test_every_folder_that_a_service_writes_is_made_in_the_base_image_for_its_user() -> None:
-    """A volume takes the owner of the folder that the image has in its place; without one it would be root's."""
+    """Check that the base image creates every written folder for its user.
+
+    A volume takes the owner of the image's folder in its place. Without such a folder, root would own the
+    volume.
+    """
     [made] = re.findall(r"for folder in ([a-z ]+); do", (CHECKOUT / "Dockerfile.base").read_text())
     volumes = [each for service in SERVICES.values() for each in service.get("volumes", [])]
     written = {each.split(":")[0] for each in volumes if not each.startswith("$")}
@@ -247,14 +254,20 @@ def test_images_end_as_a_numeric_user_and_are_built_from_the_lock(package: str) 
 
 
 def test_the_base_image_depends_on_no_shell_but_the_standard_one() -> None:
-    """An image in OCI format has no SHELL: braces would then be part of one folder's name."""
+    """Check that the base image needs only the standard shell.
+
+    An OCI image has no SHELL, so braces would become part of one folder's name.
+    """
     text = (CHECKOUT / "Dockerfile.base").read_text()
     assert not re.search(r"^SHELL", text, re.MULTILINE)
     assert "{" not in re.sub(r"\$\{[^}]*\}", "", text)
 
 
 def test_the_base_image_knows_every_member_of_the_workspace() -> None:
-    """Without its pyproject.toml uv cannot read the workspace, and no image is built."""
+    """Check that the base image has every workspace member's pyproject.toml.
+
+    Without these files uv cannot read the workspace, and no image is built.
+    """
     text = (CHECKOUT / "Dockerfile.base").read_text()
     members = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["uv"]["workspace"]["members"]
     assert re.findall(r"^COPY .* (\w+)/pyproject.toml", text, re.MULTILINE) == members

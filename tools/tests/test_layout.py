@@ -1,4 +1,4 @@
-"""Ports, folders and secrets of the native stack."""
+"""Test ports, folders and secrets of the native stack."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_everything_runs_on_the_standard_library_alone() -> None:
 def test_the_demonstration_s_country_reaches_the_days_that_its_notebook_asks_about() -> None:
     notebook = json.loads((layout.CHECKOUT / "demo" / "notebook.ipynb").read_text())
     [cell] = [cell for cell in notebook["cells"] if "parameters" in cell["metadata"].get("tags", [])]
-    # An end date is the first day that no longer counts.
+    # An end date is exclusive.
     ends = [
         date.fromisoformat(found) for found in re.findall(r'"end_date": "([0-9-]+)"', "".join(cell["source"]))
     ]

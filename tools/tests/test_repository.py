@@ -1,4 +1,4 @@
-"""What can drift in a repository: versions, the changelog, rings of imports, long files, dependencies, hooks."""
+"""Check what can drift: versions, changelog, import rings, file lengths, hooks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ TRACKED = subprocess.run(
     ["git", "ls-files"], cwd=CHECKOUT, capture_output=True, text=True, check=True
 ).stdout.splitlines()
 
-#: Files of more than 500 lines, with their lines: a file may shrink and leave the list, none may grow or join.
+#: Files of more than 500 lines, with their lines: a file may shrink and leave the list, none may grow or
+#: join.
 LONGER = {
     "benchmarks/kind_statements.py": 645,
     "flowmachine/tests/kinds/oracle.py": 706,
@@ -126,7 +127,7 @@ def test_a_fit_checkout_is_released() -> None:
 
 
 def rings(imported: dict[str, set[str]]) -> list[set[str]]:
-    """The sets of modules that reach each other by imports."""
+    """Return the sets of modules that reach each other by imports."""
 
     def reachable(begin: str) -> set[str]:
         seen: set[str] = set()
@@ -152,7 +153,10 @@ def test_rings_are_found() -> None:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_modules_do_not_import_each_other_in_a_ring(package: str) -> None:
-    """Imports inside functions and for type checking count: a reader follows them, too."""
+    """Check for import rings.
+
+    Imports inside functions and for type checking count, because a reader follows them too.
+    """
     graph = grimp.build_graph(package, cache_dir=None)
     found = rings({module: graph.find_modules_directly_imported_by(module) for module in graph.modules})
     assert found == []
@@ -168,7 +172,7 @@ def test_no_written_file_is_longer_than_a_reader_can_hold() -> None:
 
 
 def imported_by(package: str) -> set[str]:
-    """Top-level modules that a package imports, but for its fixtures for tests."""
+    """Return top-level modules that a package imports, except in its test fixtures."""
     names = set()
     for path in (CHECKOUT / package / "src").rglob("*.py"):
         if path.name == "testing.py":

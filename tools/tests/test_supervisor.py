@@ -1,4 +1,4 @@
-"""The supervisor starts what its plan names, brings back what dies and leaves nothing behind."""
+"""Check that the supervisor starts, restarts and stops what its plan names."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def wait_for(condition: Callable[[], Any], what: str) -> Any:
 
 
 class Running:
-    """A supervisor with its plan."""
+    """Hold a supervisor and its plan."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -39,7 +39,7 @@ class Running:
         self.process: subprocess.Popen[bytes] | None = None
 
     def write(self, **services: str) -> None:
-        """Each service is a line of Python."""
+        """Write a plan; each service is a line of Python."""
         definitions = [
             {
                 "name": name,
