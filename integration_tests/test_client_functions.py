@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 import sqlalchemy as sa
 
@@ -12,18 +9,8 @@ from flowclient.checks import specification_problems
 from flowclient.kinds import FRACTIONS
 from flowclient.results import result_columns
 from flowmachine.queries.catalogue import load_any, submittable_kinds
+from flowmachine.queries.examples import example, variants
 from flowmachine.queries.schema import query_schemas
-
-for folder in ("flowclient", "docs"):
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / folder / "tools"))
-
-from flowclient_generator.compare import differences  # noqa: E402
-from reference_pages.kinds import example, variants  # noqa: E402
-
-
-def test_the_clients_table_says_what_the_registry_says():
-    assert differences(query_schemas()) == []
-
 
 #: The areas have a route of their own, and the dummy has no known columns.
 KINDS = [kind for kind in submittable_kinds() if kind not in ("geography", "dummy_query")]

@@ -28,7 +28,7 @@ _FIELD = re.compile(r"^(\S.*?)(?: : (.*))?$")
 
 def page() -> str:
     """The whole page."""
-    names = list(flowclient.__all__)
+    names = sorted(flowclient.__all__)
     functions = [name for name in names if inspect.isfunction(getattr(flowclient, name))]
     classes = [name for name in names if inspect.isclass(getattr(flowclient, name))]
     errors = [name for name in classes if issubclass(getattr(flowclient, name), Exception)]

@@ -10,12 +10,11 @@ from typing import Any
 
 import marshmallow as ma
 import sqlalchemy as sa
-from flowclient_generator import rows
-from flowclient_generator.kinds import KINDS as FUNCTIONS
 from sqlalchemy.dialects.postgresql import ARRAY
 
 import flowclient
-from flowmachine.queries.catalogue import kinds, load_any, submittable_kinds
+from flowmachine.queries.catalogue import kinds, submittable_kinds
+from flowmachine.queries.examples import example, query, variants
 from flowmachine.spec.fields import EventTypes
 from flowmachine.spec.nested import Nested, NestedList
 from flowmachine.spec.published import (
@@ -71,24 +70,7 @@ _SHAPES = {
     "ColumnName": "column",
     "Text": "text",
     "Flag": "`true` or `false`",
-}
-
-_SQUARE = {"type": "Polygon", "coordinates": [[[0, -1], [1, -1], [1, 1], [0, 1], [0, -1]]]}
-_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-
-#: Values for the examples, where the type of a field does not suggest one; mobility labels are queries.
-_EXAMPLES: dict[str, Any] = {
-    "bins": {"n_bins": 5},
-    "dummy_param": "anything",
-    "label": "day",
-    "label_a": "day",
-    "label_b": "unknown",
-    "proportion": 0.8,
-    "stay_length_threshold": 2,
-    "total_periods": 7,
-    "tower_day_of_week_scores": dict.fromkeys(_DAYS, 1),
-    "tower_hour_of_day_scores": [-1] * 8 + [1] * 10 + [-1] * 6,
-    "weight_threshold": 2,
+    "Sampling": "a sample",
 }
 
 
@@ -124,9 +106,7 @@ def section(name: str) -> str:
     cls = kinds()[name]
     one = query(name)
     lines = [f"### {name}", "", _markdown(inspect.getdoc(cls) or ""), ""]
-    lines += _table(
-        "Field", "Takes", "Default", "Meaning", rows=[_field(name, cls, field) for field in cls.fields]
-    )
+    lines += _table("Field", "Takes", "Default", "Meaning", rows=[_field(cls, field) for field in cls.fields])
     lines += ["", "| | |", "|---|---|"]
     facts = {
         "Columns": _columns(name),
@@ -144,77 +124,9 @@ def section(name: str) -> str:
     return "\n".join([*lines, "    ```", ""])
 
 
-# Examples
-
-
-def example(name: str, unit: str = "admin3", **values: Any) -> dict[str, Any]:
-    """The shortest valid specification of a kind, with some fields as given."""
-    spec: dict[str, Any] = {"query_kind": name}
-    for field_name, field in kinds()[name].fields.items():
-        if field_name in values:
-            spec[field_name] = values[field_name]
-        elif field.required:
-            spec[field_name] = _value(name, field_name, field, unit)
-    return spec
-
-
-def query(name: str, unit: str = "admin3", **values: Any) -> Query:
-    """The query of the example."""
-    return load_any(example(name, unit, **values))
-
-
-def _value(kind: str, name: str, field: ma.fields.Field, unit: str) -> Any:
-    if name == "labels" and not isinstance(field, Nested):
-        return {"day": _SQUARE}
-    if name in _EXAMPLES:
-        return _EXAMPLES[name]
-    if name == "night_hours":
-        return {"start_hour": 20, "end_hour": 4}
-    if name == "aggregation_unit":
-        return unit
-    if isinstance(field, NestedList):
-        assert isinstance(field.inner, Nested)
-        return [example(field.inner.kinds[0], unit)]
-    if isinstance(field, Nested):
-        # Distances are between points.
-        return example(field.kinds[0], "lon-lat" if kind == "displacement" else unit)
-    if name.startswith("end_date"):
-        return "2016-01-15" if name.endswith("_b") else "2016-01-08"
-    if name in ("date", "start_date") or name.startswith("start_date_"):
-        return "2016-01-08" if name.endswith("_b") else "2016-01-01"
-    words = getattr(field, "words", None)
-    if words:
-        return words[0]
-    raise LookupError(f"No example of {kind}.{name}; add one to _EXAMPLES.")
-
-
-def variants(name: str) -> Iterator[tuple[str, str, Query]]:
-    """Queries that differ from the example in one word of one field, with that field and word."""
-    for field_name, field in kinds()[name].fields.items():
-        for word in getattr(field, "words", ()):
-            if field_name != "aggregation_unit":
-                found = _with(name, field_name, word)
-                if found is not None:
-                    yield field_name, word, found
-
-
 def _and_variants(name: str) -> list[Query]:
     """The example, and its variants."""
     return [query(name), *(one for _, _, one in variants(name))]
-
-
-def _with(name: str, field_name: str, word: str) -> Query | None:
-    """The example with one word, and with other inner kinds where the word does not go with the first ones."""
-    alternatives: list[Mapping[str, Any]] = [{}]
-    for other, field in kinds()[name].fields.items():
-        if isinstance(field, Nested):
-            alternatives += [{other: example(kind)} for kind in field.kinds if kind != "displacement"]
-    for values in alternatives:
-        try:
-            return query(name, **{**values, field_name: word})
-        except ma.ValidationError:
-            continue
-    return None
 
 
 # The facts of a kind
@@ -360,12 +272,6 @@ def _client(name: str) -> str:
 # Fields
 
 
-def _arguments() -> dict[str, dict[str, rows.Argument]]:
-    return {kind.name: {argument.wire: argument for argument in kind.arguments} for kind in FUNCTIONS} | {
-        "geography": {argument.wire: argument for argument in (rows.UNIT, *rows.GEOGRAPHY)}
-    }
-
-
 def _table(*titles: str, rows: list[tuple[str, ...]]) -> list[str]:
     """The lines of a table, without columns that have nothing to say."""
     said = [number for number in range(len(titles)) if any(row[number] for row in rows)]
@@ -373,27 +279,18 @@ def _table(*titles: str, rows: list[tuple[str, ...]]) -> list[str]:
     return ["| " + " | ".join(line[number] for number in said) + " |" for line in lines]
 
 
-def _field(kind: str, cls: type[Query], name: str) -> tuple[str, ...]:
-    field = cls.fields[name]
+def _field(cls: type[Query], name: str) -> tuple[str, ...]:
+    argument = cls.arguments[name]
+    field = argument.field
     default = "" if field.required else f"`{json.dumps(field.load_default)}`"
-    if not field.required and not field.allow_none and field.load_default is None:
+    if argument.may_be_absent:
         default = "absent"
-    if name == "sampling":
-        return f"`{name}`", "a sample", default, "By `random_sample_spec`, see above"
-    argument = _arguments()[kind][name]
     if field.required and not argument.required:
         default = f"by the client `{json.dumps(argument.default)}`"
-    said = [_meaning(argument.doc)]
+    said = [_markdown(argument.doc).rstrip(".").replace("None", "`null`")]
     if argument.keyword != name:
         said.append(f"The client's keyword is `{argument.keyword}`")
     return f"`{name}`", _takes(field), default, ". ".join(filter(None, said))
-
-
-def _meaning(doc: str) -> str:
-    """What the client's documentation says beyond the words and kinds that are accepted."""
-    if doc.startswith("``") or (doc.startswith("Specification of") and "``" not in doc):
-        return ""
-    return _markdown(doc).rstrip(".").replace("None", "`null`")
 
 
 def _takes(field: ma.fields.Field) -> str:

@@ -1,4 +1,4 @@
-# Written by flowclient/tools/generate.py; edit its table of kinds instead.
+# Written by flowclient/tools/generate.py; edit the engine's kinds instead.
 """Aggregates: what a server releases.
 
 For each kind one function that returns its specification, and one that returns the query on a connection:
@@ -82,16 +82,20 @@ __all__ = [
 ]
 
 
-def spatial_aggregate_spec(
+def active_at_reference_location_counts_spec(
     *,
-    locations: Spec,
+    unique_locations: Spec,
+    reference_locations: Spec,
 ) -> Spec:
-    """The number of subscribers at each location.
+    """The number of subscribers seen at their reference location.
 
     Parameters
     ----------
-    locations : Spec
-        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location.
+    unique_locations : Spec
+        Specification of ``unique_locations``.
+    reference_locations : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location`` or ``coalesced_location``.
 
     Returns
     -------
@@ -99,24 +103,29 @@ def spatial_aggregate_spec(
         The specification.
     """
     return {
-        "query_kind": "spatial_aggregate",
-        "locations": locations,
+        "query_kind": "active_at_reference_location_counts",
+        "unique_locations": unique_locations,
+        "reference_locations": reference_locations,
     }
 
 
-def spatial_aggregate(
+def active_at_reference_location_counts(
     *,
     connection: Connection,
-    locations: Spec,
+    unique_locations: Spec,
+    reference_locations: Spec,
 ) -> APIQuery:
-    """The number of subscribers at each location.
+    """The number of subscribers seen at their reference location.
 
     Parameters
     ----------
     connection : Connection
         The server.
-    locations : Spec
-        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location.
+    unique_locations : Spec
+        Specification of ``unique_locations``.
+    reference_locations : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location`` or ``coalesced_location``.
 
     Returns
     -------
@@ -124,29 +133,29 @@ def spatial_aggregate(
         Its result has the columns pcod (for ``lon-lat`` lon, lat), value.
     """
     return connection.make_api_query(
-        spatial_aggregate_spec(
-            locations=locations,
+        active_at_reference_location_counts_spec(
+            unique_locations=unique_locations,
+            reference_locations=reference_locations,
         )
     )
 
 
-def joined_spatial_aggregate_spec(
+def aggregate_network_objects_spec(
     *,
-    locations: Spec,
-    metric: Spec,
-    method: str = "avg",
+    total_network_objects: Spec,
+    statistic: str,
+    aggregate_by: str = "day",
 ) -> Spec:
-    """A statistic, per location, of a metric of the subscribers there.
+    """A statistic of the number of cells in use at each location, over time.
 
     Parameters
     ----------
-    locations : Spec
-        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location.
-    metric : Spec
-        Specification of a metric of subscribers.
-    method : str, optional
-        ``avg``, ``max``, ``min``, ``median``, ``mode``, ``stddev``, ``variance``, ``sum`` or ``count``; for
-        handsets ``distr`` or ``mode``.
+    total_network_objects : Spec
+        Specification of ``total_network_objects``.
+    statistic : str
+        ``count``, ``sum``, ``avg``, ``max``, ``min``, ``median``, ``stddev``, ``variance`` or ``mode``.
+    aggregate_by : str, optional
+        ``second``, ``minute``, ``hour``, ``day``, ``month``, ``year`` or ``century``.
 
     Returns
     -------
@@ -154,61 +163,346 @@ def joined_spatial_aggregate_spec(
         The specification.
     """
     return {
-        "query_kind": "joined_spatial_aggregate",
-        "locations": locations,
+        "query_kind": "aggregate_network_objects",
+        "total_network_objects": total_network_objects,
+        "statistic": statistic,
+        "aggregate_by": aggregate_by,
+    }
+
+
+def aggregate_network_objects(
+    *,
+    connection: Connection,
+    total_network_objects: Spec,
+    statistic: str,
+    aggregate_by: str = "day",
+) -> APIQuery:
+    """A statistic of the number of cells in use at each location, over time.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    total_network_objects : Spec
+        Specification of ``total_network_objects``.
+    statistic : str
+        ``count``, ``sum``, ``avg``, ``max``, ``min``, ``median``, ``stddev``, ``variance`` or ``mode``.
+    aggregate_by : str, optional
+        ``second``, ``minute``, ``hour``, ``day``, ``month``, ``year`` or ``century``.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), value, datetime.
+    """
+    return connection.make_api_query(
+        aggregate_network_objects_spec(
+            total_network_objects=total_network_objects,
+            statistic=statistic,
+            aggregate_by=aggregate_by,
+        )
+    )
+
+
+def calendar_activity_spec(
+    *,
+    start_date: DateLike,
+    total_periods: int,
+    period_length: int = 1,
+    period_unit: str = "days",
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> Spec:
+    """The number of subscribers by the periods in which they were active.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        Start of the first period, ISO text or a date.
+    total_periods : int
+        Number of periods.
+    period_length : int, optional
+        Length of a period, in that unit.
+    period_unit : str, optional
+        ``days``, ``hours`` or ``minutes``.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "calendar_activity",
+        "start_date": iso_date(start_date, "start_date"),
+        "total_periods": total_periods,
+        "period_length": period_length,
+        "period_unit": period_unit,
+        "event_types": list_of_types(event_types, "event_types"),
+        "subscriber_subset": subscriber_subset,
+        "hours": hours_of_day(hours, "hours"),
+    }
+
+
+def calendar_activity(
+    *,
+    connection: Connection,
+    start_date: DateLike,
+    total_periods: int,
+    period_length: int = 1,
+    period_unit: str = "days",
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> APIQuery:
+    """The number of subscribers by the periods in which they were active.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    start_date : DateLike
+        Start of the first period, ISO text or a date.
+    total_periods : int
+        Number of periods.
+    period_length : int, optional
+        Length of a period, in that unit.
+    period_unit : str, optional
+        ``days``, ``hours`` or ``minutes``.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns grp, value.
+    """
+    return connection.make_api_query(
+        calendar_activity_spec(
+            start_date=start_date,
+            total_periods=total_periods,
+            period_length=period_length,
+            period_unit=period_unit,
+            event_types=event_types,
+            subscriber_subset=subscriber_subset,
+            hours=hours,
+        )
+    )
+
+
+def consecutive_trips_od_matrix_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+    hours: Hours = None,
+) -> Spec:
+    """The number of subscribers seen at one location right after another.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "consecutive_trips_od_matrix",
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "aggregation_unit": aggregation_unit,
+        "event_types": list_of_types(event_types, "event_types"),
+        "subscriber_subset": subscriber_subset,
+        "mapping_table": mapping_table,
+        "geom_table": geom_table,
+        "geom_table_join_column": geom_table_join_column,
+        "hours": hours_of_day(hours, "hours"),
+    }
+
+
+def consecutive_trips_od_matrix(
+    *,
+    connection: Connection,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+    hours: Hours = None,
+) -> APIQuery:
+    """The number of subscribers seen at one location right after another.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod_from (for ``lon-lat`` lon_from, lat_from), pcod_to (for ``lon-lat``
+        lon_to, lat_to), value.
+    """
+    return connection.make_api_query(
+        consecutive_trips_od_matrix_spec(
+            start_date=start_date,
+            end_date=end_date,
+            aggregation_unit=aggregation_unit,
+            event_types=event_types,
+            subscriber_subset=subscriber_subset,
+            mapping_table=mapping_table,
+            geom_table=geom_table,
+            geom_table_join_column=geom_table_join_column,
+            hours=hours,
+        )
+    )
+
+
+def dfs_metric_total_amount_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    metric: str,
+) -> Spec:
+    """The total of a mobile money metric in each area, by day. The end date is included.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The last day, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    metric : str
+        ``amount``, ``commission``, ``fee`` or ``discount``.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "dfs_metric_total_amount",
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "aggregation_unit": aggregation_unit,
         "metric": metric,
-        "method": method,
     }
 
 
-def joined_spatial_aggregate(
+def dfs_metric_total_amount(
     *,
     connection: Connection,
-    locations: Spec,
-    metric: Spec,
-    method: str = "avg",
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    metric: str,
 ) -> APIQuery:
-    """A statistic, per location, of a metric of the subscribers there.
+    """The total of a mobile money metric in each area, by day. The end date is included.
 
     Parameters
     ----------
     connection : Connection
         The server.
-    locations : Spec
-        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location.
-    metric : Spec
-        Specification of a metric of subscribers.
-    method : str, optional
-        ``avg``, ``max``, ``min``, ``median``, ``mode``, ``stddev``, ``variance``, ``sum`` or ``count``; for
-        handsets ``distr`` or ``mode``.
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The last day, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    metric : str
+        ``amount``, ``commission``, ``fee`` or ``discount``.
 
     Returns
     -------
     APIQuery
-        Its result has the columns pcod (for ``lon-lat`` lon, lat), value; with ``distr`` metric, key, too.
+        Its result has the columns date, pcod (for ``lon-lat`` lon, lat), value.
     """
     return connection.make_api_query(
-        joined_spatial_aggregate_spec(
-            locations=locations,
+        dfs_metric_total_amount_spec(
+            start_date=start_date,
+            end_date=end_date,
+            aggregation_unit=aggregation_unit,
             metric=metric,
-            method=method,
         )
     )
 
 
-def labelled_spatial_aggregate_spec(
+def flows_spec(
     *,
-    locations: Spec,
-    labels: Spec,
+    from_location: Spec,
+    to_location: Spec,
+    join_type: str = "inner",
 ) -> Spec:
-    """The number of subscribers at each location, by label.
+    """The number of subscribers at one location first and at another, or the same, second.
 
     Parameters
     ----------
-    locations : Spec
-        Specification of a coalesced location.
-    labels : Spec
-        Specification of a mobility classification.
+    from_location : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``unique_locations``.
+    to_location : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``unique_locations``.
+    join_type : str, optional
+        ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
 
     Returns
     -------
@@ -216,38 +510,46 @@ def labelled_spatial_aggregate_spec(
         The specification.
     """
     return {
-        "query_kind": "labelled_spatial_aggregate",
-        "locations": locations,
-        "labels": labels,
+        "query_kind": "flows",
+        "from_location": from_location,
+        "to_location": to_location,
+        "join_type": join_type,
     }
 
 
-def labelled_spatial_aggregate(
+def flows(
     *,
     connection: Connection,
-    locations: Spec,
-    labels: Spec,
+    from_location: Spec,
+    to_location: Spec,
+    join_type: str = "inner",
 ) -> APIQuery:
-    """The number of subscribers at each location, by label.
+    """The number of subscribers at one location first and at another, or the same, second.
 
     Parameters
     ----------
     connection : Connection
         The server.
-    locations : Spec
-        Specification of a coalesced location.
-    labels : Spec
-        Specification of a mobility classification.
+    from_location : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``unique_locations``.
+    to_location : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``unique_locations``.
+    join_type : str, optional
+        ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
 
     Returns
     -------
     APIQuery
-        Its result has the columns pcod (for ``lon-lat`` lon, lat), value_label, value.
+        Its result has the columns pcod_from (for ``lon-lat`` lon_from, lat_from), pcod_to (for ``lon-lat``
+        lon_to, lat_to), value.
     """
     return connection.make_api_query(
-        labelled_spatial_aggregate_spec(
-            locations=locations,
-            labels=labels,
+        flows_spec(
+            from_location=from_location,
+            to_location=to_location,
+            join_type=join_type,
         )
     )
 
@@ -263,7 +565,9 @@ def histogram_aggregate_spec(
     Parameters
     ----------
     metric : Spec
-        Specification of a numeric metric of subscribers.
+        Specification of ``radius_of_gyration``, ``unique_location_counts``, ``topup_balance``,
+        ``subscriber_degree``, ``topup_amount``, ``event_count``, ``pareto_interactions``,
+        ``nocturnal_events``, ``displacement`` or ``total_active_periods``.
     bins : int | Sequence[float]
         Number of bins, or their edges.
     range : Sequence[float] | Mapping[str, float] | None, optional
@@ -296,7 +600,9 @@ def histogram_aggregate(
     connection : Connection
         The server.
     metric : Spec
-        Specification of a numeric metric of subscribers.
+        Specification of ``radius_of_gyration``, ``unique_location_counts``, ``topup_balance``,
+        ``subscriber_degree``, ``topup_amount``, ``event_count``, ``pareto_interactions``,
+        ``nocturnal_events``, ``displacement`` or ``total_active_periods``.
     bins : int | Sequence[float]
         Number of bins, or their edges.
     range : Sequence[float] | Mapping[str, float] | None, optional
@@ -316,75 +622,6 @@ def histogram_aggregate(
     )
 
 
-def flows_spec(
-    *,
-    from_location: Spec,
-    to_location: Spec,
-    join_type: str = "inner",
-) -> Spec:
-    """The number of subscribers at one location first and at another, or the same, second.
-
-    Parameters
-    ----------
-    from_location : Spec
-        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location, or
-        unique locations.
-    to_location : Spec
-        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location, or
-        unique locations.
-    join_type : str, optional
-        ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "flows",
-        "from_location": from_location,
-        "to_location": to_location,
-        "join_type": join_type,
-    }
-
-
-def flows(
-    *,
-    connection: Connection,
-    from_location: Spec,
-    to_location: Spec,
-    join_type: str = "inner",
-) -> APIQuery:
-    """The number of subscribers at one location first and at another, or the same, second.
-
-    Parameters
-    ----------
-    connection : Connection
-        The server.
-    from_location : Spec
-        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location, or
-        unique locations.
-    to_location : Spec
-        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location, or
-        unique locations.
-    join_type : str, optional
-        ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
-
-    Returns
-    -------
-    APIQuery
-        Its result has the columns pcod_from (for ``lon-lat`` lon_from, lat_from), pcod_to (for ``lon-lat``
-        lon_to, lat_to), value.
-    """
-    return connection.make_api_query(
-        flows_spec(
-            from_location=from_location,
-            to_location=to_location,
-            join_type=join_type,
-        )
-    )
-
-
 def inflows_spec(
     *,
     from_location: Spec,
@@ -396,11 +633,11 @@ def inflows_spec(
     Parameters
     ----------
     from_location : Spec
-        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location, or
-        unique locations.
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``unique_locations``.
     to_location : Spec
-        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location, or
-        unique locations.
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
 
@@ -431,11 +668,11 @@ def inflows(
     connection : Connection
         The server.
     from_location : Spec
-        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location, or
-        unique locations.
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``unique_locations``.
     to_location : Spec
-        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location, or
-        unique locations.
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
 
@@ -453,24 +690,26 @@ def inflows(
     )
 
 
-def outflows_spec(
+def joined_spatial_aggregate_spec(
     *,
-    from_location: Spec,
-    to_location: Spec,
-    join_type: str = "inner",
+    locations: Spec,
+    metric: Spec,
+    method: str = "avg",
 ) -> Spec:
-    """The number of subscribers who were at each location first, those who stayed among them.
+    """A statistic, per location, of a metric of the subscribers there.
 
     Parameters
     ----------
-    from_location : Spec
-        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location, or
-        unique locations.
-    to_location : Spec
-        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location, or
-        unique locations.
-    join_type : str, optional
-        ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
+    locations : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location`` or ``coalesced_location``.
+    metric : Spec
+        Specification of ``radius_of_gyration``, ``unique_location_counts``, ``topup_balance``,
+        ``subscriber_degree``, ``topup_amount``, ``event_count``, ``pareto_interactions``,
+        ``nocturnal_events``, ``displacement``, ``total_active_periods`` or ``handset``.
+    method : str, optional
+        ``count``, ``sum``, ``avg``, ``max``, ``min``, ``median``, ``stddev``, ``variance``, ``mode`` or
+        ``distr``. For handsets ``distr`` or ``mode`` only.
 
     Returns
     -------
@@ -478,45 +717,47 @@ def outflows_spec(
         The specification.
     """
     return {
-        "query_kind": "outflows",
-        "from_location": from_location,
-        "to_location": to_location,
-        "join_type": join_type,
+        "query_kind": "joined_spatial_aggregate",
+        "locations": locations,
+        "metric": metric,
+        "method": method,
     }
 
 
-def outflows(
+def joined_spatial_aggregate(
     *,
     connection: Connection,
-    from_location: Spec,
-    to_location: Spec,
-    join_type: str = "inner",
+    locations: Spec,
+    metric: Spec,
+    method: str = "avg",
 ) -> APIQuery:
-    """The number of subscribers who were at each location first, those who stayed among them.
+    """A statistic, per location, of a metric of the subscribers there.
 
     Parameters
     ----------
     connection : Connection
         The server.
-    from_location : Spec
-        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location, or
-        unique locations.
-    to_location : Spec
-        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location, or
-        unique locations.
-    join_type : str, optional
-        ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
+    locations : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location`` or ``coalesced_location``.
+    metric : Spec
+        Specification of ``radius_of_gyration``, ``unique_location_counts``, ``topup_balance``,
+        ``subscriber_degree``, ``topup_amount``, ``event_count``, ``pareto_interactions``,
+        ``nocturnal_events``, ``displacement``, ``total_active_periods`` or ``handset``.
+    method : str, optional
+        ``count``, ``sum``, ``avg``, ``max``, ``min``, ``median``, ``stddev``, ``variance``, ``mode`` or
+        ``distr``. For handsets ``distr`` or ``mode`` only.
 
     Returns
     -------
     APIQuery
-        Its result has the columns pcod (for ``lon-lat`` lon, lat), value.
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), value; with ``distr`` metric, key, too.
     """
     return connection.make_api_query(
-        outflows_spec(
-            from_location=from_location,
-            to_location=to_location,
-            join_type=join_type,
+        joined_spatial_aggregate_spec(
+            locations=locations,
+            metric=metric,
+            method=method,
         )
     )
 
@@ -533,11 +774,11 @@ def labelled_flows_spec(
     Parameters
     ----------
     from_location : Spec
-        Specification of a coalesced location.
+        Specification of ``coalesced_location``.
     to_location : Spec
-        Specification of a coalesced location.
+        Specification of ``coalesced_location``.
     labels : Spec
-        Specification of a mobility classification.
+        Specification of ``mobility_classification``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
 
@@ -570,11 +811,11 @@ def labelled_flows(
     connection : Connection
         The server.
     from_location : Spec
-        Specification of a coalesced location.
+        Specification of ``coalesced_location``.
     to_location : Spec
-        Specification of a coalesced location.
+        Specification of ``coalesced_location``.
     labels : Spec
-        Specification of a mobility classification.
+        Specification of ``mobility_classification``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
 
@@ -594,34 +835,88 @@ def labelled_flows(
     )
 
 
-def unique_subscriber_counts_spec(
+def labelled_spatial_aggregate_spec(
+    *,
+    locations: Spec,
+    labels: Spec,
+) -> Spec:
+    """The number of subscribers at each location, by label.
+
+    Parameters
+    ----------
+    locations : Spec
+        Specification of ``coalesced_location``.
+    labels : Spec
+        Specification of ``mobility_classification``.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "labelled_spatial_aggregate",
+        "locations": locations,
+        "labels": labels,
+    }
+
+
+def labelled_spatial_aggregate(
+    *,
+    connection: Connection,
+    locations: Spec,
+    labels: Spec,
+) -> APIQuery:
+    """The number of subscribers at each location, by label.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    locations : Spec
+        Specification of ``coalesced_location``.
+    labels : Spec
+        Specification of ``mobility_classification``.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), value_label, value.
+    """
+    return connection.make_api_query(
+        labelled_spatial_aggregate_spec(
+            locations=locations,
+            labels=labels,
+        )
+    )
+
+
+def localised_calendar_activity_spec(
     *,
     start_date: DateLike,
-    end_date: DateLike,
-    aggregation_unit: str,
-    mapping_table: str | None = None,
-    geom_table: str | None = None,
-    geom_table_join_column: str | None = None,
+    total_periods: int,
+    locations: Spec,
+    period_length: int = 1,
+    period_unit: str = "days",
     event_types: EventTypes = None,
     subscriber_subset: Subset = None,
     hours: Hours = None,
 ) -> Spec:
-    """The number of subscribers seen at each location.
+    """The number of subscribers by location and by the periods in which they were active.
 
     Parameters
     ----------
     start_date : DateLike
-        First day, ISO text or a date.
-    end_date : DateLike
-        The day after the last, ISO text or a date.
-    aggregation_unit : str
-        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
-    mapping_table : str | None, optional
-        Table that maps cells to areas, in place of their position.
-    geom_table : str | None, optional
-        Table of geometries, for ``lon-lat`` only.
-    geom_table_join_column : str | None, optional
-        Column of that table to join on.
+        Start of the first period, ISO text or a date.
+    total_periods : int
+        Number of periods.
+    locations : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location`` or ``coalesced_location``.
+    period_length : int, optional
+        Length of a period, in that unit.
+    period_unit : str, optional
+        ``days``, ``hours`` or ``minutes``.
     event_types : EventTypes, optional
         Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
     subscriber_subset : Subset, optional
@@ -635,50 +930,47 @@ def unique_subscriber_counts_spec(
         The specification.
     """
     return {
-        "query_kind": "unique_subscriber_counts",
+        "query_kind": "localised_calendar_activity",
         "start_date": iso_date(start_date, "start_date"),
-        "end_date": iso_date(end_date, "end_date"),
-        "aggregation_unit": aggregation_unit,
-        "mapping_table": mapping_table,
-        "geom_table": geom_table,
-        "geom_table_join_column": geom_table_join_column,
+        "total_periods": total_periods,
+        "reference_location": locations,
+        "period_length": period_length,
+        "period_unit": period_unit,
         "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
         "hours": hours_of_day(hours, "hours"),
     }
 
 
-def unique_subscriber_counts(
+def localised_calendar_activity(
     *,
     connection: Connection,
     start_date: DateLike,
-    end_date: DateLike,
-    aggregation_unit: str,
-    mapping_table: str | None = None,
-    geom_table: str | None = None,
-    geom_table_join_column: str | None = None,
+    total_periods: int,
+    locations: Spec,
+    period_length: int = 1,
+    period_unit: str = "days",
     event_types: EventTypes = None,
     subscriber_subset: Subset = None,
     hours: Hours = None,
 ) -> APIQuery:
-    """The number of subscribers seen at each location.
+    """The number of subscribers by location and by the periods in which they were active.
 
     Parameters
     ----------
     connection : Connection
         The server.
     start_date : DateLike
-        First day, ISO text or a date.
-    end_date : DateLike
-        The day after the last, ISO text or a date.
-    aggregation_unit : str
-        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
-    mapping_table : str | None, optional
-        Table that maps cells to areas, in place of their position.
-    geom_table : str | None, optional
-        Table of geometries, for ``lon-lat`` only.
-    geom_table_join_column : str | None, optional
-        Column of that table to join on.
+        Start of the first period, ISO text or a date.
+    total_periods : int
+        Number of periods.
+    locations : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location`` or ``coalesced_location``.
+    period_length : int, optional
+        Length of a period, in that unit.
+    period_unit : str, optional
+        ``days``, ``hours`` or ``minutes``.
     event_types : EventTypes, optional
         Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
     subscriber_subset : Subset, optional
@@ -689,75 +981,18 @@ def unique_subscriber_counts(
     Returns
     -------
     APIQuery
-        Its result has the columns pcod (for ``lon-lat`` lon, lat), value.
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), value_label, value.
     """
     return connection.make_api_query(
-        unique_subscriber_counts_spec(
+        localised_calendar_activity_spec(
             start_date=start_date,
-            end_date=end_date,
-            aggregation_unit=aggregation_unit,
-            mapping_table=mapping_table,
-            geom_table=geom_table,
-            geom_table_join_column=geom_table_join_column,
+            total_periods=total_periods,
+            locations=locations,
+            period_length=period_length,
+            period_unit=period_unit,
             event_types=event_types,
             subscriber_subset=subscriber_subset,
             hours=hours,
-        )
-    )
-
-
-def unique_visitor_counts_spec(
-    *,
-    active_at_reference_location_counts: Spec,
-    unique_subscriber_counts: Spec,
-) -> Spec:
-    """The number of subscribers seen at each location who do not belong there.
-
-    Parameters
-    ----------
-    active_at_reference_location_counts : Spec
-        Specification of active at reference location counts.
-    unique_subscriber_counts : Spec
-        Specification of unique subscriber counts.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "unique_visitor_counts",
-        "active_at_reference_location_counts": active_at_reference_location_counts,
-        "unique_subscriber_counts": unique_subscriber_counts,
-    }
-
-
-def unique_visitor_counts(
-    *,
-    connection: Connection,
-    active_at_reference_location_counts: Spec,
-    unique_subscriber_counts: Spec,
-) -> APIQuery:
-    """The number of subscribers seen at each location who do not belong there.
-
-    Parameters
-    ----------
-    connection : Connection
-        The server.
-    active_at_reference_location_counts : Spec
-        Specification of active at reference location counts.
-    unique_subscriber_counts : Spec
-        Specification of unique subscriber counts.
-
-    Returns
-    -------
-    APIQuery
-        Its result has the columns pcod (for ``lon-lat`` lon, lat), value.
-    """
-    return connection.make_api_query(
-        unique_visitor_counts_spec(
-            active_at_reference_location_counts=active_at_reference_location_counts,
-            unique_subscriber_counts=unique_subscriber_counts,
         )
     )
 
@@ -897,11 +1132,11 @@ def location_introversion_spec(
     end_date: DateLike,
     aggregation_unit: str,
     direction: str = "both",
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
     mapping_table: str | None = None,
     geom_table: str | None = None,
     geom_table_join_column: str | None = None,
-    event_types: EventTypes = None,
-    subscriber_subset: Subset = None,
     hours: Hours = None,
 ) -> Spec:
     """The share of each location's interactions whose other party is there too.
@@ -916,16 +1151,16 @@ def location_introversion_spec(
         ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
     direction : str, optional
         ``in``, ``out`` or ``both``.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
     mapping_table : str | None, optional
         Table that maps cells to areas, in place of their position.
     geom_table : str | None, optional
         Table of geometries, for ``lon-lat`` only.
     geom_table_join_column : str | None, optional
         Column of that table to join on.
-    event_types : EventTypes, optional
-        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
     hours : Hours, optional
         Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
 
@@ -940,11 +1175,11 @@ def location_introversion_spec(
         "end_date": iso_date(end_date, "end_date"),
         "aggregation_unit": aggregation_unit,
         "direction": direction,
+        "event_types": list_of_types(event_types, "event_types"),
+        "subscriber_subset": subscriber_subset,
         "mapping_table": mapping_table,
         "geom_table": geom_table,
         "geom_table_join_column": geom_table_join_column,
-        "event_types": list_of_types(event_types, "event_types"),
-        "subscriber_subset": subscriber_subset,
         "hours": hours_of_day(hours, "hours"),
     }
 
@@ -956,11 +1191,11 @@ def location_introversion(
     end_date: DateLike,
     aggregation_unit: str,
     direction: str = "both",
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
     mapping_table: str | None = None,
     geom_table: str | None = None,
     geom_table_join_column: str | None = None,
-    event_types: EventTypes = None,
-    subscriber_subset: Subset = None,
     hours: Hours = None,
 ) -> APIQuery:
     """The share of each location's interactions whose other party is there too.
@@ -977,16 +1212,16 @@ def location_introversion(
         ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
     direction : str, optional
         ``in``, ``out`` or ``both``.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
     mapping_table : str | None, optional
         Table that maps cells to areas, in place of their position.
     geom_table : str | None, optional
         Table of geometries, for ``lon-lat`` only.
     geom_table_join_column : str | None, optional
         Column of that table to join on.
-    event_types : EventTypes, optional
-        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
     hours : Hours, optional
         Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
 
@@ -1001,12 +1236,612 @@ def location_introversion(
             end_date=end_date,
             aggregation_unit=aggregation_unit,
             direction=direction,
+            event_types=event_types,
+            subscriber_subset=subscriber_subset,
             mapping_table=mapping_table,
             geom_table=geom_table,
             geom_table_join_column=geom_table_join_column,
+            hours=hours,
+        )
+    )
+
+
+def meaningful_locations_aggregate_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    labels: dict[str, Any],
+    tower_hour_of_day_scores: list[float],
+    tower_day_of_week_scores: dict[str, float],
+    label: str,
+    tower_cluster_radius: float = 1.0,
+    tower_cluster_call_threshold: int = 0,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+) -> Spec:
+    """The number of subscribers with a meaningful location of a label in each area.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    labels : dict[str, Any]
+        GeoJSON polygon by label, x = hour score, y = day score.
+    tower_hour_of_day_scores : list[float]
+        24 numbers in [-1, 1], one per hour.
+    tower_day_of_week_scores : dict[str, float]
+        Number in [-1, 1] by weekday, all seven.
+    label : str
+        The label.
+    tower_cluster_radius : float, optional
+        Radius of a cluster of sites, in kilometres.
+    tower_cluster_call_threshold : int, optional
+        Days with calls that a cluster needs.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "meaningful_locations_aggregate",
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "aggregation_unit": aggregation_unit,
+        "labels": labels,
+        "tower_hour_of_day_scores": tower_hour_of_day_scores,
+        "tower_day_of_week_scores": tower_day_of_week_scores,
+        "label": label,
+        "tower_cluster_radius": tower_cluster_radius,
+        "tower_cluster_call_threshold": tower_cluster_call_threshold,
+        "event_types": list_of_types(event_types, "event_types"),
+        "subscriber_subset": subscriber_subset,
+        "mapping_table": mapping_table,
+        "geom_table": geom_table,
+        "geom_table_join_column": geom_table_join_column,
+    }
+
+
+def meaningful_locations_aggregate(
+    *,
+    connection: Connection,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    labels: dict[str, Any],
+    tower_hour_of_day_scores: list[float],
+    tower_day_of_week_scores: dict[str, float],
+    label: str,
+    tower_cluster_radius: float = 1.0,
+    tower_cluster_call_threshold: int = 0,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+) -> APIQuery:
+    """The number of subscribers with a meaningful location of a label in each area.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    labels : dict[str, Any]
+        GeoJSON polygon by label, x = hour score, y = day score.
+    tower_hour_of_day_scores : list[float]
+        24 numbers in [-1, 1], one per hour.
+    tower_day_of_week_scores : dict[str, float]
+        Number in [-1, 1] by weekday, all seven.
+    label : str
+        The label.
+    tower_cluster_radius : float, optional
+        Radius of a cluster of sites, in kilometres.
+    tower_cluster_call_threshold : int, optional
+        Days with calls that a cluster needs.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns label, pcod (for ``lon-lat`` lon, lat), value.
+    """
+    return connection.make_api_query(
+        meaningful_locations_aggregate_spec(
+            start_date=start_date,
+            end_date=end_date,
+            aggregation_unit=aggregation_unit,
+            labels=labels,
+            tower_hour_of_day_scores=tower_hour_of_day_scores,
+            tower_day_of_week_scores=tower_day_of_week_scores,
+            label=label,
+            tower_cluster_radius=tower_cluster_radius,
+            tower_cluster_call_threshold=tower_cluster_call_threshold,
             event_types=event_types,
             subscriber_subset=subscriber_subset,
-            hours=hours,
+            mapping_table=mapping_table,
+            geom_table=geom_table,
+            geom_table_join_column=geom_table_join_column,
+        )
+    )
+
+
+def meaningful_locations_between_dates_od_matrix_spec(
+    *,
+    start_date_a: DateLike,
+    end_date_a: DateLike,
+    start_date_b: DateLike,
+    end_date_b: DateLike,
+    aggregation_unit: str,
+    labels: dict[str, Any],
+    tower_hour_of_day_scores: list[float],
+    tower_day_of_week_scores: dict[str, float],
+    label: str,
+    tower_cluster_radius: float = 1.0,
+    tower_cluster_call_threshold: int = 0,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+) -> Spec:
+    """The number of subscribers by the areas of their meaningful locations in two spans of time.
+
+    Parameters
+    ----------
+    start_date_a : DateLike
+        First day, ISO text or a date.
+    end_date_a : DateLike
+        The day after the last, ISO text or a date.
+    start_date_b : DateLike
+        First day, ISO text or a date.
+    end_date_b : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    labels : dict[str, Any]
+        GeoJSON polygon by label, x = hour score, y = day score.
+    tower_hour_of_day_scores : list[float]
+        24 numbers in [-1, 1], one per hour.
+    tower_day_of_week_scores : dict[str, float]
+        Number in [-1, 1] by weekday, all seven.
+    label : str
+        The label.
+    tower_cluster_radius : float, optional
+        Radius of a cluster of sites, in kilometres.
+    tower_cluster_call_threshold : int, optional
+        Days with calls that a cluster needs.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "meaningful_locations_between_dates_od_matrix",
+        "start_date_a": iso_date(start_date_a, "start_date_a"),
+        "end_date_a": iso_date(end_date_a, "end_date_a"),
+        "start_date_b": iso_date(start_date_b, "start_date_b"),
+        "end_date_b": iso_date(end_date_b, "end_date_b"),
+        "aggregation_unit": aggregation_unit,
+        "labels": labels,
+        "tower_hour_of_day_scores": tower_hour_of_day_scores,
+        "tower_day_of_week_scores": tower_day_of_week_scores,
+        "label": label,
+        "tower_cluster_radius": tower_cluster_radius,
+        "tower_cluster_call_threshold": tower_cluster_call_threshold,
+        "event_types": list_of_types(event_types, "event_types"),
+        "subscriber_subset": subscriber_subset,
+        "mapping_table": mapping_table,
+        "geom_table": geom_table,
+        "geom_table_join_column": geom_table_join_column,
+    }
+
+
+def meaningful_locations_between_dates_od_matrix(
+    *,
+    connection: Connection,
+    start_date_a: DateLike,
+    end_date_a: DateLike,
+    start_date_b: DateLike,
+    end_date_b: DateLike,
+    aggregation_unit: str,
+    labels: dict[str, Any],
+    tower_hour_of_day_scores: list[float],
+    tower_day_of_week_scores: dict[str, float],
+    label: str,
+    tower_cluster_radius: float = 1.0,
+    tower_cluster_call_threshold: int = 0,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+) -> APIQuery:
+    """The number of subscribers by the areas of their meaningful locations in two spans of time.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    start_date_a : DateLike
+        First day, ISO text or a date.
+    end_date_a : DateLike
+        The day after the last, ISO text or a date.
+    start_date_b : DateLike
+        First day, ISO text or a date.
+    end_date_b : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    labels : dict[str, Any]
+        GeoJSON polygon by label, x = hour score, y = day score.
+    tower_hour_of_day_scores : list[float]
+        24 numbers in [-1, 1], one per hour.
+    tower_day_of_week_scores : dict[str, float]
+        Number in [-1, 1] by weekday, all seven.
+    label : str
+        The label.
+    tower_cluster_radius : float, optional
+        Radius of a cluster of sites, in kilometres.
+    tower_cluster_call_threshold : int, optional
+        Days with calls that a cluster needs.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns label_from, label_to, pcod_from (for ``lon-lat`` lon_from, lat_from),
+        pcod_to (for ``lon-lat`` lon_to, lat_to), value.
+    """
+    return connection.make_api_query(
+        meaningful_locations_between_dates_od_matrix_spec(
+            start_date_a=start_date_a,
+            end_date_a=end_date_a,
+            start_date_b=start_date_b,
+            end_date_b=end_date_b,
+            aggregation_unit=aggregation_unit,
+            labels=labels,
+            tower_hour_of_day_scores=tower_hour_of_day_scores,
+            tower_day_of_week_scores=tower_day_of_week_scores,
+            label=label,
+            tower_cluster_radius=tower_cluster_radius,
+            tower_cluster_call_threshold=tower_cluster_call_threshold,
+            event_types=event_types,
+            subscriber_subset=subscriber_subset,
+            mapping_table=mapping_table,
+            geom_table=geom_table,
+            geom_table_join_column=geom_table_join_column,
+        )
+    )
+
+
+def meaningful_locations_between_label_od_matrix_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    labels: dict[str, Any],
+    tower_hour_of_day_scores: list[float],
+    tower_day_of_week_scores: dict[str, float],
+    label_a: str,
+    label_b: str,
+    tower_cluster_radius: float = 1.0,
+    tower_cluster_call_threshold: int = 0,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+) -> Spec:
+    """The number of subscribers by the areas of their meaningful locations of two labels.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    labels : dict[str, Any]
+        GeoJSON polygon by label, x = hour score, y = day score.
+    tower_hour_of_day_scores : list[float]
+        24 numbers in [-1, 1], one per hour.
+    tower_day_of_week_scores : dict[str, float]
+        Number in [-1, 1] by weekday, all seven.
+    label_a : str
+        Label of the origin.
+    label_b : str
+        Label of the destination.
+    tower_cluster_radius : float, optional
+        Radius of a cluster of sites, in kilometres.
+    tower_cluster_call_threshold : int, optional
+        Days with calls that a cluster needs.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "meaningful_locations_between_label_od_matrix",
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "aggregation_unit": aggregation_unit,
+        "labels": labels,
+        "tower_hour_of_day_scores": tower_hour_of_day_scores,
+        "tower_day_of_week_scores": tower_day_of_week_scores,
+        "label_a": label_a,
+        "label_b": label_b,
+        "tower_cluster_radius": tower_cluster_radius,
+        "tower_cluster_call_threshold": tower_cluster_call_threshold,
+        "event_types": list_of_types(event_types, "event_types"),
+        "subscriber_subset": subscriber_subset,
+        "mapping_table": mapping_table,
+        "geom_table": geom_table,
+        "geom_table_join_column": geom_table_join_column,
+    }
+
+
+def meaningful_locations_between_label_od_matrix(
+    *,
+    connection: Connection,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    labels: dict[str, Any],
+    tower_hour_of_day_scores: list[float],
+    tower_day_of_week_scores: dict[str, float],
+    label_a: str,
+    label_b: str,
+    tower_cluster_radius: float = 1.0,
+    tower_cluster_call_threshold: int = 0,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+) -> APIQuery:
+    """The number of subscribers by the areas of their meaningful locations of two labels.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    labels : dict[str, Any]
+        GeoJSON polygon by label, x = hour score, y = day score.
+    tower_hour_of_day_scores : list[float]
+        24 numbers in [-1, 1], one per hour.
+    tower_day_of_week_scores : dict[str, float]
+        Number in [-1, 1] by weekday, all seven.
+    label_a : str
+        Label of the origin.
+    label_b : str
+        Label of the destination.
+    tower_cluster_radius : float, optional
+        Radius of a cluster of sites, in kilometres.
+    tower_cluster_call_threshold : int, optional
+        Days with calls that a cluster needs.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns label_from, label_to, pcod_from (for ``lon-lat`` lon_from, lat_from),
+        pcod_to (for ``lon-lat`` lon_to, lat_to), value.
+    """
+    return connection.make_api_query(
+        meaningful_locations_between_label_od_matrix_spec(
+            start_date=start_date,
+            end_date=end_date,
+            aggregation_unit=aggregation_unit,
+            labels=labels,
+            tower_hour_of_day_scores=tower_hour_of_day_scores,
+            tower_day_of_week_scores=tower_day_of_week_scores,
+            label_a=label_a,
+            label_b=label_b,
+            tower_cluster_radius=tower_cluster_radius,
+            tower_cluster_call_threshold=tower_cluster_call_threshold,
+            event_types=event_types,
+            subscriber_subset=subscriber_subset,
+            mapping_table=mapping_table,
+            geom_table=geom_table,
+            geom_table_join_column=geom_table_join_column,
+        )
+    )
+
+
+def outflows_spec(
+    *,
+    from_location: Spec,
+    to_location: Spec,
+    join_type: str = "inner",
+) -> Spec:
+    """The number of subscribers who were at each location first, those who stayed among them.
+
+    Parameters
+    ----------
+    from_location : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``unique_locations``.
+    to_location : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``unique_locations``.
+    join_type : str, optional
+        ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "outflows",
+        "from_location": from_location,
+        "to_location": to_location,
+        "join_type": join_type,
+    }
+
+
+def outflows(
+    *,
+    connection: Connection,
+    from_location: Spec,
+    to_location: Spec,
+    join_type: str = "inner",
+) -> APIQuery:
+    """The number of subscribers who were at each location first, those who stayed among them.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    from_location : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``unique_locations``.
+    to_location : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``unique_locations``.
+    join_type : str, optional
+        ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), value.
+    """
+    return connection.make_api_query(
+        outflows_spec(
+            from_location=from_location,
+            to_location=to_location,
+            join_type=join_type,
+        )
+    )
+
+
+def spatial_aggregate_spec(
+    *,
+    locations: Spec,
+) -> Spec:
+    """The number of subscribers at each location.
+
+    Parameters
+    ----------
+    locations : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location`` or ``coalesced_location``.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "spatial_aggregate",
+        "locations": locations,
+    }
+
+
+def spatial_aggregate(
+    *,
+    connection: Connection,
+    locations: Spec,
+) -> APIQuery:
+    """The number of subscribers at each location.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    locations : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location`` or ``coalesced_location``.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), value.
+    """
+    return connection.make_api_query(
+        spatial_aggregate_spec(
+            locations=locations,
         )
     )
 
@@ -1017,11 +1852,11 @@ def total_network_objects_spec(
     end_date: DateLike,
     aggregation_unit: str,
     total_by: str = "day",
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
     mapping_table: str | None = None,
     geom_table: str | None = None,
     geom_table_join_column: str | None = None,
-    event_types: EventTypes = None,
-    subscriber_subset: Subset = None,
     hours: Hours = None,
 ) -> Spec:
     """The number of cells in use at each location, over time.
@@ -1036,16 +1871,16 @@ def total_network_objects_spec(
         ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
     total_by : str, optional
         ``second``, ``minute``, ``hour``, ``day``, ``month`` or ``year``.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
     mapping_table : str | None, optional
         Table that maps cells to areas, in place of their position.
     geom_table : str | None, optional
         Table of geometries, for ``lon-lat`` only.
     geom_table_join_column : str | None, optional
         Column of that table to join on.
-    event_types : EventTypes, optional
-        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
     hours : Hours, optional
         Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
 
@@ -1060,11 +1895,11 @@ def total_network_objects_spec(
         "end_date": iso_date(end_date, "end_date"),
         "aggregation_unit": aggregation_unit,
         "total_by": total_by,
+        "event_types": list_of_types(event_types, "event_types"),
+        "subscriber_subset": subscriber_subset,
         "mapping_table": mapping_table,
         "geom_table": geom_table,
         "geom_table_join_column": geom_table_join_column,
-        "event_types": list_of_types(event_types, "event_types"),
-        "subscriber_subset": subscriber_subset,
         "hours": hours_of_day(hours, "hours"),
     }
 
@@ -1076,11 +1911,11 @@ def total_network_objects(
     end_date: DateLike,
     aggregation_unit: str,
     total_by: str = "day",
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
     mapping_table: str | None = None,
     geom_table: str | None = None,
     geom_table_join_column: str | None = None,
-    event_types: EventTypes = None,
-    subscriber_subset: Subset = None,
     hours: Hours = None,
 ) -> APIQuery:
     """The number of cells in use at each location, over time.
@@ -1097,16 +1932,16 @@ def total_network_objects(
         ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
     total_by : str, optional
         ``second``, ``minute``, ``hour``, ``day``, ``month`` or ``year``.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
     mapping_table : str | None, optional
         Table that maps cells to areas, in place of their position.
     geom_table : str | None, optional
         Table of geometries, for ``lon-lat`` only.
     geom_table_join_column : str | None, optional
         Column of that table to join on.
-    event_types : EventTypes, optional
-        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
     hours : Hours, optional
         Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
 
@@ -1121,183 +1956,6 @@ def total_network_objects(
             end_date=end_date,
             aggregation_unit=aggregation_unit,
             total_by=total_by,
-            mapping_table=mapping_table,
-            geom_table=geom_table,
-            geom_table_join_column=geom_table_join_column,
-            event_types=event_types,
-            subscriber_subset=subscriber_subset,
-            hours=hours,
-        )
-    )
-
-
-def aggregate_network_objects_spec(
-    *,
-    total_network_objects: Spec,
-    statistic: str,
-    aggregate_by: str = "day",
-) -> Spec:
-    """A statistic of the number of cells in use at each location, over time.
-
-    Parameters
-    ----------
-    total_network_objects : Spec
-        Specification of total network objects.
-    statistic : str
-        ``avg``, ``max``, ``min``, ``median``, ``mode``, ``stddev``, ``variance``, ``sum`` or ``count``.
-    aggregate_by : str, optional
-        ``second``, ``minute``, ``hour``, ``day``, ``month`` or ``year``, or ``century``.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "aggregate_network_objects",
-        "total_network_objects": total_network_objects,
-        "statistic": statistic,
-        "aggregate_by": aggregate_by,
-    }
-
-
-def aggregate_network_objects(
-    *,
-    connection: Connection,
-    total_network_objects: Spec,
-    statistic: str,
-    aggregate_by: str = "day",
-) -> APIQuery:
-    """A statistic of the number of cells in use at each location, over time.
-
-    Parameters
-    ----------
-    connection : Connection
-        The server.
-    total_network_objects : Spec
-        Specification of total network objects.
-    statistic : str
-        ``avg``, ``max``, ``min``, ``median``, ``mode``, ``stddev``, ``variance``, ``sum`` or ``count``.
-    aggregate_by : str, optional
-        ``second``, ``minute``, ``hour``, ``day``, ``month`` or ``year``, or ``century``.
-
-    Returns
-    -------
-    APIQuery
-        Its result has the columns pcod (for ``lon-lat`` lon, lat), value, datetime.
-    """
-    return connection.make_api_query(
-        aggregate_network_objects_spec(
-            total_network_objects=total_network_objects,
-            statistic=statistic,
-            aggregate_by=aggregate_by,
-        )
-    )
-
-
-def consecutive_trips_od_matrix_spec(
-    *,
-    start_date: DateLike,
-    end_date: DateLike,
-    aggregation_unit: str,
-    event_types: EventTypes = None,
-    subscriber_subset: Subset = None,
-    mapping_table: str | None = None,
-    geom_table: str | None = None,
-    geom_table_join_column: str | None = None,
-    hours: Hours = None,
-) -> Spec:
-    """The number of subscribers seen at one location right after another.
-
-    Parameters
-    ----------
-    start_date : DateLike
-        First day, ISO text or a date.
-    end_date : DateLike
-        The day after the last, ISO text or a date.
-    aggregation_unit : str
-        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
-    event_types : EventTypes, optional
-        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
-    mapping_table : str | None, optional
-        Table that maps cells to areas, in place of their position.
-    geom_table : str | None, optional
-        Table of geometries, for ``lon-lat`` only.
-    geom_table_join_column : str | None, optional
-        Column of that table to join on.
-    hours : Hours, optional
-        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "consecutive_trips_od_matrix",
-        "start_date": iso_date(start_date, "start_date"),
-        "end_date": iso_date(end_date, "end_date"),
-        "aggregation_unit": aggregation_unit,
-        "event_types": list_of_types(event_types, "event_types"),
-        "subscriber_subset": subscriber_subset,
-        "mapping_table": mapping_table,
-        "geom_table": geom_table,
-        "geom_table_join_column": geom_table_join_column,
-        "hours": hours_of_day(hours, "hours"),
-    }
-
-
-def consecutive_trips_od_matrix(
-    *,
-    connection: Connection,
-    start_date: DateLike,
-    end_date: DateLike,
-    aggregation_unit: str,
-    event_types: EventTypes = None,
-    subscriber_subset: Subset = None,
-    mapping_table: str | None = None,
-    geom_table: str | None = None,
-    geom_table_join_column: str | None = None,
-    hours: Hours = None,
-) -> APIQuery:
-    """The number of subscribers seen at one location right after another.
-
-    Parameters
-    ----------
-    connection : Connection
-        The server.
-    start_date : DateLike
-        First day, ISO text or a date.
-    end_date : DateLike
-        The day after the last, ISO text or a date.
-    aggregation_unit : str
-        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
-    event_types : EventTypes, optional
-        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
-    mapping_table : str | None, optional
-        Table that maps cells to areas, in place of their position.
-    geom_table : str | None, optional
-        Table of geometries, for ``lon-lat`` only.
-    geom_table_join_column : str | None, optional
-        Column of that table to join on.
-    hours : Hours, optional
-        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
-
-    Returns
-    -------
-    APIQuery
-        Its result has the columns pcod_from (for ``lon-lat`` lon_from, lat_from), pcod_to (for ``lon-lat``
-        lon_to, lat_to), value.
-    """
-    return connection.make_api_query(
-        consecutive_trips_od_matrix_spec(
-            start_date=start_date,
-            end_date=end_date,
-            aggregation_unit=aggregation_unit,
             event_types=event_types,
             subscriber_subset=subscriber_subset,
             mapping_table=mapping_table,
@@ -1421,6 +2079,232 @@ def trips_od_matrix(
     )
 
 
+def unique_subscriber_counts_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+    hours: Hours = None,
+) -> Spec:
+    """The number of subscribers seen at each location.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "unique_subscriber_counts",
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "aggregation_unit": aggregation_unit,
+        "event_types": list_of_types(event_types, "event_types"),
+        "subscriber_subset": subscriber_subset,
+        "mapping_table": mapping_table,
+        "geom_table": geom_table,
+        "geom_table_join_column": geom_table_join_column,
+        "hours": hours_of_day(hours, "hours"),
+    }
+
+
+def unique_subscriber_counts(
+    *,
+    connection: Connection,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+    hours: Hours = None,
+) -> APIQuery:
+    """The number of subscribers seen at each location.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), value.
+    """
+    return connection.make_api_query(
+        unique_subscriber_counts_spec(
+            start_date=start_date,
+            end_date=end_date,
+            aggregation_unit=aggregation_unit,
+            event_types=event_types,
+            subscriber_subset=subscriber_subset,
+            mapping_table=mapping_table,
+            geom_table=geom_table,
+            geom_table_join_column=geom_table_join_column,
+            hours=hours,
+        )
+    )
+
+
+def unique_visitor_counts_spec(
+    *,
+    active_at_reference_location_counts: Spec,
+    unique_subscriber_counts: Spec,
+) -> Spec:
+    """The number of subscribers seen at each location who do not belong there.
+
+    Parameters
+    ----------
+    active_at_reference_location_counts : Spec
+        Specification of ``active_at_reference_location_counts``.
+    unique_subscriber_counts : Spec
+        Specification of ``unique_subscriber_counts``.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "unique_visitor_counts",
+        "active_at_reference_location_counts": active_at_reference_location_counts,
+        "unique_subscriber_counts": unique_subscriber_counts,
+    }
+
+
+def unique_visitor_counts(
+    *,
+    connection: Connection,
+    active_at_reference_location_counts: Spec,
+    unique_subscriber_counts: Spec,
+) -> APIQuery:
+    """The number of subscribers seen at each location who do not belong there.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    active_at_reference_location_counts : Spec
+        Specification of ``active_at_reference_location_counts``.
+    unique_subscriber_counts : Spec
+        Specification of ``unique_subscriber_counts``.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), value.
+    """
+    return connection.make_api_query(
+        unique_visitor_counts_spec(
+            active_at_reference_location_counts=active_at_reference_location_counts,
+            unique_subscriber_counts=unique_subscriber_counts,
+        )
+    )
+
+
+def unmoving_at_reference_location_counts_spec(
+    *,
+    unique_locations: Spec,
+    reference_locations: Spec,
+) -> Spec:
+    """The number of subscribers seen at their reference location only.
+
+    Parameters
+    ----------
+    unique_locations : Spec
+        Specification of ``unique_locations``.
+    reference_locations : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location`` or ``coalesced_location``.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "unmoving_at_reference_location_counts",
+        "locations": unique_locations,
+        "reference_locations": reference_locations,
+    }
+
+
+def unmoving_at_reference_location_counts(
+    *,
+    connection: Connection,
+    unique_locations: Spec,
+    reference_locations: Spec,
+) -> APIQuery:
+    """The number of subscribers seen at their reference location only.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    unique_locations : Spec
+        Specification of ``unique_locations``.
+    reference_locations : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location`` or ``coalesced_location``.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), value.
+    """
+    return connection.make_api_query(
+        unmoving_at_reference_location_counts_spec(
+            unique_locations=unique_locations,
+            reference_locations=reference_locations,
+        )
+    )
+
+
 def unmoving_counts_spec(
     *,
     unique_locations: Spec,
@@ -1430,7 +2314,7 @@ def unmoving_counts_spec(
     Parameters
     ----------
     unique_locations : Spec
-        Specification of unique locations.
+        Specification of ``unique_locations``.
 
     Returns
     -------
@@ -1455,7 +2339,7 @@ def unmoving_counts(
     connection : Connection
         The server.
     unique_locations : Spec
-        Specification of unique locations.
+        Specification of ``unique_locations``.
 
     Returns
     -------
@@ -1465,871 +2349,5 @@ def unmoving_counts(
     return connection.make_api_query(
         unmoving_counts_spec(
             unique_locations=unique_locations,
-        )
-    )
-
-
-def unmoving_at_reference_location_counts_spec(
-    *,
-    reference_locations: Spec,
-    unique_locations: Spec,
-) -> Spec:
-    """The number of subscribers seen at their reference location only.
-
-    Parameters
-    ----------
-    reference_locations : Spec
-        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location.
-    unique_locations : Spec
-        Specification of unique locations.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "unmoving_at_reference_location_counts",
-        "reference_locations": reference_locations,
-        "locations": unique_locations,
-    }
-
-
-def unmoving_at_reference_location_counts(
-    *,
-    connection: Connection,
-    reference_locations: Spec,
-    unique_locations: Spec,
-) -> APIQuery:
-    """The number of subscribers seen at their reference location only.
-
-    Parameters
-    ----------
-    connection : Connection
-        The server.
-    reference_locations : Spec
-        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location.
-    unique_locations : Spec
-        Specification of unique locations.
-
-    Returns
-    -------
-    APIQuery
-        Its result has the columns pcod (for ``lon-lat`` lon, lat), value.
-    """
-    return connection.make_api_query(
-        unmoving_at_reference_location_counts_spec(
-            reference_locations=reference_locations,
-            unique_locations=unique_locations,
-        )
-    )
-
-
-def active_at_reference_location_counts_spec(
-    *,
-    reference_locations: Spec,
-    unique_locations: Spec,
-) -> Spec:
-    """The number of subscribers seen at their reference location.
-
-    Parameters
-    ----------
-    reference_locations : Spec
-        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location.
-    unique_locations : Spec
-        Specification of unique locations.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "active_at_reference_location_counts",
-        "reference_locations": reference_locations,
-        "unique_locations": unique_locations,
-    }
-
-
-def active_at_reference_location_counts(
-    *,
-    connection: Connection,
-    reference_locations: Spec,
-    unique_locations: Spec,
-) -> APIQuery:
-    """The number of subscribers seen at their reference location.
-
-    Parameters
-    ----------
-    connection : Connection
-        The server.
-    reference_locations : Spec
-        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location.
-    unique_locations : Spec
-        Specification of unique locations.
-
-    Returns
-    -------
-    APIQuery
-        Its result has the columns pcod (for ``lon-lat`` lon, lat), value.
-    """
-    return connection.make_api_query(
-        active_at_reference_location_counts_spec(
-            reference_locations=reference_locations,
-            unique_locations=unique_locations,
-        )
-    )
-
-
-def meaningful_locations_aggregate_spec(
-    *,
-    start_date: DateLike,
-    end_date: DateLike,
-    label: str,
-    labels: dict[str, Any],
-    tower_day_of_week_scores: dict[str, float],
-    tower_hour_of_day_scores: list[float],
-    aggregation_unit: str,
-    tower_cluster_radius: float = 1.0,
-    tower_cluster_call_threshold: int = 0,
-    event_types: EventTypes = None,
-    subscriber_subset: Subset = None,
-    mapping_table: str | None = None,
-    geom_table: str | None = None,
-    geom_table_join_column: str | None = None,
-) -> Spec:
-    """The number of subscribers with a meaningful location of a label in each area.
-
-    Parameters
-    ----------
-    start_date : DateLike
-        First day, ISO text or a date.
-    end_date : DateLike
-        The day after the last, ISO text or a date.
-    label : str
-        The label.
-    labels : dict[str, Any]
-        GeoJSON polygon by label, x = hour score, y = day score.
-    tower_day_of_week_scores : dict[str, float]
-        Number in [-1, 1] by weekday, all seven.
-    tower_hour_of_day_scores : list[float]
-        24 numbers in [-1, 1], one per hour.
-    aggregation_unit : str
-        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
-    tower_cluster_radius : float, optional
-        Radius of a cluster of sites, in kilometres.
-    tower_cluster_call_threshold : int, optional
-        Days with calls that a cluster needs.
-    event_types : EventTypes, optional
-        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
-    mapping_table : str | None, optional
-        Table that maps cells to areas, in place of their position.
-    geom_table : str | None, optional
-        Table of geometries, for ``lon-lat`` only.
-    geom_table_join_column : str | None, optional
-        Column of that table to join on.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "meaningful_locations_aggregate",
-        "start_date": iso_date(start_date, "start_date"),
-        "end_date": iso_date(end_date, "end_date"),
-        "label": label,
-        "labels": labels,
-        "tower_day_of_week_scores": tower_day_of_week_scores,
-        "tower_hour_of_day_scores": tower_hour_of_day_scores,
-        "aggregation_unit": aggregation_unit,
-        "tower_cluster_radius": tower_cluster_radius,
-        "tower_cluster_call_threshold": tower_cluster_call_threshold,
-        "event_types": list_of_types(event_types, "event_types"),
-        "subscriber_subset": subscriber_subset,
-        "mapping_table": mapping_table,
-        "geom_table": geom_table,
-        "geom_table_join_column": geom_table_join_column,
-    }
-
-
-def meaningful_locations_aggregate(
-    *,
-    connection: Connection,
-    start_date: DateLike,
-    end_date: DateLike,
-    label: str,
-    labels: dict[str, Any],
-    tower_day_of_week_scores: dict[str, float],
-    tower_hour_of_day_scores: list[float],
-    aggregation_unit: str,
-    tower_cluster_radius: float = 1.0,
-    tower_cluster_call_threshold: int = 0,
-    event_types: EventTypes = None,
-    subscriber_subset: Subset = None,
-    mapping_table: str | None = None,
-    geom_table: str | None = None,
-    geom_table_join_column: str | None = None,
-) -> APIQuery:
-    """The number of subscribers with a meaningful location of a label in each area.
-
-    Parameters
-    ----------
-    connection : Connection
-        The server.
-    start_date : DateLike
-        First day, ISO text or a date.
-    end_date : DateLike
-        The day after the last, ISO text or a date.
-    label : str
-        The label.
-    labels : dict[str, Any]
-        GeoJSON polygon by label, x = hour score, y = day score.
-    tower_day_of_week_scores : dict[str, float]
-        Number in [-1, 1] by weekday, all seven.
-    tower_hour_of_day_scores : list[float]
-        24 numbers in [-1, 1], one per hour.
-    aggregation_unit : str
-        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
-    tower_cluster_radius : float, optional
-        Radius of a cluster of sites, in kilometres.
-    tower_cluster_call_threshold : int, optional
-        Days with calls that a cluster needs.
-    event_types : EventTypes, optional
-        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
-    mapping_table : str | None, optional
-        Table that maps cells to areas, in place of their position.
-    geom_table : str | None, optional
-        Table of geometries, for ``lon-lat`` only.
-    geom_table_join_column : str | None, optional
-        Column of that table to join on.
-
-    Returns
-    -------
-    APIQuery
-        Its result has the columns label, pcod (for ``lon-lat`` lon, lat), value.
-    """
-    return connection.make_api_query(
-        meaningful_locations_aggregate_spec(
-            start_date=start_date,
-            end_date=end_date,
-            label=label,
-            labels=labels,
-            tower_day_of_week_scores=tower_day_of_week_scores,
-            tower_hour_of_day_scores=tower_hour_of_day_scores,
-            aggregation_unit=aggregation_unit,
-            tower_cluster_radius=tower_cluster_radius,
-            tower_cluster_call_threshold=tower_cluster_call_threshold,
-            event_types=event_types,
-            subscriber_subset=subscriber_subset,
-            mapping_table=mapping_table,
-            geom_table=geom_table,
-            geom_table_join_column=geom_table_join_column,
-        )
-    )
-
-
-def meaningful_locations_between_label_od_matrix_spec(
-    *,
-    start_date: DateLike,
-    end_date: DateLike,
-    label_a: str,
-    label_b: str,
-    labels: dict[str, Any],
-    tower_day_of_week_scores: dict[str, float],
-    tower_hour_of_day_scores: list[float],
-    aggregation_unit: str,
-    tower_cluster_radius: float = 1.0,
-    tower_cluster_call_threshold: int = 0,
-    event_types: EventTypes = None,
-    subscriber_subset: Subset = None,
-    mapping_table: str | None = None,
-    geom_table: str | None = None,
-    geom_table_join_column: str | None = None,
-) -> Spec:
-    """The number of subscribers by the areas of their meaningful locations of two labels.
-
-    Parameters
-    ----------
-    start_date : DateLike
-        First day, ISO text or a date.
-    end_date : DateLike
-        The day after the last, ISO text or a date.
-    label_a : str
-        Label of the origin.
-    label_b : str
-        Label of the destination.
-    labels : dict[str, Any]
-        GeoJSON polygon by label, x = hour score, y = day score.
-    tower_day_of_week_scores : dict[str, float]
-        Number in [-1, 1] by weekday, all seven.
-    tower_hour_of_day_scores : list[float]
-        24 numbers in [-1, 1], one per hour.
-    aggregation_unit : str
-        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
-    tower_cluster_radius : float, optional
-        Radius of a cluster of sites, in kilometres.
-    tower_cluster_call_threshold : int, optional
-        Days with calls that a cluster needs.
-    event_types : EventTypes, optional
-        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
-    mapping_table : str | None, optional
-        Table that maps cells to areas, in place of their position.
-    geom_table : str | None, optional
-        Table of geometries, for ``lon-lat`` only.
-    geom_table_join_column : str | None, optional
-        Column of that table to join on.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "meaningful_locations_between_label_od_matrix",
-        "start_date": iso_date(start_date, "start_date"),
-        "end_date": iso_date(end_date, "end_date"),
-        "label_a": label_a,
-        "label_b": label_b,
-        "labels": labels,
-        "tower_day_of_week_scores": tower_day_of_week_scores,
-        "tower_hour_of_day_scores": tower_hour_of_day_scores,
-        "aggregation_unit": aggregation_unit,
-        "tower_cluster_radius": tower_cluster_radius,
-        "tower_cluster_call_threshold": tower_cluster_call_threshold,
-        "event_types": list_of_types(event_types, "event_types"),
-        "subscriber_subset": subscriber_subset,
-        "mapping_table": mapping_table,
-        "geom_table": geom_table,
-        "geom_table_join_column": geom_table_join_column,
-    }
-
-
-def meaningful_locations_between_label_od_matrix(
-    *,
-    connection: Connection,
-    start_date: DateLike,
-    end_date: DateLike,
-    label_a: str,
-    label_b: str,
-    labels: dict[str, Any],
-    tower_day_of_week_scores: dict[str, float],
-    tower_hour_of_day_scores: list[float],
-    aggregation_unit: str,
-    tower_cluster_radius: float = 1.0,
-    tower_cluster_call_threshold: int = 0,
-    event_types: EventTypes = None,
-    subscriber_subset: Subset = None,
-    mapping_table: str | None = None,
-    geom_table: str | None = None,
-    geom_table_join_column: str | None = None,
-) -> APIQuery:
-    """The number of subscribers by the areas of their meaningful locations of two labels.
-
-    Parameters
-    ----------
-    connection : Connection
-        The server.
-    start_date : DateLike
-        First day, ISO text or a date.
-    end_date : DateLike
-        The day after the last, ISO text or a date.
-    label_a : str
-        Label of the origin.
-    label_b : str
-        Label of the destination.
-    labels : dict[str, Any]
-        GeoJSON polygon by label, x = hour score, y = day score.
-    tower_day_of_week_scores : dict[str, float]
-        Number in [-1, 1] by weekday, all seven.
-    tower_hour_of_day_scores : list[float]
-        24 numbers in [-1, 1], one per hour.
-    aggregation_unit : str
-        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
-    tower_cluster_radius : float, optional
-        Radius of a cluster of sites, in kilometres.
-    tower_cluster_call_threshold : int, optional
-        Days with calls that a cluster needs.
-    event_types : EventTypes, optional
-        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
-    mapping_table : str | None, optional
-        Table that maps cells to areas, in place of their position.
-    geom_table : str | None, optional
-        Table of geometries, for ``lon-lat`` only.
-    geom_table_join_column : str | None, optional
-        Column of that table to join on.
-
-    Returns
-    -------
-    APIQuery
-        Its result has the columns label_from, label_to, pcod_from (for ``lon-lat`` lon_from, lat_from),
-        pcod_to (for ``lon-lat`` lon_to, lat_to), value.
-    """
-    return connection.make_api_query(
-        meaningful_locations_between_label_od_matrix_spec(
-            start_date=start_date,
-            end_date=end_date,
-            label_a=label_a,
-            label_b=label_b,
-            labels=labels,
-            tower_day_of_week_scores=tower_day_of_week_scores,
-            tower_hour_of_day_scores=tower_hour_of_day_scores,
-            aggregation_unit=aggregation_unit,
-            tower_cluster_radius=tower_cluster_radius,
-            tower_cluster_call_threshold=tower_cluster_call_threshold,
-            event_types=event_types,
-            subscriber_subset=subscriber_subset,
-            mapping_table=mapping_table,
-            geom_table=geom_table,
-            geom_table_join_column=geom_table_join_column,
-        )
-    )
-
-
-def meaningful_locations_between_dates_od_matrix_spec(
-    *,
-    start_date_a: DateLike,
-    end_date_a: DateLike,
-    start_date_b: DateLike,
-    end_date_b: DateLike,
-    label: str,
-    labels: dict[str, Any],
-    tower_day_of_week_scores: dict[str, float],
-    tower_hour_of_day_scores: list[float],
-    aggregation_unit: str,
-    tower_cluster_radius: float = 1.0,
-    tower_cluster_call_threshold: int = 0,
-    event_types: EventTypes = None,
-    subscriber_subset: Subset = None,
-    mapping_table: str | None = None,
-    geom_table: str | None = None,
-    geom_table_join_column: str | None = None,
-) -> Spec:
-    """The number of subscribers by the areas of their meaningful locations in two spans of time.
-
-    Parameters
-    ----------
-    start_date_a : DateLike
-        First day, ISO text or a date.
-    end_date_a : DateLike
-        The day after the last, ISO text or a date.
-    start_date_b : DateLike
-        First day, ISO text or a date.
-    end_date_b : DateLike
-        The day after the last, ISO text or a date.
-    label : str
-        The label.
-    labels : dict[str, Any]
-        GeoJSON polygon by label, x = hour score, y = day score.
-    tower_day_of_week_scores : dict[str, float]
-        Number in [-1, 1] by weekday, all seven.
-    tower_hour_of_day_scores : list[float]
-        24 numbers in [-1, 1], one per hour.
-    aggregation_unit : str
-        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
-    tower_cluster_radius : float, optional
-        Radius of a cluster of sites, in kilometres.
-    tower_cluster_call_threshold : int, optional
-        Days with calls that a cluster needs.
-    event_types : EventTypes, optional
-        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
-    mapping_table : str | None, optional
-        Table that maps cells to areas, in place of their position.
-    geom_table : str | None, optional
-        Table of geometries, for ``lon-lat`` only.
-    geom_table_join_column : str | None, optional
-        Column of that table to join on.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "meaningful_locations_between_dates_od_matrix",
-        "start_date_a": iso_date(start_date_a, "start_date_a"),
-        "end_date_a": iso_date(end_date_a, "end_date_a"),
-        "start_date_b": iso_date(start_date_b, "start_date_b"),
-        "end_date_b": iso_date(end_date_b, "end_date_b"),
-        "label": label,
-        "labels": labels,
-        "tower_day_of_week_scores": tower_day_of_week_scores,
-        "tower_hour_of_day_scores": tower_hour_of_day_scores,
-        "aggregation_unit": aggregation_unit,
-        "tower_cluster_radius": tower_cluster_radius,
-        "tower_cluster_call_threshold": tower_cluster_call_threshold,
-        "event_types": list_of_types(event_types, "event_types"),
-        "subscriber_subset": subscriber_subset,
-        "mapping_table": mapping_table,
-        "geom_table": geom_table,
-        "geom_table_join_column": geom_table_join_column,
-    }
-
-
-def meaningful_locations_between_dates_od_matrix(
-    *,
-    connection: Connection,
-    start_date_a: DateLike,
-    end_date_a: DateLike,
-    start_date_b: DateLike,
-    end_date_b: DateLike,
-    label: str,
-    labels: dict[str, Any],
-    tower_day_of_week_scores: dict[str, float],
-    tower_hour_of_day_scores: list[float],
-    aggregation_unit: str,
-    tower_cluster_radius: float = 1.0,
-    tower_cluster_call_threshold: int = 0,
-    event_types: EventTypes = None,
-    subscriber_subset: Subset = None,
-    mapping_table: str | None = None,
-    geom_table: str | None = None,
-    geom_table_join_column: str | None = None,
-) -> APIQuery:
-    """The number of subscribers by the areas of their meaningful locations in two spans of time.
-
-    Parameters
-    ----------
-    connection : Connection
-        The server.
-    start_date_a : DateLike
-        First day, ISO text or a date.
-    end_date_a : DateLike
-        The day after the last, ISO text or a date.
-    start_date_b : DateLike
-        First day, ISO text or a date.
-    end_date_b : DateLike
-        The day after the last, ISO text or a date.
-    label : str
-        The label.
-    labels : dict[str, Any]
-        GeoJSON polygon by label, x = hour score, y = day score.
-    tower_day_of_week_scores : dict[str, float]
-        Number in [-1, 1] by weekday, all seven.
-    tower_hour_of_day_scores : list[float]
-        24 numbers in [-1, 1], one per hour.
-    aggregation_unit : str
-        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
-    tower_cluster_radius : float, optional
-        Radius of a cluster of sites, in kilometres.
-    tower_cluster_call_threshold : int, optional
-        Days with calls that a cluster needs.
-    event_types : EventTypes, optional
-        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
-    mapping_table : str | None, optional
-        Table that maps cells to areas, in place of their position.
-    geom_table : str | None, optional
-        Table of geometries, for ``lon-lat`` only.
-    geom_table_join_column : str | None, optional
-        Column of that table to join on.
-
-    Returns
-    -------
-    APIQuery
-        Its result has the columns label_from, label_to, pcod_from (for ``lon-lat`` lon_from, lat_from),
-        pcod_to (for ``lon-lat`` lon_to, lat_to), value.
-    """
-    return connection.make_api_query(
-        meaningful_locations_between_dates_od_matrix_spec(
-            start_date_a=start_date_a,
-            end_date_a=end_date_a,
-            start_date_b=start_date_b,
-            end_date_b=end_date_b,
-            label=label,
-            labels=labels,
-            tower_day_of_week_scores=tower_day_of_week_scores,
-            tower_hour_of_day_scores=tower_hour_of_day_scores,
-            aggregation_unit=aggregation_unit,
-            tower_cluster_radius=tower_cluster_radius,
-            tower_cluster_call_threshold=tower_cluster_call_threshold,
-            event_types=event_types,
-            subscriber_subset=subscriber_subset,
-            mapping_table=mapping_table,
-            geom_table=geom_table,
-            geom_table_join_column=geom_table_join_column,
-        )
-    )
-
-
-def calendar_activity_spec(
-    *,
-    start_date: DateLike,
-    total_periods: int,
-    period_unit: str = "days",
-    period_length: int = 1,
-    event_types: EventTypes = None,
-    subscriber_subset: Subset = None,
-    hours: Hours = None,
-) -> Spec:
-    """The number of subscribers by the periods in which they were active.
-
-    Parameters
-    ----------
-    start_date : DateLike
-        Start of the first period, ISO text or a date.
-    total_periods : int
-        Number of periods.
-    period_unit : str, optional
-        ``days``, ``hours`` or ``minutes``.
-    period_length : int, optional
-        Length of a period, in that unit.
-    event_types : EventTypes, optional
-        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
-    hours : Hours, optional
-        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "calendar_activity",
-        "start_date": iso_date(start_date, "start_date"),
-        "total_periods": total_periods,
-        "period_unit": period_unit,
-        "period_length": period_length,
-        "event_types": list_of_types(event_types, "event_types"),
-        "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours, "hours"),
-    }
-
-
-def calendar_activity(
-    *,
-    connection: Connection,
-    start_date: DateLike,
-    total_periods: int,
-    period_unit: str = "days",
-    period_length: int = 1,
-    event_types: EventTypes = None,
-    subscriber_subset: Subset = None,
-    hours: Hours = None,
-) -> APIQuery:
-    """The number of subscribers by the periods in which they were active.
-
-    Parameters
-    ----------
-    connection : Connection
-        The server.
-    start_date : DateLike
-        Start of the first period, ISO text or a date.
-    total_periods : int
-        Number of periods.
-    period_unit : str, optional
-        ``days``, ``hours`` or ``minutes``.
-    period_length : int, optional
-        Length of a period, in that unit.
-    event_types : EventTypes, optional
-        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
-    hours : Hours, optional
-        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
-
-    Returns
-    -------
-    APIQuery
-        Its result has the columns grp, value.
-    """
-    return connection.make_api_query(
-        calendar_activity_spec(
-            start_date=start_date,
-            total_periods=total_periods,
-            period_unit=period_unit,
-            period_length=period_length,
-            event_types=event_types,
-            subscriber_subset=subscriber_subset,
-            hours=hours,
-        )
-    )
-
-
-def localised_calendar_activity_spec(
-    *,
-    start_date: DateLike,
-    locations: Spec,
-    total_periods: int,
-    period_unit: str = "days",
-    period_length: int = 1,
-    event_types: EventTypes = None,
-    subscriber_subset: Subset = None,
-    hours: Hours = None,
-) -> Spec:
-    """The number of subscribers by location and by the periods in which they were active.
-
-    Parameters
-    ----------
-    start_date : DateLike
-        Start of the first period, ISO text or a date.
-    locations : Spec
-        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location.
-    total_periods : int
-        Number of periods.
-    period_unit : str, optional
-        ``days``, ``hours`` or ``minutes``.
-    period_length : int, optional
-        Length of a period, in that unit.
-    event_types : EventTypes, optional
-        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
-    hours : Hours, optional
-        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "localised_calendar_activity",
-        "start_date": iso_date(start_date, "start_date"),
-        "reference_location": locations,
-        "total_periods": total_periods,
-        "period_unit": period_unit,
-        "period_length": period_length,
-        "event_types": list_of_types(event_types, "event_types"),
-        "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours, "hours"),
-    }
-
-
-def localised_calendar_activity(
-    *,
-    connection: Connection,
-    start_date: DateLike,
-    locations: Spec,
-    total_periods: int,
-    period_unit: str = "days",
-    period_length: int = 1,
-    event_types: EventTypes = None,
-    subscriber_subset: Subset = None,
-    hours: Hours = None,
-) -> APIQuery:
-    """The number of subscribers by location and by the periods in which they were active.
-
-    Parameters
-    ----------
-    connection : Connection
-        The server.
-    start_date : DateLike
-        Start of the first period, ISO text or a date.
-    locations : Spec
-        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location.
-    total_periods : int
-        Number of periods.
-    period_unit : str, optional
-        ``days``, ``hours`` or ``minutes``.
-    period_length : int, optional
-        Length of a period, in that unit.
-    event_types : EventTypes, optional
-        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
-    hours : Hours, optional
-        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
-
-    Returns
-    -------
-    APIQuery
-        Its result has the columns pcod (for ``lon-lat`` lon, lat), value_label, value.
-    """
-    return connection.make_api_query(
-        localised_calendar_activity_spec(
-            start_date=start_date,
-            locations=locations,
-            total_periods=total_periods,
-            period_unit=period_unit,
-            period_length=period_length,
-            event_types=event_types,
-            subscriber_subset=subscriber_subset,
-            hours=hours,
-        )
-    )
-
-
-def dfs_metric_total_amount_spec(
-    *,
-    start_date: DateLike,
-    end_date: DateLike,
-    metric: str,
-    aggregation_unit: str,
-) -> Spec:
-    """The total of a mobile money metric in each area, by day. The end date is included.
-
-    Parameters
-    ----------
-    start_date : DateLike
-        First day, ISO text or a date.
-    end_date : DateLike
-        The last day, ISO text or a date.
-    metric : str
-        ``amount``, ``commission``, ``fee`` or ``discount``.
-    aggregation_unit : str
-        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "dfs_metric_total_amount",
-        "start_date": iso_date(start_date, "start_date"),
-        "end_date": iso_date(end_date, "end_date"),
-        "metric": metric,
-        "aggregation_unit": aggregation_unit,
-    }
-
-
-def dfs_metric_total_amount(
-    *,
-    connection: Connection,
-    start_date: DateLike,
-    end_date: DateLike,
-    metric: str,
-    aggregation_unit: str,
-) -> APIQuery:
-    """The total of a mobile money metric in each area, by day. The end date is included.
-
-    Parameters
-    ----------
-    connection : Connection
-        The server.
-    start_date : DateLike
-        First day, ISO text or a date.
-    end_date : DateLike
-        The last day, ISO text or a date.
-    metric : str
-        ``amount``, ``commission``, ``fee`` or ``discount``.
-    aggregation_unit : str
-        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
-
-    Returns
-    -------
-    APIQuery
-        Its result has the columns date, pcod (for ``lon-lat`` lon, lat), value.
-    """
-    return connection.make_api_query(
-        dfs_metric_total_amount_spec(
-            start_date=start_date,
-            end_date=end_date,
-            metric=metric,
-            aggregation_unit=aggregation_unit,
         )
     )

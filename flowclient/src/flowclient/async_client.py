@@ -1,4 +1,4 @@
-# Written by flowclient/tools/generate.py; edit its table of kinds instead.
+# Written by flowclient/tools/generate.py; edit the engine's kinds instead.
 """The functions of :mod:`flowclient.client` as coroutines."""
 
 from __future__ import annotations

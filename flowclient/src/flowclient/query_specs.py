@@ -1,4 +1,4 @@
-# Written by flowclient/tools/generate.py; edit its table of kinds instead.
+# Written by flowclient/tools/generate.py; edit the engine's kinds instead.
 """Building blocks: specifications of what is known of each subscriber.
 
 Each function returns a plain dict, ready for JSON; it makes no request and checks nothing.
@@ -44,6 +44,40 @@ __all__ = [
     "unique_locations_spec",
     "visited_most_days_spec",
 ]
+
+
+def coalesced_location_spec(
+    *,
+    preferred_location: Spec,
+    fallback_location: Spec,
+    subscriber_location_weights: Spec,
+    weight_threshold: int,
+) -> Spec:
+    """One location per subscriber: the preferred one, else a fallback visited often enough.
+
+    Parameters
+    ----------
+    preferred_location : Spec
+        Specification of ``majority_location``.
+    fallback_location : Spec
+        Specification of ``majority_location``.
+    subscriber_location_weights : Spec
+        Specification of ``location_visits``.
+    weight_threshold : int
+        Visits that a fallback location needs.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "coalesced_location",
+        "preferred_location": preferred_location,
+        "fallback_location": fallback_location,
+        "subscriber_location_weights": subscriber_location_weights,
+        "weight_threshold": weight_threshold,
+    }
 
 
 def daily_location_spec(
@@ -100,6 +134,261 @@ def daily_location_spec(
     }
 
 
+def displacement_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    statistic: str,
+    reference_location: Spec,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> Spec:
+    """A statistic of each subscriber's distance from a reference location, in kilometres.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    statistic : str
+        ``count``, ``sum``, ``avg``, ``max``, ``min``, ``median``, ``stddev``, ``variance`` or ``mode``.
+    reference_location : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location`` or ``coalesced_location``. At ``lon-lat``.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "displacement",
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "statistic": statistic,
+        "reference_location": reference_location,
+        "event_types": list_of_types(event_types, "event_types"),
+        "subscriber_subset": subscriber_subset,
+        "hours": hours_of_day(hours, "hours"),
+    }
+
+
+def dummy_query_spec(
+    *,
+    aggregation_unit: str,
+    dummy_param: str,
+    dummy_delay: int = 0,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+) -> Spec:
+    """Nothing, after a while. Test servers only.
+
+    Parameters
+    ----------
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    dummy_param : str
+        Tells one from the other.
+    dummy_delay : int, optional
+        Seconds it takes.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "dummy_query",
+        "aggregation_unit": aggregation_unit,
+        "dummy_param": dummy_param,
+        "dummy_delay": dummy_delay,
+        "mapping_table": mapping_table,
+        "geom_table": geom_table,
+        "geom_table_join_column": geom_table_join_column,
+    }
+
+
+def event_count_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    direction: str = "both",
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> Spec:
+    """The number of each subscriber's events.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    direction : str, optional
+        ``in``, ``out`` or ``both``.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "event_count",
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "direction": direction,
+        "event_types": list_of_types(event_types, "event_types"),
+        "subscriber_subset": subscriber_subset,
+        "hours": hours_of_day(hours, "hours"),
+    }
+
+
+def handset_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    characteristic: str = "hnd_type",
+    method: str = "last",
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> Spec:
+    """A characteristic of each subscriber's handset.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    characteristic : str, optional
+        ``hnd_type``, ``brand``, ``model``, ``software_os_name`` or ``software_os_vendor``.
+    method : str, optional
+        ``last`` or ``most-common``.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "handset",
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "characteristic": characteristic,
+        "method": method,
+        "event_types": list_of_types(event_types, "event_types"),
+        "subscriber_subset": subscriber_subset,
+        "hours": hours_of_day(hours, "hours"),
+    }
+
+
+def location_visits_spec(
+    *,
+    locations: list[Spec],
+) -> Spec:
+    """How often each subscriber's location was each place.
+
+    Parameters
+    ----------
+    locations : list[Spec]
+        Specifications of ``daily_location`` or ``modal_location``, at least one.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "location_visits",
+        "locations": locations,
+    }
+
+
+def majority_location_spec(
+    *,
+    subscriber_location_weights: Spec,
+    minimum_total_weight: float = 0.0,
+    include_unlocatable: bool = False,
+) -> Spec:
+    """One location per subscriber: the one with more than half of the weight, if any.
+
+    Parameters
+    ----------
+    subscriber_location_weights : Spec
+        Specification of ``location_visits``.
+    minimum_total_weight : float, optional
+        Weight that half is at least taken of.
+    include_unlocatable : bool, optional
+        Whether subscribers without a majority keep a row without a location.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "majority_location",
+        "subscriber_location_weights": subscriber_location_weights,
+        "minimum_total_weight": minimum_total_weight,
+        "include_unlocatable": include_unlocatable,
+    }
+
+
+def mobility_classification_spec(
+    *,
+    locations: list[Spec],
+    stay_length_threshold: int,
+) -> Spec:
+    """A label per subscriber, by how they moved over several periods.
+
+    Parameters
+    ----------
+    locations : list[Spec]
+        Specifications of ``coalesced_location``, at least one. One per period, in order of time.
+    stay_length_threshold : int
+        Periods at one location that make a subscriber stable.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "mobility_classification",
+        "locations": locations,
+        "stay_length_threshold": stay_length_threshold,
+    }
+
+
 def modal_location_spec(
     *,
     locations: list[Spec],
@@ -109,7 +398,7 @@ def modal_location_spec(
     Parameters
     ----------
     locations : list[Spec]
-        Specifications of daily locations.
+        Specifications of ``daily_location``, at least one.
 
     Returns
     -------
@@ -188,12 +477,12 @@ def most_frequent_location_spec(
     start_date: DateLike,
     end_date: DateLike,
     aggregation_unit: str,
-    hours: Hours = None,
     event_types: EventTypes = None,
     subscriber_subset: Subset = None,
     mapping_table: str | None = None,
     geom_table: str | None = None,
     geom_table_join_column: str | None = None,
+    hours: Hours = None,
 ) -> Spec:
     """One location per subscriber: the one with most events.
 
@@ -205,8 +494,6 @@ def most_frequent_location_spec(
         The day after the last, ISO text or a date.
     aggregation_unit : str
         ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
-    hours : Hours, optional
-        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
     event_types : EventTypes, optional
         Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
     subscriber_subset : Subset, optional
@@ -217,6 +504,8 @@ def most_frequent_location_spec(
         Table of geometries, for ``lon-lat`` only.
     geom_table_join_column : str | None, optional
         Column of that table to join on.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
 
     Returns
     -------
@@ -228,16 +517,341 @@ def most_frequent_location_spec(
         "start_date": iso_date(start_date, "start_date"),
         "end_date": iso_date(end_date, "end_date"),
         "aggregation_unit": aggregation_unit,
-        "hours": hours_of_day(hours, "hours"),
         "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
         "mapping_table": mapping_table,
         "geom_table": geom_table,
         "geom_table_join_column": geom_table_join_column,
+        "hours": hours_of_day(hours, "hours"),
     }
 
 
-def visited_most_days_spec(
+def nocturnal_events_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    hours: Hours,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+) -> Spec:
+    """The percentage of each subscriber's events that fall in the night.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    hours : Hours
+        Hours at which the night starts and ends.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "nocturnal_events",
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "night_hours": hours_of_day(hours, "hours"),
+        "event_types": list_of_types(event_types, "event_types"),
+        "subscriber_subset": subscriber_subset,
+    }
+
+
+def pareto_interactions_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    proportion: float,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> Spec:
+    """The share of each subscriber's contacts that make up a proportion of their interactions.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    proportion : float
+        Proportion of the interactions, between 0 and 1.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "pareto_interactions",
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "proportion": proportion,
+        "event_types": list_of_types(event_types, "event_types"),
+        "subscriber_subset": subscriber_subset,
+        "hours": hours_of_day(hours, "hours"),
+    }
+
+
+def radius_of_gyration_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> Spec:
+    """How far from their centre each subscriber ranges, in kilometres.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "radius_of_gyration",
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "event_types": list_of_types(event_types, "event_types"),
+        "subscriber_subset": subscriber_subset,
+        "hours": hours_of_day(hours, "hours"),
+    }
+
+
+def random_sample_spec(
+    *,
+    query: Spec,
+    seed: float,
+    sampling_method: str = "random_ids",
+    size: int | None = None,
+    fraction: float | None = None,
+    estimate_count: bool = True,
+) -> Spec:
+    """A random sample of another query's rows.
+
+    Parameters
+    ----------
+    query : Spec
+        Specification of the query to sample; not changed.
+    seed : float
+        Equal seeds give equal samples; in [-1, 1] for ``random_ids``.
+    sampling_method : str, optional
+        ``system``, ``bernoulli`` or ``random_ids``.
+    size : int | None, optional
+        Number of rows; this or ``fraction``.
+    fraction : float | None, optional
+        Share of the rows, between 0 and 1.
+    estimate_count : bool, optional
+        Whether an estimate of the number of rows will do to draw by.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        **query,
+        "sampling": sampling(
+            seed=seed,
+            sampling_method=sampling_method,
+            size=size,
+            fraction=fraction,
+            estimate_count=estimate_count,
+        ),
+    }
+
+
+def subscriber_degree_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    direction: str = "both",
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> Spec:
+    """The number of people each subscriber was in contact with.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    direction : str, optional
+        ``in``, ``out`` or ``both``.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "subscriber_degree",
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "direction": direction,
+        "event_types": list_of_types(event_types, "event_types"),
+        "subscriber_subset": subscriber_subset,
+        "hours": hours_of_day(hours, "hours"),
+    }
+
+
+def topup_amount_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    statistic: str,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> Spec:
+    """A statistic of each subscriber's top-ups.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    statistic : str
+        ``count``, ``sum``, ``avg``, ``max``, ``min``, ``median``, ``stddev``, ``variance`` or ``mode``.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "topup_amount",
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "statistic": statistic,
+        "subscriber_subset": subscriber_subset,
+        "hours": hours_of_day(hours, "hours"),
+    }
+
+
+def topup_balance_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    statistic: str,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> Spec:
+    """A statistic of each subscriber's balance.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    statistic : str
+        ``count``, ``sum``, ``avg``, ``max``, ``min``, ``median``, ``stddev``, ``variance`` or ``mode``.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "topup_balance",
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "statistic": statistic,
+        "subscriber_subset": subscriber_subset,
+        "hours": hours_of_day(hours, "hours"),
+    }
+
+
+def total_active_periods_spec(
+    *,
+    start_date: DateLike,
+    total_periods: int,
+    period_length: int = 1,
+    period_unit: str = "days",
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> Spec:
+    """The number of periods in which each subscriber was active.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        Start of the first period, ISO text or a date.
+    total_periods : int
+        Number of periods.
+    period_length : int, optional
+        Length of a period, in that unit.
+    period_unit : str, optional
+        ``days``, ``hours`` or ``minutes``.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "total_active_periods",
+        "start_date": iso_date(start_date, "start_date"),
+        "total_periods": total_periods,
+        "period_length": period_length,
+        "period_unit": period_unit,
+        "event_types": list_of_types(event_types, "event_types"),
+        "subscriber_subset": subscriber_subset,
+        "hours": hours_of_day(hours, "hours"),
+    }
+
+
+def unique_location_counts_spec(
     *,
     start_date: DateLike,
     end_date: DateLike,
@@ -249,7 +863,7 @@ def visited_most_days_spec(
     geom_table_join_column: str | None = None,
     hours: Hours = None,
 ) -> Spec:
-    """One location per subscriber: the one seen at on most days.
+    """The number of locations each subscriber was seen at.
 
     Parameters
     ----------
@@ -278,7 +892,7 @@ def visited_most_days_spec(
         The specification.
     """
     return {
-        "query_kind": "visited_most_days",
+        "query_kind": "unique_location_counts",
         "start_date": iso_date(start_date, "start_date"),
         "end_date": iso_date(end_date, "end_date"),
         "aggregation_unit": aggregation_unit,
@@ -345,169 +959,19 @@ def unique_locations_spec(
     }
 
 
-def location_visits_spec(
-    *,
-    locations: list[Spec],
-) -> Spec:
-    """How often each subscriber's location was each place.
-
-    Parameters
-    ----------
-    locations : list[Spec]
-        Specifications of daily or modal locations, at least one.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "location_visits",
-        "locations": locations,
-    }
-
-
-def majority_location_spec(
-    *,
-    subscriber_location_weights: Spec,
-    minimum_total_weight: float = 0.0,
-    include_unlocatable: bool = False,
-) -> Spec:
-    """One location per subscriber: the one with more than half of the weight, if any.
-
-    Parameters
-    ----------
-    subscriber_location_weights : Spec
-        Specification of location visits.
-    minimum_total_weight : float, optional
-        Weight that half is at least taken of.
-    include_unlocatable : bool, optional
-        Whether subscribers without a majority keep a row without a location.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "majority_location",
-        "subscriber_location_weights": subscriber_location_weights,
-        "minimum_total_weight": minimum_total_weight,
-        "include_unlocatable": include_unlocatable,
-    }
-
-
-def coalesced_location_spec(
-    *,
-    preferred_location: Spec,
-    fallback_location: Spec,
-    subscriber_location_weights: Spec,
-    weight_threshold: int,
-) -> Spec:
-    """One location per subscriber: the preferred one, else a fallback visited often enough.
-
-    Parameters
-    ----------
-    preferred_location : Spec
-        Specification of a majority location.
-    fallback_location : Spec
-        Specification of a majority location.
-    subscriber_location_weights : Spec
-        Specification of location visits.
-    weight_threshold : int
-        Visits that a fallback location needs.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "coalesced_location",
-        "preferred_location": preferred_location,
-        "fallback_location": fallback_location,
-        "subscriber_location_weights": subscriber_location_weights,
-        "weight_threshold": weight_threshold,
-    }
-
-
-def mobility_classification_spec(
-    *,
-    locations: list[Spec],
-    stay_length_threshold: int,
-) -> Spec:
-    """A label per subscriber, by how they moved over several periods.
-
-    Parameters
-    ----------
-    locations : list[Spec]
-        Specifications of coalesced locations, one per period, in order of time.
-    stay_length_threshold : int
-        Periods at one location that make a subscriber stable.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "mobility_classification",
-        "locations": locations,
-        "stay_length_threshold": stay_length_threshold,
-    }
-
-
-def radius_of_gyration_spec(
-    *,
-    start_date: DateLike,
-    end_date: DateLike,
-    event_types: EventTypes = None,
-    subscriber_subset: Subset = None,
-    hours: Hours = None,
-) -> Spec:
-    """How far from their centre each subscriber ranges, in kilometres.
-
-    Parameters
-    ----------
-    start_date : DateLike
-        First day, ISO text or a date.
-    end_date : DateLike
-        The day after the last, ISO text or a date.
-    event_types : EventTypes, optional
-        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
-    hours : Hours, optional
-        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "radius_of_gyration",
-        "start_date": iso_date(start_date, "start_date"),
-        "end_date": iso_date(end_date, "end_date"),
-        "event_types": list_of_types(event_types, "event_types"),
-        "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours, "hours"),
-    }
-
-
-def unique_location_counts_spec(
+def visited_most_days_spec(
     *,
     start_date: DateLike,
     end_date: DateLike,
     aggregation_unit: str,
     event_types: EventTypes = None,
     subscriber_subset: Subset = None,
-    hours: Hours = None,
     mapping_table: str | None = None,
     geom_table: str | None = None,
     geom_table_join_column: str | None = None,
+    hours: Hours = None,
 ) -> Spec:
-    """The number of locations each subscriber was seen at.
+    """One location per subscriber: the one seen at on most days.
 
     Parameters
     ----------
@@ -521,14 +985,14 @@ def unique_location_counts_spec(
         Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
     subscriber_subset : Subset, optional
         Only these subscribers: a query's id or specification; None for all.
-    hours : Hours, optional
-        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
     mapping_table : str | None, optional
         Table that maps cells to areas, in place of their position.
     geom_table : str | None, optional
         Table of geometries, for ``lon-lat`` only.
     geom_table_join_column : str | None, optional
         Column of that table to join on.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
 
     Returns
     -------
@@ -536,478 +1000,14 @@ def unique_location_counts_spec(
         The specification.
     """
     return {
-        "query_kind": "unique_location_counts",
+        "query_kind": "visited_most_days",
         "start_date": iso_date(start_date, "start_date"),
         "end_date": iso_date(end_date, "end_date"),
         "aggregation_unit": aggregation_unit,
         "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours, "hours"),
         "mapping_table": mapping_table,
         "geom_table": geom_table,
         "geom_table_join_column": geom_table_join_column,
-    }
-
-
-def event_count_spec(
-    *,
-    start_date: DateLike,
-    end_date: DateLike,
-    direction: str = "both",
-    event_types: EventTypes = None,
-    subscriber_subset: Subset = None,
-    hours: Hours = None,
-) -> Spec:
-    """The number of each subscriber's events.
-
-    Parameters
-    ----------
-    start_date : DateLike
-        First day, ISO text or a date.
-    end_date : DateLike
-        The day after the last, ISO text or a date.
-    direction : str, optional
-        ``in``, ``out`` or ``both``.
-    event_types : EventTypes, optional
-        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
-    hours : Hours, optional
-        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "event_count",
-        "start_date": iso_date(start_date, "start_date"),
-        "end_date": iso_date(end_date, "end_date"),
-        "direction": direction,
-        "event_types": list_of_types(event_types, "event_types"),
-        "subscriber_subset": subscriber_subset,
         "hours": hours_of_day(hours, "hours"),
-    }
-
-
-def subscriber_degree_spec(
-    *,
-    start_date: DateLike,
-    end_date: DateLike,
-    direction: str = "both",
-    event_types: EventTypes = None,
-    subscriber_subset: Subset = None,
-    hours: Hours = None,
-) -> Spec:
-    """The number of people each subscriber was in contact with.
-
-    Parameters
-    ----------
-    start_date : DateLike
-        First day, ISO text or a date.
-    end_date : DateLike
-        The day after the last, ISO text or a date.
-    direction : str, optional
-        ``in``, ``out`` or ``both``.
-    event_types : EventTypes, optional
-        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
-    hours : Hours, optional
-        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "subscriber_degree",
-        "start_date": iso_date(start_date, "start_date"),
-        "end_date": iso_date(end_date, "end_date"),
-        "direction": direction,
-        "event_types": list_of_types(event_types, "event_types"),
-        "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours, "hours"),
-    }
-
-
-def topup_amount_spec(
-    *,
-    start_date: DateLike,
-    end_date: DateLike,
-    statistic: str,
-    subscriber_subset: Subset = None,
-    hours: Hours = None,
-) -> Spec:
-    """A statistic of each subscriber's top-ups.
-
-    Parameters
-    ----------
-    start_date : DateLike
-        First day, ISO text or a date.
-    end_date : DateLike
-        The day after the last, ISO text or a date.
-    statistic : str
-        ``avg``, ``max``, ``min``, ``median``, ``mode``, ``stddev``, ``variance``, ``sum`` or ``count``.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
-    hours : Hours, optional
-        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "topup_amount",
-        "start_date": iso_date(start_date, "start_date"),
-        "end_date": iso_date(end_date, "end_date"),
-        "statistic": statistic,
-        "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours, "hours"),
-    }
-
-
-def topup_balance_spec(
-    *,
-    start_date: DateLike,
-    end_date: DateLike,
-    statistic: str,
-    subscriber_subset: Subset = None,
-    hours: Hours = None,
-) -> Spec:
-    """A statistic of each subscriber's balance.
-
-    Parameters
-    ----------
-    start_date : DateLike
-        First day, ISO text or a date.
-    end_date : DateLike
-        The day after the last, ISO text or a date.
-    statistic : str
-        ``avg``, ``max``, ``min``, ``median``, ``mode``, ``stddev``, ``variance``, ``sum`` or ``count``.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
-    hours : Hours, optional
-        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "topup_balance",
-        "start_date": iso_date(start_date, "start_date"),
-        "end_date": iso_date(end_date, "end_date"),
-        "statistic": statistic,
-        "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours, "hours"),
-    }
-
-
-def displacement_spec(
-    *,
-    start_date: DateLike,
-    end_date: DateLike,
-    statistic: str,
-    reference_location: Spec,
-    event_types: EventTypes = None,
-    subscriber_subset: Subset = None,
-    hours: Hours = None,
-) -> Spec:
-    """A statistic of each subscriber's distance from a reference location, in kilometres.
-
-    Parameters
-    ----------
-    start_date : DateLike
-        First day, ISO text or a date.
-    end_date : DateLike
-        The day after the last, ISO text or a date.
-    statistic : str
-        ``avg``, ``max``, ``min``, ``median``, ``mode``, ``stddev``, ``variance``, ``sum`` or ``count``.
-    reference_location : Spec
-        Specification of a daily, modal, most frequent, visited most days, majority or coalesced location, at
-        ``lon-lat``.
-    event_types : EventTypes, optional
-        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
-    hours : Hours, optional
-        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "displacement",
-        "start_date": iso_date(start_date, "start_date"),
-        "end_date": iso_date(end_date, "end_date"),
-        "statistic": statistic,
-        "reference_location": reference_location,
-        "event_types": list_of_types(event_types, "event_types"),
-        "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours, "hours"),
-    }
-
-
-def pareto_interactions_spec(
-    *,
-    start_date: DateLike,
-    end_date: DateLike,
-    proportion: float,
-    event_types: EventTypes = None,
-    subscriber_subset: Subset = None,
-    hours: Hours = None,
-) -> Spec:
-    """The share of each subscriber's contacts that make up a proportion of their interactions.
-
-    Parameters
-    ----------
-    start_date : DateLike
-        First day, ISO text or a date.
-    end_date : DateLike
-        The day after the last, ISO text or a date.
-    proportion : float
-        Proportion of the interactions, between 0 and 1.
-    event_types : EventTypes, optional
-        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
-    hours : Hours, optional
-        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "pareto_interactions",
-        "start_date": iso_date(start_date, "start_date"),
-        "end_date": iso_date(end_date, "end_date"),
-        "proportion": proportion,
-        "event_types": list_of_types(event_types, "event_types"),
-        "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours, "hours"),
-    }
-
-
-def nocturnal_events_spec(
-    *,
-    start_date: DateLike,
-    end_date: DateLike,
-    hours: Hours,
-    event_types: EventTypes = None,
-    subscriber_subset: Subset = None,
-) -> Spec:
-    """The percentage of each subscriber's events that fall in the night.
-
-    Parameters
-    ----------
-    start_date : DateLike
-        First day, ISO text or a date.
-    end_date : DateLike
-        The day after the last, ISO text or a date.
-    hours : Hours
-        Hours at which the night starts and ends.
-    event_types : EventTypes, optional
-        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "nocturnal_events",
-        "start_date": iso_date(start_date, "start_date"),
-        "end_date": iso_date(end_date, "end_date"),
-        "night_hours": hours_of_day(hours, "hours"),
-        "event_types": list_of_types(event_types, "event_types"),
-        "subscriber_subset": subscriber_subset,
-    }
-
-
-def handset_spec(
-    *,
-    start_date: DateLike,
-    end_date: DateLike,
-    characteristic: str = "hnd_type",
-    method: str = "last",
-    event_types: EventTypes = None,
-    subscriber_subset: Subset = None,
-    hours: Hours = None,
-) -> Spec:
-    """A characteristic of each subscriber's handset.
-
-    Parameters
-    ----------
-    start_date : DateLike
-        First day, ISO text or a date.
-    end_date : DateLike
-        The day after the last, ISO text or a date.
-    characteristic : str, optional
-        ``hnd_type``, ``brand``, ``model``, ``software_os_name`` or ``software_os_vendor``.
-    method : str, optional
-        ``last`` or ``most-common``.
-    event_types : EventTypes, optional
-        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
-    hours : Hours, optional
-        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "handset",
-        "start_date": iso_date(start_date, "start_date"),
-        "end_date": iso_date(end_date, "end_date"),
-        "characteristic": characteristic,
-        "method": method,
-        "event_types": list_of_types(event_types, "event_types"),
-        "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours, "hours"),
-    }
-
-
-def total_active_periods_spec(
-    *,
-    start_date: DateLike,
-    total_periods: int,
-    period_unit: str = "days",
-    period_length: int = 1,
-    event_types: EventTypes = None,
-    subscriber_subset: Subset = None,
-    hours: Hours = None,
-) -> Spec:
-    """The number of periods in which each subscriber was active.
-
-    Parameters
-    ----------
-    start_date : DateLike
-        Start of the first period, ISO text or a date.
-    total_periods : int
-        Number of periods.
-    period_unit : str, optional
-        ``days``, ``hours`` or ``minutes``.
-    period_length : int, optional
-        Length of a period, in that unit.
-    event_types : EventTypes, optional
-        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
-    subscriber_subset : Subset, optional
-        Only these subscribers: a query's id or specification; None for all.
-    hours : Hours, optional
-        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "total_active_periods",
-        "start_date": iso_date(start_date, "start_date"),
-        "total_periods": total_periods,
-        "period_unit": period_unit,
-        "period_length": period_length,
-        "event_types": list_of_types(event_types, "event_types"),
-        "subscriber_subset": subscriber_subset,
-        "hours": hours_of_day(hours, "hours"),
-    }
-
-
-def random_sample_spec(
-    *,
-    query: Spec,
-    seed: float,
-    sampling_method: str = "random_ids",
-    size: int | None = None,
-    fraction: float | None = None,
-    estimate_count: bool = True,
-) -> Spec:
-    """A random sample of another query's rows.
-
-    Parameters
-    ----------
-    query : Spec
-        Specification of the query to sample; not changed.
-    seed : float
-        Equal seeds give equal samples; in [-1, 1] for ``random_ids``.
-    sampling_method : str, optional
-        ``system``, ``bernoulli`` or ``random_ids``.
-    size : int | None, optional
-        Number of rows; this or ``fraction``.
-    fraction : float | None, optional
-        Share of the rows, between 0 and 1.
-    estimate_count : bool, optional
-        Whether an estimate of the number of rows will do to draw by.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        **query,
-        "sampling": sampling(
-            seed=seed,
-            sampling_method=sampling_method,
-            size=size,
-            fraction=fraction,
-            estimate_count=estimate_count,
-        ),
-    }
-
-
-def dummy_query_spec(
-    *,
-    dummy_param: str,
-    aggregation_unit: str,
-    dummy_delay: int = 0,
-    mapping_table: str | None = None,
-    geom_table: str | None = None,
-    geom_table_join_column: str | None = None,
-) -> Spec:
-    """Nothing, after a while. Test servers only.
-
-    Parameters
-    ----------
-    dummy_param : str
-        Tells one from the other.
-    aggregation_unit : str
-        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
-    dummy_delay : int, optional
-        Seconds it takes.
-    mapping_table : str | None, optional
-        Table that maps cells to areas, in place of their position.
-    geom_table : str | None, optional
-        Table of geometries, for ``lon-lat`` only.
-    geom_table_join_column : str | None, optional
-        Column of that table to join on.
-
-    Returns
-    -------
-    dict
-        The specification.
-    """
-    return {
-        "query_kind": "dummy_query",
-        "dummy_param": dummy_param,
-        "aggregation_unit": aggregation_unit,
-        "dummy_delay": dummy_delay,
-        "mapping_table": mapping_table,
-        "geom_table": geom_table,
-        "geom_table_join_column": geom_table_join_column,
     }

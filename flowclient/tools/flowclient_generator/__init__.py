@@ -1,1 +1,1 @@
-"""Writes the client's query functions from one table of kinds. A development tool; not part of the package."""
+"""Writes the client's query functions from the engine's registry. A development tool; not part of the package."""

@@ -1,4 +1,4 @@
-"""From the table of kinds to Python source."""
+"""From the engine's registry to Python source."""
 
 from __future__ import annotations
 
@@ -6,14 +6,24 @@ import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
-from flowclient_generator.kinds import AGGREGATES, BUILDING_BLOCKS
-from flowclient_generator.rows import Argument, Kind
+from flowmachine.spec.arguments import Argument
+
+from flowclient_generator.kinds import (
+    AGGREGATES,
+    BUILDING_BLOCKS,
+    Function,
+    columns,
+    columns_with,
+    fractions,
+    inside,
+)
 
 PACKAGE = Path(__file__).resolve().parents[2] / "src" / "flowclient"
-_NOTICE = "# Written by flowclient/tools/generate.py; edit its table of kinds instead.\n"
+_NOTICE = "# Written by flowclient/tools/generate.py; edit the engine's kinds instead.\n"
 _WIDTH = 110
 
 
@@ -74,25 +84,24 @@ def _aggregates() -> str:
 
 
 def _kinds() -> str:
-    rows = "\n".join(f"    {kind.name!r}: {kind.columns!r}," for kind in AGGREGATES)
-    others = "\n".join(
-        f"    {kind.name!r}: { ({(field, word): columns for field, word, columns in kind.columns_with})!r},"
-        for kind in AGGREGATES
-        if kind.columns_with
-    )
-    inside = "\n".join(f"    {kind.name!r}: {kind.inside!r}," for kind in BUILDING_BLOCKS if kind.inside)
-    fractions = "\n".join(f"    {kind.name!r}: {kind.fractions!r}," for kind in AGGREGATES if kind.fractions)
+    answered = [kind.name for kind in AGGREGATES]
+    within = [kind.name for kind in BUILDING_BLOCKS if not kind.expression]
     return (
         f'{_NOTICE}"""What the client knows of the kinds of query."""\n\nfrom __future__ import annotations\n\n'
         "#: Columns of a result; ``location`` stands for the identifying columns of its aggregation unit.\n"
-        f"RESULT_COLUMNS: dict[str, tuple[str, ...]] = {{\n{rows}\n}}\n\n"
+        f"RESULT_COLUMNS: dict[str, tuple[str, ...]] = {_entries(answered, columns)}\n\n"
         "#: Of kinds whose columns are others with some word in some field: the columns by field and word.\n"
-        f"RESULT_COLUMNS_WITH: dict[str, dict[tuple[str, str], tuple[str, ...]]] = {{\n{others}\n}}\n\n"
+        f"RESULT_COLUMNS_WITH: dict[str, dict[tuple[str, str], tuple[str, ...]]] = {_entries(answered, columns_with)}\n\n"
         "#: Columns that are no whole numbers, by kind.\n"
-        f"FRACTIONS: dict[str, tuple[str, ...]] = {{\n{fractions}\n}}\n\n"
+        f"FRACTIONS: dict[str, tuple[str, ...]] = {_entries(answered, fractions)}\n\n"
         "#: Kinds that are computed only inside others, and some of those.\n"
-        f"INSIDE: dict[str, str] = {{\n{inside}\n}}\n"
+        f"INSIDE: dict[str, str] = {_entries(within, inside)}\n"
     )
+
+
+def _entries(kinds: Iterable[str], said: Callable[[str], Any]) -> str:
+    """A dictionary of what is said of each kind, those of which there is nothing to say left out."""
+    return "{\n" + "".join(f"    {kind!r}: {said(kind)!r},\n" for kind in kinds if said(kind)) + "}"
 
 
 def _async_client(blocking: str) -> str:
@@ -139,24 +148,24 @@ def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, _WIDTH - 4, initial_indent="    ", subsequent_indent="    ")
 
 
-def _documented(kind: Kind) -> list[tuple[str, str, str]]:
+def _documented(kind: Function) -> list[tuple[str, str, str]]:
     return [
         (
             argument.keyword,
             argument.annotation + ("" if argument.required else ", optional"),
-            argument.doc,
+            argument.text,
         )
         for argument in kind.arguments
     ]
 
 
-def _spec_function(kind: Kind) -> str:
+def _spec_function(kind: Function) -> str:
     signature = _signature(f"{kind.name}_spec", [_parameter(argument) for argument in kind.arguments], "Spec")
     doc = _docstring(kind.doc, _documented(kind), ("dict", "The specification."))
     return f"{signature}\n{doc}\n    return {_returned(kind)}\n"
 
 
-def _returned(kind: Kind) -> str:
+def _returned(kind: Function) -> str:
     if kind.expression:
         given = [
             argument
@@ -173,12 +182,12 @@ def _entry(argument: Argument) -> str:
     value = (
         f"{argument.write}({argument.keyword}, {argument.keyword!r})" if argument.write else argument.keyword
     )
-    if argument.omit_none:
-        return f"**({{}} if {argument.keyword} is None else {{{argument.wire!r}: {value}}})"
-    return f"{argument.wire!r}: {value}"
+    if argument.may_be_absent:
+        return f"**({{}} if {argument.keyword} is None else {{{argument.name!r}: {value}}})"
+    return f"{argument.name!r}: {value}"
 
 
-def _query_function(kind: Kind) -> str:
+def _query_function(kind: Function) -> str:
     signature = _signature(
         kind.name,
         ["connection: Connection", *(_parameter(argument) for argument in kind.arguments)],
@@ -193,17 +202,18 @@ def _query_function(kind: Kind) -> str:
     return f"{signature}\n{doc}\n    return connection.make_api_query({kind.name}_spec({passed},))\n"
 
 
-def _result(kind: Kind) -> str:
+def _result(kind: Function) -> str:
+    usual = columns(kind.name)
     others = [
-        f"; with ``{word}`` {_columns([column for column in columns if column not in kind.columns])}, too"
-        for _, word, columns in kind.columns_with
+        f"; with ``{word}`` {_named([column for column in found if column not in usual])}, too"
+        for (_, word), found in columns_with(kind.name).items()
     ]
-    return f"Its result has the columns {_columns(kind.columns)}{''.join(others)}."
+    return f"Its result has the columns {_named(usual)}{''.join(others)}."
 
 
-def _columns(columns: Iterable[str]) -> str:
+def _named(result: Iterable[str]) -> str:
     names = []
-    for column in columns:
+    for column in result:
         place = column.removeprefix("location")
         names.append(column if place == column else f"pcod{place} (for ``lon-lat`` lon{place}, lat{place})")
     return ", ".join(names)

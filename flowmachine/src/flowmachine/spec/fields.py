@@ -12,23 +12,42 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import marshmallow as ma
 from marshmallow import validate
 
 
-def required(field: ma.fields.Field) -> Any:
-    """Declare a dataclass field that a spec must give and may not null."""
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """How Python users give a value of a field's type.
+
+    ``annotation`` is the type as the client writes it, and ``covers_none`` says whether that allows None. ``write`` names
+    the function of ``flowclient.values`` that turns an argument into the field's value. ``example`` is a value, and
+    ``argument`` the argument that is written as this value, where the two differ.
+    """
+
+    annotation: str
+    write: str = ""
+    covers_none: bool = False
+    example: Any = None
+    argument: Any = None
+
+
+def required(field: ma.fields.Field, doc: str = "", **more: Any) -> Any:
+    """Declare a dataclass field that a spec must give and may not null.
+
+    ``doc`` says what the type does not say; ``more`` is what else ``Argument`` holds.
+    """
     field.required = True
-    return dataclasses.field(metadata={"field": field})
+    return dataclasses.field(metadata={"field": field, "doc": doc, **more})
 
 
-def optional(field: ma.fields.Field, default: Any = None) -> Any:
+def optional(field: ma.fields.Field, default: Any = None, doc: str = "", **more: Any) -> Any:
     """Declare a dataclass field with a default; null is allowed exactly when the default is null."""
     field.load_default = default
     field.allow_none = default is None
-    return dataclasses.field(default=default, metadata={"field": field})
+    return dataclasses.field(default=default, metadata={"field": field, "doc": doc, **more})
 
 
 class Moment(ma.fields.Field[datetime]):
@@ -36,6 +55,8 @@ class Moment(ma.fields.Field[datetime]):
 
     An offset would have to be dropped or converted silently, so it is refused.
     """
+
+    form: ClassVar[Form] = Form("DateLike", "iso_date", example="2016-01-01")
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
         if isinstance(value, datetime):
@@ -63,6 +84,8 @@ class Moment(ma.fields.Field[datetime]):
 class Choice(ma.fields.String):
     """One of a few words, listed in the refusal in the order of declaration."""
 
+    form: ClassVar[Form] = Form("str")
+
     def __init__(self, *words: str) -> None:
         super().__init__(validate=validate.OneOf(words))
         self.words = words
@@ -74,6 +97,8 @@ class Choice(ma.fields.String):
 class Text(ma.fields.String):
     """Any text."""
 
+    form: ClassVar[Form] = Form("str", example="anything")
+
     def describe(self) -> dict[str, Any]:
         return {"type": "string"}
 
@@ -81,14 +106,19 @@ class Text(ma.fields.String):
 class TableName(Text):
     """A table named ``schema.table`` as written in the database, or one of schema ``flowmachine``. ``units`` checks it."""
 
+    form: ClassVar[Form] = Form("str", example="geography.cell_to_region")
+
 
 class ColumnName(Text):
     """A column's name as written in the database."""
+
+    form: ClassVar[Form] = Form("str", example="region")
 
 
 class Integer(ma.fields.Integer):
     """A whole number of 64 bits, which is what the databases hold; fractions of JSON numbers are cut."""
 
+    form: ClassVar[Form] = Form("int", example=2)
     _of_64_bits = validate.Range(-(2**63), 2**63 - 1)
 
     def __init__(self, at_least: int | None = None, at_most: int | None = None) -> None:
@@ -107,6 +137,8 @@ class Integer(ma.fields.Integer):
 
 class Number(ma.fields.Float):
     """A finite decimal number."""
+
+    form: ClassVar[Form] = Form("float", example=0.5)
 
     def __init__(
         self, at_least: float | None = None, at_most: float | None = None, *, exclusive: bool = False
@@ -130,12 +162,16 @@ class Number(ma.fields.Float):
 class Flag(ma.fields.Boolean):
     """True or false."""
 
+    form: ClassVar[Form] = Form("bool", example=True)
+
     def describe(self) -> dict[str, Any]:
         return {"type": "boolean"}
 
 
 class EventTypes(ma.fields.List):
     """At least one event type; repeats are dropped and the order does not matter."""
+
+    form: ClassVar[Form] = Form("EventTypes", "list_of_types", covers_none=True, example=["calls", "sms"])
 
     def __init__(self) -> None:
         super().__init__(Choice("calls", "sms", "mds", "topups"), validate=validate.Length(min=1))
@@ -179,6 +215,9 @@ class Hours(ma.fields.Field[HourInterval]):
     """``{"start_hour", "end_hour"}``: hours 0 to 24, where 24 may end an interval, but begin one only if that is allowed."""
 
     component = "Hours"
+    form: ClassVar[Form] = Form(
+        "Hours", "hours_of_day", covers_none=True, example={"start_hour": 20, "end_hour": 4}, argument=(20, 4)
+    )
 
     def __init__(self, *, latest_start: int = 23) -> None:
         super().__init__()

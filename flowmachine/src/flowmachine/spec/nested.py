@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import marshmallow as ma
 from marshmallow import validate
 
+from flowmachine.spec.fields import Form
 from flowmachine.spec.query import NotBuildable, Query, queries_in, registered
 from flowmachine.spec.reading import Reading
 
 
 class Nested(ma.fields.Field[Query]):
     """A query of one of the named kinds; one kind is refused in that kind's own words, several as a union."""
+
+    form: ClassVar[Form] = Form("Spec")
 
     def __init__(self, *kinds: str, component: str | None = None) -> None:
         super().__init__()
@@ -43,6 +46,8 @@ class Nested(ma.fields.Field[Query]):
 class NestedList(ma.fields.List):
     """A list of at least one query; order is kept."""
 
+    form: ClassVar[Form] = Form("list[Spec]")
+
     def __init__(self, *kinds: str, component: str | None = None) -> None:
         super().__init__(Nested(*kinds, component=component), validate=validate.Length(min=1))
 
@@ -58,6 +63,12 @@ class NestedList(ma.fields.List):
 
 class SubscriberSubset(ma.fields.Field[Any]):
     """All subscribers (null), those of a subscriber-level query given whole, or of a query known by its id."""
+
+    form: ClassVar[Form] = Form(
+        "Subset",
+        covers_none=True,
+        example={"query_kind": "event_count", "start_date": "2016-01-01", "end_date": "2016-01-08"},
+    )
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Any, reading: Reading | None = None, **kwargs: Any

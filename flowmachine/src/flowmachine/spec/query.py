@@ -26,6 +26,7 @@ import marshmallow as ma
 import sqlalchemy as sa
 from sqlalchemy.sql import FromClause, Select
 
+from flowmachine.spec.arguments import Argument, declared
 from flowmachine.spec.fields import HourInterval, canonical_json, canonical_value, load_fields, required
 from flowmachine.spec.places import SpatialUnit
 from flowmachine.spec.published import Published
@@ -183,6 +184,10 @@ class Query:
     #: Raised by one whenever the SQL of the kind changes its answer; part of the identity.
     sql_version: ClassVar[int] = 1
     fields: ClassVar[dict[str, ma.fields.Field]]
+    #: What the client's function and the documentation say of each field.
+    arguments: ClassVar[dict[str, Argument]]
+    #: What a result says, in one sentence for analysts; by default the docstring's first paragraph.
+    summary: ClassVar[str]
     #: Columns of the stored result and their SQLAlchemy types, in order; ``location`` is a region's integer key.
     columns: ClassVar[dict[str, Any]]
     #: Columns that rows are shown in the order of, ``-`` before one for descending; ties go by all others, ascending.
@@ -347,7 +352,12 @@ _Kind = TypeVar("_Kind", bound=type[Query])
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(required,))
 def query_kind(
-    name: str, *, sql_version: int = 1, component: str | None = None, direct: bool = False
+    name: str,
+    *,
+    sql_version: int = 1,
+    component: str | None = None,
+    direct: bool = False,
+    summary: str | None = None,
 ) -> Callable[[_Kind], _Kind]:
     """Register a class as the kind ``name``; a ``direct`` one is neither published nor submittable."""
 
@@ -356,7 +366,15 @@ def query_kind(
             raise TypeError(f"{name} declares no release rule")
         dataclasses.dataclass(init=False, eq=False, kw_only=True, repr=False)(cls)
         cls.kind, cls.sql_version, cls.component, cls.direct = name, sql_version, component, direct
+        cls.summary = summary or (cls.__doc__ or "").strip().partition("\n\n")[0]
         cls.fields = {field.name: field.metadata["field"] for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        cls.arguments = {
+            field.name: declared(field.name, **field.metadata)
+            for field in dataclasses.fields(cls)  # type: ignore[arg-type]
+        }
+        for argument in () if direct else cls.arguments.values():
+            if not argument.text:
+                raise TypeError(f"{name}.{argument.name} has no documentation: declare it with a text")
         cls.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [
                 inspect.Parameter(

@@ -73,4 +73,4 @@ def _nullable(field: ma.fields.Field) -> ma.fields.Field:
 class Sampled:
     """The field of a kind whose result may be sampled."""
 
-    sampling: RandomSample | None = optional(Sampling())
+    sampling: RandomSample | None = optional(Sampling(), doc="By ``random_sample_spec``, see above.")

@@ -25,9 +25,11 @@ class Unit:
     """Fields of a kind that has a spatial unit of its own."""
 
     aggregation_unit: str = required(Choice(*UNITS))
-    mapping_table: str | None = optional(TableName())
-    geom_table: str | None = optional(TableName())
-    geom_table_join_column: str | None = optional(ColumnName())
+    mapping_table: str | None = optional(
+        TableName(), doc="Table that maps cells to areas, in place of their position."
+    )
+    geom_table: str | None = optional(TableName(), doc="Table of geometries, for ``lon-lat`` only.")
+    geom_table_join_column: str | None = optional(ColumnName(), doc="Column of that table to join on.")
 
     @property
     def unit(self) -> SpatialUnit:

@@ -11,22 +11,29 @@ from flowmachine.spec.fields import Choice, EventTypes, HourInterval, Hours, Mom
 from flowmachine.spec.nested import SubscriberSubset
 from flowmachine.spec.query import EventSelection, Query, field_group
 
+#: What the fields of a kind that reads events mean.
+EVENT_TYPES = "Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms."
+SUBSET = "Only these subscribers: a query's id or specification; None for all."
+HOURS = "Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day."
+
 
 @field_group
 class Window:
     """Fields of a kind over a window: the end is exclusive."""
 
-    start_date: datetime = required(Moment())
-    end_date: datetime = required(Moment())
+    start_date: datetime = required(Moment(), "First day, ISO text or a date.")
+    end_date: datetime = required(
+        Moment(), "The day after the last, ISO text or a date.", example="2016-01-08"
+    )
 
 
 @field_group
 class EventFields:
     """Fields of a kind that reads events."""
 
-    event_types: tuple[str, ...] | None = optional(EventTypes())
-    subscriber_subset: Query | None = optional(SubscriberSubset())
-    hours: HourInterval | None = optional(Hours())
+    event_types: tuple[str, ...] | None = optional(EventTypes(), doc=EVENT_TYPES)
+    subscriber_subset: Query | None = optional(SubscriberSubset(), doc=SUBSET)
+    hours: HourInterval | None = optional(Hours(), doc=HOURS)
 
 
 @field_group

@@ -22,9 +22,9 @@ MOST_PERIODS = 100_000
 class Periods:
     """Fields of a kind over ``total_periods`` periods from ``start_date``, each of ``period_length`` units of wall-clock time."""
 
-    start_date: datetime = required(Moment())
-    total_periods: int = required(Integer(at_least=1))
-    period_length: int = optional(Integer(at_least=1), 1)
+    start_date: datetime = required(Moment(), "Start of the first period, ISO text or a date.")
+    total_periods: int = required(Integer(at_least=1), "Number of periods.", example=7)
+    period_length: int = optional(Integer(at_least=1), 1, "Length of a period, in that unit.")
     period_unit: str = optional(Choice("days", "hours", "minutes"), "days")
 
     def check(self) -> None:

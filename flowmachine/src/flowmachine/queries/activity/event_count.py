@@ -13,7 +13,7 @@ from flowmachine.spec.windows import Directed, EventFields, Window, window_selec
 from flowmachine.sql.events import select_events
 
 
-@query_kind("event_count")
+@query_kind("event_count", summary="The number of each subscriber's events.")
 class EventCount(Window, Directed, EventFields, Sampled, SubscriberMetric):
     """Events of each subscriber, located or not; who had none has no row."""
 

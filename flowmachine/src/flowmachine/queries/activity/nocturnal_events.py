@@ -11,11 +11,15 @@ from flowmachine.spec.fields import EventTypes, HourInterval, Hours, optional, r
 from flowmachine.spec.nested import SubscriberSubset
 from flowmachine.spec.query import EventSelection, Query, Sources, SubscriberMetric, query_kind
 from flowmachine.spec.sampling import Sampled
-from flowmachine.spec.windows import Window, window_selection
+from flowmachine.spec.windows import EVENT_TYPES, SUBSET, Window, window_selection
 from flowmachine.sql.events import in_hours, select_events
 
 
-@query_kind("nocturnal_events", sql_version=2)
+@query_kind(
+    "nocturnal_events",
+    sql_version=2,
+    summary="The percentage of each subscriber's events that fall in the night.",
+)
 class NocturnalEvents(Window, Sampled, SubscriberMetric):
     """Per cent of each subscriber's events that are in the hours of the night, 0 to 100.
 
@@ -26,9 +30,11 @@ class NocturnalEvents(Window, Sampled, SubscriberMetric):
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "value": sa.Double()}
     reads_cells: ClassVar[bool] = False
 
-    night_hours: HourInterval = required(Hours(latest_start=24))
-    event_types: tuple[str, ...] | None = optional(EventTypes())
-    subscriber_subset: Query | None = optional(SubscriberSubset())
+    night_hours: HourInterval = required(
+        Hours(latest_start=24), "Hours at which the night starts and ends.", keyword="hours"
+    )
+    event_types: tuple[str, ...] | None = optional(EventTypes(), doc=EVENT_TYPES)
+    subscriber_subset: Query | None = optional(SubscriberSubset(), doc=SUBSET)
 
     @property
     def events(self) -> tuple[EventSelection]:

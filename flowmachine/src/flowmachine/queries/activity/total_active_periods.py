@@ -12,7 +12,7 @@ from flowmachine.spec.query import EventSelection, Sources, SubscriberMetric, qu
 from flowmachine.spec.windows import EventFields
 
 
-@query_kind("total_active_periods")
+@query_kind("total_active_periods", summary="The number of periods in which each subscriber was active.")
 class TotalActivePeriods(Periods, EventFields, SubscriberMetric):
     """Periods in which a subscriber had an event, located or not; who had none has no row."""
 

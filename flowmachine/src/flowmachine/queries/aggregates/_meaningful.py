@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import marshmallow as ma
 import sqlalchemy as sa
@@ -19,21 +19,27 @@ from shapely.geometry.base import BaseGeometry
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
-from flowmachine.spec.fields import EventTypes, Integer, Number, optional, required
+from flowmachine.spec.fields import EventTypes, Form, Integer, Number, optional, required
 from flowmachine.spec.nested import SubscriberSubset
 from flowmachine.spec.places import SITES, SpatialUnit
 from flowmachine.spec.published import KeepOver, Published, Region, Value
 from flowmachine.spec.query import EventSelection, Query, Sources, field_group
 from flowmachine.spec.units import Unit, demand_polygons
+from flowmachine.spec.windows import EVENT_TYPES, SUBSET
 from flowmachine.sql.events import locate_events
 from flowmachine.sql.functions import geodesic_metres, geometry_from_text, leader_clusters, strictly_within
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 UNKNOWN = "unknown"
 
+#: The hours in use by day and not by night, whatever the days.
+_SQUARE = {"type": "Polygon", "coordinates": [[[0, -1], [1, -1], [1, 1], [0, 1], [0, -1]]]}
+
 
 class Labels(ma.fields.Field[dict[str, Any]]):
     """Areas of (hour score, day score) by label, as GeoJSON polygons that do not touch each other."""
+
+    form: ClassVar[Form] = Form("dict[str, Any]", example={"day": _SQUARE})
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict[str, Any]:
         if not isinstance(value, Mapping):
@@ -88,6 +94,8 @@ def _check_apart(areas: Mapping[str, BaseGeometry]) -> None:
 class HourScores(ma.fields.List):
     """A score for each hour of the day."""
 
+    form: ClassVar[Form] = Form("list[float]", example=[-1] * 8 + [1] * 10 + [-1] * 6)
+
     def __init__(self) -> None:
         super().__init__(Number(-1.0, 1.0), validate=ma.validate.Length(equal=24))
 
@@ -104,6 +112,8 @@ class HourScores(ma.fields.List):
 
 class WeekdayScores(ma.fields.Dict):
     """A score for each day of the week."""
+
+    form: ClassVar[Form] = Form("dict[str, float]", example=dict.fromkeys(WEEKDAYS, 1))
 
     def __init__(self) -> None:
         super().__init__(
@@ -136,13 +146,17 @@ class WeekdayScores(ma.fields.Dict):
 class Meaningful(Unit):
     """Fields of a kind about meaningful locations. Events are at sites, so that the unit only says where centres lie."""
 
-    event_types: tuple[str, ...] | None = optional(EventTypes())
-    subscriber_subset: Query | None = optional(SubscriberSubset())
-    labels: dict[str, Any] = required(Labels())
-    tower_hour_of_day_scores: tuple[float, ...] = required(HourScores())
-    tower_day_of_week_scores: dict[str, float] = required(WeekdayScores())
-    tower_cluster_radius: float = optional(Number(), 1.0)
-    tower_cluster_call_threshold: int = optional(Integer(), 0)
+    event_types: tuple[str, ...] | None = optional(EventTypes(), doc=EVENT_TYPES)
+    subscriber_subset: Query | None = optional(SubscriberSubset(), doc=SUBSET)
+    labels: dict[str, Any] = required(Labels(), "GeoJSON polygon by label, x = hour score, y = day score.")
+    tower_hour_of_day_scores: tuple[float, ...] = required(
+        HourScores(), "24 numbers in [-1, 1], one per hour."
+    )
+    tower_day_of_week_scores: dict[str, float] = required(
+        WeekdayScores(), "Number in [-1, 1] by weekday, all seven."
+    )
+    tower_cluster_radius: float = optional(Number(), 1.0, "Radius of a cluster of sites, in kilometres.")
+    tower_cluster_call_threshold: int = optional(Integer(), 0, "Days with calls that a cluster needs.")
 
     def check(self) -> None:
         super().check()

@@ -17,7 +17,10 @@ from flowmachine.spec.query import Aggregate, Query, Sources, query_kind
 from flowmachine.spec.windows import same_unit
 
 
-@query_kind("active_at_reference_location_counts")
+@query_kind(
+    "active_at_reference_location_counts",
+    summary="The number of subscribers seen at their reference location.",
+)
 class ActiveAtReferenceLocationCounts(Aggregate):
     """Subscribers whose reference location is among their unique locations, counted there."""
 

@@ -15,7 +15,9 @@ from flowmachine.spec.sampling import Sampled
 from flowmachine.spec.windows import EventFields
 
 
-@query_kind("calendar_activity")
+@query_kind(
+    "calendar_activity", summary="The number of subscribers by the periods in which they were active."
+)
 class CalendarActivity(Periods, EventFields, Sampled, Aggregate):
     """Subscribers counted by the list of periods in which they had an event; who had none is not counted.
 

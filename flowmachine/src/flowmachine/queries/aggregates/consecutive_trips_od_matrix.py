@@ -18,7 +18,11 @@ from flowmachine.sql.events import locate_events
 _NONE_FOLLOWS = -1
 
 
-@query_kind("consecutive_trips_od_matrix", component="ConsecutiveTripsODMatrix")
+@query_kind(
+    "consecutive_trips_od_matrix",
+    component="ConsecutiveTripsODMatrix",
+    summary="The number of subscribers seen at one location right after another.",
+)
 class ConsecutiveTripsODMatrix(Window, Unit, EventFields, Aggregate):
     """Distinct subscribers for each pair of locations of two successive events, pairs of one location included.
 

@@ -14,14 +14,14 @@ from flowmachine.spec.query import Aggregate, NotBuildable, Sources, query_kind
 from flowmachine.spec.units import Unit
 
 
-@query_kind("dummy_query")
+@query_kind("dummy_query", summary="Nothing, after a while. Test servers only.")
 class DummyQuery(Unit, Aggregate):
     """Says its parameter after ``dummy_delay`` seconds. Refused unless the setting FLOWMACHINE_TEST_KINDS is on."""
 
     needs_database: ClassVar[bool] = True
 
-    dummy_param: str = required(Text())
-    dummy_delay: int = optional(Integer(), 0)
+    dummy_param: str = required(Text(), "Tells one from the other.")
+    dummy_delay: int = optional(Integer(), 0, "Seconds it takes.")
 
     def check_buildable(self) -> None:
         if setting("FLOWMACHINE_TEST_KINDS", default="off") != "on":

@@ -12,7 +12,9 @@ from flowmachine.spec.published import KeepOver, Published, Region, Value
 from flowmachine.spec.query import Aggregate, Sources, query_kind
 
 
-@query_kind("flows")
+@query_kind(
+    "flows", summary="The number of subscribers at one location first and at another, or the same, second."
+)
 class Flows(Movement, Aggregate):
     """Subscribers counted for each pair of their locations in two queries; those who stayed count at (a, a).
 

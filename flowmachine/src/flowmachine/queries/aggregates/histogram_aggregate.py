@@ -14,7 +14,7 @@ from marshmallow import validate
 from sqlalchemy.sql import FromClause, Select
 
 from flowmachine.queries.families import HISTOGRAM_METRICS
-from flowmachine.spec.fields import Integer, Number, load_fields, optional, required
+from flowmachine.spec.fields import Form, Integer, Number, load_fields, optional, required
 from flowmachine.spec.nested import Nested
 from flowmachine.spec.published import AllOrNothing, Published, Value
 from flowmachine.spec.query import Aggregate, Query, Sources, query_kind
@@ -33,6 +33,7 @@ class Bins(ma.fields.Field[HistogramBins]):
     """``{"n_bins": n}`` or ``{"bin_list": [edges]}``."""
 
     component = "HistogramBins"
+    form: ClassVar[Form] = Form("int | Sequence[float]", "histogram_bins", example={"n_bins": 5}, argument=5)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> HistogramBins:
         if isinstance(value, HistogramBins):
@@ -87,6 +88,12 @@ class Bounds(ma.fields.Field[Range]):
     """``{"lower_bound", "upper_bound"}``, or the two as a list, as the published client sends them."""
 
     component = "Bounds"
+    form: ClassVar[Form] = Form(
+        "Sequence[float] | Mapping[str, float] | None",
+        "bounds",
+        covers_none=True,
+        example={"lower_bound": 0, "upper_bound": 10},
+    )
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Range:
         if isinstance(value, Range):
@@ -118,14 +125,14 @@ class Bounds(ma.fields.Field[Range]):
         return {"oneOf": [bounds, pair]}
 
 
-def _may_be_absent(field: ma.fields.Field) -> Any:
+def _may_be_absent(field: ma.fields.Field, doc: str) -> Any:
     """A field that may be left out but not be null."""
-    declared = optional(field)
+    declared = optional(field, doc=doc)
     field.allow_none = False
     return declared
 
 
-@query_kind("histogram_aggregate", sql_version=2)
+@query_kind("histogram_aggregate", sql_version=2, summary="The number of subscribers by ranges of a metric.")
 class HistogramAggregate(Aggregate):
     """Subscribers counted in bins of a metric's values: all bins are published, or one row of nulls.
 
@@ -137,8 +144,8 @@ class HistogramAggregate(Aggregate):
     geographic: ClassVar[bool] = False
 
     metric: Query = required(Nested(*HISTOGRAM_METRICS, component="HistogrammableMetrics"))
-    bins: HistogramBins = required(Bins())
-    range: Range | None = _may_be_absent(Bounds())
+    bins: HistogramBins = required(Bins(), "Number of bins, or their edges.")
+    range: Range | None = _may_be_absent(Bounds(), "Lowest and highest value counted; by default all are.")
 
     def check(self) -> None:
         if self.range is None or self.bins.n_bins is None:

@@ -12,7 +12,10 @@ from flowmachine.spec.published import KeepOver, Published, Region, Value
 from flowmachine.spec.query import Aggregate, Sources, query_kind
 
 
-@query_kind("inflows")
+@query_kind(
+    "inflows",
+    summary="The number of subscribers who were at each location second, those who stayed among them.",
+)
 class Inflows(Movement, Aggregate):
     """The flows to each location, summed over their origins before anything is withheld."""
 

@@ -17,7 +17,11 @@ from flowmachine.spec.published import KeepOver, KeepShares, Published, Region, 
 from flowmachine.spec.query import Aggregate, Query, Sources, query_kind
 
 
-@query_kind("joined_spatial_aggregate", sql_version=2)
+@query_kind(
+    "joined_spatial_aggregate",
+    sql_version=2,
+    summary="A statistic, per location, of a metric of the subscribers there.",
+)
 class JoinedSpatialAggregate(Aggregate):
     """A statistic, or the distribution, of a metric over the subscribers whose reference location is there.
 
@@ -28,7 +32,9 @@ class JoinedSpatialAggregate(Aggregate):
 
     locations: Query = required(Nested(*REFERENCE_LOCATIONS, component="ReferenceLocation"))
     metric: Query = required(Nested(*JOINABLE_METRICS, component="JoinableMetrics"))
-    method: str = required(Choice(*STATISTICS, "distr"))
+    method: str = required(
+        Choice(*STATISTICS, "distr"), "For handsets ``distr`` or ``mode`` only.", client_default="avg"
+    )
 
     def check(self) -> None:
         accepted = ("distr", "mode") if self._categorical else STATISTICS

@@ -17,7 +17,10 @@ from flowmachine.spec.published import KeepGroups, Published, Region, Value
 from flowmachine.spec.query import Aggregate, Sources, query_kind
 
 
-@query_kind("labelled_flows")
+@query_kind(
+    "labelled_flows",
+    summary="The number of subscribers at one location first and at another, or the same, second, by label.",
+)
 class LabelledFlows(Movement, Aggregate):
     """Subscribers counted for each pair of their locations in two queries and each label, a null label included.
 

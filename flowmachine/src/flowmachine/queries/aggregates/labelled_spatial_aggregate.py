@@ -17,7 +17,7 @@ from flowmachine.spec.published import KeepGroups, Published, Region, Value
 from flowmachine.spec.query import Aggregate, Sources, query_kind
 
 
-@query_kind("labelled_spatial_aggregate")
+@query_kind("labelled_spatial_aggregate", summary="The number of subscribers at each location, by label.")
 class LabelledSpatialAggregate(Aggregate):
     """Subscribers counted by location and label; those without a label under a null one.
 

@@ -20,7 +20,10 @@ from flowmachine.spec.sampling import Sampled
 from flowmachine.spec.windows import EventFields
 
 
-@query_kind("localised_calendar_activity")
+@query_kind(
+    "localised_calendar_activity",
+    summary="The number of subscribers by location and by the periods in which they were active.",
+)
 class LocalisedCalendarActivity(Periods, EventFields, Sampled, Aggregate):
     """Subscribers counted by reference location and by the list of periods in which they had an event.
 
@@ -28,7 +31,9 @@ class LocalisedCalendarActivity(Periods, EventFields, Sampled, Aggregate):
     released rows.
     """
 
-    reference_location: Query = required(Nested(*REFERENCE_LOCATIONS, component="ReferenceLocation"))
+    reference_location: Query = required(
+        Nested(*REFERENCE_LOCATIONS, component="ReferenceLocation"), keyword="locations"
+    )
 
     @property
     def events(self) -> tuple[EventSelection, ...]:

@@ -22,7 +22,7 @@ INTERVALS = {"day": timedelta(days=1), "hour": timedelta(hours=1), "min": timede
 _TRUNCATED = {"day": "day", "hour": "hour", "min": "minute"}
 
 
-@query_kind("location_event_counts")
+@query_kind("location_event_counts", summary="The number of events at each location, by day, hour or minute.")
 class LocationEventCounts(Window, Unit, Directed, EventFields, Aggregate):
     """Events at each location by local date, hour and minute, as fine as ``interval`` says.
 
@@ -31,7 +31,7 @@ class LocationEventCounts(Window, Unit, Directed, EventFields, Aggregate):
     given. A row is judged by the subscribers behind its events.
     """
 
-    interval: str = required(Choice(*INTERVALS))
+    interval: str = required(Choice(*INTERVALS), keyword="count_interval", write="interval")
 
     def check(self) -> None:
         super().check()

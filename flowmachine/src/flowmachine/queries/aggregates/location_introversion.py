@@ -15,7 +15,10 @@ from flowmachine.spec.windows import Directed, EventFields, Window, window_selec
 from flowmachine.sql.events import locate_events
 
 
-@query_kind("location_introversion")
+@query_kind(
+    "location_introversion",
+    summary="The share of each location's interactions whose other party is there too.",
+)
 class LocationIntroversion(Window, Unit, Directed, EventFields, Aggregate):
     """Of the interactions with one party at a location, the share that has the other party there too.
 

@@ -14,14 +14,17 @@ from flowmachine.spec.query import Aggregate, EventSelection, Sources, query_kin
 from flowmachine.spec.windows import Window
 
 
-@query_kind("meaningful_locations_aggregate")
+@query_kind(
+    "meaningful_locations_aggregate",
+    summary="The number of subscribers with a meaningful location of a label in each area.",
+)
 class MeaningfulLocationsAggregate(Window, Meaningful, Aggregate):
     """Subscribers by region of their meaningful locations with ``label``; one with n of these counts 1/n at each.
 
     A row is judged by its distinct subscribers, of whom there are at least as many as the value says.
     """
 
-    label: str = required(Text())
+    label: str = required(Text(), "The label.", example="day")
 
     @property
     def events(self) -> tuple[EventSelection]:

@@ -15,7 +15,9 @@ from flowmachine.spec.query import Aggregate, EventSelection, Sources, query_kin
 
 
 @query_kind(
-    "meaningful_locations_between_dates_od_matrix", component="MeaningfulLocationsBetweenDatesODMatrix"
+    "meaningful_locations_between_dates_od_matrix",
+    component="MeaningfulLocationsBetweenDatesODMatrix",
+    summary="The number of subscribers by the areas of their meaningful locations in two spans of time.",
 )
 class MeaningfulLocationsBetweenDatesODMatrix(Meaningful, Aggregate):
     """Subscribers by the regions of their meaningful locations with ``label`` in window a and in window b.
@@ -24,11 +26,15 @@ class MeaningfulLocationsBetweenDatesODMatrix(Meaningful, Aggregate):
     subscribers.
     """
 
-    start_date_a: datetime = required(Moment())
-    end_date_a: datetime = required(Moment())
-    start_date_b: datetime = required(Moment())
-    end_date_b: datetime = required(Moment())
-    label: str = required(Text())
+    start_date_a: datetime = required(Moment(), "First day, ISO text or a date.")
+    end_date_a: datetime = required(
+        Moment(), "The day after the last, ISO text or a date.", example="2016-01-08"
+    )
+    start_date_b: datetime = required(Moment(), "First day, ISO text or a date.", example="2016-01-08")
+    end_date_b: datetime = required(
+        Moment(), "The day after the last, ISO text or a date.", example="2016-01-15"
+    )
+    label: str = required(Text(), "The label.", example="day")
 
     @property
     def events(self) -> tuple[EventSelection, EventSelection]:

@@ -15,7 +15,9 @@ from flowmachine.spec.windows import Window
 
 
 @query_kind(
-    "meaningful_locations_between_label_od_matrix", component="MeaningfulLocationsBetweenLabelODMatrix"
+    "meaningful_locations_between_label_od_matrix",
+    component="MeaningfulLocationsBetweenLabelODMatrix",
+    summary="The number of subscribers by the areas of their meaningful locations of two labels.",
 )
 class MeaningfulLocationsBetweenLabelODMatrix(Window, Meaningful, Aggregate):
     """Subscribers by the regions of their meaningful locations with ``label_a`` and with ``label_b``.
@@ -24,8 +26,8 @@ class MeaningfulLocationsBetweenLabelODMatrix(Window, Meaningful, Aggregate):
     subscribers.
     """
 
-    label_a: str = required(Text())
-    label_b: str = required(Text())
+    label_a: str = required(Text(), "Label of the origin.", example="day")
+    label_b: str = required(Text(), "Label of the destination.", example="unknown")
 
     @property
     def events(self) -> tuple[EventSelection]:

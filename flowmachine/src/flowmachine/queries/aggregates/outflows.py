@@ -12,7 +12,10 @@ from flowmachine.spec.published import KeepOver, Published, Region, Value
 from flowmachine.spec.query import Aggregate, Sources, query_kind
 
 
-@query_kind("outflows")
+@query_kind(
+    "outflows",
+    summary="The number of subscribers who were at each location first, those who stayed among them.",
+)
 class Outflows(Movement, Aggregate):
     """The flows from each location, summed over their destinations before anything is withheld."""
 

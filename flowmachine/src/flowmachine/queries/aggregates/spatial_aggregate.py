@@ -15,7 +15,7 @@ from flowmachine.spec.published import KeepOver, Published, Region, Value
 from flowmachine.spec.query import Aggregate, Query, Sources, query_kind
 
 
-@query_kind("spatial_aggregate")
+@query_kind("spatial_aggregate", summary="The number of subscribers at each location.")
 class SpatialAggregate(Aggregate):
     """Subscribers counted at their reference location; those with a null location form a row of their own."""
 

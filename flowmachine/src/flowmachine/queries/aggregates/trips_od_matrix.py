@@ -15,7 +15,11 @@ from flowmachine.spec.windows import EventFields, Window, window_selection
 from flowmachine.sql.events import locate_events
 
 
-@query_kind("trips_od_matrix", component="TripsODMatrix")
+@query_kind(
+    "trips_od_matrix",
+    component="TripsODMatrix",
+    summary="The number of subscribers seen at one location some time after another.",
+)
 class TripsODMatrix(Window, Unit, EventFields, Aggregate):
     """Subscribers who were at one location before they were last at another, for each ordered pair of two locations.
 

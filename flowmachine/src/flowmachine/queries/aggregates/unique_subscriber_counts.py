@@ -14,7 +14,7 @@ from flowmachine.spec.windows import EventFields, Window, window_selection
 from flowmachine.sql.events import locate_events
 
 
-@query_kind("unique_subscriber_counts")
+@query_kind("unique_subscriber_counts", summary="The number of subscribers seen at each location.")
 class UniqueSubscriberCounts(Window, Unit, EventFields, Aggregate):
     """Distinct subscribers with an event at each location; one subscriber counts at every location visited."""
 

@@ -18,7 +18,10 @@ from flowmachine.spec.windows import same_unit
 from flowmachine.sql.release import releasable
 
 
-@query_kind("unique_visitor_counts")
+@query_kind(
+    "unique_visitor_counts",
+    summary="The number of subscribers seen at each location who do not belong there.",
+)
 class UniqueVisitorCounts(Aggregate):
     """Unique subscribers less those active at their reference location, where both would be published by themselves.
 

@@ -18,11 +18,14 @@ from flowmachine.spec.query import Aggregate, Query, Sources, query_kind
 from flowmachine.spec.windows import same_unit
 
 
-@query_kind("unmoving_at_reference_location_counts")
+@query_kind(
+    "unmoving_at_reference_location_counts",
+    summary="The number of subscribers seen at their reference location only.",
+)
 class UnmovingAtReferenceLocationCounts(Aggregate):
     """Subscribers with exactly one location that is their reference location, counted there."""
 
-    locations: UniqueLocations = required(Nested("unique_locations"))
+    locations: UniqueLocations = required(Nested("unique_locations"), keyword="unique_locations")
     reference_locations: Query = required(Nested(*REFERENCE_LOCATIONS, component="ReferenceLocation"))
 
     def check(self) -> None:

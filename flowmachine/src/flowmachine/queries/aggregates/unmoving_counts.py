@@ -16,11 +16,11 @@ from flowmachine.spec.published import KeepOver, Published, Region, Value
 from flowmachine.spec.query import Aggregate, Sources, query_kind
 
 
-@query_kind("unmoving_counts")
+@query_kind("unmoving_counts", summary="The number of subscribers seen at one location only.")
 class UnmovingCounts(Aggregate):
     """Subscribers with exactly one location, counted there."""
 
-    locations: UniqueLocations = required(Nested("unique_locations"))
+    locations: UniqueLocations = required(Nested("unique_locations"), keyword="unique_locations")
 
     @property
     def unit(self) -> SpatialUnit:

@@ -15,7 +15,10 @@ from flowmachine.sql.events import select_events
 from flowmachine.sql.functions import at_least_share
 
 
-@query_kind("pareto_interactions")
+@query_kind(
+    "pareto_interactions",
+    summary="The share of each subscriber's contacts that make up a proportion of their interactions.",
+)
 class ParetoInteractions(Window, EventFields, Sampled, SubscriberMetric):
     """The share of each subscriber's contacts, busiest first, that it takes to make up a proportion of their events.
 
@@ -26,7 +29,11 @@ class ParetoInteractions(Window, EventFields, Sampled, SubscriberMetric):
     reads_cells: ClassVar[bool] = False
     event_columns: ClassVar[tuple[str, ...]] = ("counterpart",)
 
-    proportion: float = required(Number(0.0, 1.0, exclusive=True))
+    proportion: float = required(
+        Number(0.0, 1.0, exclusive=True),
+        "Proportion of the interactions, between 0 and 1.",
+        example=0.8,
+    )
 
     @property
     def events(self) -> tuple[EventSelection]:

@@ -13,7 +13,7 @@ from flowmachine.spec.windows import Directed, EventFields, Window, window_selec
 from flowmachine.sql.events import select_events
 
 
-@query_kind("subscriber_degree")
+@query_kind("subscriber_degree", summary="The number of people each subscriber was in contact with.")
 class SubscriberDegree(Window, Directed, EventFields, Sampled, SubscriberMetric):
     """Distinct counterparts of each subscriber, themselves left out; who had none has no row."""
 

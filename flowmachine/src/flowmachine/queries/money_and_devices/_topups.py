@@ -9,7 +9,7 @@ from flowmachine.spec.fields import Choice, HourInterval, Hours, optional, requi
 from flowmachine.spec.nested import SubscriberSubset
 from flowmachine.spec.query import EventSelection, Query, field_group
 from flowmachine.spec.sampling import Sampled
-from flowmachine.spec.windows import Window
+from flowmachine.spec.windows import HOURS, SUBSET, Window
 
 
 @field_group
@@ -19,8 +19,8 @@ class Topups(Window, Sampled):
     reads_cells: ClassVar[bool] = False
 
     statistic: str = required(Choice(*STATISTICS))
-    subscriber_subset: Query | None = optional(SubscriberSubset())
-    hours: HourInterval | None = optional(Hours())
+    subscriber_subset: Query | None = optional(SubscriberSubset(), doc=SUBSET)
+    hours: HourInterval | None = optional(Hours(), doc=HOURS)
 
     @property
     def events(self) -> tuple[EventSelection]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.sql import Select
 
-from flowmachine.spec.fields import Choice, required
+from flowmachine.spec.fields import Choice, Moment, required
 from flowmachine.spec.places import UNITS, SpatialUnit
 from flowmachine.spec.published import KeepOver, Published, Region, Value
 from flowmachine.spec.query import Aggregate, EventSelection, Sources, query_kind
@@ -17,7 +17,12 @@ from flowmachine.spec.windows import Window
 from flowmachine.tables import admin_table, location_table
 
 
-@query_kind("dfs_metric_total_amount", sql_version=2, component="DFSTotalMetricAmount")
+@query_kind(
+    "dfs_metric_total_amount",
+    sql_version=2,
+    component="DFSTotalMetricAmount",
+    summary="The total of a mobile money metric in each area, by day. The end date is included.",
+)
 class DFSTotalMetricAmount(Window, Aggregate):
     """The sum of a metric over the mobile-money transactions of each local date, at the cells of both their parties.
 
@@ -30,6 +35,7 @@ class DFSTotalMetricAmount(Window, Aggregate):
     needs_database: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ("mobile_money",)
 
+    end_date: datetime = required(Moment(), "The last day, ISO text or a date.", example="2016-01-08")
     metric: str = required(Choice("amount", "commission", "fee", "discount"))
     aggregation_unit: str = required(Choice(*UNITS))
 

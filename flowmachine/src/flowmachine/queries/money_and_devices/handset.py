@@ -15,7 +15,7 @@ from flowmachine.sql.events import select_events
 from flowmachine.sql.functions import first_by
 
 
-@query_kind("handset")
+@query_kind("handset", summary="A characteristic of each subscriber's handset.")
 class Handset(Window, EventFields, Sampled, SubscriberMetric):
     """A characteristic of the device last used (of two at once, the one with the lower code), or the most common one.
 
@@ -27,9 +27,10 @@ class Handset(Window, EventFields, Sampled, SubscriberMetric):
     reads: ClassVar[tuple[str, ...]] = ("devices",)
 
     characteristic: str = required(
-        Choice("hnd_type", "brand", "model", "software_os_name", "software_os_vendor")
+        Choice("hnd_type", "brand", "model", "software_os_name", "software_os_vendor"),
+        client_default="hnd_type",
     )
-    method: str = required(Choice("last", "most-common"))
+    method: str = required(Choice("last", "most-common"), client_default="last")
 
     @property
     def events(self) -> tuple[EventSelection]:

@@ -13,7 +13,7 @@ from flowmachine.spec.query import Sources, SubscriberMetric, query_kind
 from flowmachine.sql.events import select_events
 
 
-@query_kind("topup_amount", component="TopUpAmount")
+@query_kind("topup_amount", component="TopUpAmount", summary="A statistic of each subscriber's top-ups.")
 class TopUpAmount(Topups, SubscriberMetric):
     """A statistic of the amounts that each subscriber topped up, in the operator's currency."""
 

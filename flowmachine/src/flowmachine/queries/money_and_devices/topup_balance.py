@@ -15,7 +15,12 @@ from flowmachine.sql.events import select_events
 from flowmachine.sql.functions import first_by, microseconds
 
 
-@query_kind("topup_balance", sql_version=2, component="TopUpBalance")
+@query_kind(
+    "topup_balance",
+    sql_version=2,
+    component="TopUpBalance",
+    summary="A statistic of each subscriber's balance.",
+)
 class TopUpBalance(Topups, SubscriberMetric):
     """A statistic of each subscriber's balance, in the operator's currency, weighted by how long it was held.
 

@@ -30,7 +30,10 @@ _WEIGHTED: dict[str, Callable[[ColumnElement[Any], ColumnElement[Any]], ColumnEl
 }
 
 
-@query_kind("displacement")
+@query_kind(
+    "displacement",
+    summary="A statistic of each subscriber's distance from a reference location, in kilometres.",
+)
 class Displacement(Window, EventFields, Sampled, SubscriberMetric):
     """A statistic of the distance, in km on the spheroid, between a subscriber's reference location and each event.
 
@@ -38,7 +41,16 @@ class Displacement(Window, EventFields, Sampled, SubscriberMetric):
     """
 
     statistic: str = required(Choice(*STATISTICS))
-    reference_location: Query = required(Nested(*REFERENCE_LOCATIONS, component="ReferenceLocation"))
+    reference_location: Query = required(
+        Nested(*REFERENCE_LOCATIONS, component="ReferenceLocation"),
+        "At ``lon-lat``.",
+        example={
+            "query_kind": "daily_location",
+            "aggregation_unit": "lon-lat",
+            "date": "2016-01-01",
+            "method": "last",
+        },
+    )
 
     @property
     def columns(self) -> dict[str, Any]:  # type: ignore[override]

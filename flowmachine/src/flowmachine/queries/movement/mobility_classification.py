@@ -15,7 +15,9 @@ from flowmachine.spec.sampling import Sampled
 from flowmachine.spec.windows import same_unit
 
 
-@query_kind("mobility_classification")
+@query_kind(
+    "mobility_classification", summary="A label per subscriber, by how they moved over several periods."
+)
 class MobilityClassification(Sampled, SubscriberMetric):
     """A word for each subscriber of the last of ``locations``, which are in the order of time; the first that holds:
 
@@ -26,8 +28,10 @@ class MobilityClassification(Sampled, SubscriberMetric):
 
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "value": sa.Text()}
 
-    locations: tuple[CoalescedLocation, ...] = required(NestedList("coalesced_location"))
-    stay_length_threshold: int = required(Integer())
+    locations: tuple[CoalescedLocation, ...] = required(
+        NestedList("coalesced_location"), "One per period, in order of time."
+    )
+    stay_length_threshold: int = required(Integer(), "Periods at one location that make a subscriber stable.")
 
     def check(self) -> None:
         same_unit("All locations must have the same aggregation unit", *self.locations, field="locations")

@@ -17,7 +17,7 @@ from flowmachine.sql.functions import geodesic_metres
 PLACES = SpatialUnit("lon-lat")
 
 
-@query_kind("radius_of_gyration")
+@query_kind("radius_of_gyration", summary="How far from their centre each subscriber ranges, in kilometres.")
 class RadiusOfGyration(Window, EventFields, Sampled, SubscriberMetric):
     """Root of the mean squared distance, in km on the spheroid, between a subscriber's located events and their centre.
 

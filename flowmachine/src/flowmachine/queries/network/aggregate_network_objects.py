@@ -18,7 +18,10 @@ from flowmachine.sql.functions import start_of_century
 from flowmachine.sql.release import releasable
 
 
-@query_kind("aggregate_network_objects")
+@query_kind(
+    "aggregate_network_objects",
+    summary="A statistic of the number of cells in use at each location, over time.",
+)
 class AggregateNetworkObjects(Aggregate):
     """The statistic, in each period, of the counts that ``total_network_objects`` would publish by itself.
 
@@ -28,7 +31,9 @@ class AggregateNetworkObjects(Aggregate):
 
     total_network_objects: TotalNetworkObjects = required(Nested("total_network_objects"))
     statistic: str = required(Choice(*STATISTICS))
-    aggregate_by: str = required(Choice("second", "minute", "hour", "day", "month", "year", "century"))
+    aggregate_by: str = required(
+        Choice("second", "minute", "hour", "day", "month", "year", "century"), client_default="day"
+    )
 
     @property
     def unit(self) -> SpatialUnit:

@@ -16,7 +16,7 @@ from flowmachine.sql.functions import as_instant
 from flowmachine.sql.tallies import tally_cells
 
 
-@query_kind("total_network_objects")
+@query_kind("total_network_objects", summary="The number of cells in use at each location, over time.")
 class TotalNetworkObjects(Window, Unit, EventFields, Aggregate):
     """Distinct cells with an event, at each location and in each period that has one.
 

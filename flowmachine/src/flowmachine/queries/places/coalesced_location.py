@@ -17,7 +17,10 @@ from flowmachine.spec.query import Sources, SubscriberLocations, query_kind
 from flowmachine.spec.sampling import Sampled
 
 
-@query_kind("coalesced_location")
+@query_kind(
+    "coalesced_location",
+    summary="One location per subscriber: the preferred one, else a fallback visited often enough.",
+)
 class CoalescedLocation(Sampled, SubscriberLocations):
     """The preferred location; where that is absent or null, the fallback if its weight reaches ``weight_threshold``.
 
@@ -29,7 +32,7 @@ class CoalescedLocation(Sampled, SubscriberLocations):
     preferred_location: MajorityLocation = required(Nested("majority_location"))
     fallback_location: MajorityLocation = required(Nested("majority_location"))
     subscriber_location_weights: LocationVisits = required(Nested("location_visits"))
-    weight_threshold: int = required(Integer())
+    weight_threshold: int = required(Integer(), "Visits that a fallback location needs.")
 
     def check(self) -> None:
         errors = {

@@ -15,7 +15,7 @@ from flowmachine.spec.units import Unit
 from flowmachine.spec.windows import EventFields
 
 
-@query_kind("daily_location")
+@query_kind("daily_location", summary="One location per subscriber: the last or the most common of a day.")
 class DailyLocation(Unit, EventFields, Sampled, SubscriberLocations):
     """The location of each subscriber in the 24 hours from ``date``.
 
@@ -23,7 +23,7 @@ class DailyLocation(Unit, EventFields, Sampled, SubscriberLocations):
     ``most-common``: the location with most events, then the later latest event, then the one that sorts first.
     """
 
-    date: datetime = required(Moment())
+    date: datetime = required(Moment(), "The day, ISO text or a date.")
     method: str = required(Choice("last", "most-common"))
 
     @property

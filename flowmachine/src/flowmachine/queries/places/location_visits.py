@@ -16,7 +16,7 @@ from flowmachine.spec.sampling import Sampled
 from flowmachine.spec.windows import same_unit
 
 
-@query_kind("location_visits")
+@query_kind("location_visits", summary="How often each subscriber's location was each place.")
 class LocationVisits(Sampled, SubscriberLocations):
     """For each subscriber and location, the number of inputs that place the subscriber there; an input given twice counts twice."""
 

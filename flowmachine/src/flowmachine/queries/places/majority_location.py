@@ -16,7 +16,10 @@ from flowmachine.spec.sampling import Sampled
 from flowmachine.sql.functions import first_by
 
 
-@query_kind("majority_location")
+@query_kind(
+    "majority_location",
+    summary="One location per subscriber: the one with more than half of the weight, if any.",
+)
 class MajorityLocation(Sampled, SubscriberLocations):
     """The location with more than half of a subscriber's weight, or of ``minimum_total_weight`` where that is larger.
 
@@ -26,8 +29,10 @@ class MajorityLocation(Sampled, SubscriberLocations):
     subscriber_location_weights: Query = required(
         Nested(*WEIGHTED_LOCATIONS, component="WeightedLocationQueries")
     )
-    minimum_total_weight: float = optional(Number(), 0.0)
-    include_unlocatable: bool = optional(Flag(), False)
+    minimum_total_weight: float = optional(Number(), 0.0, "Weight that half is at least taken of.")
+    include_unlocatable: bool = optional(
+        Flag(), False, "Whether subscribers without a majority keep a row without a location."
+    )
 
     def check_buildable(self) -> None:
         if self.minimum_total_weight < 0:

@@ -17,7 +17,7 @@ from flowmachine.spec.sampling import Sampled
 from flowmachine.spec.windows import same_unit
 
 
-@query_kind("modal_location")
+@query_kind("modal_location", summary="One location per subscriber: the most frequent among daily locations.")
 class ModalLocation(Sampled, SubscriberLocations):
     """The location that most of the daily locations name; of several the one named latest, then the one that sorts first."""
 

@@ -13,7 +13,7 @@ from flowmachine.spec.units import Unit
 from flowmachine.spec.windows import EventFields, Window, window_selection
 
 
-@query_kind("most_frequent_location")
+@query_kind("most_frequent_location", summary="One location per subscriber: the one with most events.")
 class MostFrequentLocation(Window, Unit, EventFields, Sampled, SubscriberLocations):
     """Each subscriber's location with most events.
 

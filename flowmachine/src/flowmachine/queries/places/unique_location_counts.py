@@ -13,7 +13,7 @@ from flowmachine.spec.windows import EventFields, Window, window_selection
 from flowmachine.sql.events import locate_events
 
 
-@query_kind("unique_location_counts")
+@query_kind("unique_location_counts", summary="The number of locations each subscriber was seen at.")
 class UniqueLocationCounts(Window, Unit, EventFields, SubscriberMetric):
     """Distinct locations at which each subscriber had an event."""
 

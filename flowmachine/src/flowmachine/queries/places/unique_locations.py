@@ -14,7 +14,7 @@ from flowmachine.spec.windows import EventFields, Window, window_selection
 from flowmachine.sql.events import locate_events
 
 
-@query_kind("unique_locations")
+@query_kind("unique_locations", summary="All locations that each subscriber was seen at.")
 class UniqueLocations(Window, Unit, EventFields, Sampled, SubscriberLocations):
     """Every location at which a subscriber had an event, once: several rows for a subscriber."""
 

@@ -15,7 +15,7 @@ from flowmachine.sql.events import locate_events
 from flowmachine.sql.functions import earlier_place, first_by
 
 
-@query_kind("visited_most_days")
+@query_kind("visited_most_days", summary="One location per subscriber: the one seen at on most days.")
 class VisitedMostDays(Window, Unit, EventFields, Sampled, SubscriberLocations):
     """Each subscriber's location with most calendar days.
 

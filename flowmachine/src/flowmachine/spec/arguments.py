@@ -1,0 +1,113 @@
+"""The arguments of a kind's function in the Python client, from the declarations of its fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import marshmallow as ma
+
+from flowmachine.spec.fields import Form
+
+
+@dataclass(frozen=True)
+class Argument:
+    """What the client and the documentation say of a field, beside its type.
+
+    Attributes
+    ----------
+    name, keyword : str
+        The field's name in a spec, and the keyword of the Python function.
+    field : marshmallow.fields.Field
+        The field.
+    doc : str
+        What the field means, beyond what its type says.
+    form : Form or None
+        How Python users give it; None where the function does not take it.
+    required : bool
+        Whether users of the function must give it; if they need not, ``default`` is what it sends.
+    write : str
+        The function of ``flowclient.values`` that turns the argument into the field's value, if any.
+    example, example_argument : object
+        A value in a spec, and the argument that is written as that value. None where that is a matter of other kinds.
+    """
+
+    name: str
+    keyword: str
+    field: ma.fields.Field
+    doc: str
+    form: Form | None
+    required: bool
+    default: Any
+    write: str
+    example: Any
+    example_argument: Any
+
+    @property
+    def may_be_absent(self) -> bool:
+        """Whether a spec may lack the field, but not hold null in its place."""
+        return not self.required and not self.field.allow_none and self.default is None
+
+    @property
+    def annotation(self) -> str:
+        """The type of the argument, as written in the client."""
+        assert self.form is not None
+        may_be_none = not self.required and self.default is None and not self.form.covers_none
+        return f"{self.form.annotation} | None" if may_be_none else self.form.annotation
+
+    @property
+    def text(self) -> str:
+        """The words or kinds that its type accepts, then what it means."""
+        return " ".join(filter(None, (_accepted(self.field), self.doc)))
+
+
+def declared(
+    name: str,
+    *,
+    field: ma.fields.Field,
+    doc: str,
+    keyword: str = "",
+    client_default: Any = None,
+    write: str = "",
+    example: Any = None,
+) -> Argument:
+    """The argument of a field, from what ``required`` or ``optional`` was told.
+
+    ``keyword`` and ``write`` are given where they are not those of the name and the type, ``client_default`` where a spec
+    must give a field that users of the client need not give.
+    """
+    form: Form | None = getattr(field, "form", None)
+    words = getattr(field, "words", None)
+    if example is None:
+        example = words[0] if words else form and form.example
+        given = form and form.argument
+    else:
+        given = None
+    default = client_default if field.required else field.load_default
+    return Argument(
+        name=name,
+        keyword=keyword or name,
+        field=field,
+        doc=doc,
+        form=form,
+        required=field.required and client_default is None,
+        default=None if default is ma.missing else default,
+        write=write or (form.write if form else ""),
+        example=example,
+        example_argument=example if given is None else given,
+    )
+
+
+def _accepted(field: ma.fields.Field) -> str:
+    if words := getattr(field, "words", ()):
+        return f"{_listed(words)}."
+    if kinds := getattr(field, "kinds", ()):
+        return f"Specification of {_listed(kinds)}."
+    if kinds := getattr(getattr(field, "inner", None), "kinds", ()):
+        return f"Specifications of {_listed(kinds)}, at least one."
+    return ""
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    quoted = [f"``{name}``" for name in names]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
