@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from flowdb.testing import TestCluster
 
-from . import (  # noqa: F401  (they add their specs and definitions)
-    drawing_composed,
-    drawing_contacts,
-    drawing_places,
-    oracle_composed,
-    oracle_contacts,
-    oracle_places,
-)
 from .world import EXECUTORS, Stage, stage
+
+# The modules of the themes add the definitions and the drawings of their kinds.
+for path in sorted(Path(__file__).parent.glob("*/*.py")):
+    if not path.stem.startswith("test_"):
+        importlib.import_module(f"{__package__}.{path.parent.name}.{path.stem}")
 
 _common = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("kinds", settings(max_examples=50, derandomize=True, **_common))

@@ -8,8 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from .oracle import unit_fields
-from .world import CELL_NAMES, DAYS, DEVICES, MAPPED_UNITS, TYPES, Event, World
+from .world import CELL_NAMES, DAYS, DEVICES, TYPES, Event, World
 
 Spec = dict[str, Any]
 
@@ -18,7 +17,7 @@ TIMES = [datetime.fromisoformat(f"{day} {clock}") for day in DAYS for clock in C
 
 #: The fields of a unit: cells where they are, or where tables put them.
 UNITS: tuple[Spec, ...] = tuple({"aggregation_unit": unit} for unit in ("admin3", "admin2", "lon-lat"))
-UNITS += MAPPED_UNITS
+
 LON_LAT = tuple(unit for unit in UNITS if unit["aggregation_unit"] == "lon-lat")
 
 #: So many people do the same, so that sums of two may lie at the limit of what is released.
@@ -153,196 +152,29 @@ def windowed(kind: str, unit: Spec | None = None, *more: st.SearchStrategy[Spec]
     return spec(kind, windows, *selection, at(unit), *more)
 
 
-def daily_locations(unit: Spec | None = None) -> st.SearchStrategy[Spec]:
-    dates = chosen("date", "2016-01-01", "2016-01-02", "2016-01-03", "2016-01-02 12:00:00")
-    return spec("daily_location", dates, chosen("method", "last", "most-common"), *selection, at(unit))
-
-
-def modal_locations(unit: Spec | None = None) -> st.SearchStrategy[Spec]:
-    of_one_unit = st.sampled_from(UNITS if unit is None else (unit,)).flatmap(
-        lambda one: st.lists(daily_locations(one), min_size=1, max_size=4)
-    )
-    return spec("modal_location", nested("locations", of_one_unit))
-
-
-def reference_locations(unit: Spec | None = None) -> st.SearchStrategy[Spec]:
-    return st.one_of(daily_locations(unit), modal_locations(unit), windowed("most_frequent_location", unit))
-
-
-def movements(kind: str) -> st.SearchStrategy[Spec]:
-    joins = ("inner", "full outer", "left", "right", "left outer", "right outer")
-
-    def between(unit: Spec) -> st.SearchStrategy[Spec]:
-        end = st.one_of(reference_locations(unit), windowed("unique_locations", unit))
-        return spec(
-            kind, nested("from_location", end), nested("to_location", end), chosen("join_type", *joins)
-        )
-
-    return st.sampled_from(UNITS).flatmap(between)
-
-
-def at_home(kind: str, first: str) -> st.SearchStrategy[Spec]:
-    """A kind that compares all locations with the reference location."""
-
-    def of_unit(unit: Spec) -> st.SearchStrategy[Spec]:
-        return spec(
-            kind,
-            nested(first, windowed("unique_locations", unit)),
-            nested("reference_locations", reference_locations(unit)),
-        )
-
-    return st.sampled_from(UNITS).flatmap(of_unit)
-
-
-def unique_visitors() -> st.SearchStrategy[Spec]:
-    def with_counts(active: Spec) -> st.SearchStrategy[Spec]:
-        unit = unit_fields(active)
-        return spec(
-            "unique_visitor_counts",
-            st.just({"active_at_reference_location_counts": active}),
-            nested("unique_subscriber_counts", windowed("unique_subscriber_counts", unit)),
-        )
-
-    return at_home("active_at_reference_location_counts", "unique_locations").flatmap(with_counts)
-
-
-def intervals(interval: str) -> st.SearchStrategy[Spec]:
-    """Windows of at least one interval, some of which do not begin or end with one."""
-    pairs = {
-        "day": [("01", "04"), ("01 12:00", "02 12:00"), ("01 12:00", "03 18:00")],
-        "hour": [("01", "03"), ("01 07:30", "01 12:30"), ("01 12:00", "02 18:00"), ("03 20:00", "04 00:00")],
-        "min": [("01", "02"), ("01 12:00:15", "01 12:01:30"), ("01 23:59", "02 00:01")],
-    }
-    return st.sampled_from(pairs[interval]).map(
-        lambda pair: {
-            "interval": interval,
-            "start_date": f"2016-01-{pair[0]}",
-            "end_date": f"2016-01-{pair[1]}",
-        }
-    )
-
-
 STATISTICS = ("count", "sum", "avg", "max", "min", "median", "stddev", "variance", "mode")
-NIGHTS = [
-    {"start_hour": start, "end_hour": end} for start, end in ((20, 8), (0, 8), (12, 24), (8, 8), (24, 8))
-]
-SERIES = [
-    {"start_date": "2016-01-01", "total_periods": 3},
-    {"start_date": "2016-01-01 12:00", "total_periods": 2, "period_length": 1, "period_unit": "days"},
-    {"start_date": "2016-01-01", "total_periods": 9, "period_length": 8, "period_unit": "hours"},
-    {"start_date": "2016-01-01 12:00", "total_periods": 3, "period_length": 20, "period_unit": "hours"},
-    {"start_date": "2016-01-01 23:50", "total_periods": 40, "period_length": 1, "period_unit": "minutes"},
-]
+
 PERIODS = ("second", "minute", "hour", "day", "month", "year")
 
-#: Metrics with a number for each subscriber.
-METRICS: dict[str, Callable[[], st.SearchStrategy[Spec]]] = {
-    "event_count": lambda: spec("event_count", windows, two_party_types, directions, subsets, hours),
-    "radius_of_gyration": lambda: spec("radius_of_gyration", windows, *selection),
-    "subscriber_degree": lambda: spec(
-        "subscriber_degree", windows, two_party_types, directions, subsets, hours
-    ),
-    "unique_location_counts": lambda: windowed("unique_location_counts"),
-    "nocturnal_events": lambda: spec(
-        "nocturnal_events", windows, types, subsets, chosen("night_hours", *NIGHTS)
-    ),
-    "displacement": lambda: spec(
-        "displacement",
-        windows,
-        *selection,
-        chosen("statistic", *STATISTICS),
-        nested("reference_location", st.sampled_from(LON_LAT).flatmap(reference_locations)),
-    ),
-    "pareto_interactions": lambda: spec(
-        "pareto_interactions",
-        windows,
-        two_party_types,
-        subsets,
-        hours,
-        chosen("proportion", 0.5, 0.8, 0.1, 0.3333333333333333, 1e-07),
-    ),
-    "topup_amount": lambda: spec("topup_amount", windows, subsets, hours, chosen("statistic", *STATISTICS)),
-    "topup_balance": lambda: spec("topup_balance", windows, subsets, hours, chosen("statistic", *STATISTICS)),
-    "total_active_periods": lambda: spec("total_active_periods", *selection, st.sampled_from(SERIES)),
-}
+
+def any_of(strategy: st.SearchStrategy[Spec]) -> st.SearchStrategy[st.SearchStrategy[Spec]]:
+    """Strategies that choose among one or two specs, for parts that are about the same subscribers, as they mostly are."""
+    return st.lists(strategy, min_size=1, max_size=2).map(st.sampled_from)
 
 
-def handsets() -> st.SearchStrategy[Spec]:
-    return spec(
-        "handset",
-        windows,
-        *selection,
-        chosen("characteristic", "hnd_type", "brand", "model", "software_os_name", "software_os_vendor"),
-        chosen("method", "last", "most-common"),
-    )
+def at_any_unit(strategy: Callable[[Spec], st.SearchStrategy[Spec]]) -> st.SearchStrategy[Spec]:
+    return st.sampled_from(UNITS).flatmap(strategy)
 
+
+CELLS, VERSIONED_CELLS, SITES = (
+    {"aggregation_unit": unit} for unit in ("cell", "versioned-cell", "versioned-site")
+)
+POINT_UNITS: tuple[Spec, ...] = (*LON_LAT, VERSIONED_CELLS, SITES)
+
+any_unit = st.sampled_from([*UNITS, CELLS, VERSIONED_CELLS, SITES])
+
+#: The strategy of specs for each kind, added by the modules of its theme.
+SPECS: dict[str, Callable[[], st.SearchStrategy[Spec]]] = {}
 
 #: Worlds of kinds about what seldom happens in the others.
 WORLDS: dict[str, Callable[[], st.SearchStrategy[World]]] = {}
-
-SPECS: dict[str, Callable[[], st.SearchStrategy[Spec]]] = {
-    **METRICS,
-    "handset": handsets,
-    "daily_location": daily_locations,
-    "modal_location": modal_locations,
-    "most_frequent_location": lambda: windowed("most_frequent_location"),
-    "unique_locations": lambda: windowed("unique_locations"),
-    "spatial_aggregate": lambda: spec("spatial_aggregate", nested("locations", reference_locations())),
-    "unique_subscriber_counts": lambda: windowed("unique_subscriber_counts"),
-    "flows": lambda: movements("flows"),
-    "inflows": lambda: movements("inflows"),
-    "outflows": lambda: movements("outflows"),
-    "trips_od_matrix": lambda: windowed("trips_od_matrix"),
-    "location_event_counts": lambda: spec(
-        "location_event_counts",
-        st.sampled_from(("day", "hour", "min")).flatmap(intervals),
-        units,
-        directions,
-        two_party_types,
-        subsets,
-        hours,
-    ),
-    "total_network_objects": lambda: windowed("total_network_objects", None, chosen("total_by", *PERIODS)),
-    "joined_spatial_aggregate": lambda: st.one_of(
-        spec(
-            "joined_spatial_aggregate",
-            nested("locations", reference_locations()),
-            nested("metric", st.sampled_from(sorted(METRICS)).flatmap(lambda kind: METRICS[kind]())),
-            chosen("method", *STATISTICS),
-        ),
-        spec(
-            "joined_spatial_aggregate",
-            nested("locations", reference_locations()),
-            nested("metric", handsets()),
-            chosen("method", "mode", "distr"),
-        ),
-    ),
-    "active_at_reference_location_counts": lambda: at_home(
-        "active_at_reference_location_counts", "unique_locations"
-    ),
-    "unique_visitor_counts": unique_visitors,
-    "unmoving_counts": lambda: spec("unmoving_counts", nested("locations", windowed("unique_locations"))),
-    "unmoving_at_reference_location_counts": lambda: at_home(
-        "unmoving_at_reference_location_counts", "locations"
-    ),
-    "histogram_aggregate": lambda: spec(
-        "histogram_aggregate",
-        nested("metric", st.sampled_from(sorted(METRICS)).flatmap(lambda kind: METRICS[kind]())),
-        chosen(
-            "bins",
-            *({"n_bins": n} for n in (1, 2, 3, 10, 100)),
-            {"bin_list": [0, 2, 100]},
-            {"bin_list": [-1, 1e9]},
-        ),
-        st.sampled_from(
-            [
-                {},
-                {},
-                {"range": {"lower_bound": 1, "upper_bound": 3}},
-                {"range": [0.5, 1000000.5]},
-                {"range": [-0.1, 0.2]},
-                {"range": [0.1, 0.30000000000000004]},
-            ]
-        ),
-    ),
-}

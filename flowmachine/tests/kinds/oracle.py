@@ -1,4 +1,6 @@
-"""Every kind's definition in plain Python loops, sharing nothing with the engine's SQL.
+"""What definitions of kinds in plain Python loops are made of, sharing nothing with the engine's SQL.
+
+The definitions of each theme are in ``<theme>/definitions.py``.
 
 ``answer`` takes a spec as it is sent and gives, for a nested kind, the rows (subscriber, place) or (subscriber, value);
 for a kind that may be submitted, the released rows in order. A place is the region's name, or (longitude, latitude).
@@ -9,16 +11,14 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from fractions import Fraction
-from itertools import pairwise
 from typing import Any
 
 import pyproj
 
-from .world import DEVICES, MAPPING, PLACES, REGIONS, SITES, Cell, Event, Site, Stage, World
+from .world import MAPPING, PLACES, REGIONS, SITES, Cell, Event, Site, Stage, World
 
 Spec = dict[str, Any]
 Row = tuple[Any, ...]
@@ -205,64 +205,6 @@ def ordered(rows: Iterable[Row], *descending: int) -> list[Row]:
     return found
 
 
-# Locations of subscribers
-
-
-def last(located: Iterable[tuple[Event, Any]]) -> list[Row]:
-    result = []
-    for subscriber, seen in group(
-        (event.subscriber, (event.time, place)) for event, place in located
-    ).items():
-        latest = max(moment for moment, _ in seen)
-        result.append((subscriber, min((place for moment, place in seen if moment == latest), key=by_bytes)))
-    return result
-
-
-def most_common(located: Iterable[tuple[Event, Any]]) -> list[Row]:
-    result = []
-    for subscriber, seen in group(
-        (event.subscriber, (event.time, place)) for event, place in located
-    ).items():
-        visits = group((place, moment) for moment, place in seen)
-        best = max((len(times), max(times)) for times in visits.values())
-        tied = [place for place, times in visits.items() if (len(times), max(times)) == best]
-        result.append((subscriber, min(tied, key=by_bytes)))
-    return result
-
-
-def daily_location(oracle: Oracle, spec: Spec) -> list[Row]:
-    start = time(spec["date"])
-    located = oracle.placed(spec, spec["aggregation_unit"], start, start + DAY)
-    return last(located) if spec["method"] == "last" else most_common(located)
-
-
-def most_frequent_location(oracle: Oracle, spec: Spec) -> list[Row]:
-    return most_common(oracle.placed(spec, spec["aggregation_unit"]))
-
-
-def modal_location(oracle: Oracle, spec: Spec) -> list[Row]:
-    return modal(
-        (subscriber, time(daily["date"]), place)
-        for daily in spec["locations"]
-        for subscriber, place in oracle.answer(daily)
-    )
-
-
-def modal(stays: Iterable[tuple[str, datetime, Any]]) -> list[Row]:
-    result = []
-    for subscriber, seen in group((who, (day, place)) for who, day, place in stays).items():
-        visits = group((place, day) for day, place in seen)
-        best = max((len(days), max(days)) for days in visits.values())
-        tied = [place for place, days in visits.items() if (len(days), max(days)) == best]
-        result.append((subscriber, min(tied, key=by_bytes)))
-    return result
-
-
-def unique_locations(oracle: Oracle, spec: Spec) -> list[Row]:
-    located = oracle.placed(spec, spec["aggregation_unit"])
-    return list({(event.subscriber, place): None for event, place in located})
-
-
 def unit_fields(spec: Any) -> Spec:
     """The fields of a spec's unit: those of the first part that has them, for the parts of a valid spec agree."""
     if isinstance(spec, dict):
@@ -273,289 +215,8 @@ def unit_fields(spec: Any) -> Spec:
     return next(filter(None, map(unit_fields, spec)), {}) if isinstance(spec, list) else {}
 
 
-# Metrics of subscribers
-
-
-def event_count(oracle: Oracle, spec: Spec) -> list[Row]:
-    return list(Counter(event.subscriber for event in oracle.events(spec)).items())
-
-
 def metres(a: tuple[float, float], b: tuple[float, float]) -> float:
     return float(_earth.inv(*a, *b)[2])
-
-
-def radius_of_gyration(oracle: Oracle, spec: Spec) -> list[Row]:
-    result = []
-    located = oracle.placed(spec, "lon-lat")
-    for subscriber, points in group((event.subscriber, place) for event, place in located).items():
-        centre = (
-            statistics.fmean(lon for lon, _ in points),
-            statistics.fmean(lat for _, lat in points),
-        )
-        squares = [metres(point, centre) ** 2 for point in points]
-        result.append((subscriber, math.sqrt(statistics.fmean(squares)) / 1000))
-    return result
-
-
-def subscriber_degree(oracle: Oracle, spec: Spec) -> list[Row]:
-    contacts = defaultdict(set)
-    for event in oracle.events(spec):
-        if event.counterpart not in (None, event.subscriber):
-            contacts[event.subscriber].add(event.counterpart)
-    return [(subscriber, len(others)) for subscriber, others in contacts.items()]
-
-
-def unique_location_counts(oracle: Oracle, spec: Spec) -> list[Row]:
-    return list(Counter(subscriber for subscriber, _ in unique_locations(oracle, spec)).items())
-
-
-def nocturnal_events(oracle: Oracle, spec: Spec) -> list[Row]:
-    night = spec["night_hours"]
-    whole_day = night["start_hour"] == night["end_hour"]
-    nights = group(
-        (event.subscriber, whole_day or within(night, event.time.hour)) for event in oracle.events(spec)
-    )
-    return [(subscriber, 100 * sum(seen) / len(seen)) for subscriber, seen in nights.items()]
-
-
-def displacement(oracle: Oracle, spec: Spec) -> list[Row]:
-    home = dict(oracle.answer(spec["reference_location"]))
-
-    def apart(one: Any, other: Any) -> float:
-        return 0.0 if one is None or other is None else metres(one, other) / 1000
-
-    distances = group(
-        (event.subscriber, apart(home[event.subscriber], place))
-        for event, place in oracle.placed(spec | unit_fields(spec["reference_location"]), "lon-lat")
-        if event.subscriber in home
-    )
-    return [(subscriber, statistic(spec["statistic"], found)) for subscriber, found in distances.items()]
-
-
-def pareto_interactions(oracle: Oracle, spec: Spec) -> list[Row]:
-    result = []
-    proportion = Fraction(repr(spec["proportion"]))
-    contacts = group((event.subscriber, event.counterpart) for event in oracle.events(spec))
-    for subscriber, others in contacts.items():
-        wanted = math.ceil(len(others) * proportion)
-        counts = sorted(Counter(others).values(), reverse=True)
-        needed = 0
-        while sum(counts[:needed]) < wanted:
-            needed += 1
-        result.append((subscriber, needed / len(counts)))
-    return result
-
-
-def handset(oracle: Oracle, spec: Spec) -> list[Row]:
-    position = ("hnd_type", "brand", "model", "software_os_name", "software_os_vendor").index(
-        spec["characteristic"]
-    )
-    known: dict[Any, Any] = {device[0]: device[1 + position] for device in DEVICES}
-    used = group(
-        (event.subscriber, (event.time, event.tac)) for event in oracle.events(spec) if event.tac is not None
-    )
-    result = []
-    for subscriber, seen in used.items():
-        if spec["method"] == "last":
-            latest = max(moment for moment, _ in seen)
-            value = known.get(min(tac for moment, tac in seen if moment == latest))
-        else:
-            value = statistic("mode", [known.get(tac) for _, tac in seen])
-        result.append((subscriber, value))
-    return result
-
-
-def topups(oracle: Oracle, spec: Spec) -> dict[str, list[Event]]:
-    found = oracle.events(spec | {"event_types": ["topups"]})
-    return group((event.subscriber, event) for event in found)
-
-
-def topup_amount(oracle: Oracle, spec: Spec) -> list[Row]:
-    return [
-        (subscriber, statistic(spec["statistic"], [event.recharge_amount for event in events]))
-        for subscriber, events in topups(oracle, spec).items()
-    ]
-
-
-def topup_balance(oracle: Oracle, spec: Spec) -> list[Row]:
-    result = []
-    for subscriber, events in topups(oracle, spec).items():
-        if spec["statistic"] == "count":
-            result.append((subscriber, len(events)))
-            continue
-        known = sorted(
-            (oracle.stage.utc(event.time), event.pre_event_balance, event.post_event_balance)
-            for event in events
-            if event.pre_event_balance is not None and event.post_event_balance is not None
-        )
-        if not known:
-            continue
-        if spec["statistic"] in ("max", "min"):
-            balances = [balance for _, before, after in known for balance in (before, after)]
-            result.append((subscriber, statistic(spec["statistic"], balances)))
-            continue
-        segments = []
-        start, end = (oracle.stage.utc(time(spec[edge])) for edge in ("start_date", "end_date"))
-        for number, (moment, before, _) in enumerate(known):
-            if number == 0:
-                segments.append((moment - start, before))
-            else:
-                previous, _, left = known[number - 1]
-                segments.append((moment - previous, (before + left) / 2))
-        segments += [(end - moment, after) for moment, _, after in known if moment == known[-1][0]]
-        weighted = [(length.total_seconds(), level) for length, level in segments]
-        result.append((subscriber, weighted_statistic(spec["statistic"], weighted)))
-    return result
-
-
-def weighted_statistic(name: str, segments: list[tuple[float, float]]) -> float:
-    total = sum(weight for weight, _ in segments)
-    held = sum(weight * level for weight, level in segments)
-    if name == "sum":
-        return held
-    if name == "avg":
-        return held / total
-    if name in ("variance", "stddev"):
-        squares = sum(weight * (level - held / total) ** 2 for weight, level in segments)
-        variance = squares / (total - 1)
-        return math.sqrt(variance) if name == "stddev" else variance
-    if name == "median":
-        running = 0.0
-        for weight, level in sorted(segments):
-            running += weight
-            if running >= total / 2:
-                return level
-    by_level: dict[float, float] = defaultdict(float)
-    for weight, level in segments:
-        by_level[level] += weight
-    return min(level for level, weight in by_level.items() if weight == max(by_level.values()))
-
-
-def total_active_periods(oracle: Oracle, spec: Spec) -> list[Row]:
-    length = timedelta(**{spec.get("period_unit", "days"): spec.get("period_length", 1)})
-    counts: Counter[str] = Counter()
-    for _, active in oracle.active_in_periods(spec, length, spec["total_periods"]):
-        counts.update(active)
-    return list(counts.items())
-
-
-# Released results
-
-
-def counted(unit: str, subscribers_at: Iterable[tuple[Any, str]], *descending: int) -> list[Row]:
-    """Places with their distinct subscribers, where these are more than the floor."""
-    rows = [
-        (*ids(place, unit), len(set(subscribers)))
-        for place, subscribers in group(subscribers_at).items()
-        if len(set(subscribers)) > FLOOR
-    ]
-    return ordered(rows, *descending)
-
-
-def spatial_aggregate(oracle: Oracle, spec: Spec) -> list[Row]:
-    located = oracle.answer(spec["locations"])
-    return counted(oracle.unit(spec), ((place, subscriber) for subscriber, place in located))
-
-
-def unique_subscriber_counts(oracle: Oracle, spec: Spec) -> list[Row]:
-    unit = spec["aggregation_unit"]
-    return counted(unit, ((place, event.subscriber) for event, place in oracle.placed(spec, unit)))
-
-
-def movements(oracle: Oracle, spec: Spec) -> list[tuple[str, Any, Any]]:
-    origins, destinations = (group(oracle.answer(spec[name])) for name in ("from_location", "to_location"))
-    join = spec.get("join_type", "inner")
-    found = []
-    for subscriber in origins.keys() | destinations.keys():
-        if subscriber not in origins and join not in ("right", "right outer", "full outer"):
-            continue
-        if subscriber not in destinations and join not in ("left", "left outer", "full outer"):
-            continue
-        for origin in origins.get(subscriber, [None]):
-            for destination in destinations.get(subscriber, [None]):
-                found.append((subscriber, origin, destination))
-    return found
-
-
-def flows(oracle: Oracle, spec: Spec) -> list[Row]:
-    unit = oracle.unit(spec)
-    pairs = group(((origin, destination), who) for who, origin, destination in movements(oracle, spec))
-    return paired(unit, pairs)
-
-
-def paired(unit: str, pairs: dict[Any, list[str]]) -> list[Row]:
-    rows = [
-        (*ids(origin, unit), *ids(destination, unit), len(who))
-        for (origin, destination), who in pairs.items()
-        if len(set(who)) > FLOOR
-    ]
-    return ordered(rows, 2 * len(ids(None, unit)) - 1)
-
-
-def ends(oracle: Oracle, spec: Spec, position: int) -> list[Row]:
-    unit = oracle.unit(spec)
-    moved = group((movement[position], movement[0]) for movement in movements(oracle, spec))
-    rows = [(*ids(place, unit), len(who)) for place, who in moved.items() if len(set(who)) > FLOOR]
-    return ordered(rows, len(ids(None, unit)) - 1)
-
-
-def trips_od_matrix(oracle: Oracle, spec: Spec) -> list[Row]:
-    unit = spec["aggregation_unit"]
-    pairs = defaultdict(list)
-    located = oracle.placed(spec, unit)
-    for subscriber, seen in group(
-        (event.subscriber, (place, event.time)) for event, place in located
-    ).items():
-        visits = group(seen)
-        for a, first_times in visits.items():
-            for b, last_times in visits.items():
-                if None not in (a, b) and a != b and min(first_times) < max(last_times):
-                    pairs[a, b].append(subscriber)
-    return paired(unit, pairs)
-
-
-def location_event_counts(oracle: Oracle, spec: Spec) -> list[Row]:
-    unit, interval = spec["aggregation_unit"], spec["interval"]
-    step = {"day": DAY, "hour": timedelta(hours=1), "min": timedelta(minutes=1)}[interval]
-    start, end = time(spec["start_date"]), time(spec["end_date"])
-
-    def label(moment: datetime) -> Row:
-        parts = (moment.date().isoformat(), moment.hour, moment.minute)
-        return parts[: {"day": 1, "hour": 2, "min": 3}[interval]]
-
-    given = set()
-    while start + step <= end:
-        given.add(label(start))
-        start += step
-    start = time(spec["start_date"])
-    counts: dict[Any, list[str]] = defaultdict(list)
-    while True:
-        for event, place in oracle.placed(spec, unit, start, start + DAY):
-            if label(event.time) in given:
-                counts[*ids(place, unit), *label(event.time)].append(event.subscriber)
-        start += DAY
-        if start + DAY > end:
-            break
-    return ordered((*key, len(who)) for key, who in counts.items() if len(set(who)) > FLOOR)
-
-
-def total_network_objects(oracle: Oracle, spec: Spec) -> list[Row]:
-    unit, by = spec["aggregation_unit"], spec.get("total_by", "day")
-    kept = ("year", "month", "day", "hour", "minute", "second")
-    kept = kept[: kept.index(by) + 1]
-    seen = defaultdict(list)
-    for event, place in oracle.placed(spec, unit):
-        period = datetime(
-            *(getattr(event.time, part) if part in kept else 1 for part in ("year", "month", "day"))
-        )
-        period = period.replace(**{part: getattr(event.time, part) for part in kept[3:]})
-        seen[place, period.replace(tzinfo=oracle.stage.zone)].append((event.cell, event.subscriber))
-    rows = [
-        (*ids(place, unit), period, len({cell for cell, _ in found}))
-        for (place, period), found in seen.items()
-        if len({who for _, who in found}) > FLOOR
-    ]
-    return [(*row[:-2], row[-1], row[-2]) for row in ordered(rows)]
 
 
 def statistic(name: str, values: list[Any]) -> Any:
@@ -581,126 +242,51 @@ def statistic(name: str, values: list[Any]) -> Any:
     return functions[name](values)
 
 
-def joined_spatial_aggregate(oracle: Oracle, spec: Spec) -> list[Row]:
-    unit = oracle.unit(spec)
-    metric = dict(oracle.answer(spec["metric"]))
-    at = group(
-        (place, metric[subscriber])
-        for subscriber, place in oracle.answer(spec["locations"])
-        if subscriber in metric and place is not None
-    )
-    if spec["method"] == "distr":
-        rows = []
-        for place, values in at.items():
-            told = {key: count for key, count in Counter(values).items() if count > FLOOR}
-            untold = len(values) - sum(told.values())
-            if untold == 0 or untold > FLOOR:
-                rows += [
-                    (*ids(place, unit), "value", key, count / len(values)) for key, count in told.items()
-                ]
-        return ordered(rows)
-    return ordered(
-        (*ids(place, unit), statistic(spec["method"], values))
-        for place, values in at.items()
-        if sum(value is not None for value in values) > FLOOR
+def unit_of(spec: Any) -> str:
+    """The unit of a spec."""
+    return str(unit_fields(spec)["aggregation_unit"])
+
+
+def start_of(moment: datetime, period: str) -> datetime:
+    if period == "century":
+        return datetime((moment.year - 1) // 100 * 100 + 1, 1, 1, tzinfo=moment.tzinfo)
+    names = ("year", "month", "day", "hour", "minute", "second")
+    kept = names[: names.index(period) + 1]
+    return moment.replace(
+        **{name: 1 if name in ("month", "day") else 0 for name in names if name not in kept}  # type: ignore[arg-type]
     )
 
 
-def active_at_reference_location_counts(oracle: Oracle, spec: Spec) -> list[Row]:
-    seen = set(oracle.answer(spec["unique_locations"]))
-    home = oracle.answer(spec["reference_locations"])
-    at_home = ((place, who) for who, place in home if place is not None and (who, place) in seen)
-    return counted(oracle.unit(spec["unique_locations"]), at_home)
+def directed(oracle: Oracle, spec: Spec, default: str, types: list[str] | None = None) -> list[Event]:
+    """The events of a spec whose direction, where it names none, is not both, or whose event types are its kind's."""
+    spec = {"direction": default, **spec}
+    return oracle.events(spec if types is None else spec | {"event_types": types})
 
 
-def unique_visitor_counts(oracle: Oracle, spec: Spec) -> list[Row]:
-    active, everyone = (
-        {row[:-1]: row[-1] for row in oracle.answer(spec[name])}
-        for name in ("active_at_reference_location_counts", "unique_subscriber_counts")
-    )
-    differences = {place: everyone[place] - active[place] for place in active.keys() & everyone.keys()}
-    return ordered((*place, value) for place, value in differences.items() if value > FLOOR)
+def entropy(states: Iterable[tuple[str, Hashable]]) -> list[Row]:
+    result = []
+    for who, seen in group(states).items():
+        shares = [count / len(seen) for count in Counter(seen).values()]
+        result.append((who, -sum(share * math.log(share) for share in shares)))
+    return result
 
 
-def stayed(oracle: Oracle, spec: Spec) -> list[Row]:
-    visits = group(oracle.answer(spec))
-    return [(who, places[0]) for who, places in visits.items() if len(places) == 1]
+def at_places(oracle: Oracle, events: Iterable[Event], unit: str, spec: Spec) -> list[tuple[Event, Any]]:
+    """The events with their places."""
+    return [(event, place) for event in events for place in oracle.places_of(event, unit, spec)]
 
 
-def unmoving_counts(oracle: Oracle, spec: Spec) -> list[Row]:
-    still = stayed(oracle, spec["locations"])
-    return counted(oracle.unit(spec), ((place, who) for who, place in still))
+def point(place: Row) -> tuple[float, float]:
+    """Where a place of a unit of points is."""
+    lon, lat = place[-2:]
+    return lon, lat
 
 
-def unmoving_at_reference_location_counts(oracle: Oracle, spec: Spec) -> list[Row]:
-    home = set(oracle.answer(spec["reference_locations"]))
-    still = (visit for visit in stayed(oracle, spec["locations"]) if visit[1] is not None and visit in home)
-    return counted(oracle.unit(spec), ((place, who) for who, place in still))
+#: The definition of each kind, added by the modules of its theme.
+DEFINITIONS: dict[str, Callable[[Oracle, Spec], list[Row]]] = {}
 
 
-def histogram_aggregate(oracle: Oracle, spec: Spec) -> list[Row]:
-    numbers = [value for _, value in oracle.answer(spec["metric"]) if value is not None]
-    values = [Fraction(f"{value:.15g}" if isinstance(value, float) else value) for value in numbers]
-    bins: list[list[Any]]
-    if "bin_list" in spec["bins"]:
-        edges = [Fraction(str(edge)) for edge in spec["bins"]["bin_list"]]
-        bins = [
-            [sum(lower <= value < upper for value in values), lower, upper]
-            for lower, upper in pairwise(edges)
-        ]
-    else:
-        count = spec["bins"]["n_bins"]
-        if "range" in spec:
-            found = spec["range"]
-            pair = found if isinstance(found, list) else [found["lower_bound"], found["upper_bound"]]
-            low, high = (Fraction(f"{bound:.15g}") for bound in pair)
-        elif values:
-            low, high = min(values), max(values)
-        else:
-            return [(None, None, None)]
-        if low == high:
-            count = 1
-        width = (high - low) / count
-        # Of two numbers that are equal in fifteen digits one may be so much smaller than the other.
-        slack = max(abs(low), abs(high)) * Fraction(5, 10**15)
-        bins = [[0, low + number * width, low + (number + 1) * width] for number in range(count)]
-        for value in values:
-            if low <= value <= high:
-                number = 0 if low == high else math.floor((value + slack - low) / width)
-                bins[min(number, count - 1)][0] += 1
-    if any(value <= FLOOR for value, _, _ in bins):
-        return [(None, None, None)]
-    return [(value, float(lower), float(upper)) for value, lower, upper in bins]
-
-
-DEFINITIONS: dict[str, Callable[[Oracle, Spec], list[Row]]] = {
-    "daily_location": daily_location,
-    "modal_location": modal_location,
-    "most_frequent_location": most_frequent_location,
-    "unique_locations": unique_locations,
-    "event_count": event_count,
-    "radius_of_gyration": radius_of_gyration,
-    "subscriber_degree": subscriber_degree,
-    "unique_location_counts": unique_location_counts,
-    "nocturnal_events": nocturnal_events,
-    "displacement": displacement,
-    "pareto_interactions": pareto_interactions,
-    "handset": handset,
-    "topup_amount": topup_amount,
-    "topup_balance": topup_balance,
-    "total_active_periods": total_active_periods,
-    "spatial_aggregate": spatial_aggregate,
-    "unique_subscriber_counts": unique_subscriber_counts,
-    "flows": flows,
-    "inflows": lambda oracle, spec: ends(oracle, spec, 2),
-    "outflows": lambda oracle, spec: ends(oracle, spec, 1),
-    "trips_od_matrix": trips_od_matrix,
-    "location_event_counts": location_event_counts,
-    "total_network_objects": total_network_objects,
-    "joined_spatial_aggregate": joined_spatial_aggregate,
-    "active_at_reference_location_counts": active_at_reference_location_counts,
-    "unique_visitor_counts": unique_visitor_counts,
-    "unmoving_counts": unmoving_counts,
-    "unmoving_at_reference_location_counts": unmoving_at_reference_location_counts,
-    "histogram_aggregate": histogram_aggregate,
-}
+def definition(function: Callable[[Oracle, Spec], list[Row]]) -> Callable[[Oracle, Spec], list[Row]]:
+    """Add the definition of the kind that the function is named after."""
+    DEFINITIONS[function.__name__] = function
+    return function

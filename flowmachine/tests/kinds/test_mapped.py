@@ -11,9 +11,7 @@ import pytest
 
 from flowmachine.queries.catalogue import load_any
 
-from .test_composed import Spec, classified, coalesced, majority, on, visits
-from .test_counts import crowd
-from .test_locations import daily, window
+from .specs import Spec, classified, coalesced, crowd, daily, majority, on, visits, window
 from .world import MAPPED_UNITS, Stage, World, drawn
 
 IN_REGIONS, AT_PLACES, AT_SITES = MAPPED_UNITS

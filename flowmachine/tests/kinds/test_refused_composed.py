@@ -9,10 +9,9 @@ import pytest
 
 from flowmachine.queries.catalogue import load_any
 
-from .drawing_composed import LABELS, WEEKDAYS
-from .test_composed import CALENDAR, classified, coalesced, majority, meaningful, on, visits
-from .test_locations import daily, window
-from .test_mobile_money import SPEC as MOBILE_MONEY
+from .aggregates.drawing import LABELS, WEEKDAYS
+from .money_and_devices.test_mobile_money import SPEC as MOBILE_MONEY
+from .specs import CALENDAR, classified, coalesced, daily, majority, meaningful, on, visits, window
 from .test_validation import MISSING, texts
 
 SQUARE = LABELS["evening"]

@@ -1,0 +1,129 @@
+"""Definitions of the aggregates over clusters of sites with a label."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from ..oracle import FLOOR, Oracle, Row, Spec, definition, group, metres, ordered, places, time
+from ..world import SITES, Cell, Event, Site
+
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+@dataclass
+class Cluster:
+    lon: float
+    lat: float
+    days: int
+    sites: list[Site]
+
+
+def clusters(visits: dict[Site, list[Event]], radius: float) -> list[Cluster]:
+    """The sites of a subscriber, those seen on most days first, each in the first cluster whose centre is near enough."""
+    days = {site: len({event.time.date() for event in events}) for site, events in visits.items()}
+    found: list[Cluster] = []
+    for site in sorted(visits, key=lambda site: (-days[site], site.id.encode(), site.version)):
+        assert site.point is not None
+        lon, lat = site.point
+        for cluster in found:
+            if metres((cluster.lon, cluster.lat), site.point) < radius * 1000:
+                total = cluster.days + days[site]
+                cluster.lon = (cluster.lon * cluster.days + lon * days[site]) / total
+                cluster.lat = (cluster.lat * cluster.days + lat * days[site]) / total
+                cluster.days = total
+                cluster.sites.append(site)
+                break
+        else:
+            found.append(Cluster(lon, lat, days[site], [site]))
+    return found
+
+
+def label_of(x: float, y: float, areas: dict[str, Any]) -> str:
+    """The label of the area around a point; the areas drawn are rectangles, given by their corners."""
+    for label, area in areas.items():
+        xs, ys = zip(*area["coordinates"][0], strict=True)
+        if min(xs) < x < max(xs) and min(ys) < y < max(ys):
+            return label
+    return "unknown"
+
+
+def meaningful(
+    oracle: Oracle, spec: Spec, label: str, window: str = ""
+) -> dict[str, list[tuple[Any, float]]]:
+    """For each subscriber the regions of the clusters with a label, with 1 / the number of these clusters."""
+    visits: dict[str, dict[Site, list[Event]]] = defaultdict(lambda: defaultdict(list))
+    for event in oracle.events(spec, time(spec[f"start_date{window}"]), time(spec[f"end_date{window}"])):
+        day = event.time.date()
+        for cell in oracle.stage.cells:
+            for site in SITES:
+                serves = (site.first is None or site.first <= day) and (site.last is None or day <= site.last)
+                if cell.id == event.cell and site.id == cell.site and site.point and serves:
+                    # Once for each version of the cell, whenever that was in service.
+                    visits[event.subscriber][site].append(event)
+    result = {}
+    for who, seen in visits.items():
+        centres = []
+        for cluster in clusters(seen, spec["tower_cluster_radius"]):
+            scores = [
+                (
+                    statistics.fmean(spec["tower_hour_of_day_scores"][e.time.hour] for e in seen[site]),
+                    statistics.fmean(
+                        spec["tower_day_of_week_scores"][WEEKDAYS[e.time.weekday()]] for e in seen[site]
+                    ),
+                )
+                for site in cluster.sites
+            ]
+            x, y = (statistics.fmean(score) for score in zip(*scores, strict=True))
+            enough = cluster.days >= spec["tower_cluster_call_threshold"]
+            if enough and label_of(x, y, spec["labels"]) == label:
+                centres.append((cluster.lon, cluster.lat))
+        regions = [
+            (region, 1 / len(centres))
+            for centre in centres
+            for region in list(places(Cell("", centre), spec["aggregation_unit"])) or [None]
+        ]
+        if regions:
+            result[who] = regions
+    return result
+
+
+@definition
+def meaningful_locations_aggregate(oracle: Oracle, spec: Spec) -> list[Row]:
+    at = group(
+        (region, (who, share))
+        for who, regions in meaningful(oracle, spec, spec["label"]).items()
+        for region, share in regions
+    )
+    return ordered(
+        (spec["label"], region, sum(share for _, share in found))
+        for region, found in at.items()
+        if len({who for who, _ in found}) > FLOOR
+    )
+
+
+def meaningful_pairs(oracle: Oracle, spec: Spec, a: tuple[str, str], b: tuple[str, str]) -> list[Row]:
+    origins, ends = meaningful(oracle, spec, *a), meaningful(oracle, spec, *b)
+    pairs = group(
+        ((origin, end), (who, share * other))
+        for who in origins.keys() & ends.keys()
+        for origin, share in origins[who]
+        for end, other in ends[who]
+    )
+    return ordered(
+        (a[0], b[0], origin, end, sum(share for _, share in found))
+        for (origin, end), found in pairs.items()
+        if len({who for who, _ in found}) > FLOOR
+    )
+
+
+@definition
+def meaningful_locations_between_label_od_matrix(oracle: Oracle, spec: Spec) -> list[Row]:
+    return meaningful_pairs(oracle, spec, (spec["label_a"], ""), (spec["label_b"], ""))
+
+
+@definition
+def meaningful_locations_between_dates_od_matrix(oracle: Oracle, spec: Spec) -> list[Row]:
+    return meaningful_pairs(oracle, spec, (spec["label"], "_a"), (spec["label"], "_b"))
