@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flowetl.errors import ConfigurationError, DataFault
+from flowetl.errors import ConfigurationError, DataFault, Held
 from flowetl.loading import Loaded, load_day
 
 CASES = Path(__file__).parent / "cases"
@@ -189,3 +189,17 @@ def test_devices_that_are_none_keep_the_record(delivery) -> None:
     case = delivery("93")
     assert case.load().rows == 1000
     assert case.value("SELECT count(*) FROM events.calls WHERE imei IS NULL AND tac IS NULL") == 50
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [("03", r"without \.0 at their end, 30 more"), ("36", "without leading zeros, 30 more")],
+)
+def test_cells_that_are_in_no_list(delivery, number, told) -> None:
+    case = delivery(number)
+    case.operator.rows(
+        "INSERT INTO infrastructure.cells (id, version, geom_point) SELECT n::text, 0, ST_SetSRID(ST_MakePoint(1, 1), 4326) "
+        "FROM generate_series(2360, 2369) AS n"
+    )
+    with pytest.raises(Held, match=f"only 0 of 30 records name a cell.*{told} would be known"):
+        case.load()

@@ -245,6 +245,10 @@ def test_a_zone_that_is_not_the_database_s_is_refused(operator) -> None:
 
 def test_the_last_days_have_a_state_and_its_reason(operator) -> None:
     """One loaded, one whose file is wrong, one that was dropped, one absent, one killed, one due, the others missing."""
+    operator.rows(
+        "INSERT INTO infrastructure.cells (id, version, geom_point) "
+        "VALUES ('c1', 0, ST_SetSRID(ST_MakePoint(1, 1), 4326))"
+    )
     today = datetime.now(UTC).date()
     ago = {number: today - timedelta(days=number) for number in range(1, 9)}
     for path in operator.deployment.sources_folder.glob("*.yml"):

@@ -81,6 +81,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--date", type=_day, required=True)
     run.add_argument("--wait", action="store_true", help="wait for the file as long as the source says")
 
+    accept = add("accept", commands.accept, "Load one day that was held back, as it is.")
+    accept.add_argument("--source", required=True)
+    accept.add_argument("--date", type=_day, required=True)
+    accept.add_argument("--reason", required=True, help="recorded with the day")
+
     status = add("status", commands.status, "Show what is loaded and what failed.")
     status.add_argument("--json", action="store_true", help="for scripts")
     status.add_argument("--days", type=_positive, default=14, help="days shown one by one; default: 14")

@@ -82,6 +82,17 @@ def run(options: argparse.Namespace) -> int:
     return OK
 
 
+def accept(options: argparse.Namespace) -> int:
+    """Load one day although it is in doubt."""
+    from flowetl.loading import load_day
+
+    deployment = Deployment.from_settings()
+    source = _source(deployment, options.source)
+    loaded = load_day(deployment, source, options.date, accepted=options.reason)
+    _say(f"{loaded.source} {loaded.date}: accepted, {loaded.rows:,} rows, {loaded.rejects:,} rejected")
+    return OK
+
+
 def status(options: argparse.Namespace) -> int:
     """Show what is loaded and what failed."""
     from flowetl.report import calendar, coverage
@@ -173,11 +184,14 @@ def preview(options: argparse.Namespace) -> int:
 
 def validate_config(options: argparse.Namespace) -> int:
     """Check every source file, so that one wrong file does not hide the faults of the others."""
+    from flowetl.gates import require_gates
+
     folder = options.folder or Deployment.from_settings().sources_folder
     faults = 0
     for path in sorted(folder.glob("*.yml")):
         try:
             source = read_source(path)
+            require_gates(source)
         except ConfigurationError as error:
             faults += 1
             _say(f"wrong: {error}")

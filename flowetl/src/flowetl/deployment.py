@@ -23,7 +23,7 @@ class Deployment:
     """Folders, time zone and connection of one deployment; nothing here is shown by ``repr`` that is secret.
 
     ``landing``: the operator's files. ``columnar``: the day files. ``rejects``: what was refused, private to the
-    loader. ``zone``: the zone whose days are the days of the database.
+    loader. ``zone``: the zone whose days are the days of the database. ``minimum_known_cells``: of sources that give none.
     """
 
     landing: Path
@@ -32,6 +32,7 @@ class Deployment:
     sources_folder: Path
     zone: ZoneInfo
     dsn: str = field(repr=False)
+    minimum_known_cells: float = 0.5
 
     @classmethod
     def from_settings(cls) -> "Deployment":
@@ -52,6 +53,7 @@ class Deployment:
             rejects=given.rejects or given.landing.parent / "rejects",
             sources_folder=given.sources,
             zone=ZoneInfo(given.timezone),
+            minimum_known_cells=given.minimum_known_cells,
             dsn=make_dsn(
                 host=given.host,
                 port=given.port,

@@ -27,6 +27,10 @@ class DataFault(LoadError):
     """The file's content cannot be loaded: the operator has to deliver another one. Never retried."""
 
 
+class Held(DataFault):
+    """The day can be read but is in doubt: it stays back until somebody accepts it, or a better file comes."""
+
+
 class Busy(LoadError):
     """Another load of the same day, or a long query on it, holds the day: trying again later may succeed."""
 

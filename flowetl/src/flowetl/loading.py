@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -20,25 +19,22 @@ from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 from psycopg2.sql import Identifier
 
-from flowetl import arrival, columnar, dictionary, pseudonyms, quality, records
+from flowetl import arrival, columnar, dictionary, gates, pseudonyms, quality, records
 from flowetl.arrival import FileState
 from flowetl.columnar import ColumnarFile
 from flowetl.deployment import Deployment, available_cores
-from flowetl.errors import ConfigurationError, LoadError, UnexpectedFault
+from flowetl.errors import Held, LoadError, UnexpectedFault
 from flowetl.events import HAS_COUNTERPARTS
-from flowetl.identifiers import Form, Numbering
+from flowetl.keyed import ALGORITHM, hasher, require_known_key
 from flowetl.lines import LineReader
 from flowetl.partitions import NewPartition, partition_name
-from flowetl.pseudonyms import Pseudonymiser, Reading, Spelling, UpstreamPseudonyms
 from flowetl.quality import Check, Outcomes
 from flowetl.records import Load
 from flowetl.rejects import reject_path, write_rejects
-from flowetl.source import Source, Spelled
+from flowetl.source import Source
 from flowetl.staging import StagedDay
 
 _log = structlog.get_logger(__name__)
-
-ALGORITHM = "HMAC-SHA-256"
 
 
 @dataclass
@@ -66,6 +62,8 @@ class Attempt:
     """Whether what was loaded is committed; from then on the load cannot fail any more."""
     replaces: bool = False
     """Whether it took the place of another load."""
+    accepted: str | None = None
+    """Why the day is loaded although something would hold it back."""
 
     @property
     def path(self) -> Path:
@@ -129,7 +127,7 @@ def attempt(
             )
             # A connection that is lost must not hide the cause. The next attempt ends the record of this one.
             with suppress(psycopg2.Error), connection.cursor() as cursor:
-                records.fail(cursor, load, note)
+                records.fail(cursor, load, note, "held" if isinstance(error, Held) else "failed")
             raise
 
 
@@ -154,6 +152,7 @@ def load_day(
     *,
     wait: bool = False,
     threads: int | None = None,
+    accepted: str | None = None,
     run_step: StepRunner = run_plainly,
 ) -> Loaded:
     """Load one day whole, replacing an earlier load of it.
@@ -162,6 +161,7 @@ def load_day(
     ----------
     wait: whether to wait for a file that has not come, as long as the source says; otherwise its absence is a fault.
     threads: how many to use, by default one for each core.
+    accepted: why the day is loaded even where a gate would hold it back; None = it is held back.
     run_step: what runs each step.
 
     Raises
@@ -172,7 +172,9 @@ def load_day(
     """
     started = time.monotonic()
     source.require_day(date)
+    gates.require_gates(source)
     with told_by_place(), attempt(deployment, source, date, threads) as this, ExitStack() as stack:
+        this.accepted = accepted
 
         def step(name: str, function: Callable[[], Result]) -> Result:
             def guarded() -> Result:
@@ -185,8 +187,8 @@ def load_day(
         state = step("check_not_in_flux", lambda: check_not_in_flux(this))
         extracted = step("extract", lambda: stack.enter_context(extract(this, state)))
         rows, rejects = extracted.day.rows, extracted.day.refused.total()
-        file = step("columnar", lambda: write_columnar(this, extracted))
         outcomes = step("quality", lambda: check_quality(this, extracted))
+        file = step("columnar", lambda: write_columnar(this, extracted))
         step("attach", lambda: publish(this, extracted, file, outcomes))
         step("own_quality", lambda: check_own_quality(this))
     seconds = time.monotonic() - started
@@ -234,11 +236,12 @@ def extract(this: Attempt, state: FileState) -> Iterator[Extracted]:
     """
     source = this.load.source
     with this.connection.cursor() as cursor:
-        _require_known_key(cursor, this.load)
+        require_known_key(cursor, this.load)
         records.advance(cursor, this.load, "loading")
-    hasher = _hasher(source, this.key)
     reader = LineReader(this.path, source.format, source.fields)
-    with StagedDay(source, this.load.date, this.deployment.zone, hasher, this.threads) as day:
+    with StagedDay(
+        source, this.load.date, this.deployment.zone, hasher(source, this.key), this.threads
+    ) as day:
         for batch in reader.batches():
             day.add(batch)
         arrival.require_unchanged(this.path, state)
@@ -246,6 +249,12 @@ def extract(this: Attempt, state: FileState) -> Iterator[Extracted]:
         with this.connection.cursor() as cursor:
             _record_file(cursor, this, day, state, reader.sha256)
         day.check(this.path.name)
+        minimum = source.minimum_known_cells
+        if minimum is None:
+            minimum = this.deployment.minimum_known_cells
+        with this.connection.cursor() as cursor:
+            verdict = gates.judge_content(cursor, day, minimum)
+        day.notes += verdict.settle(this.path.name, this.accepted)
         yield Extracted(day, state, reader.sha256)
 
 
@@ -261,11 +270,21 @@ def write_columnar(this: Attempt, extracted: Extracted) -> ColumnarFile:
 
 
 def check_quality(this: Attempt, extracted: Extracted) -> Outcomes:
-    """Run the packaged quality checks on the day in memory."""
+    """Run the packaged quality checks on the day in memory.
+
+    Raises
+    ------
+    Held
+        When an outcome is beyond a gate of the source.
+    """
     checks = [check for check in quality.discover(this.load.cdr_type) if check.packaged]
     with this.connection.cursor() as cursor:
         cells = valid_cells(cursor, this.load.date)
-    return extracted.day.describe(checks, cells)
+    day = extracted.day
+    outcomes = day.describe(checks, cells)
+    verdict = gates.judge_outcomes(this.load.source, day.rows, outcomes)
+    day.notes += verdict.settle(this.path.name, this.accepted)
+    return outcomes
 
 
 def publish(this: Attempt, extracted: Extracted, file: ColumnarFile, outcomes: Outcomes) -> None:
@@ -345,36 +364,12 @@ def preview(
     deployment: Deployment, source: Source, date: dt.date, rows: int
 ) -> tuple[list[dict[str, object]], list[tuple[int, str, str]]]:
     """How the first records of a file would be stored, and what would be refused; nothing is written."""
-    hasher = _hasher(source, deployment.pseudonym_key())
     path = source.file(deployment.landing, date)
     arrival.state_of(path)
-    with StagedDay(source, date, deployment.zone, hasher, 1) as day:
+    with StagedDay(source, date, deployment.zone, hasher(source, deployment.pseudonym_key()), 1) as day:
         batches = LineReader(path, source.format, source.fields).batches()
         day.add(next(batches).first(rows))
         return [row for batch in day.rows_for_postgresql() for row in batch.to_pylist()], day.rejects
-
-
-def _hasher(source: Source, key: bytes) -> Pseudonymiser:
-    given = source.identifiers
-    subscriber = Spelling("text", given.pattern) if given.pattern else Spelling(*_spelled(given.msisdn))
-    counterpart = subscriber
-    if given.msisdn_counterpart is not None:
-        counterpart = Spelling(*_spelled(given.msisdn_counterpart))
-    elif subscriber.form == "imsi":
-        # Nobody dials a SIM.
-        counterpart = Spelling()
-    numbering = Numbering(given.calling_code, given.trunk_prefix, given.national_lengths)
-    return _hasher_of(given.keyed, key, Reading(numbering, subscriber, counterpart, given.filler))
-
-
-def _spelled(given: Spelled) -> tuple[Form, str]:
-    return given.form, given.pattern
-
-
-@lru_cache(maxsize=4)
-def _hasher_of(keyed: bool, key: bytes, reading: Reading) -> Pseudonymiser:
-    """One for a process: most subscribers of a day are those of the day before, in every source."""
-    return (Pseudonymiser if keyed else UpstreamPseudonyms)(key, reading)
 
 
 def _remove_other_versions(path: Path) -> None:
@@ -385,24 +380,6 @@ def _remove_other_versions(path: Path) -> None:
     for other in path.parent.iterdir():
         if other != path:
             other.unlink(missing_ok=True)
-
-
-def _require_known_key(cursor: Cursor, load: Load) -> None:
-    """A changed secret under the same key id would split every subscriber in two unseen."""
-    if not load.source.identifiers.keyed:
-        return
-    name = load.source.identifiers.key_id
-    cursor.execute(
-        # Of an upstream source the key is unknown: its id has no fingerprint, and says nothing of ours.
-        "SELECT key_id FROM etl.pseudonym_epochs WHERE algorithm = %s AND split_part(key_id, ':', 1) = %s "
-        "AND key_id <> %s",
-        (ALGORITHM, name, load.key_id),
-    )
-    if cursor.fetchone():
-        raise ConfigurationError(
-            f"FLOWETL_PSEUDONYM_KEY is not the secret that key id {name!r} stood for: days under it are loaded already. "
-            "Put the old secret back, or give identifiers.key_id a new value to begin a new epoch"
-        )
 
 
 def _record_file(cursor: Cursor, this: Attempt, day: StagedDay, state: FileState, sha256: str) -> None:

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Literal
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
@@ -145,13 +146,13 @@ def append(
     )
 
 
-def fail(cursor: Cursor, load: Load, note: str) -> None:
+def fail(cursor: Cursor, load: Load, note: str, state: Literal["failed", "held"] = "failed") -> None:
     """Record that a load stopped. The previous load of the day, if any, stays visible."""
     cursor.execute(
-        "UPDATE etl.loads SET state = 'failed', finished = clock_timestamp(), note = %s WHERE load_id = %s",
-        (note, str(load.load_id)),
+        "UPDATE etl.loads SET state = %s, finished = clock_timestamp(), note = %s WHERE load_id = %s",
+        (state, note, str(load.load_id)),
     )
-    append(cursor, load, "failed", note=note)
+    append(cursor, load, state, note=note)
 
 
 def current_load(cursor: Cursor, cdr_type: CdrType, date: dt.date) -> uuid.UUID | None:

@@ -62,7 +62,7 @@ def _as_it_is(
 def calendar(deployment: Deployment, shown: int = SHOWN_DAYS) -> list[dict[str, Any]]:
     """What became of each of the last days of each source that covers them, with the reason in words.
 
-    ``loaded``; ``loading`` and ``waiting`` while a loader holds the day; ``failed``; ``dropped``; ``absent`` (the
+    ``loaded``; ``loading`` and ``waiting`` while a loader holds the day; ``failed``; ``held`` back until accepted; ``dropped``; ``absent`` (the
     operator says that there is none); ``missing``: the day is over and its file is not there; ``due``: its file is
     there and the next run loads it.
     """
@@ -128,7 +128,7 @@ def _of_day(
     if state in records.TRANSIENT_STATES:
         return ("waiting", "for its file") if state == "waiting" else ("loading", None)
     if day.get("visible"):
-        again = f"a newer file was not loaded: {cause}" if state == "failed" else day.get("doubt")
+        again = f"a newer file was not loaded: {cause}" if state in ("failed", "held") else day.get("doubt")
         return "loaded", again
     if "absent" in day:
         return "absent", day["absent"]

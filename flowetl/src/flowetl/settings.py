@@ -17,6 +17,7 @@ class LoaderSettings(ServiceSettings):
     columnar: Path = Field(validation_alias="FLOWDB_COLUMNAR_PATH")
     sources: Path = Field(validation_alias="FLOWETL_SOURCES")
     rejects: Path | None = Field(None, validation_alias="FLOWETL_REJECTS")
+    minimum_known_cells: float = Field(0.5, ge=0, le=1, validation_alias="FLOWETL_MINIMUM_KNOWN_CELLS")
     timezone: TimeZone = Field("UTC", validation_alias="FLOWDB_TIMEZONE")
     host: str = Field("localhost", validation_alias="FLOWDB_HOST")
     port: Port = Field(9000, validation_alias="FLOWDB_PORT")

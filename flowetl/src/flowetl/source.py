@@ -167,11 +167,31 @@ class Rejects(Strict):
     unreadable: Literal["warn", "hold"] = "warn"
 
 
+class Gate(Strict):
+    """Bounds of the outcome of a quality check; beyond them the day is told of, or held back.
+
+    ``maximum_share`` bounds the outcome divided by the day's rows.
+    """
+
+    minimum: float | None = None
+    maximum: float | None = None
+    maximum_share: float | None = Field(default=None, ge=0)
+    action: Literal["warn", "hold"] = "warn"
+
+    @model_validator(mode="after")
+    def _bounds_something(self) -> "Gate":
+        if self.minimum is None and self.maximum is None and self.maximum_share is None:
+            raise ValueError("needs minimum, maximum or maximum_share")
+        return self
+
+
 class Source(Strict):
     """One feed of one event type. ``path`` holds ``{date}`` and is relative to the landing folder.
 
     ``timezone`` is that of the file's clock, by default the deployment's. ``minimum_rows`` refuses a day that
-    holds fewer good records. ``indexes`` are the B-trees of each day's partition.
+    holds fewer good records. ``minimum_share`` holds a day back that has fewer rows than this share of what is usual on
+    its weekday, ``minimum_known_cells`` (by default the deployment's) one whose cells are not in the cell list; ``gates``
+    does so by the outcomes of quality checks. ``indexes`` are the B-trees of each day's partition.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,40}$")
@@ -189,6 +209,9 @@ class Source(Strict):
     wait: Wait = Wait()
     rejects: Rejects = Rejects()
     minimum_rows: int = Field(default=1, ge=0)
+    minimum_share: float = Field(default=0.5, ge=0, le=1)
+    minimum_known_cells: float | None = Field(default=None, ge=0, le=1)
+    gates: dict[str, Gate] = Field(default_factory=dict)
     indexes: tuple[str, ...] = ("msisdn", "location_id")
 
     @field_validator("path")

@@ -318,12 +318,23 @@ class StagedDay:
             )
 
     @cached_property
+    def events_by_location(self) -> pa.Table:
+        """The distinct locations of the day, sorted, and the ``events`` at each; asked for once the day is complete."""
+        return self.connection.execute(
+            "SELECT location_id, count(*) AS events FROM day WHERE location_id IS NOT NULL GROUP BY ALL ORDER BY ALL"
+        ).to_arrow_table()
+
+    @property
     def location_ids(self) -> list[str]:
-        """The distinct locations of the day's events, sorted; asked for once the day is complete."""
-        found = self.connection.execute(
-            "SELECT DISTINCT location_id FROM day WHERE location_id IS NOT NULL ORDER BY 1"
-        )
-        return [location for (location,) in found.fetchall()]
+        """The distinct locations of the day's events, sorted."""
+        return self.events_by_location.column("location_id").to_pylist()
+
+    @property
+    def events_by_model(self) -> pa.Table:
+        """The distinct device models (``tac``) of the day and the ``events`` of each."""
+        return self.connection.execute(
+            "SELECT tac, count(*) AS events FROM day WHERE tac IS NOT NULL GROUP BY ALL"
+        ).to_arrow_table()
 
     def subscribers(self) -> pa.Table:
         """The distinct (``subscriber_key``, ``pseudonym``) pairs of both parties, sorted by key."""

@@ -1,0 +1,61 @@
+"""The deployment's key and a source: what makes pseudonyms of its identifiers, and under which key."""
+
+from functools import lru_cache
+
+from psycopg2.extensions import cursor as Cursor
+
+from flowetl.errors import ConfigurationError
+from flowetl.identifiers import Form, Numbering
+from flowetl.pseudonyms import Pseudonymiser, Reading, Spelling, UpstreamPseudonyms
+from flowetl.records import Load
+from flowetl.source import Source, Spelled
+
+ALGORITHM = "HMAC-SHA-256"
+
+
+def hasher(source: Source, key: bytes) -> Pseudonymiser:
+    """What turns the identifiers of a source into pseudonyms."""
+    given = source.identifiers
+    subscriber = Spelling("text", given.pattern) if given.pattern else Spelling(*_spelled(given.msisdn))
+    counterpart = subscriber
+    if given.msisdn_counterpart is not None:
+        counterpart = Spelling(*_spelled(given.msisdn_counterpart))
+    elif subscriber.form == "imsi":
+        # Nobody dials a SIM.
+        counterpart = Spelling()
+    numbering = Numbering(given.calling_code, given.trunk_prefix, given.national_lengths)
+    return _hasher_of(given.keyed, key, Reading(numbering, subscriber, counterpart, given.filler))
+
+
+def _spelled(given: Spelled) -> tuple[Form, str]:
+    return given.form, given.pattern
+
+
+@lru_cache(maxsize=4)
+def _hasher_of(keyed: bool, key: bytes, reading: Reading) -> Pseudonymiser:
+    """One for a process: most subscribers of a day are those of the day before, in every source."""
+    return (Pseudonymiser if keyed else UpstreamPseudonyms)(key, reading)
+
+
+def require_known_key(cursor: Cursor, load: Load) -> None:
+    """Check that a key id still stands for the secret that it stood for.
+
+    Raises
+    ------
+    ConfigurationError
+        When it does not: every subscriber would be split in two, unseen.
+    """
+    if not load.source.identifiers.keyed:
+        return
+    name = load.source.identifiers.key_id
+    cursor.execute(
+        # Of an upstream source the key is unknown: its id has no fingerprint, and says nothing of ours.
+        "SELECT key_id FROM etl.pseudonym_epochs WHERE algorithm = %s AND split_part(key_id, ':', 1) = %s "
+        "AND key_id <> %s",
+        (ALGORITHM, name, load.key_id),
+    )
+    if cursor.fetchone():
+        raise ConfigurationError(
+            f"FLOWETL_PSEUDONYM_KEY is not the secret that key id {name!r} stood for: days under it are loaded already. "
+            "Put the old secret back, or give identifiers.key_id a new value to begin a new epoch"
+        )
