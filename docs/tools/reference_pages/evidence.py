@@ -7,11 +7,20 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from flowmachine.queries.catalogue import kinds
+from flowmachine.queries.catalogue import all_kinds, kinds
 from reference_pages import ROOT
 
 TESTS = ROOT / "flowmachine" / "tests" / "kinds"
 MODULES = ROOT / "flowmachine" / "src" / "flowmachine" / "queries"
+
+
+#: Where what a kind needs is expected.
+_PLACES = {
+    "module": "a module flowmachine/src/flowmachine/queries/<theme>/{kind}.py",
+    "world": "a test of rows worked out by hand in flowmachine/tests/kinds/<theme>/test_*.py that names the kind",
+    "definition": "a definition in plain Python in flowmachine/tests/kinds/<theme>/: def {kind} below @definition",
+    "drawing": "a drawing of specifications in flowmachine/tests/kinds/<theme>/: SPECS[{kind!r}]",
+}
 
 
 @dataclass(frozen=True)
@@ -20,69 +29,78 @@ class Evidence:
 
     Attributes
     ----------
+    kind : str
+        The kind.
     module : str
         The module of ``flowmachine.queries`` that bears its name.
     world : str
         A test with events drawn, and rows worked out, by hand.
     definition : str
         The function, in plain Python, that says what its rows are.
-    property : str
-        The test that holds it against the definition on drawn worlds.
+    drawing : str
+        The test that holds the kind to its definition on worlds and specifications drawn at random.
     """
 
+    kind: str
     module: str | None
     world: str | None
     definition: str | None
-    property: str | None
+    drawing: str | None
 
     @property
-    def complete(self) -> bool:
-        return None not in (self.module, self.world, self.definition, self.property)
+    def lacking(self) -> list[str]:
+        """What the kind lacks, each with the place where it is expected."""
+        return [text.format(kind=self.kind) for name, text in _PLACES.items() if getattr(self, name) is None]
 
 
 @lru_cache(maxsize=1)
 def evidence() -> dict[str, Evidence]:
     """Return what there is, by kind."""
-    modules = [_Module(path) for path in sorted(TESTS.glob("test_*.py"))]
-    oracles = [_Module(TESTS / name) for name in ("oracle.py", "oracle_composed.py")]
-    drawings = [_Module(TESTS / name) for name in ("drawing.py", "drawing_composed.py")]
-    return {kind: _of(kind, modules, oracles, drawings) for kind in kinds()}
+    modules = _modules()
+    return {kind: _of(kind, modules) for kind in kinds()}
 
 
-def _of(kind: str, modules: list[_Module], oracles: list[_Module], drawings: list[_Module]) -> Evidence:
+@lru_cache(maxsize=1)
+def without_module() -> list[str]:
+    """What has a definition or a drawing, but is no kind."""
+    named = {kind for module in _modules() for kind in (*module.definitions, *module.drawings)}
+    return sorted(named - all_kinds().keys())
+
+
+@lru_cache(maxsize=1)
+def _modules() -> list[_Module]:
+    return [_Module(path) for path in sorted([*TESTS.glob("*.py"), *TESTS.glob("*/*.py")])]
+
+
+def _of(kind: str, modules: list[_Module]) -> Evidence:
     path = next(MODULES.glob(f"*/{kind}.py"), None)
     by_hand = [
-        (-len(set(kind.split("_")) & set(name.split("_"))), len(mentioned), f"{module.path.name}: {name}")
+        (-len(set(kind.split("_")) & set(name.split("_"))), len(mentioned), f"{module.name}: {name}")
         for module in modules
         for name in module.tests
         if module.works_out_rows(name) and kind in (mentioned := module.mentioned(name))
     ]
-    definition, tested = _by_property(kind, modules, oracles, drawings)
+    definition, drawing = _by_property(kind, modules)
     # Of several, the test that bears most of the kind's name, then the one that is about fewest other kinds.
     return Evidence(
+        kind,
         None if path is None else path.relative_to(MODULES.parent).as_posix(),
         min(by_hand)[-1] if by_hand else None,
         definition,
-        tested,
+        drawing,
     )
 
 
-def _by_property(
-    kind: str, modules: list[_Module], oracles: list[_Module], drawings: list[_Module]
-) -> tuple[str | None, str | None]:
+def _by_property(kind: str, modules: list[_Module]) -> tuple[str | None, str | None]:
     """The definition and the test that draws: those of nearly all kinds together, or those of this kind alone."""
-    common = next(
-        (f"{oracle.path.name}: {oracle.table[kind]}" for oracle in oracles if kind in oracle.table), None
-    )
-    if common is not None:
-        drawn = any(kind in drawing.table for drawing in drawings)
-        return common, "test_oracle.py: test_rows_are_as_defined" if drawn else None
     for module in modules:
         for name in module.tests:
             defined = [called for called in module.calls(name) if called.startswith("defined")]
             if module.draws(name) and defined and kind in module.mentioned(name):
-                return f"{module.path.name}: {defined[0]}", f"{module.path.name}: {name}"
-    return None, None
+                return f"{module.name}: {defined[0]}", f"{module.name}: {name}"
+    definition = next((f"{module.name}: {kind}" for module in modules if kind in module.definitions), None)
+    drawn = any(kind in module.drawings for module in modules)
+    return definition, "test_oracle.py: test_rows_are_as_defined" if drawn else None
 
 
 class _Module:
@@ -92,18 +110,24 @@ class _Module:
         self.path = path
         tree = ast.parse(path.read_text())
         self.defined: dict[str, ast.AST] = {}
-        #: The entries of the tables of definitions and of drawings, by kind.
-        self.table: dict[str, str] = {}
+        #: The kinds that functions below ``@definition`` define, and those of which ``SPECS`` draws specifications.
+        self.definitions: set[str] = set()
+        self.drawings: set[str] = set()
         for node in tree.body:
+            if isinstance(node, ast.ImportFrom) and node.module == "specs":
+                # What it imports of the specs that tests of several themes use counts as its own.
+                self.defined |= _Module(TESTS / "specs.py").defined
             for name in _names_bound(node):
                 self.defined[name] = node
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Dict):
-                self.table |= {
-                    key.value: _called(value)
-                    for key, value in zip(node.keys, node.values, strict=True)
-                    if isinstance(key, ast.Constant) and key.value in kinds()
-                }
+            if isinstance(node, ast.FunctionDef) and any(
+                "definition" in _names_used(decorator) for decorator in node.decorator_list
+            ):
+                self.definitions.add(node.name)
+            self.drawings |= _keys_added(node)
+
+    @property
+    def name(self) -> str:
+        return self.path.relative_to(TESTS).as_posix()
 
     @property
     def tests(self) -> list[str]:
@@ -162,6 +186,16 @@ def _names_used(node: ast.AST) -> set[str]:
     return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
 
 
-def _called(node: ast.AST) -> str:
-    """The name of the function that an entry of a table is, or that its lambda calls."""
-    return next((part.id for part in ast.walk(node) if isinstance(part, ast.Name)), "lambda")
+def _keys_added(node: ast.stmt) -> set[str]:
+    """The kinds that a statement adds to ``SPECS``: ``SPECS.update({kind: ...})`` or ``SPECS[kind] = ...``."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        added, target = node.value.args, node.value.func
+        keys = [key for part in added if isinstance(part, ast.Dict) for key in part.keys]
+    elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
+        target = node.targets[0].value
+        keys = [node.targets[0].slice]
+    else:
+        return set()
+    if "SPECS" not in _names_used(target):
+        return set()
+    return {str(key.value) for key in keys if isinstance(key, ast.Constant)}

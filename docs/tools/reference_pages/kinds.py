@@ -334,11 +334,11 @@ def _ordered() -> list[str]:
 
 
 def _mark(found: Evidence) -> str:
-    return "✓" if found.complete else " "
+    return " " if found.lacking else "✓"
 
 
 def _tests(found: Evidence) -> str:
-    named = [text for text in (found.world, found.property) if text is not None]
+    named = [text for text in (found.world, found.drawing) if text is not None]
     return ", ".join(f"`{text.replace(': ', '::')}`" for text in named)
 
 
