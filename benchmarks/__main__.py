@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "tools"))
 from benchmarks import kinds, kinds_report, report, scaling
 from benchmarks.country import Size
 from benchmarks.measure import Say, measure
+from benchmarks.record import OtherSettings
 
 SCALES = {"smoke": Size(20_000, 7, 150_000), "full": Size(200_000, 14, 1_500_000)}
 
 
 def main() -> int:
-    """Run; 0 if all engines agreed, 1 if their answers differ."""
+    """Run; 0 if all engines agreed, 1 if their answers differ or ours gave none, 2 if a run cannot be resumed."""
     options = _parser().parse_args()
 
     def say(text: str) -> None:
@@ -28,7 +30,7 @@ def main() -> int:
     if options.docs:
         return _written(report.write_docs())
     if options.scaling:
-        return _written(report.write_scaling(scaling.measure(options.workers, say)))
+        return _written(scaling.measure(options.workers, say, report.write_scaling))
     base = SCALES[options.scale]
     size = Size(
         options.subscribers or base.subscribers,
@@ -40,15 +42,11 @@ def main() -> int:
     def keep(found: dict[str, Any]) -> None:
         report.write(report.merged(found) if options.only else found, scale)
 
-    found = measure(
-        size,
-        published=not options.skip_published,
-        workers=options.workers,
-        repeats=options.repeats,
-        say=say,
-        keep=keep,
-        only=options.only,
-    )
+    try:
+        found = _measured(options, size, say, keep)
+    except OtherSettings as error:
+        say(f"{error} Leave out --resume to begin a new run.")
+        return 2
     if options.only:
         found = report.merged(found)
     print(report.summary(found))
@@ -57,13 +55,29 @@ def main() -> int:
     return 1 if found["disagreements"] else 0
 
 
+def _measured(
+    options: argparse.Namespace, size: Size, say: Say, keep: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    return measure(
+        size,
+        published=not options.skip_published,
+        workers=options.workers,
+        repeats=options.repeats,
+        say=say,
+        keep=keep,
+        only=options.only,
+        resume=options.resume,
+    )
+
+
 def _every_kind(options: argparse.Namespace, say: Say) -> int:
-    """Measure the kinds on the sizes asked for; 0 if the answers written by hand were the same."""
+    """Measure the kinds on the sizes asked for; 0 if none failed and the answers written by hand were the same."""
+    failed: list[str] = []
     if not options.docs:
         for subscribers in [options.subscribers] if options.subscribers else kinds.SUBSCRIBERS:
-            kinds.run(subscribers, options.only, options.repeats, say, kinds_report.keep)
+            failed += kinds.run(subscribers, options.only, options.repeats, say, kinds_report.keep)
     _written(kinds_report.write())
-    return 1 if kinds_report.differing() else 0
+    return 1 if failed or kinds_report.differing() else 0
 
 
 def _written(paths: list[Path]) -> int:
@@ -84,6 +98,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--only", nargs="+", help="ask these questions, or kinds; the others keep their latest numbers"
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the record of an interrupted run: ask what was not answered yet",
     )
     parser.add_argument("--skip-published", action="store_true", help="do not ask the published engine")
     parser.add_argument(

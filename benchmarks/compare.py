@@ -60,7 +60,7 @@ def compare(first: pd.DataFrame, second: pd.DataFrame) -> Comparison:
 def _by_key(rows: pd.DataFrame) -> dict[tuple[str, ...], float]:
     keys = sorted(set(rows.columns) - {"value"})
     found = {
-        tuple(_text(row[name]) for name in keys): math.nan
+        tuple(text_of_key(row[name]) for name in keys): math.nan
         if row.get("value") is None
         else float(row["value"])
         for row in rows.to_dict("records")
@@ -70,7 +70,7 @@ def _by_key(rows: pd.DataFrame) -> dict[tuple[str, ...], float]:
     return found
 
 
-def _text(value: Any) -> str:
+def text_of_key(value: Any) -> str:
     """Key columns come as text, dates, instants and numbers of several types: equal moments and numbers are equal."""
     if isinstance(value, dt.datetime):
         return str(value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value)

@@ -211,6 +211,7 @@ class Country:
                     "generate_seconds": round(generated - started, 1),
                     "load_seconds": round(loaded - mapped, 1),
                     "loaded_events_per_second": round(events / (loaded - mapped)),
+                    "load_average": round(os.getloadavg()[0], 1),
                     "columnar_bytes": columnar_bytes,
                     "postgres_bytes": postgres_bytes,
                     "columnar_to_postgres": round(columnar_bytes / postgres_bytes, 4),

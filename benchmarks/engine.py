@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from benchmarks.memory import PeakMemory
 from benchmarks.questions import Spec
 
 STORED_REPEATS = 15
+#: Seconds in which a server has to answer for the first time; a busy machine takes long to import things.
+START_LIMIT = 300.0
 
 
 class EngineFailed(RuntimeError):
@@ -30,6 +33,10 @@ class EngineFailed(RuntimeError):
 
 class TookTooLong(EngineFailed):
     """The engine did not finish in the time a question may take."""
+
+
+class DidNotStart(EngineFailed):
+    """The engine's server ended, or answered nothing in the time that a start may take."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +55,25 @@ class Processes:
     def __init__(self, log: Path) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
         self._stack = ExitStack()
+        self._path = log
         self._log = self._stack.enter_context(log.open("wb"))
-        self.ids: list[int] = []
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def ids(self) -> list[int]:
+        return [process.pid for process in self._started]
+
+    def refuse_if_ended(self) -> None:
+        """Raise DidNotStart, with the end of the log, if one of the processes has ended."""
+        if any(process.poll() is not None for process in self._started):
+            lines = self._path.read_text(errors="replace").strip().splitlines()
+            raise DidNotStart(f"the server ended: {lines[-1] if lines else 'its log is empty'}")
 
     def start(self, command: Iterable[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             list(command), env=dict(environment), stdout=self._log, stderr=subprocess.STDOUT
         )
-        self.ids.append(process.pid)
+        self._started.append(process)
         self._stack.callback(_end, process)
         return process
 
@@ -83,7 +101,7 @@ class Client:
         self._context = zmq.Context()
         self._address = f"tcp://127.0.0.1:{port}"
         self._requester = self._connect()
-        self._database = country.connect()
+        self._country = country
 
     def _connect(self) -> zmq.Socket[bytes]:
         requester = self._context.socket(zmq.REQ)
@@ -91,8 +109,13 @@ class Client:
         requester.connect(self._address)
         return requester
 
+    @cached_property
+    def _database(self) -> Any:
+        return self._country.connect()
+
     def close(self) -> None:
-        self._database.close()
+        if "_database" in self.__dict__:
+            self._database.close()
         self._requester.close()
         self._context.term()
 
@@ -111,15 +134,17 @@ class Client:
         payload: Spec = reply["payload"]
         return payload
 
-    def wait_until_up(self, deadline: float = 60.0) -> None:
+    def wait_until_up(self, processes: Processes, deadline: float = START_LIMIT) -> None:
+        """Wait for the first reply; raise DidNotStart if a process ends or the deadline passes before."""
         end = time.monotonic() + deadline
         while True:
+            processes.refuse_if_ended()
             try:
-                self.ask("ping", {}, timeout=1.0)
+                self.ask("ping", {}, timeout=min(1.0, deadline))
                 return
             except TookTooLong:
                 if time.monotonic() > end:
-                    raise
+                    raise DidNotStart(f"no reply in {deadline:g} s after the start") from None
 
     def accept(self, spec: Spec) -> tuple[str, float]:
         """Submit a specification; its id and the seconds until it was accepted."""
@@ -170,7 +195,7 @@ class Ours:
 
     def __enter__(self) -> Ours:
         try:
-            self.client.wait_until_up()
+            self.client.wait_until_up(self._processes)
         except BaseException:
             self.__exit__()
             raise

@@ -24,6 +24,7 @@ from benchmarks.kind_specs import specification
 from benchmarks.kind_statements import DATABASE_STATEMENTS, STATEMENTS
 from benchmarks.measure import Say, machine, rounded
 from benchmarks.questions import Window
+from benchmarks.record import load
 from flowmachine.data import read_data_state
 from flowmachine.jobs import submitting, table
 from flowmachine.jobs.table import RELEASED, Key
@@ -174,18 +175,23 @@ class _Best:
 
 
 def measured(
-    engine: Engine, by_hand: ByHand, asked: dict[str, Query], repeats: int, say: Say
+    engine: Engine, by_hand: ByHand, asked: dict[str, Query], repeats: int, say: Say, failed: list[str]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """For each kind the best seconds of both, the number of rows and whether they are equal."""
+    """For each kind the best seconds of both, the number of rows and whether they are equal; ``failed`` gets the others."""
     for kind, query in asked.items():
         ours, theirs = _Best(), _Best()
-        # In turns, so that other work on the machine hits both alike.
-        for _ in range(repeats):
-            engine.forget()
-            with ours.timed():
-                engine.compute(query)
-            with theirs.timed():
-                rows = by_hand.run(kind)
+        try:
+            # In turns, so that other work on the machine hits both alike.
+            for _ in range(repeats):
+                engine.forget()
+                with ours.timed():
+                    engine.compute(query)
+                with theirs.timed():
+                    rows = by_hand.run(kind)
+        except EngineFailed as error:
+            say(f"{kind}: no numbers: {error}")
+            failed.append(kind)
+            continue
         if isinstance(query, Aggregate) and not isinstance(rows, pd.DataFrame):
             rows = pd.DataFrame(rows.to_pylist(), columns=rows.column_names, dtype=object)
         answer = engine.compare(query, rows)
@@ -201,6 +207,7 @@ def measured(
                 "hand_written_seconds": rounded(theirs.seconds),
                 "hand_written_processor_seconds": rounded(theirs.processor),
                 "repeats": repeats,
+                "load_average": load(),
                 "rows": len(rows),
                 "answer": answer,
             },
@@ -247,16 +254,20 @@ def run(
     repeats: int,
     say: Say,
     keep: Callable[[dict[str, Any]], None],
-) -> None:
-    """Measure every kind, or those named, on so many subscribers; ``keep`` gets the record of each when it is there."""
+) -> list[str]:
+    """Measure every kind, or those named, on so many subscribers; ``keep`` gets the record of each when it is there.
+
+    Returns the kinds that failed; they keep their former numbers.
+    """
     configure_logs()
+    failed: list[str] = []
     country = Country(size_of(min(subscribers, MAIN)))
     with country.running(), both_sides(country, subscribers) as (engine, by_hand, window):
         everything = queries(window)
         asked = {kind: everything[kind] for kind in only or everything}
         events = country.facts["events"] * max(subscribers // MAIN, 1)
         say(f"{events:,} events of {subscribers:,} subscribers")
-        for kind, found in measured(engine, by_hand, asked, repeats, say):
+        for kind, found in measured(engine, by_hand, asked, repeats, say, failed):
             keep(
                 {
                     "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
@@ -266,3 +277,4 @@ def run(
                     "kinds": {kind: found},
                 }
             )
+    return failed

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.kind_statements import DATABASE_STATEMENTS
 from benchmarks.kinds import DAYS, MAIN, SUBSCRIBERS
+from benchmarks.record import write_whole
 from benchmarks.report import DOCS, RESULTS, number
 from flowmachine.queries.catalogue import kinds as registered
 
@@ -21,8 +22,7 @@ def keep(found: dict[str, Any]) -> None:
     size = str(found["subscribers"])
     known = everything.get(size, {"kinds": {}})
     everything[size] = found | {"kinds": dict(sorted({**known["kinds"], **found["kinds"]}.items()))}
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    NUMBERS.write_text(json.dumps(everything, indent=1) + "\n")
+    write_whole(NUMBERS, json.dumps(everything, indent=1) + "\n")
 
 
 def write() -> list[Path]:
@@ -89,7 +89,7 @@ def _span(numbers: list[int]) -> str:
 
 def table(everything: dict[str, Any]) -> str:
     """The kinds as rows: seconds, ratio and growth."""
-    header = ["Kind", "Ours, s", "Hand-written, s", "Ratio", "CPU ratio", "Rows"]
+    header = ["Kind", "Ours, s", "Hand-written, s", "Ratio", "CPU ratio", "Load", "Rows"]
     header += [f"{size // 1000}k, s" for size in SUBSCRIBERS if size != MAIN]
     header.append(f"{SUBSCRIBERS[-1] // 1000}k / {SUBSCRIBERS[0] // 1000}k")
     lines = ["| " + " | ".join(header) + " |", "|---" + "|---:" * (len(header) - 1) + "|"]
@@ -105,6 +105,7 @@ def table(everything: dict[str, Any]) -> str:
             number(main.get("hand_written_seconds")),
             number(_ratio(main) if main else None),
             number(_processor_ratio(main) if main and kind not in DATABASE_STATEMENTS else None),
+            number(main.get("load_average")),
             f"{main['rows']:,}" if main else "–",
             *map(number, seconds),
             number(seconds[-1] / seconds[0] if all(seconds) else None),
@@ -137,7 +138,8 @@ Measured on {everything[str(MAIN)]["date"]}. {summary(everything)}
 next to nothing, so that their ratio is the fixed cost of a job.
 
 *CPU ratio* is that of the processor seconds of the two in their common process, which other work on the machine disturbs
-less; the database server's are not in it. The last column is growth: the time on {largest:,} subscribers over that on
+less; the database server's are not in it. *Load* is the load average of the machine when the kind was measured on {MAIN:,}
+subscribers, if it was recorded. The last column is growth: the time on {largest:,} subscribers over that on
 {SUBSCRIBERS[0]:,}, with {largest // SUBSCRIBERS[0]} times the events. The fixed cost of the parts of a query keeps it below that.
 
 ## How it is measured

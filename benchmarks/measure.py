@@ -6,24 +6,33 @@ import datetime as dt
 import math
 import os
 import platform
+import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
+from layout import CHECKOUT
 
 from benchmarks.compare import Comparison, compare
 from benchmarks.country import Country, Size
-from benchmarks.engine import Answer, Ours, TookTooLong
+from benchmarks.engine import Answer, EngineFailed, Ours
 from benchmarks.hand_written import HandWritten
-from benchmarks.published import NotAvailable, Published
+from benchmarks.published import Published
 from benchmarks.questions import UNIT, Question, Spec, questions
+from benchmarks.record import Ask, Outcome, Record, ask_all
 
 Say = Callable[[str], None]
 
 #: A question that the published engine does not finish in so long counts with this time.
 LIMIT = 120.0
+#: The steps of a run in their order. Ours and the statements written by hand are measured before and after the
+#: published engine, which takes minutes: a shared machine may be busier or calmer by then.
+STEPS = ("ours", "hand_written", "published", "ours_again", "hand_written_again", "postgres")
+#: The step that is no question.
+ACCEPT = "accept_5000_parts"
 
 #: Where an answer may lack rows of the published engine's, and why.
 _RELEASED_BY_OTHER_RULES = {
@@ -31,20 +40,31 @@ _RELEASED_BY_OTHER_RULES = {
 }
 
 
-@dataclass
 class Measured:
-    """The answers to one question by engine, and what they are compared with."""
+    """What a record holds of one question, and how the answers compare."""
 
-    question: Question
-    ours: Answer
-    postgres: Answer | None = None
-    hand_written: Answer | None = None
-    published: Answer | None = None
-    published_gave_up: str | None = None
-    comparisons: dict[str, Comparison] = field(default_factory=dict)
+    def __init__(self, question: Question, record: Record) -> None:
+        self.question = question
+        found = {step: record.outcome(step, question.name) for step in STEPS}
+        self.ours = _quicker(found["ours"], found["ours_again"])
+        self.hand_written = _quicker(found["hand_written"], found["hand_written_again"])
+        self.published, self.postgres = found["published"], found["postgres"]
+        self._by_engine = {
+            "hand_written": self.hand_written,
+            "published": self.published,
+            "postgres": self.postgres,
+        }
+        ours = _answer(self.ours)
+        self.comparisons: dict[str, Comparison] = {
+            engine: compare(ours.rows, answer.rows)
+            for engine, outcome in self._by_engine.items()
+            if ours and (answer := _answer(outcome))
+        }
 
     def disagreement(self) -> str | None:
-        """The engine whose answer differs in a way that no known rule explains."""
+        """The engine whose answer differs in a way that no known rule explains; ours if it gave none."""
+        if self.ours and not self.ours.answer:
+            return f"{self.question.title}: ours: {self.ours.failed or self.ours.gave_up}"
         for engine, comparison in self.comparisons.items():
             explained = (
                 engine == "published"
@@ -58,25 +78,41 @@ class Measured:
 
     def numbers(self) -> dict[str, Any]:
         """The question's entry in ``latest.json``."""
-        published = self.published.seconds if self.published else LIMIT if self.published_gave_up else None
+        ours, published = _answer(self.ours), _answer(self.published)
+        postgres, hand_written = _answer(self.postgres), _answer(self.hand_written)
+        gave_up = self.published.gave_up if self.published else None
+        published_seconds = published.seconds if published else LIMIT if gave_up else None
+        outcomes = {"ours": self.ours, **self._by_engine}
         return {
             "title": self.question.title,
-            "ours_seconds": rounded(self.ours.seconds),
-            "published_seconds": rounded(published),
-            "hand_written_seconds": rounded(self.hand_written.seconds if self.hand_written else None),
-            "ratio": rounded(published / self.ours.seconds if published else None),
+            "ours_seconds": rounded(ours and ours.seconds),
+            "published_seconds": rounded(published_seconds),
+            "hand_written_seconds": rounded(hand_written and hand_written.seconds),
+            "ratio": rounded(published_seconds / ours.seconds if ours and published_seconds else None),
             "to_hand_written": rounded(
-                self.ours.seconds / self.hand_written.seconds if self.hand_written else None
+                ours.seconds / hand_written.seconds if ours and hand_written else None
             ),
-            "postgres_seconds": rounded(self.postgres.seconds if self.postgres else None),
-            "stored_seconds": rounded(self.ours.stored_seconds),
-            "peak_megabytes": round(self.ours.megabytes),
-            "postgres_peak_megabytes": self.postgres and round(self.postgres.megabytes),
-            "published_peak_megabytes": self.published and round(self.published.megabytes),
-            "published_gave_up": self.published_gave_up,
-            "rows": len(self.ours.rows),
+            "postgres_seconds": rounded(postgres and postgres.seconds),
+            "stored_seconds": rounded(ours and ours.stored_seconds),
+            "peak_megabytes": ours and round(ours.megabytes),
+            "postgres_peak_megabytes": postgres and round(postgres.megabytes),
+            "published_peak_megabytes": published and round(published.megabytes),
+            "published_gave_up": gave_up,
+            "rows": ours and len(ours.rows),
             "answers": {engine: str(comparison) for engine, comparison in self.comparisons.items()},
+            "failed": {name: one.failed for name, one in outcomes.items() if one and one.failed},
+            "load": {name: one.load for name, one in outcomes.items() if one},
         }
+
+
+def _answer(outcome: Outcome | None) -> Answer | None:
+    return outcome and outcome.answer
+
+
+def _quicker(first: Outcome | None, second: Outcome | None) -> Outcome | None:
+    """The outcome with the better time; without any time, the first."""
+    answered = [one for one in (first, second) if one and one.answer]
+    return min(answered, key=lambda one: one.answer.seconds, default=first)  # type: ignore[union-attr]
 
 
 def measure(
@@ -88,61 +124,90 @@ def measure(
     say: Say,
     keep: Callable[[dict[str, Any]], None],
     only: list[str] | None = None,
+    resume: bool = False,
 ) -> dict[str, Any]:
     """Build the country if need be, ask everything, compare; the content of ``latest.json``.
 
     Each of our times is the best of ``repeats`` cold ones, before and again after the published engine, which is asked
-    once, for it takes minutes.
-    ``only`` names the questions to ask, all by default. ``keep`` gets what there is after each long step, so that an interrupted run leaves its part.
+    once, because it takes minutes. ``only`` names the questions to ask, all by default. ``keep`` gets what there is
+    after each step. ``resume`` goes on with the record that an interrupted run left in the country's folder.
     """
     country = Country(size)
+    settings = {"workers": workers, "repeats": repeats, "published": published, "code": _code()}
+    record = Record(country.folder / "run.json", settings, resume=resume)
     with country.running():
         say(f"{country.facts['events']:,} events in both stores")
-        everything = questions(size)
-        asked = [question for question in everything if only is None or question.name in only]
-        with Ours(country, "duckdb", workers) as engine:
-            warm_up(engine, everything)
-            accepted = _seconds_to_accept_5000_parts(engine)
-            measured = [Measured(question, _best(engine.cold, question, repeats)) for question in asked]
-            _tell(say, "ours", [one.ours for one in measured])
+        everything = {question.name: question for question in questions(size)}
+        asked = [name for name in everything if only is None or name in only]
+
+        def report() -> dict[str, Any]:
+            measured = [Measured(everything[name], record) for name in asked]
+            return _report(country, measured, workers, repeats, record.outcome("ours", ACCEPT), published)
+
         hand_written = HandWritten(country)
-        for one in measured:
-            one.hand_written = hand_written.cold(one.question)
-            one.comparisons["hand_written"] = compare(one.ours.rows, one.hand_written.rows)
-        _tell(say, "hand-written", [one.hand_written for one in measured])
 
-        def report(skipped: str | None = None) -> dict[str, Any]:
-            return _report(country, measured, workers, repeats, accepted, skipped)
+        @contextmanager
+        def ours(executor: str, repeats: int) -> Iterator[Ask]:
+            with Ours(country, executor, workers) as engine:
+                warm_up(engine, list(everything.values()))
 
-        skipped = None if published else "left out as asked"
-        try:
-            if published:
-                for one in _ask_published(country, measured):
-                    _tell(say, f"published: {one.question.title}", [one.published])
+                def ask(name: str) -> Answer:
+                    if name == ACCEPT:
+                        return _accepting_5000_parts(engine)
+                    return _best(engine.cold, everything[name], repeats)
+
+                yield ask
+
+        @contextmanager
+        def by_hand() -> Iterator[Ask]:
+            yield lambda name: hand_written.cold(everything[name])
+
+        @contextmanager
+        def theirs() -> Iterator[Ask]:
+            with Published(country) as engine:
+                try:
+                    engine.cold(everything[asked[0]].spec, LIMIT)
+                except EngineFailed as error:
+                    say(f"published: warming up: {error}")
+                yield lambda name: engine.cold(everything[name].spec, LIMIT)
+
+        starts = {
+            "ours": lambda: ours("duckdb", repeats),
+            "hand_written": by_hand,
+            "published": theirs,
+            "ours_again": lambda: ours("duckdb", repeats),
+            "hand_written_again": by_hand,
+            "postgres": lambda: ours("postgres", 1),
+        }
+        without = () if published else ("published", "ours_again", "hand_written_again")
+        for step in STEPS:
+            if step in without:
+                continue
+
+            def kept(name: str, outcome: Outcome, step: str = step) -> None:
+                say(f"{step}: {name}: {_told(outcome)}")
+                # Half of our own answers are no report yet.
+                if step not in ("ours", "hand_written"):
                     keep(report())
-        except NotAvailable as error:
-            skipped = str(error)
-            say(f"published: not asked: {skipped}")
-        if published:
-            # Minutes have passed, and a shared machine may be busier or calmer now: the best of both times counts.
-            with Ours(country, "duckdb", workers) as engine:
-                warm_up(engine, everything)
-                for one in measured:
-                    one.ours = _quicker(one.ours, _best(engine.cold, one.question, repeats))
-            for one in measured:
-                assert one.hand_written is not None
-                one.hand_written = _quicker(one.hand_written, hand_written.cold(one.question))
-            _tell(say, "ours, before and after", [one.ours for one in measured])
-            _tell(say, "hand-written, before and after", [one.hand_written for one in measured])
-            keep(report(skipped))
-        with Ours(country, "postgres", workers) as engine:
-            warm_up(engine, everything)
-            for one in measured:
-                one.postgres = engine.cold(one.question.spec)
-                one.comparisons["postgres"] = compare(one.ours.rows, one.postgres.rows)
-                keep(report(skipped))
-        _tell(say, "ours on PostgreSQL", [one.postgres for one in measured])
-        return report(skipped)
+
+            ask_all(record, step, starts[step], [*asked, ACCEPT] if step == "ours" else asked, kept)
+        return report()
+
+
+def _told(outcome: Outcome) -> str:
+    said = (
+        f"{outcome.answer.seconds:.3g} s"
+        if outcome.answer
+        else outcome.gave_up or f"failed: {outcome.failed}"
+    )
+    return f"{said}, load {outcome.load}"
+
+
+def _code() -> str:
+    """The commit that is measured, marked if files differ from it."""
+    command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=12"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
 
 
 def warm_up(engine: Ours, asked: list[Question]) -> None:
@@ -155,16 +220,12 @@ def _best(ask: Callable[[Spec], Answer], question: Question, repeats: int) -> An
     return min((ask(question.spec) for _ in range(repeats)), key=lambda answer: answer.seconds)
 
 
-def _quicker(first: Answer, second: Answer) -> Answer:
-    return min(first, second, key=lambda answer: answer.seconds)
-
-
-def _seconds_to_accept_5000_parts(engine: Ours) -> float:
+def _accepting_5000_parts(engine: Ours) -> Answer:
     """Seconds until a modal location over 5,000 distinct parts is accepted; it is cancelled at once."""
     spec = spec_of_parts(5000)
     query_id, seconds = engine.client.accept(spec)
     engine.client.ask("cancel_query", {"query_id": query_id})
-    return seconds
+    return Answer(pd.DataFrame(), seconds, 0.0)
 
 
 def spec_of_parts(parts: int) -> Spec:
@@ -188,36 +249,28 @@ def spec_of_parts(parts: int) -> Spec:
     }
 
 
-def _ask_published(country: Country, measured: list[Measured]) -> Iterator[Measured]:
-    """Ask the published engine; each question when it is answered or given up. Raises NotAvailable."""
-    with Published(country) as engine:
-        engine.cold(measured[0].question.spec)
-        for one in measured:
-            try:
-                one.published = engine.cold(one.question.spec, LIMIT)
-                one.comparisons["published"] = compare(one.ours.rows, one.published.rows)
-            except TookTooLong as error:
-                one.published_gave_up = str(error)
-            yield one
-
-
 def _report(
     country: Country,
     measured: list[Measured],
     workers: int,
     repeats: int,
-    accepted: float,
-    skipped: str | None,
+    accepted: Outcome | None,
+    published: bool,
 ) -> dict[str, Any]:
     entries = {one.question.name: one.numbers() for one in measured}
+    failures = {one.published.failed for one in measured if one.published}
+    # One reason for all questions is a reason of the engine, not of the questions.
+    [skipped] = failures if len(failures) == 1 and len(measured) > 1 else [None]
+    accepting = _answer(accepted)
     return with_means(
         {
             "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
             "data": country.facts,
             "machine": {**machine(), "workers": workers},
             "repeats": repeats,
-            "published_skipped": skipped,
-            "accept_5000_parts_seconds": rounded(accepted),
+            "published_skipped": skipped if published else "left out as asked",
+            "accept_5000_parts_seconds": rounded(accepting and accepting.seconds),
+            "accept_5000_parts_load": accepted and accepted.load,
             "disagreements": [text for one in measured if (text := one.disagreement())],
             "questions": entries,
         }
@@ -259,7 +312,3 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
     return platform.machine()
-
-
-def _tell(say: Say, engine: str, answers: list[Answer | None]) -> None:
-    say(f"{engine}: " + ", ".join(f"{answer.seconds:.3g} s" for answer in answers if answer))

@@ -13,7 +13,17 @@ from cluster import free_port
 from layout import default_state
 
 from benchmarks.country import Country
-from benchmarks.engine import Answer, Client, EngineFailed, Processes, drop_results, postmaster
+from benchmarks.engine import (
+    START_LIMIT,
+    Answer,
+    Client,
+    DidNotStart,
+    EngineFailed,
+    Processes,
+    TookTooLong,
+    drop_results,
+    postmaster,
+)
 from benchmarks.memory import PeakMemory
 from benchmarks.questions import Spec
 
@@ -80,7 +90,7 @@ class Published:
             ],
             os.environ,
         )
-        end = time.monotonic() + 10
+        end = time.monotonic() + START_LIMIT
         while self._redis_command("PING").strip() != "PONG":
             if time.monotonic() > end:
                 self._redis.end()
@@ -109,8 +119,11 @@ class Published:
         client = Client(self._country, port, waits=False)
         try:
             server.start([str(self._environment / "bin" / "flowmachine")], environment)
-            client.wait_until_up()
-            client.ask("get_available_dates", {})
+            client.wait_until_up(server)
+            try:
+                client.ask("get_available_dates", {}, START_LIMIT)
+            except TookTooLong as error:
+                raise DidNotStart(str(error)) from None
             with PeakMemory(lambda: [*server.ids, postmaster(self._country)]) as peak:
                 rows, seconds = client.result(spec, limit)
         except psycopg2.errors.UndefinedTable as error:

@@ -10,6 +10,7 @@ from typing import Any
 from layout import CHECKOUT
 
 from benchmarks.measure import with_means
+from benchmarks.record import write_whole
 
 RESULTS = CHECKOUT / "benchmarks" / "results"
 LATEST = RESULTS / "latest.json"
@@ -28,12 +29,12 @@ def write(report: dict[str, Any], scale: str) -> list[Path]:
     """Write the table and the numbers of a run; those of the full scale also become the documentation's page."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     table_file = RESULTS / f"{report['date']}-{scale}.md"
-    table_file.write_text(
-        f"# Benchmark of {report['date']}, {scale} scale\n\n{summary(report)}\n{table(report)}"
+    write_whole(
+        table_file, f"# Benchmark of {report['date']}, {scale} scale\n\n{summary(report)}\n{table(report)}"
     )
     written = [table_file]
     if scale == "full":
-        LATEST.write_text(json.dumps(report, indent=2) + "\n")
+        write_whole(LATEST, json.dumps(report, indent=2) + "\n")
         written += [LATEST, *write_docs()]
     return written
 
@@ -59,7 +60,7 @@ def write_docs() -> list[Path]:
     DOCS.mkdir(parents=True, exist_ok=True)
     picture_file, page_file = DOCS / "questions.svg", DOCS / "index.md"
     draw(report, picture_file)
-    page_file.write_text(page(report))
+    write_whole(page_file, page(report))
     return [picture_file, page_file]
 
 
@@ -82,13 +83,22 @@ def summary(report: dict[str, Any]) -> str:
             f"{asked} questions it was asked), {floor(report['smallest_ratio'] * 10) / 10} times at the least."
         )
     else:
-        lines.append(f"- The published engine was not asked: {report['published_skipped']}.")
+        reason = report["published_skipped"] or "nothing was measured yet"
+        lines.append(f"- The published engine gave no time: {reason}.")
+    if report["geometric_mean_to_hand_written"]:
+        lines.append(
+            f"- Against hand-written DuckDB: {report['geometric_mean_to_hand_written']:.2f} times its time (geometric mean)."
+        )
+    if report["accept_5000_parts_seconds"]:
+        lines.append(
+            f"- A specification of 5,000 parts is accepted in {report['accept_5000_parts_seconds']:.2f} s"
+            f"{_under(report.get('accept_5000_parts_load'))}."
+        )
     lines += [
-        f"- Against hand-written DuckDB: {report['geometric_mean_to_hand_written']:.2f} times its time (geometric mean).",
-        f"- A specification of 5,000 parts is accepted in {report['accept_5000_parts_seconds']:.2f} s.",
         f"- The columnar copy, dictionary included, is {ratio:.1%} of the size of the partitions with their indexes.",
-        f"- Loading into both stores: {data['loaded_events_per_second']:,} events per second.",
-        f"- Load average of the machine: {machine['load_average']}; above {machine['processors']} other work competed.",
+        f"- Loading into both stores: {data['loaded_events_per_second']:,} events per second{_under(data.get('load_average'))}.",
+        f"- Load average of the machine at the end: {machine['load_average']}. {_about_loads(report)}",
+        *(f"- {text}." for text in _failures(report)),
     ]
     if note := report.get("note"):
         lines.append(f"- {note}")
@@ -97,31 +107,66 @@ def summary(report: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _under(load: float | None) -> str:
+    return " (the load of the machine was not recorded)" if load is None else f" at a load of {load:g}"
+
+
+def _about_loads(report: dict[str, Any]) -> str:
+    processors = report["machine"]["processors"]
+    if not any(entry.get("load") for entry in report["questions"].values()):
+        return f"Above {processors} other work competed. The load at each question was not recorded."
+    return (
+        "In brackets behind seconds stands the load average of the minute before, the engine's own work included; "
+        f"far above {processors} other work competed."
+    )
+
+
+def _failures(report: dict[str, Any]) -> list[str]:
+    """What an engine did not answer, and why; a reason for all questions is told once."""
+    told: dict[tuple[str, str], list[str]] = {}
+    for entry in report["questions"].values():
+        for engine, reason in entry.get("failed", {}).items():
+            told.setdefault((engine, reason), []).append(entry["title"])
+    labels = {key.removesuffix("_seconds"): label for key, label, _ in _ENGINES}
+    everything = len(report["questions"])
+    return [
+        f"No time of {labels[engine]} for {'any question' if len(titles) == everything else ', '.join(titles)}: {reason}"
+        for (engine, reason), titles in told.items()
+        if reason != report["published_skipped"]
+    ]
+
+
 def table(report: dict[str, Any]) -> str:
-    """The questions as rows: seconds, ratios and peak memory."""
+    """The questions as rows: seconds with the load they were taken at, ratios and peak memory."""
     header = (
         "| Question | Ours, s | Published, s | Ratio | Hand-written, s | Ours / hand-written | "
         "Ours on PostgreSQL, s | Stored, ms | Peak, MB | Published peak, MB |"
     )
     lines = [header, "|---" + "|---:" * 9 + "|"]
     for entry in report["questions"].values():
-        published = number(entry["published_seconds"])
+        published = _seconds(entry, "published")
         if entry["published_gave_up"]:
             published = f"over {published}"
+        stored = entry["stored_seconds"]
         cells = [
             entry["title"],
-            number(entry["ours_seconds"]),
+            _seconds(entry, "ours"),
             published,
             number(entry["ratio"]),
-            number(entry["hand_written_seconds"]),
+            _seconds(entry, "hand_written"),
             number(entry["to_hand_written"]),
-            number(entry["postgres_seconds"]),
-            number(entry["stored_seconds"] * 1000),
-            str(entry["peak_megabytes"]),
+            _seconds(entry, "postgres"),
+            number(stored and stored * 1000),
+            str(entry["peak_megabytes"] or "–"),
             str(entry["published_peak_megabytes"] or "–"),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _seconds(entry: dict[str, Any], engine: str) -> str:
+    seconds, load = entry[f"{engine}_seconds"], entry.get("load", {}).get(engine)
+    return number(seconds) if seconds is None or load is None else f"{number(seconds)} ({load:g})"
 
 
 def draw(report: dict[str, Any], path: Path) -> None:
@@ -193,14 +238,18 @@ $ make bench ARGS="--scale smoke"    # 20,000 subscribers, a few minutes
 $ make bench                         # 200,000 subscribers, 14 days, 1.5 million events a day
 ```
 
-The data stay in the state folder for the next run. `--skip-published` leaves out the published engine, as does a machine
-without `redis-server`.
+The data stay in the state folder for the next run, and so does a record of every answer, written as soon as there is one: `--resume` goes on with the
+record of an interrupted run. An engine that does not start or fails costs its own times only, and the page says why. `--skip-published` leaves out the published engine,
+as does a machine without `redis-server`.
 """
 
 
-def write_scaling(rows: list[dict[str, Any]]) -> list[Path]:
-    """Keep the numbers of growing data and make the page anew if there is a full record."""
-    SCALING.write_text(json.dumps(rows, indent=2) + "\n")
+def write_scaling(measured: list[dict[str, Any]]) -> list[Path]:
+    """Keep the numbers of growing data, those of sizes not measured too, and make the page anew if there is a full record."""
+    kept = json.loads(SCALING.read_text()) if SCALING.exists() else []
+    by_size = {(row["subscribers"], row["days"]): row for row in [*kept, *measured]}
+    rows = [by_size[size] for size in sorted(by_size)]
+    write_whole(SCALING, json.dumps(rows, indent=2) + "\n")
     return [SCALING, *(write_docs() if LATEST.exists() else [])]
 
 
@@ -215,14 +264,15 @@ def _scaling() -> str:
         "",
         "Seconds of our engine, cold, on growing data: each question reads the first half of the days, flows read both halves. The largest",
         "number of subscribers is four copies of the people before it, each under keys of its own, as files only. How every query kind grows is on",
-        "[a page of its own](kinds.md).",
+        "[a page of its own](kinds.md). *Load* is the load average of the machine when a line was done, if it was recorded.",
         "",
-        "| Subscribers | Days | Events | " + " | ".join(names) + " |",
-        "|---:|---:|---:" + "|---:" * len(names) + "|",
+        "| Subscribers | Days | Events | Load | " + " | ".join(names) + " |",
+        "|---:|---:|---:|---:" + "|---:" * len(names) + "|",
     ]
     for row in rows:
         seconds = " | ".join(number(row["seconds"][name]) for name in names)
-        lines.append(f"| {row['subscribers']:,} | {row['days']} | {row['events']:,} | {seconds} |")
+        size = f"{row['subscribers']:,} | {row['days']} | {row['events']:,}"
+        lines.append(f"| {size} | {number(row.get('load_average'))} | {seconds} |")
     return "\n".join(lines) + "\n"
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from benchmarks.country import Country, Size
 from benchmarks.engine import Ours
 from benchmarks.measure import Say, warm_up
 from benchmarks.questions import questions
+from benchmarks.record import load
 
 #: Days are added to one country, of which each question reads the first half of 7, 14 and 28.
 DAYS = (7, 14, 28)
@@ -19,17 +22,20 @@ MANY = Size(200_000, 14, 1_500_000)
 COPIES = 4
 
 
-def measure(workers: int, say: Say) -> list[dict[str, Any]]:
-    """Seconds of each question, cold, for each size; countries whose data do not exist yet are built."""
-    rows = []
+def measure(workers: int, say: Say, keep: Callable[[list[dict[str, Any]]], list[Path]]) -> list[Path]:
+    """Measure each question, cold, for each size; countries whose data do not exist yet are built.
+
+    ``keep`` gets the numbers of a size as soon as they are there, and returns the files that it wrote.
+    """
+    written: list[Path] = []
     few, many = Country(FEW), Country(MANY)
     with few.running():
         for days in DAYS:
-            rows.append(_asked(few, replace(FEW, days=days), workers, say))
+            written = keep([_asked(few, replace(FEW, days=days), workers, say)])
     with many.running():
-        rows.append(_asked(many, MANY, workers, say))
-        rows.append(_asked(many, replace(MANY, subscribers=COPIES * MANY.subscribers), workers, say))
-    return rows
+        written = keep([_asked(many, MANY, workers, say)])
+        written = keep([_asked(many, replace(MANY, subscribers=COPIES * MANY.subscribers), workers, say)])
+    return written
 
 
 def _asked(country: Country, size: Size, workers: int, say: Say) -> dict[str, Any]:
@@ -51,5 +57,6 @@ def _asked(country: Country, size: Size, workers: int, say: Say) -> dict[str, An
         "subscribers": size.subscribers,
         "days": size.days,
         "events": round(country.facts["events"] * copies * size.days / country.size.days),
+        "load_average": load(),
         "seconds": {name: round(value, 4) for name, value in seconds.items()},
     }
