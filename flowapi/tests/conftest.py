@@ -1,4 +1,4 @@
-"""Keys, tokens, settings and log readers shared by all tests of the API."""
+"""Share keys, tokens, settings and log readers among the API's tests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SERVER_NAME = "test_server"
 
 @dataclass
 class Captured:
-    """The log lines written so far, by stream."""
+    """Hold the log lines written so far, by stream."""
 
     audit: io.StringIO = field(default_factory=io.StringIO)
     debug: io.StringIO = field(default_factory=io.StringIO)
@@ -36,7 +36,7 @@ class Captured:
         return Logs("error", audit=self.audit, debug=self.debug)
 
     def lines(self, logger: str, **fields: Any) -> list[dict[str, Any]]:
-        """Audit lines of ``flowapi.<logger>`` that have these fields."""
+        """Return audit lines of ``flowapi.<logger>`` that have these fields."""
         lines = [json.loads(line) for line in self.audit.getvalue().splitlines()]
         return [
             line for line in lines if line["logger"] == f"flowapi.{logger}" and fields.items() <= line.items()
@@ -62,13 +62,13 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def tokens() -> TokenBuilder:
-    """Mints tokens that the server under test accepts."""
+    """Provide tokens that the server under test accepts."""
     return TokenBuilder.create(SERVER_NAME)
 
 
 @pytest.fixture(scope="session")
 def foreign_tokens() -> TokenBuilder:
-    """Mints tokens for the same server name with another key."""
+    """Provide tokens for the same server name with another key."""
     return TokenBuilder.create(SERVER_NAME)
 
 
@@ -79,7 +79,7 @@ def captured() -> Captured:
 
 @pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
-    """Gives ports that nothing listens on at that moment."""
+    """Provide ports that nothing listens on at that moment."""
 
     def find() -> int:
         with socket.socket() as probe:
@@ -91,7 +91,7 @@ def free_port() -> Callable[[], int]:
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A port that accepts connections and never answers."""
+    """Provide a port that accepts connections and never answers."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -100,7 +100,7 @@ def silent_port() -> Iterator[int]:
 
 @pytest.fixture
 def lonely_settings(tokens: TokenBuilder, silent_port: int, free_port: Callable[[], int]) -> Settings:
-    """Settings of an API whose engine is silent and whose database is not there."""
+    """Provide settings of an API with a silent engine and no database."""
     return Settings(
         identifier=SERVER_NAME,
         public_keys=parse_public_keys(tokens.public_key),
@@ -121,7 +121,7 @@ def lonely_settings(tokens: TokenBuilder, silent_port: int, free_port: Callable[
 def engine(
     country: Any, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
 ) -> Iterator[Processes]:
-    """A server and a worker over the country, with an empty job table."""
+    """Provide a server and a worker over the country, with an empty job table."""
     with country.database.connect("flowdb") as connection, connection.cursor() as cursor:
         cursor.execute("TRUNCATE engine.jobs, engine.edges, engine.plan_parts")
     connection.close()
@@ -158,5 +158,5 @@ async def client(settings: Settings, captured: Any) -> AsyncIterator[Client]:
 
 @pytest.fixture
 def headers(tokens: TokenBuilder) -> dict[str, str]:
-    """A token that may do everything the tests ask for."""
+    """Return the header of a token with every scope that the tests use."""
     return tokens.header({"everything": EVERYTHING})

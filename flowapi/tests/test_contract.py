@@ -1,4 +1,7 @@
-"""The whole contract against the real engine over a loaded country: specs, states, results, faults."""
+"""Check the whole contract against the real engine over a loaded country.
+
+Specs, states, results and faults are covered.
+"""
 
 from __future__ import annotations
 
@@ -141,7 +144,7 @@ async def test_every_state_through_poll_and_get(
     query_id = str(uuid.uuid4().hex)
     execute(
         engine,
-        # A dependency that never comes and a lease that does not end keep the worker's hands off.
+        # A pending dependency and an endless lease keep the worker away.
         "INSERT INTO engine.jobs SELECT (jsonb_populate_record(job, jsonb_build_object("
         "'query_id', %s::text, 'state', %s::text, 'error', 'the cause', 'planned', true, 'pending', 1,"
         " 'lease_until', now() + interval '1 h'))).* FROM engine.jobs AS job"
@@ -312,7 +315,7 @@ async def test_the_description(client: Client, tokens: TokenBuilder) -> None:
 
 
 def _scopes_by_hand(schemas: dict[str, Any]) -> set[str]:
-    """The scopes offered, computed from the published schemas by plain recursion over component names."""
+    """Compute offered scopes from published schemas by plain recursion."""
 
     def names_in(node: Any) -> set[str]:
         if isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""Rows as JSON, CSV and GeoJSON text."""
+"""Encode rows as JSON, CSV and GeoJSON text."""
 
 from __future__ import annotations
 

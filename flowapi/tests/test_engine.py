@@ -1,7 +1,7 @@
-"""The connection to the engine when replies come late, out of order, broken or not at all.
+"""Check the engine's connection with late, reordered, broken and lost replies.
 
-The engine is a real server process. What a healthy one never does to its replies, the network between the two does: a
-relay hands on every request, and each reply of the server when the test says so, or with noise before it.
+The engine is a real server process. A relay stands for the network: it passes on every request, and each
+reply when the test says so, optionally after noise.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from flowmachine.testing import Processes, wait_for
 
 pytestmark = pytest.mark.anyio
 
-#: Seconds, three attempts long.
+#: Seconds for three attempts.
 TIMEOUT = 4.5
 
 
 @dataclass(frozen=True)
 class Engine:
-    """A running server."""
+    """Hold a running server."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -48,7 +48,7 @@ def engine(
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request that was handed on and the reply that the engine gave to it, which is not delivered yet."""
+    """Hold a forwarded request and the engine's undelivered reply."""
 
     request: dict[str, Any]
     sender: bytes
@@ -56,21 +56,21 @@ class Exchange:
 
 
 class Relay:
-    """The network between a client and the engine."""
+    """Stand for the network between a client and the engine."""
 
     def __init__(self, front: zmq.Socket[bytes], back: zmq.Socket[bytes], port: int) -> None:
         self.port = port
         self._front, self._back = front, back
 
     async def carry(self) -> Exchange:
-        """Hand the next request on and await the engine's reply."""
+        """Forward the next request and await the engine's reply."""
         sender, _, request = await asyncio.to_thread(self._front.recv_multipart)
         self._back.send_multipart([b"", request])
         _, reply = await asyncio.to_thread(self._back.recv_multipart)
         return Exchange(json.loads(request), sender, reply)
 
     def deliver(self, exchange: Exchange, noise: bytes | None = None) -> None:
-        """Let the reply through, after something that nobody asked for."""
+        """Deliver the reply, after an unrelated message if given."""
         for message in (noise, exchange.reply):
             if message is not None:
                 self._front.send_multipart([exchange.sender, b"", message])
@@ -179,7 +179,7 @@ async def test_a_stopped_engine_is_given_up_and_its_late_replies_are_nobodys(
 
 
 def _asked(country: Any, action: str) -> int:
-    """How many different messages the engine has answered with this action."""
+    """Count the distinct messages that the engine has answered with this action."""
     with closing(country.database.connect("flowdb")) as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(DISTINCT request_id) FROM audit.engine_requests"

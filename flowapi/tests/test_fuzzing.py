@@ -1,4 +1,7 @@
-"""Requests drawn from the published description, over a real socket and the real engine: none ends in a fault."""
+"""Send requests drawn from the published description; none may end in a fault.
+
+They go over a real socket to the real engine.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ def url(
     tmp_path_factory: pytest.TempPathFactory,
     free_port: Callable[[], int],
 ) -> Iterator[str]:
-    """The address of an API with engine and worker behind it."""
+    """Provide the address of an API with engine and worker behind it."""
     database = country.database.url("flowapi")
     with ExitStack() as stack:
         processes = Processes(country, tmp_path_factory.mktemp("engine"), stack, free_port())
@@ -83,10 +86,10 @@ def _answers(address: str) -> bool:
 
 
 def bounded(document: dict[str, Any], kind: str, turn: int, *, tame: bool) -> dict[str, Any]:
-    """The description with one kind to submit, nested no further than its examples can be drawn in reasonable time.
+    """Limit the description to one kind and to nesting that can be drawn quickly.
 
-    Of each union of kinds it keeps one member, another one at each turn. A tame description
-    has only fields that must be given, and days that are loaded, so that many of its examples can be computed.
+    Of each union of kinds one member remains, a different member at each turn. A tame description has only
+    required fields and loaded days, so that many of its examples can be computed.
     """
     found = copy.deepcopy(document)
     schemas = found["components"]["schemas"]
@@ -97,7 +100,7 @@ def bounded(document: dict[str, Any], kind: str, turn: int, *, tame: bool) -> di
                 for field, value in schema["properties"].items()
                 if field in schema["required"]
             }
-        # Of the forms that a value may have, such as the bounds of a range, none is left out.
+        # All alternative forms of a value, such as the bounds of a range, remain.
         members = [member["$ref"] for member in schema.get("oneOf", ()) if "$ref" in member]
         if members:
             chosen = members[turn % len(members)]
@@ -109,12 +112,12 @@ def bounded(document: dict[str, Any], kind: str, turn: int, *, tame: bool) -> di
 
 
 def _is_moment(schema: dict[str, Any]) -> bool:
-    """Whether a field is a date or a moment."""
+    """Return whether a field is a date or a moment."""
     return schema.get("format") in ("date", "date-time")
 
 
 def kinds_in(body: Any) -> Iterator[str]:
-    """The kinds of a spec and of those inside it."""
+    """Yield the kinds of a spec and of its nested specs."""
     if isinstance(body, dict):
         if isinstance(body.get("query_kind"), str):
             yield body["query_kind"]
@@ -126,7 +129,7 @@ def kinds_in(body: Any) -> Iterator[str]:
 
 
 class Caller:
-    """Sends what is drawn from a description and keeps what was answered."""
+    """Send requests drawn from a description and keep the answers."""
 
     def __init__(self, url: str, tokens: TokenBuilder) -> None:
         self.document = requests.get(f"{url}/api/0/spec/openapi.json", timeout=10).json()
@@ -148,7 +151,7 @@ class Caller:
                 deadline=None,
                 database=None,
                 derandomize=True,
-                # A request that fails is told as it is: to look for a smaller one would take minutes.
+                # Report a failing request as drawn, because shrinking would take minutes.
                 phases=[hypothesis.Phase.generate],
                 suppress_health_check=list(hypothesis.HealthCheck),
             )
@@ -183,7 +186,7 @@ def test_no_spec_of_any_kind_ends_in_a_fault(url: str, tokens: TokenBuilder) -> 
     for turn, kind in enumerate(submittable):
         for tame in (False, True):
             caller.draw(bounded(caller.document, kind, turn, tame=tame), 2, lambda path: path in TAKE_SPECS)
-    # One kind takes every metric and every location.
+    # One kind accepts every metric and every location.
     for turn in range(len(schemas["JoinableMetrics"]["oneOf"])):
         description = bounded(caller.document, "JoinedSpatialAggregate", turn, tame=True)
         caller.draw(description, 2, lambda path: path in TAKE_SPECS)

@@ -1,4 +1,4 @@
-"""Whose address a request is said to come from."""
+"""Check the source address that a request is recorded with."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What every route answers to callers it must refuse, and while its neighbours are away.
+"""Check every route's answers to refused callers and with failed neighbours.
 
-By iteration over the application's own routes, so that a new route cannot be forgotten.
+The tests iterate over the application's own routes, so that a new route is covered.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ async def client(app: Quart) -> AsyncIterator[Client]:
 
 
 def routes(app: Quart) -> list[tuple[str, str, str]]:
-    """Method, pattern and an example path of every route."""
+    """Return method, pattern and an example path of every route."""
     adapter = app.url_map.bind("")
     found = []
     for rule in app.url_map.iter_rules():
@@ -149,7 +149,7 @@ async def test_no_protected_route_takes_a_bad_token(
 async def test_a_token_without_the_scope_is_refused_before_the_engine_is_asked(
     app: Quart, client: Client, tokens: TokenBuilder, captured: Any
 ) -> None:
-    """The engine is silent here: an answer other than 504 was made without it."""
+    """Check the refusal with a silent engine: any answer but 504 avoided the engine."""
     for roles in ({}, {"none": []}, {"other": ["admin3:flows:flows"]}):
         for method, rule, path in routes(app):
             if rule in PUBLIC or "query_id" in rule:

@@ -1,4 +1,4 @@
-"""Streaming from a real database: constant memory, honest failure, connections that come back."""
+"""Stream from a real database: constant memory, visible failure, no leaks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FAILS_LATE = f"SELECT 1 / ({MANY // 10} - value) AS share FROM cache.xmany"
 
 @pytest.fixture(scope="module")
 def database(module_database: Any) -> Any:
-    """A database with results: one large and released, one not released."""
+    """Provide a database with a large, a typed and a withheld result."""
     with module_database.connect("flowdb") as connection, connection.cursor() as cursor:
         cursor.execute(
             f"""

@@ -1,4 +1,4 @@
-"""Who may ask what, against the real engine over a loaded country."""
+"""Check which callers may ask what, against the real engine over loaded days."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def test_all_scopes_in_one_role_and_nothing_less(
         assert f"lacks: {lacking}." in refused[-1]["msg"]
     others = [scope for scope in EVERYTHING if scope not in scopes]
     assert await answer({"wrong": others}) == 403
-    # The shapes of a geojson result are a test of their own, which another role may pass.
+    # A separate test covers the shapes of a geojson result, which another role may pass.
     separate = [SHAPES] if path.endswith(".geojson") else []
     together = [scope for scope in scopes if scope not in separate]
     if len(together) > 1:
@@ -93,7 +93,7 @@ async def test_shapes_may_come_from_another_role(
 async def everywhere(
     client: Client, settings: Settings, captured: Any, spec: dict[str, Any], query_id: str, headers: Any
 ) -> list[int]:
-    """The codes of run, explain, poll and get, and of poll and get of a process that knows of no query yet."""
+    """Return codes of run, explain, poll, get, and a fresh process's poll, get."""
     codes = []
     async with create_app(settings, captured.logs()).test_app() as restarted:
         for path in ("run", "explain"):
@@ -110,7 +110,7 @@ ALLOWED = [202, 200, 303, 200, 303, 200]
 async def test_a_subset_needs_a_right_to_the_kinds_that_it_is_made_of(
     client: Client, settings: Settings, tokens: TokenBuilder, captured: Any
 ) -> None:
-    # It is part of a query that was run, so that it can be named.
+    # This subset is part of a query that was run, so an id can name it.
     may_count = {"counts": ["run", "nonspatial:histogram_aggregate:histogram_aggregate", COUNTED]}
     await submit(client, tokens.header(may_count), HISTOGRAM)
     named = among(load_any(EVENTS).query_id)
@@ -190,7 +190,7 @@ async def test_only_who_alone_asked_for_a_query_can_stop_it(
     put_job(engine, query, "released")
     execute(
         engine,
-        # A dependency that never comes keeps the worker's hands off.
+        # A pending dependency keeps the worker away.
         "UPDATE engine.jobs SET state = 'queued', planned = true, pending = 1, requested_by = 'ada',"
         " queued_at = clock_timestamp() WHERE query_id = %s",
         query.query_id,

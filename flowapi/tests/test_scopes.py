@@ -1,4 +1,4 @@
-"""The grammar of scopes: what is offered covers whatever can be needed."""
+"""Check that offered scopes cover every scope that can be needed."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_the_engines_kinds_offer_as_many_scopes_as_the_published_ones() -> None:
 
 
 WINDOW = {"start_date": "2016-01-01", "end_date": "2016-01-03"}
-# Specs of each shape around the strategy of what may be their subset of subscribers.
+# Specs of each shape around the strategy for their subset of subscribers.
 anywhere = st.sampled_from(ALL_UNITS)
 
 

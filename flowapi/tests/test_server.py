@@ -1,4 +1,7 @@
-"""The API behind its real web server: limits, cut-off replies and shutdown, over HTTP/1.1 and HTTP/2 with TLS."""
+"""Test the API behind its real web server.
+
+Limits, cut-off replies and shutdown are tested over HTTP/1.1 and over HTTP/2 with TLS.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,7 @@ Client = httpx.AsyncClient
 
 @dataclass
 class Serving:
-    """A running server: a client of it, further ones on connections of their own, and its stop."""
+    """Hold a running server, its client, further clients and its stop."""
 
     client: Client
     connect: Callable[[], Client]
@@ -60,7 +63,7 @@ Served = Callable[[], AbstractAsyncContextManager[Serving]]
 
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a certificate for localhost and its key."""
+    """Provide a folder with a certificate for localhost and its key."""
     folder = tmp_path_factory.mktemp("tls")
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
@@ -100,7 +103,7 @@ def settings(lonely_settings: Settings, module_database: Any, free_port: Callabl
 
 @pytest.fixture(params=["HTTP/1.1", "HTTP/2"])
 def served(request: pytest.FixtureRequest, settings: Settings, tls: Path, captured: Any) -> Served:
-    """Serves an API that can also deliver the statements above, and a client of it."""
+    """Provide an API that can also deliver the statements above, and a client."""
     is_http2 = request.param == "HTTP/2"
     if is_http2:
         files = {"certificate": tls / "cert-flowkit.pem", "certificate_key": tls / "key-flowkit.pem"}
@@ -172,7 +175,7 @@ async def test_a_broken_result_never_looks_whole(served: Served, captured: Any) 
     async with served() as serving:
         received = b""
         with pytest.raises(httpx.RemoteProtocolError):
-            # The first rows would wait in the compressor for more.
+            # A compressor would hold the first rows back.
             plain = {"Accept-Encoding": "identity"}
             async with serving.client.stream("GET", "/deliver/broken", headers=plain, timeout=20) as response:
                 assert response.status_code == 200
@@ -214,7 +217,7 @@ async def test_the_head_of_a_result_streams_nothing(served: Served, captured: An
         assert (await _closing_line(captured, "/deliver/many"))["rows"] < ROWS
 
 
-# Over HTTP/2 the server's goodbye can overtake the end of the last stream, which clients then report as cut off.
+# Over HTTP/2 the server's GOAWAY can overtake the end of the last stream, which clients report as cut off.
 @pytest.mark.parametrize("served", ["HTTP/1.1"], indirect=True)
 async def test_a_stop_lets_replies_finish(served: Served) -> None:
     async with served() as serving:
@@ -294,7 +297,7 @@ async def test_the_command_serves_counts_and_stops(
                     break
                 except httpx.ConnectError:
                     await asyncio.sleep(0.05)
-        # A request is counted when its reply has gone, which may be after it was read.
+        # A request is counted when its reply has been sent, possibly after the reply was read.
         counted = 'flowapi_requests_total{method="GET",route="/",status="200"}'
         async with asyncio.timeout(30):
             while counted not in (await client.get(f"http://127.0.0.1:{metrics_port}/metrics")).text:

@@ -1,4 +1,4 @@
-"""Where settings come from and how their absence is told."""
+"""Check where settings come from and how their absence is reported."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_secret_file_that_cannot_be_read_is_named(
     environment: dict[str, str], tmp_path: Path, name: str
 ) -> None:
     path = tmp_path / name
-    # Whoever runs the test, nobody can read the first byte of a process's memory.
+    # No user can read the first byte of a process's memory.
     path.symlink_to("/proc/self/mem")
     told = re.escape(f"{name} cannot be read from {path}: Input/output error.")
     with pytest.raises(SettingError, match=told):

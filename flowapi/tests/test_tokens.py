@@ -1,4 +1,4 @@
-"""Which tokens are accepted, and what is read from them."""
+"""Check which tokens are accepted and what is read from them."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_a_foreign_key_is_refused(reader: TokenReader, foreign_tokens: TokenBuil
 def test_unsigned_and_symmetric_tokens_are_refused(reader: TokenReader, tokens: TokenBuilder) -> None:
     claims = jwt.decode(tokens.token(ROLES), options={"verify_signature": False})
     unsigned = jwt.encode(claims, None, algorithm="none")
-    # The classic confusion: the public key's text used as a shared secret.
+    # Key confusion attack: the public key's text used as a shared secret.
     body = unsigned.split(".")[1]
     head = base64.urlsafe_b64encode(json.dumps({"alg": "HS256", "typ": "JWT"}).encode()).decode().rstrip("=")
     hmac_key = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256)

@@ -1,4 +1,4 @@
-"""What the API tells the auth app of its tokens: when each was last used, and nothing else."""
+"""Check that the API records each token's last use and nothing else."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def test_a_request_with_a_good_token_is_told_and_none_other(
     app = create_app(lonely_settings.model_copy(update={"token_use_file": path}), captured.logs())
     async with app.test_app() as running:
         client = running.test_client()
-        # Forbidden, but the token is used.
+        # The request is forbidden, but the token counts as used.
         headers = tokens.header({"none": ["run"]}, jti="mine")
         assert (await client.get("/api/0/available_dates", headers=headers)).status_code == 403
         for other in (foreign_tokens.header({}, jti="foreign"), tokens.header({}, jti="old", lifetime=-99)):

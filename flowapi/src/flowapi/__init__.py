@@ -1,4 +1,4 @@
-"""The HTTP API: tokens, scopes and released results."""
+"""Serve tokens, scopes and released results over HTTP."""
 
 from importlib.metadata import version
 

@@ -1,4 +1,4 @@
-"""``python -m flowapi``: serve the HTTP API."""
+"""Serve the HTTP API: ``python -m flowapi``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="flowapi", description="Serve the HTTP API.")
     parser.add_argument("--version", action="version", version=__version__)
     parser.parse_args(arguments)
-    # Imported here, so that `--help` and `--version` answer at once.
+    # Imported late, so that `--help` and `--version` answer at once.
     from flowapi.app import create_app
     from flowapi.logs import Logs
     from flowapi.server import serve

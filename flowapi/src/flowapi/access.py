@@ -1,4 +1,7 @@
-"""Who may do what. Every route needs a token unless it is marked public; nothing is allowed by omission."""
+"""Check each request's token and scopes.
+
+Every route needs a token unless marked public; nothing is allowed by omission.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from flowapi.usage import TokenUse
 View = TypeVar("View", bound=Callable[..., Awaitable[Any]])
 
 _SCOPES_SHOWN = 20
-#: Characters of what a caller gives as a kind; the names of all that there are have fewer.
+#: Characters shown of a caller's kind; every real kind's name is shorter.
 _KIND_SHOWN = 64
 _NAME_SHOWN = 75
 
@@ -31,7 +34,7 @@ def public(view: View) -> View:
 
 
 def install_access_control(app: Quart, reader: TokenReader, logs: Logs, use: TokenUse) -> None:
-    """Check the token of every request to a route that is not public, before its view runs."""
+    """Check the token of each request to a non-public route before its view runs."""
 
     @app.before_request
     async def authenticate() -> None:
@@ -39,7 +42,7 @@ def install_access_control(app: Quart, reader: TokenReader, logs: Logs, use: Tok
         if request.url_rule is None:
             return
         if "\0" in request.path:
-            abort(404)  # No name holds one, and the engine would not answer.
+            abort(404)  # No name holds a NUL, and the engine would not answer.
         record.route = request.url_rule.rule
         if getattr(current_app.view_functions[request.url_rule.endpoint], "is_public", False):
             return
@@ -48,7 +51,7 @@ def install_access_control(app: Quart, reader: TokenReader, logs: Logs, use: Tok
             caller = reader.read(request.headers.get("Authorization"))
         except TokenError as error:
             _log_refused_token(error, logs)
-            # Nothing that a stranger sends is kept or parsed.
+            # Keep and parse nothing that an unauthenticated caller sends.
             await drain_body()
             raise ApiError(401, str(error), headers={"WWW-Authenticate": _challenge(error)}) from None
         g.caller = caller
@@ -61,12 +64,12 @@ def install_access_control(app: Quart, reader: TokenReader, logs: Logs, use: Tok
 
 
 def caller() -> Caller:
-    """Who asks, on a route that needs a token."""
+    """Return the caller, on a route that needs a token."""
     return g.caller
 
 
 def require(scopes: frozenset[str]) -> None:
-    """Let the request go on if one single role holds all of ``scopes``.
+    """Let the request go on if a single role holds all of ``scopes``.
 
     Raises
     ------
@@ -84,7 +87,10 @@ def require(scopes: frozenset[str]) -> None:
 
 
 def _scopes_missing(needed: frozenset[str], lacking: Mapping[str, list[str]]) -> ApiError:
-    """403 with what the role that comes closest lacks; a token without roles lacks everything."""
+    """Return 403 with what the closest role lacks.
+
+    A token without roles lacks every scope.
+    """
     if not lacking:
         message = f"The token holds no role. Needed, all in one role: {_listed(sorted(needed))}."
         return ApiError(403, message, payload={"missing_scopes": sorted(needed)[:_SCOPES_SHOWN]})
@@ -102,9 +108,9 @@ def _listed(scopes: Sequence[str]) -> str:
 
 
 def require_kind(simple_scope: str, top_kind: str) -> None:
-    """Refuse callers with no scope at all for ``top_kind``, before the engine is asked about their spec.
+    """Refuse callers without any scope for ``top_kind`` before asking the engine.
 
-    Otherwise the engine's answers about a spec would tell strangers which tables, dates and results exist.
+    Otherwise the engine's answers about a spec would reveal which tables, dates and results exist.
     """
     prefix = f":{top_kind}:"
     shown = top_kind[:_KIND_SHOWN]
@@ -128,7 +134,7 @@ def require_kind(simple_scope: str, top_kind: str) -> None:
 
 
 def log_refused_scopes(needed: list[str], lacking: dict[str, list[str]]) -> None:
-    """Write down a refusal: what was needed and what each role lacks."""
+    """Log a refusal: the needed scopes and what each role lacks."""
     services().logs.access.info(
         "CLAIMS_VERIFICATION_FAILED",
         requested_scopes=needed[:_SCOPES_SHOWN],
@@ -151,5 +157,5 @@ def _challenge(error: TokenError) -> str:
 
 
 def _payload_for_log() -> Any:
-    """What was asked for, if the view has read it."""
+    """Return the request's payload, if the view has read it."""
     return bounded(g.spec) if "spec" in g else None

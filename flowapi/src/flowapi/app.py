@@ -1,4 +1,4 @@
-"""The application: routes, access control and the resources they share."""
+"""Assemble the application: routes, access control and shared resources."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from flowapi.usage import TokenUse
 
 
 def create_app(settings: Settings, logs: Logs | None = None) -> Quart:
-    """The HTTP API as an ASGI application; connections open when it starts to serve."""
+    """Build the HTTP API as an ASGI app; connections open when serving starts."""
     logs = logs or Logs(settings.log_level)
     app = Quart("flowapi", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = DRAINED_FACTOR * settings.max_body
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    # A redirect is no answer that clients of this API follow: an odd path is simply not there.
+    # Clients of this API do not follow redirects, so an odd path gets 404.
     app.url_map.merge_slashes = False
     metrics = Metrics()
     shared = Services(

@@ -1,4 +1,4 @@
-"""Reading what the caller sent."""
+"""Read and check request bodies."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from quart import g, request
 from flowapi.errors import ApiError
 
 BODY_SECONDS = 60
-# A body over the limit is read to its end before it is refused: a caller who is still sending when the
-# connection closes sees a broken pipe in place of the answer. Beyond this factor it is cut off all the same.
+# Read an oversized body to its end before refusing, because a caller who is still sending when the connection
+# closes sees a broken pipe instead of the answer. Beyond this factor the connection is closed anyway.
 DRAINED_FACTOR = 16
-#: Lists and objects that may be nested in each other: more than any spec that the engine takes, and far fewer than
-#: overflow the stack of whoever walks through them.
+#: Maximum nesting of lists and objects: more than any spec that the engine accepts, and far below the limit
+#: of recursive code.
 DEEPEST_BODY = 200
 
 
 async def read_body(limit: int) -> bytes | None:
-    """The request's body, or None if it is larger than ``limit`` bytes."""
+    """Return the request's body, or None if larger than ``limit`` bytes."""
     if "body" not in g:
         try:
             async with asyncio.timeout(BODY_SECONDS):
@@ -32,7 +32,7 @@ async def read_body(limit: int) -> bytes | None:
 
 
 async def drain_body() -> None:
-    """Read the body to its end, up to the size at which it is cut off, and keep nothing of it."""
+    """Read and discard the body, up to the size at which it is cut off."""
     await read_body(0)
 
 
@@ -60,7 +60,7 @@ def _finite(text: str) -> float:
 
 
 async def read_json_object(limit: int) -> dict[str, Any]:
-    """The JSON object in the request's body.
+    """Return the JSON object in the request's body.
 
     Raises
     ------
@@ -96,9 +96,10 @@ _NOT_STORABLE = (
 
 
 def _problem_within(value: Any) -> str | None:
-    """What is in a JSON value that the engine takes nowhere, or None: a text that no database holds, too many levels.
+    """Return what no part of the engine accepts in a JSON value, or None.
 
-    Level by level instead of by recursion, since the nesting may be what is wrong.
+    Unacceptable are texts that no database stores and too many levels. The walk goes level by level, because
+    nesting itself may be the problem.
     """
     level = [value]
     depth = 0

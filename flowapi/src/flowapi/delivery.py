@@ -1,4 +1,4 @@
-"""Sending a result: the first rows are at hand before the status is, the rest is streamed."""
+"""Send a result: fetch the first rows before the status, stream the rest."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from flowapi.services import services
 async def deliver(
     sql: str, encoder: Encoder, *, filename: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """A reply that streams the rows of ``sql`` as an attachment, compressed for callers that accept it.
+    """Return a reply that streams the rows of ``sql`` as an attachment.
+
+    The reply is compressed for callers that accept compression.
 
     Raises
     ------
@@ -46,14 +48,15 @@ async def _logged(stream: ResultStream, logs: Logs) -> AsyncIterator[bytes]:
         async for chunk in stream.body():
             yield chunk
     except DeliveryCutOff as error:
-        # The status is out, so the only honest end is none: the connection is dropped and the caller
-        # sees that the reply is incomplete.
+        # The status is already sent. Dropping the connection is the only way to show the caller that the
+        # reply is incomplete.
         logs.debug.error("incomplete delivery", error=str(error).strip())
         raise
 
 
 async def _compressed(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    # Fast rather than small: rows of text shrink to a third or less either way, and every other request waits meanwhile.
+    # Prefer speed to size: text rows shrink to a third or less at any level, and every other request waits
+    # meanwhile.
     packer = zlib.compressobj(level=zlib.Z_BEST_SPEED, wbits=zlib.MAX_WBITS | 16)
     async for part in parts:
         if packed := packer.compress(part):
@@ -62,17 +65,17 @@ async def _compressed(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 def accepts_gzip() -> bool:
-    """Whether the caller takes a compressed reply."""
+    """Return whether the caller accepts a compressed reply."""
     return request.accept_encodings["gzip"] > 0
 
 
 def matches_etag(etag: str) -> bool:
-    """Whether the caller already has what ``etag`` (with its quotes) names."""
+    """Return whether the caller already holds ``etag`` (with its quotes)."""
     return etag.strip('"') in request.if_none_match
 
 
 def not_modified(etag: str) -> Response:
-    """304: the caller's copy is good."""
+    """Return 304: the caller's copy is current."""
     response = Response("", status=304, headers={"ETag": etag})
     del response.headers["Content-Type"]
     return response

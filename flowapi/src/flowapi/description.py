@@ -1,4 +1,4 @@
-"""The published description of this server, made from the engine's schemas and kept for a while."""
+"""Publish this server's description, built from the engine's schemas and cached."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from flowapi.openapi import build_document
 from flowapi.scopes import offered_scopes
 
 FRESH_SECONDS = 60.0
-# With a copy at hand nobody should wait long for an engine that is away.
+# With a copy available, requests must not wait long for a silent engine.
 REFRESH_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class Published:
-    """The OpenAPI document, its JSON text and its entity tag."""
+    """Hold the OpenAPI document, its JSON text and its entity tag."""
 
     document: dict[str, Any]
     text: str
@@ -32,15 +32,18 @@ class Published:
 
     @cached_property
     def yaml(self) -> str:
-        """The document as YAML; made once, since it takes far longer than JSON."""
+        """Return the document as YAML.
+
+        YAML is made once, because it takes far longer than JSON.
+        """
         return yaml.safe_dump(self.document, sort_keys=False, allow_unicode=True)
 
 
 class Description:
-    """The OpenAPI document of the server called ``identifier``.
+    """Keep the OpenAPI document of the server called ``identifier``.
 
-    The engine is asked again when the copy is older than a minute; while it is away the old copy serves on. Requests
-    that come while it is being asked share the outcome.
+    The engine is asked again when the copy is older than a minute. While the engine is down, the old copy is
+    served. Concurrent requests share one attempt.
     """
 
     def __init__(self, identifier: str, *, cancel: bool) -> None:
@@ -52,7 +55,7 @@ class Description:
         self._attempt: asyncio.Task[None] | None = None
 
     async def published(self, engine: Conversation) -> Published:
-        """The present description.
+        """Return the present description.
 
         Raises
         ------
@@ -62,7 +65,7 @@ class Description:
         if self._published is None or time.monotonic() >= self._fresh_until:
             if self._attempt is None or self._attempt.done():
                 self._attempt = asyncio.create_task(self._refresh(engine))
-            # A caller who hangs up must not end the attempt of all the others.
+            # A caller who hangs up must not cancel the attempt that others share.
             await asyncio.shield(self._attempt)
         if self._published is None:
             raise ApiError(

@@ -1,7 +1,7 @@
-"""Turning result rows into JSON, CSV and GeoJSON text, batch by batch.
+"""Encode result rows as JSON, CSV and GeoJSON, batch by batch.
 
-Numbers leave exactly as the database printed them: a decimal keeps its scale and is a JSON number, not text.
-JSON has no words for not-a-number and infinity, so these are null, and empty in CSV.
+Numbers are sent exactly as the database printed them: a decimal keeps its scale and is a JSON number, not
+text. JSON cannot express not-a-number and infinity, so these are null, and empty in CSV.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class JsonText(str):
-    """Text that is JSON already, as the database's json and jsonb columns are."""
+    """Hold text that is already JSON, such as the database's json and jsonb columns."""
 
 
 def _encode_float(value: float) -> str:
@@ -44,7 +44,7 @@ def _encode_map(values: dict[str, Any]) -> str:
 
 
 def encode_text(value: str) -> str:
-    """A JSON string."""
+    """Encode a JSON string."""
     return encode_basestring(value)
 
 
@@ -68,29 +68,35 @@ _ENCODERS: dict[type, Callable[[Any], str]] = {
 
 
 def encode_value(value: Any) -> str:
-    """One value as JSON text; dates and times are ISO 8601, intervals seconds."""
+    """Encode one value as JSON.
+
+    Dates and times are ISO 8601, intervals seconds.
+    """
     encoder = _ENCODERS.get(type(value))
     return encoder(value) if encoder else encode_text(str(value))
 
 
 class Encoder(Protocol):
-    """One output format. ``start`` is called once with the columns, then ``rows`` per batch, then ``end``."""
+    """Define an output format.
+
+    ``start`` is called once with the columns, then ``rows`` for each batch, then ``end``.
+    """
 
     media_type: str
     batch_rows: int
 
     def start(self, columns: Sequence[str]) -> str:
-        """The text before the first row."""
+        """Return the text before the first row."""
 
     def rows(self, rows: Sequence[Row]) -> str:
-        """The text of some rows; never called with none."""
+        """Return the text of some rows; never called without rows."""
 
     def end(self) -> str:
-        """The text after the last row."""
+        """Return the text after the last row."""
 
 
 class _ObjectEncoder:
-    """Rows as JSON objects in a list, between a prefix and a suffix."""
+    """Encode rows as JSON objects in a list, between a prefix and a suffix."""
 
     prefix: str
     suffix: str
@@ -121,7 +127,7 @@ class _ObjectEncoder:
 
 
 class JsonEncoder(_ObjectEncoder):
-    """``{"query_id": id, "query_result": [{column: value}, ...]}``."""
+    """Encode ``{"query_id": id, "query_result": [{column: value}, ...]}``."""
 
     media_type = "application/json"
     batch_rows = 2_000
@@ -133,10 +139,13 @@ class JsonEncoder(_ObjectEncoder):
 
 
 class GeoJsonEncoder(_ObjectEncoder):
-    """A FeatureCollection of rows that have the columns ``type``, ``id``, ``geometry`` and ``properties``."""
+    """Encode a FeatureCollection from GeoJSON columns.
+
+    The columns are ``type``, ``id``, ``geometry`` and ``properties``.
+    """
 
     media_type = "application/geo+json"
-    # A single boundary can be megabytes of coordinates.
+    # A single boundary can have megabytes of coordinates.
     batch_rows = 50
     prefix = '{"type":"FeatureCollection", "features":['
     suffix = "]}"
@@ -150,7 +159,7 @@ class GeoJsonEncoder(_ObjectEncoder):
 
     def _row(self, row: Row) -> str:
         values = list(row)
-        # PostGIS prints geometries as plain text that is JSON.
+        # PostGIS prints geometries as text that is JSON.
         for position in self._json_positions:
             if type(values[position]) is str:
                 values[position] = JsonText(values[position])
@@ -158,7 +167,10 @@ class GeoJsonEncoder(_ObjectEncoder):
 
 
 class CsvEncoder:
-    """RFC 4180 text with a header line. With ``safe``, text that a spreadsheet would run is quoted with ``'``."""
+    """Encode RFC 4180 text with a header line.
+
+    With ``safe``, text that a spreadsheet would execute is quoted with ``'``.
+    """
 
     media_type = "text/csv"
     batch_rows = 2_000

@@ -1,7 +1,7 @@
-"""Talking to the engine over ZeroMQ.
+"""Talk to the engine over ZeroMQ.
 
-All requests share one DEALER socket. A reply finds its request by the echoed request id, so a lost or late
-reply delays nobody else, and the socket is never stuck the way a REQ socket is.
+All requests share one DEALER socket. A reply finds its request by the echoed request id. A lost or late reply
+therefore delays no other request, and the socket never gets stuck as a REQ socket would.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _HEARTBEAT_MILLISECONDS = 5_000
 
 
 class EngineSilent(Exception):
-    """The engine did not answer ``action`` within ``seconds``."""
+    """Report that the engine did not answer ``action`` within ``seconds``."""
 
     def __init__(self, action: str, seconds: float) -> None:
         super().__init__(f"The query engine did not answer {action} within {seconds:g} s.")
@@ -33,12 +33,12 @@ class EngineSilent(Exception):
 
 
 class EngineWithoutDatabase(Exception):
-    """The engine answered that its database does not."""
+    """Report the engine's answer that its database does not answer."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """The engine's answer to one action."""
+    """Hold the engine's answer to one action."""
 
     ok: bool
     message: str
@@ -46,22 +46,25 @@ class Reply:
 
     @property
     def state(self) -> str | None:
-        """The state of the query that the answer is about, if it names one."""
+        """Return the state of the answer's query, if there is one."""
         return self.payload.get("query_state")
 
     @property
     def is_fault(self) -> bool:
-        """Whether the engine failed itself: an error about the request always has something in its payload."""
+        """Return whether the engine itself failed.
+
+        An error about the request always has something in its payload.
+        """
         return not self.ok and not self.payload
 
     @property
     def code(self) -> str | None:
-        """The word for programs that the engine gives with some of its refusals."""
+        """Return the machine-readable code of some of the engine's refusals."""
         return None if self.ok else self.payload.get("code")
 
 
 class EngineClient:
-    """One connection to the engine, shared by all requests of this process.
+    """Hold the engine's connection, shared by all requests of this process.
 
     Parameters
     ----------
@@ -83,11 +86,11 @@ class EngineClient:
         self._receiver: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Connect; ZeroMQ keeps trying in the background, so an engine that starts later is found."""
+        """Connect; ZeroMQ retries in the background until the engine has started."""
         self._context = zmq.asyncio.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
-        # Without heartbeats a peer that vanished without closing its connection is never noticed.
+        # Without heartbeats, a peer that vanished without closing its connection is never noticed.
         self._socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MILLISECONDS)
         self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * _HEARTBEAT_MILLISECONDS)
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1_000)
@@ -95,7 +98,7 @@ class EngineClient:
         self._receiver = asyncio.create_task(self._receive())
 
     async def close(self) -> None:
-        """Disconnect; whoever still waits is told that the engine is silent."""
+        """Disconnect; waiting requests are told that the engine is silent."""
         if self._receiver is not None:
             self._receiver.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -108,7 +111,7 @@ class EngineClient:
             self._context.term()
 
     def conversation(self, request_id: str) -> Conversation:
-        """The exchange of messages on behalf of one HTTP request."""
+        """Return the exchange of messages for one HTTP request."""
         return Conversation(self, request_id)
 
     async def exchange(self, message: dict[str, Any], timeout: float) -> Reply:
@@ -144,15 +147,14 @@ class EngineClient:
                     payload=message.get("payload") or {},
                 )
             except (ValueError, KeyError, TypeError):
-                # Nobody can be told: a message without request id belongs to no request. The sender
-                # of whatever it answers will run into its timeout.
+                # Drop a message without request id: it belongs to no request, so the requester will time out.
                 continue
             if waiting is not None and not waiting.done():
                 waiting.set_result(reply)
 
 
 class Conversation:
-    """The messages of one HTTP request, in order, all under its request id."""
+    """Exchange the messages of one HTTP request, in order, under its request id."""
 
     def __init__(self, client: EngineClient, request_id: str) -> None:
         self._client = client
@@ -162,7 +164,7 @@ class Conversation:
     async def ask(
         self, action: str, params: Mapping[str, Any] | None = None, *, timeout: float | None = None
     ) -> Reply:
-        """Ask the engine to do ``action``; actions that only read are repeated if no reply comes.
+        """Ask the engine to do ``action``; repeat read-only actions without a reply.
 
         Raises
         ------
@@ -197,5 +199,8 @@ class Conversation:
                 record.engine_seconds += time.perf_counter() - started
 
     def _wire_id(self) -> str:
-        """The request id; with a suffix after a loss, lest a late reply pass for that of the next message."""
+        """Return the request id, suffixed after a loss.
+
+        Without the suffix a late reply could pass for the next message's reply.
+        """
         return f"{self._request_id}.{self._lost}" if self._lost else self._request_id

@@ -1,4 +1,4 @@
-"""The one shape of every refusal: a JSON object with ``msg``, sometimes ``status`` and ``payload``."""
+"""Shape refusals: a JSON object with ``msg`` and maybe ``status``, ``payload``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from flowapi.engine import Reply
 from flowapi.logs import Logs
 from flowapi.record import current_record
 
-#: A queue empties by as much as workers do in that time.
+#: Seconds in which workers usually empty part of the queue.
 QUEUE_FULL_SECONDS = "30"
 
 
 class ApiError(Exception):
-    """A refusal with its HTTP status, the caller's message and optional ``status`` and ``payload`` fields."""
+    """Refuse with an HTTP status, a message and optional ``status`` and ``payload``."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
 
     def body(self) -> dict[str, Any]:
-        """The JSON body."""
+        """Return the JSON body."""
         body: dict[str, Any] = {"msg": self.message}
         if self.status is not None:
             body = {"status": self.status, **body}
@@ -47,14 +47,16 @@ class ApiError(Exception):
 
 
 def json_response(body: Any, code: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A JSON reply; keys keep the order in which they were written."""
+    """Build a JSON reply; keys keep their order."""
     text = json.dumps(body, ensure_ascii=False, default=str, allow_nan=False)
     return Response(text, status=code, headers=dict(headers or {}), content_type="application/json")
 
 
 def refused_by_engine(reply: Reply) -> ApiError:
-    """The refusal that passes the engine's on: 400 for what is wrong with the request, 429 for what comes when too much
-    is under way, 500 for its own faults."""
+    """Translate an engine's refusal.
+
+    400 is for a bad request, 429 for too much work under way, 500 for the engine's own faults.
+    """
     message = reply.message or "The query engine refused the request."
     if reply.code == "queue_full":
         return ApiError(
@@ -74,7 +76,7 @@ _MESSAGES = {
 
 
 def install_error_handlers(app: Quart, logs: Logs) -> None:
-    """Give every failure of ``app`` the one error shape; none ever shows a stack trace."""
+    """Give every failure of ``app`` the common error shape, without stack traces."""
 
     async def refuse(error: ApiError) -> Response:
         return json_response(error.body(), error.code, error.headers)

@@ -1,7 +1,7 @@
-"""JSON log lines: who asked for what, what was answered, and faults.
+"""Write JSON log lines: requests, answers and faults.
 
-``access`` and ``query`` are the audit trail: always written, at level info, to standard output. ``debug`` goes
-to standard error from the configured level on. No line ever holds a token.
+``access`` and ``query`` are the audit trail: always written, at level info, to standard output. ``debug``
+goes to standard error from the configured level on. No line ever holds a token.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ EventDict = MutableMapping[str, Any]
 
 
 def bounded(value: Any) -> Any:
-    """``value`` itself if its JSON text is small, else its size, digest and beginning.
+    """Return ``value`` if its JSON is small, else its size, digest and beginning.
 
-    A refused body is written by a stranger; it must not be able to fill the disk.
+    A refused body comes from an unknown caller, who must not be able to fill the disk.
     """
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     if len(text) <= LARGEST_LOGGED_SPEC:
@@ -46,7 +46,7 @@ def _add_request(_logger: Any, _method: str, event: EventDict) -> EventDict:
 
 
 class _LibraryHandler(logging.Handler):
-    """Passes what libraries log through :mod:`logging` on to the debug logger."""
+    """Pass records of :mod:`logging` from libraries to the debug logger."""
 
     def __init__(self, debug: Any) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class _LibraryHandler(logging.Handler):
 
 
 class Logs:
-    """The three loggers of the API, each a structlog logger writing one JSON object per line."""
+    """Hold the API's three structlog loggers, each writing one JSON object per line."""
 
     def __init__(
         self, level: str = "error", audit: TextIO | None = None, debug: TextIO | None = None
@@ -89,5 +89,5 @@ class Logs:
         ).bind(logger=name)
 
     def adopt_libraries(self) -> None:
-        """Let warnings and errors of the libraries come out as JSON lines of the debug logger."""
+        """Route libraries' warnings and errors to the debug logger as JSON lines."""
         logging.basicConfig(handlers=[_LibraryHandler(self.debug)], level=logging.WARNING, force=True)

@@ -1,4 +1,4 @@
-"""Counters for Prometheus, served on a port of their own so that the public port never shows them."""
+"""Serve counters for Prometheus on a separate port, hidden from the public port."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTI
 
 
 class Metrics:
-    """Requests, rows, bytes and times by route; routes are patterns, so that ids never become labels."""
+    """Count requests, rows, bytes and times by route.
+
+    Routes are patterns, so that ids never become labels.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -35,7 +38,7 @@ class Metrics:
     def observe(self, record: RequestRecord, duration: float) -> None:
         """Count one finished request; ``duration`` in seconds."""
         route = record.route or "none"
-        # A method can be any word that a caller makes up; a label must not be.
+        # A caller can invent methods, and labels must not grow with them.
         method = record.method if record.method in HTTP_METHODS else "other"
         self._requests.labels(method, route, str(record.status)).inc()
         self._bytes.inc(record.bytes)

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what every route takes, answers and needs."""
+"""Describe in OpenAPI what every route accepts, answers and needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ERROR_SCHEMA = "ErrorReply"
 
 _PROGRESS: Json = {
     "type": "object",
-    "description": "Dependencies of the query that are still to run, queued and running.",
+    "description": "Numbers of the query's dependencies: to run, queued and running.",
     "required": ["eligible", "queued", "running"],
     "properties": {name: {"type": "integer", "minimum": 0} for name in ("eligible", "queued", "running")},
 }
@@ -69,8 +69,8 @@ _ERRORS = {
     400: "The request cannot be understood or is refused",
     401: "No token, or one that is not accepted",
     403: "None of the token's roles holds all scopes needed",
-    404: "Not there; running the query again may help",
-    409: "Somebody else asked for the query",
+    404: "Not found; running the query again may help",
+    409: "Another user submitted the query",
     413: "The request body is too large",
     500: "The query failed or was cancelled, or a fault of the server",
     429: "Too many queries are waiting or running; try again later",
@@ -85,7 +85,7 @@ _RETRY_AFTER: Json = {
 
 @dataclass(frozen=True)
 class Operation:
-    """One documented route."""
+    """Describe one route."""
 
     path: str
     method: str
@@ -98,7 +98,7 @@ class Operation:
     body: Json | None = None
 
     def document(self) -> Json:
-        """The operation object of the OpenAPI document."""
+        """Return the route's operation object of the OpenAPI document."""
         errors = {
             code: _reply(
                 _ERRORS[code],
@@ -329,7 +329,7 @@ _OPERATIONS = [
         path="/api/0/qa/{cdr_type}/{check_id}",
         method="get",
         name="qa.get_qa_date_range",
-        summary="The outcomes of a quality check for a range of days, both ends included.",
+        summary="Outcomes of a quality check for a range of days, both ends included.",
         scopes=["get_qa_checks"],
         parameters=[
             _parameter("cdr_type", "Event type."),
@@ -375,7 +375,7 @@ _CANCEL = Operation(
     path="/api/0/cancel/{query_id}",
     method="post",
     name="query.cancel_query",
-    summary="Stop a query that is queued or running and that nobody else asked for.",
+    summary="Stop a queued or running query that no other user submitted.",
     scopes=["cancel", *QUERY_SCOPES],
     parameters=[_QUERY_ID],
     replies={
@@ -405,14 +405,14 @@ _ERROR: Json = {
 
 
 def operations(*, cancel: bool) -> list[Operation]:
-    """Every documented route; ``cancel`` says whether that feature is on."""
+    """List every documented route; ``cancel`` enables that feature's route."""
     return [*_OPERATIONS, _CANCEL] if cancel else list(_OPERATIONS)
 
 
 def build_document(
     query_schemas: Mapping[str, Any], scopes: list[str], identifier: str, *, cancel: bool = False
 ) -> Json:
-    """The OpenAPI document of a server.
+    """Build the OpenAPI document of a server.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Scopes of submitted queries, remembered so that polling does not ask the engine the same thing again."""
+"""Remember the scopes of submitted queries, so that polling skips the engine."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ _QUERY_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 def unknown_query(query_id: str) -> ApiError:
-    """The refusal for an id that nobody has submitted; 404 tells clients that running it again may help."""
+    """Refuse an unknown query id.
+
+    404 tells clients that running the query again may help.
+    """
     return ApiError(404, f"Unknown query id: '{query_id[:128]}'", status="awol")
 
 
 async def scopes_of_spec(spec: Mapping[str, object], engine: Conversation) -> frozenset[str]:
-    """The complex scopes that a spec needs; asking also validates the spec.
+    """Return the complex scopes that a spec needs; validate the spec.
 
     Raises
     ------
@@ -31,21 +34,24 @@ async def scopes_of_spec(spec: Mapping[str, object], engine: Conversation) -> fr
 
 
 class KnownQueries:
-    """Query id to the complex scopes it needs. An id names one whole query for ever, subsets included, and the scopes
-    are a function of that, so nothing here can go stale."""
+    """Map query ids to the complex scopes that they need.
+
+    An id names one whole query for ever, subsets included. The scopes depend on nothing else, so entries
+    never become stale.
+    """
 
     def __init__(self) -> None:
         self._scopes: OrderedDict[str, frozenset[str]] = OrderedDict()
 
     def remember(self, query_id: str, scopes: frozenset[str]) -> None:
-        """Keep the scopes of a query, forgetting the least recently used beyond the limit."""
+        """Store a query's scopes; evict the least recently used beyond the limit."""
         self._scopes[query_id] = scopes
         self._scopes.move_to_end(query_id)
         if len(self._scopes) > REMEMBERED:
             self._scopes.popitem(last=False)
 
     async def scopes_of(self, query_id: str, engine: Conversation) -> frozenset[str]:
-        """The complex scopes that a submitted query needs.
+        """Return the complex scopes that a submitted query needs.
 
         Raises
         ------

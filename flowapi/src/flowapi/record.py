@@ -1,4 +1,4 @@
-"""What is known of the request being answered."""
+"""Record what is known of the request being answered."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 
 @dataclass
 class RequestRecord:
-    """One request as the logs tell it. ``duration`` and ``engine_seconds`` are seconds, ``bytes`` the body sent.
+    """Hold one request as the logs show it.
 
-    ``at_end`` holds what must be done when the request is over, however it ended: a body that is never iterated
-    cannot clean up after itself.
+    ``duration`` and ``engine_seconds`` are seconds, ``bytes`` is the size of the body sent. ``at_end`` holds
+    clean-up for the end of the request in every case, because a body that is never iterated cannot clean up
+    after itself.
     """
 
     method: str
@@ -32,7 +33,7 @@ class RequestRecord:
     at_end: list[Callable[[], None]] = field(default_factory=list, repr=False)
 
     def identity(self) -> dict[str, Any]:
-        """The fields under ``request`` of every log line."""
+        """Return the fields under ``request`` of every log line."""
         return {
             "request_id": self.request_id,
             "path": self.path,
@@ -46,7 +47,7 @@ _current: ContextVar[RequestRecord | None] = ContextVar("flowapi_request", defau
 
 
 def current_record() -> RequestRecord:
-    """The record of the request being answered."""
+    """Return the record of the request being answered."""
     record = _current.get()
     if record is None:
         raise LookupError("No request is being answered.")
@@ -54,7 +55,7 @@ def current_record() -> RequestRecord:
 
 
 def current_record_or_none() -> RequestRecord | None:
-    """The record of the request being answered, or None outside of requests."""
+    """Return the record of the request being answered, or None outside requests."""
     return _current.get()
 
 
@@ -64,5 +65,5 @@ def begin(record: RequestRecord) -> Token[RequestRecord | None]:
 
 
 def end(token: Token[RequestRecord | None]) -> None:
-    """The request that `begin` gave the token for is over."""
+    """End the request that `begin` returned the token for."""
     _current.reset(token)

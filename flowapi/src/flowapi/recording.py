@@ -1,7 +1,7 @@
-"""Each request recorded from its first byte to its closing log line.
+"""Record each request from its first byte to its closing log line.
 
-The recorder wraps the whole application, outside of the framework, because only there can it be seen how
-many bytes left and whether the reply was complete: a stream may fail long after its status was sent.
+The recorder wraps the whole application outside the framework. Only there is it known how many bytes were
+sent and whether the reply was complete: a stream may fail long after its status was sent.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ SECURITY_HEADERS = {
 
 
 def source_address(scope: Scope, trusted_proxies: tuple[Network, ...]) -> str:
-    """The caller's address: the peer, or what a trusted proxy says of it.
+    """Return the caller's address: the peer's, or a trusted proxy's report.
 
-    The header is read from its end and trusted only as far as the chain of trusted proxies reaches, since
-    everything before that was written by the caller.
+    The header is read from its end and trusted only as far as the chain of trusted proxies reaches, because
+    the caller wrote everything before that.
     """
     peer = (scope.get("client") or ("unknown", 0))[0]
     forwarded = [
@@ -66,7 +66,7 @@ def _is_trusted(text: str, trusted_proxies: tuple[Network, ...]) -> bool:
 
 
 class RequestRecorder:
-    """ASGI wrapper: request id, security headers, closing log line and metrics of every request."""
+    """Wrap the ASGI app: request ids, security headers, log lines and metrics."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class RequestRecorder:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
                 message = {**message, "headers": self._add_headers(message.get("headers", []), record)}
-            # A reader who stops reading would otherwise hold a connection to the database for ever.
+            # A stalled reader would otherwise hold a database connection for ever.
             async with asyncio.timeout(STALLED_READER_SECONDS):
                 await send(message)
             if message["type"] == "http.response.body":

@@ -1,7 +1,7 @@
-"""Reading released results from the database, as the API's own role, without ever holding one whole.
+"""Stream released results from the database without holding a whole result.
 
-The role can read released results and shapes only, so a result that has not passed the release gate is refused
-by the database itself, whatever SQL arrives here.
+The API's own role can read only released results and shapes. The database itself therefore refuses unreleased
+results, whatever SQL arrives here.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ Value = TypeVar("Value")
 
 
 class DatabaseDown(Exception):
-    """The database cannot be reached, or did not answer in time."""
+    """Report that the database cannot be reached or did not answer in time."""
 
 
 class ResultGone(Exception):
-    """The result's table is not there any more; running the query again makes it."""
+    """Report that the result's table is gone; running the query again makes it."""
 
 
 class ResultWithheld(Exception):
-    """The result has not passed the release gate, so this role may not read it."""
+    """Report that this role may not read the result, which is not released."""
 
 
 class DeliveryCutOff(Exception):
-    """The database failed after the first rows had been sent."""
+    """Report that the database failed after the first rows had been sent."""
 
 
 @contextlib.contextmanager
@@ -54,7 +54,7 @@ def _translated_errors() -> Any:
 
 
 class ResultStore:
-    """A pool of read-only connections and the threads that wait for them.
+    """Hold a pool of read-only connections and the threads that wait for them.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class ResultStore:
                     [
                         "-c default_transaction_read_only=on",
                         f"-c statement_timeout={round(timeout * 1000)}",
-                        # The backstop for a process that hangs; slow readers are cut off much earlier.
+                        # A backstop for a process that hangs; slow readers are cut off much earlier.
                         "-c idle_in_transaction_session_timeout=600000",
                         # The whole result will be read, so plan for the last row, not for the first.
                         "-c cursor_tuple_fraction=1.0",
@@ -130,7 +130,10 @@ class ResultStore:
         return stream
 
     async def table_identity(self, query_id: str) -> str:
-        """A text that changes when the stored result of a query is made anew; empty if there is none."""
+        """Return a text that changes when the stored result is recomputed.
+
+        The text is empty if there is no stored result.
+        """
         connection = await self._connect()
         try:
             return await self._run(lambda: _table_identity(connection, f"cache.x{query_id}"))
@@ -142,14 +145,14 @@ class ResultStore:
         return self._threads.submit(work)
 
     def close(self) -> None:
-        """Close all connections, once the reads that still go on have ended."""
+        """Close all connections after the reads in progress have ended."""
         self._threads.shutdown(wait=True)
         self._engine.dispose()
 
     def release(self, connection: PoolProxiedConnection, pending: Future[Any] | None) -> None:
-        """Take a connection back, stopping the read that it may still be busy with.
+        """Take a connection back and stop its pending read.
 
-        Never waits in the caller's thread, so it is safe while a request is being cancelled.
+        This never blocks the caller's thread, so it is safe while a request is being cancelled.
         """
         loop = asyncio.get_running_loop()
         self.submit(lambda: _discard(connection, pending)).add_done_callback(
@@ -161,8 +164,8 @@ class ResultStore:
             return await asyncio.wrap_future(self.submit(work))
 
     async def _connect(self) -> PoolProxiedConnection:
-        # The wait for a free connection is here and not in the pool, where waiting requests would hold
-        # all the threads that the reads in progress need in order to end.
+        # Wait for a free connection here instead of in the pool, where waiting requests would hold all the
+        # threads that reads in progress need to finish.
         try:
             async with asyncio.timeout(self._timeout):
                 await self._free.acquire()
@@ -185,7 +188,10 @@ class ResultStore:
 
 
 class ResultStream:
-    """The bytes of one result in one format, read in batches by a server-side cursor in one transaction."""
+    """Hold the bytes of one result in one format.
+
+    A server-side cursor reads batches in one transaction.
+    """
 
     def __init__(
         self, store: ResultStore, connection: PoolProxiedConnection, encoder: Encoder, record: RequestRecord
@@ -206,7 +212,9 @@ class ResultStream:
             self._first = await asyncio.wrap_future(self._pending)
 
     async def body(self) -> AsyncIterator[bytes]:
-        """The result's text. While one batch is being sent the next is read, and no more than that.
+        """Yield the result's text.
+
+        While one batch is being sent, the next batch is read, and no more.
 
         Raises
         ------
@@ -226,7 +234,7 @@ class ResultStream:
             self.close()
 
     def close(self) -> None:
-        """Give the connection back; safe to call again, and at any time."""
+        """Return the connection; safe to call again at any time."""
         if self._connection is not None:
             self._store.release(self._connection, self._pending)
             self._connection = None

@@ -1,4 +1,4 @@
-"""Tokens that were taken back: a file with one token id (``jti``) a line, read again whenever it changes."""
+"""Read the list of revoked tokens: one id (``jti``) a line, reread on change."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from pathlib import Path
 
 
 class RevokedTokens:
-    """The ids in ``path``; None is an empty list. Blank lines and what follows a ``#`` are ignored.
+    """Hold the ids in ``path``; None is an empty list.
+
+    Blank lines and text after ``#`` are ignored. If the list becomes unreadable, its last version stays in
+    force.
 
     A list that cannot be read any more stays in force as it was last read.
 

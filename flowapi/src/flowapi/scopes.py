@@ -1,10 +1,10 @@
-"""Scopes: what a server offers, what a request needs.
+"""Compute the scopes that a server offers and a request needs.
 
-A complex scope is ``unit:top kind:kind``. Both sides are computed from the engine's own words, its published
-schemas and what it says that a query is made of, so that a new kind of query needs no change here.
+A complex scope is ``unit:top kind:kind``. Offered scopes come from the engine's published schemas, needed
+scopes from its report of the kinds in a query. A new kind therefore needs no change here.
 
-A kind of a subset of subscribers is needed as ``*:*:kind``: any scope for it will do, whatever unit and top kind it is
-for, since a subset says who is counted and is itself neither placed nor published.
+A kind in a subset of subscribers is needed as ``*:*:kind``: any scope for the kind is enough, whatever its
+unit and top kind. A subset decides who is counted, but is itself neither placed nor published.
 """
 
 from __future__ import annotations
@@ -27,19 +27,22 @@ _ANYWHERE = f"{ANY}:{ANY}:"
 
 
 def scope(unit: str | None, top_kind: str, kind: str) -> str:
-    """The complex scope for ``kind`` inside ``top_kind`` at ``unit`` (None: a result without geography)."""
+    """Return the complex scope for ``kind`` in ``top_kind`` at ``unit``.
+
+    ``unit`` None means a result without geography.
+    """
     return f"{unit or NONSPATIAL}:{top_kind}:{kind}"
 
 
 def geography_scope(unit: str) -> str:
-    """The scope for the shapes of ``unit``."""
+    """Return the scope for the shapes of ``unit``."""
     return scope(unit, "geography", "geography")
 
 
 def needed_scopes(
     unit: str | None, top_kind: str, kinds: Iterable[str], subset_kinds: Iterable[str] = ()
 ) -> frozenset[str]:
-    """The complex scopes that a query needs, all in one role.
+    """Return the complex scopes that a query needs, all in one role.
 
     Parameters
     ----------
@@ -55,7 +58,7 @@ def needed_scopes(
 
 
 def lacking_scopes(held: Collection[str], needed: Iterable[str]) -> set[str]:
-    """Those of the ``needed`` scopes that who holds ``held`` has no right to."""
+    """Return the ``needed`` scopes that ``held`` scopes do not grant."""
     return {
         one
         for one in needed
@@ -65,12 +68,15 @@ def lacking_scopes(held: Collection[str], needed: Iterable[str]) -> set[str]:
 
 
 def _held_kinds(held: Iterable[str]) -> set[str]:
-    """The kinds for which there are complex scopes."""
+    """Return the kinds for which there are complex scopes."""
     return {parts[2] for one in held if len(parts := one.split(":")) == 3}
 
 
 def offered_scopes(schemas: Mapping[str, Any], *, cancel: bool = False) -> list[str]:
-    """All scopes of a server with these query schemas (an OpenAPI ``components.schemas`` map), sorted."""
+    """List all scopes of a server with these query schemas, sorted.
+
+    ``schemas`` is an OpenAPI ``components.schemas`` map.
+    """
     offered = set(SIMPLE_SCOPES)
     if cancel:
         offered.add(CANCEL)
@@ -89,7 +95,7 @@ def _resolve(node: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str
 
 
 def _property_values(node: Mapping[str, Any], name: str, schemas: Mapping[str, Any]) -> list[str]:
-    """The values that the property ``name`` of an object schema may take."""
+    """Return the possible values of the property ``name`` of an object schema."""
     declared = node.get("properties", {}).get(name)
     if not isinstance(declared, dict):
         return []
@@ -115,7 +121,10 @@ def _kinds_below(top: Mapping[str, Any], schemas: Mapping[str, Any]) -> set[str]
 
 
 def _reachable(top: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Every object in a schema, references followed once each, since kinds may nest in themselves."""
+    """Yield every object in a schema.
+
+    Each reference is followed once, because kinds may nest recursively.
+    """
     followed = set()
     pending: list[Any] = [top]
     while pending:

@@ -1,4 +1,4 @@
-"""Serving the application with hypercorn: limits, TLS, orderly shutdown."""
+"""Serve the application with hypercorn: limits, TLS, orderly shutdown."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ SHUTDOWN_SECONDS = 20
 
 
 class _ResettingH2Protocol(H2Protocol):
-    """HTTP/2 that resets a stream whose reply ends before its end.
+    """Reset an HTTP/2 stream whose reply is cut off.
 
-    Hypercorn itself leaves such a stream open, and its client waiting for the rest of a broken result.
+    Hypercorn itself leaves such a stream open, so that its client waits for the rest of a broken result.
     """
 
     async def _close_stream(self, stream_id: int) -> None:
@@ -37,20 +37,20 @@ class _ResettingH2Protocol(H2Protocol):
         is_cut_off = stream_id in self.streams and buffer is not None and not buffer._complete
         await super()._close_stream(stream_id)
         if is_cut_off and not self.closed:
-            # The stream may be gone already: then it was the client that broke off.
+            # The stream is already gone if the client broke off.
             with contextlib.suppress(h2.exceptions.ProtocolError):
                 self.connection.reset_stream(stream_id, h2.errors.ErrorCodes.INTERNAL_ERROR)
             await self._flush()
 
 
 class _QuietLogger:
-    """Hypercorn's logger interface over the API's own debug log; requests are logged by the recorder."""
+    """Adapt hypercorn's logger to the debug log; the recorder logs requests."""
 
     def __init__(self, debug: Any) -> None:
         self._debug = debug
 
     async def access(self, *_: Any) -> None:
-        """Nothing: every request has its own closing line."""
+        """Do nothing: every request has its own closing line."""
 
     async def log(self, level: int, message: str, *args: Any, **_: Any) -> None:
         self._debug.log(level, "server", detail=message % args if args else message)
@@ -62,7 +62,7 @@ class _QuietLogger:
         await self.log(logging.ERROR, message, *args, **fields)
 
     async def exception(self, message: str, *args: Any, **fields: Any) -> None:
-        # Raising is how a broken delivery ends its connection; it has been logged where it happened.
+        # A cut-off delivery raises to close its connection; its cause is already logged.
         if isinstance(sys.exception(), DeliveryCutOff):
             return
         self._debug.error("server", detail=message % args if args else message, exc_info=True)
@@ -78,12 +78,12 @@ class _QuietLogger:
 
 
 def hypercorn_config(settings: Settings, services: Services) -> Config:
-    """How hypercorn serves this API."""
+    """Return hypercorn's configuration for this API."""
     config = Config()
     config.bind = [f"{settings.bind}:{settings.port}"]
     config._log = _QuietLogger(services.logs.debug)  # type: ignore[assignment]
     config.include_server_header = False
-    # A token for every scope of several roles does not fit the usual 16 KiB.
+    # A token with every scope in several roles exceeds the usual 16 KiB.
     config.h11_max_incomplete_size = LARGEST_HEADERS
     config.h2_max_header_list_size = LARGEST_HEADERS
     config.graceful_timeout = SHUTDOWN_SECONDS
@@ -94,7 +94,7 @@ def hypercorn_config(settings: Settings, services: Services) -> Config:
 
 
 async def serve(app: Quart, settings: Settings, services: Services) -> None:
-    """Serve until SIGTERM or SIGINT; replies that are under way are finished first."""
+    """Serve until SIGTERM or SIGINT; finish replies in progress first."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

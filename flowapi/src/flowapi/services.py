@@ -1,4 +1,4 @@
-"""What the views share: settings, logs, the engine's connection, the results and what is known of queries."""
+"""Share settings, logs, the engine's connection, results and known queries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EXTENSION = "flowapi"
 
 @dataclass(frozen=True)
 class Services:
-    """One set per running application."""
+    """Hold one running application's services."""
 
     settings: Settings
     logs: Logs
@@ -37,17 +37,17 @@ def install_services(app: Quart, shared: Services) -> None:
 
 
 def services_of(app: Quart) -> Services:
-    """The services of an application."""
+    """Return the services of an application."""
     return app.extensions[_EXTENSION]
 
 
 def services() -> Services:
-    """The services of the application that answers the present request."""
+    """Return the services of the application that answers the present request."""
     return current_app.extensions[_EXTENSION]
 
 
 def engine() -> Conversation:
-    """The exchange with the engine on behalf of the present request."""
+    """Return the exchange with the engine for the present request."""
     if "conversation" not in g:
         g.conversation = services().engine.conversation(current_record().request_id)
     return g.conversation

@@ -1,4 +1,4 @@
-"""The API's settings."""
+"""Read the API's settings."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _PEM_BLOCK = re.compile(rb"-----BEGIN [A-Z ]+-----.+?-----END [A-Z ]+-----", re.
 
 
 def parse_public_keys(value: str) -> tuple[RSAPublicKey, ...]:
-    """The RSA public keys in ``value``: one or more PEM blocks, as they are or as base64 of them.
+    """Parse one or more RSA public keys from PEM blocks or base64 of them.
 
-    Several keys let tokens signed by the old and by the new key pass while a key is being replaced.
+    Several keys accept tokens signed by the old and by the new key during a replacement.
     """
     content = value.encode()
     if b"-----BEGIN" not in content:
@@ -66,7 +66,7 @@ def _public_keys(value: object) -> object:
 
 
 class Settings(ServiceSettings):
-    """Everything the API needs to know before it starts. Times are in seconds, sizes in bytes."""
+    """Hold all settings. Times are in seconds, sizes in bytes."""
 
     identifier: str = Field(validation_alias="FLOWAPI_IDENTIFIER")
     public_keys: Annotated[tuple[RSAPublicKey, ...], PlainValidator(_public_keys)] = Field(
@@ -104,19 +104,25 @@ class Settings(ServiceSettings):
 
     @property
     def tls(self) -> bool:
-        """Whether the API itself speaks HTTPS."""
+        """Return whether the API itself speaks HTTPS."""
         return self.certificate is not None and self.certificate_key is not None
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings of this process; raises flowsettings.SettingError naming what is missing or unusable."""
+    """Read this process's settings.
+
+    Raises flowsettings.SettingError naming the missing or unusable setting.
+    """
     given = os.environ if environment is None else environment
     files = {name: secret_file(file, given) for name, file in CERTIFICATES.items()}
     return Settings.load(given).model_copy(update=files)
 
 
 def secret_file(name: str, environment: Mapping[str, str]) -> Path | None:
-    """Return the path of a secret that is used as a file; raises flowsettings.SettingError if it cannot be read."""
+    """Return the path of a secret that is used as a file.
+
+    Raises flowsettings.SettingError if the file cannot be read.
+    """
     path = secrets_folder(environment) / name
     find(name, environment)
     return path if path.is_file() else None

@@ -1,4 +1,4 @@
-"""Tokens for tests: signed like the auth app's, with any claim bent as the test needs it."""
+"""Make tokens for tests, signed like the auth app's, with any claim altered."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ LIFETIME_SECONDS = 300
 
 
 def pack_roles(roles: Mapping[str, Sequence[str]]) -> str:
-    """A token's ``user_claims``: base64 in MIME style of gzip of JSON."""
+    """Pack a token's ``user_claims``: base64 in MIME style of gzip of JSON."""
     text = json.dumps({role: sorted(scopes) for role, scopes in roles.items()})
     return base64.encodebytes(gzip.compress(text.encode())).decode()
 
 
 @dataclass(frozen=True)
 class TokenBuilder:
-    """Mints tokens for ``audience`` with ``private_key``."""
+    """Mint tokens for ``audience`` with ``private_key``."""
 
     private_key: RSAPrivateKey
     audience: str
 
     @classmethod
     def create(cls, audience: str) -> TokenBuilder:
-        """A builder with a key of its own."""
+        """Build a minter with a new key."""
         return cls(generate_private_key(public_exponent=65537, key_size=2048), audience)
 
     @property
     def public_key(self) -> str:
-        """The PEM text that verifies these tokens."""
+        """Return the PEM text that verifies these tokens."""
         public_key = self.private_key.public_key()
         return public_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
     def token(
         self, roles: Mapping[str, Sequence[str]], *, lifetime: float = LIFETIME_SECONDS, **claims: Any
     ) -> str:
-        """A token of the user ``test`` with these roles.
+        """Return a token of the user ``test`` with these roles.
 
-        ``lifetime`` is in seconds, negative for a token that has expired; ``claims`` replace or, where None,
-        remove claims of the token.
+        ``lifetime`` is in seconds, negative for an expired token. ``claims`` replace claims of the token, or
+        remove claims whose value is None.
         """
         now = int(time.time())
         payload = {
@@ -67,5 +67,5 @@ class TokenBuilder:
     def header(
         self, roles: Mapping[str, Sequence[str]], *, lifetime: float = LIFETIME_SECONDS, **claims: Any
     ) -> dict[str, str]:
-        """The ``Authorization`` header with such a token."""
+        """Return the ``Authorization`` header with such a token."""
         return {"Authorization": f"Bearer {self.token(roles, lifetime=lifetime, **claims)}"}

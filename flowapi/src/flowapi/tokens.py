@@ -1,4 +1,4 @@
-"""Reading bearer tokens: signature, time, audience and the roles they carry."""
+"""Read bearer tokens: signature, time, audience and roles."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Roles = Mapping[str, frozenset[str]]
 
 
 class TokenError(Exception):
-    """The token cannot be accepted; ``event`` is the name under which it is logged."""
+    """Refuse a token; ``event`` is the name under which the refusal is logged."""
 
     event = "INVALID_TOKEN"
 
@@ -34,43 +34,46 @@ class TokenError(Exception):
 
 
 class NoToken(TokenError):
-    """The request carried no token."""
+    """Report that the request carried no token."""
 
     event = "UNAUTHORISED"
 
 
 class ExpiredToken(TokenError):
-    """The token was good once; ``claims`` are its verified claims."""
+    """Report an expired token; ``claims`` are its verified claims."""
 
     event = "EXPIRED_TOKEN"
 
 
 class RevokedToken(TokenError):
-    """The token has been taken back."""
+    """Report a revoked token."""
 
     event = "REVOKED_TOKEN"
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks, and with which roles; ``roles`` maps a role's name to its scopes."""
+    """Identify a caller; ``roles`` maps a role's name to its scopes."""
 
     name: str
     token_id: str | None
     roles: Roles = field(repr=False)
 
     def roles_holding(self, scopes: frozenset[str]) -> list[str]:
-        """Names of the roles that hold all of ``scopes``; rights of several roles are never added up."""
+        """Return the names of roles that hold all of ``scopes``.
+
+        Scopes of several roles are never added up.
+        """
         return sorted(role for role, held in self.roles.items() if not lacking_scopes(held, scopes))
 
     def digest(self) -> str:
-        """A short fingerprint of the whole role map, for the logs."""
+        """Return a short fingerprint of the whole role map, for the logs."""
         text = json.dumps({role: sorted(held) for role, held in sorted(self.roles.items())})
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def bearer_token(authorization: str | None) -> str:
-    """The token in an ``Authorization`` header.
+    """Return the token in an ``Authorization`` header.
 
     Raises
     ------
@@ -88,9 +91,9 @@ def bearer_token(authorization: str | None) -> str:
 
 
 def read_roles(user_claims: Any) -> Roles:
-    """The roles of a token's ``user_claims``: a JSON object, or base64 of gzip of its text.
+    """Return the roles of a token's ``user_claims``.
 
-    An absent claim (None) is no roles at all.
+    ``user_claims`` is a JSON object, or base64 of gzip of its text. An absent claim (None) means no roles.
     """
     if user_claims is None:
         return {}
@@ -111,7 +114,7 @@ def _unpack(text: str) -> Any:
         packed = base64.b64decode("".join(text.split()), validate=True)
         unpacker = zlib.decompressobj(_GZIP_WINDOW)
         content = unpacker.decompress(packed, LARGEST_CLAIMS)
-        # A few kilobytes of gzip can hold gigabytes of zeros, hence the limit on what is unpacked.
+        # A few kilobytes of gzip can expand to gigabytes, so limit the unpacked size.
         if unpacker.unconsumed_tail:
             raise TokenError(f"The token's user_claims are larger than {LARGEST_CLAIMS} bytes.")
         if not unpacker.eof:
@@ -123,7 +126,10 @@ def _unpack(text: str) -> Any:
 
 @dataclass(frozen=True)
 class TokenReader:
-    """Verifies tokens for one server: ``audience`` is its name, ``issuer`` is checked if given."""
+    """Verify tokens for one server.
+
+    ``audience`` is the server's name; ``issuer`` is checked if given.
+    """
 
     public_keys: tuple[RSAPublicKey, ...]
     audience: str
@@ -131,7 +137,7 @@ class TokenReader:
     revoked: Container[str] = frozenset()
 
     def read(self, authorization: str | None) -> Caller:
-        """The caller behind an ``Authorization`` header.
+        """Return the caller behind an ``Authorization`` header.
 
         Raises
         ------
@@ -185,6 +191,6 @@ class TokenReader:
 
     @staticmethod
     def _expired_claims(token: str, key: RSAPublicKey) -> dict[str, Any]:
-        """The claims of a token whose signature is good but whose time is over; for the logs only."""
+        """Return an expired token's verified claims, for the logs only."""
         unchecked = {f"verify_{claim}": False for claim in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")}
         return jwt.decode(token, key, algorithms=["RS256"], options=unchecked)  # type: ignore[arg-type]

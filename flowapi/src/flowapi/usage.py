@@ -1,4 +1,4 @@
-"""When each token was last used, for the auth app: a file with a token id (``jti``) and a moment a line."""
+"""Record tokens' last uses for the auth app: a ``jti`` and a moment a line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from flowapi.logs import Logs
 
 WRITE_EVERY_SECONDS = 60.0
-#: An auth app that has not read a line by then never will.
+#: Drop lines that no auth app has read by then.
 FORGOTTEN_AFTER = timedelta(days=366)
 _LONGEST_ID = 36
 
@@ -23,10 +23,10 @@ def _now() -> datetime:
 
 
 class TokenUse:
-    """Notes in memory and writes to ``path``; None notes nothing.
+    """Record uses in memory and write them to ``path``; None disables this.
 
-    What the file has from earlier, or from another process, is kept. Only ids of verified tokens may be noted, so that
-    no stranger makes it grow.
+    Existing lines, also of other processes, are kept. Only ids of verified tokens may be recorded, so that
+    unknown callers cannot grow the file.
     """
 
     def __init__(self, path: Path | None, logs: Logs, clock: Callable[[], datetime] = _now) -> None:
@@ -37,19 +37,19 @@ class TokenUse:
         self._writer: asyncio.Task[None] | None = None
 
     def note(self, token_id: str | None) -> None:
-        """The token is used now."""
+        """Record that the token is used now."""
         if self._path is None or not token_id or len(token_id) > _LONGEST_ID or not token_id.isascii():
             return
         if token_id.isprintable() and " " not in token_id:
             self._noted[token_id] = _text(self._clock())
 
     async def open(self) -> None:
-        """Write from now on, once a minute, what was noted."""
+        """Start writing recorded uses once a minute."""
         if self._path is not None:
             self._writer = asyncio.create_task(self._keep_writing())
 
     async def close(self) -> None:
-        """Write what was noted last."""
+        """Write the last recorded uses."""
         if self._writer is not None:
             self._writer.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -62,7 +62,7 @@ class TokenUse:
             await asyncio.to_thread(self.write)
 
     def write(self) -> None:
-        """Bring the file up to date; a reader sees the old one or the new one, never a part."""
+        """Replace the file atomically; readers see the old or the new list."""
         noted, self._noted = self._noted, {}
         if self._path is None or not noted:
             return
@@ -83,7 +83,7 @@ class TokenUse:
         try:
             with os.fdopen(descriptor, "w") as file:
                 file.writelines(f"{jti} {moment}\n" for jti, moment in sorted(kept.items()))
-                # Ids of tokens open nothing, and the auth app may run as somebody else.
+                # Token ids open nothing, and the auth app may run as another user.
                 os.fchmod(descriptor, 0o644)
             Path(name).replace(path)
         except BaseException:

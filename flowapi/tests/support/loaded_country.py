@@ -1,4 +1,4 @@
-"""Specs over the loaded country, the routes with what each needs, and ways to ask."""
+"""Provide specs over the loaded country, routes with needed scopes, and helpers."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ ROUTES: list[tuple[str, str, list[str], int]] = [
 
 
 async def submit(client: Client, headers: dict[str, str], spec: dict[str, Any] = SPEC) -> str:
-    """Run a spec to its end; its id."""
+    """Run a spec to its end and return its id."""
     response = await client.post("/api/0/run", json=spec, headers=headers)
     assert response.status_code == 202, await response.get_data(as_text=True)
     location = response.headers["Location"]
@@ -78,7 +78,10 @@ def execute(engine: Processes, statement: Any, *values: Any) -> None:
 
 
 def put_job(engine: Processes, query: Query, store: str) -> None:
-    """Leave a query in the job table as if somebody had it stored; its state is that of another."""
+    """Insert a query into the job table as if another user had it stored.
+
+    Its state is copied from another query.
+    """
     execute(
         engine,
         "INSERT INTO engine.jobs SELECT (jsonb_populate_record(job, jsonb_build_object("

@@ -1,1 +1,1 @@
-"""The views, one module per group of routes."""
+"""Hold the views, one module per group of routes."""

@@ -1,4 +1,4 @@
-"""What data there is and how good it is."""
+"""Serve available days and quality checks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 @dates.get("/available_dates")
 async def get_available_dates() -> Response:
-    """Days with data, per event type."""
+    """Return days with data, per event type."""
     require(frozenset({GET_AVAILABLE_DATES}))
     services().logs.query.info("get_available_dates")
     reply = _successful(await engine().ask("get_available_dates"))
@@ -32,7 +32,7 @@ async def get_available_dates() -> Response:
 
 @quality.get("/", strict_slashes=False)
 async def list_qa_checks() -> Response:
-    """The pairs of event type and check that have outcomes."""
+    """List the pairs of event type and check that have outcomes."""
     require(frozenset({GET_QA_CHECKS}))
     services().logs.query.info("list_qa_checks")
     reply = _successful(await engine().ask("list_qa_checks"))
@@ -41,7 +41,7 @@ async def list_qa_checks() -> Response:
 
 @quality.get("/<cdr_type>/<check_id>")
 async def get_qa_date_range(cdr_type: str, check_id: str) -> Response:
-    """The outcomes of one check for a range of days."""
+    """Return the outcomes of one check for a range of days."""
     require(frozenset({GET_QA_CHECKS}))
     start_date = _day("start_date", request.args.get("start_date"))
     end_date = _day("end_date", request.args.get("end_date"))
@@ -50,7 +50,7 @@ async def get_qa_date_range(cdr_type: str, check_id: str) -> Response:
 
 @quality.get("/<cdr_type>/<check_id>/<check_date>")
 async def get_qa_date(cdr_type: str, check_id: str, check_date: str) -> Response:
-    """The outcome of one check for one day, as bare text."""
+    """Return the outcome of one check for one day, as bare text."""
     require(frozenset({GET_QA_CHECKS}))
     day = _day("check_date", check_date)
     outcomes = await _outcomes(cdr_type, check_id, day, day)

@@ -1,4 +1,4 @@
-"""The description of this server, for machines and for people."""
+"""Serve this server's description, for machines and for people."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors '
 @blueprint.get("/openapi.json")
 @public
 async def get_openapi_json() -> Response:
-    """The OpenAPI document as JSON."""
+    """Return the OpenAPI document as JSON."""
     published = await _published()
     return _described(published, published.text, "application/json")
 
@@ -25,7 +25,7 @@ async def get_openapi_json() -> Response:
 @blueprint.get("/openapi.yaml")
 @public
 async def get_openapi_yaml() -> Response:
-    """The OpenAPI document as YAML."""
+    """Return the OpenAPI document as YAML."""
     published = await _published()
     return _described(published, published.yaml, "application/yaml")
 
@@ -33,7 +33,7 @@ async def get_openapi_yaml() -> Response:
 @blueprint.get("/redoc")
 @public
 async def get_page() -> Response:
-    """The OpenAPI document as a page that needs no scripts and nothing from other hosts."""
+    """Return the OpenAPI document as a page without scripts or outside resources."""
     published = await _published()
     text = await render_template("redoc.html", document=published.document)
     response = _described(published, text, "text/html; charset=utf-8")

@@ -1,4 +1,4 @@
-"""The shapes of spatial units."""
+"""Serve the shapes of spatial units."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ blueprint = Blueprint("geography", __name__, url_prefix="/api/0")
 
 @blueprint.get("/geography/<aggregation_unit>")
 async def get_geography(aggregation_unit: str) -> Response:
-    """The shapes of one unit, as a FeatureCollection in WGS84."""
+    """Return the shapes of one unit, as a FeatureCollection in WGS84."""
     require(frozenset({GET_RESULT, geography_scope(aggregation_unit)}))
     services().logs.query.info("get_geography", aggregation_unit=aggregation_unit)
     reply = await engine().ask("get_geography", {"aggregation_unit": aggregation_unit})

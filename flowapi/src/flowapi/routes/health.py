@@ -1,4 +1,4 @@
-"""Whether the API lives, and whether it can do its work."""
+"""Report whether the API is alive and whether it is ready."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ PING_SECONDS = 5.0
 @blueprint.get("/")
 @public
 async def heartbeat() -> Response:
-    """200 and nothing, as soon as the process serves; tests nothing."""
+    """Return an empty 200 as soon as the process serves; check nothing."""
     return Response("", content_type="text/plain; charset=utf-8")
 
 
 @blueprint.get("/api/0/health/live")
 @public
 async def live() -> Response:
-    """200 and the version as soon as the process serves."""
+    """Return 200 and the version as soon as the process serves."""
     return json_response({"status": "live", "version": __version__})
 
 
 @blueprint.get("/api/0/health/ready")
 @public
 async def ready() -> Response:
-    """200 if every part that requests need answers, else 503; the body says which does not."""
+    """Return 200 if every needed part answers, else 503 and name the silent parts."""
     parts = {
         "engine": "ok" if await _engine_answers() else "silent",
         "database": "ok" if await _database_answers() else "down",

@@ -1,4 +1,4 @@
-"""Submitting, polling, fetching and cancelling queries."""
+"""Submit, poll, fetch and cancel queries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ blueprint = Blueprint("query", __name__, url_prefix="/api/0")
 
 FILE_TYPES = ("json", "geojson", "csv")
 LONGEST_WAIT_SECONDS = 30.0
-#: The engine holds a request for so long at most: well under the time after which it would be taken to be silent.
+#: Longest time for which the engine holds a request, well below the timeout for a silent engine.
 WAIT_STEP_SECONDS = 5.0
 PENDING = ("queued", "executing")
 GONE = ("known", "resetting")
@@ -32,7 +32,7 @@ GONE = ("known", "resetting")
 
 @blueprint.post("/run")
 async def run_query() -> Response:
-    """Submit the spec in the body; 202 and where to poll."""
+    """Submit the spec in the body; return 202 and the polling path."""
     spec, scopes = await _permitted_spec()
     services().logs.query.info("run_query", query=bounded(spec))
     reply = await engine().ask("run_query", spec)
@@ -49,7 +49,7 @@ async def run_query() -> Response:
 
 @blueprint.post("/explain")
 async def explain_query() -> Response:
-    """What running the spec in the body would do: parts, those stored, days, a forecast. Nothing is started."""
+    """Explain a spec without starting it: parts, stored parts, days, a forecast."""
     spec, _ = await _permitted_spec()
     services().logs.query.info("explain_query", query=bounded(spec))
     reply = await engine().ask("explain_query", spec)
@@ -60,7 +60,7 @@ async def explain_query() -> Response:
 
 @blueprint.get("/poll/<query_id>")
 async def poll_query(query_id: str) -> Response:
-    """The state of a query: 202 while it is pending, 303 to its result when it is ready."""
+    """Return a query's state: 202 while pending, 303 to its result when ready."""
     wait = _wait_seconds(request.args.get("wait", "0"))
     scopes = await services().queries.scopes_of(query_id, engine())
     services().logs.query.info("poll_query", query_id=query_id)
@@ -80,7 +80,7 @@ async def poll_query(query_id: str) -> Response:
 
 @blueprint.get("/get/<query_id>")
 async def get_query_result(query_id: str) -> Response:
-    """The result of a query, streamed as JSON, or as what follows the dot after the id."""
+    """Stream a query's result as JSON, or in the format after the dot of the id."""
     query_id, _, file_type = query_id.partition(".")
     file_type = file_type or "json"
     if file_type not in FILE_TYPES:
@@ -96,7 +96,7 @@ async def get_query_result(query_id: str) -> Response:
         return await _not_ready(reply, query_id, is_geographic)
     if is_geographic:
         require(frozenset({GET_RESULT, geography_scope(reply.payload["aggregation_unit"])}))
-    # The id alone would keep naming an old copy after the days behind it were loaded again.
+    # The id alone would still name an old copy after its days were loaded again.
     table = await services().results.table_identity(query_id)
     form = f"{file_type}{'-safe' if safe else ''}{'-gzip' if accepts_gzip() else ''}"
     etag = f'"{query_id}.{form}.{table}"'
@@ -111,7 +111,7 @@ async def get_query_result(query_id: str) -> Response:
 
 
 async def cancel_query(query_id: str) -> Response:
-    """Stop a query that nobody else asked for; 200 with the state it is in then."""
+    """Stop a query that no other user submitted; return 200 and its new state."""
     scopes = await services().queries.scopes_of(query_id, engine())
     require(scopes | {CANCEL})
     services().logs.query.info("cancel_query", query_id=query_id)
@@ -126,7 +126,7 @@ async def cancel_query(query_id: str) -> Response:
 
 
 async def _permitted_spec() -> tuple[dict[str, Any], frozenset[str]]:
-    """The spec in the body and the complex scopes it needs, once the token is known to allow running it."""
+    """Return the body's spec and its complex scopes if the token allows running it."""
     spec = await read_json_object(services().settings.max_body)
     top_kind = spec.get("query_kind")
     if not isinstance(top_kind, str):
@@ -138,7 +138,7 @@ async def _permitted_spec() -> tuple[dict[str, Any], frozenset[str]]:
 
 
 async def _poll(query_id: str, wait: float) -> Reply:
-    """The engine's word on a query; with ``wait`` seconds, the first one that is news."""
+    """Ask the engine about a query; with ``wait`` seconds, hold for a change."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait
     reply = await engine().ask("poll_query", {"query_id": query_id})
@@ -158,7 +158,7 @@ async def _not_ready(reply: Reply, query_id: str, is_geographic: bool) -> Respon
     if reply.state == "resetting":
         raise ApiError(404, message, status="resetting")
     if reply.state == "errored" and is_geographic:
-        # The engine says errored both of a failed query and of a good result that has no geography.
+        # The engine reports errored for a failed query and also for a good result without geography.
         poll = await engine().ask("poll_query", {"query_id": query_id})
         if poll.state == "completed":
             raise ApiError(400, message, status="Error")
@@ -166,7 +166,7 @@ async def _not_ready(reply: Reply, query_id: str, is_geographic: bool) -> Respon
 
 
 def _message(reply: Reply, query_id: str) -> str:
-    """What to tell of a query's state: the engine's words, the cause of a failure, or at least the state."""
+    """Describe a query's state: the engine's words, the failure's cause or the state."""
     cause = reply.payload.get("cause")
     return reply.message or (f"Query with id '{query_id}' is {reply.state}{f': {cause}' if cause else ''}.")
 
