@@ -1,7 +1,7 @@
 """A representative specification of every registered kind, derived from the fields that the kind declares.
 
-A field has one value wherever it occurs. Only where a kind is better shown by another value, or has no rows with the
-usual one, does its entry in ``_of_kind`` say so.
+A field has one value wherever it occurs, by default that of its example. Only where a kind is better shown by another
+value, or has no rows with the usual one, does its entry in ``_of_kind`` say so.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks.country import EVENT_TYPES
 from benchmarks.questions import UNIT, Spec, Window
 from flowmachine.queries.catalogue import kinds
+from flowmachine.queries.examples import value as value_of
 from flowmachine.spec.nested import Nested
 
 _DAY = dt.timedelta(days=1)
@@ -33,12 +34,8 @@ WEEKDAY_SCORES = {
 }
 
 
-class NoSpecification(LookupError):
-    """A kind has a field for which nothing here has a value; the text names both."""
-
-
 def specification(kind: str, window: Window) -> Spec:
-    """A valid specification of the kind over the window; raises NoSpecification."""
+    """A valid specification of the kind over the window."""
     return _Specifications(window).of(kind)
 
 
@@ -131,9 +128,7 @@ class _Specifications:
             elif name in self._values:
                 found[name] = self._values[name]
             elif field.required:
-                raise NoSpecification(
-                    f"{kind} has a field {name!r} for which there is no representative value"
-                )
+                found[name] = value_of(kinds()[kind].arguments[name])
         return found
 
     def daily(self, date: dt.date, method: str, unit: str = UNIT) -> Spec:

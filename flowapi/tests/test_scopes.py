@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given
@@ -84,8 +86,14 @@ def test_a_kind_of_a_subset_is_held_with_any_scope_for_it() -> None:
     assert lacking_scopes({"admin3:joined:flows", "admin3:flows:event_count"}, needed) == {own}
 
 
-def test_the_engines_kinds_offer_as_many_scopes_as_the_published_ones() -> None:
-    assert len(offered_scopes(query_schemas())) == 628
+#: Specifications that the published client builds, and some of ours: they name every kind of the first release.
+CASES = Path(__file__).parents[2] / "flowclient" / "tests" / "data" / "expected_specs.json"
+
+
+def test_the_kinds_of_the_first_release_offer_as_many_scopes_as_the_published_ones() -> None:
+    first = {case["spec"]["query_kind"] for case in json.loads(CASES.read_text())} | {"geography"}
+    scopes = [scope.split(":") for scope in offered_scopes(query_schemas())]
+    assert len([scope for scope in scopes if first.issuperset(scope[1:])]) == 628
 
 
 WINDOW = {"start_date": "2016-01-01", "end_date": "2016-01-03"}

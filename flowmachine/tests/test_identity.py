@@ -16,6 +16,7 @@ import marshmallow as ma
 import pytest
 
 from flowmachine.queries.catalogue import kinds, load_any
+from flowmachine.queries.examples import example, full_example
 from flowmachine.spec.query import Query
 
 EXPECTED = Path(__file__).parents[2] / "flowclient" / "tests" / "data" / "expected_specs.json"
@@ -34,7 +35,7 @@ def without_subsets_by_id(value: Any) -> Any:
 
 
 SPECS = [without_subsets_by_id(case["spec"]) for case in json.loads(EXPECTED.read_text())]
-SPECS.append({"query_kind": "geography", "aggregation_unit": "admin3"})
+SPECS += [make(kind) for kind in kinds() for make in (example, full_example)]
 
 IDS_OF_ANOTHER_PROCESS = """
 import json, sys

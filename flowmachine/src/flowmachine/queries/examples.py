@@ -1,4 +1,4 @@
-"""An example of each kind, made of the examples that its fields declare."""
+"""Examples of each kind, made of the examples that its fields declare."""
 
 from __future__ import annotations
 
@@ -22,6 +22,20 @@ def example(kind: str, unit: str = "admin3", **values: Any) -> dict[str, Any]:
         elif argument.field.required:
             spec[name] = value(argument, unit)
     return spec
+
+
+def full_example(kind: str) -> dict[str, Any]:
+    """A specification of a kind with every field given, each option with another value than its default."""
+    arguments = kinds()[kind].arguments
+    return example(kind, **{name: option(one) for name, one in arguments.items() if not one.field.required})
+
+
+def option(argument: Argument) -> Any:
+    """A value of a field that need not be given, other than its default if its type has another."""
+    words = getattr(argument.field, "words", None)
+    if words:
+        return next(word for word in reversed(words) if word != argument.default)
+    return (not argument.default) if isinstance(argument.default, bool) else value(argument)
 
 
 def value(argument: Argument, unit: str = "admin3") -> Any:

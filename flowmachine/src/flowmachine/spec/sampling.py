@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import marshmallow as ma
 
@@ -30,6 +30,9 @@ class RandomSample:
 
 class Sampling(ma.fields.Field[RandomSample]):
     """A sampling method with its seed and size, or null."""
+
+    #: The client has a function that adds it to any specification, and no argument for it.
+    example: ClassVar[dict[str, Any]] = {"sampling_method": "random_ids", "seed": 0.5, "size": 10}
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> RandomSample:
         if isinstance(value, RandomSample):
@@ -73,4 +76,6 @@ def _nullable(field: ma.fields.Field) -> ma.fields.Field:
 class Sampled:
     """The field of a kind whose result may be sampled."""
 
-    sampling: RandomSample | None = optional(Sampling(), doc="By ``random_sample_spec``, see above.")
+    sampling: RandomSample | None = optional(
+        Sampling(), example=Sampling.example, doc="By ``random_sample_spec``, see above."
+    )
