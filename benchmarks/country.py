@@ -124,7 +124,9 @@ class Country:
 
     def database(self) -> Database:
         """The database as the engine reaches it."""
-        return Database("127.0.0.1", self.cluster.port, "flowmachine", _PASSWORD, "flowdb")
+        return Database(
+            database_host="127.0.0.1", database_port=self.cluster.port, database_password=_PASSWORD
+        )
 
     @contextmanager
     def copied(self, times: int) -> Iterator[Path]:

@@ -229,8 +229,7 @@ def _both_sides(
 ) -> Iterator[tuple[Engine, ByHand, Window]]:
     mobile_money.fill(country, subscribers)
     os.environ["FLOWMACHINE_TEST_KINDS"] = "on"
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    computing = Computing(columnar, country.cache, "duckdb", os.cpu_count() or 1, f"{memory // 4 // 2**20}MB")
+    computing = Computing(columnar_path=columnar, cache_path=country.cache, executor="duckdb")
     window = (START, country.size.end)
     engine = Engine(country.database(), computing, lambda: forget_results(country))
     by_hand = ByHand(Files((window,), columnar, country.cache / "maps"), country.connect)

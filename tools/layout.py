@@ -205,7 +205,10 @@ class Layout:
         The machine does other work too.
         """
         rules = runpy.run_path(str(CHECKOUT / "flowdb" / "src" / "flowdb" / "configuration.py"))
-        settings: dict[str, str] = rules["server_settings"](memory=rules["available_memory"]() // 2)
+        try:
+            settings: dict[str, str] = rules["server_settings"](memory=rules["available_memory"]() // 2)
+        except ValueError as error:
+            raise StackError(str(error)) from None
         return settings
 
 

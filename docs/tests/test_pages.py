@@ -18,7 +18,7 @@ from cryptography.fernet import Fernet
 from stack import HELP
 
 from flowdb.configuration import OVERRIDES
-from flowdb.migrate import CACHE_SETTINGS
+from flowdb.deployment_settings import CacheSettings
 from flowetl.events import CDR_TYPES, column_names
 from flowetl.pseudonyms import parse_key
 from flowetl.source import read_source
@@ -28,12 +28,14 @@ DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md"))
 SETTINGS = DOCS / "operators" / "settings.md"
 
+CACHE_SETTINGS = [str(field.validation_alias) for field in CacheSettings.model_fields.values()]
+
 #: A mark before it, the language, the text.
 BLOCK = re.compile(r"^(<!-- not run: [^\n]+ -->\n)?^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)")
 NAME = re.compile(
     r"\b(FLOW(?:KIT|DB|MACHINE|API|AUTH|ETL)_[A-Z0-9_]+|PREFECT_[A-Z0-9_]+|P(?:RIVATE|UBLIC)_JWT_SIGNING_KEY"
-    r"|SECRET_KEY|DB_URI|TWO_FACTOR_VALID_WINDOW|" + "|".join([*OVERRIDES, *CACHE_SETTINGS.values()]) + r")\b"
+    r"|SECRET_KEY|DB_URI|TWO_FACTOR_VALID_WINDOW|" + "|".join([*OVERRIDES, *CACHE_SETTINGS]) + r")\b"
 )
 
 

@@ -130,7 +130,10 @@ def test_wrong_use_is_told(operator) -> None:
         assert told in done.stderr
     operator.environment["FLOWETL_PSEUDONYM_KEY"] = "short"
     done = operator.command("run", "--source", "calls", "--date", "2016-01-01", check=False)
-    assert (done.returncode, "FLOWETL_PSEUDONYM_KEY has 40 bits; at least 256 are needed" in done.stderr) == (
+    assert (
+        done.returncode,
+        "FLOWETL_PSEUDONYM_KEY cannot be used: it must be 256 bits or more" in done.stderr,
+    ) == (
         2,
         True,
     )

@@ -8,9 +8,10 @@ import pytest
 
 from flowdb.keys import subscriber_key
 from flowetl import pseudonyms
-from flowetl.errors import ConfigurationError, DataFault
+from flowetl.errors import DataFault
 from flowetl.identifiers import Numbering
 from flowetl.pseudonyms import Pseudonymiser, Pseudonyms, Reading, Spelling, Texts, UpstreamPseudonyms
+from flowsettings.lookup import Unusable
 
 KEY = bytes(range(32))
 NEPAL = Reading(Numbering("977"))
@@ -96,7 +97,7 @@ def test_upstream_pseudonyms_are_passed_on_and_raw_looking_ones_refused() -> Non
 
 def test_a_short_secret_is_refused() -> None:
     assert pseudonyms.parse_key("0f" * 32) == bytes.fromhex("0f" * 32)
-    with pytest.raises(ConfigurationError, match="has 128 bits; at least 256 are needed"):
+    with pytest.raises(Unusable, match=r"256 bits or more, .* and has 128 bits"):
         pseudonyms.parse_key("0f" * 16)
 
 

@@ -77,7 +77,12 @@ def loaded(days: int) -> DataState:
 
 @pytest.fixture
 def executor(tmp_path: Path) -> DuckDBExecutor:
-    return DuckDBExecutor(Computing(tmp_path, tmp_path, "duckdb", 1, "256MB"), "flowapi")
+    return DuckDBExecutor(
+        Computing(
+            columnar_path=tmp_path, cache_path=tmp_path, executor="duckdb", threads=1, memory_limit="256MB"
+        ),
+        "flowapi",
+    )
 
 
 def test_planning_asks_the_database_no_oftener_for_more_parts(

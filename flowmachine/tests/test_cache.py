@@ -103,8 +103,14 @@ class Store:
 
 @pytest.fixture
 def store(engine: sa.Engine, tmp_path: Path) -> Store:
-    settings = Computing(tmp_path / "columnar", tmp_path / "cache", "auto", 1, "256MB")
-    return Store(engine, make_executors(settings, "flowapi"), settings)
+    settings = Computing(
+        columnar_path=tmp_path / "columnar",
+        cache_path=tmp_path / "cache",
+        executor="auto",
+        threads=1,
+        memory_limit="256MB",
+    )
+    return Store(engine, make_executors(settings), settings)
 
 
 def test_the_least_worth_goes_first_and_only_until_the_rest_fits(store: Store) -> None:

@@ -58,14 +58,10 @@ EXTENDING = DOCS / "developers" / "extending.md"
 
 def settings(country: Country, folder: Path, executor: str) -> tuple[Database, Computing]:
     environment = country.database.environment("flowmachine")
-    database = Database(
-        environment["FLOWDB_HOST"],
-        int(environment["FLOWDB_PORT"]),
-        environment["FLOWMACHINE_FLOWDB_USER"],
-        environment["FLOWMACHINE_FLOWDB_PASSWORD"],
-        environment["FLOWDB_DATABASE"],
+    database = Database.load(environment)
+    return database, Computing(
+        columnar_path=country.columnar, cache_path=folder, executor=executor, threads=1, memory_limit="512MB"
     )
-    return database, Computing(country.columnar, folder, executor, 1, "512MB")
 
 
 @pytest.fixture(scope="module", params=["duckdb", "postgres"])

@@ -71,15 +71,18 @@ class Engine:
 
     def __init__(self, country: Country, folder: Path, executor: str = "auto") -> None:
         environment = country.database.environment("flowmachine")
-        database = Database(
-            environment["FLOWDB_HOST"],
-            int(environment["FLOWDB_PORT"]),
-            environment["FLOWMACHINE_FLOWDB_USER"],
-            environment["FLOWMACHINE_FLOWDB_PASSWORD"],
-            environment["FLOWDB_DATABASE"],
-        )
+        database = Database.load(environment)
         self.engine = database.engine("test", pool_size=2)
-        self._worker = Worker(database, Computing(country.columnar, folder, executor, 1, "512MB"))
+        self._worker = Worker(
+            database,
+            Computing(
+                columnar_path=country.columnar,
+                cache_path=folder,
+                executor=executor,
+                threads=1,
+                memory_limit="512MB",
+            ),
+        )
 
     def close(self) -> None:
         self._worker.close()

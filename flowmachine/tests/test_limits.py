@@ -58,7 +58,12 @@ def test_a_part_that_needs_too_much_memory_says_so(processes: Processes) -> None
 
 
 def test_a_statement_over_files_stops_when_told_to(tmp_path: Path) -> None:
-    executor = DuckDBExecutor(Computing(tmp_path, tmp_path, "duckdb", 1, "256MB"), "flowapi")
+    executor = DuckDBExecutor(
+        Computing(
+            columnar_path=tmp_path, cache_path=tmp_path, executor="duckdb", threads=1, memory_limit="256MB"
+        ),
+        "flowapi",
+    )
     numbers = sa.func.range(10**13).table_valued(sa.column("range", sa.BigInteger))
     endless = sa.select(sa.func.sum(sa.func.sqrt(numbers.c.range)))
     began = time.monotonic()
@@ -71,7 +76,12 @@ def test_a_statement_over_files_stops_when_told_to(tmp_path: Path) -> None:
 
 
 def test_who_computes_beside_others_shares_the_threads(tmp_path: Path) -> None:
-    executor = DuckDBExecutor(Computing(tmp_path, tmp_path, "duckdb", 4, "256MB"), "flowapi")
+    executor = DuckDBExecutor(
+        Computing(
+            columnar_path=tmp_path, cache_path=tmp_path, executor="duckdb", threads=4, memory_limit="256MB"
+        ),
+        "flowapi",
+    )
     threads = sa.select(sa.func.current_setting("threads"))
 
     def used(among: int) -> int:

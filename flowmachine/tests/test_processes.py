@@ -368,7 +368,10 @@ def test_one_worker_is_enough_for_a_deep_graph_with_a_sample(processes: Processe
 def test_too_low_a_floor_is_refused_at_the_start(processes: Processes, command: str) -> None:
     process = processes.start(command, FLOWMACHINE_RELEASE_FLOOR="14")
     assert process.wait(30) != 0
-    assert "FLOWMACHINE_RELEASE_FLOOR is 14; it must be 15 or more." in processes.logs()
+    assert (
+        "FLOWMACHINE_RELEASE_FLOOR is '14'; it must be a whole number from 15 to 2147483648."
+        in processes.logs()
+    )
 
 
 def test_a_raised_floor_withdraws_what_was_released(processes: Processes) -> None:

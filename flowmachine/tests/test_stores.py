@@ -29,7 +29,7 @@ from flowmachine.executors.duckdb import DuckDBExecutor
 from flowmachine.settings import Computing
 
 folder = Path(sys.argv[1])
-executor = DuckDBExecutor(Computing(folder, folder, "duckdb", 1, "60MB"), "flowapi")
+executor = DuckDBExecutor(Computing(columnar_path=folder, cache_path=folder, executor="duckdb", threads=1, memory_limit="60MB"), "flowapi")
 print("ready", flush=True)
 sys.stdin.readline()
 for _ in range(2):
@@ -76,7 +76,16 @@ def test_a_worker_that_was_given_up_does_not_replace_what_another_has_stored(
     country: Country, tmp_path: Path, name: str
 ) -> None:
     executors: dict[str, Executor] = {
-        "duckdb": DuckDBExecutor(Computing(country.columnar, tmp_path, name, 1, "512MB"), "flowapi"),
+        "duckdb": DuckDBExecutor(
+            Computing(
+                columnar_path=country.columnar,
+                cache_path=tmp_path,
+                executor=name,
+                threads=1,
+                memory_limit="512MB",
+            ),
+            "flowapi",
+        ),
         "postgres": PostgresExecutor("flowapi"),
     }
     executor = executors[name]

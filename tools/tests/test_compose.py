@@ -17,7 +17,7 @@ from flowapi.settings import load_settings
 from flowauth.settings import Settings
 from flowauth.signing import new_key, private_pem, public_pem
 from flowdb.configuration import server_settings
-from flowmachine.settings import Computing, Database
+from flowmachine.settings import Settings as EngineSettings
 
 TEXT = (CHECKOUT / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
@@ -182,10 +182,10 @@ def test_what_is_left_out_has_its_default(tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setenv(name, value)
     for name in left_out("flowdb") | left_out("worker"):
         monkeypatch.delenv(name, raising=False)
-    absent = server_settings(), Computing.from_environment(), Database.from_environment()
+    absent = server_settings(), EngineSettings.load()
     for name, value in (left_out("flowdb") | left_out("worker")).items():
         monkeypatch.setenv(name, value)
-    assert (server_settings(), Computing.from_environment(), Database.from_environment()) == absent
+    assert (server_settings(), EngineSettings.load()) == absent
 
 
 def test_only_the_engine_s_workers_and_its_cleaner_have_the_folder_of_results() -> None:

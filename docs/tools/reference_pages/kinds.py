@@ -15,10 +15,10 @@ from sqlalchemy.dialects.postgresql import ARRAY
 import flowclient
 from flowmachine.queries.catalogue import kinds, submittable_kinds
 from flowmachine.queries.examples import example, query, variants
+from flowmachine.settings import LOWEST_FLOOR
 from flowmachine.spec.fields import EventTypes
 from flowmachine.spec.nested import Nested, NestedList
 from flowmachine.spec.published import (
-    LOWEST_FLOOR,
     AllOrNothing,
     KeepGroups,
     KeepOver,

@@ -18,8 +18,8 @@ from pydantic import Field, PlainValidator
 from flowsettings.lookup import Unusable, find, secrets_folder
 from flowsettings.service import ServiceSettings
 from flowsettings.values import (
+    LogLevel,
     Networks,
-    OneOf,
     Port,
     ReadableFile,
     Seconds,
@@ -28,7 +28,6 @@ from flowsettings.values import (
     WritableFile,
 )
 
-LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 SMALLEST_KEY_BITS = 2048
 CERTIFICATES = {"certificate": "cert-flowkit.pem", "certificate_key": "key-flowkit.pem"}
 PUBLIC_KEYS = f"PEM blocks, or base64 of them, of RSA public keys of {SMALLEST_KEY_BITS} bits or more"
@@ -82,9 +81,7 @@ class Settings(ServiceSettings):
     bind: str = Field("127.0.0.1", validation_alias="FLOWKIT_BIND")
     port: Port = Field(9090, validation_alias="FLOWAPI_PORT")
     metrics_port: Port | None = Field(None, validation_alias="FLOWAPI_METRICS_PORT")
-    log_level: Annotated[str, PlainValidator(OneOf(LOG_LEVELS))] = Field(
-        "error", validation_alias="FLOWAPI_LOG_LEVEL"
-    )
+    log_level: LogLevel = Field("error", validation_alias="FLOWAPI_LOG_LEVEL")
     engine_timeout: Seconds = Field(30.0, validation_alias="FLOWAPI_ENGINE_TIMEOUT")
     run_timeout: Seconds = Field(120.0, validation_alias="FLOWAPI_RUN_TIMEOUT")
     database_pool_size: Annotated[int, PlainValidator(WholeNumber(1, 1000))] = Field(

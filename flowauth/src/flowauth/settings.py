@@ -14,11 +14,13 @@ from cryptography.fernet import Fernet, MultiFernet
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from pydantic import Field, PlainValidator
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from flowsettings import SettingError
 from flowsettings.lookup import Unusable
 from flowsettings.service import ServiceSettings
-from flowsettings.values import Files, WholeNumber, WritableFile
+from flowsettings.values import Files, LogLevel, WholeNumber, WritableFile
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,15 @@ def _fernet(value: object) -> MultiFernet:
         ) from None
 
 
+def _database(value: object) -> str:
+    try:
+        if value:
+            make_url(str(value))
+    except ArgumentError:
+        raise Unusable("the address of a database, such as sqlite:////var/lib/flowauth.sqlite") from None
+    return str(value)
+
+
 def _between(low: int, high: int) -> PlainValidator:
     return PlainValidator(WholeNumber(low, high))
 
@@ -74,13 +85,11 @@ class Settings(ServiceSettings):
     )
     secret_key: str = Field(validation_alias="SECRET_KEY", repr=False)
     #: May contain ``{}`` for the password; see `database_uri`.
-    db_uri: str = Field("", validation_alias="DB_URI", repr=False)
+    db_uri: Annotated[str, PlainValidator(_database)] = Field("", validation_alias="DB_URI", repr=False)
     db_password: str = Field("", validation_alias="FLOWAUTH_DB_PASSWORD", repr=False)
     bind: str = Field("127.0.0.1", validation_alias="FLOWKIT_BIND")
     port: Annotated[int, _between(0, 65535)] = Field(9091, validation_alias="FLOWAUTH_PORT")
-    log_level: Annotated[str, PlainValidator(lambda value: str(value).lower())] = Field(
-        "info", validation_alias="FLOWAUTH_LOG_LEVEL"
-    )
+    log_level: LogLevel = Field("info", validation_alias="FLOWAUTH_LOG_LEVEL")
     two_factor_issuer: str = Field("FlowAuth", validation_alias="FLOWAUTH_TWO_FACTOR_ISSUER")
     two_factor_window: Annotated[int, _between(0, 10)] = Field(0, validation_alias="TWO_FACTOR_VALID_WINDOW")
     trusted_proxies: Annotated[int, _between(0, 10)] = Field(0, validation_alias="FLOWAUTH_TRUSTED_PROXIES")

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 OVERRIDES = {
@@ -20,6 +22,16 @@ OVERRIDES = {
     "FLOWDB_LOG_DEST": "log_destination",
 }
 LOG_DESTINATIONS = ("stderr", "jsonlog", "csvlog")
+
+# What each may be, in words and as a pattern.
+_SIZE = "a whole number of pages, or a size such as 16GB", re.compile(r"[0-9]+ *(kB|MB|GB|TB)?")
+_NUMBER = "a whole number", re.compile(r"[0-9]+")
+_DESTINATION = f"one of {', '.join(LOG_DESTINATIONS)}", re.compile("|".join(LOG_DESTINATIONS))
+_ALLOWED = {
+    "SHARED_BUFFERS_SIZE": _SIZE,
+    "EFFECTIVE_CACHE_SIZE": _SIZE,
+    "FLOWDB_LOG_DEST": _DESTINATION,
+}
 
 _GIGABYTE = 1024**3
 _CGROUP = Path("/sys/fs/cgroup")
@@ -35,7 +47,7 @@ def server_settings(memory: int | None = None, processors: int | None = None) ->
     Raises
     ------
     ValueError
-        If ``FLOWDB_LOG_DEST`` is none of `LOG_DESTINATIONS`.
+        Naming the first variable that is not what it may be.
     """
     memory = memory or available_memory()
     processors = processors or available_processors()
@@ -85,15 +97,20 @@ def server_settings(memory: int | None = None, processors: int | None = None) ->
         "log_lock_waits": "on",
         "log_temp_files": "0",
     }
-    chosen = {setting: os.environ.get(variable, "") for variable, setting in OVERRIDES.items()}
-    settings |= {setting: value for setting, value in chosen.items() if value}
-    if settings["log_destination"] not in LOG_DESTINATIONS:
-        raise ValueError(
-            f"FLOWDB_LOG_DEST is {settings['log_destination']!r}; it must be one of {', '.join(LOG_DESTINATIONS)}."
-        )
+    settings |= {OVERRIDES[variable]: value for variable, value in _overrides()}
     # The supervisor collects standard error; PostgreSQL writes structured formats to files only.
     settings["logging_collector"] = "off" if settings["log_destination"] == "stderr" else "on"
     return settings
+
+
+def _overrides() -> Iterator[tuple[str, str]]:
+    for variable in OVERRIDES:
+        if value := os.environ.get(variable, "").strip():
+            allowed, pattern = _ALLOWED.get(variable, _NUMBER)
+            if not pattern.fullmatch(value):
+                # In the words of flowsettings, which the launcher cannot import.
+                raise ValueError(f"{variable} is {value!r}; it must be {allowed}.")
+            yield variable, value
 
 
 def available_memory() -> int:

@@ -1,11 +1,13 @@
-"""Define the settings of a database deployment."""
+"""Define the settings of a database deployment and of its cache."""
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import Field, PlainValidator
 
 from flowsettings.service import ServiceSettings
-from flowsettings.values import Port, TimeZone
+from flowsettings.values import Port, TimeZone, WholeNumber
 
 
 class DeploymentSettings(ServiceSettings):
@@ -20,3 +22,17 @@ class DeploymentSettings(ServiceSettings):
     engine_password: str = Field(validation_alias="FLOWMACHINE_FLOWDB_PASSWORD", repr=False)
     api_user: str = Field("flowapi", validation_alias="FLOWAPI_FLOWDB_USER")
     api_password: str = Field(validation_alias="FLOWAPI_FLOWDB_PASSWORD", repr=False)
+
+
+class CacheSettings(ServiceSettings):
+    """Limits of the stored results, under their keys in ``cache.cache_config``; None leaves what is there."""
+
+    cache_size: Annotated[int, PlainValidator(WholeNumber(0, 2**62))] | None = Field(
+        None, validation_alias="CACHE_SIZE"
+    )
+    half_life: Annotated[int, PlainValidator(WholeNumber(1))] | None = Field(
+        None, validation_alias="CACHE_HALF_LIFE"
+    )
+    cache_protected_period: Annotated[int, PlainValidator(WholeNumber(-(2**31)))] | None = Field(
+        None, validation_alias="CACHE_PROTECTED_PERIOD"
+    )

@@ -21,13 +21,6 @@ from sqlalchemy import NullPool, create_engine, text
 from flowdb.deployment import Deployment
 from flowdb.migrations import FOLDER
 from flowdb.roles import ensure_roles, secure_database
-from flowsettings import integer_setting, setting
-
-CACHE_SETTINGS = {
-    "half_life": "CACHE_HALF_LIFE",
-    "cache_size": "CACHE_SIZE",
-    "cache_protected_period": "CACHE_PROTECTED_PERIOD",
-}
 
 _LOCK = 0x464C4F57
 _CONFIGURE_CACHE = text("UPDATE cache.cache_config SET value = :value WHERE key = :key")
@@ -100,6 +93,9 @@ def _ensure_database(connection: Connection, deployment: Deployment) -> None:
 
 
 def _apply(deployment: Deployment) -> None:
+    # Imported here: it brings pydantic, for which `--help` and the tests' plugin should not wait.
+    from flowdb.deployment_settings import CacheSettings
+
     engine = create_engine(deployment.url(), poolclass=NullPool)
     configuration = _configuration()
     with engine.begin() as connection:
@@ -109,10 +105,8 @@ def _apply(deployment: Deployment) -> None:
             command.upgrade(configuration, "head")
         except CommandError as error:
             raise MigrationError(f"The database was migrated by newer code than this: {error}.") from error
-        for key, name in CACHE_SETTINGS.items():
-            if setting(name, ""):
-                value = str(integer_setting(name))
-                connection.execute(_CONFIGURE_CACHE, {"key": key, "value": value})
+        for key, value in CacheSettings.load().model_dump(exclude_none=True).items():
+            connection.execute(_CONFIGURE_CACHE, {"key": key, "value": str(value)})
 
 
 def _refuse_another_timezone(connection: SqlConnection, timezone: str) -> None:

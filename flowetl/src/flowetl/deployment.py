@@ -12,10 +12,9 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import make_dsn
 
 from flowetl.errors import ConfigurationError, Unreachable
-from flowetl.pseudonyms import parse_key
-from flowetl.settings import LoaderSettings
+from flowetl.settings import LoaderSettings, PseudonymSettings
 from flowetl.source import Source, read_sources
-from flowsettings import SettingError, setting
+from flowsettings import SettingError
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ class Deployment:
             When it is missing or shorter than 256 bits.
         """
         try:
-            return parse_key(setting("FLOWETL_PSEUDONYM_KEY"))
+            return PseudonymSettings.load().key
         except SettingError as error:
             raise ConfigurationError(str(error)) from error
 

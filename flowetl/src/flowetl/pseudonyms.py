@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowdb.keys import subscriber_key
-from flowetl.errors import ConfigurationError, DataFault
+from flowetl.errors import DataFault
 from flowetl.identifiers import (
     LONGEST_IDENTIFIER,
     LONGEST_NUMBER,
@@ -30,6 +30,7 @@ from flowetl.identifiers import (
     normalise_number,
     shape,
 )
+from flowsettings.lookup import Unusable
 
 LABELS: Final = {"msisdn": "msisdn", "msisdn_counterpart": "msisdn", "imsi": "imsi", "imei": "imei"}
 MINIMUM_KEY_BYTES: Final = 32
@@ -47,22 +48,24 @@ _NUMBER_DIGITS = 18
 """So many decimal digits fit into 64 bits."""
 
 
-def parse_key(secret: str) -> bytes:
+def parse_key(secret: object) -> bytes:
     """The key behind a secret: its hexadecimal bytes, or its text as UTF-8.
 
     Raises
     ------
-    ConfigurationError
+    Unusable
         When it has fewer than 256 bits.
     """
+    if isinstance(secret, bytes):
+        return secret
     try:
-        key = bytes.fromhex(secret)
+        key = bytes.fromhex(str(secret))
     except ValueError:
-        key = secret.encode()
+        key = str(secret).encode()
     if len(key) < MINIMUM_KEY_BYTES:
-        raise ConfigurationError(
-            f"FLOWETL_PSEUDONYM_KEY has {len(key) * 8} bits; at least {MINIMUM_KEY_BYTES * 8} are needed: "
-            "64 hexadecimal characters, or 32 characters of text"
+        raise Unusable(
+            f"{MINIMUM_KEY_BYTES * 8} bits or more, as {2 * MINIMUM_KEY_BYTES} hexadecimal characters "
+            f"or {MINIMUM_KEY_BYTES} of text, and has {len(key) * 8} bits"
         )
     return key
 

@@ -1,11 +1,13 @@
-"""The loader's settings, but for the key of the pseudonyms, which is read when it is needed."""
+"""The loader's settings."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, PlainValidator
 
+from flowetl.pseudonyms import parse_key
 from flowsettings.service import ServiceSettings
 from flowsettings.values import Port, TimeZone
 
@@ -23,3 +25,11 @@ class LoaderSettings(ServiceSettings):
     port: Port = Field(9000, validation_alias="FLOWDB_PORT")
     database: str = Field("flowdb", validation_alias="FLOWDB_DATABASE")
     password: str = Field(validation_alias="FLOWDB_POSTGRES_PASSWORD", repr=False)
+
+
+class PseudonymSettings(ServiceSettings):
+    """The key of the pseudonyms, which is read when it is needed: looking at the state of the days needs none."""
+
+    key: Annotated[bytes, PlainValidator(parse_key)] = Field(
+        validation_alias="FLOWETL_PSEUDONYM_KEY", repr=False
+    )

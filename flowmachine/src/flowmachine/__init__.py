@@ -18,4 +18,4 @@ def connect(database: Database | None = None, computing: Computing | None = None
     from flowmachine.direct import Session
     from flowmachine.settings import Computing, Database
 
-    return Session(database or Database.from_environment(), computing or Computing.from_environment())
+    return Session(database or Database.load(), computing or Computing.load())

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from flowdb.settings import SettingError
 from flowmachine import __version__
-from flowmachine.logs import configure_logs
+from flowsettings import SettingError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,21 +20,25 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    configure_logs()
-    # Imported where needed: each process loads only what it uses.
+    # Imported where needed: each process loads only what it uses, and `--help` waits for nothing.
+    from flowmachine.logs import configure_logs
+    from flowmachine.settings import Settings
+
+    settings = Settings.load()
+    configure_logs(settings.log_level)
     if chosen.command == "server":
         from flowmachine.server.server import main as serve
 
-        serve()
+        serve(settings)
         return 0
     if chosen.command == "worker":
         from flowmachine.worker import main as work
 
-        work()
+        work(settings)
         return 0
     from flowmachine.cache_commands import run
 
-    return run(chosen)
+    return run(chosen, settings)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,26 +12,19 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from flowdb.settings import integer_setting
 from flowmachine import cache
 from flowmachine.executors import make_executors
 from flowmachine.logs import debug_log
-from flowmachine.settings import Computing, Database, reader_setting
+from flowmachine.settings import Settings
 from flowmachine.stores.base import Executor
 
-#: Seconds between two prunings.
-PRUNING_FREQUENCY = 86400
 
-#: Seconds that dropping results may take in one of them.
-PRUNING_TIMEOUT = 600
-
-
-def run(chosen: argparse.Namespace) -> int:
+def run(chosen: argparse.Namespace, settings: Settings) -> int:
     """Carry out a command; the exit code."""
-    engine = Database.from_environment().engine("flowmachine-cache", pool_size=2)
-    executors = make_executors(Computing.from_environment(), reader_setting())
+    engine = settings.engine("flowmachine-cache", pool_size=2)
+    executors = make_executors(settings)
     try:
-        _run(chosen, engine, executors)
+        _run(chosen, settings, engine, executors)
     except RuntimeError as error:
         _say(str(error))
         return 1
@@ -40,7 +33,9 @@ def run(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _run(chosen: argparse.Namespace, engine: sa.Engine, executors: Mapping[str, Executor]) -> None:
+def _run(
+    chosen: argparse.Namespace, settings: Settings, engine: sa.Engine, executors: Mapping[str, Executor]
+) -> None:
     command = chosen.cache_command
     if command == "list":
         with engine.connect() as connection:
@@ -68,13 +63,12 @@ def _run(chosen: argparse.Namespace, engine: sa.Engine, executors: Mapping[str, 
         for name in cache.drop_orphans(engine, executors) + cache.tidy(engine, executors):
             _say(f"removed {name}")
     elif command == "evict":
-        _evict(engine, executors)
+        _evict(settings, engine, executors)
 
 
-def _evict(engine: sa.Engine, executors: Mapping[str, Executor]) -> None:
+def _evict(settings: Settings, engine: sa.Engine, executors: Mapping[str, Executor]) -> None:
     """Prune at once and then at intervals, until told to stop; a failure is logged and the next turn tries again."""
-    every = integer_setting("FLOWMACHINE_CACHE_PRUNING_FREQUENCY", PRUNING_FREQUENCY)
-    timeout = integer_setting("FLOWMACHINE_CACHE_PRUNING_TIMEOUT", PRUNING_TIMEOUT)
+    every, timeout = settings.pruning_frequency, settings.pruning_timeout
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

@@ -20,8 +20,8 @@ from flowmachine.server.geojson import result_statement
 from flowmachine.settings import Computing, Database
 from flowmachine.spec.query import Aggregate, Query, holds_subscribers
 from flowmachine.sql.functions import in_full_order
-from flowmachine.stores import choose_executor
 from flowmachine.stores.base import Executor
+from flowmachine.stores.choice import choose_executor
 from flowmachine.worker import Worker
 
 

@@ -11,15 +11,16 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
-from flowdb.settings import setting
+from flowsettings.lookup import refusal
+from flowsettings.values import LOG_LEVELS
 
 QUERY_RUN_LOG = "flowmachine.query_run_log"
 DEBUG_LOG = "flowmachine.debug"
 
 
-def configure_logs() -> None:
-    """Set both loggers up; an unknown FLOWMACHINE_LOG_LEVEL means ERROR, and is itself logged."""
-    name = setting("FLOWMACHINE_LOG_LEVEL", default="error").upper()
+def configure_logs(level: str = "error") -> None:
+    """Set both loggers up; an unknown level means ``error``, and is itself logged."""
+    name = level.upper()
     known = name in logging.getLevelNamesMapping()
     _add(QUERY_RUN_LOG, sys.stdout, logging.INFO)
     _add(DEBUG_LOG, sys.stderr, logging.getLevelNamesMapping()[name] if known else logging.ERROR)
@@ -37,7 +38,8 @@ def configure_logs() -> None:
         cache_logger_on_first_use=True,
     )
     if not known:
-        debug_log().error("unknown log level", level_given=name, level_used="ERROR")
+        told = refusal("FLOWMACHINE_LOG_LEVEL", level, f"one of {', '.join(LOG_LEVELS)}")
+        debug_log().error("unknown log level", reason=str(told), level_used="ERROR")
 
 
 def audit_log() -> Any:

@@ -1,4 +1,4 @@
-"""Numbers for Prometheus, served by each process on FLOWMACHINE_METRICS_PORT; 0, the default, serves none."""
+"""Numbers for Prometheus, which each process serves on FLOWMACHINE_METRICS_PORT."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from prometheus_client import REGISTRY, Counter, Histogram, start_http_server
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from flowdb.settings import integer_setting, setting
 from flowmachine.logs import debug_log
 from flowmachine.tables import jobs
 
@@ -75,14 +74,13 @@ class Queue(Collector):
         return [waiting, stored]
 
 
-def serve(engine: sa.Engine | None = None) -> None:
-    """Serve the numbers of this process, those of the queue too if it has an engine to ask."""
-    port = integer_setting("FLOWMACHINE_METRICS_PORT", 0)
+def serve(bind: str, port: int, engine: sa.Engine | None = None) -> None:
+    """Serve the numbers of this process on a port, unless it is 0; those of the queue too if there is an engine to ask."""
     if port == 0:
         return
     if engine is not None:
         REGISTRY.register(Queue(engine))
     try:
-        start_http_server(port, addr=setting("FLOWKIT_BIND", default="127.0.0.1"))
+        start_http_server(port, addr=bind)
     except OSError as error:
         debug_log().error("no metrics", submodule="metrics", port=port, error=error.strerror)

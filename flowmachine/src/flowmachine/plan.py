@@ -10,8 +10,9 @@ from flowmachine.data import DataState, report_damage
 from flowmachine.jobs import planning, table
 from flowmachine.jobs.specs import query_of
 from flowmachine.spec.query import Query
-from flowmachine.stores import COLUMNAR, TABLES, choose_executor
+from flowmachine.stores import COLUMNAR, TABLES
 from flowmachine.stores.base import Executor
+from flowmachine.stores.choice import choose_executor
 
 
 def make_plan(

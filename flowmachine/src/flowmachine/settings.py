@@ -1,46 +1,72 @@
-"""The engine's settings. Each is read from a secret file or the environment (see ``flowdb.settings``)."""
+"""The engine's settings: `Settings` has all of them, its parts are for code that needs no others."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import sqlalchemy as sa
+from pydantic import Field, PlainValidator
 
-from flowdb.settings import SettingError, integer_setting, setting
 from flowmachine.logs import statement_comment
 from flowmachine.stores import EXECUTORS
+from flowsettings.lookup import Unusable
+from flowsettings.service import ServiceSettings
+from flowsettings.values import OneOf, Port, Switch, WholeNumber
 
 #: What FLOWMACHINE_EXECUTOR may be: an executor, or the choice of the best for each query.
 CHOICES = ("auto", *EXECUTORS)
 
+#: How long a worker may be silent before its job goes to another, in seconds.
+LEASE = 10
 
-@dataclass(frozen=True)
-class Database:
+#: How long one part of a query may compute, in seconds.
+TIME_LIMIT = 3600
+
+#: A row leaves only if more than this many subscribers stand behind it.
+LOWEST_FLOOR = 15
+
+_MEMORY = re.compile(r"-1|none|[0-9]+(\.[0-9]+)? *(bytes?|b|[kmgt](i?b)?|(kilo|mega|giga|tera)bytes?)", re.I)
+
+
+def _memory(value: object) -> str:
+    """An amount of memory as DuckDB reads one."""
+    if not _MEMORY.fullmatch(str(value)):
+        raise Unusable("an amount of memory, such as 8GB or 512MB")
+    return str(value)
+
+
+def _default_memory() -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return f"{memory // 4 // 2**20}MB"
+
+
+def _number(low: int, high: int = 2**31) -> PlainValidator:
+    return PlainValidator(WholeNumber(low, high))
+
+
+class Database(ServiceSettings):
     """How to reach FlowDB as the engine's role."""
 
-    host: str
-    port: int
-    user: str
-    password: str
-    name: str
-
-    @classmethod
-    def from_environment(cls) -> Database:
-        """Read the settings; raises flowdb.settings.SettingError naming what lacks."""
-        return cls(
-            host=setting("FLOWDB_HOST", default="localhost"),
-            port=integer_setting("FLOWDB_PORT", 9000),
-            user=setting("FLOWMACHINE_FLOWDB_USER", default="flowmachine"),
-            password=setting("FLOWMACHINE_FLOWDB_PASSWORD"),
-            name=setting("FLOWDB_DATABASE", default="flowdb"),
-        )
+    database_host: str = Field("localhost", validation_alias="FLOWDB_HOST")
+    database_port: Port = Field(9000, validation_alias="FLOWDB_PORT")
+    database_user: str = Field("flowmachine", validation_alias="FLOWMACHINE_FLOWDB_USER")
+    database_password: str = Field(validation_alias="FLOWMACHINE_FLOWDB_PASSWORD", repr=False)
+    database_name: str = Field("flowdb", validation_alias="FLOWDB_DATABASE")
 
     @property
     def url(self) -> sa.URL:
-        return sa.URL.create("postgresql+psycopg2", self.user, self.password, self.host, self.port, self.name)
+        """The address of the database, with user and password."""
+        return sa.URL.create(
+            "postgresql+psycopg2",
+            self.database_user,
+            self.database_password,
+            self.database_host,
+            self.database_port,
+            self.database_name,
+        )
 
     def engine(self, application: str, pool_size: int = 5, *, durable: bool = True) -> sa.Engine:
         """A pool of connections. JIT is off: it costs more than it saves on statements that run once.
@@ -67,36 +93,51 @@ def _add_comment(
     return statement_comment() + statement, parameters
 
 
-def executor_setting() -> str:
-    """The executor that computes queries, or ``auto``; raises SettingError naming what is allowed."""
-    executor = setting("FLOWMACHINE_EXECUTOR", default="auto")
-    if executor not in CHOICES:
-        raise SettingError(f"FLOWMACHINE_EXECUTOR is {executor!r}; it must be one of {', '.join(CHOICES)}.")
-    return executor
-
-
-def reader_setting() -> str:
-    """The role that may read released results: the API's."""
-    return setting("FLOWAPI_FLOWDB_USER", default="flowapi")
-
-
-@dataclass(frozen=True)
-class Computing:
+class Computing(ServiceSettings):
     """Where and with how much a worker computes."""
 
-    columnar_path: Path
-    cache_path: Path
-    executor: str
-    threads: int
-    memory_limit: str
+    columnar_path: Path = Field(validation_alias="FLOWDB_COLUMNAR_PATH")
+    cache_path: Path = Field(validation_alias="FLOWMACHINE_CACHE_PATH")
+    executor: Annotated[str, PlainValidator(OneOf(CHOICES))] = Field(
+        "auto", validation_alias="FLOWMACHINE_EXECUTOR"
+    )
+    threads: Annotated[int, _number(1)] = Field(
+        default_factory=lambda: os.cpu_count() or 1, validation_alias="FLOWMACHINE_THREADS"
+    )
+    memory_limit: Annotated[str, PlainValidator(_memory)] = Field(
+        default_factory=_default_memory, validation_alias="FLOWMACHINE_MEMORY_LIMIT"
+    )
+    #: The role that may read released results: the API's.
+    reader: str = Field("flowapi", validation_alias="FLOWAPI_FLOWDB_USER")
 
-    @classmethod
-    def from_environment(cls) -> Computing:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return cls(
-            columnar_path=Path(setting("FLOWDB_COLUMNAR_PATH")),
-            cache_path=Path(setting("FLOWMACHINE_CACHE_PATH")),
-            executor=executor_setting(),
-            threads=integer_setting("FLOWMACHINE_THREADS", os.cpu_count() or 1),
-            memory_limit=setting("FLOWMACHINE_MEMORY_LIMIT", default=f"{memory // 4 // 2**20}MB"),
-        )
+
+class Gate(ServiceSettings):
+    """How much is withheld, and whether kinds for tests are allowed."""
+
+    floor: Annotated[int, _number(LOWEST_FLOOR)] = Field(
+        LOWEST_FLOOR, validation_alias="FLOWMACHINE_RELEASE_FLOOR"
+    )
+    test_kinds: Switch = Field(False, validation_alias="FLOWMACHINE_TEST_KINDS")
+
+
+class Settings(Database, Computing, Gate):
+    """Everything that a process of the engine is told from outside. Times are in seconds."""
+
+    bind: str = Field("127.0.0.1", validation_alias="FLOWKIT_BIND")
+    port: Port = Field(5555, validation_alias="FLOWMACHINE_PORT")
+    metrics_port: Annotated[int, _number(0, 65535)] = Field(0, validation_alias="FLOWMACHINE_METRICS_PORT")
+    #: Not one of a few words: an unknown level is logged, and stops nothing.
+    log_level: str = Field("error", validation_alias="FLOWMACHINE_LOG_LEVEL")
+    queue_limit: Annotated[int, _number(0)] = Field(1000, validation_alias="FLOWMACHINE_QUEUE_LIMIT")
+    lease: Annotated[int, _number(1)] = Field(LEASE, validation_alias="FLOWMACHINE_LEASE")
+    time_limit: Annotated[int, _number(1)] = Field(
+        TIME_LIMIT, validation_alias="FLOWMACHINE_QUERY_TIME_LIMIT"
+    )
+    #: Between two prunings of the cache; never if negative.
+    pruning_frequency: Annotated[int, _number(-(2**31))] = Field(
+        86400, validation_alias="FLOWMACHINE_CACHE_PRUNING_FREQUENCY"
+    )
+    #: How long dropping results may take in one pruning.
+    pruning_timeout: Annotated[int, _number(0)] = Field(
+        600, validation_alias="FLOWMACHINE_CACHE_PRUNING_TIMEOUT"
+    )

@@ -22,7 +22,6 @@ import psycopg2
 import sqlalchemy as sa
 from psycopg2.errorcodes import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, SERIALIZATION_FAILURE
 
-from flowdb.settings import integer_setting
 from flowmachine import metrics
 from flowmachine.data import DataState, Day, read_data_state, report_damage
 from flowmachine.executors import make_executors
@@ -31,17 +30,11 @@ from flowmachine.jobs.specs import query_of
 from flowmachine.jobs.table import Key
 from flowmachine.logs import about, debug_log
 from flowmachine.plan import make_plan
-from flowmachine.settings import Computing, Database, reader_setting
+from flowmachine.settings import LEASE, TIME_LIMIT, Computing, Database, Settings
 from flowmachine.spec.published import floor
 from flowmachine.spec.query import Aggregate, NotBuildable, Query
 from flowmachine.stores import TABLES
 from flowmachine.stores.base import Executor, Stored
-
-#: How long a worker may be silent before its job goes to another.
-LEASE = timedelta(seconds=10)
-
-#: How long one part may compute, in seconds.
-TIME_LIMIT = 3600
 
 #: Errors that say nothing about the statement, only about what else ran at the moment.
 _TRY_AGAIN = (DEADLOCK_DETECTED, SERIALIZATION_FAILURE, LOCK_NOT_AVAILABLE)
@@ -68,17 +61,17 @@ class Worker:
         database: Database,
         computing: Computing,
         *,
-        lease: timedelta = LEASE,
-        time_limit: float = TIME_LIMIT,
+        lease: int = LEASE,
+        time_limit: int = TIME_LIMIT,
     ) -> None:
         self._host = socket.gethostname()
         self.name = f"{self._host}-{os.getpid()}"
-        self._lease = lease
+        self._lease = timedelta(seconds=lease)
         self._time_limit = time_limit
         self._computing = computing
         computing.cache_path.mkdir(parents=True, exist_ok=True)
         self._engine = database.engine("flowmachine-worker", pool_size=3, durable=False)
-        self.executors: Mapping[str, Executor] = make_executors(computing, reader_setting())
+        self.executors: Mapping[str, Executor] = make_executors(computing)
         self._wake = threading.Event()
         self._stopping = threading.Event()
         #: Ends the lease keeper's wait for notices.
@@ -412,7 +405,7 @@ def describe(error: Exception) -> str:
     return f"{type(original).__name__}: {text[:300]}"
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Run one worker until SIGTERM or SIGINT.
 
     Python runs signal handlers in the main thread only, which may sit in the database driver until a long statement
@@ -423,11 +416,8 @@ def main() -> None:
     signal.set_wakeup_fd(sending.fileno())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    lease = timedelta(seconds=integer_setting("FLOWMACHINE_LEASE", int(LEASE.total_seconds())))
-    limit = integer_setting("FLOWMACHINE_QUERY_TIME_LIMIT", TIME_LIMIT)
-    floor()  # One that is too low is refused now, not by every query.
-    metrics.serve()
-    worker = Worker(Database.from_environment(), Computing.from_environment(), lease=lease, time_limit=limit)
+    metrics.serve(settings.bind, settings.metrics_port)
+    worker = Worker(settings, settings, lease=settings.lease, time_limit=settings.time_limit)
     threading.Thread(target=_stop_on_signal, args=(worker, receiving), daemon=True).start()
     # What is there by now stays: the garbage collector need not look through it time and again.
     gc.freeze()

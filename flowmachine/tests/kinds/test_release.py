@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from flowdb.settings import SettingError
 from flowmachine.queries.catalogue import kinds, load_any
-from flowmachine.spec.published import LOWEST_FLOOR, FloorTooLow, NothingPersonal, floor
+from flowmachine.settings import LOWEST_FLOOR
+from flowmachine.spec.published import NothingPersonal, floor
 from flowmachine.spec.query import Aggregate, NotBuildable
+from flowsettings import SettingError
 
 from .drawing import SPECS, worlds
 from .world import DEVICES, EXECUTORS, Stage, World, drawn
@@ -104,7 +105,9 @@ def test_the_floor_may_only_be_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOWMACHINE_RELEASE_FLOOR", "30")
     assert floor() == 30
     monkeypatch.setenv("FLOWMACHINE_RELEASE_FLOOR", "14")
-    with pytest.raises(FloorTooLow, match="must be 15 or more"):
+    with pytest.raises(
+        SettingError, match="FLOWMACHINE_RELEASE_FLOOR is '14'; it must be a whole number from 15"
+    ):
         floor()
 
 

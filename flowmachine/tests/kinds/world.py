@@ -359,7 +359,9 @@ def stage(
         for unit in (*map(SpatialUnit, (*UNITS, *NETWORK_UNITS)), *mapped):
             assert unit is not None
             unit_map(connection, unit, state.map_version(unit))
-    computing = Computing(folder, folder / "cache", "auto", 1, "512MB")
+    computing = Computing(
+        columnar_path=folder, cache_path=folder / "cache", executor="auto", threads=1, memory_limit="512MB"
+    )
     executors: dict[str, Executor] = {
         "duckdb": DuckDBExecutor(computing, "flowapi"),
         "postgres": PostgresExecutor("flowapi"),

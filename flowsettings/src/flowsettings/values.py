@@ -18,6 +18,8 @@ from pydantic import PlainValidator
 
 from flowsettings.lookup import TIME_ZONE, Unusable
 
+LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -102,6 +104,7 @@ def networks(value: object) -> tuple[Network, ...]:
 
 
 Port = Annotated[int, PlainValidator(WholeNumber(1, 65535))]
+LogLevel = Annotated[str, PlainValidator(OneOf(LOG_LEVELS))]
 Seconds = Annotated[float, PlainValidator(seconds)]
 Switch = Annotated[bool, PlainValidator(switch)]
 ReadableFile = Annotated[Path | None, PlainValidator(readable_file)]

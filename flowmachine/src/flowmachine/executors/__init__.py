@@ -11,6 +11,7 @@ from flowmachine.stores import COLUMNAR, TABLES
 from flowmachine.stores.base import Executor
 
 
-def make_executors(computing: Computing, reader: str) -> Mapping[str, Executor]:
-    """One executor of each kind by name; ``reader`` is the role that may read what they release."""
+def make_executors(computing: Computing) -> Mapping[str, Executor]:
+    """One executor of each kind by name."""
+    reader = computing.reader
     return {COLUMNAR: DuckDBExecutor(computing, reader), TABLES: PostgresExecutor(reader)}

@@ -18,7 +18,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement
 
-from flowmachine.spec.published import LOWEST_FLOOR, floor
+from flowmachine.settings import LOWEST_FLOOR
+from flowmachine.spec.published import floor
 from flowmachine.tables import jobs
 
 RELEASED = "released"

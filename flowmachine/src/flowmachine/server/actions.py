@@ -29,7 +29,7 @@ from flowmachine.server.geojson import as_text, feature_statement, geography_sta
 from flowmachine.spec.nested import kinds_within
 from flowmachine.spec.places import CELLS, UNITS, SpatialUnit
 from flowmachine.spec.query import Aggregate, NotBuildable, Query
-from flowmachine.stores import choose_executor
+from flowmachine.stores.choice import choose_executor
 from flowmachine.tables import quality_checks, result_name
 
 Params = Mapping[str, Any]

@@ -17,7 +17,7 @@ def explain(connection: sa.Connection, query: Query, data: DataState, executor: 
     """Parts of the query and how many are stored, days it reads and those missing, and a forecast in seconds.
 
     The forecast adds up, over the parts not stored, what parts of the same kind took on average; it is null while
-    some kind has never run. ``executor`` is the one that ``plan.choose_executor`` names.
+    some kind has never run. ``executor`` is the one that ``stores.choice.choose_executor`` names.
     """
     fingerprints = data.fingerprints(query)
     stored = table.stored_ids(connection, fingerprints)

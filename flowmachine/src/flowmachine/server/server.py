@@ -20,7 +20,6 @@ import zmq
 import zmq.asyncio
 from structlog.contextvars import bound_contextvars
 
-from flowdb.settings import integer_setting, setting
 from flowmachine import metrics
 from flowmachine.jobs.table import PENDING
 from flowmachine.logs import audit_log, debug_log
@@ -28,8 +27,7 @@ from flowmachine.queries.catalogue import kinds
 from flowmachine.queries.schema import query_schemas
 from flowmachine.server.actions import Actions, Refused, longest_wait
 from flowmachine.server.news import News
-from flowmachine.settings import Database, executor_setting
-from flowmachine.spec.published import floor
+from flowmachine.settings import Settings
 from flowmachine.tables import audit
 
 #: Requests larger than this are not read; a spec of 5,000 parts has about 2 MB.
@@ -57,14 +55,14 @@ _DATABASE_UNAVAILABLE = ("The database is unavailable; try again.", {"code": "da
 class Server:
     """Answers requests until stopped."""
 
-    def __init__(self, database: Database, bind: str, port: int, threads: int = 8) -> None:
+    def __init__(self, settings: Settings, threads: int = 8) -> None:
+        self._settings = settings
         # One connection for each thread, and one to listen on.
-        self._engine = database.engine("flowmachine-server", pool_size=threads + 1)
+        self._engine = settings.engine("flowmachine-server", pool_size=threads + 1)
         self._news = News(self._engine)
         self._stopping = asyncio.Event()
-        queue_limit = integer_setting("FLOWMACHINE_QUEUE_LIMIT", 1000)
-        self._actions = Actions(self._engine, queue_limit, executor_setting())
-        self._address = f"tcp://{bind}:{port}"
+        self._actions = Actions(self._engine, settings.queue_limit, settings.executor)
+        self._address = f"tcp://{settings.bind}:{settings.port}"
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="action")
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -81,7 +79,7 @@ class Server:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        metrics.serve(self._engine)
+        metrics.serve(self._settings.bind, self._settings.metrics_port, self._engine)
         debug_log().info("serving", submodule="server", address=self._address)
         receiver = asyncio.create_task(self._receive(socket))
         listener = asyncio.create_task(self._news.listen())
@@ -294,12 +292,6 @@ def _for_log(params: dict[str, Any]) -> Any:
     return params if len(text) <= 20_000 else {"query_kind": params.get("query_kind"), "bytes": len(text)}
 
 
-def main() -> None:
+def main(settings: Settings) -> None:
     """Run the server."""
-    floor()  # One that is too low is refused now, not by every query.
-    server = Server(
-        Database.from_environment(),
-        setting("FLOWKIT_BIND", default="127.0.0.1"),
-        integer_setting("FLOWMACHINE_PORT", 5555),
-    )
-    asyncio.run(server.run())
+    asyncio.run(Server(settings).run())

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from flowdb.settings import SettingError, integer_setting
+from flowmachine.settings import Gate
 from flowmachine.spec.places import SpatialUnit
-
-#: A row leaves only if more than this many subscribers stand behind it.
-LOWEST_FLOOR = 15
-
-
-class FloorTooLow(SettingError):
-    """The configured floor would publish more than the platform promises to withhold."""
+from flowsettings.lookup import find
 
 
 def floor() -> int:
     """The floor in force: FLOWMACHINE_RELEASE_FLOOR, which may raise the limit of 15 but never lower it."""
-    configured = integer_setting("FLOWMACHINE_RELEASE_FLOOR", LOWEST_FLOOR)
-    if configured < LOWEST_FLOOR:
-        raise FloorTooLow(f"FLOWMACHINE_RELEASE_FLOOR is {configured}; it must be {LOWEST_FLOOR} or more.")
-    return configured
+    return _checked(find(str(Gate.model_fields["floor"].validation_alias)))
+
+
+@lru_cache(maxsize=4)
+def _checked(_text: str | None) -> int:
+    # Every poll asks for the floor: the text is checked only when it changes.
+    return Gate.load().floor
 
 
 @dataclass(frozen=True)

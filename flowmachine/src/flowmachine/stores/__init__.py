@@ -1,29 +1,6 @@
-"""Where results are stored, which executors there are and which of them computes a query."""
-
-from __future__ import annotations
-
-from collections.abc import Mapping
-
-from flowmachine.data import DataState
-from flowmachine.spec.query import Query
-from flowmachine.stores.base import Executor
+"""Where results are stored, and which executors there are. `flowmachine.stores.choice` says which computes a query."""
 
 #: The executor over columnar files, and that over the database's own tables; each has a store of its own.
 COLUMNAR = "duckdb"
 TABLES = "postgres"
 EXECUTORS = (COLUMNAR, TABLES)
-
-
-def choose_executor(
-    query: Query, data: DataState, setting: str, executors: Mapping[str, Executor] | None = None
-) -> str:
-    """The executor that computes a query: the columnar one if every day it needs has a current, whole file.
-
-    Without ``executors`` the files are taken to be whole: the server cannot look at them.
-    """
-    if any(part.needs_database for part in query.graph()):
-        return TABLES
-    if setting != "auto":
-        return setting
-    readable = data.columnar(query) if executors is None else executors[COLUMNAR].can_read(query, data)
-    return COLUMNAR if readable else TABLES

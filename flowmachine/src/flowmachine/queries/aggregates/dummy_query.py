@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 from sqlalchemy.sql import Select
 
-from flowdb.settings import setting
+from flowmachine.settings import Gate
 from flowmachine.spec.fields import Integer, Text, optional, required
 from flowmachine.spec.published import NothingPersonal, Published, Value
 from flowmachine.spec.query import Aggregate, NotBuildable, Sources, query_kind
@@ -24,7 +24,7 @@ class DummyQuery(Unit, Aggregate):
     dummy_delay: int = optional(Integer(), 0, "Seconds it takes.")
 
     def check_buildable(self) -> None:
-        if setting("FLOWMACHINE_TEST_KINDS", default="off") != "on":
+        if not Gate.load().test_kinds:
             raise NotBuildable("dummy_query is for tests only; FLOWMACHINE_TEST_KINDS is not on.")
 
     def select(self, sources: Sources) -> Select[Any]:

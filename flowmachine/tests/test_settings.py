@@ -1,0 +1,43 @@
+"""What the engine does with its settings; the tests of tools go over all settings of all services."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from flowmachine.settings import Settings
+from flowsettings import SettingError
+
+GIVEN = {
+    "FLOWKIT_SECRETS": "/no/such/folder",
+    "FLOWDB_COLUMNAR_PATH": "/columnar",
+    "FLOWMACHINE_CACHE_PATH": "/cache",
+    "FLOWMACHINE_FLOWDB_PASSWORD": "very secret",
+}
+
+
+def test_an_unknown_log_level_is_logged_and_means_error() -> None:
+    program = "from flowmachine.logs import configure_logs; configure_logs('loud')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    line = json.loads(done.stderr)
+    assert (line["event"], line["level"], line["level_used"]) == ("unknown log level", "error", "ERROR")
+    told = "FLOWMACHINE_LOG_LEVEL is 'loud'; it must be one of debug, info, warning, error, critical."
+    assert line["reason"] == told
+
+
+@pytest.mark.parametrize("limit", ["8GB", "512MB", "1.5 GiB", "8g", "none", "-1"])
+def test_memory_is_what_duckdb_reads(limit: str) -> None:
+    assert Settings.load(GIVEN | {"FLOWMACHINE_MEMORY_LIMIT": limit}).memory_limit == limit
+
+
+@pytest.mark.parametrize("limit", ["80%", "512", "GB", "much"])
+def test_memory_that_duckdb_does_not_read_is_refused(limit: str) -> None:
+    with pytest.raises(SettingError, match=f"FLOWMACHINE_MEMORY_LIMIT is '{limit}'; it must be an amount"):
+        Settings.load(GIVEN | {"FLOWMACHINE_MEMORY_LIMIT": limit})
+
+
+def test_a_password_is_never_shown() -> None:
+    assert "very secret" not in repr(Settings.load(GIVEN))
