@@ -48,7 +48,13 @@ def numbers(port: int) -> dict[str, float]:
 def test_one_request_can_be_followed_everywhere(processes: Processes) -> None:
     server_port, worker_port = free_port(), free_port()
     processes.start("server", FLOWMACHINE_METRICS_PORT=str(server_port))
-    processes.start("worker", FLOWMACHINE_METRICS_PORT=str(worker_port), FLOWMACHINE_EXECUTOR="postgres")
+    # Whatever the level, a computed part is in the trail of its request.
+    processes.start(
+        "worker",
+        FLOWMACHINE_METRICS_PORT=str(worker_port),
+        FLOWMACHINE_EXECUTOR="postgres",
+        FLOWMACHINE_LOG_LEVEL="error",
+    )
     client = processes.client()
     with closing(processes.country.database.connect("flowdb")) as lock:
         lock.cursor().execute("LOCK TABLE events.calls IN ACCESS EXCLUSIVE MODE")
@@ -73,6 +79,8 @@ def test_one_request_can_be_followed_everywhere(processes: Processes) -> None:
     assert [line["event"] for line in mine if line["logger"] == "flowmachine.query_run_log"] == [
         "received",
         "answered",
+        "computed",
+        "computed",
     ]
     computed = [line for line in mine if line["event"] == "computed"]
     assert [line["kind"] for line in computed] == ["daily_location", "spatial_aggregate"]

@@ -43,7 +43,7 @@ def configure_logs(level: str = "error") -> None:
 
 
 def audit_log() -> Any:
-    """The audit trail: one line before an action and one after, always written."""
+    """The audit trail, always written: a line before and after each action, and one for each part that was computed."""
     return structlog.get_logger(QUERY_RUN_LOG)
 
 

@@ -28,7 +28,7 @@ from flowmachine.executors import make_executors
 from flowmachine.jobs import planning, recovery, table, working
 from flowmachine.jobs.specs import query_of
 from flowmachine.jobs.table import Key
-from flowmachine.logs import about, debug_log
+from flowmachine.logs import about, audit_log, debug_log
 from flowmachine.plan import make_plan
 from flowmachine.settings import LEASE, TIME_LIMIT, Computing, Database, Settings
 from flowmachine.spec.published import floor
@@ -81,6 +81,7 @@ class Worker:
         self._overdue = False
         self._started = 0.0
         self._log = debug_log().bind(submodule="worker", worker=self.name)
+        self._audit = audit_log().bind(submodule="worker", worker=self.name)
 
     def stop(self) -> None:
         """End after giving the current job back to the queue; callable from a signal handler."""
@@ -211,7 +212,7 @@ class Worker:
                     judged_by=judged_by,
                 )
         metrics.computed(query.kind, executor.name, milliseconds / 1000, stored.bytes)
-        self._log.info(
+        self._audit.info(
             "computed",
             kind=query.kind,
             store=key.store,
