@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 from reference_pages import pages
 from reference_pages.evidence import evidence, without_module
+from reference_pages.layers import imports
 from reference_pages.routes import api_routes, auth_routes
 
 import flowclient
@@ -69,3 +70,13 @@ def test_every_route_has_its_entry_and_the_reverse() -> None:
     # Served by the same rule as the path without a format.
     assert rows_of_routes() - served == {("GET", "/api/0/get/{query_id}.{filetype}")}
     assert served - rows_of_routes() == set()
+
+
+def test_every_room_of_the_engine_has_its_row() -> None:
+    text = (ROOT / "docs" / "developers" / "architecture.md").read_text()
+    named = {
+        name
+        for row in re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", text, re.MULTILINE)
+        for name in re.findall(r"\w+", row)
+    }
+    assert named == set(imports())

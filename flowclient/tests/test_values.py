@@ -44,7 +44,7 @@ def test_dates(given, written):
         "2016-01-01T00:00:00+01:00",
         pandas.Timestamp("2016-01-01", tz="UTC"),
         pandas.NaT,
-        numpy.datetime64("NaT"),
+        numpy.datetime64("NaT", "ns"),
         numpy.int64(2016),
         20160101,
         None,

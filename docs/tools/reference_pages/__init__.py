@@ -14,11 +14,12 @@ sys.path.append(str(ROOT / "flowclient" / "tools"))
 
 def pages() -> dict[Path, str]:
     """Return the text of every generated page."""
-    from reference_pages import client, kinds, notebook, routes
+    from reference_pages import client, kinds, layers, notebook, routes
 
     return {
         DOCS / "analysts" / "client.md": client.page(),
         DOCS / "analysts" / "direct-use.ipynb": notebook.text(),
         DOCS / "analysts" / "query-kinds.md": kinds.page(),
         DOCS / "developers" / "http-api.md": routes.page(),
+        DOCS / "developers" / "rooms.svg": layers.picture(),
     }
