@@ -1,4 +1,7 @@
-"""The query engine. ``flowmachine.connect()`` is its direct use; the services are ``python -m flowmachine``."""
+"""Provide the query engine.
+
+``flowmachine.connect()`` is its direct use; the services are ``python -m flowmachine``.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,11 @@ if TYPE_CHECKING:
 
 
 def connect(database: Database | None = None, computing: Computing | None = None) -> Session:
-    """A session for direct use; settings that are not given are read from secret files and the environment."""
-    # Imported when called: the services load only what they use.
+    """Open a session for direct use.
+
+    Missing settings are read from secret files and the environment.
+    """
+    # Imported when called, so that services load only what they use.
     from flowmachine.direct import Session
     from flowmachine.settings import Computing, Database
 

@@ -1,4 +1,4 @@
-"""Command line of the engine."""
+"""Run the engine's commands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flowsettings import SettingError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point of ``flowmachine`` and ``python -m flowmachine``; 1 with a sentence when a setting is unusable."""
+    """Run one command; return 1 with a sentence for an unusable setting."""
     chosen = _parser().parse_args(arguments)
     try:
         return _run(chosen)
@@ -46,25 +46,28 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("server", help="answer requests on the engine's port")
-    commands.add_parser("worker", help="compute queued queries; start as many as there are cores to spare")
-    cache = commands.add_parser("cache", help="look at the stored results and keep them within their size")
+    commands.add_parser("worker", help="compute queued queries; start one for each spare core")
+    cache = commands.add_parser("cache", help="inspect stored results and keep them within their size")
     actions = cache.add_subparsers(dest="cache_command", required=True)
-    actions.add_parser("list", help="stored results, the first to be dropped first")
+    actions.add_parser("list", help="stored results in the order of eviction")
     actions.add_parser("size", help="bytes stored, and the limit")
-    shrink = actions.add_parser("shrink", help="drop results until those left fit the limit")
+    shrink = actions.add_parser("shrink", help="drop results until the rest fits the limit")
     shrink.add_argument("--limit", type=int, metavar="BYTES", help="default: the configured cache size")
     shrink.add_argument(
-        "--protected", type=int, metavar="SECONDS", help="spare results used since; negative: none"
+        "--protected",
+        type=int,
+        metavar="SECONDS",
+        help="spare results used within these seconds; negative: none",
     )
     shrink.add_argument("--dry-run", action="store_true", help="say what would be dropped, drop nothing")
-    actions.add_parser("reset", help="drop every result and forget every query; refused while one runs")
-    invalidate = actions.add_parser(
-        "invalidate", help="drop a query's results and all that was made from them"
-    )
+    actions.add_parser("reset", help="drop every result and forget every query; refused while a query runs")
+    invalidate = actions.add_parser("invalidate", help="drop a query's results and their dependents")
     invalidate.add_argument("query_id")
-    invalidate.add_argument("--no-cascade", action="store_true", help="leave what was made from them")
-    actions.add_parser("orphans", help="remove results without a record, and records without a result")
-    actions.add_parser("evict", help="shrink and tidy every FLOWMACHINE_CACHE_PRUNING_FREQUENCY seconds")
+    invalidate.add_argument("--no-cascade", action="store_true", help="keep the dependents")
+    actions.add_parser("orphans", help="remove results without record, and records without result")
+    actions.add_parser(
+        "evict", help="shrink and remove orphans every FLOWMACHINE_CACHE_PRUNING_FREQUENCY seconds"
+    )
     return parser
 
 

@@ -1,7 +1,8 @@
-"""Keeping the store of results within its size: what to drop first, what never, and what nobody knows of any more.
+"""Keep stored results within their size limit.
 
-A result is worth keeping if it was used often and lately, cost much time and takes little room: it is ranked by
-``ln(uses, decayed) + ln(milliseconds) - ln(bytes)``. Usage decays with each touch of the cache, not with time.
+A result is worth keeping if it was used often and recently, took long to compute and is small. The rank is
+``ln(uses, decayed) + ln(milliseconds) - ln(bytes)``. Usage decays with each touch of the cache, not with
+time.
 """
 
 from __future__ import annotations
@@ -21,20 +22,23 @@ from flowmachine.stores.base import Executor
 from flowmachine.stores.cache_tables import drop_table, table_ids
 from flowmachine.tables import edges, jobs, plan_parts, result_name
 
-#: A result handed out for reading is safe for so long, even where nothing else protects it: longer than the API waits for a
-#: connection to read it with. From then on its open transaction protects it.
+#: A result handed to a reader stays for this long, longer than the API waits for a connection to read it.
+#: From then on its open transaction protects the result.
 READER_LEASE = timedelta(seconds=180)
 
-#: Sizes below one database page are taken for a page, so that an empty result still has a finite score.
+#: Smaller sizes count as one database page, so that an empty result still has a finite score.
 SMALLEST = 8192
 
-#: Key of the advisory lock that makes one cleaner work at a time.
+#: Key of the advisory lock that serialises cleaners.
 CLEANER_LOCK = 7_146_001
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One stored result; ``score`` is on a logarithmic scale, higher is kept longer."""
+    """Describe one stored result.
+
+    ``score`` is logarithmic; a higher score is kept longer.
+    """
 
     key: Key
     kind: str
@@ -46,12 +50,12 @@ class Entry:
 
 
 def entries(connection: sa.Connection) -> list[Entry]:
-    """All stored results, the first to be dropped first."""
+    """List all stored results in the order of eviction."""
     return [_entry(row) for row in connection.execute(_ranked())]
 
 
 def size(connection: sa.Connection) -> int:
-    """Bytes of all stored results."""
+    """Return the bytes of all stored results."""
     stored = jobs.c.state == "completed"
     return int(
         connection.execute(
@@ -61,12 +65,12 @@ def size(connection: sa.Connection) -> int:
 
 
 def size_limit(connection: sa.Connection) -> int:
-    """The configured limit in bytes."""
+    """Return the configured limit in bytes."""
     return int(connection.execute(sa.select(sa.func.cache_max_size())).scalar_one())
 
 
 def protected_period(connection: sa.Connection) -> timedelta:
-    """How long a result is safe after its last use; negative protects none."""
+    """Return how long a result is protected after its last use; negative: not at all."""
     return timedelta(
         seconds=int(connection.execute(sa.select(sa.func.cache_protected_period())).scalar_one())
     )
@@ -80,13 +84,13 @@ def shrink(
     protected: timedelta | None = None,
     dry_run: bool = False,
 ) -> Iterator[Entry]:
-    """Drop results, the least worth first, until those left fit the limit; yields each dropped one.
+    """Drop the least valuable results until the rest fits; yield each dropped result.
 
-    A dry run yields exactly what a real one would. Results that a waiting or running job reads are passed over, as
-    are those just handed to a reader and those that somebody reads at the moment.
+    A dry run yields exactly what a real run would. Results that a waiting or running job reads are skipped,
+    as are results just handed to a reader and results being read.
     """
     with engine.begin() as guard:
-        # Held to the end: two cleaners at work together would drop twice as much as is needed.
+        # Held to the end, because two concurrent cleaners would drop twice as much as needed.
         if not dry_run:
             guard.execute(sa.select(sa.func.pg_advisory_xact_lock(CLEANER_LOCK)))
         limit = size_limit(guard) if limit is None else limit
@@ -106,7 +110,10 @@ def shrink(
 def invalidate(
     engine: sa.Engine, executors: Mapping[str, Executor], query_id: str, *, cascade: bool = True
 ) -> list[Key]:
-    """Forget the stored results of a query and, with ``cascade``, of all made from it; returns what was dropped."""
+    """Drop a query's stored results; return the dropped keys.
+
+    With ``cascade``, all dependents are dropped too.
+    """
     with engine.connect() as connection:
         found = {
             Key(*row)
@@ -129,7 +136,7 @@ def invalidate(
 
 
 def reset(engine: sa.Engine, executors: Mapping[str, Executor]) -> int:
-    """Drop every stored result and forget every query; returns how many results there were.
+    """Drop every stored result and forget every query; return the number of results.
 
     Raises RuntimeError while a query waits or runs.
     """
@@ -144,7 +151,7 @@ def reset(engine: sa.Engine, executors: Mapping[str, Executor]) -> int:
             )
         for row in rows:
             _discard(connection, executors, Key(row.query_id, row.store))
-        # What was submitted since the rows were locked is not among them, and stays.
+        # Queries submitted since the rows were locked are not among them, and stay.
         connection.execute(sa.delete(jobs).where(jobs.c.state.not_in(("queued", "executing"))))
         for table, query_id in (
             (plan_parts, plan_parts.c.root),
@@ -156,11 +163,11 @@ def reset(engine: sa.Engine, executors: Mapping[str, Executor]) -> int:
 
 
 def drop_orphans(engine: sa.Engine, executors: Mapping[str, Executor]) -> list[str]:
-    """Remove results that no row names, and rows that name no result; returns what was removed."""
+    """Remove results without row and rows without result; return their descriptions."""
     removed = []
     with engine.begin() as connection:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CLEANER_LOCK)))
-        # Results are listed before rows: one that appears in between has a row and is no orphan.
+        # List results before rows: a result that appears in between has a row and is no orphan.
         held = {
             RELEASED: _released(connection),
             **{name: executor.held(connection) for name, executor in executors.items()},
@@ -181,7 +188,7 @@ def drop_orphans(engine: sa.Engine, executors: Mapping[str, Executor]) -> list[s
         for key, state in sorted(known.items(), key=str):
             if state != "completed" or key.query_id in held[key.store]:
                 continue
-            # It may have been stored since the results were listed.
+            # The result may have been stored since the results were listed.
             now = _released(connection) if key.store == RELEASED else executors[key.store].held(connection)
             if key.query_id not in now and trigger(connection, key, "reset"):
                 trigger(connection, key, "finish_resetting")
@@ -190,7 +197,10 @@ def drop_orphans(engine: sa.Engine, executors: Mapping[str, Executor]) -> list[s
 
 
 def tidy(engine: sa.Engine, executors: Mapping[str, Executor]) -> list[str]:
-    """Remove maps of former cells and tables, unless somebody reads them, and unfinished files; returns their names."""
+    """Remove unused maps of former cells and tables, and unfinished files.
+
+    Returns the removed names. Maps that are being read stay.
+    """
     removed: list[str] = []
     for executor in executors.values():
         with _unless_read(), engine.begin() as connection:
@@ -232,7 +242,7 @@ def _evictable(protected: timedelta) -> Select[Any]:
 
 
 def _unused(protected: timedelta) -> ColumnElement[bool]:
-    """Nobody reads the result, and it was not used lately."""
+    """Return the condition that no one reads the result and that its last use is old."""
     above = jobs.alias("above")
     read = (
         sa.exists()
@@ -250,7 +260,10 @@ def _unused(protected: timedelta) -> ColumnElement[bool]:
 def _drop(
     engine: sa.Engine, executors: Mapping[str, Executor], key: Key, condition: ColumnElement[bool]
 ) -> bool:
-    """Drop one result if the condition still holds and nobody has it open; rows and table go in one transaction."""
+    """Drop one result if the condition still holds and the result is not open.
+
+    Rows and table are removed in one transaction.
+    """
     with _unless_read(), engine.begin() as connection:
         _wait_briefly(connection)
         row = connection.execute(
@@ -270,7 +283,7 @@ def _wait_briefly(connection: sa.Connection) -> None:
 
 @contextmanager
 def _unless_read() -> Iterator[None]:
-    """Give up what is done inside if a table is in use."""
+    """Roll back the enclosed work if a table is in use."""
     try:
         yield
     except sa.exc.OperationalError as error:

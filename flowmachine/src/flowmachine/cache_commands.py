@@ -1,4 +1,7 @@
-"""The commands about stored results: their output is for people, one result a line."""
+"""Run the commands about stored results.
+
+Their output is for people, one result a line.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +77,7 @@ def _evict(settings: Settings, engine: sa.Engine, executors: Mapping[str, Execut
         signal.signal(number, lambda *_: stopping.set())
     if every < 0:
         _say("FLOWMACHINE_CACHE_PRUNING_FREQUENCY is negative: nothing is ever pruned.")
-        # A service that ended would be started again, and again.
+        # A service that ended would be restarted repeatedly.
         stopping.wait()
     log = debug_log().bind(submodule="evict")
     while not stopping.is_set():

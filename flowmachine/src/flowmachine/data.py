@@ -1,6 +1,6 @@
-"""What data there is at one moment: days, their loads and files, the zone and the version of the cells.
+"""Describe the available data: days, loads, files, zone and cell version.
 
-A result is fresh as long as the fingerprint of what it was made from equals the fingerprint of what there is.
+A result is fresh as long as the fingerprint of its inputs equals the fingerprint of the available data.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ Day = tuple[str, date]
 
 @dataclass(frozen=True)
 class DataState:
-    """The loaded days (event type, date) with their load ids, and the columnar file of each that has one.
+    """Hold the loaded days (event type, date) with load ids and columnar files.
 
-    ``cell_names`` is the number of cells that events may name; it only grows. ``checksums`` gives size in bytes and
-    SHA-256 of the files; one that it does not name is taken as it is. ``versions`` gives the version of each subject
-    that kinds name in ``reads``, and of each table that spatial units may name.
+    ``cell_names`` is the number of cells that events may name; it only grows. ``checksums`` gives the files'
+    size in bytes and SHA-256; a file without an entry is not checked. ``versions`` gives the version of each
+    subject that kinds name in ``reads``, and of each table that spatial units may name.
     """
 
     loads: dict[Day, UUID]
@@ -52,24 +52,28 @@ class DataState:
 
     @cached_property
     def zone(self) -> ZoneInfo:
-        """The deployment's zone, on whose wall clock days and hours are counted."""
+        """Return the deployment's zone, on whose wall clock days and hours are counted."""
         return ZoneInfo(self.zone_name)
 
     def utc(self, moment: datetime) -> datetime:
-        """The naive UTC time at which the deployment's clock shows a moment: for the first time, where it shows it twice.
+        """Return the naive UTC time of a local time.
 
-        A moment that the clock leaps over is taken to be as long after the leap as it is after its beginning.
+        Of an ambiguous local time the first occurrence counts. A skipped local time is shifted forward by the
+        length of the gap.
         """
         return moment.replace(tzinfo=self.zone).astimezone(UTC).replace(tzinfo=None)
 
     def map_version(self, unit: SpatialUnit) -> str:
-        """What the map of a unit is made from: numbers of which none ever falls, that of the cells last."""
-        # Names of cells come with the days, without a change of the cells.
+        """Return the inputs' version of a unit's map.
+
+        The version consists of numbers that never fall, with the number of the cells last.
+        """
+        # Names of cells arrive with days, without a change of the cells.
         before = [self.cell_names] if unit == CELLS else [self.versions.get(name, 0) for name in unit.tables]
         return "_".join(map(str, [*before, self.cells_version]))
 
     def days_of(self, selection: EventSelection) -> list[Day]:
-        """The loaded days that a selection reads."""
+        """Return the loaded days that a selection reads."""
         return [
             (event_type, day)
             for event_type in selection.types
@@ -78,7 +82,7 @@ class DataState:
         ]
 
     def check(self, query: Query) -> None:
-        """Refuse a query for whose window nothing is loaded; raises NotBuildable."""
+        """Refuse a query for whose window no day is loaded; raises NotBuildable."""
         try:
             for part in query.graph():
                 part.check_buildable()
@@ -89,18 +93,22 @@ class DataState:
             raise NotBuildable("A date lies beyond the calendar.") from None
 
     def days(self, query: Query) -> set[Day]:
-        """The loaded days that the query and its sub-queries read."""
+        """Return the loaded days that the query and its sub-queries read."""
         return {day for part in query.graph() for selection in part.events for day in self.days_of(selection)}
 
     def columnar(self, query: Query) -> bool:
-        """Whether every loaded day that the query and its sub-queries read has a current columnar file."""
+        """Return whether every loaded day that the query reads has a columnar file.
+
+        Sub-queries are included. The files must be current.
+        """
         return self.days(query) <= self.files.keys()
 
     def fingerprints(self, query: Query) -> dict[str, str]:
-        """For the query and each sub-query by id: a digest of the versions and of the loads of all days that it reads,
-        absent days included.
+        """Return the fingerprint of the query and of each sub-query, by id.
 
-        What is judged is also made from the floor: of results stored under a lower one nothing is released again.
+        A fingerprint is a digest of the versions and of the loads of all days read, including absent days.
+        For judged results the release floor is included, so that results stored under a lower floor are never
+        released again.
         """
         found: dict[str, str] = {}
         for part in query.graph():
@@ -122,20 +130,21 @@ class DataState:
         return found
 
     def inputs(self, query: Query) -> dict[Day, UUID]:
-        """The loads that the query itself reads."""
+        """Return the loads that the query itself reads."""
         return {day: self.loads[day] for selection in query.events for day in self.days_of(selection)}
 
 
-#: The state that was read last and the digest under which it was found.
+#: The last state read and its digest.
 _latest: tuple[str, DataState] | None = None
 
 
 def read_data_state(connection: sa.Connection) -> DataState:
-    """The state of the data in the connection's transaction; read whole only if it differs from the one read last.
+    """Read the state of the data in the connection's transaction.
 
-    Years of days are thousands of rows, and every job asks twice. The digest is of everything that the state holds, so
-    that equal digests mean equal states whichever database they are of. It is taken before the rows are read: should they
-    be newer than it, the next digest differs and they are read again.
+    The state is read whole only if its digest has changed, because years of days are thousands of rows and
+    every job asks twice. The digest covers the whole state, so equal digests mean equal states in any
+    database. The digest is read before the rows. If the rows are newer than the digest, the next digest
+    differs and the rows are read again.
     """
     global _latest
     digest = connection.execute(_DIGEST).scalar_one()
@@ -148,7 +157,10 @@ def read_data_state(connection: sa.Connection) -> DataState:
 
 
 def table_columns(connection: sa.Connection) -> Callable[[str], Collection[str] | None]:
-    """A function for ``Reading.columns_of``: the columns of a table that specs may name, or None; asks the database once."""
+    """Return a function for ``Reading.columns_of``.
+
+    The function returns the columns of a table that specs may name, or None. It asks the database once.
+    """
 
     @cache
     def columns() -> dict[str, Collection[str]]:
@@ -158,21 +170,28 @@ def table_columns(connection: sa.Connection) -> Callable[[str], Collection[str] 
 
 
 def report_damage(connection: sa.Connection, days: Iterable[Day]) -> None:
-    """Ask the loader to rebuild the columnar files of these days; it is told when the transaction commits."""
+    """Ask the loader to rebuild these days' columnar files.
+
+    The loader is notified when the transaction commits.
+    """
     rows = [{"cdr_type": event_type, "cdr_date": day} for event_type, day in sorted(days)]
     if rows:
         connection.execute(InsertNew(damaged_files), rows)
 
 
 def _digest_of(table: sa.TableClause) -> sa.ScalarSelect[Any]:
-    """A sum needs no order, and of rows that each hold a random load id it is as good as a digest of the whole."""
+    """Return a digest of a table.
+
+    A sum needs no order. Because each row holds a random load id, the sum is as good as a digest of the
+    whole.
+    """
     row = sa.func.hash_record_extended(table.table_valued(), 0)
     return sa.select(sa.func.concat_ws(" ", sa.func.count(), sa.func.sum(row))).scalar_subquery()
 
 
 _cell_names = sa.select(sa.func.count()).select_from(location_keys).scalar_subquery()
-#: Found in the index. Keys may become visible out of their order, but always before the load that names them, and that
-#: changes the digest.
+#: Read from the index. Keys may become visible out of order, but always before the load that names them, and
+#: that load changes the digest.
 _newest_cell_name = sa.select(sa.func.max(location_keys.c.location_key)).scalar_subquery()
 
 _DIGEST = sa.select(

@@ -1,6 +1,7 @@
-"""Using the engine from Python, beside the database: the operator's own analysts look at subscribers by pseudonym.
+"""Use the engine from Python, beside the database.
 
-Results are the same rows in the same store that server and workers use; what is stored is not computed again.
+The operator's own analysts see subscribers by pseudonym. Results are the rows that server and workers use;
+stored results are not computed again.
 """
 
 from __future__ import annotations
@@ -26,11 +27,14 @@ from flowmachine.worker import Worker
 
 
 class QueryFailed(RuntimeError):
-    """A query could not be computed; the text says why."""
+    """Report why a query could not be computed."""
 
 
 class Session:
-    """Queries run in this process. A context manager; not for use by several threads at once."""
+    """Run queries in this process.
+
+    A session is a context manager and not thread-safe.
+    """
 
     def __init__(self, database: Database, computing: Computing) -> None:
         self._engine = database.engine("flowmachine-direct", pool_size=2)
@@ -44,24 +48,25 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Return all connections."""
         self._worker.close()
         self._engine.dispose()
 
     def store(self, query: Query) -> str:
-        """Compute a query if it is not stored; returns its id.
+        """Compute a query if it is not stored; return its id.
 
-        Other queries that wait meanwhile are computed on the way. Raises flowmachine.sql.events.NotBuildable where
+        Other waiting queries may be computed on the way. Raises flowmachine.sql.events.NotBuildable where
         data lack, QueryFailed with the cause of any other failure.
         """
         self._store(query)
         return query.query_id
 
     def get_dataframe(self, query: Query, rows: int | None = None) -> pd.DataFrame:
-        """The result, computed if it is not stored; at most ``rows`` rows.
+        """Return the result, computed if necessary; at most ``rows`` rows.
 
-        An aggregate gives its released rows: small counts are withheld here as everywhere. Other kinds give a row
-        for each subscriber and so on, subscribers as pseudonyms and regions by their ids, in the order of the kind.
+        An aggregate returns its released rows: small counts are withheld here as everywhere. Other kinds
+        return, for example, a row for each subscriber. Subscribers are pseudonyms and regions are ids, in the
+        order of the kind.
         """
         key, data = self._store(query)
         with self._engine.begin() as connection:
@@ -72,17 +77,21 @@ class Session:
             return executor.frame(shown(query, executor, data, connection).limit(rows), connection)
 
     def head(self, query: Query, rows: int = 5) -> pd.DataFrame:
-        """The first rows."""
+        """Return the first rows."""
         return self.get_dataframe(query, rows)
 
     def explain(self, query: Query) -> dict[str, Any]:
-        """Parts and how many are stored, days read and missing, executor, and a forecast in seconds; computes nothing."""
+        """Forecast a query without computing.
+
+        The result has the parts, the number of stored parts, days read and missing, executor, and a forecast
+        in seconds.
+        """
         with self._engine.begin() as connection:
             data = read_data_state(connection)
             return explain(connection, query, data, self._executor(query, data))
 
     def dependency_graph(self, query: Query) -> str:
-        """The query and all it is made from as an SVG document; what is stored is green."""
+        """Draw the query and its inputs as SVG; stored results are green."""
         with self._engine.begin() as connection:
             data = read_data_state(connection)
             return picture(query, table.stored_ids(connection, data.fingerprints(query)))
@@ -107,7 +116,10 @@ class Session:
 
 
 def shown(query: Query, executor: Executor, data: DataState, connection: sa.Connection) -> Select[Any]:
-    """A stored result as people read it: pseudonyms and id columns instead of keys, in the kind's order."""
+    """Return a stored result for people, in the kind's order.
+
+    Pseudonyms and id columns replace keys.
+    """
     sources = executor.sources(data, connection)
     rows: FromClause = sources.stored(query)
     joined = rows

@@ -1,4 +1,7 @@
-"""Structured logs: one JSON object a line; the audit trail on standard output, everything else on standard error."""
+"""Write structured logs: one JSON object a line.
+
+The audit trail goes to standard output, everything else to standard error.
+"""
 
 from __future__ import annotations
 
@@ -48,22 +51,26 @@ def audit_log() -> Any:
 
 
 def debug_log() -> Any:
-    """Everything else."""
+    """Return the logger for everything else."""
     return structlog.get_logger(DEBUG_LOG)
 
 
 def about(job: sa.RowMapping) -> AbstractContextManager[None]:
-    """Name the query, its user and its request in every log line, and in the comment of every statement, made inside."""
+    """Add the query, its user and its request to log lines and statement comments."""
     return structlog.contextvars.bound_contextvars(
         query_id=job["query_id"], request_id=job["request_id"], user=job["requested_by"]
     )
 
 
 def statement_comment() -> str:
-    """The query and request that a statement is for, as an SQL comment; empty outside of both."""
+    """Return the query and request of a statement as an SQL comment.
+
+    The comment is empty outside of both.
+    """
     bound = structlog.contextvars.get_contextvars()
     named = [
-        # Request ids come from outside: nothing that could end the comment, or be taken for a parameter, gets in.
+        # Request ids come from outside, so strip anything that could end the comment or look like a
+        # parameter.
         f"{name}={re.sub('[^0-9A-Za-z_-]', '_', str(bound[name]))[:64]}"
         for name in ("query_id", "request_id")
         if bound.get(name)

@@ -50,7 +50,7 @@ def failed(error: str) -> None:
 
 
 class Queue(Collector):
-    """Jobs and stored bytes as the job table has them when the numbers are fetched."""
+    """Collect jobs and stored bytes from the job table on each scrape."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
@@ -65,7 +65,7 @@ class Queue(Collector):
             with self._engine.connect() as connection:
                 rows = connection.execute(statement).all()
         except sa.exc.OperationalError:
-            # Without a database there is no queue to count; the other numbers are still of use.
+            # Without a database there is no queue to count, but the other metrics are still useful.
             return []
         for row in rows:
             waiting.add_metric([row.state], row.jobs)

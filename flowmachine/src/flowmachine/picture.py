@@ -1,4 +1,4 @@
-"""A query's graph as a picture: the query on top, what it is made from below, what is stored in green."""
+"""Draw a query's graph: the query on top, its inputs below, stored results green."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _WIDTH, _HEIGHT, _GAP, _STEP = 190, 44, 20, 100
 
 
 def picture(query: Query, stored: Set[str]) -> str:
-    """The graph as an SVG document; ``stored`` are the ids of the queries whose results are stored."""
+    """Draw the graph as SVG; ``stored`` are the ids of stored queries."""
     queries = list(query.graph())
     depth = {part.query_id: 0 for part in queries}
     for part in reversed(queries):

@@ -1,4 +1,4 @@
-"""Turning a queued query into parts: which sub-queries are not stored yet, who computes them, in which order."""
+"""Plan a queued query: missing sub-queries, their executor and their order."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def make_plan(
     executors: Mapping[str, Executor],
     setting: str,
 ) -> None:
-    """Queue what a job needs; raises NotBuildable if its data are not there.
+    """Queue what a job needs; raises NotBuildable if data are missing.
 
-    A sub-query counts as stored if its row says so, it was made from the data that there are now, and the result is
-    really there. The search does not go below a stored sub-query.
+    A sub-query counts as stored if its row says so, its inputs are the present data, and the result really
+    exists. The search does not descend below a stored sub-query.
     """
     root = query_of(job)
     data.check(root)
@@ -37,7 +37,7 @@ def make_plan(
     below = {query.query_id: query for query in root.graph() if query.query_id != root.query_id}
 
     def stored(among: Iterable[str]) -> set[str]:
-        """Those of the sub-queries that are stored, fresh and really there."""
+        """Return the sub-queries that are stored, fresh and really exist."""
         marked = table.stored_ids(connection, {query_id: fingerprints[query_id] for query_id in among}, name)
         return {query_id for query_id in marked if executor.stored_exists(below[query_id], connection)}
 

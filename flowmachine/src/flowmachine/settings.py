@@ -16,7 +16,7 @@ from flowsettings.lookup import Unusable
 from flowsettings.service import ServiceSettings
 from flowsettings.values import OneOf, Port, Switch, WholeNumber
 
-#: What FLOWMACHINE_EXECUTOR may be: an executor, or the choice of the best for each query.
+#: Allowed values of FLOWMACHINE_EXECUTOR: an executor, or the best choice for each query.
 CHOICES = ("auto", *EXECUTORS)
 
 #: How long a worker may be silent before its job goes to another, in seconds.
@@ -69,10 +69,11 @@ class Database(ServiceSettings):
         )
 
     def engine(self, application: str, pool_size: int = 5, *, durable: bool = True) -> sa.Engine:
-        """A pool of connections. JIT is off: it costs more than it saves on statements that run once.
+        """Create a pool of connections.
 
-        Without ``durable`` a commit does not wait for the disk. What a crash of the database then takes back is taken
-        back as a whole, result and state together, and computed again when the lease ends.
+        JIT is off because it costs more than it saves on statements that run once. Without ``durable``, a
+        commit does not wait for the disk. A crash of the database may then undo a result together with its
+        state. The result is computed again when the lease ends.
         """
         options = "-c jit=off" if durable else "-c jit=off -c synchronous_commit=off"
         engine = sa.create_engine(
@@ -89,7 +90,7 @@ class Database(ServiceSettings):
 def _add_comment(
     connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
 ) -> tuple[str, Any]:
-    # In front, since the database's views show only the beginning of a long statement.
+    # The comment comes first because the database's views show only the beginning of a long statement.
     return statement_comment() + statement, parameters
 
 

@@ -1,4 +1,4 @@
-"""The database relations that the engine reads and writes, as SQLAlchemy sees them."""
+"""Declare the database relations that the engine uses, for SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ plan_parts = sa.Table(
     schema="engine",
 )
 
-#: One row, in an unlogged table: gone when the server has emptied all unlogged tables.
+#: One row in an unlogged table: gone when the server has emptied all unlogged tables.
 intact = sa.Table("intact", metadata, sa.Column("only_row", sa.Boolean, primary_key=True), schema="engine")
 
-#: Workers and when each was last seen alive.
+#: Workers and their last heartbeats.
 workers = sa.Table(
     "workers",
     metadata,
@@ -81,7 +81,7 @@ workers = sa.Table(
     schema="engine",
 )
 
-#: What was asked and answered; rows can be added and read, never changed.
+#: Requests and answers; rows can be added and read, never changed.
 audit = sa.Table(
     "engine_requests",
     metadata,
@@ -118,7 +118,7 @@ columnar_files = sa.table(
     schema="etl",
 )
 
-#: Numbers that move with every change to what results are made from beside events and cells.
+#: Numbers that change with every change of results' inputs besides events and cells.
 versions = sa.table(
     "versions", sa.column("subject", sa.Text), sa.column("version", sa.BigInteger), schema="etl"
 )
@@ -128,7 +128,7 @@ unit_tables = sa.table(
     "unit_tables", sa.column("name", sa.Text), sa.column("columns", sa.ARRAY(sa.Text)), schema="etl"
 )
 
-#: Days whose columnar file the loader is to rebuild; rows can be added, never taken away.
+#: Days whose columnar file the loader must rebuild; rows can be added, never removed.
 damaged_files = sa.table(
     "damaged_files", sa.column("cdr_type", sa.Text), sa.column("cdr_date", sa.Date), schema="etl"
 )
@@ -148,7 +148,7 @@ quality_checks = sa.table(
 
 
 def location_table() -> sa.TableClause:
-    """The table of cells that ``events.*.location_id`` refers to."""
+    """Return the table of cells that ``events.*.location_id`` refers to."""
     return sa.table(
         "cells",
         sa.column("id", sa.Text),
@@ -162,7 +162,7 @@ def location_table() -> sa.TableClause:
 
 
 def site_table() -> sa.TableClause:
-    """The table of sites that cells stand on."""
+    """Return the table of the sites of cells."""
     return sa.table(
         "sites",
         sa.column("id", sa.Text),
@@ -175,14 +175,14 @@ def site_table() -> sa.TableClause:
 
 
 def admin_table(unit: SpatialUnit) -> tuple[sa.TableClause, ColumnElement[str]]:
-    """The boundaries of an administrative unit and their place code."""
+    """Return an administrative unit's boundaries and their place code."""
     pcod = f"{unit.name}pcod"
     table = sa.table(unit.name, sa.column(pcod, sa.Text), sa.column("geom"), schema="geography")
     return table, table.c[pcod]
 
 
 def named_table(name: str, *columns: str) -> sa.TableClause:
-    """A table that a spec names, ``schema.table``; the names are always quoted."""
+    """Return a table named by a spec, ``schema.table``; names are always quoted."""
     schema, _, table = name.rpartition(".")
     return sa.table(
         sa.quoted_name(table, quote=True),
@@ -192,7 +192,7 @@ def named_table(name: str, *columns: str) -> sa.TableClause:
 
 
 def device_models() -> sa.Subquery:
-    """Device models: the code that events hold as ``tac``, and what is known of each."""
+    """Return device models: the code that events hold as ``tac``, and properties."""
     names = ("hnd_type", "brand", "model", "software_os_name", "software_os_vendor")
     tacs = sa.table(
         "tacs", sa.column("id"), *(sa.column(name, sa.Text) for name in names), schema="infrastructure"
@@ -203,10 +203,10 @@ def device_models() -> sa.Subquery:
 
 
 def result_name(query_id: str) -> str:
-    """Table in schema ``cache`` of a released result."""
+    """Return a released result's table in schema ``cache``."""
     return f"x{query_id}"
 
 
 def intermediate_name(query_id: str) -> str:
-    """Table in schema ``cache`` of an intermediate, subscriber-level result of the PostgreSQL executor."""
+    """Return the PostgreSQL executor's intermediate table in schema ``cache``."""
     return f"i{query_id}"

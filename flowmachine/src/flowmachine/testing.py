@@ -1,4 +1,4 @@
-"""Fixtures and helpers of tests that run the engine: real processes over a real, loaded country."""
+"""Provide fixtures that run real engine processes over a real, loaded country."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DEADLINE = 60.0
 
 @pytest.fixture
 def engine(database: TestDatabase) -> Iterator[sa.Engine]:
-    """Connections to a fresh database as the engine's role."""
+    """Provide connections to a fresh database as the engine's role."""
     engine = sa.create_engine(database.url("flowmachine"), pool_size=5, max_overflow=30)
     yield engine
     engine.dispose()
@@ -38,7 +38,10 @@ def engine(database: TestDatabase) -> Iterator[sa.Engine]:
 
 @dataclass(frozen=True)
 class Country:
-    """A database and a columnar folder with three days of a small synthetic country, loaded by the real loader."""
+    """Hold a small synthetic country: database and columnar folder.
+
+    The real loader has loaded three days.
+    """
 
     database: TestDatabase
     root: Path
@@ -48,7 +51,10 @@ class Country:
         return self.root / "columnar"
 
     def load(self, *arguments: str) -> None:
-        """Run the loader with these arguments; the operator's files have one day more than is loaded."""
+        """Run the loader with these arguments.
+
+        The operator's files have one day more than is loaded.
+        """
         package = importlib.util.find_spec("flowetl")
         assert package is not None
         assert package.origin is not None
@@ -63,7 +69,10 @@ class Country:
         )
 
     def environment(self, cache: Path) -> dict[str, str]:
-        """Variables of the engine's processes over this country, with an own folder of intermediate results."""
+        """Return the environment of engine processes over this country.
+
+        Each has its own folder of intermediate results.
+        """
         return {
             **self.database.environment("flowmachine"),
             "FLOWDB_COLUMNAR_PATH": str(self.columnar),
@@ -75,7 +84,7 @@ class Country:
 
 
 def run_module(module: str, *arguments: str, **settings: str) -> str:
-    """Run ``python -m module`` to its end; what it wrote to its standard output."""
+    """Run ``python -m module`` to its end; return its standard output."""
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         env={**os.environ, **settings},
@@ -89,7 +98,7 @@ def run_module(module: str, *arguments: str, **settings: str) -> str:
 
 @pytest.fixture(scope="session")
 def country(cluster: TestCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Country]:
-    """The country, loaded once per session; tests must leave its data as they are."""
+    """Provide the country, loaded once per session; tests must not change its data."""
     root = tmp_path_factory.mktemp("country")
     with cluster.database() as database:
         loaded = Country(database, root)
@@ -102,7 +111,7 @@ def country(cluster: TestCluster, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture
 def own_country(country: Country, cluster: TestCluster, tmp_path: Path) -> Iterator[Country]:
-    """A copy of the country whose data the test may change."""
+    """Provide a copy of the country whose data the test may change."""
     root = tmp_path / "country"
     root.mkdir()
     shutil.copytree(country.columnar, root / "columnar")
@@ -113,31 +122,32 @@ def own_country(country: Country, cluster: TestCluster, tmp_path: Path) -> Itera
 
 
 def forget_jobs(database: TestDatabase) -> None:
-    """Empty the job table: whichever tests used the country before may have left results."""
+    """Empty the job table, because earlier tests may have left results."""
     engine = sa.create_engine(database.url("flowdb"))
     with engine.begin() as connection:
         connection.execute(sa.text("TRUNCATE engine.jobs, engine.edges, engine.plan_parts"))
     engine.dispose()
 
 
-#: Run in a transaction, keeps workers from recording results until it ends: they wait for the number of a touch.
+#: Run in a transaction, this keeps workers from recording results until the transaction ends, because they
+#: need the number of a touch.
 HOLD_RECORDING = "ALTER SEQUENCE engine.touches INCREMENT BY 1"
 
 
 @dataclass
 class Client:
-    """A requester on the engine's socket, as the HTTP API is one."""
+    """Send requests to the engine's socket as the HTTP API does."""
 
     port: int
     context: zmq.Context[Any] = field(default_factory=zmq.Context)
 
     def ask(self, action: str, *, timeout: float = 15.0, **params: Any) -> dict[str, Any]:
-        """One request and its reply."""
+        """Send one request and return its reply."""
         message = {"action": action, "request_id": str(uuid.uuid4()), "params": params}
         return self.send(json.dumps(message).encode(), timeout)
 
     def send(self, message: bytes, timeout: float = 15.0) -> dict[str, Any]:
-        """One message as it is, and its reply."""
+        """Send one message unchanged and return its reply."""
         with closing(self.context.socket(zmq.REQ)) as requester:
             requester.linger = 0
             requester.connect(f"tcp://127.0.0.1:{self.port}")
@@ -148,7 +158,7 @@ class Client:
             return reply
 
     def until_done(self, query_id: str) -> str:
-        """Poll until the query is neither queued nor executing; its state."""
+        """Poll until the query is neither queued nor executing; return its state."""
 
         def finished() -> str | None:
             state = self.ask("poll_query", query_id=query_id)["payload"]["query_state"]
@@ -158,7 +168,7 @@ class Client:
 
 
 def wait_for(condition: Callable[[], Any], deadline: float = DEADLINE) -> Any:
-    """The first true value of the condition; fails after the deadline."""
+    """Return the first true value of the condition; fail after the deadline."""
     end = time.monotonic() + deadline
     while time.monotonic() < end:
         found = condition()
@@ -169,7 +179,7 @@ def wait_for(condition: Callable[[], Any], deadline: float = DEADLINE) -> Any:
 
 
 def free_port() -> int:
-    """A port that nothing listens on at this moment."""
+    """Return a port that nothing listens on at this moment."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -177,7 +187,7 @@ def free_port() -> int:
 
 @dataclass
 class Processes:
-    """Engine processes over one country, ended with the test."""
+    """Run engine processes over one country and end them with the test."""
 
     country: Country
     folder: Path
@@ -202,16 +212,19 @@ class Processes:
         return process
 
     def logs(self) -> str:
-        """Everything that the processes wrote."""
+        """Return everything that the processes logged."""
         return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
 
     def lines(self) -> list[dict[str, Any]]:
-        """The structured lines of the logs, without one that is still being written."""
+        """Return the logs' structured lines, without an unfinished line."""
         whole = (line for line in self.logs().splitlines(keepends=True) if line.endswith("}\n"))
         return [json.loads(line) for line in whole if line.startswith("{")]
 
     def computed(self, number: int) -> list[dict[str, Any]]:
-        """The lines about computations, once there are so many: a worker tells after others can see the result."""
+        """Wait for ``number`` log lines about computations and return them.
+
+        A worker logs after others can see the result.
+        """
 
         def found() -> list[dict[str, Any]]:
             return [line for line in self.lines() if line["event"] == "computed"]
@@ -220,7 +233,7 @@ class Processes:
         return found()
 
     def client(self) -> Client:
-        """A client, once the server answers."""
+        """Return a client once the server answers."""
         client = Client(self.port)
         self.stack.callback(client.context.term)
 
@@ -247,7 +260,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture
 def processes(country: Country, tmp_path: Path) -> Iterator[Processes]:
-    """Starts engine processes; the job table is empty before each test."""
+    """Provide a way to start engine processes, with an empty job table."""
     forget_jobs(country.database)
     with ExitStack() as stack:
         yield Processes(country, tmp_path, stack, free_port())

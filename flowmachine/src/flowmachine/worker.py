@@ -1,7 +1,7 @@
-"""The worker process: plans queued queries, computes their parts, keeps its leases, stops when told to.
+"""Run a worker: plan and compute queries, renew leases, stop when told to.
 
-One job at a time. A second thread renews the lease, hears of cancellations and wakes the first; it owns its own
-connection, so a long statement never keeps a lease from being renewed.
+A worker has one job at a time. A second thread renews the lease, hears of cancellations and wakes the first
+thread. It owns a separate connection, so that a long statement never delays a renewal.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ _TRY_AGAIN = (DEADLOCK_DETECTED, SERIALIZATION_FAILURE, LOCK_NOT_AVAILABLE)
 
 
 class DataChanged(Exception):
-    """A day was loaded anew while a query read it, or since its inputs were made."""
+    """Report that a day was loaded again after the query's or its inputs' start."""
 
 
 class DamagedFiles(Exception):
-    """Columnar files are gone, or not what they were when they were written."""
+    """Report columnar files that are missing or damaged."""
 
     def __init__(self, days: Iterable[Day]) -> None:
         self.days = sorted(days)
@@ -54,7 +54,7 @@ class DamagedFiles(Exception):
 
 
 class Worker:
-    """Computes jobs until ``stop`` is called."""
+    """Compute jobs until ``stop`` is called."""
 
     def __init__(
         self,
@@ -84,13 +84,16 @@ class Worker:
         self._audit = audit_log().bind(submodule="worker", worker=self.name)
 
     def stop(self) -> None:
-        """End after giving the current job back to the queue; callable from a signal handler."""
+        """Stop after returning the current job; callable from a signal handler."""
         self._stop_keeping()
         self._wake.set()
         self.interrupt()
 
     def run(self) -> None:
-        """Work until stopped. A lost database is waited for; the jobs of that time go to whoever is first."""
+        """Work until stopped.
+
+        A lost database is waited for; jobs of that time go to the first worker.
+        """
         keeper = threading.Thread(target=self._keep, name="lease keeper", daemon=True)
         keeper.start()
         pause = 0.1
@@ -99,7 +102,7 @@ class Worker:
                 busy = self.work_one()
                 pause = 0.1
             except sa.exc.SQLAlchemyError as error:
-                # A connection that breaks says so in many ways, and a worker outlives all of them.
+                # A broken connection raises many kinds of errors, and a worker survives all of them.
                 self._log.error("database lost", error=describe(error), retry_in=pause)
                 self._stopping.wait(pause)
                 pause = min(pause * 2, 5.0)
@@ -111,13 +114,16 @@ class Worker:
         self.close()
 
     def close(self) -> None:
-        """Give the connections back; the worker is of no use afterwards."""
+        """Return the connections; the worker is unusable afterwards."""
         self._engine.dispose()
         self._bell.close()
         self._bell_rope.close()
 
     def settle(self, key: Key) -> sa.RowMapping:
-        """Work until a job is done with; returns its row. Jobs of others that wait are done on the way."""
+        """Work until a job is done; return its row.
+
+        Other waiting jobs may be done on the way.
+        """
         self._stopping.clear()
         keeper = threading.Thread(target=self._keep, name="lease keeper", daemon=True)
         keeper.start()
@@ -137,18 +143,21 @@ class Worker:
             self._bell.recv(1)
 
     def run_until_idle(self) -> None:
-        """Do everything that can be done now, then return; for direct use and for tests."""
+        """Do all jobs that are ready, then return; for direct use and for tests."""
         while self.work_one():
             pass
 
     def work_one(self) -> bool:
-        """Plan or compute one job, or plan one and compute what it made ready; whether there was any."""
+        """Plan or compute a job; return whether there was any.
+
+        A planned job's ready part may be computed at once.
+        """
         with self._engine.connect() as connection:
             with connection.begin():
                 unplanned = planning.next_unplanned(connection)
                 if unplanned is not None:
                     self._plan(connection, unplanned)
-                    # All are planned before any is computed, since only planned ones get a fair share.
+                    # Plan all jobs before computing, because only planned jobs get a fair share.
                     if unplanned["unplanned"] > 1:
                         return True
                 job = working.claim(connection, self.name, self._lease)
@@ -166,7 +175,7 @@ class Worker:
             if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
                 raise
             if _may_pass(error):
-                # What it did is rolled back, and it still waits to be planned.
+                # The planning is rolled back, and the job still waits to be planned.
                 self._log.info("planning again", query_id=key.query_id, error=describe(error))
                 return
             self._log.error("planning failed", query_id=key.query_id, error=describe(error))
@@ -195,7 +204,8 @@ class Worker:
             fingerprints = data.fingerprints(query)
             self._check_inputs(connection, query, executor, data, fingerprints)
             executor.share(working.sharers(connection, self._host))
-            # Before the result is made: should the floor be raised meanwhile, it counts as judged by the lower one.
+            # Read the floor before computing: if the floor is raised meanwhile, the result counts as judged
+            # by the lower floor.
             judged_by = floor() if key.store == table.RELEASED else None
             with self._computed(connection, key, query, executor, data) as stored:
                 self._check_unchanged(connection, query, data, fingerprints)
@@ -239,8 +249,7 @@ class Worker:
         data: DataState,
         fingerprints: Mapping[str, str],
     ) -> None:
-        """Refuse inputs that vanished or broke, or were made from other data than there are now, since the job was
-        planned."""
+        """Refuse inputs that vanished, broke or changed since the job was planned."""
         if damaged := executor.damaged(data.inputs(query), data):
             raise DamagedFiles(damaged)
         if executor.name == TABLES and not recovery.is_intact(connection):
@@ -258,7 +267,10 @@ class Worker:
             raise DataChanged
 
     def _settle(self, key: Key, error: Exception) -> None:
-        """Record what became of a job that raised, on another connection: the one it was computed on may be broken."""
+        """Record the outcome of a failed job on another connection.
+
+        The connection that computed the job may be broken.
+        """
         with self._engine.begin() as connection:
             if isinstance(error, DamagedFiles):
                 report_damage(connection, error.days)
@@ -285,7 +297,10 @@ class Worker:
                 working.fail(connection, key, self.name, type(error).__name__, describe(error))
 
     def _unreadable(self, connection: sa.Connection, key: Key) -> bool:
-        """Whether a part can never succeed in its store. A released result is planned anew, for whichever store can."""
+        """Return whether a part can never succeed in its store.
+
+        A released result is planned again for any store that can compute it.
+        """
         job = table.find(connection, key)
         if job is None or key.store == table.RELEASED or self._computing.executor != "auto":
             return False
@@ -293,11 +308,14 @@ class Worker:
         return not self.executors[job["executor"]].can_read(query_of(job), data)
 
     def _input_gone(self, connection: sa.Connection, key: Key, error: Exception) -> bool:
-        """Whether a job failed because something it was to read vanished or changed, so that a new plan may succeed."""
+        """Return whether a job failed because an input vanished or changed.
+
+        A new plan may then succeed.
+        """
         job = table.find(connection, key)
         if job is None or job["attempts"] >= recovery.ATTEMPTS:
             return False
-        # A file is also gone when its day was loaded anew in the moment between the manifest and the file.
+        # A file is also missing when its day was loaded again between reading the manifest and the file.
         if isinstance(error, (DataChanged, DamagedFiles, duckdb.IOException)):
             return True
         if _may_pass(error):
@@ -309,26 +327,26 @@ class Worker:
         )
 
     def _recover(self, connection: sa.Connection) -> None:
-        """Look after everybody's jobs: those of dead workers, and those that wait for what nobody computes."""
+        """Repair all users' jobs: those of dead workers and those waiting in vain."""
         for key in recovery.requeue_expired(connection):
             self._log.error("lease expired", query_id=key.query_id, store=key.store)
         for key in recovery.replan_stuck(connection):
             self._log.error("waited in vain; planning anew", query_id=key.query_id, store=key.store)
 
     def interrupt(self) -> None:
-        """Stop the statement that runs now, if any; callable from another thread."""
+        """Stop the running statement, if any; callable from another thread."""
         for executor in self.executors.values():
             executor.interrupt()
 
     def _keep(self) -> None:
-        """Renew leases and listen, for as long as the worker runs."""
+        """Renew leases and listen for as long as the worker runs."""
         while not self._stopping.is_set():
             try:
                 with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                     try:
                         self._listen(connection)
                     finally:
-                        # Back in the pool it would go on listening, and pile up notices that nobody reads.
+                        # In the pool the connection would go on listening and pile up unread notices.
                         connection.invalidate()
             except (sa.exc.SQLAlchemyError, psycopg2.Error, OSError, ValueError) as error:
                 self._log.error("not listening", error=describe(error))
@@ -352,7 +370,7 @@ class Worker:
             if self._current is not None and time.monotonic() - self._started > self._time_limit:
                 self._overdue = True
                 self.interrupt()
-            # Notices also arrive with the reply to a statement, and then nothing is left to read.
+            # Notices also arrive with the reply to a statement; then nothing is left to read.
             if not raw.notifies and raw in select.select([raw, self._bell], [], [], min(1.0, renew_every))[0]:
                 raw.poll()
             channels = {notice.channel for notice in raw.notifies}
@@ -363,7 +381,7 @@ class Worker:
                 self._renew(connection)
 
     def _renew(self, connection: sa.Connection) -> None:
-        """Keep the job that is being computed; any other that still bears this worker's name is left to expire."""
+        """Renew the job being computed; other jobs of this worker's name may expire."""
         key = self._current
         if (
             key is not None
@@ -374,12 +392,12 @@ class Worker:
             self.interrupt()
 
     def _stop_keeping(self) -> None:
-        """Let the lease keeper end without waiting for another notice."""
+        """End the lease keeper without waiting for another notice."""
         self._stopping.set()
         self._bell_rope.send(b"!")
 
     def _illness(self) -> str | None:
-        """What keeps this worker from working well, or None."""
+        """Return what keeps this worker from working well, or None."""
         for name, folder, mode in (
             ("FLOWDB_COLUMNAR_PATH", self._computing.columnar_path, os.R_OK | os.X_OK),
             ("FLOWMACHINE_CACHE_PATH", self._computing.cache_path, os.W_OK | os.X_OK),
@@ -390,14 +408,14 @@ class Worker:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether an error is of the moment: what else ran, or a connection that broke."""
+    """Return whether an error is transient: concurrent work or a broken connection."""
     return isinstance(error, sa.exc.DBAPIError) and (
         error.connection_invalidated or getattr(error.orig, "pgcode", None) in _TRY_AGAIN
     )
 
 
 def describe(error: Exception) -> str:
-    """The cause in one line for users: never the statement, its values or rows."""
+    """Describe the cause in one line for users, without statement, values or rows."""
     if isinstance(error, NotBuildable):
         return str(error)
     original = getattr(error, "orig", error)
@@ -409,8 +427,9 @@ def describe(error: Exception) -> str:
 def main(settings: Settings) -> None:
     """Run one worker until SIGTERM or SIGINT.
 
-    Python runs signal handlers in the main thread only, which may sit in the database driver until a long statement
-    ends. So the signal's number, written to a socket the moment it arrives, is read by a thread of its own.
+    Python runs signal handlers only in the main thread, which may sit in the database driver until a long
+    statement ends. So a separate thread reads the signal's number from a socket, which is written the moment
+    the signal arrives.
     """
     receiving, sending = socket.socketpair()
     sending.setblocking(False)
@@ -420,7 +439,7 @@ def main(settings: Settings) -> None:
     metrics.serve(settings.bind, settings.metrics_port)
     worker = Worker(settings, settings, lease=settings.lease, time_limit=settings.time_limit)
     threading.Thread(target=_stop_on_signal, args=(worker, receiving), daemon=True).start()
-    # What is there by now stays: the garbage collector need not look through it time and again.
+    # Long-lived objects stay: keep the garbage collector from scanning them repeatedly.
     gc.freeze()
     worker.run()
 
@@ -429,6 +448,6 @@ def _stop_on_signal(worker: Worker, signals: socket.socket) -> None:
     signals.recv(1)
     worker.stop()
     while True:
-        # Between two statements there is nothing to interrupt, and the next would run to its end.
+        # Between two statements there is nothing to interrupt, and the next statement would run to its end.
         time.sleep(0.2)
         worker.interrupt()

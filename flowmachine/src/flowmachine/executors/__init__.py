@@ -1,4 +1,4 @@
-"""The executors: over columnar day files with DuckDB, over the partitions with PostgreSQL."""
+"""Compute with DuckDB over columnar day files or with PostgreSQL over partitions."""
 
 from __future__ import annotations
 

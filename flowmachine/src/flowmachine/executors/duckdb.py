@@ -1,4 +1,7 @@
-"""Computing over columnar day files with DuckDB; intermediate results are Parquet files in the cache folder."""
+"""Compute over columnar day files with DuckDB.
+
+Intermediate results are Parquet files in the cache folder.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ _dialect = Dialect(paramstyle="numeric_dollar")
 
 
 def parquet(paths: Sequence[str], columns: Mapping[str, Any], name: str) -> FromClause:
-    """Parquet files as a relation with the given columns."""
+    """Return Parquet files as a relation with the given columns."""
     bound = sa.bindparam("files", list(paths), type_=sa.ARRAY(sa.Text), unique=True)
     return (
         sa.func.read_parquet(bound).table_valued(*(sa.column(n, t) for n, t in columns.items())).alias(name)
@@ -44,7 +47,7 @@ def parquet(paths: Sequence[str], columns: Mapping[str, Any], name: str) -> From
 
 
 class DuckDBExecutor(ColumnarStore):
-    """Runs statements in a DuckDB of its own, with a memory limit, a spill folder and a thread budget."""
+    """Run statements in a private DuckDB with memory limit, spill folder and threads."""
 
     name = COLUMNAR
 
@@ -52,8 +55,8 @@ class DuckDBExecutor(ColumnarStore):
         super().__init__(settings, parquet)
         self._most_threads = settings.threads
         self._reader = reader
-        # Its own: the names of spilled files are the same in every process, and no lock keeps two from writing into one
-        # another's.
+        # Each process needs its own folder, because names of spilled files are equal in all processes and no
+        # lock keeps them apart.
         spill = settings.cache_path / "spill" / uuid4().hex
         spill.mkdir(parents=True)
         weakref.finalize(self, _remove, spill, spilling.hold(spill))
@@ -63,10 +66,10 @@ class DuckDBExecutor(ColumnarStore):
                 "memory_limit": settings.memory_limit,
                 "temp_directory": str(spill),
                 "preserve_insertion_order": False,
-                # It keeps parts of files by name, and was seen to mix them with those of another file that had taken the
-                # name within a second, as a result that is computed anew does. The system keeps files in memory, too.
+                # This cache keys file parts by name and was seen to mix them with parts of a file that took
+                # the name within a second, as a recomputed result does. The system caches files anyway.
                 "enable_external_file_cache": False,
-                # Everything it may read is named by us; nothing is ever fetched.
+                # We name every file to read; nothing is ever fetched.
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
                 "allow_unsigned_extensions": False,
@@ -108,7 +111,7 @@ class DuckDBExecutor(ColumnarStore):
     def pseudonyms(self) -> FromClause | None:
         columns = {"subscriber_key": sa.BigInteger(), "pseudonym": sa.Text()}
         pattern = str(self._settings.columnar_path / "subscribers" / "*.parquet")
-        # A load that was repeated may have written its pairs twice.
+        # A repeated load may have written its pairs twice.
         return sa.select(parquet([pattern], columns, "dictionary")).distinct().subquery("pseudonyms")
 
     def frame(self, select: Select[Any], connection: sa.Connection) -> pd.DataFrame:
@@ -119,7 +122,7 @@ class DuckDBExecutor(ColumnarStore):
         return [tuple(row.values()) for row in self.query(sa.select(stored)).to_pylist()]
 
     def query(self, select: Select[Any]) -> pa.Table:
-        """The rows of a statement."""
+        """Return the rows of a statement."""
         statement, values = compiled(select)
         return self._connection.execute(statement, values).to_arrow_table()
 
@@ -130,15 +133,15 @@ def _remove(folder: Path, descriptor: int) -> None:
 
 
 def compiled(select: Select[Any]) -> tuple[str, list[Any]]:
-    """A statement's text for DuckDB and its values in order."""
+    """Return a statement's text for DuckDB and its values in order."""
     statement = select.compile(dialect=_dialect, compile_kwargs={"render_postcompile": True})
-    # Asked for once: each asking makes the whole mapping, and a wide modal location binds thousands of values.
+    # Read once: each access builds the whole mapping, and a wide modal location binds thousands of values.
     values = statement.params
     return str(statement), [values[name] for name in statement.positiontup or ()]
 
 
 @lru_cache(maxsize=1)
 def spatial_extension() -> str:
-    """The file of the spatial extension that matches the library."""
+    """Return the file of the spatial extension that matches the library."""
     folder = package_files("duckdb_extension_spatial") / "extensions" / f"v{duckdb.__version__}"
     return str(folder / "spatial.duckdb_extension")

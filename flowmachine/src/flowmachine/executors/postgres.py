@@ -1,4 +1,7 @@
-"""Computing over the event partitions in PostgreSQL; intermediate results are unlogged, analysed tables."""
+"""Compute over the event partitions in PostgreSQL.
+
+Intermediate results are unlogged, analysed tables.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ from flowmachine.stores.cache_tables import TableStore, drop_table, stored_table
 from flowmachine.stores.maps import UnitMap, drop_old_maps, unit_map
 from flowmachine.tables import device_models, intermediate_name, result_name
 
-#: Columns of the event tables by the name that queries use, with the type that queries see.
+#: Columns of the event tables by the names that queries use, with the types that queries see.
 _COLUMN_TYPES: dict[str, Any] = {
     "event_id": sa.Text(),
     "counterpart": sa.Text(),
@@ -43,7 +46,7 @@ _COLUMN_TYPES: dict[str, Any] = {
 
 
 class PostgresSources:
-    """The relations of one query over the database."""
+    """Provide the relations of one query over the database."""
 
     def __init__(self, data: DataState, map_of: Callable[[SpatialUnit], UnitMap]) -> None:
         self._data = data
@@ -71,7 +74,7 @@ class PostgresSources:
             sa.select(*(selected[name].label(name) for name in columns))
             .select_from(table)
             .where(
-                # Instants rather than wall-clock times, so that the planner prunes partitions.
+                # Instants instead of wall-clock times let the planner prune partitions.
                 table.c.datetime >= self.utc(selection.start).replace(tzinfo=UTC),
                 table.c.datetime < self.utc(selection.end).replace(tzinfo=UTC),
             )
@@ -109,7 +112,7 @@ class PostgresSources:
 
 
 class PostgresExecutor(TableStore):
-    """Runs everything inside the database, in the caller's transaction."""
+    """Run everything inside the database, in the caller's transaction."""
 
     name = TABLES
 
@@ -124,7 +127,7 @@ class PostgresExecutor(TableStore):
     def storing(self, query: Query, data: DataState, connection: sa.Connection) -> Iterator[Stored]:
         select = stored_select(query, self.sources(data, connection))
         self.discard(query.query_id, connection)
-        # Nobody sees it before the caller's transaction commits.
+        # The table is invisible until the caller's transaction commits.
         yield self._create(connection, intermediate_name(query.query_id), select, unlogged=True)
 
     def release(self, query: Aggregate, data: DataState, connection: sa.Connection) -> Stored:
@@ -139,7 +142,7 @@ class PostgresExecutor(TableStore):
         return drop_old_maps(connection, cells_version)
 
     def share(self, among: int) -> None:
-        """Nothing to do: the database shares its processors by itself."""
+        """Do nothing: the database shares its processors by itself."""
 
     def interrupt(self) -> None:
         running = self._running
@@ -164,6 +167,6 @@ class PostgresExecutor(TableStore):
             connection.execute(CreateTableAs("cache", name, select, unlogged=unlogged))
         finally:
             self._running = None
-        # Without statistics the planner takes a parent's joins for tiny and falls into nested loops.
+        # Without statistics the planner underestimates a parent's joins and chooses nested loops.
         connection.execute(Analyze("cache", name))
         return table_size(connection, name)

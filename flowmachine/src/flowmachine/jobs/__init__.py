@@ -1,1 +1,1 @@
-"""The job table, by who works with it."""
+"""Hold the job table and its operations, by caller."""

@@ -1,4 +1,4 @@
-"""What a planner does with jobs: queue the parts of a query and what each waits for."""
+"""Queue the parts of a query and their dependencies."""
 
 from __future__ import annotations
 
@@ -38,8 +38,7 @@ _NEXT_UNPLANNED = (
 
 
 def next_unplanned(connection: sa.Connection) -> sa.RowMapping | None:
-    """The oldest job that waits to be planned, locked until the transaction ends; with the number of all that wait as
-    ``unplanned``."""
+    """Lock and return the oldest unplanned job, with their number as ``unplanned``."""
     return connection.execute(_NEXT_UNPLANNED).mappings().one_or_none()
 
 
@@ -50,7 +49,7 @@ _inputs_missing = (
     .scalar_subquery()
 )
 
-#: Makes jobs wait for as many inputs as their edges say.
+#: Sets the number of missing inputs of jobs from their edges.
 _WAIT = (
     sa.update(jobs)
     .where(
@@ -74,12 +73,12 @@ def enqueue_parts(
     needed: Mapping[str, Sequence[str]],
     stored: Callable[[Iterable[str]], set[str]],
 ) -> None:
-    """Queue the parts of the plan of ``job`` and make each wait for those of its inputs that are not stored.
+    """Queue the parts of the plan of ``job`` with their dependencies.
 
-    ``parts`` are the queries without a fresh stored result, sub-queries first, the root last. ``needed`` gives for each
-    the ids of its inputs. ``stored`` tells which of some parts are stored and fresh after all: another worker may have
-    completed one since it was looked for. Rows are locked, and made, in one order by all planners, so that two plans that
-    share parts neither queue one twice nor block each other for good.
+    ``parts`` are the queries without a fresh stored result, sub-queries first, the root last. ``needed``
+    gives for each part the ids of its inputs. ``stored`` rechecks which of some parts are stored and fresh,
+    because another worker may have completed a part meanwhile. All planners lock and create rows in one
+    order, so that two plans that share parts neither queue a part twice nor deadlock.
     """
     root = Key(job["query_id"], job["store"])
     wanted = {part.query_id: part for part in parts if part.query_id != root.query_id}
@@ -133,7 +132,7 @@ def enqueue_parts(
         )
     planned_before = job["executor"] is not None
     if planned_before and root.store == RELEASED:
-        # A former plan may have left it waiting for parts in another store.
+        # An earlier plan may have left the job waiting for parts in another store.
         links_of_root = sa.and_(edges.c.query_id == root.query_id, edges.c.store == RELEASED)
         connection.execute(
             sa.update(edges)
@@ -159,7 +158,7 @@ def enqueue_parts(
 
 
 def _locked_states(connection: sa.Connection, store: str, ids: Iterable[str]) -> dict[str, str]:
-    """The states of jobs in a store by query id, locked in the order of their ids."""
+    """Lock jobs of a store in id order; return their states by query id."""
     statement = (
         sa.select(jobs.c.query_id, jobs.c.state)
         .where(jobs.c.store == store, jobs.c.query_id == any_of(ids))

@@ -1,4 +1,4 @@
-"""What mends the job table: jobs of dead workers, lost results, parts that nobody computes."""
+"""Repair the job table: dead workers' jobs, lost results, abandoned parts."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from flowmachine.sql.statements import InsertNew
 from flowmachine.stores import TABLES
 from flowmachine.tables import edges, intact, jobs
 
-#: A job whose worker died this often is taken to be the cause.
+#: A job whose worker died this often is assumed to be the cause.
 ATTEMPTS = 3
 
 
 def replan_above(connection: sa.Connection, key: Key, worker: str) -> None:
-    """Give up a part that its store cannot compute any more; the submitted queries that wait for it are planned anew."""
+    """Give up a part that its store cannot compute.
+
+    The submitted queries that wait for the part are planned again.
+    """
     if not connection.execute(
         moved(
             "expire",
@@ -50,10 +53,10 @@ def replan_above(connection: sa.Connection, key: Key, worker: str) -> None:
 
 
 def replan_stuck(connection: sa.Connection) -> list[Key]:
-    """Plan those jobs anew that wait for a part that nobody is going to compute; returns them.
+    """Plan jobs again that wait for a part that no worker will compute; return them.
 
-    That happens when the part was taken from the queue, with the only query that was known to need it, while another
-    query that needs it was being planned.
+    This happens when the part left the queue together with the only query known to need it, while another
+    query that needs the part was being planned.
     """
     below = jobs.alias("below")
     alive = (
@@ -78,26 +81,32 @@ def replan_stuck(connection: sa.Connection) -> list[Key]:
 
 
 def is_intact(connection: sa.Connection) -> bool:
-    """Whether the database has kept its unlogged tables, and so its intermediate results."""
+    """Return whether the database has kept its unlogged tables.
+
+    They hold its intermediate results.
+    """
     return bool(connection.execute(sa.select(sa.exists().select_from(intact))).scalar_one())
 
 
 def forget_lost(connection: sa.Connection) -> int:
-    """Forget the intermediate results of the database if it emptied them; returns how many there were.
+    """Forget intermediate results if the database emptied them; return their number.
 
-    They are unlogged, so a server that was not stopped in good order comes back with the tables empty. A row in an
-    unlogged table of our own vanishes with them.
+    The tables are unlogged, so a server that was not shut down cleanly returns with empty tables. Our marker
+    row in an unlogged table disappears with them.
     """
     if is_intact(connection):
         return 0
-    # Of several workers the first does it, and the others wait here for its commit.
+    # The first of several workers does this, and the others wait here for its commit.
     if connection.execute(InsertNew(intact).values(only_row=True)).rowcount == 0:
         return 0
     return connection.execute(moved("forget", jobs.c.store == TABLES, fingerprint=None)).rowcount
 
 
 def requeue_expired(connection: sa.Connection) -> list[Key]:
-    """Return jobs of dead workers to the queue; one that outlived several workers is failed. Returns all found."""
+    """Return jobs of dead workers to the queue; return all found.
+
+    A job that outlived several workers fails.
+    """
     now = sa.func.clock_timestamp()
     expired = sa.and_(jobs.c.state == "executing", jobs.c.lease_until < now)
     hopeless = connection.execute(

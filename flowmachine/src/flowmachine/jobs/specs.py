@@ -1,4 +1,4 @@
-"""The queries of jobs, parsed once in a process."""
+"""Keep the queries of jobs parsed within a process."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from weakref import WeakValueDictionary
 from flowmachine.queries.catalogue import load_any
 from flowmachine.spec.query import Query
 
-#: How many submitted queries stay parsed, and of how many parts each at most. 10,000 parts take some 20 megabytes.
+#: Number of submitted queries to keep parsed, and the largest number of parts of each. 10,000 parts take
+#: about 20 MB.
 KEPT = 16
 MOST_PARTS = 10_000
 
 _lock = Lock()
 _latest: OrderedDict[str, Query] = OrderedDict()
-#: Each query that is still in use, with all that it is made of: a worker computes the parts of what it has planned.
+#: Every query still in use with all of its parts: a worker computes the parts of a query that it has planned.
 _known: WeakValueDictionary[str, Query] = WeakValueDictionary()
 
 
 def query_of(job: Mapping[Any, Any]) -> Query:
-    """The query of a job's row, by its ``query_id`` and ``spec``."""
+    """Return the query of a job's row, by its ``query_id`` and ``spec``."""
     with _lock:
         found = _known.get(job["query_id"])
     if found is None:
@@ -32,7 +33,7 @@ def query_of(job: Mapping[Any, Any]) -> Query:
 
 
 def remember(query: Query) -> None:
-    """Keep a query that is likely to be asked for again soon."""
+    """Keep a query that is likely to be needed again soon."""
     parts = list(query.graph())
     if len(parts) > MOST_PARTS:
         return

@@ -1,4 +1,4 @@
-"""What the server does with jobs: submit, watch and cancel a query."""
+"""Submit, watch and cancel queries for the server."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from flowmachine.tables import jobs, plan_parts
 
 @dataclass(frozen=True)
 class Progress:
-    """Parts of a query that are not stored yet: all of them, and those queued and running."""
+    """Count the missing parts of a query: all, queued and running."""
 
     eligible: int
     queued: int
@@ -48,7 +48,7 @@ class Progress:
 
 
 class QueueFull(Exception):
-    """As many submitted queries wait or run as may."""
+    """Report that the limit of waiting or running queries is reached."""
 
 
 def submit(
@@ -61,12 +61,11 @@ def submit(
     request_id: str | None = None,
     queue_limit: int | None = None,
 ) -> Mapping[Any, Any]:
-    """Make sure that the query is stored, running or queued; returns what ``progress_of`` needs of its row. Raises QueueFull
-    if it would have to be queued behind as many as ``queue_limit``.
+    """Ensure that the query is stored, running or queued; return its row.
 
-    ``store`` names an executor for a query that is not to be released, RELEASED for one that is.
-
-    A result made from other data than there is now is computed anew, as is one that failed or was cancelled.
+    The row has what ``progress_of`` needs. Raises QueueFull if ``queue_limit`` queries are already waiting or
+    running. ``store`` names an executor for a query that is not to be released, and RELEASED otherwise. A
+    result made from other than the present data is computed again, as is a failed or cancelled result.
     """
     key = Key(query.query_id, store)
     fingerprints = data.fingerprints(query)
@@ -91,7 +90,7 @@ def submit(
     elif not connection.execute(
         _SUBMIT, asked | {"store": store, "kind": query.kind, "spec": query.spec()}
     ).rowcount:
-        # Two servers were asked at once: the second waited in the insertion until the first had committed its own.
+        # Two servers inserted at once: the second waited until the first had committed its row.
         first = summary(connection, key)
         assert first is not None
         return first
@@ -105,7 +104,7 @@ _SUBMIT_AGAIN = moved("queue", is_named, **FRESH)
 
 
 def waiting(connection: sa.Connection) -> int:
-    """How many submitted queries are queued or running."""
+    """Count the submitted queries that are queued or running."""
     statement = sa.select(sa.func.count()).where(
         jobs.c.store == RELEASED, jobs.c.state.in_(("queued", "executing"))
     )
@@ -113,13 +112,13 @@ def waiting(connection: sa.Connection) -> int:
 
 
 def progress(connection: sa.Connection, query_id: str) -> Progress:
-    """What is still to be done for a submitted query; all zero when its result is stored."""
+    """Count a submitted query's remaining parts; all zero when its result is stored."""
     row = summary(connection, Key(query_id, RELEASED))
     return Progress(0, 0, 0) if row is None else progress_of(connection, row)
 
 
 def progress_of(connection: sa.Connection, row: Mapping[Any, Any]) -> Progress:
-    """As ``progress``, for the row of a submitted query that the caller has read."""
+    """Do as ``progress`` for the row of a submitted query that the caller has read."""
     query_id = row["query_id"]
     if row["state"] not in ("queued", "executing"):
         return Progress(0, 0, 0)
@@ -139,9 +138,9 @@ def progress_of(connection: sa.Connection, row: Mapping[Any, Any]) -> Progress:
 
 
 def cancel(connection: sa.Connection, query_id: str) -> str | None:
-    """Cancel a submitted query; its state afterwards, or None if it is not known.
+    """Cancel a submitted query; return its state, or None if unknown.
 
-    Parts that another live query needs go on; the others are taken from the queue or stopped.
+    Parts that another live query needs go on. Other parts leave the queue or are stopped.
     """
     root = Key(query_id, RELEASED)
     parts = sa.select(plan_parts.c.query_id, plan_parts.c.store).where(plan_parts.c.root == query_id)

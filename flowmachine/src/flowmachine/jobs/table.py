@@ -1,10 +1,11 @@
-"""The job table: one row for each stored or wanted result, its state, its owner and what it waits for.
+"""Define the job table: a row for each stored or wanted result.
 
-A row is keyed by query id and store. Stores ``duckdb`` and ``postgres`` hold intermediate results of the two executors;
-``released`` holds what a submitted query publishes, and its state is the state of the query.
+A row holds the state, the owner and the dependencies of a result. The key is query id and store. Stores
+``duckdb`` and ``postgres`` hold intermediate results of the two executors. ``released`` holds the result that
+a submitted query publishes, and its state is the state of the query.
 
-Every function works in the transaction of the connection it is given, so that a result and its change of state become
-visible together.
+Every function works in the transaction of the given connection, so that a result and its change of state
+become visible together.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from flowmachine.tables import jobs
 
 RELEASED = "released"
 
-#: Wakes workers when there may be something to do.
+#: Wakes workers when there may be work.
 WORK_CHANNEL = "flowmachine_work"
 
 #: Wakes workers when a running job is to stop.
@@ -33,33 +34,33 @@ CANCEL_CHANNEL = "flowmachine_cancel"
 #: Tells servers the id of a submitted query that is done.
 DONE_CHANNEL = "flowmachine_done"
 
-#: What results are recorded to be made with.
+#: Version that results are recorded with.
 CODE_VERSION = version("flowmachine")
 
-#: States of a query that is still to become something else by itself.
+#: States of a query that will still change by itself.
 PENDING = ("queued", "executing")
 
-#: event -> states it may start from, state it leads to. A row begins in ``FIRST_STATE``.
+#: Event to its allowed states and its new state. A row begins in ``FIRST_STATE``.
 TRANSITIONS: Mapping[str, tuple[tuple[str, ...], str]] = {
-    # A stored result is computed again when it was made from other data than there is now.
+    # A stored result is computed again when the data have changed since.
     "queue": (("known", "completed", "errored", "cancelled"), "queued"),
     "execute": (("queued",), "executing"),
-    # The worker stops or died, or an input vanished.
+    # The worker stopped or died, or an input vanished.
     "give_back": (("executing",), "queued"),
     "finish": (("executing",), "completed"),
     "error": (("executing",), "errored"),
-    # An input of it failed.
+    # An input failed.
     "error_waiting": (("queued",), "errored"),
     "cancel": (("queued", "executing"), "cancelled"),
     # The database lost the result.
     "forget": (("completed",), "known"),
     "reset": (("completed", "errored", "cancelled"), "resetting"),
     "finish_resetting": (("resetting",), "known"),
-    # A lease that ended, or a part that another part's failure made pointless.
+    # The lease ended, or another part's failure made this part pointless.
     "expire": (("queued", "executing", "resetting"), "known"),
 }
 
-#: The state of a new row.
+#: State of a new row.
 FIRST_STATE = "queued"
 
 _DESCRIPTIONS = {
@@ -74,13 +75,15 @@ _DESCRIPTIONS = {
 
 
 def describe_state(state: str) -> str:
-    """The state in words, as messages use it."""
+    """Return the state in words, as messages use it."""
     return _DESCRIPTIONS[state]
 
 
 def standing(row: Mapping[Any, Any]) -> str:
-    """The state of a job for whoever asks, from its row: what was released under a lower floor than the one in force is as
-    good as not made."""
+    """Return a job's state for callers.
+
+    A result released under a floor below the present floor counts as not yet made.
+    """
     judged_by = LOWEST_FLOOR if row["floor"] is None else row["floor"]
     withdrawn = row["store"] == RELEASED and row["state"] == "completed" and judged_by < floor()
     return "known" if withdrawn else str(row["state"])
@@ -88,28 +91,31 @@ def standing(row: Mapping[Any, Any]) -> str:
 
 @dataclass(frozen=True)
 class Key:
-    """Names one job."""
+    """Name one job."""
 
     query_id: str
     store: str
 
 
 def is_job(key: Key) -> ColumnElement[bool]:
-    """The condition that a row of the job table is this job."""
+    """Return the condition that a row of the job table is this job."""
     return sa.and_(jobs.c.query_id == key.query_id, jobs.c.store == key.store)
 
 
 def find(connection: sa.Connection, key: Key) -> sa.RowMapping | None:
-    """The job's row, or None."""
+    """Return the job's row, or None."""
     return connection.execute(sa.select(jobs).where(is_job(key))).mappings().one_or_none()
 
 
 def summary(connection: sa.Connection, key: Key) -> sa.RowMapping | None:
-    """The job's row without its spec and its inputs, which may be megabytes long, or None."""
+    """Return the job's row without spec and inputs, or None.
+
+    Spec and inputs may be megabytes long.
+    """
     return connection.execute(_SUMMARY, named(key)).mappings().one_or_none()
 
 
-# Statements that every query runs are made once, here and below: making one takes as long as running it.
+# Statements of every query are built once, here and below, because building takes as long as running.
 is_named = sa.and_(jobs.c.query_id == sa.bindparam("id"), jobs.c.store == sa.bindparam("kept_in"))
 
 _SUMMARY = sa.select(*(column for column in jobs.c if column.name not in ("spec", "inputs"))).where(is_named)
@@ -118,12 +124,12 @@ SUMMARY_LOCKED = _SUMMARY.with_for_update()
 
 
 def named(key: Key) -> dict[str, str]:
-    """Values that make ``is_named`` mean this job."""
+    """Return the values that make ``is_named`` match this job."""
     return {"id": key.query_id, "kept_in": key.store}
 
 
 def lock(keys: sa.Subquery) -> sa.Select[Any]:
-    """The statement that locks jobs until the transaction ends, in the order in which everybody does."""
+    """Return the statement that locks jobs in the order common to all callers."""
     same = sa.and_(jobs.c.query_id == keys.c.query_id, jobs.c.store == keys.c.store)
     return (
         sa.select(jobs.c.query_id)
@@ -134,13 +140,13 @@ def lock(keys: sa.Subquery) -> sa.Select[Any]:
 
 
 def state(connection: sa.Connection, key: Key) -> str | None:
-    """The job's state, or None if there is no such job."""
+    """Return the job's state, or None if there is no such job."""
     found: str | None = connection.execute(sa.select(jobs.c.state).where(is_job(key))).scalar_one_or_none()
     return found
 
 
 def moved(event: str, *conditions: ColumnElement[bool], **changes: Any) -> sa.Update:
-    """The statement that lets an event happen to the jobs that meet the conditions and whose state allows the event.
+    """Return the update that applies an event to jobs whose state allows the event.
 
     No other statement changes a state.
     """
@@ -150,11 +156,11 @@ def moved(event: str, *conditions: ColumnElement[bool], **changes: Any) -> sa.Up
 
 
 def trigger(connection: sa.Connection, key: Key, event: str, **changes: Any) -> bool:
-    """Let an event happen to a job; False, and no change, if its state does not allow it."""
+    """Apply an event to a job; return False without change if its state forbids it."""
     return connection.execute(moved(event, is_job(key), **changes)).rowcount == 1
 
 
-#: A job that has just been queued, whatever became of it before.
+#: Columns of a newly queued job, whatever its past.
 FRESH: dict[str, Any] = {
     "pending": 0,
     "queued_at": sa.func.clock_timestamp(),
@@ -178,20 +184,22 @@ _STORED = sa.select(jobs.c.query_id, jobs.c.fingerprint).where(
 def stored_ids(
     connection: sa.Connection, fingerprints: Mapping[str, str], store: str | None = None
 ) -> set[str]:
-    """Those of the queries, named by id, that are stored, in any store or in one, and were made from the data that their
-    fingerprints stand for."""
+    """Return the ids of queries that are stored and fresh by their fingerprints.
+
+    All stores count, or the given store.
+    """
     rows = connection.execute(_STORED, {"among": list(fingerprints), "only_in": store})
     return {row.query_id for row in rows if row.fingerprint == fingerprints[row.query_id]}
 
 
 def touched() -> dict[str, Any]:
-    """What one use changes in a job's row.
+    """Return the columns that one use changes in a job's row.
 
-    The multiplier grows by (1 + ln2/half_life)^t at touch t. It is kept as its logarithm, which never overflows.
+    The multiplier grows by (1 + ln2/half_life)^t at touch t. Its logarithm is stored, which never overflows.
     """
     step = sa.func.ln(1 + math.log(2) / sa.cast(sa.func.cache_half_life(), sa.Double))
     turn = sa.cast(sa.func.nextval("engine.touches"), sa.Double)
-    # A relation of its own, because each mention of nextval would take another number.
+    # A separate relation, because each mention of nextval would take another number.
     exponent = sa.select(sa.select((turn * step).label("exponent")).cte("touch").c.exponent).scalar_subquery()
     # exp(-746) is an error in the database, not zero.
     apart = sa.func.least(sa.func.abs(jobs.c.score - exponent), 700.0)
@@ -214,7 +222,7 @@ _NOTIFY = sa.select(
 
 
 def notify(connection: sa.Connection, channel: str, payload: str = "") -> None:
-    """Wake those who listen, when the transaction commits."""
+    """Wake listeners when the transaction commits."""
     connection.execute(_NOTIFY, {"channel": channel, "payload": payload})
 
 

@@ -1,4 +1,4 @@
-"""What a worker does with jobs: claim, renew, complete, fail or give back."""
+"""Claim, renew, complete, fail or return jobs for workers."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from flowmachine.tables import edges, jobs, workers
 
 
 class LostLease(Exception):
-    """Somebody else owns the job by now; whatever was computed must not be recorded."""
+    """Report that another worker owns the job; the result must not be recorded."""
 
 
 _is_here = sa.and_(
     jobs.c.state == "executing", sa.func.starts_with(jobs.c.worker, sa.bindparam("prefix", type_=sa.Text))
 )
 
-#: What waits for nothing but a worker.
+#: The condition that a job waits for nothing but a worker.
 is_ready = sa.and_(jobs.c.state == "queued", jobs.c.planned, jobs.c.pending == 0)
 
 _SHARING = sa.select(
@@ -47,11 +47,11 @@ _SHARING = sa.select(
 
 
 def sharers(connection: sa.Connection, host: str) -> int:
-    """Among how many jobs a host's processors are best shared: those that its workers compute now, their names begin with
-    its name and a hyphen, as long as others are ready to take the place of each.
+    """Return how many running jobs share this host's processors.
 
-    Otherwise each had better take all. Whichever ends first leaves the processors to the rest, which could not use them
-    any more once it has begun with few.
+    The count includes jobs of workers whose names begin with the host's name and a hyphen, while further jobs
+    are ready to replace each of them. Otherwise each job should take all processors, because a running job
+    cannot use processors that become free later.
     """
     found = connection.execute(_SHARING, {"prefix": f"{host}-"}).one()
     return max(found.here, 1) if found.ready else 1
@@ -85,16 +85,16 @@ _CLAIM = moved(
 
 
 def claim(connection: sa.Connection, worker: str, lease: timedelta) -> sa.RowMapping | None:
-    """Take a job that waits for nothing; its row, now ``executing`` and owned, or None.
+    """Claim a ready job; return its row, now ``executing`` and owned, or None.
 
-    First come those of the user who has the fewest running, then the oldest, so that a user with thousands of parts
-    does not keep another's single one waiting.
+    Users with the fewest running jobs come first, then the oldest job. A user with thousands of parts thus
+    does not block another user's single part.
     """
     return connection.execute(_CLAIM, {"worker": worker, "lease": lease}).mappings().one_or_none()
 
 
 def renew(connection: sa.Connection, key: Key, worker: str, lease: timedelta) -> bool:
-    """Prolong the lease of the job that a worker computes; whether the job is to be cancelled."""
+    """Renew a worker's lease on its job; return whether the job is to be cancelled."""
     wanted = connection.execute(
         sa.update(jobs)
         .where(*held(key, worker))
@@ -129,14 +129,14 @@ _LOCK_WITH_WAITING = lock(
     .subquery("keys")
 )
 
-#: Lets those go on, as far as it is up to this input, who waited for it.
+#: Releases the dependents that waited for this input.
 _LET_GO = (
     sa.update(edges).where(_wait_for_named).values(waiting=False).returning(edges.c.query_id, edges.c.store)
 )
 
 
 def held(key: Key, worker: str) -> tuple[ColumnElement[bool], ...]:
-    """The conditions that a worker computes a job at the moment."""
+    """Return the conditions that a worker is computing a job now."""
     return is_job(key), jobs.c.state == "executing", jobs.c.worker == worker
 
 
@@ -152,10 +152,10 @@ def complete(
     read: Mapping[Day, UUID],
     judged_by: int | None = None,
 ) -> None:
-    """Record a stored result and let those go on who waited for it; raises LostLease if the worker is not the owner.
+    """Record a stored result and release its dependents.
 
-    ``read`` are the loads of the days that the query itself read; its inputs' rows have theirs. ``judged_by`` is the floor
-    that a released result was cut to.
+    Raises LostLease if the worker is not the owner. ``read`` are the loads of the days that the query itself
+    read; its inputs' rows have theirs. ``judged_by`` is the floor of a released result.
     """
     inputs: dict[str, dict[str, str]] = {}
     for (event_type, day), load_id in sorted(read.items()):
@@ -176,7 +176,7 @@ def complete(
         raise LostLease(key)
     if key.store == RELEASED:
         notify(connection, DONE_CHANNEL, key.query_id)
-        return  # Nothing is made from what was cut to leave.
+        return  # No query is made from a released result.
     parents = [tuple(row) for row in connection.execute(_LET_GO, named(key))]
     if parents:
         connection.execute(
@@ -188,7 +188,7 @@ def complete(
 
 
 def fail(connection: sa.Connection, key: Key, worker: str, error_class: str, error: str) -> None:
-    """Record why a job failed, on it and on all that wait for it."""
+    """Record why a job failed, on the job and on all dependents."""
     done = connection.execute(
         moved(
             "error",
@@ -206,7 +206,7 @@ def fail(connection: sa.Connection, key: Key, worker: str, error_class: str, err
 
 
 def cancelled(connection: sa.Connection, key: Key, worker: str) -> None:
-    """Record that a running job was stopped because it was cancelled."""
+    """Record that a running job was stopped because of its cancellation."""
     if key.store == RELEASED:
         notify(connection, DONE_CHANNEL, key.query_id)
     connection.execute(
@@ -221,7 +221,10 @@ def cancelled(connection: sa.Connection, key: Key, worker: str) -> None:
 
 
 def give_back(connection: sa.Connection, key: Key, worker: str, *, replan: bool) -> None:
-    """Return a job to the queue unfinished: the worker stops, or an input was gone and the job must be planned anew."""
+    """Return an unfinished job to the queue.
+
+    The worker stops, or an input is gone and the job must be planned again.
+    """
     connection.execute(
         moved(
             "give_back",
@@ -236,7 +239,10 @@ def give_back(connection: sa.Connection, key: Key, worker: str, *, replan: bool)
 
 
 def see(connection: sa.Connection, worker: str, ill: str | None) -> None:
-    """Note that a worker is alive, and what keeps it from working well; forget those not seen for a day."""
+    """Record a worker's heartbeat and problems.
+
+    Workers not seen for a day are forgotten.
+    """
     now = sa.func.clock_timestamp()
     values = {"seen": now, "ill": ill}
     connection.execute(

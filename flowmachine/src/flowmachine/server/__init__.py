@@ -1,1 +1,1 @@
-"""The server process and what it can be asked."""
+"""Run the server process and answer its requests."""

@@ -1,7 +1,7 @@
-"""What the server can be asked: one function an action, each a few database reads and at most one write.
+"""Define the server's actions: a few database reads and at most one write each.
 
-An action gets its parameters and returns its payload, or raises ``Refused`` with the message and payload of the error
-reply. None computes a query.
+An action gets its parameters and returns its payload, or raises ``Refused`` with the message and payload of
+the error reply. No action computes a query.
 """
 
 from __future__ import annotations
@@ -38,23 +38,24 @@ Payload = dict[str, Any]
 #: Version of this protocol; raised when a reply changes its meaning.
 PROTOCOL = 1
 
-#: A worker not seen for so long is taken to be dead.
+#: A worker not seen for this long counts as dead.
 ALIVE = timedelta(seconds=30)
 
-#: Seconds for which a poll may wait for news.
+#: Longest time in seconds that a poll may wait for a change.
 LONGEST_WAIT = 30.0
 
-#: Seconds for which a parsed spec is kept: the API asks what rights a spec needs, then submits it.
+#: Seconds for which a parsed spec is kept, because the API first asks for the spec's scopes and then submits
+#: the spec.
 SAME_REQUEST = 2.0
 MOST_PARSED = 4
 
-#: Parts are counted for each poll of a query with fewer than these, and for all polls within some seconds otherwise.
+#: With fewer parts, each poll counts them; with more, one count serves all polls within some seconds.
 MANY_PARTS = 100
 POLLED_FOR = 0.3
 
 
 class Refused(Exception):
-    """An error reply."""
+    """Reply with an error."""
 
     def __init__(self, message: str, payload: Payload | None = None) -> None:
         super().__init__(message)
@@ -63,7 +64,7 @@ class Refused(Exception):
 
 
 class Actions:
-    """The actions over one database."""
+    """Perform the actions over one database."""
 
     def __init__(self, engine: sa.Engine, queue_limit: int = 1000, executor: str = "auto") -> None:
         self._engine = engine
@@ -73,13 +74,13 @@ class Actions:
         self._parsed: dict[bytes, tuple[float, Aggregate]] = {}
 
     def names(self) -> list[str]:
-        """All actions."""
+        """List all actions."""
         return sorted(_ACTIONS)
 
     def perform(
         self, action: str, params: Params, *, user: str | None = None, request_id: str | None = None
     ) -> Payload:
-        """Do one action; raises Refused."""
+        """Perform one action; raises Refused."""
         function, accepted = _ACTIONS[action]
         if accepted is not None:
             _check_params(action, params, accepted)
@@ -93,10 +94,11 @@ class Actions:
         return {}
 
     def health(self, params: Params) -> Payload:
-        """Which parts are well: each of ``database``, ``workers`` and ``folders`` is ``ok`` or says what is wrong.
+        """Report the health of ``database``, ``workers`` and ``folders``.
 
-        Never refused: that the database does not answer is itself an answer. A worker is one seen lately; the
-        folders are those of columnar files and intermediate results, as the workers see them.
+        Each is ``ok`` or says what is wrong. The action is never refused: a silent database is itself an
+        answer. A worker is one seen lately. The folders are those of columnar files and intermediate results,
+        as the workers see them.
         """
         jobs_, seen = tables.jobs.c, tables.workers.c
         try:
@@ -149,10 +151,11 @@ class Actions:
         return {"aggregation_unit": None if query.unit is None else query.unit.name}
 
     def authorise(self, params: Params) -> Payload:
-        """What a right to a query is judged by: unit, kind, the kinds it is made of and those of its subsets.
+        """Return what a right to a query depends on.
 
-        Asked of a ``spec`` or of the ``query_id`` of a submitted query. Both are answered from the whole query,
-        subsets named by their ids looked up, so that the answers about one query are equal whoever asks and when.
+        The reply has the unit, the kind, the kinds within and the kinds in subsets. The parameter is a
+        ``spec`` or the ``query_id`` of a submitted query. Both use the whole query with subsets looked up by
+        id, so that every caller gets the same answer at any time.
         """
         if params.keys() == {"spec"} and isinstance(params["spec"], dict):
             with self._engine.connect() as connection:
@@ -193,7 +196,7 @@ class Actions:
         return {"query_id": query.query_id, "progress": progress.as_dict()}
 
     def explain_query(self, params: Params) -> Payload:
-        """What running a spec would do: parts, how many are stored, days read and missing, and a forecast."""
+        """Forecast a spec: parts, stored parts, days read and missing, and seconds."""
         with self._engine.connect() as connection:
             query = self._load(connection, params)
             data = read_data_state(connection)
@@ -201,7 +204,7 @@ class Actions:
             return explain(connection, query, data, choose_executor(query, data, self._executor))
 
     def state(self, query_id: str) -> str | None:
-        """The state of a submitted query, or None if it is not known."""
+        """Return the state of a submitted query, or None if unknown."""
         with self._engine.connect() as connection:
             state = table.state(connection, Key(query_id, RELEASED))
         if state not in table.PENDING:
@@ -209,7 +212,10 @@ class Actions:
         return state
 
     def poll_query(self, params: Params) -> Payload:
-        """State and progress. The server holds the request for up to ``wait`` seconds until the state changes."""
+        """Return state and progress.
+
+        The server holds the request for up to ``wait`` seconds until the state changes.
+        """
         query_id = params["query_id"]
         if "wait" in params:
             try:
@@ -303,7 +309,7 @@ class Actions:
         return {"qa_checks": found}
 
     def cancel_query(self, params: Params, *, user: str | None) -> Payload:
-        """Stop a query, if nobody but the ``user`` has asked for it since it was queued."""
+        """Stop a query, unless another user than ``user`` also submitted the query."""
         with self._engine.begin() as connection:
             row = self._known(connection, params["query_id"])
             if row["state"] in table.PENDING and _asked_by_others(connection, row, user):
@@ -316,7 +322,7 @@ class Actions:
         return {"query_id": params["query_id"], "query_state": state}
 
     def _load(self, connection: sa.Connection, params: Params) -> Aggregate:
-        """The query of a submitted spec, parsed once for those that ask within ``SAME_REQUEST`` seconds."""
+        """Return a submitted spec's query, parsed once within ``SAME_REQUEST`` seconds."""
         key = hashlib.sha256(json.dumps(params, sort_keys=True, default=str).encode()).digest()
         now = time.monotonic()
         until, known = self._parsed.get(key, (0.0, None))
@@ -328,7 +334,7 @@ class Actions:
         return query
 
     def _parse(self, connection: sa.Connection, params: Params) -> Aggregate:
-        """The query of a submitted spec, the queries and tables that it names looked up."""
+        """Parse a submitted spec and look up the queries and tables that it names."""
 
         def find_spec(query_id: str) -> Any | None:
             return connection.execute(
@@ -359,20 +365,23 @@ class Actions:
         query_id: str,
         read: Callable[[sa.Connection, Key], sa.RowMapping | None] = table.find,
     ) -> Mapping[Any, Any]:
-        """The row of a submitted query, in the state that it is in for clients."""
+        """Return a submitted query's row with its state for clients."""
         row = read(connection, Key(query_id, RELEASED))
         if row is None:
             raise Refused(f"Unknown query id: '{query_id}'", {"query_id": query_id, "query_state": "awol"})
         return {**row, "state": table.standing(row)}
 
     def _ready(self, query_id: str) -> Aggregate:
-        """The query if its released result can be read now. A result that somebody dropped makes it merely known."""
+        """Return the query if its released result can be read now.
+
+        A query whose result was dropped is merely known.
+        """
         with self._engine.begin() as connection:
             row = self._known(connection, query_id)
             state = row["state"]
             if state == "completed":
                 if sa.inspect(connection).has_table(result_name(query_id), schema="cache"):
-                    # Should a crash take this count back, nothing is lost; so nobody waits for the disk.
+                    # Losing this count in a crash is harmless, so do not wait for the disk.
                     connection.execute(sa.select(sa.func.set_config("synchronous_commit", "off", True)))
                     table.touch(connection, Key(query_id, RELEASED))
                     query = query_of(row)
@@ -411,16 +420,17 @@ _ACTIONS: dict[str, tuple[Callable[[Actions, Params], Payload], tuple[str, ...] 
 
 
 def longest_wait(value: Any) -> float:
-    """The seconds that a poll asks to wait; raises ValueError."""
+    """Return the seconds that a poll may wait; raises ValueError."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LONGEST_WAIT:
         raise ValueError(f"Must be a number of seconds from 0 to {LONGEST_WAIT:g}.")
     return float(value)
 
 
 def _asked_by_others(connection: sa.Connection, row: Mapping[Any, Any], user: str | None) -> bool:
-    """Whether somebody else asked for a pending query first, or as well since it was queued.
+    """Return whether another user also asked for a pending query.
 
-    Only who asked first is in its row; the audit trail has all.
+    Only requests since the query was queued count. The row has only the first user; the audit trail has all
+    users.
     """
     if row["requested_by"] != user:
         return True

@@ -1,4 +1,4 @@
-"""Telling what a query would cost before it runs."""
+"""Forecast a query's cost before it runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flowmachine.tables import jobs as job_table
 
 
 def explain(connection: sa.Connection, query: Query, data: DataState, executor: str) -> dict[str, Any]:
-    """Parts of the query and how many are stored, days it reads and those missing, and a forecast in seconds.
+    """Return parts, stored parts, days read and missing, and a forecast in seconds.
 
     The forecast adds up, over the parts not stored, what parts of the same kind took on average; it is null while
     some kind has never run. ``executor`` is the one that ``stores.choice.choose_executor`` names.

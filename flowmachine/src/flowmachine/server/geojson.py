@@ -1,7 +1,7 @@
-"""The statements by which the API reads results and boundaries as GeoJSON features.
+"""Build the statements that the API reads results and boundaries with.
 
-Each row is ``type``, ``id``, ``geometry``, ``properties``; geometries are WGS 84. ``id`` numbers the features in the order in
-which they are served, which is that of the result, or of the regions' ids where a feature is a region.
+Each row is a GeoJSON feature: ``type``, ``id``, ``geometry``, ``properties``. Geometries are WGS 84. ``id``
+numbers the features in the order of the result, or of the regions' ids where a feature is a region.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from flowmachine.tables import admin_table, result_name
 
 
 def as_text(statement: Select[Any]) -> str:
-    """A statement as the text that goes over the wire to whoever runs it."""
+    """Return a statement as text for the API to run."""
     return str(
         statement.compile(
             dialect=postgresql.dialect(paramstyle="named"),
@@ -30,13 +30,16 @@ def as_text(statement: Select[Any]) -> str:
 
 
 def result_statement(query: Aggregate) -> Select[Any]:
-    """The rows of a released result, in the order of its kind."""
+    """Select the rows of a released result, in the order of its kind."""
     table = _result_table(query)
     return sa.select(*table.c).order_by(*_ordering(query, table))
 
 
 def feature_statement(query: Aggregate) -> Select[Any]:
-    """The features of a released result that has one region a row, or one feature a region for results with two."""
+    """Select the features of a released result.
+
+    There is one feature a row, or one a region for results with two regions a row.
+    """
     suffixes = [part.suffix for part in query.published.parts if isinstance(part, Region)]
     if suffixes == [""]:
         return _row_features(query)
@@ -44,12 +47,12 @@ def feature_statement(query: Aggregate) -> Select[Any]:
 
 
 def geography_statement(unit: SpatialUnit) -> Select[Any]:
-    """The features of all regions of a unit."""
+    """Select the features of all regions of a unit."""
     if unit.has_polygons:
         table, pcod = admin_table(unit)
         regions: FromClause = sa.select(pcod.label("pcod"), table.c.geom).subquery("regions")
     else:
-        # Not from the unit's map: the API may not read what is the engine's own.
+        # Do not use the unit's map, because the API may not read the engine's own tables.
         columns = (*unit.id_columns, "geom")
         regions = sa.table("cell_points", *map(sa.column, columns), schema="geography")
     return _features(regions, list(unit.id_columns), regions.c.geom, _ids_ascending(regions, unit))
@@ -64,7 +67,10 @@ def _row_features(query: Aggregate) -> Select[Any]:
 
 
 def _flow_features(query: Aggregate) -> Select[Any]:
-    """One feature a region that occurs at either end, with ``outflows`` and ``inflows`` as {other region: value}."""
+    """Select a feature for each region at either end.
+
+    ``outflows`` and ``inflows`` are {other region: value}.
+    """
     table = _result_table(query)
     unit = query.unit
     assert unit is not None
@@ -168,18 +174,18 @@ def _point(table: FromClause, suffix: str = "") -> ColumnElement[Any]:
 
 
 def _ordering(query: Aggregate, table: FromClause) -> list[ColumnElement[Any]]:
-    """The order of the kind's rows."""
+    """Return the order of the kind's rows."""
     return in_full_order(dict(table.c), query.published.order)
 
 
 def _ids_ascending(regions: FromClause, unit: SpatialUnit) -> list[ColumnElement[Any]]:
-    """The order of a unit's ids, text by its bytes."""
+    """Return the order of a unit's ids, texts by bytes."""
     ids = [(regions.c[name], type_) for name, type_ in unit.id_columns.items()]
     return [sa.collate(column, "C") if isinstance(type_, sa.Text) else column for column, type_ in ids]
 
 
 def _json_object(name: ColumnElement[Any], value: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Aggregate: an object with its names in the order of their bytes."""
+    """Aggregate an object with its names ordered by their bytes."""
     return sa.func.json_object_agg(name, postgresql.aggregate_order_by(value, sa.collate(name, "C")))
 
 

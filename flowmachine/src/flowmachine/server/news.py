@@ -1,4 +1,4 @@
-"""Hearing from the database which queries are done, so that who waits for one need not keep asking."""
+"""Hear from the database which queries are done, so that waiters need not poll."""
 
 from __future__ import annotations
 
@@ -18,17 +18,23 @@ _RETRY_SECONDS = 1.0
 
 
 class News:
-    """Listens on one connection for as long as its task runs; what is said while the connection is lost is not heard."""
+    """Listen on one connection while its task runs.
+
+    Notices sent while the connection is lost are missed.
+    """
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        #: Whether there is a connection on which news would come.
+        #: Whether a connection listens for notices.
         self.heard = False
         self._awaited: dict[str, set[asyncio.Event]] = defaultdict(set)
 
     @contextmanager
     def expecting(self, query_id: str) -> Iterator[asyncio.Event]:
-        """An event that is set when the query is done, heard from the moment the context is entered."""
+        """Return an event that is set when the query is done.
+
+        Notices count from the moment the context is entered.
+        """
         event = asyncio.Event()
         self._awaited[query_id].add(event)
         try:
@@ -39,7 +45,7 @@ class News:
                 del self._awaited[query_id]
 
     async def listen(self) -> None:
-        """Listen until cancelled; a lost connection is made anew."""
+        """Listen until cancelled; a lost connection is reopened."""
         while True:
             try:
                 await self._listen_once()
@@ -48,7 +54,7 @@ class News:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     def wake_all(self) -> None:
-        """Set every event, for whoever waits is to look again."""
+        """Set every event, so that all waiters look again."""
         for events in self._awaited.values():
             for event in events:
                 event.set()
@@ -61,14 +67,14 @@ class News:
         descriptor = raw.fileno()
         loop.add_reader(descriptor, self._hear, raw, lost)
         self.heard = True
-        # What was said before anybody listened is for each to find out.
+        # Notices sent before the connection listened are lost, so let all waiters check.
         self.wake_all()
         try:
             await lost
         finally:
             self.heard = False
             loop.remove_reader(descriptor)
-            # The server's end of it may be gone already, or the pool may want to say goodbye on a broken line.
+            # The server's end may be gone already, or the pool may fail to close a broken connection.
             with suppress(sa.exc.SQLAlchemyError, psycopg2.Error):
                 connection.invalidate()
                 connection.close()

@@ -1,7 +1,7 @@
-"""The server process: speaks ZeroMQ, reads and writes rows, computes nothing.
+"""Run the server process: ZeroMQ in front, rows behind, no computing.
 
-Frames are identity, empty, JSON. What is not of that form is logged and gets no reply. Database work is done in a small
-pool of threads, so that the socket is always attended to.
+Frames are identity, empty, JSON. Other messages are logged and get no reply. A small pool of threads does the
+database work, so that the socket is always served.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from flowmachine.server.news import News
 from flowmachine.settings import Settings
 from flowmachine.tables import audit
 
-#: Requests larger than this are not read; a spec of 5,000 parts has about 2 MB.
+#: Larger requests are not read; a spec of 5,000 parts has about 2 MB.
 LARGEST_MESSAGE = 16 * 2**20
 
-#: Lists and objects of a request that may be nested in each other: more than any spec of permitted depth has, and far fewer
-#: than overflow the stack of whoever walks through them.
+#: Maximum nesting of lists and objects in a request: more than any spec of permitted depth needs, and far
+#: below the limit of recursive code.
 DEEPEST_MESSAGE = 250
 
-#: A poll has less; longer messages are not read before a thread has time for them.
+#: Polls are shorter; longer messages are parsed only in a thread.
 _LONGEST_POLL = 2000
 
-#: Actions that leave no row in the audit trail: they neither start nor stop nor reveal anything but a state, and clients
-#: repeat them every second. The log has them.
+#: Actions without a row in the audit trail: they reveal only a state, and clients repeat them every second.
+#: The log has them.
 UNAUDITED = frozenset({"ping", "health", "poll_query"})
 
-#: Who waits for a query to be done looks at it by itself so often, in seconds, for not all changes are news: while the server
-#: hears of queries that are done, and while it hears nothing.
+#: Seconds between re-checks of a held poll, because not every change sends a notice: while the server hears
+#: notices, and while it hears none.
 LOOK_AGAIN = 2.0
 LOOK_AGAIN_UNHEARD = 0.5
 
@@ -53,7 +53,7 @@ _DATABASE_UNAVAILABLE = ("The database is unavailable; try again.", {"code": "da
 
 
 class Server:
-    """Answers requests until stopped."""
+    """Answer requests until stopped."""
 
     def __init__(self, settings: Settings, threads: int = 8) -> None:
         self._settings = settings
@@ -67,8 +67,8 @@ class Server:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT, then finish what was begun."""
-        # Kinds and schemas are built before the first request, which would otherwise wait for them.
+        """Serve until SIGTERM or SIGINT, then finish requests in progress."""
+        # Build kinds and schemas before the first request, which would otherwise wait for them.
         kinds()
         query_schemas()
         context = zmq.asyncio.Context()
@@ -112,9 +112,9 @@ class Server:
         await socket.send_multipart([identity, b"", reply])
 
     async def _until_news(self, query_id: str, seconds: float) -> None:
-        """Wait until the state of a query that is queued or running changes, but no longer than so many seconds.
+        """Wait until a pending query changes its state, at most ``seconds``.
 
-        No thread waits: there are few of them, and there may be many who wait.
+        No thread waits, because threads are few and waiting polls may be many.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
@@ -125,7 +125,7 @@ class Server:
                 try:
                     state = await loop.run_in_executor(self._threads, self._actions.state, query_id)
                 except sa.exc.SQLAlchemyError:
-                    return  # The reply will say so.
+                    return  # The reply will report the error.
                 first = first or state
                 left = deadline - loop.time()
                 if state not in PENDING or state != first or left <= 0:
@@ -135,7 +135,7 @@ class Server:
                     await asyncio.wait_for(news.wait(), min(again, left))
 
     def reply(self, message: bytes) -> bytes:
-        """The reply to one message; never raises."""
+        """Return the reply to one message; never raises."""
         try:
             return json.dumps(self._reply(message), allow_nan=False, default=str).encode()
         except Exception as error:
@@ -150,7 +150,7 @@ class Server:
         problems = self._envelope_problems(request)
         if problems:
             answer = _error("Invalid action request.", problems)
-            # Whoever asked waits for an answer with this id, and would wait in vain for one without.
+            # The caller waits for an answer with this id and would not recognise another.
             known = isinstance(request, dict) and isinstance(request.get("request_id"), str)
             return answer | {"request_id": request["request_id"]} if known else answer
         with bound_contextvars(request_id=request["request_id"], user=request.get("user")):
@@ -196,7 +196,10 @@ class Server:
         params: dict[str, Any],
         seconds: float,
     ) -> dict[str, Any]:
-        """The answer, once the audit trail has it; what cannot be recorded is not said."""
+        """Return the answer once the audit trail has recorded it.
+
+        An answer that cannot be recorded is not sent.
+        """
         query_id = answer["payload"].get("query_id")
         try:
             with self._engine.begin() as connection:
@@ -242,7 +245,10 @@ class Server:
 
 
 def _wait_asked_for(message: bytes) -> tuple[str, float] | None:
-    """The query and the seconds of a poll that is to wait; None for any other message, a malformed one included."""
+    """Return the query and the seconds of a poll that waits.
+
+    Returns None for any other message, including a malformed message.
+    """
     if b'"wait"' not in message or len(message) > _LONGEST_POLL:
         return None
     try:
@@ -252,7 +258,7 @@ def _wait_asked_for(message: bytes) -> tuple[str, float] | None:
         seconds = longest_wait(params["wait"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    # What the database cannot hold is no query's id, and is refused as any other message is.
+    # A text that the database cannot hold is no query id; the ordinary path refuses it.
     if request.get("action") != "poll_query" or not isinstance(query_id, str) or _problem_within(query_id):
         return None
     return query_id, seconds
@@ -263,9 +269,9 @@ def _error(message: str, payload: dict[str, Any] | None = None) -> dict[str, Any
 
 
 def _problem_within(value: Any) -> str | None:
-    """What is in a parsed message that cannot be taken anywhere, or None.
+    """Return what no action accepts in a parsed message, or None.
 
-    Level by level instead of by recursion, since the nesting may be what is wrong.
+    The walk goes level by level, because nesting itself may be the problem.
     """
     level = [value]
     depth = 0
@@ -287,7 +293,7 @@ def _problem_within(value: Any) -> str | None:
 
 
 def _for_log(params: dict[str, Any]) -> Any:
-    """The parameters as the audit trail keeps them: whole, unless they are very large."""
+    """Return the parameters for the audit trail: whole, unless very large."""
     text = json.dumps(params)
     return params if len(text) <= 20_000 else {"query_kind": params.get("query_kind"), "bytes": len(text)}
 

@@ -1,1 +1,1 @@
-"""What a query is and how a spec becomes one; knows nothing of databases."""
+"""Define queries and parse specs, without any database."""

@@ -1,4 +1,4 @@
-"""The arguments of a kind's function in the Python client, from the declarations of its fields."""
+"""Derive the arguments of a kind's client function from its fields."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flowmachine.spec.fields import Form
 
 @dataclass(frozen=True)
 class Argument:
-    """What the client and the documentation say of a field, beside its type.
+    """Describe a field for the client and the documentation.
 
     Attributes
     ----------
@@ -45,19 +45,19 @@ class Argument:
 
     @property
     def may_be_absent(self) -> bool:
-        """Whether a spec may lack the field, but not hold null in its place."""
+        """Return whether a spec may omit the field without null being allowed."""
         return not self.required and not self.field.allow_none and self.default is None
 
     @property
     def annotation(self) -> str:
-        """The type of the argument, as written in the client."""
+        """Return the type of the argument as written in the client."""
         assert self.form is not None
         may_be_none = not self.required and self.default is None and not self.form.covers_none
         return f"{self.form.annotation} | None" if may_be_none else self.form.annotation
 
     @property
     def text(self) -> str:
-        """The words or kinds that its type accepts, then what it means."""
+        """Return the words or kinds that the type accepts, and the meaning."""
         return " ".join(filter(None, (_accepted(self.field), self.doc)))
 
 
@@ -71,10 +71,10 @@ def declared(
     write: str = "",
     example: Any = None,
 ) -> Argument:
-    """The argument of a field, from what ``required`` or ``optional`` was told.
+    """Build a field's argument from the declaration by ``required`` or ``optional``.
 
-    ``keyword`` and ``write`` are given where they are not those of the name and the type, ``client_default`` where a spec
-    must give a field that users of the client need not give.
+    ``keyword`` and ``write`` are given where they differ from the name's and the type's. ``client_default``
+    is for fields that a spec requires and users of the client may omit.
     """
     form: Form | None = getattr(field, "form", None)
     words = getattr(field, "words", None)

@@ -1,8 +1,8 @@
-"""The types of a query kind's fields: what each accepts, refuses (with which words) and how it is written canonically.
+"""Define the types of query fields: accepted values, refusals, canonical form.
 
-Each type is a marshmallow field, so that validation texts, OpenAPI properties and canonical JSON come from the one
-declaration in the query's dataclass. Values are held in memory in their parsed form: moments as naive
-``datetime`` on the deployment's wall clock, lists as tuples, nested specs as query objects.
+Each type is a marshmallow field, so that validation texts, OpenAPI properties and canonical JSON come from
+the declaration in the query's dataclass. Values are held in parsed form: moments as naive ``datetime`` on the
+deployment's wall clock, lists as tuples, nested specs as query objects.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from marshmallow import validate
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """How Python users give a value of a field's type.
+    """Describe how Python users give a value of a field's type.
 
-    ``annotation`` is the type as the client writes it, and ``covers_none`` says whether that allows None. ``write`` names
-    the function of ``flowclient.values`` that turns an argument into the field's value. ``example`` is a value, and
-    ``argument`` the argument that is written as this value, where the two differ.
+    ``annotation`` is the type as the client writes it, and ``covers_none`` says whether that allows None.
+    ``write`` names the function of ``flowclient.values`` that turns an argument into the field's value.
+    ``example`` is a value; ``argument`` is the matching argument where the two differ.
     """
 
     annotation: str
@@ -35,25 +35,26 @@ class Form:
 
 
 def required(field: ma.fields.Field, doc: str = "", **more: Any) -> Any:
-    """Declare a dataclass field that a spec must give and may not null.
+    """Declare a dataclass field that a spec must give and that must not be null.
 
-    ``doc`` says what the type does not say; ``more`` is what else ``Argument`` holds.
+    ``doc`` says what the type does not say; ``more`` holds further values of ``Argument``.
     """
     field.required = True
     return dataclasses.field(metadata={"field": field, "doc": doc, **more})
 
 
 def optional(field: ma.fields.Field, default: Any = None, doc: str = "", **more: Any) -> Any:
-    """Declare a dataclass field with a default; null is allowed exactly when the default is null."""
+    """Declare a dataclass field with a default; null is allowed if it is the default."""
     field.load_default = default
     field.allow_none = default is None
     return dataclasses.field(default=default, metadata={"field": field, "doc": doc, **more})
 
 
 class Moment(ma.fields.Field[datetime]):
-    """An ISO 8601 date or date and time without zone; fractions of seconds are cut.
+    """Accept an ISO 8601 date or date and time without zone.
 
-    An offset would have to be dropped or converted silently, so it is refused.
+    Fractions of seconds are truncated. An offset would have to be dropped or converted silently, so it is
+    refused.
     """
 
     form: ClassVar[Form] = Form("DateLike", "iso_date", example="2016-01-01")
@@ -82,7 +83,7 @@ class Moment(ma.fields.Field[datetime]):
 
 
 class Choice(ma.fields.String):
-    """One of a few words, listed in the refusal in the order of declaration."""
+    """Accept one of a few words; refusals list them in the order of declaration."""
 
     form: ClassVar[Form] = Form("str")
 
@@ -95,7 +96,7 @@ class Choice(ma.fields.String):
 
 
 class Text(ma.fields.String):
-    """Any text."""
+    """Accept any text."""
 
     form: ClassVar[Form] = Form("str", example="anything")
 
@@ -104,19 +105,25 @@ class Text(ma.fields.String):
 
 
 class TableName(Text):
-    """A table named ``schema.table`` as written in the database, or one of schema ``flowmachine``. ``units`` checks it."""
+    """Accept a table name, ``schema.table`` or a name in schema ``flowmachine``.
+
+    ``units`` checks the table.
+    """
 
     form: ClassVar[Form] = Form("str", example="geography.cell_to_region")
 
 
 class ColumnName(Text):
-    """A column's name as written in the database."""
+    """Accept a column's name as written in the database."""
 
     form: ClassVar[Form] = Form("str", example="region")
 
 
 class Integer(ma.fields.Integer):
-    """A whole number of 64 bits, which is what the databases hold; fractions of JSON numbers are cut."""
+    """Accept a whole number of 64 bits, as the databases hold.
+
+    Fractions of JSON numbers are truncated.
+    """
 
     form: ClassVar[Form] = Form("int", example=2)
     _of_64_bits = validate.Range(-(2**63), 2**63 - 1)
@@ -136,7 +143,7 @@ class Integer(ma.fields.Integer):
 
 
 class Number(ma.fields.Float):
-    """A finite decimal number."""
+    """Accept a finite decimal number."""
 
     form: ClassVar[Form] = Form("float", example=0.5)
 
@@ -160,7 +167,7 @@ class Number(ma.fields.Float):
 
 
 class Flag(ma.fields.Boolean):
-    """True or false."""
+    """Accept true or false."""
 
     form: ClassVar[Form] = Form("bool", example=True)
 
@@ -169,7 +176,10 @@ class Flag(ma.fields.Boolean):
 
 
 class EventTypes(ma.fields.List):
-    """At least one event type; repeats are dropped and the order does not matter."""
+    """Accept at least one event type.
+
+    Repeats are dropped and the order does not matter.
+    """
 
     form: ClassVar[Form] = Form("EventTypes", "list_of_types", covers_none=True, example=["calls", "sms"])
 
@@ -191,7 +201,7 @@ class EventTypes(ma.fields.List):
 
 
 class Listed(ma.fields.List):
-    """At least one item; order is kept."""
+    """Accept at least one item; order is kept."""
 
     def __init__(self, item: ma.fields.Field) -> None:
         super().__init__(item, validate=validate.Length(min=1))
@@ -205,14 +215,20 @@ class Listed(ma.fields.List):
 
 @dataclasses.dataclass(frozen=True)
 class HourInterval:
-    """Half-open hours of the day [start, end) on the local clock; start after end wraps past midnight."""
+    """Hold half-open hours of the day [start, end) on the local clock.
+
+    A start after the end wraps past midnight.
+    """
 
     start_hour: int
     end_hour: int
 
 
 class Hours(ma.fields.Field[HourInterval]):
-    """``{"start_hour", "end_hour"}``: hours 0 to 24, where 24 may end an interval, but begin one only if that is allowed."""
+    """Accept ``{"start_hour", "end_hour"}``, hours 0 to 24.
+
+    24 may end an interval, but may begin one only if that is allowed.
+    """
 
     component = "Hours"
     form: ClassVar[Form] = Form(
@@ -263,10 +279,11 @@ def _bounds(at_least: float | None, at_most: float | None) -> dict[str, Any]:
 def load_fields(
     fields: Mapping[str, ma.fields.Field], raw: Any, *, ignore: Sequence[str] = (), **context: Any
 ) -> dict[str, Any]:
-    """Check ``raw`` against the fields and return the parsed values; ``context`` is handed to each field.
+    """Check ``raw`` against the fields and return the parsed values.
 
-    Raises marshmallow.ValidationError with the messages of all fields at once. The loop replaces
-    ``Schema.load``, which takes a hundred times as long on a spec of thousands of like parts.
+    ``context`` is passed to each field. Raises marshmallow.ValidationError with the messages of all fields at
+    once. The loop replaces ``Schema.load``, which takes a hundred times as long on a spec of thousands of
+    similar parts.
     """
     if not isinstance(raw, Mapping):
         raise ma.ValidationError({"_schema": ["Invalid input type."]})
@@ -292,7 +309,7 @@ def _load_value(field: ma.fields.Field, value: Any, context: Mapping[str, Any]) 
 
 
 def canonical_value(field: ma.fields.Field, value: Any) -> Any:
-    """The field's value as JSON of one fixed form."""
+    """Return the field's value as JSON in its canonical form."""
     if value is None:
         return None
     canonical = getattr(field, "canonical", None)
@@ -306,5 +323,5 @@ def canonical_value(field: ma.fields.Field, value: Any) -> Any:
 
 
 def canonical_json(document: Any) -> str:
-    """One text per value: keys sorted, no spaces, no NaN."""
+    """Return the canonical text of a value: keys sorted, no spaces, no NaN."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)

@@ -1,4 +1,4 @@
-"""Fields that hold queries, and the kinds that a query is made of."""
+"""Define fields that hold queries, and list the kinds in a query."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from flowmachine.spec.reading import Reading
 
 
 class Nested(ma.fields.Field[Query]):
-    """A query of one of the named kinds; one kind is refused in that kind's own words, several as a union."""
+    """Accept a query of one of the named kinds.
+
+    A single kind is refused in that kind's own words, several kinds as a union.
+    """
 
     form: ClassVar[Form] = Form("Spec")
 
@@ -44,7 +47,7 @@ class Nested(ma.fields.Field[Query]):
 
 
 class NestedList(ma.fields.List):
-    """A list of at least one query; order is kept."""
+    """Accept a list of at least one query; order is kept."""
 
     form: ClassVar[Form] = Form("list[Spec]")
 
@@ -62,7 +65,7 @@ class NestedList(ma.fields.List):
 
 
 class SubscriberSubset(ma.fields.Field[Any]):
-    """All subscribers (null), those of a subscriber-level query given whole, or of a query known by its id."""
+    """Accept null for all subscribers, a subscriber-level query or a query id."""
 
     form: ClassVar[Form] = Form(
         "Subset",
@@ -85,7 +88,7 @@ class SubscriberSubset(ma.fields.Field[Any]):
         if not isinstance(value, Query):
             raise ma.ValidationError("Must be None or a valid query id.")
         if "subscriber" not in getattr(value, "columns", ()):
-            # A valid id, of a query that cannot be used like this: what is known only once queries are built.
+            # The id is valid, but its query cannot be used here, which shows only once queries are built.
             raise NotBuildable(f"{value.kind} has no column subscriber.")
         return value
 
@@ -94,9 +97,10 @@ class SubscriberSubset(ma.fields.Field[Any]):
 
 
 def kinds_within(query: Query) -> tuple[frozenset[str], frozenset[str]]:
-    """The kinds that a query is made of, itself included, and those that its subsets of subscribers are made of.
+    """Return the kinds in a query and the kinds in its subsets of subscribers.
 
-    What is in a subset, at whatever depth, is of the second set only; a kind may be in both.
+    The first set includes the query's own kind. Kinds inside a subset, at any depth, are only in the second
+    set; a kind may be in both.
     """
     own: set[str] = set()
     in_subsets: set[str] = set()
@@ -104,7 +108,8 @@ def kinds_within(query: Query) -> tuple[frozenset[str], frozenset[str]]:
     pending = [(query, False)]
     while pending:
         part, in_subset = pending.pop()
-        # By identity: a subset named by many parts is one object, and ids of queries would have to be computed.
+        # Compare by identity: a subset named by many parts is one object, and query ids would have to be
+        # computed.
         if (id(part), in_subset) in seen:
             continue
         seen.add((id(part), in_subset))
@@ -116,6 +121,6 @@ def kinds_within(query: Query) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def direct_kinds_within(query: Query) -> list[str]:
-    """The kinds for direct use only that a query is made of, sorted."""
+    """List the direct-use kinds in a query, sorted."""
     own, in_subsets = kinds_within(query)
     return sorted(kind for kind in own | in_subsets if registered[kind].direct)

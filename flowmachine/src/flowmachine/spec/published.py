@@ -1,4 +1,4 @@
-"""What a kind publishes: columns, order and the release rule by which each row is judged."""
+"""Define what a kind publishes: columns, order and release rule."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ class KeepOver:
 
 @dataclass(frozen=True)
 class KeepGroups:
-    """Keep all rows of a group, or none: none if any of its rows is not over the floor, or if the group is null."""
+    """Keep all rows of a group or none.
+
+    A group is dropped if any of its rows is not over the floor, or if the group is null.
+    """
 
     by: tuple[str, ...]
     count: str
@@ -40,10 +43,11 @@ class KeepGroups:
 
 @dataclass(frozen=True)
 class KeepShares:
-    """Keep the rows over the floor, in groups where the withheld rows together are nobody or over the floor as well.
+    """Keep rows over the floor where their group's withheld rest is safe.
 
-    For rows that are shares of their group, each subscriber in one row: the shares add up to one, so what is withheld of a
-    group can be worked out from what is published.
+    The withheld rows of a group must together have no subscriber or more than the floor. This is for rows
+    that are shares of their group, each subscriber in one row. Shares add up to one, so the withheld rest can
+    be computed from published rows.
     """
 
     by: tuple[str, ...]
@@ -52,14 +56,17 @@ class KeepShares:
 
 @dataclass(frozen=True)
 class AllOrNothing:
-    """Keep all rows if each is over the floor, else publish one row of nulls. A column ``count`` that is null never passes."""
+    """Keep all rows if each is over the floor, else publish one row of nulls.
+
+    A null ``count`` never passes.
+    """
 
     count: str
 
 
 @dataclass(frozen=True)
 class NothingPersonal:
-    """For results that are not made from subscribers at all; ``reason`` says why."""
+    """Mark results that are not made from subscribers; ``reason`` says why."""
 
     reason: str
 
@@ -69,9 +76,9 @@ Rule = KeepOver | KeepGroups | KeepShares | AllOrNothing | NothingPersonal
 
 @dataclass(frozen=True)
 class Region:
-    """Published id columns of a region, from the integer key in ``source``; ``suffix`` is ``_from``, ``_to`` or empty.
+    """Publish the id columns of a region from the integer key in ``source``.
 
-    ``known`` leaves out the rows that are at none.
+    ``suffix`` is ``_from``, ``_to`` or empty. ``known`` leaves out rows without a region.
     """
 
     unit: SpatialUnit
@@ -86,7 +93,7 @@ class Region:
 
 @dataclass(frozen=True)
 class Value:
-    """A published column taken as it is."""
+    """Publish a column unchanged."""
 
     name: str
     type: Any
@@ -97,16 +104,20 @@ class Value:
 
 
 def full_order(columns: Iterable[str], first: Sequence[str]) -> tuple[str, ...]:
-    """Names to sort by: ``first``, with ``-`` before one for descending, then all other columns, ascending."""
+    """Return names to sort by: ``first``, then all other columns, ascending.
+
+    ``-`` before a name means descending.
+    """
     named = [name.lstrip("-") for name in first]
     return (*first, *(name for name in columns if name not in named))
 
 
 @dataclass(frozen=True)
 class Published:
-    """The published form of a result: columns in order, the rule, and the order of rows.
+    """Describe a published result: columns in order, the rule, the order of rows.
 
-    ``order`` names published columns, ``-`` before one for descending; left empty, all regions' columns ascending.
+    ``order`` names published columns, with ``-`` for descending. An empty order means all regions' columns,
+    ascending.
     """
 
     parts: tuple[Region | Value, ...]
@@ -115,10 +126,10 @@ class Published:
 
     @property
     def columns(self) -> dict[str, Any]:
-        """Names and SQLAlchemy types of the published columns."""
+        """Return names and SQLAlchemy types of the published columns."""
         return {name: type_ for part in self.parts for name, type_ in part.columns.items()}
 
     @property
     def ordering(self) -> tuple[str, ...]:
-        """The row order with the default filled in, complete enough to be deterministic."""
+        """Return the row order with defaults filled in, so that it is deterministic."""
         return full_order(self.columns, self.order)

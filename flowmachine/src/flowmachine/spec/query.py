@@ -1,4 +1,4 @@
-"""What a query is: its kind, its fields, its identity, the events that it reads and the relations that its SQL may use.
+"""Define queries: kind, fields, identity, events read and relations of their SQL.
 
 A kind is a frozen dataclass in ``flowmachine/queries/<theme>/<kind>.py``::
 
@@ -31,10 +31,10 @@ from flowmachine.spec.fields import HourInterval, canonical_json, canonical_valu
 from flowmachine.spec.places import SpatialUnit
 from flowmachine.spec.published import Published
 
-#: Event types read where a query names none: those with a counterpart (documented with the field).
+#: Default event types: those with a counterpart (documented with the field).
 DEFAULT_EVENT_TYPES = ("calls", "sms")
 
-#: Event types that have a column; the others have it in every type.
+#: Event types that have a column; columns not listed exist in every type.
 COLUMNS_OF_TYPES: dict[str, tuple[str, ...]] = {
     "counterpart": ("calls", "sms"),
     "outgoing": ("calls", "sms"),
@@ -49,24 +49,24 @@ COLUMNS_OF_TYPES: dict[str, tuple[str, ...]] = {
     "post_event_balance": ("topups",),
 }
 
-#: Columns that the event tables call otherwise than queries do.
+#: Columns whose names in the event tables differ from those in queries.
 NAMES_IN_TABLES = {"counterpart": "msisdn_counterpart", "event_id": "id"}
 
-#: A window is cut into at most so many spans, each of which is read by a part of the statement; where that needs more of
-#: them, it is read whole.
+#: Maximum number of spans of a window, each read by a part of the statement. A window that needs more is read
+#: whole.
 MOST_SPANS = 40
 
-#: Days are looked at one by one, so a window of thousands of years would keep whoever plans it busy.
+#: Planning looks at days one by one, so bound the window.
 LONGEST_WINDOW = timedelta(days=40 * 366)
 
 
 class NotBuildable(Exception):
-    """A valid spec for which no query can be built; the text says why."""
+    """Report a valid spec for which no query can be built, and why."""
 
 
 @dataclass(frozen=True)
 class EventSelection:
-    """Events of some types in a half-open window [start, end) of wall-clock time."""
+    """Select events of some types in a wall-clock window [start, end)."""
 
     start: datetime
     end: datetime
@@ -80,29 +80,38 @@ class EventSelection:
 
     @property
     def days(self) -> list[date]:
-        """The calendar days that the window touches; the end's day is left out if the end is midnight."""
+        """List the calendar days that the window touches.
+
+        The end's day is left out if the end is midnight.
+        """
         last = (self.end - timedelta(microseconds=1)).date()
         return [self.start.date() + timedelta(n) for n in range((last - self.start.date()).days + 1)]
 
     def split(self, dates: Iterable[date]) -> list[EventSelection]:
-        """The selection cut at the beginning of each of the dates, which are in order; in order, and all of it."""
+        """Cut the selection at the beginning of each of the ordered dates."""
         cuts = [datetime.combine(day, time.min) for day in dates]
         bounds = [self.start, *(cut for cut in cuts if self.start < cut < self.end), self.end]
         return [replace(self, start=start, end=end) for start, end in pairwise(bounds)]
 
     def by_day(self) -> list[EventSelection]:
-        """The selection cut at each midnight, or whole if it has more than ``MOST_SPANS`` days."""
+        """Cut the selection at each midnight.
+
+        A selection of more than ``MOST_SPANS`` days stays whole.
+        """
         days = self.split(self.days)
         return days if len(days) <= MOST_SPANS else [self]
 
     @property
     def earliest(self) -> datetime:
-        """A UTC time before all events: the wall clock differs from UTC by less than a day."""
+        """Return a UTC time before all events.
+
+        The wall clock differs from UTC by less than a day.
+        """
         return self.start - timedelta(days=1)
 
     @property
     def span(self) -> int:
-        """Microseconds from ``earliest`` to a UTC time after all events."""
+        """Return microseconds from ``earliest`` to a UTC time after all events."""
         return (self.end - self.earliest + timedelta(days=1)) // timedelta(microseconds=1)
 
     def check(self) -> None:
@@ -115,7 +124,7 @@ class EventSelection:
             raise NotBuildable(f"A window can be no longer than {LONGEST_WINDOW.days} days.")
 
     def check_columns(self, columns: Sequence[str]) -> None:
-        """Refuse event types that lack a column that the query needs; raises NotBuildable."""
+        """Refuse event types that lack a needed column; raises NotBuildable."""
         for event_type in self.types:
             lacking = {c for c in columns if event_type not in COLUMNS_OF_TYPES.get(c, self.types)}
             if lacking:
@@ -124,10 +133,13 @@ class EventSelection:
 
 
 class Sources(Protocol):
-    """Relations for one query. Subscribers are opaque keys: 64-bit integers in one store, pseudonyms in the other."""
+    """Provide the relations of one query.
+
+    Subscribers are opaque keys: 64-bit integers in the columnar store, pseudonyms in PostgreSQL.
+    """
 
     def events(self, selection: EventSelection, columns: Sequence[str]) -> FromClause:
-        """Events of the window, hours and types of the selection (not its subset), with the named columns.
+        """Return events of the selection, without its subset, with the named columns.
 
         Columns: ``subscriber``, ``time`` (UTC, for order and durations), ``local_time`` (wall clock, for dates and
         hours), ``cell``, ``tac``, ``counterpart``, ``outgoing``, ``event_id``, ``duration``, ``volume_total``,
@@ -137,74 +149,88 @@ class Sources(Protocol):
         ...
 
     def utc(self, moment: datetime) -> datetime:
-        """When it is a moment of wall-clock time, such as a window's edge, to be compared with ``time`` of events."""
+        """Convert wall-clock time, such as a window's edge, for comparison with ``time``."""
         ...
 
     def cells(self, unit: SpatialUnit) -> FromClause:
-        """The pre-joined map: ``cell``, ``valid_from``, ``valid_before`` (wall clock, half-open, never null), ``location``.
+        """Return the map: ``cell``, ``valid_from``, ``valid_before``, ``location``.
 
-        ``location`` is null where a mapping table puts the cell into a region that does not exist: the null place, which as
-        in SQL is one group, but equals nothing.
+        The validity is half-open wall-clock time and never null. ``location`` is null where a mapping table
+        puts the cell into a region that does not exist. This null place forms one group in SQL, but equals
+        nothing.
         """
         ...
 
     def regions(self, unit: SpatialUnit) -> FromClause:
-        """The regions: ``location`` and the id columns; for lon-lat these are ``lon`` and ``lat`` in degrees."""
+        """Return the regions: ``location`` and the id columns.
+
+        For lon-lat these are ``lon`` and ``lat`` in degrees.
+        """
         ...
 
     def region_count(self, unit: SpatialUnit) -> int:
-        """How many regions there are, so that ``location`` lies in [0, count) or is null."""
+        """Count the regions, so that ``location`` lies in [0, count) or is null."""
         ...
 
     def moves(self, unit: SpatialUnit) -> Sequence[date]:
-        """The dates, in order, on which entries of the map begin or end: between two of them no cell changes its place."""
+        """List the dates on which map entries begin or end, in order.
+
+        Between two of these dates no cell changes its place.
+        """
         ...
 
     def boundaries(self, unit: SpatialUnit) -> FromClause:
-        """The regions of an administrative unit: ``location`` and ``geom``, a geometry of the store's own kind."""
+        """Return an administrative unit's ``location`` and ``geom``.
+
+        The geometry has the store's own type.
+        """
         ...
 
     def stored(self, query: Query) -> FromClause:
-        """The stored result of a sub-query, with its columns."""
+        """Return the stored result of a sub-query, with its columns."""
         ...
 
     def devices(self) -> FromClause:
-        """Device models: ``tac``, ``hnd_type``, ``brand``, ``model``, ``software_os_name``, ``software_os_vendor``."""
+        """Return device models.
+
+        Columns: ``tac``, ``hnd_type``, ``brand``, ``model``, ``software_os_name``, ``software_os_vendor``.
+        """
         ...
 
 
-#: The kinds whose modules were imported, by name; ``catalogue`` imports them all.
+#: Kinds whose modules were imported, by name; ``catalogue`` imports all.
 registered: dict[str, type[Query]] = {}
 
 
 class Query:
-    """Base of all kinds: validation, identity and the graph of sub-queries."""
+    """Give all kinds validation, identity and the graph of sub-queries."""
 
     kind: ClassVar[str]
-    #: Raised by one whenever the SQL of the kind changes its answer; part of the identity.
+    #: Raised whenever a change of the kind's SQL changes answers; part of the identity.
     sql_version: ClassVar[int] = 1
     fields: ClassVar[dict[str, ma.fields.Field]]
     #: What the client's function and the documentation say of each field.
     arguments: ClassVar[dict[str, Argument]]
-    #: What a result says, in one sentence for analysts; by default the docstring's first paragraph.
+    #: Meaning of a result in one sentence for analysts; by default the docstring's first paragraph.
     summary: ClassVar[str]
-    #: Columns of the stored result and their SQLAlchemy types, in order; ``location`` is a region's integer key.
+    #: Columns of the stored result with SQLAlchemy types, in order; ``location`` is a region's integer key.
     columns: ClassVar[dict[str, Any]]
-    #: Columns that rows are shown in the order of, ``-`` before one for descending; ties go by all others, ascending.
+    #: Columns to sort shown rows by, with ``-`` for descending; all other columns break ties, ascending.
     order: ClassVar[tuple[str, ...]] = ()
-    #: Whether the columns that name a region are shown by their own names' order, not in that of the unit.
+    #: Whether region columns are sorted by their own names instead of in the unit's order.
     ids_by_name: ClassVar[bool] = False
-    #: Whether the query reads what only the database has, so that no other executor can run it.
+    #: Whether the query reads database tables that no other executor has.
     needs_database: ClassVar[bool] = False
-    #: Whether the answer depends on where cells are; a kind that locates nothing stays fresh when a cell moves.
+    #: Whether the answer depends on where cells are; other kinds stay fresh when a cell moves.
     reads_cells: ClassVar[bool] = True
-    #: Columns that the selected event types must have, beside those of every type; a direction other than both is added.
+    #: Columns that the selected event types must have, besides common columns; a direction other than both is
+    #: added.
     event_columns: ClassVar[tuple[str, ...]] = ()
-    #: What else the answer depends on: ``devices``, ``mobile_money``.
+    #: Further inputs of the answer: ``devices``, ``mobile_money``.
     reads: ClassVar[tuple[str, ...]] = ()
     #: Spelling of the kind in the published schema, where it is not plain CamelCase.
     component: ClassVar[str | None] = None
-    #: Whether the kind is for direct use only: not in the schema, not for submission.
+    #: Whether the kind is for direct use only: absent from the schema and not submittable.
     direct: ClassVar[bool] = False
 
     def __init__(self, **values: Any) -> None:
@@ -214,14 +240,14 @@ class Query:
     def of_values(
         cls, values: Mapping[str, Any], columns_of: Callable[[str], Collection[str] | None] | None
     ) -> Self:
-        """A query of parsed values, its tables checked by ``columns_of`` (see ``Reading``)."""
+        """Build a query of parsed values; ``columns_of`` checks tables, see ``Reading``."""
         query = cls.__new__(cls)
         query._settle(values, columns_of)
         return query
 
     @classmethod
     def component_name(cls) -> str:
-        """The kind's name in the published schema."""
+        """Return the kind's name in the published schema."""
         return cls.component or "".join(word.capitalize() for word in cls.kind.split("_"))
 
     def _settle(
@@ -234,10 +260,16 @@ class Query:
         self.check()
 
     def check_tables(self, columns_of: Callable[[str], Collection[str] | None]) -> None:
-        """Refuse tables that are not there or lack a column; raises marshmallow.ValidationError. Runs before ``check``."""
+        """Refuse tables that are missing or lack a column; runs before ``check``.
+
+        Raises marshmallow.ValidationError.
+        """
 
     def check(self) -> None:
-        """Rules between fields; raises marshmallow.ValidationError. Runs once every field is valid by itself."""
+        """Check rules between fields; raises marshmallow.ValidationError.
+
+        Runs once every field is valid by itself.
+        """
 
     def check_buildable(self) -> None:
         """Refuse a valid query that cannot be computed; raises NotBuildable."""
@@ -248,32 +280,35 @@ class Query:
             selection.check_columns(columns)
 
     def select(self, sources: Sources) -> Select[Any]:
-        """The result as one SELECT over ``sources``, with the columns of ``columns``."""
+        """Return the result as one SELECT over ``sources`` with ``columns``."""
         raise NotImplementedError
 
     @property
     def events(self) -> Sequence[EventSelection]:
-        """The events that this query itself reads, those of its sub-queries left out."""
+        """Return the events that this query itself reads, without its sub-queries'."""
         return ()
 
     @property
     def unit(self) -> SpatialUnit | None:
-        """The spatial unit of the result, or None."""
+        """Return the spatial unit of the result, or None."""
         return None
 
     @property
     def stands_for(self) -> str:
-        """The kind in whose place this query can be used: its own, or one of which it has a part of the rows or like rows."""
+        """Return the kind in whose place this query can be used.
+
+        This is its own kind, or a kind of which it has similar rows or part of the rows.
+        """
         return self.kind
 
     @property
     def places(self) -> dict[str, SpatialUnit]:
-        """The columns that hold a region's integer key, with the unit of the regions."""
+        """Return the columns that hold a region's integer key, with the regions' unit."""
         return {} if self.unit is None or "location" not in self.columns else {"location": self.unit}
 
     @cached_property
     def children(self) -> tuple[Query, ...]:
-        """The distinct sub-queries, in the order of the fields."""
+        """Return the distinct sub-queries, in the order of the fields."""
         found: dict[str, Query] = {}
         for name in self.fields:
             for child in queries_in(getattr(self, name)):
@@ -282,7 +317,10 @@ class Query:
 
     @cached_property
     def query_id(self) -> str:
-        """32 hexadecimal digits; equal for equal questions, in any process and whatever the order of keys."""
+        """Return the 32 hexadecimal digits of the id.
+
+        Equal questions have equal ids in any process, whatever the order of keys.
+        """
         parameters: dict[str, Any] = {}
         dependencies: dict[str, str | list[str]] = {}
         for name, field in self.fields.items():
@@ -297,13 +335,13 @@ class Query:
         return hashlib.sha256(canonical_json(document).encode()).hexdigest()[:32]
 
     def spec(self) -> dict[str, Any]:
-        """The query as the JSON that ``load`` reads: every field given, nested specs whole."""
+        """Return the query as JSON for ``load``: all fields, nested specs whole."""
         return {"query_kind": self.kind} | {
             name: _spec_value(field, getattr(self, name)) for name, field in self.fields.items()
         }
 
     def graph(self) -> Iterator[Query]:
-        """This query and all below it, each once, sub-queries before the queries that need them."""
+        """Yield this query and all below it once, sub-queries first."""
         seen: set[str] = set()
         stack: list[tuple[Query, bool]] = [(self, False)]
         while stack:
@@ -326,25 +364,25 @@ class Query:
 
 
 class Aggregate(Query):
-    """A kind that may be submitted: its result leaves the building, through the release gate."""
+    """Define kinds that may be submitted and released through the gate."""
 
-    #: Whether GeoJSON can be made of the result.
+    #: Whether the result can be served as GeoJSON.
     geographic: ClassVar[bool] = True
 
     @property
     def published(self) -> Published:
-        """What is published of ``select``: columns, order and the release rule."""
+        """Return what is published of ``select``: columns, order and release rule."""
         raise NotImplementedError
 
 
 class SubscriberLocations(Query):
-    """A kind with one or more rows (subscriber, location)."""
+    """Define kinds with one or more rows (subscriber, location)."""
 
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "location": sa.Integer()}
 
 
 class SubscriberMetric(Query):
-    """A kind with rows (subscriber, value)."""
+    """Define kinds with rows (subscriber, value)."""
 
 
 _Kind = TypeVar("_Kind", bound=type[Query])
@@ -359,7 +397,10 @@ def query_kind(
     direct: bool = False,
     summary: str | None = None,
 ) -> Callable[[_Kind], _Kind]:
-    """Register a class as the kind ``name``; a ``direct`` one is neither published nor submittable."""
+    """Register a class as the kind ``name``.
+
+    A ``direct`` kind is neither published nor submittable.
+    """
 
     def register(cls: _Kind) -> _Kind:
         if issubclass(cls, Aggregate) and cls.published is Aggregate.published:
@@ -398,7 +439,10 @@ def field_group(cls: type) -> type:
 
 
 def holds_subscribers(column: str) -> bool:
-    """Whether a column of this name holds subscribers: integer keys in one store, pseudonyms in the other."""
+    """Return whether a column of this name holds subscribers.
+
+    Subscribers are integer keys in the columnar store, pseudonyms in PostgreSQL.
+    """
     return column.startswith(("subscriber", "msisdn_counterpart"))
 
 

@@ -1,4 +1,7 @@
-"""How a spec becomes a query: one object says what a spec may hold, and is handed down to all that is nested in it."""
+"""Turn a spec into a query.
+
+One object says what a spec may hold and is passed down to all nested specs.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from flowmachine.spec.query import Query, SubscriberLocations, SubscriberMetric,
 
 
 class TooDeep(Exception):
-    """A spec has more levels than it may have."""
+    """Report a spec with too many levels."""
 
 
 def _nothing(query_id: str) -> Any | None:
@@ -23,22 +26,25 @@ def _nothing(query_id: str) -> Any | None:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a spec may hold, and where the queries and tables that it names are looked up.
+    """Say what a spec may hold, and look up the queries and tables that it names.
 
-    ``direct`` accepts kinds for direct use only. ``levels_left`` is how many queries may still be nested in each other;
-    None means any number. ``find_spec`` gives the spec of a query by its id. ``columns_of`` gives the columns of a
-    table that a spec may name; without it, tables are not checked.
+    ``direct`` accepts kinds for direct use only. ``levels_left`` is the remaining nesting depth; None means
+    unlimited. ``find_spec`` returns the spec of a query id. ``columns_of`` returns the columns of a table
+    that a spec may name; without it, tables are not checked.
     """
 
     direct: bool = False
     levels_left: int | None = None
     find_spec: Callable[[str], Any | None] = _nothing
     columns_of: Callable[[str], Collection[str] | None] | None = None
-    #: Queries that were found by their ids; thousands of parts may name the same subset.
+    #: Queries found by id; thousands of parts may name the same subset.
     _named: dict[str, Query | None] = field(default_factory=dict)
 
     def one_of(self, accepted: Collection[str], spec: Any) -> Query:
-        """A query of one of several kinds; raises marshmallow.ValidationError with messages by field."""
+        """Read a query of one of several kinds.
+
+        Raises marshmallow.ValidationError with messages by field.
+        """
         if not isinstance(spec, Mapping):
             raise ma.ValidationError({"_schema": f"Invalid data type: {spec}"})
         kind = spec.get("query_kind")
@@ -53,7 +59,7 @@ class Reading:
         return query
 
     def of_kind(self, kind: str, spec: Any) -> Query:
-        """A query of exactly this kind; another kind is refused as a field's wrong value."""
+        """Read a query of exactly this kind; refuse another kind as a wrong field value."""
         if self.levels_left is None:
             return _of_kind(kind, spec, self)
         if self.levels_left == 0:
@@ -61,7 +67,10 @@ class Reading:
         return _of_kind(kind, spec, dataclasses.replace(self, levels_left=self.levels_left - 1))
 
     def named(self, query_id: str) -> Query | None:
-        """The query with this id, of whatever kind, or None; its levels count like those of a spec given whole."""
+        """Return the query with this id, of any kind, or None.
+
+        Its levels count like those of a spec given whole.
+        """
         if query_id not in self._named:
             spec = self.find_spec(query_id)
             reading = dataclasses.replace(self, direct=True)
@@ -69,11 +78,14 @@ class Reading:
         return self._named[query_id]
 
     def is_direct(self, kind: Any) -> bool:
-        """Whether this is a kind for direct use only, where such are accepted."""
+        """Return whether this kind is for direct use and such kinds are accepted."""
         return self.direct and isinstance(kind, str) and kind in registered and registered[kind].direct
 
     def subscriber_level(self) -> list[str]:
-        """The kinds with a row for each subscriber; where kinds of direct use are accepted, all of those too."""
+        """List the kinds with a row for each subscriber.
+
+        Where direct-use kinds are accepted, all of them are included.
+        """
         return [
             name
             for name, cls in registered.items()

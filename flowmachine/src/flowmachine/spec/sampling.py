@@ -1,4 +1,4 @@
-"""The field of a kind whose result may be sampled."""
+"""Define the field of kinds whose result may be sampled."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ METHODS = ("system", "bernoulli", "random_ids")
 
 @dataclass(frozen=True)
 class RandomSample:
-    """A repeatable sample: exactly one of ``size`` (rows) and ``fraction`` (between 0 and 1) is given.
+    """Hold a repeatable sample: exactly one of ``size`` and ``fraction`` is given.
 
-    Samples that differ in method, seed, size or fraction are independent of each other.
+    ``size`` counts rows; ``fraction`` lies between 0 and 1. Samples that differ in method, seed, size or
+    fraction are independent.
     """
 
     sampling_method: str
@@ -29,7 +30,7 @@ class RandomSample:
 
 
 class Sampling(ma.fields.Field[RandomSample]):
-    """A sampling method with its seed and size, or null."""
+    """Accept a sampling method with its seed and size, or null."""
 
     #: The client has a function that adds it to any specification, and no argument for it.
     example: ClassVar[dict[str, Any]] = {"sampling_method": "random_ids", "seed": 0.5, "size": 10}
@@ -74,7 +75,7 @@ def _nullable(field: ma.fields.Field) -> ma.fields.Field:
 
 @field_group
 class Sampled:
-    """The field of a kind whose result may be sampled."""
+    """Hold the field of kinds whose result may be sampled."""
 
     sampling: RandomSample | None = optional(
         Sampling(), example=Sampling.example, doc="By ``random_sample_spec``, see above."

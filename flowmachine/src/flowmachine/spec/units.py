@@ -1,4 +1,4 @@
-"""Fields of kinds that have a spatial unit, and their checks."""
+"""Define and check the fields of kinds that have a spatial unit."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from flowmachine.spec.query import field_group
 
 
 def demand_polygons(aggregation_unit: str) -> None:
-    """Refuse a unit of points for a kind that needs areas; raises marshmallow.ValidationError under its field.
+    """Refuse a unit of points for a kind that needs areas.
 
-    The field itself names every unit, because scopes are made of its words.
+    Raises marshmallow.ValidationError under its field. The field itself names every unit, because scopes are
+    made of its words.
     """
     if aggregation_unit not in ADMIN_LEVELS:
         raise ma.ValidationError({"aggregation_unit": [f"Must be one of: {', '.join(ADMIN_LEVELS)}."]})
@@ -22,7 +23,7 @@ def demand_polygons(aggregation_unit: str) -> None:
 
 @field_group
 class Unit:
-    """Fields of a kind that has a spatial unit of its own."""
+    """Hold the fields of a kind with its own spatial unit."""
 
     aggregation_unit: str = required(Choice(*UNITS))
     mapping_table: str | None = optional(
@@ -39,7 +40,7 @@ class Unit:
     def _placed(self) -> SpatialUnit:
         mapping_table = _qualified(self.mapping_table)
         if self.aggregation_unit in ADMIN_LEVELS:
-            # Administrative units always lie in the geography schema: the geometry fields mean nothing to them.
+            # Administrative units always use the geography schema, so the geometry fields do not apply.
             return SpatialUnit(self.aggregation_unit, mapping_table)
         geom_table = _qualified(self.geom_table)
         if geom_table == GEOMETRIES:
@@ -51,7 +52,7 @@ class Unit:
         _refuse(self._refused_tables(None))
 
     def check_tables(self, columns_of: Callable[[str], Collection[str] | None]) -> None:
-        """Refuse tables that cannot place cells, and those that are not there or lack a column."""
+        """Refuse tables that cannot place cells, are missing or lack a column."""
         _refuse(self._refused_tables(columns_of))
 
     def _refused_tables(
@@ -89,7 +90,7 @@ class Unit:
 
 @field_group
 class NetworkUnit(Unit):
-    """Fields of a kind for direct use that has a spatial unit of its own, which may be one of the network's."""
+    """Hold the unit fields of a direct-use kind, network units included."""
 
     aggregation_unit: str = required(Choice(*UNITS, *NETWORK_UNITS))
 
@@ -117,12 +118,15 @@ def _refuse(problems: Iterator[tuple[str, str]]) -> None:
 
 
 def _qualified(table: str | None) -> str | None:
-    """A table's name with its schema, which is ``flowmachine`` where none is given."""
+    """Return a table's name with its schema, by default ``flowmachine``."""
     return table if table is None or "." in table else f"flowmachine.{table}"
 
 
 def demand_points(unit: SpatialUnit, field: str) -> None:
-    """Refuse a unit without points for a kind that measures distances; raises marshmallow.ValidationError under a field."""
+    """Refuse a unit without points for a kind that measures distances.
+
+    Raises marshmallow.ValidationError under the field.
+    """
     if not unit.has_points:
         raise ma.ValidationError(
             {field: [f"aggregation_unit must be one of points, such as lon-lat, not {unit.name}."]}

@@ -1,4 +1,4 @@
-"""Fields of kinds over a window of events."""
+"""Define the fields of kinds over a window of events."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flowmachine.spec.fields import Choice, EventTypes, HourInterval, Hours, Mom
 from flowmachine.spec.nested import SubscriberSubset
 from flowmachine.spec.query import EventSelection, Query, field_group
 
-#: What the fields of a kind that reads events mean.
+#: Meanings of the fields of kinds that read events.
 EVENT_TYPES = "Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms."
 SUBSET = "Only these subscribers: a query's id or specification; None for all."
 HOURS = "Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day."
@@ -19,7 +19,7 @@ HOURS = "Start and end hour of the day, 0 to 24; a start after the end wraps pas
 
 @field_group
 class Window:
-    """Fields of a kind over a window: the end is exclusive."""
+    """Hold the fields of a kind over a window; the end is exclusive."""
 
     start_date: datetime = required(Moment(), "First day, ISO text or a date.")
     end_date: datetime = required(
@@ -29,7 +29,7 @@ class Window:
 
 @field_group
 class EventFields:
-    """Fields of a kind that reads events."""
+    """Hold the fields of a kind that reads events."""
 
     event_types: tuple[str, ...] | None = optional(EventTypes(), doc=EVENT_TYPES)
     subscriber_subset: Query | None = optional(SubscriberSubset(), doc=SUBSET)
@@ -38,13 +38,13 @@ class EventFields:
 
 @field_group
 class Directed:
-    """The field of a kind that may count events of one direction only."""
+    """Hold the field of a kind that may count events of one direction only."""
 
     direction: str = optional(Choice("in", "out", "both"), "both")
 
 
 def window_selection(query: Any) -> EventSelection:
-    """The selection of a kind with the fields of ``Window`` and ``EventFields``."""
+    """Return the selection of a kind with ``Window``'s and ``EventFields``' fields."""
     return EventSelection(
         query.start_date,
         query.end_date,
@@ -55,6 +55,9 @@ def window_selection(query: Any) -> EventSelection:
 
 
 def same_unit(message: str, *queries: Query, field: str = "_schema") -> None:
-    """Demand that the queries have one spatial unit; raises marshmallow.ValidationError with the message."""
+    """Require that the queries have one spatial unit.
+
+    Raises marshmallow.ValidationError with the message.
+    """
     if len({query.unit for query in queries}) > 1:
         raise ma.ValidationError({field: [message]})

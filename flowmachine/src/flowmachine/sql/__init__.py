@@ -1,1 +1,1 @@
-"""The shared pieces of SQL that query kinds call."""
+"""Share pieces of SQL among query kinds."""

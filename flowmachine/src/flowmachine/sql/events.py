@@ -1,4 +1,4 @@
-"""Selecting and locating events."""
+"""Select and locate events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flowmachine.spec.query import MOST_SPANS, EventSelection, Sources
 
 
 def in_hours(hours: HourInterval, local_time: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Whether a wall-clock time lies in the hours of its own calendar day."""
+    """Return whether a wall-clock time lies in the hours of its own calendar day."""
     hour = sa.extract("hour", local_time)
     if hours.start_hour < hours.end_hour:
         return sa.and_(hour >= hours.start_hour, hour < hours.end_hour)
@@ -31,7 +31,10 @@ def select_events(
     *,
     direction: str = "both",
 ) -> FromClause:
-    """Events of the selection, its subset and a direction ('in', 'out', 'both'), with ``subscriber`` and the columns."""
+    """Select events of the selection, its subset and a direction.
+
+    The direction is 'in', 'out' or 'both'. Columns are ``subscriber`` and the given columns.
+    """
     wanted = list(dict.fromkeys(["subscriber", *columns]))
     if direction == "both" and selection.subset is None:
         return sources.events(selection, wanted)
@@ -55,12 +58,12 @@ def locate_events(
     direction: str = "both",
     keep_unplaced: bool = False,
 ) -> FromClause:
-    """Located events: ``subscriber``, ``location`` and the columns.
+    """Locate events: ``subscriber``, ``location`` and the columns.
 
-    An event is located by its cell's entry that is valid on the event's date; with two it counts twice, without one it is
-    dropped or, if ``keep_unplaced``, kept with a null location.
+    An event is located by its cell's entry that is valid on the event's date. With two entries the event
+    counts twice. Without an entry the event is dropped or, if ``keep_unplaced``, kept with a null location.
     """
-    # Cutting the map to what is valid in a span once is much less work than comparing dates for each event.
+    # Restricting the map to each span once is much less work than comparing dates for each event.
     spans = selection.split(sources.moves(unit))
     if len(spans) > MOST_SPANS:
         needed = [*columns] if "local_time" in columns else [*columns, "local_time"]

@@ -1,4 +1,7 @@
-"""The few functions whose spelling differs between the two databases; their meaning here is ours and the same in both."""
+"""Define functions whose spelling differs between the two databases.
+
+Their meaning is ours and the same in both databases.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from flowmachine.spec.published import full_order
 
 
 def in_order(column: ColumnElement[Any], *, descending: bool = False) -> ColumnElement[Any]:
-    """A term to sort by: text by bytes, nulls last, whatever the database and its locale."""
+    """Return a sort term: texts by bytes, nulls last, in any database and locale."""
     ordered: ColumnElement[Any] = sa.collate(column, "C") if isinstance(column.type, sa.Text) else column
     return (ordered.desc() if descending else ordered.asc()).nulls_last()
 
@@ -23,7 +26,7 @@ def in_order(column: ColumnElement[Any], *, descending: bool = False) -> ColumnE
 def in_full_order(
     columns: Mapping[str, ColumnElement[Any]], first: Sequence[str]
 ) -> list[ColumnElement[Any]]:
-    """The terms of ``full_order``."""
+    """Return the sort terms of ``full_order``."""
     return [
         in_order(columns[name.lstrip("-")], descending=name.startswith("-"))
         for name in full_order(columns, first)
@@ -35,16 +38,22 @@ _wide = sa.Numeric(38, 0)
 
 
 def at_most_share(part: ColumnElement[Any], share: float, whole: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Whether a count is no more than a share of another: 29 are no more than 0.29 of 100, though the double is below it."""
+    """Return whether a count is at most a share of another count.
+
+    Shares are exact decimals: 29 is at most 0.29 of 100, though the double 0.29 is smaller.
+    """
     return _times(part, 10**_DECIMALS) <= _times(whole, _decimals(share))
 
 
 def at_least_share(part: ColumnElement[Any], share: float, whole: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Whether a count is no less than a share of another, by the decimal that was written as in ``at_most_share``."""
+    """Return whether a count is at least a share of another count.
+
+    Shares are exact decimals, as in ``at_most_share``.
+    """
     return _times(part, 10**_DECIMALS) >= _times(whole, _decimals(share))
 
 
-#: So many decimals of a share count: more than tell apart shares of the events in any country.
+#: Number of decimals of a share, enough to tell apart shares of the events in any country.
 _DECIMALS = 18
 
 
@@ -57,7 +66,7 @@ def _times(count: ColumnElement[Any], factor: int) -> ColumnElement[Any]:
 
 
 class geodesic_metres(FunctionElement[float]):
-    """Distance in metres on the WGS 84 spheroid between (lon, lat) and (lon, lat), in degrees."""
+    """Return metres on the WGS 84 spheroid between two (lon, lat) in degrees."""
 
     type = sa.Double()
     inherit_cache = True
@@ -76,12 +85,12 @@ def _geodesic_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:
 @compiles(geodesic_metres, "duckdb")
 def _geodesic_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
     lon_a, lat_a, lon_b, lat_b = (compiler.process(clause, **kwargs) for clause in element.clauses)
-    # This function, unlike its PostGIS namesake, takes latitude first.
+    # Unlike its PostGIS namesake, this function takes latitude first.
     return f"ST_Distance_Spheroid(ST_Point({lat_a}, {lon_a})::POINT_2D, ST_Point({lat_b}, {lon_b})::POINT_2D)"
 
 
 class microseconds(FunctionElement[int]):
-    """Microseconds since 1970-01-01 of a timestamp without zone."""
+    """Return microseconds since 1970-01-01 of a timestamp without zone."""
 
     type = sa.BigInteger()
     inherit_cache = True
@@ -98,7 +107,7 @@ def _microseconds_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
 
 
 class first_by(FunctionElement[Any]):
-    """Aggregate: the first argument of the row that comes first when the others are sorted in descending order."""
+    """Aggregate: take the first argument of the row with the greatest other arguments."""
 
     inherit_cache = True
 
@@ -117,12 +126,15 @@ def _first_by_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:
 @compiles(first_by, "duckdb")
 def _first_by_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
     value, *keys = (compiler.process(clause, **kwargs) for clause in element.clauses)
-    # arg_max would pass over the rows where the value is null.
+    # arg_max would skip rows with a null value.
     return f"arg_max_null({value}, {keys[0] if len(keys) == 1 else 'row(' + ', '.join(keys) + ')'})"
 
 
 def earlier_place(location: ColumnElement[int]) -> ColumnElement[int]:
-    """A key for ``first_by``: of two places the one that sorts first wins, and any wins over the null place."""
+    """Return a key for ``first_by`` that prefers the place that sorts first.
+
+    Any place is preferred to the null place.
+    """
     return -sa.func.coalesce(location, _AFTER_ALL_PLACES)
 
 
@@ -137,11 +149,11 @@ def latest_location(
     span: int,
     regions: int,
 ) -> ColumnElement[int]:
-    """Aggregate: the location of the latest row; of equally late ones, the one that sorts first.
+    """Aggregate: take the latest row's location; ties go to the first in order.
 
-    Time and location are packed into one integer, so that a plain ``max`` decides, which both databases do in one
-    pass without sorting. No time is before ``since`` or more than ``span`` microseconds after it; ``regions`` is the
-    number of regions.
+    Time and location are packed into one integer, so that a plain ``max`` decides, which both databases
+    compute in one pass without sorting. No time is before ``since`` or more than ``span`` microseconds after
+    it. ``regions`` is the number of regions.
     """
     step = 1 << max(regions - 1, 1).bit_length()
     integer: Any = sa.BigInteger() if (span + 1) * step < 1 << 62 else sa.Numeric(38, 0)
@@ -151,7 +163,10 @@ def latest_location(
 
 
 class smallest_mode(FunctionElement[Any]):
-    """Aggregate: the most frequent value, nulls ignored; of equally frequent ones the smallest, texts by bytes."""
+    """Aggregate: take the most frequent value, nulls ignored.
+
+    Ties go to the smallest value, texts by bytes.
+    """
 
     inherit_cache = True
 
@@ -170,12 +185,15 @@ def _smallest_mode_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str
 @compiles(smallest_mode, "duckdb")
 def _smallest_mode_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
     value = compiler.process(element.clauses, **kwargs)
-    # Of equally frequent values this takes the one that it met first.
+    # Among equally frequent values, DuckDB takes the first value seen.
     return f"mode({value} ORDER BY {value})"
 
 
 class as_instant(FunctionElement[Any]):
-    """A wall-clock time as the instant it names in the deployment's zone, once it is in the database."""
+    """Return a wall-clock time as an instant in the deployment's zone.
+
+    The conversion happens in PostgreSQL.
+    """
 
     type = sa.DateTime(timezone=True)
     inherit_cache = True
@@ -188,12 +206,12 @@ def _as_instant_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:
 
 @compiles(as_instant, "duckdb")
 def _as_instant_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
-    # The column of the released table has the zone; the database reads the naive text in its own.
+    # The released table's column has the zone; PostgreSQL reads the naive text in its own zone.
     return str(compiler.process(element.clauses, **kwargs))
 
 
 class start_of_century(FunctionElement[Any]):
-    """The first moment of the century of a time; centuries begin with the year 1 of a hundred, as 2001 did."""
+    """Return the first moment of a time's century; centuries begin as in 2001."""
 
     inherit_cache = True
 
@@ -209,13 +227,16 @@ def _start_of_century_postgresql(element: Any, compiler: Any, **kwargs: Any) -> 
 
 @compiles(start_of_century, "duckdb")
 def _start_of_century_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
-    # Here they begin with the year 0.
+    # DuckDB's centuries begin in year 0.
     time = compiler.process(element.clauses, **kwargs)
     return f"date_trunc('century', {time} - INTERVAL 1 YEAR) + INTERVAL 1 YEAR"
 
 
 class fifteen_digits(FunctionElement[float]):
-    """A double rounded to fifteen significant decimal digits, which is what its decimal writing can be trusted for."""
+    """Round a double to fifteen significant decimal digits.
+
+    A double's decimal text is reliable to that many digits.
+    """
 
     type = sa.Double()
     inherit_cache = True
@@ -232,7 +253,10 @@ def _fifteen_digits_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
 
 
 class subscriber_number(FunctionElement[int]):
-    """The 64-bit key of a subscriber: what the columnar store holds, computed from the pseudonym in the database."""
+    """Return a subscriber's 64-bit key.
+
+    The columnar store holds the key; PostgreSQL computes it from the pseudonym.
+    """
 
     type = sa.BigInteger()
     inherit_cache = True
@@ -249,14 +273,15 @@ def _subscriber_number_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str
     return str(compiler.process(element.clauses, **kwargs))
 
 
-#: Microseconds of the periods that are all of one length.
+#: Microseconds of the periods of constant length.
 _LENGTHS = {"second": 1_000_000, "minute": 60_000_000, "hour": 3_600_000_000, "day": 86_400_000_000}
 
 
 class period_of(FunctionElement[Any]):
-    """What stands for the ``second``, ``minute``, ``hour`` or ``day`` of a wall-clock time, to group by; see ``start_of``.
+    """Return a grouping key for the period of a wall-clock time.
 
-    In one database it is the period's start. In the other it is its number, which is cheaper to find and to group by.
+    Periods are ``second``, ``minute``, ``hour`` and ``day``; see ``start_of``. In PostgreSQL the key is the
+    period's start. In DuckDB the key is the period's number, which is cheaper to compute and to group by.
     """
 
     inherit_cache = True
@@ -273,12 +298,12 @@ def _period_of_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:
 @compiles(period_of, "duckdb")
 def _period_of_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
     period, time = (compiler.process(clause, **kwargs) for clause in element.clauses)
-    # Rounded towards zero, so it is for times since 1970; no event is older.
+    # Rounds towards zero, so valid for times since 1970; no event is older.
     return f"(epoch_us({time}) // {_LENGTHS[period[1:-1]]})"
 
 
 class start_of(FunctionElement[Any]):
-    """The first moment of what ``period_of`` found, given the same name of a period."""
+    """Return the first moment of a key of ``period_of``, given the same period name."""
 
     type = sa.DateTime()
     inherit_cache = True
@@ -299,9 +324,10 @@ def _start_of_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
 
 
 class subscriber_bits(FunctionElement[Any]):
-    """Aggregate: 64 bits, of which each subscriber sets one; ``bit_or`` joins several and ``bit_count`` counts those set.
+    """Aggregate: set one of 64 bits for each subscriber.
 
-    Equal subscribers set the same bit, so there are at least as many different ones as bits set.
+    ``bit_or`` joins several results and ``bit_count`` counts the set bits. Equal subscribers set the same
+    bit, so there are at least as many different subscribers as set bits.
     """
 
     inherit_cache = True
@@ -315,16 +341,17 @@ def _subscriber_bits_postgresql(element: Any, compiler: Any, **kwargs: Any) -> s
 
 @compiles(subscriber_bits, "duckdb")
 def _subscriber_bits_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
-    # Keys are made from digests, so that any six of their bits are as good as random.
+    # Keys come from digests, so any six of their bits are as good as random.
     key = compiler.process(element.clauses, **kwargs)
     return f"bit_or(1::UBIGINT << ({key} & 63)::UBIGINT)"
 
 
 class hinted_among(FunctionElement[bool]):
-    """Whether a value is among those of a column, where the planner needs to be told; a join must demand it as well.
+    """Return whether a value is in a column, as a hint; a join must check it too.
 
-    One of the planners takes the rows of nested groupings for many, and would rather sort all events than them. Of the
-    items of a list it expects few. The other needs no hint, and given one might compare every event with every item.
+    PostgreSQL's planner overestimates the rows of nested groupings and would rather sort all events. Of the
+    items of a list PostgreSQL expects few. DuckDB's planner needs no hint, and with a hint might compare
+    every event with every item.
     """
 
     type = sa.Boolean()
@@ -346,7 +373,7 @@ def _hinted_among_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
 
 
 class strictly_within(FunctionElement[bool]):
-    """Whether the point (x, y) lies inside a geometry and not on its edge."""
+    """Return whether the point (x, y) lies inside a geometry and not on its edge."""
 
     type = sa.Boolean()
     inherit_cache = True
@@ -365,7 +392,7 @@ def _strictly_within_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
 
 
 class geometry_from_text(FunctionElement[Any]):
-    """A geometry from its well-known text."""
+    """Parse a geometry from its well-known text."""
 
     inherit_cache = True
 
@@ -381,12 +408,13 @@ def _geometry_from_text_duckdb(element: Any, compiler: Any, **kwargs: Any) -> st
 
 
 class leader_clusters(FunctionElement[Any]):
-    """The number, from 1, of the cluster of each of some points, given in order as lists of lon, lat and weight.
+    """Number the cluster, from 1, of each point of ordered lon, lat and weight lists.
 
-    Each point joins the first cluster whose centre is nearer than ``radius`` metres on the spheroid, and draws the centre
-    towards itself by its weight; without one it founds the next (Hartigan's leader algorithm, Clustering Algorithms, 1975,
-    chapter 3). Each step needs the one before it, so this is a fold in both databases: a recursion in the one, a
-    reduction of the list in the other. The arguments are columns, for they are named several times.
+    Each point joins the first cluster whose centre is nearer than ``radius`` metres on the spheroid, and
+    pulls the centre towards itself by its weight. A point without such a cluster starts a new cluster
+    (Hartigan's leader algorithm, Clustering Algorithms, 1975, chapter 3). Each step needs the previous step,
+    so PostgreSQL uses a recursion and DuckDB a reduction of the list. The arguments are columns, because they
+    are named several times.
     """
 
     type = sa.ARRAY(sa.Integer())
@@ -430,7 +458,7 @@ def _leader_clusters_postgresql(element: Any, compiler: Any, **kwargs: Any) -> s
 def _leader_clusters_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
     lons, lats, weights, radius = (compiler.process(clause, **kwargs) for clause in element.clauses)
     cluster = "STRUCT(lon DOUBLE, lat DOUBLE, weight DOUBLE)[]"
-    # A degree of latitude is nowhere shorter than 110574 m, which settles most pairs without the dear distance.
+    # A degree of latitude is at least 110574 m, which settles most pairs without the expensive distance.
     near = (
         f"CASE WHEN abs(c.lat - site.lat) * 110574 >= {radius} THEN false ELSE"
         " ST_Distance_Spheroid(ST_Point(c.lat, c.lon)::POINT_2D, ST_Point(site.lat, site.lon)::POINT_2D)"

@@ -1,8 +1,8 @@
-"""Disclosure control, all of it: what may leave, and the one place where results are cut to it.
+"""Hold all disclosure control: cut every result to what may leave.
 
-Every result that leaves the engine is made by ``released``. A kind says which columns it publishes, in which order, and
-by which column a row is judged: the number of distinct subscribers behind that published row. The absence of a row is
-the only sign of withholding.
+``released`` makes every result that leaves the engine. A kind declares its published columns, their order,
+and the column that a row is judged by: the number of distinct subscribers behind the published row. The
+absence of a row is the only sign of withholding.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from flowmachine.sql.functions import in_full_order
 
 @singledispatch
 def kept(rule: Rule, result: FromClause) -> tuple[ColumnElement[bool], FromClause]:
-    """The condition under which a row of a result stays by a rule, and the relation that it is asked of."""
+    """Return a rule's condition for keeping rows, and the relation to apply it to."""
     raise NotImplementedError(type(rule).__name__)
 
 
@@ -60,7 +60,7 @@ def _(rule: KeepShares, result: FromClause) -> tuple[ColumnElement[bool], FromCl
 
 @kept.register
 def _(rule: AllOrNothing, result: FromClause) -> tuple[ColumnElement[bool], FromClause]:
-    # Whether anything is published is decided in ``released``, which knows the columns to set to null.
+    # ``released`` decides whether anything is published, because it knows the columns to set to null.
     return sa.true(), result
 
 
@@ -70,13 +70,13 @@ def _(rule: NothingPersonal, result: FromClause) -> tuple[ColumnElement[bool], F
 
 
 def releasable(query: Aggregate, sources: Sources) -> FromClause:
-    """The rows of a stored sub-query that might leave by themselves, in its internal columns."""
+    """Select the rows of a stored sub-query that might leave, in internal columns."""
     keep, judged = kept(query.published.rule, sa.select(sources.stored(query)).subquery("result"))
     return sa.select(*(judged.c[name] for name in query.columns)).where(keep).subquery("releasable")
 
 
 def released(query: Aggregate, sources: Sources) -> Select[Any]:
-    """The statement of everything of ``query`` that may leave: judged, named, ordered."""
+    """Select everything of ``query`` that may leave: judged, named, ordered."""
     published = query.published
     result = query.select(sources).subquery("result")
     keep, judged = kept(published.rule, result)
@@ -101,7 +101,7 @@ def released(query: Aggregate, sources: Sources) -> Select[Any]:
 
 
 def _typed(column: ColumnElement[Any], type_: Any) -> ColumnElement[Any]:
-    # The databases disagree about the types of sums and means; what is published has the declared type in both.
+    # The databases disagree about the types of sums and means, so cast to the declared type in both.
     return sa.cast(column, type_) if isinstance(type_, sa.types.Numeric | sa.types.Integer) else column
 
 
@@ -116,7 +116,7 @@ def _all_or_nothing(
     )
     rows = statement.subquery("rows")
     passes = sa.func.coalesce(smallest.c.smallest, 0) > floor()
-    # Joined to the one verdict from the left, so that a refusal leaves one row, and that row is null.
+    # A left join to the single verdict makes a refusal one row of nulls.
     joined = smallest.outerjoin(rows, passes)
     columns = {name: rows.c[name] for name in published.columns}
     return _ordered(

@@ -1,7 +1,8 @@
-"""Random samples of a subscriber-level result.
+"""Draw random samples of a subscriber-level result.
 
-Rows are ordered by a keyed hash of the subscriber, so a sample depends on its settings and on who is in the result, not
-on physical row order: the same settings choose alike among the subscribers of two days.
+Rows are ordered by a keyed hash of the subscriber. A sample therefore depends on its settings and on the
+subscribers in the result, not on physical row order. The same settings choose alike among the subscribers of
+two days.
 """
 
 from __future__ import annotations
@@ -19,18 +20,19 @@ from flowmachine.sql.release import released
 
 
 def sampled(statement: Select[Any], columns: Mapping[str, Any], sampling: RandomSample) -> Select[Any]:
-    """The sample of a statement's rows, given with the types of its columns: those whose keyed hash comes first.
+    """Select the sample of a statement: the rows with the first keyed hashes.
 
-    The hash is of the subscriber, or in a result without subscribers of the texts and lists that name a row, and of the
-    row's number among those of one name. What was measured takes no part: it differs from day to day, and the databases
-    write doubles in different ways.
+    ``columns`` are the statement's columns with types. The hash covers the subscriber, or in a result without
+    subscribers the texts and lists that name a row, and the row's number among rows of the same name.
+    Measured values are left out, because they differ from day to day and the databases print doubles
+    differently.
     """
     rows = statement.subquery("rows")
     naming = [name for name in columns if holds_subscribers(name)] or [
         name for name, type_ in columns.items() if isinstance(type_, sa.Text | sa.ARRAY)
     ]
     names = [_portable(name, rows.c[name]) for name in naming]
-    # Doubles may differ in their last digits, so they decide only between rows that are alike in all else.
+    # Doubles may differ in their last digits, so they decide only between otherwise equal rows.
     others = sorted(
         columns.keys() - set(naming), key=lambda name: (isinstance(columns[name], sa.Double), name)
     )
@@ -55,21 +57,21 @@ def sampled(statement: Select[Any], columns: Mapping[str, Any], sampling: Random
 
 
 def _portable(name: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """A subscriber as the integer key that both stores share, a list as its items; other columns as they are."""
+    """Make a column portable: subscribers as integer keys, lists as their items."""
     if isinstance(column.type, sa.ARRAY):
         return sa.func.array_to_string(column, ",", type_=sa.Text())
     return subscriber_number(column) if holds_subscribers(name) else column
 
 
 def stored_select(query: Query, sources: Sources) -> Select[Any]:
-    """The statement of a query's stored form: its own SQL, sampled where the query says so."""
+    """Select a query's stored form: its own SQL, sampled where the query says so."""
     statement = query.select(sources)
     sampling = getattr(query, "sampling", None)
     return statement if sampling is None else sampled(statement, query.columns, sampling)
 
 
 def released_select(query: Aggregate, sources: Sources) -> Select[Any]:
-    """The statement of a query's released form: through the gate, then sampled where the query says so."""
+    """Select a query's released form: through the gate, then sampled if asked."""
     statement = released(query, sources)
     sampling = getattr(query, "sampling", None)
     return statement if sampling is None else sampled(statement, query.published.columns, sampling)

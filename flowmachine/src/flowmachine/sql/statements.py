@@ -1,4 +1,4 @@
-"""Statements that SQLAlchemy has no construct for."""
+"""Define statements that SQLAlchemy has no construct for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from sqlalchemy.sql import ClauseElement, Executable, Insert, Select
 
 
 class CreateTableAs(Executable, ClauseElement):
-    """``CREATE [UNLOGGED] TABLE schema.name AS select``; names are quoted, values bound."""
+    """Write ``CREATE [UNLOGGED] TABLE schema.name AS select``.
+
+    Names are quoted, values bound.
+    """
 
     inherit_cache = False
 
@@ -26,7 +29,7 @@ def _create_table_as(element: CreateTableAs, compiler: Any, **kwargs: Any) -> st
 
 
 class Analyze(Executable, ClauseElement):
-    """``ANALYZE schema.name``."""
+    """Write ``ANALYZE schema.name``."""
 
     inherit_cache = False
 
@@ -40,7 +43,7 @@ def _analyze(element: Analyze, compiler: Any, **kwargs: Any) -> str:
 
 
 class Grant(Executable, ClauseElement):
-    """``GRANT SELECT ON schema.name TO role``."""
+    """Write ``GRANT SELECT ON schema.name TO role``."""
 
     inherit_cache = False
 
@@ -55,7 +58,10 @@ def _grant(element: Grant, compiler: Any, **kwargs: Any) -> str:
 
 
 class InsertNew(Insert):
-    """``INSERT ... ON CONFLICT DO NOTHING``; the construct of SQLAlchemy's dialect would be compiled anew each time."""
+    """Write ``INSERT ... ON CONFLICT DO NOTHING``.
+
+    SQLAlchemy's own construct would be compiled again each time.
+    """
 
     inherit_cache = True
 

@@ -1,4 +1,4 @@
-"""Counting events by place and period, with as much about the subscribers behind them as the release gate asks."""
+"""Count events by place and period, with the subscribers for the release gate."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from flowmachine.spec.query import EventSelection, Sources
 from flowmachine.sql.events import locate_events, select_events
 from flowmachine.sql.functions import hinted_among, period_of, start_of, subscriber_bits
 
-#: Periods that do not lie within one day, and so may be of different lengths and see a cell move.
+#: Periods longer than a day may vary in length and may see a cell move.
 _LONGER_THAN_A_DAY = ("month", "year")
 
 
 def tally_events(
     sources: Sources, selection: EventSelection, unit: SpatialUnit, by: str, *, direction: str = "both"
 ) -> sa.Subquery:
-    """Located events by ``location`` and ``period``: the number of ``events``, and ``subscribers`` as ``_judged`` has it.
+    """Count located events by ``location`` and ``period``.
 
-    ``by`` is a period as ``date_trunc`` names it; ``period`` is its start on the wall clock. Events are located as by
-    ``locate_events``.
+    Columns are ``events`` and ``subscribers`` as defined by ``_judged``. ``by`` is a period as ``date_trunc``
+    names it; ``period`` is its start on the wall clock. Events are located as by ``locate_events``.
     """
     located = locate_events(sources, selection, unit, ("local_time",), direction=direction)
     groups = _groups(located, located.c.location, by).subquery("groups")
@@ -34,12 +34,12 @@ def tally_events(
 
 
 def tally_cells(sources: Sources, selection: EventSelection, unit: SpatialUnit, by: str) -> sa.Subquery:
-    """As ``tally_events``, with the number of distinct ``cells`` beside."""
-    # No group spans midnight, and those of one day are few enough for a processor's cache.
+    """Do as ``tally_events`` and add the number of distinct ``cells``."""
+    # No group spans midnight, and one day's groups fit into a processor's cache.
     read = [select_events(sources, day, ("cell", "local_time")) for day in selection.by_day()]
     groups = sa.union_all(*(_groups(events, events.c.cell, by) for events in read)).subquery("groups")
     cells = sources.cells(unit)
-    # A cell lies in one place for whole days, so that a day or less of its events is placed as one.
+    # A cell stays in one place for whole days, so that events of a day or less are placed together.
     serving = _serves(cells, groups.c.cell, start_of(_grouped(by), groups.c.moment))
     located = sa.select(groups, cells.c.location, *_period(groups, by))
     placed = located.join_from(groups, cells, serving).cte("placed")
@@ -49,12 +49,12 @@ def tally_cells(sources: Sources, selection: EventSelection, unit: SpatialUnit, 
 
 
 def _grouped(by: str) -> str:
-    """The period by which events are grouped first."""
+    """Return the period by which events are grouped first."""
     return "day" if by in _LONGER_THAN_A_DAY else by
 
 
 def _groups(events: FromClause, place: sa.ColumnElement[Any], by: str) -> sa.Select[Any]:
-    """Events by place and ``moment``: how many, and 64 bits about the subscribers behind them."""
+    """Group events by place and ``moment``: their number and 64 subscriber bits."""
     moment = period_of(_grouped(by), events.c.local_time)
     bits = subscriber_bits(events.c.subscriber).label("bits")
     counted = sa.select(place, moment.label("moment"), sa.func.count().label("events"), bits)
@@ -86,12 +86,15 @@ def _sum_of_groups(placed: FromClause) -> sa.Select[Any]:
 def _placed_subscribers(
     sources: Sources, selection: EventSelection, unit: SpatialUnit, by: str, direction: str = "both"
 ) -> Callable[[FromClause], sa.Subquery]:
-    """A function that gives ``location``, ``moment`` and ``subscriber`` of each event in the moments of a relation."""
+    """Return a function that selects the subscribers of events in given moments.
+
+    The columns are ``location``, ``moment`` and ``subscriber`` of each event in the moments of a relation.
+    """
 
     def of_moments(wanted: FromClause) -> sa.Subquery:
         events = select_events(sources, selection, ("cell", "local_time"), direction=direction)
         moment = period_of(_grouped(by), events.c.local_time).label("moment")
-        # Few moments are wanted, so all else is done for the few events in them.
+        # Few moments are wanted, so everything else runs only on their events.
         among = sa.select(events, moment).where(hinted_among(moment, wanted.c.moment)).subquery("among")
         cells = sources.cells(unit)
         serving = _serves(cells, among.c.cell, among.c.local_time)
@@ -104,14 +107,15 @@ def _placed_subscribers(
 def _judged(
     unit: SpatialUnit, placed: sa.CTE, counts: sa.CTE, subscribers_of: Callable[[FromClause], sa.Subquery]
 ) -> sa.Subquery:
-    """``counts``, with ``subscribers`` for the release gate, never to be published: the number of distinct subscribers, or
-    fewer of them that lie on the same side of the floor.
+    """Add ``subscribers`` for the release gate to ``counts``; never publish it.
 
-    To count them all is by far the dearest part, and the gate asks only whether they are over the floor. So each group
-    keeps 64 bits, one of which every subscriber sets. There are at least as many subscribers as bits set: with more bits
-    than the floor a row is surely over it. There are at most as many as events: with no more events than the floor a
-    row is surely not over it. What is left in doubt, seldom a hundredth of the events, is counted exactly; so is
-    everything under a floor of 64 or more, which the bits cannot prove.
+    ``subscribers`` is the number of distinct subscribers, or a lower number on the same side of the floor.
+    Counting all of them is by far the most expensive part, and the gate only asks whether they exceed the
+    floor. So each group keeps 64 bits, and every subscriber sets one bit. There are at least as many
+    subscribers as bits set: with more bits than the floor, a row surely exceeds the floor. There are at most
+    as many as events: with no more events than the floor, a row surely does not. Only doubtful rows, usually
+    below a hundredth of the events, are counted exactly. Under a floor of 64 or more, which the bits cannot
+    prove, every row is counted exactly.
     """
 
     def same_place(one: FromClause, other: FromClause) -> sa.ColumnElement[bool]:

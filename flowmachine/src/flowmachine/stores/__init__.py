@@ -1,6 +1,6 @@
 """Where results are stored, and which executors there are. `flowmachine.stores.choice` says which computes a query."""
 
-#: The executor over columnar files, and that over the database's own tables; each has a store of its own.
+#: Executors over columnar files and over the database's own tables; each has its own store.
 COLUMNAR = "duckdb"
 TABLES = "postgres"
 EXECUTORS = (COLUMNAR, TABLES)

@@ -1,4 +1,4 @@
-"""What an executor is, and what all share."""
+"""Define the interface of executors."""
 
 from __future__ import annotations
 
@@ -17,41 +17,51 @@ from flowmachine.spec.query import Aggregate, Query, Sources
 
 @dataclass(frozen=True)
 class Stored:
-    """Size of a stored result."""
+    """Hold the size of a stored result."""
 
     rows: int
     bytes: int
 
 
 class Executor(Protocol):
-    """One store with its way to compute. Not safe for use by several threads, but for ``interrupt``."""
+    """Compute into one store.
+
+    Only ``interrupt`` is thread-safe.
+    """
 
     name: str
 
     def storing(
         self, query: Query, data: DataState, connection: sa.Connection
     ) -> AbstractContextManager[Stored]:
-        """Compute a query; its result is stored under its id when the context ends without an error.
+        """Compute a query and store its result under its id at the end of the context.
 
-        ``connection`` is a transaction of the caller's. Whether the result is still wanted is found out inside the
-        context: a worker that was given up while it computed must not replace what another has stored since.
+        An error in the context stores nothing. ``connection`` is a transaction of the caller. The caller
+        checks inside the context whether the result is still wanted, because a worker that lost its job must
+        not replace a newer result.
         """
         ...
 
     def release(self, query: Aggregate, data: DataState, connection: sa.Connection) -> Stored:
-        """Compute what may leave of a query, into a table of schema ``cache`` made in the caller's transaction."""
+        """Compute a query's released rows into a table of schema ``cache``.
+
+        The table is created in the caller's transaction.
+        """
         ...
 
     def damaged(self, days: Iterable[Day], data: DataState) -> set[Day]:
-        """Those of the days whose copy in this store is gone or not what it was when it was written."""
+        """Return the days whose copy in this store is missing or damaged."""
         ...
 
     def can_read(self, query: Query, data: DataState) -> bool:
-        """Whether the store has all events that the query and its sub-queries read, undamaged."""
+        """Return whether the store has all events of the query, undamaged.
+
+        Sub-queries are included.
+        """
         ...
 
     def stored_exists(self, query: Query, connection: sa.Connection) -> bool:
-        """Whether the stored result is really there."""
+        """Return whether the stored result really exists."""
         ...
 
     def discard(self, query_id: str, connection: sa.Connection) -> None:
@@ -59,33 +69,39 @@ class Executor(Protocol):
         ...
 
     def held(self, connection: sa.Connection) -> set[str]:
-        """Ids of all results that are really there."""
+        """Return the ids of all results that really exist."""
         ...
 
     def tidy(self, cells_version: int, connection: sa.Connection) -> list[str]:
-        """Remove the maps that nobody will ask for again and what killed workers left unfinished; returns names."""
+        """Remove outdated maps and unfinished files of killed workers; return names."""
         ...
 
     def share(self, among: int) -> None:
-        """Use only one of so many equal parts of the threads, as others compute on this host at the same time."""
+        """Use only one of ``among`` equal parts of the threads.
+
+        Other workers on this host use the rest.
+        """
         ...
 
     def interrupt(self) -> None:
-        """Stop the statement that runs now, if any; callable from another thread."""
+        """Stop the running statement, if any; callable from another thread."""
         ...
 
     def sources(self, data: DataState, connection: sa.Connection) -> Sources:
-        """The relations that statements of this executor read."""
+        """Return the relations that statements of this executor read."""
         ...
 
     def pseudonyms(self) -> FromClause | None:
-        """``subscriber_key`` and ``pseudonym``; None where subscribers are stored as pseudonyms."""
+        """Return ``subscriber_key`` and ``pseudonym``.
+
+        None where subscribers are stored as pseudonyms.
+        """
         ...
 
     def frame(self, select: Select[Any], connection: sa.Connection) -> pd.DataFrame:
-        """The rows of a statement."""
+        """Return the rows of a statement."""
         ...
 
     def rows(self, query: Query, data: DataState, connection: sa.Connection) -> list[tuple[Any, ...]]:
-        """The stored result's rows, in the internal columns."""
+        """Return the stored result's rows, in the internal columns."""
         ...

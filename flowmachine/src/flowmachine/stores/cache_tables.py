@@ -1,4 +1,7 @@
-"""Tables of schema ``cache``: released results, and the intermediate results of the database."""
+"""Store results as tables of schema ``cache``.
+
+These are released results and PostgreSQL's intermediate results.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from flowmachine.tables import intermediate_name
 
 
 class TableStore:
-    """Intermediate results as tables of the database; an executor over them inherits from it."""
+    """Store intermediate results as tables; PostgreSQL's executor inherits from this."""
 
     def damaged(self, days: Iterable[Day], data: DataState) -> set[Day]:
         return set()
@@ -48,18 +51,18 @@ def copy_into(connection: sa.Connection, target: sa.Table, table: pa.Table) -> N
 
 
 def _as_copied(column: pa.Array) -> pa.Array:
-    """A column as text that COPY reads, where it does not read what the CSV writer makes of the column."""
+    """Return a column as text that COPY reads, where the CSV writer's text differs."""
     if pa.types.is_timestamp(column.type):
         return column.cast(pa.string())
     if pa.types.is_list(column.type):
-        # None of the values that are published in lists has a comma, a quote or a brace.
+        # No value published in lists has a comma, a quote or a brace.
         joined = pc.binary_join(column.cast(pa.list_(pa.string())), ",")
         return pc.binary_join_element_wise("{", joined, "}", "")
     return column
 
 
 def stored_table(query: Query) -> sa.TableClause:
-    """The table of a stored intermediate result."""
+    """Return the table of a stored intermediate result."""
     return sa.table(
         intermediate_name(query.query_id),
         *(sa.column(name, type_) for name, type_ in query.columns.items()),
@@ -68,24 +71,24 @@ def stored_table(query: Query) -> sa.TableClause:
 
 
 def drop_table(connection: sa.Connection, name: str) -> None:
-    """Drop a table of schema ``cache`` if it is there."""
+    """Drop a table of schema ``cache`` if it exists."""
     connection.execute(sa.schema.DropTable(sa.Table(name, sa.MetaData(), schema="cache"), if_exists=True))
 
 
 def table_ids(connection: sa.Connection, prefix: str) -> set[str]:
-    """Query ids of the tables of schema ``cache`` whose names are the prefix and an id."""
+    """Return the query ids of tables named by this prefix and an id."""
     names = sa.inspect(connection).get_table_names(schema="cache")
     return {name[1:] for name in names if name[0] == prefix and len(name) == 33}
 
 
 def table_size(connection: sa.Connection, name: str) -> Stored:
-    """Rows and bytes on disk of a table of schema ``cache``."""
+    """Return rows and disk bytes of a table of schema ``cache``."""
     table = sa.table(name, schema="cache")
     rows = connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
     return Stored(rows, table_bytes(connection, name))
 
 
 def table_bytes(connection: sa.Connection, name: str) -> int:
-    """Bytes on disk of a table of schema ``cache``."""
+    """Return disk bytes of a table of schema ``cache``."""
     size = sa.func.pg_total_relation_size(f'cache."{name}"')
     return int(connection.execute(sa.select(size)).scalar_one())

@@ -1,4 +1,4 @@
-"""The columnar store: a Parquet file for each loaded day, cell map and intermediate result."""
+"""Store Parquet files for loaded days, cell maps and intermediate results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from flowmachine.stores.maps import UnitMap, outdated_maps, unit_map
 from flowmachine.stores.verified import VerifiedFiles, ends_like_parquet
 from flowmachine.tables import device_models
 
-#: Seconds without a write after which an unfinished file is taken to be a dead worker's.
+#: Seconds without a write after which an unfinished file counts as abandoned.
 ABANDONED = 3600
 
 _EVENT_COLUMNS: dict[str, Any] = {
@@ -49,7 +49,7 @@ _EVENT_COLUMNS: dict[str, Any] = {
 
 
 class Folders(Protocol):
-    """Where the files are: those of loaded days, and those that workers make."""
+    """Hold the folders of loaded days and of workers' files."""
 
     @property
     def columnar_path(self) -> Path: ...
@@ -59,13 +59,13 @@ class Folders(Protocol):
 
 
 class Reader(Protocol):
-    """Makes a relation of Parquet files with the given columns; each engine has its own."""
+    """Make a relation of Parquet files with given columns; each engine has its own."""
 
     def __call__(self, paths: Sequence[str], columns: Mapping[str, Any], name: str) -> FromClause: ...
 
 
 class ColumnarSources:
-    """The relations of one query over files."""
+    """Provide the relations of one query over files."""
 
     def __init__(
         self,
@@ -86,13 +86,13 @@ class ColumnarSources:
         if not days:
             nothing = sa.select(*(sa.cast(sa.null(), _EVENT_COLUMNS[name]).label(name) for name in columns))
             return nothing.where(sa.false()).subquery("events")
-        # Files of several types have the wanted columns in common, and are read best as one relation.
+        # Files of several types share the wanted columns and are read best as one relation.
         paths = [str(self._settings.columnar_path / self._data.files[day]) for day in days]
         needed = (*columns, "time", "local_time")
         table = self._read(paths, {name: _EVENT_COLUMNS[name] for name in needed}, "files")
         statement = sa.select(*(table.c[name] for name in columns))
-        # A file holds one whole local day, so only a window that cuts a day needs to look at times. It looks at instants,
-        # for the clock shows some times twice.
+        # A file holds one whole local day, so only a window that cuts a day needs to compare times. Compare
+        # instants, because the clock shows some times twice.
         if selection.start.time() != selection.start.min.time():
             statement = statement.where(table.c.time >= self.utc(selection.start))
         if selection.end.time() != selection.end.min.time():
@@ -141,7 +141,10 @@ class ColumnarSources:
 
 
 class ColumnarStore:
-    """Files of days, maps and intermediate results; an executor over them inherits from it and says how it reads one."""
+    """Store files of days, maps and intermediate results.
+
+    An executor over them inherits from this class and says how to read a file.
+    """
 
     def __init__(self, settings: Folders, read: Reader) -> None:
         self._settings = settings
@@ -160,7 +163,10 @@ class ColumnarStore:
 
     @contextmanager
     def replacing(self, query_id: str) -> Iterator[Path]:
-        """A file to write a result to, which becomes the stored result when the context ends without an error."""
+        """Provide a file for a result.
+
+        The file becomes the stored result when the context ends without an error.
+        """
         path = stored_path(self._settings, query_id)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{os.getpid()}")
@@ -204,7 +210,7 @@ class ColumnarStore:
         ]
 
     def _map(self, unit: SpatialUnit, version: str, connection: sa.Connection) -> UnitMap:
-        """The unit's map as files, exported from the database once per version."""
+        """Return the unit's map as files, exported once per version."""
         known = self._maps.get((unit, version))
         if known is not None and all(path.exists() for path in known[1]):
             return known[0]
@@ -219,7 +225,7 @@ class ColumnarStore:
         return found
 
     def _devices(self, connection: sa.Connection) -> Path:
-        """The list of device models as a file, exported once for each content it has had."""
+        """Return the device models as a file, exported once per content."""
         models = device_models()
         row = sa.func.concat_ws("|", *(sa.func.coalesce(sa.cast(column, sa.Text), "") for column in models.c))
         digest = sa.select(sa.func.count(), sa.func.sum(sa.cast(sa.func.hashtext(row), sa.BigInteger)))
@@ -231,17 +237,17 @@ class ColumnarStore:
 
 
 def stored_path(settings: Folders, query_id: str) -> Path:
-    """The file of a stored intermediate result."""
+    """Return the file of a stored intermediate result."""
     return settings.cache_path / "results" / query_id[:2] / f"{query_id}.parquet"
 
 
 def map_path(settings: Folders, name: str) -> Path:
-    """The file of a cell map's relation."""
+    """Return the file of a cell map's relation."""
     return settings.cache_path / "maps" / f"{name}.parquet"
 
 
 def export(connection: sa.Connection, relation: FromClause, path: Path) -> None:
-    """Write a small relation of the database to a Parquet file, complete or not at all."""
+    """Export a small relation of the database to a Parquet file atomically."""
     result = connection.execute(sa.select(relation)).mappings().all()
     kinds = {
         sa.Text: pa.string(),
@@ -259,7 +265,7 @@ def export(connection: sa.Connection, relation: FromClause, path: Path) -> None:
 
 
 def _untouched(path: Path) -> bool:
-    """Whether nothing was written to a file for so long that nobody can be at it."""
+    """Return whether a file was unmodified for so long that no process writes it."""
     try:
         return time.time() - path.stat().st_mtime > ABANDONED
     except FileNotFoundError:

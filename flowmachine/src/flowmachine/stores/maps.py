@@ -1,8 +1,9 @@
-"""Cell-to-region maps: which cell lay in which region when, joined once per version of the cells instead of per query.
+"""Build cell-to-region maps once per version of the cells.
 
-A map is two tables in schema ``engine``: ``regions_<unit>_<version>`` (integer key and id columns, in byte order) and
-``cells_<unit>_<version>`` (cell, validity on the wall clock, region key; null for a cell that a mapping table puts into a
-region that does not exist). They hold nothing about subscribers.
+A map says when each cell lay in which region. It is two tables in schema ``engine``:
+``regions_<unit>_<version>`` (integer key and id columns, in byte order) and ``cells_<unit>_<version>`` (cell,
+validity on the wall clock, region key). The region key is null for a cell that a mapping table puts into a
+region that does not exist. Maps hold nothing about subscribers.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ FOR_EVER = datetime(9999, 12, 31)
 
 @dataclass(frozen=True)
 class UnitMap:
-    """The two relations of one unit at one version (``DataState.map_version``), the number of regions, and the dates, in
-    order, on which the place of any cell changes."""
+    """Hold one unit's map at one version (``DataState.map_version``).
+
+    It has the two relations, the number of regions and the ordered dates on which any cell changes its place.
+    """
 
     unit: SpatialUnit
     version: str
@@ -36,7 +39,11 @@ class UnitMap:
 
     @property
     def cells(self) -> sa.TableClause:
-        """``location_id`` (text), ``cell`` (integer key of the columnar files), ``valid_from``, ``valid_before``, ``location``."""
+        """Return the cells' table.
+
+        Columns: ``location_id`` (text), ``cell`` (integer key of the columnar files), ``valid_from``,
+        ``valid_before``, ``location``.
+        """
         return sa.table(
             f"cells_{self.unit.key}_{self.version}",
             sa.column("location_id", sa.Text),
@@ -49,7 +56,7 @@ class UnitMap:
 
     @property
     def regions(self) -> sa.TableClause:
-        """``location`` and the unit's id columns."""
+        """Return the regions' table: ``location`` and the unit's id columns."""
         return sa.table(
             f"regions_{self.unit.key}_{self.version}",
             sa.column("location", sa.Integer),
@@ -59,7 +66,7 @@ class UnitMap:
 
     @property
     def boundaries(self) -> FromClause:
-        """``location`` and ``geom`` of the regions of an administrative unit."""
+        """Return ``location`` and ``geom`` of an administrative unit's regions."""
         table, pcod = admin_table(self.unit)
         regions = self.regions
         joined = regions.join(table, regions.c.pcod == pcod)
@@ -67,7 +74,10 @@ class UnitMap:
 
     @property
     def exported(self) -> list[sa.TableClause | sa.Subquery]:
-        """The named relations that another store needs copies of; the geometries of boundaries are well-known binary."""
+        """Return the named relations that another store needs copies of.
+
+        Geometries of boundaries are well-known binary.
+        """
         if not self.unit.has_polygons:
             return [self.cells, self.regions]
         boundaries = self.boundaries
@@ -81,10 +91,10 @@ class UnitMap:
 
 
 def unit_map(connection: sa.Connection, unit: SpatialUnit, version: str) -> UnitMap:
-    """The unit's map, made now if it does not exist; two processes asked at once make it once."""
+    """Return the unit's map, created once if missing, also by concurrent callers."""
     found = UnitMap(unit, version)
     if not _exists(connection, found):
-        # The lock lasts as long as the caller's transaction, so it is not taken just to look.
+        # The lock lasts until the caller's transaction ends, so do not take it just to look.
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(found.cells.name))))
         if not _exists(connection, found):
             connection.execute(CreateTableAs("engine", found.regions.name, _regions(unit)))
@@ -102,7 +112,10 @@ def _exists(connection: sa.Connection, found: UnitMap) -> bool:
 
 
 def outdated_maps(names: Iterable[str], cells_version: int) -> list[str]:
-    """Those among the names of maps' relations whose map is of former cells, or older than another of its unit."""
+    """Return the names of outdated maps' relations.
+
+    A map is outdated if its cells are former cells, or if its unit has a newer map.
+    """
     versions: dict[str, tuple[str, tuple[int, ...]]] = {}
     newest: dict[str, tuple[int, ...]] = {}
     for name in names:
@@ -117,12 +130,13 @@ def outdated_maps(names: Iterable[str], cells_version: int) -> list[str]:
     ]
 
 
-#: What the map is of, and the numbers of ``DataState.map_version``; the last is that of the cells, and none ever falls.
+#: The map's unit and the numbers of ``DataState.map_version``; the last number is that of the cells, and none
+#: ever falls.
 _NAME = re.compile(r"((?:cells|regions|boundaries)_.+?)_(\d+(?:_\d+)*)")
 
 
 def drop_old_maps(connection: sa.Connection, cells_version: int) -> list[str]:
-    """Drop the maps that nobody will ask for again; returns the names of their tables."""
+    """Drop outdated maps; return the names of their tables."""
     old = outdated_maps(sa.inspect(connection).get_table_names(schema="engine"), cells_version)
     for name in old:
         sa.Table(name, sa.MetaData(), schema="engine").drop(connection)
@@ -130,7 +144,7 @@ def drop_old_maps(connection: sa.Connection, cells_version: int) -> list[str]:
 
 
 def _versions(table: sa.TableClause, id_column: str) -> FromClause:
-    """Each version of a cell or a site, with its point, which may be null."""
+    """Return each version of a cell or a site with its point, which may be null."""
     point = table.c.geom_point
     return sa.select(
         table.c.id.label(id_column),
@@ -141,7 +155,7 @@ def _versions(table: sa.TableClause, id_column: str) -> FromClause:
 
 
 def _points(unit: SpatialUnit) -> FromClause:
-    """Distinct points of a lon-lat unit."""
+    """Return the distinct points of a lon-lat unit."""
     cells = location_table()
     point: ColumnElement[Any] = cells.c.geom_point
     if unit.geom_table is not None:
@@ -179,7 +193,10 @@ def _regions(unit: SpatialUnit) -> Select[Any]:
 
 
 def _named_points(unit: SpatialUnit, regions: sa.TableClause) -> FromClause:
-    """``name`` and ``location`` of the points of a geometry table, each once for a name."""
+    """Return ``name`` and ``location`` of a geometry table's points.
+
+    Each point occurs once for a name.
+    """
     column = unit.mapped_column
     geometry = named_table(unit.geom_table or GEOMETRIES, column, "geom_point").alias("geometry")
     point = geometry.c.geom_point
@@ -190,7 +207,7 @@ def _named_points(unit: SpatialUnit, regions: sa.TableClause) -> FromClause:
 
 def _cells(unit: SpatialUnit, regions: sa.TableClause) -> Select[Any]:
     if unit == CELLS:
-        # No list tells when these are in service, so they always are.
+        # No list says when these are in service, so they always are.
         return sa.select(
             regions.c.location_id,
             location_keys.c.location_key.label("cell"),
@@ -218,7 +235,7 @@ def _cells(unit: SpatialUnit, regions: sa.TableClause) -> Select[Any]:
         named: FromClause = regions if unit.has_polygons else _named_points(unit, regions)
         name = named.c.pcod if unit.has_polygons else named.c.name
         location = named.c.location
-        # A cell that is not in the table is nowhere; one that it puts into an unknown region is at the null place.
+        # A cell missing from the table is nowhere; a cell in an unknown region is at the null place.
         joined = cells.join(mapping, sa.cast(mapping.c.id, sa.Text) == cells.c.id).outerjoin(
             named, name == mapped
         )

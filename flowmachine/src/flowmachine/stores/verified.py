@@ -1,4 +1,4 @@
-"""Telling a whole columnar file from a damaged one."""
+"""Detect damaged columnar files."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ _MAGIC = b"PAR1"
 
 
 class VerifiedFiles:
-    """Checks day files against the manifest. A file is read for it once per process, and again only if it was written to."""
+    """Check day files against the manifest.
+
+    A file is read once per process, and again only after a modification.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._digests: dict[tuple[str, int, int], str] = {}
 
     def whole(self, path: str, size: int, sha256: str) -> bool:
-        """Whether the file is there with this size in bytes and this digest; ``path`` is relative to the folder."""
+        """Return whether the file has this size in bytes and this digest.
+
+        ``path`` is relative to the folder.
+        """
         try:
             found = (self._folder / path).stat()
             if found.st_size != size:
@@ -31,7 +37,7 @@ class VerifiedFiles:
 
 
 def ends_like_parquet(path: Path) -> bool:
-    """Whether a file is there and was written to its end."""
+    """Return whether a file exists and was written completely."""
     try:
         with path.open("rb") as file:
             file.seek(-len(_MAGIC), 2)
