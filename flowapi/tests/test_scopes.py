@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowapi.scopes import lacking_scopes, needed_scopes, offered_scopes
+from flowapi.scopes import geography_scope, lacking_scopes, needed_scopes, offered_scopes
 from flowmachine.queries.catalogue import load
 from flowmachine.queries.schema import query_schemas
 from flowmachine.spec.nested import kinds_within
@@ -40,14 +40,15 @@ SCHEMAS = {
     "Joined": _kind(
         "joined",
         metric={"allOf": [_reference("Metric")], "nullable": True},
-        aggregation_unit=_reference("Unit"),
+        aggregation_unit={"allOf": [_reference("Unit")], "nullable": True},
     ),
     "Histogram": _kind("histogram", metric=_reference("Metric")),
-    "Unit": {"type": "string", "enum": UNITS},
+    "Unit": {"type": "string", "enum": [*UNITS, None]},
     "Location": {"oneOf": [_reference("Daily"), _reference("Modal")]},
     "Daily": _kind("daily", aggregation_unit={"enum": ["admin0"]}),
     "Modal": _kind("modal", locations={"type": "array", "items": _reference("Location")}),
-    "Metric": _kind("metric", subset=_reference("Modal")),
+    # What stands beside a reference is no part of the schema.
+    "Metric": _kind("metric", subset=_reference("Modal") | _kind("beside")),
     "Unreachable": _kind("unreachable"),
 }
 
@@ -69,6 +70,10 @@ def test_needed_are_the_kinds_under_the_unit_of_the_whole() -> None:
     kinds = ["joined_spatial_aggregate", "daily_location", "displacement", "modal_location"]
     needed = needed_scopes("admin3", "joined_spatial_aggregate", kinds)
     assert needed == {f"admin3:joined_spatial_aggregate:{kind}" for kind in kinds}
+
+
+def test_the_shapes_of_a_unit_have_a_scope() -> None:
+    assert geography_scope("admin3") == "admin3:geography:geography"
 
 
 def test_no_unit_is_nonspatial() -> None:
@@ -163,3 +168,18 @@ def test_whoever_holds_all_that_is_offered_lacks_nothing_for_a_valid_spec(spec: 
     offered = set(offered_scopes(query_schemas()))
     assert lacking_scopes(offered, needed) == set()
     assert {scope for scope in needed if not scope.startswith("*:*:")} <= offered
+    assert {scope for scope in needed if scope.startswith("*:*:")} == {
+        f"*:*:{kind}" for kind in _kinds_in_subsets(spec)
+    }
+
+
+def _kinds_in_subsets(value: Any, in_subset: bool = False) -> set[str]:
+    """The kinds that the JSON of a spec names below a subset, at any depth."""
+    if isinstance(value, list):
+        return {kind for part in value for kind in _kinds_in_subsets(part, in_subset)}
+    if not isinstance(value, dict):
+        return set()
+    own = {value["query_kind"]} if in_subset and "query_kind" in value else set()
+    return own.union(
+        *(_kinds_in_subsets(part, in_subset or name == "subscriber_subset") for name, part in value.items())
+    )

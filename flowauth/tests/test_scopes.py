@@ -1,10 +1,13 @@
 """Test scopes and the tree built from them."""
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowauth.scopes import Scope, ScopeTree, State
+from flowapi.scopes import lacking_scopes
+from flowauth.scopes import NONSPATIAL, Scope, ScopeTree, State, is_scope, lacking
 
 part = st.from_regex(r"[A-Za-z0-9_-]{1,12}", fullmatch=True)
 scope = st.one_of(part, st.tuples(part, part, part).map(":".join))
@@ -59,3 +62,67 @@ def test_a_branch_is_ticked_wholly_partly_or_not() -> None:
 def test_a_tree_refuses_what_does_not_add_up(offered: list[str], chosen: list[str]) -> None:
     with pytest.raises(ValueError):
         ScopeTree(offered, chosen)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("run", True),
+        ("admin3:flows:daily_location", True),
+        ("x" * 512, True),
+        ("x" * 513, False),
+        ("*:*:event_count", True),
+        ("*:*:", False),
+        ("*:*:a:b", False),
+        ("*:flows:event_count", False),
+        ("*:*:*:*:event_count", False),
+        ("a:b", False),
+    ],
+)
+def test_a_scope_or_what_a_subset_needs(text: str, is_one: bool) -> None:
+    assert is_scope(text) is is_one
+
+
+def test_a_kind_of_a_subset_is_held_with_any_scope_for_it() -> None:
+    needed = {"admin3:flows:flows", "*:*:event_count"}
+    assert lacking({"admin3:flows:flows", f"{NONSPATIAL}:histogram_aggregate:event_count"}, needed) == set()
+    for other in ("event_count", "admin3:event_count:flows", "admin3:flows:uneven_count", "run:event_count"):
+        assert lacking({"admin3:flows:flows", other}, needed) == {"*:*:event_count"}
+    assert lacking({"admin1:flows:event_count"}, needed) == {"admin3:flows:flows"}
+    assert NONSPATIAL == "nonspatial"
+
+
+words = st.sampled_from(["a", "b", "flows", "*"])
+held_or_needed = words | st.tuples(words, words, words).map(":".join) | words.map("*:*:{}".format)
+
+
+@given(st.sets(held_or_needed), st.sets(held_or_needed))
+def test_rights_are_lacking_here_where_an_api_server_finds_them_lacking(
+    held: set[str], needed: set[str]
+) -> None:
+    assert lacking(held, needed) == lacking_scopes(held, needed)
+
+
+def test_a_scope_keeps_its_text() -> None:
+    scope = Scope("admin3:flows:flows")
+    assert (str(scope), scope.parts) == ("admin3:flows:flows", ("admin3", "flows", "flows"))
+    assert sorted([Scope("b"), Scope("a")]) == [Scope("a"), Scope("b")]
+    with pytest.raises(FrozenInstanceError):
+        scope.text = "run"  # type: ignore[misc]
+
+
+def test_branches_say_where_they_are() -> None:
+    tree = ScopeTree(["admin3:flows:flows", "run"], {"run"})
+    assert (tree.root.label, tree.root.path, list(tree.root.leaves)) == ("", "", ["run"])
+    unit = tree.root.branches["admin3"]
+    assert (unit.label, unit.path, unit.total, unit.chosen, unit.leaves) == ("admin3", "admin3", 1, 0, {})
+    kind = unit.branches["flows"]
+    assert (kind.label, kind.path, list(kind.leaves.values())) == (
+        "flows",
+        "admin3:flows",
+        [Scope("admin3:flows:flows")],
+    )
+    with pytest.raises(ValueError, match="Scope run is offered twice"):
+        ScopeTree(["run", "run"])
+    with pytest.raises(ValueError, match="Scope b is chosen but not offered"):
+        ScopeTree(["run"], {"c", "b"})

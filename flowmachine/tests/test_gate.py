@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from flowmachine.spec.published import AllOrNothing, KeepGroups, KeepOver, KeepShares, Published, Rule, Value
+from flowmachine.spec.query import Aggregate, query_kind, registered
 from flowmachine.sql.release import _all_or_nothing, kept
 
 Rows = list[tuple[str | None, int | None]]
@@ -58,3 +59,11 @@ def test_every_rule_that_judges_has_its_pair() -> None:
         tables = [rows for case, rows, _ in CASES if type(case) is rule]
         counts = {count for rows in tables for _, count in rows}
         assert {15, 16} <= counts or {0, 16} <= counts, rule
+
+
+@pytest.mark.parametrize("base", [Aggregate, type("Shared", (Aggregate,), {})])
+def test_a_kind_without_a_release_rule_cannot_be_registered(base: type[Aggregate]) -> None:
+    before = dict(registered)
+    with pytest.raises(TypeError, match=r"^without_a_rule declares no release rule$"):
+        query_kind("without_a_rule")(type("WithoutARule", (base,), {}))
+    assert registered == before

@@ -100,6 +100,47 @@ def test_a_raised_sql_version_changes_the_id(kind: str, monkeypatch: pytest.Monk
     assert load_any(query.spec()).query_id != query.query_id
 
 
+DAY = {"query_kind": "daily_location", "date": "2016-01-01", "method": "last", "aggregation_unit": "admin3"}
+NEXT_DAY = DAY | {"date": "2016-01-02"}
+WINDOW = {"start_date": "2016-01-01", "end_date": "2016-01-03"}
+CHOSEN = {
+    "date": "2016-01-01 12:00:00",
+    "hours": {"start_hour": 20, "end_hour": 8},
+    "event_types": ["sms", "calls"],
+    "sampling": {"sampling_method": "random_ids", "seed": 0.5, "size": 10},
+}
+EVENTS = {"query_kind": "event_count", **WINDOW}
+RADIUS = {"query_kind": "radius_of_gyration", **WINDOW}
+BY_HOUR = {"aggregation_unit": "lon-lat", "interval": "hour", "direction": "in"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "query_id"),
+    [
+        (DAY, "25d8068a011729aa26e698a8efda3fb5"),
+        (DAY | CHOSEN, "fa35509393df70c005aa482bf01c6bae"),
+        (
+            DAY | {"mapping_table": "geography.cell_mapping", "subscriber_subset": EVENTS},
+            "d0398da89424d35f41115abe81ff66a8",
+        ),
+        ({"query_kind": "modal_location", "locations": [DAY, NEXT_DAY]}, "067d367ff2f29d9e127c256e35af0fd3"),
+        (
+            {"query_kind": "flows", "from_location": DAY, "to_location": NEXT_DAY},
+            "6397946091a3376878ed99dc9b1698d1",
+        ),
+        (
+            {"query_kind": "histogram_aggregate", "metric": RADIUS, "bins": {"bin_list": [0, 0.5, 10]}},
+            "ad585291733e310fdf00b48d3a2ab6c8",
+        ),
+        ({"query_kind": "location_event_counts", **WINDOW, **BY_HOUR}, "edccaa08a45547523c5bbd97948c2fe2"),
+        ({"query_kind": "unique_subscribers", **WINDOW}, "01e6e082d9bec9c6ebdb5351941bf0ce"),
+    ],
+)
+def test_ids_stay_what_they_were(spec: dict[str, Any], query_id: str) -> None:
+    """Results are stored under ids, and subsets name them; only a kind whose statement changes gets other ids."""
+    assert load_any(spec).query_id == query_id
+
+
 def test_another_process_finds_the_same_ids() -> None:
     done = subprocess.run(
         [sys.executable, "-c", IDS_OF_ANOTHER_PROCESS],
