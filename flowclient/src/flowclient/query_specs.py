@@ -197,7 +197,7 @@ def dummy_query_spec(
     aggregation_unit : str
         ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
     dummy_param : str
-        Tells one from the other.
+        Distinguishes queries.
     dummy_delay : int, optional
         Seconds it takes.
     mapping_table : str | None, optional

@@ -23,7 +23,7 @@ from flowmachine.stores.base import Executor
 
 
 def run(chosen: argparse.Namespace, settings: Settings) -> int:
-    """Carry out a command; the exit code."""
+    """Run a command and return the exit code."""
     engine = settings.engine("flowmachine-cache", pool_size=2)
     executors = make_executors(settings)
     try:
@@ -70,7 +70,10 @@ def _run(
 
 
 def _evict(settings: Settings, engine: sa.Engine, executors: Mapping[str, Executor]) -> None:
-    """Prune at once and then at intervals, until told to stop; a failure is logged and the next turn tries again."""
+    """Prune at once and then periodically until told to stop.
+
+    A failure is logged and retried at the next turn.
+    """
     every, timeout = settings.pruning_frequency, settings.pruning_timeout
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -48,7 +48,7 @@ def _number(low: int, high: int = 2**31) -> PlainValidator:
 
 
 class Database(ServiceSettings):
-    """How to reach FlowDB as the engine's role."""
+    """Hold what the engine needs to reach FlowDB."""
 
     database_host: str = Field("localhost", validation_alias="FLOWDB_HOST")
     database_port: Port = Field(9000, validation_alias="FLOWDB_PORT")
@@ -95,7 +95,7 @@ def _add_comment(
 
 
 class Computing(ServiceSettings):
-    """Where and with how much a worker computes."""
+    """Hold a worker's folders, memory and threads."""
 
     columnar_path: Path = Field(validation_alias="FLOWDB_COLUMNAR_PATH")
     cache_path: Path = Field(validation_alias="FLOWMACHINE_CACHE_PATH")

@@ -36,7 +36,7 @@ from flowmachine.spec.query import Aggregate, NotBuildable, Query
 from flowmachine.stores import TABLES
 from flowmachine.stores.base import Executor, Stored
 
-#: Errors that say nothing about the statement, only about what else ran at the moment.
+#: Errors about concurrent work, not about the statement.
 _TRY_AGAIN = (DEADLOCK_DETECTED, SERIALIZATION_FAILURE, LOCK_NOT_AVAILABLE)
 
 

@@ -1,4 +1,7 @@
-"""One module per query kind, in folders by theme; every kind's class can be imported from here, too."""
+"""Hold one module per query kind, in folders by theme.
+
+Every kind's class can also be imported from here.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """The class of a kind by its name, found when it is first asked for."""
+    """Return the class of a kind by its name, found on first use."""
     from flowmachine.queries.catalogue import all_kinds
 
     if name[:1].isupper() and not name.isupper():

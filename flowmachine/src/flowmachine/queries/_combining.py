@@ -1,7 +1,8 @@
-"""Putting results together by hand: kinds for direct use only, which nobody can submit and no schema publishes.
+"""Combine results by hand: kinds for direct use only.
 
-They have the same identity, are stored and kept like all others. A part of the rows of a query can stand wherever the
-query can; several queries made one can not, since a subscriber may then be in several rows.
+They cannot be submitted and no schema publishes them. Their identity and storage are like those of all
+others. A part of a query's rows can stand wherever the query can. A union cannot, because a subscriber may
+then be in several rows.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from flowmachine.sql.samples import sampled
 
 
 class AnyQuery(ma.fields.Field[Query]):
-    """A query of any kind."""
+    """Accept a query of any kind."""
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Any, reading: Reading | None = None, **kwargs: Any
@@ -34,7 +35,7 @@ class AnyQuery(ma.fields.Field[Query]):
 
 
 class Scalar(ma.fields.Field[Any]):
-    """A text or a number."""
+    """Accept a text or a number."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -43,7 +44,10 @@ class Scalar(ma.fields.Field[Any]):
 
 
 def column_types(query: Query) -> dict[str, Any]:
-    """The columns that frames of a query have, with their SQLAlchemy types: regions by their ids."""
+    """Return the columns of a query's frames with SQLAlchemy types.
+
+    Regions are given by their ids.
+    """
     found: dict[str, Any] = {}
     for name, type_ in query.columns.items():
         if name in query.places:
@@ -55,7 +59,7 @@ def column_types(query: Query) -> dict[str, Any]:
 
 
 class Part(Query):
-    """Some of the rows of a query, usable in its place."""
+    """Select some of a query's rows; usable in its place."""
 
     query: Query
     #: The parent's own sampling was done when the parent was stored.
@@ -86,7 +90,7 @@ class Part(Query):
         return self.query.stands_for
 
     def __getattr__(self, name: str) -> Any:
-        # Other parameters are the parent's: a daily location's part still has a date.
+        # Other parameters come from the parent: a part of a daily location still has a date.
         if name.startswith("_") or "query" not in self.__dict__:
             raise AttributeError(name)
         return getattr(self.query, name)
@@ -118,7 +122,10 @@ class Part(Query):
 
 @query_kind("subset", direct=True)
 class Subset(Part):
-    """The rows whose ``column`` is one of ``values``; subscribers are given as pseudonyms, regions by their ids."""
+    """Select the rows whose ``column`` is one of ``values``.
+
+    Subscribers are given as pseudonyms, regions by their ids.
+    """
 
     query: Query = required(AnyQuery())
     column: str = required(Text())
@@ -138,7 +145,7 @@ class Subset(Part):
 
 @query_kind("numeric_subset", direct=True)
 class NumericSubset(Part):
-    """The rows whose ``column`` lies between ``low`` and ``high``, both included."""
+    """Select the rows whose ``column`` lies between ``low`` and ``high``, inclusive."""
 
     query: Query = required(AnyQuery())
     column: str = required(Text())
@@ -155,7 +162,10 @@ class NumericSubset(Part):
 
 @query_kind("random_sample", direct=True)
 class RandomSample(Part):
-    """Some rows, drawn by a seed: ``sample`` gives ``sampling_method``, ``seed`` and one of ``size`` and ``fraction``."""
+    """Draw some rows by a seed.
+
+    ``sample`` gives ``sampling_method``, ``seed`` and one of ``size`` and ``fraction``.
+    """
 
     query: Query = required(AnyQuery())
     sample: SampleSettings = required(Sampling())
@@ -167,7 +177,10 @@ class RandomSample(Part):
 
 @query_kind("union", direct=True)
 class Union(Query):
-    """The rows of several queries of like columns and one spatial unit; repeats are kept unless ``all`` is false."""
+    """Concatenate queries with equal columns and one spatial unit.
+
+    Repeats are kept unless ``all`` is false.
+    """
 
     queries: tuple[Query, ...] = required(Listed(AnyQuery()))
     all: bool = optional(Flag(), True)
@@ -198,10 +211,10 @@ class Union(Query):
 
 @query_kind("join", direct=True)
 class Join(Query):
-    """Two queries side by side where the columns ``on`` are equal: ``subscriber``, ``location`` or any other.
+    """Join two queries where the columns ``on`` are equal.
 
-    ``how`` is ``inner``, ``left``, ``right`` or ``full``. The other columns get ``left_append`` and ``right_append``
-    behind their names.
+    ``on`` may be ``subscriber``, ``location`` or any other column. ``how`` is ``inner``, ``left``, ``right``
+    or ``full``. Names of other columns get the suffixes ``left_append`` and ``right_append``.
     """
 
     left: Query = required(AnyQuery())
@@ -224,7 +237,7 @@ class Join(Query):
 
     @property
     def _others(self) -> list[tuple[str, str, str]]:
-        """The columns beside the keys: side, name there, name here."""
+        """List the columns beside the keys: side, name there, name here."""
         sides = (("left", self.left, self.left_append), ("right", self.right, self.right_append))
         return [
             (side, name, f"{name}{append}")

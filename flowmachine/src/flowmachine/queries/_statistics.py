@@ -1,4 +1,4 @@
-"""The statistics of a column: their SQL and the types of their values."""
+"""Define the statistics of a column: their SQL and the types of their values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ STATISTICS = ("count", "sum", "avg", "max", "min", "median", "stddev", "variance
 
 
 def statistic(name: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Aggregate: the named statistic, nulls ignored; the deviations are those of a sample, null for a single value."""
+    """Aggregate: return the named statistic, nulls ignored.
+
+    Deviations are those of a sample, null for a single value.
+    """
     if name == "median":
         return sa.func.percentile_cont(0.5).within_group(sa.cast(column, sa.Double))
     if name == "mode":
@@ -24,7 +27,7 @@ def statistic(name: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def statistic_type(name: str, type_: Any) -> Any:
-    """The type of the statistic of a column of a type."""
+    """Return the type of a statistic of a column."""
     if name == "count":
         return sa.BigInteger()
     if name in ("avg", "median", "stddev", "variance"):
@@ -33,8 +36,8 @@ def statistic_type(name: str, type_: Any) -> Any:
 
 
 def whole_statistic(name: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Aggregate: the statistic of a column of whole numbers, of the type that ``statistic_type`` tells.
+    """Aggregate: return a statistic of whole numbers with ``statistic_type``'s type.
 
-    Left to themselves, the databases give a sum or a mean types of their own.
+    By themselves, the databases give sums and means other types.
     """
     return sa.cast(statistic(name, column), statistic_type(name, sa.BigInteger()))

@@ -1,4 +1,4 @@
-"""The catalogue of all kinds: schemas, scopes, documentation and client code derive from it."""
+"""List all kinds: schemas, scopes, documentation and client code derive from it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEEPEST = 50
 
 @lru_cache(maxsize=1)
 def all_kinds() -> Mapping[str, type[Query]]:
-    """All kinds by name, those for direct use only among them, which come last."""
+    """Return all kinds by name; kinds for direct use only come last."""
     _import_all(Path(__file__).parent, __package__)
     return dict(sorted(registered.items(), key=lambda item: (item[1].direct, item[0])))
 
@@ -37,17 +37,17 @@ def _import_all(folder: Path, package: str) -> None:
 
 @lru_cache(maxsize=1)
 def kinds() -> Mapping[str, type[Query]]:
-    """All published kinds by name, sorted."""
+    """Return all published kinds by name, sorted."""
     return {name: cls for name, cls in all_kinds().items() if not cls.direct}
 
 
 def submittable_kinds() -> list[str]:
-    """The kinds that may be submitted on their own."""
+    """List the kinds that may be submitted on their own."""
     return [name for name, cls in kinds().items() if issubclass(cls, Aggregate)]
 
 
 def component_name(kind: str) -> str:
-    """The kind's name in the published schema."""
+    """Return the kind's name in the published schema."""
     return kinds()[kind].component_name()
 
 
@@ -57,9 +57,10 @@ def load(
     find_spec: Callable[[str], Any | None] | None = None,
     columns_of: Callable[[str], Collection[str] | None] | None = None,
 ) -> Aggregate:
-    """The query that a submitted spec describes; raises marshmallow.ValidationError with messages by field.
+    """Read the query of a submitted spec.
 
-    ``find_spec`` and ``columns_of`` are those of ``Reading``.
+    Raises marshmallow.ValidationError with messages by field. ``find_spec`` and ``columns_of`` are those of
+    ``Reading``.
     """
     accepted = submittable_kinds()
     try:
@@ -77,7 +78,7 @@ def load_any(
     find_spec: Callable[[str], Any | None] | None = None,
     columns_of: Callable[[str], Collection[str] | None] | None = None,
 ) -> Query:
-    """Like ``load`` for a spec of any kind, nested ones and those of direct use included."""
+    """Read a spec of any kind, including nested and direct-use kinds; see ``load``."""
     return _reading(find_spec, columns_of, direct=True).one_of(all_kinds(), spec)
 
 

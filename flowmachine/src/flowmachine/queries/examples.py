@@ -1,4 +1,4 @@
-"""Examples of each kind, made of the examples that its fields declare."""
+"""Build examples of each kind from the examples that its fields declare."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flowmachine.spec.query import Query
 
 
 def example(kind: str, unit: str = "admin3", **values: Any) -> dict[str, Any]:
-    """The shortest valid specification of a kind, with some fields as given."""
+    """Return the shortest valid specification of a kind, with the given fields."""
     spec: dict[str, Any] = {"query_kind": kind}
     for name, argument in kinds()[kind].arguments.items():
         if name in values:
@@ -25,13 +25,16 @@ def example(kind: str, unit: str = "admin3", **values: Any) -> dict[str, Any]:
 
 
 def full_example(kind: str) -> dict[str, Any]:
-    """A specification of a kind with every field given, each option with another value than its default."""
+    """Return a specification with every field given.
+
+    Each option has another value than its default.
+    """
     arguments = kinds()[kind].arguments
     return example(kind, **{name: option(one) for name, one in arguments.items() if not one.field.required})
 
 
 def option(argument: Argument) -> Any:
-    """A value of a field that need not be given, other than its default if its type has another."""
+    """Return a value of an optional field, other than its default where possible."""
     words = getattr(argument.field, "words", None)
     if words:
         return next(word for word in reversed(words) if word != argument.default)
@@ -39,7 +42,7 @@ def option(argument: Argument) -> Any:
 
 
 def value(argument: Argument, unit: str = "admin3") -> Any:
-    """The value of a field in an example."""
+    """Return the value of a field in an example."""
     field = argument.field
     if argument.name == "aggregation_unit":
         return unit
@@ -54,12 +57,15 @@ def value(argument: Argument, unit: str = "admin3") -> Any:
 
 
 def query(kind: str, unit: str = "admin3", **values: Any) -> Query:
-    """The query of the example."""
+    """Return the query of the example."""
     return load_any(example(kind, unit, **values))
 
 
 def variants(kind: str) -> Iterator[tuple[str, str, Query]]:
-    """Queries that differ from the example in one word of one field, with that field and word."""
+    """Yield queries that differ from the example in one word of one field.
+
+    Each comes with that field and word.
+    """
     for name, field in kinds()[kind].fields.items():
         for word in getattr(field, "words", ()):
             if name != "aggregation_unit" and (found := _with(kind, name, word)) is not None:
@@ -67,7 +73,10 @@ def variants(kind: str) -> Iterator[tuple[str, str, Query]]:
 
 
 def _with(kind: str, name: str, word: str) -> Query | None:
-    """The example with one word, and with other inner kinds where the word does not go with the first ones."""
+    """Return the example with one word changed, or None.
+
+    Inner kinds are replaced where the word does not fit the first kinds.
+    """
     alternatives: list[Mapping[str, Any]] = [{}]
     for other, argument in kinds()[kind].arguments.items():
         if isinstance(argument.field, Nested) and argument.example is None:

@@ -1,4 +1,4 @@
-"""Families of kinds that a field accepts in place of each other."""
+"""Group kinds that a field accepts in place of each other."""
 
 from __future__ import annotations
 

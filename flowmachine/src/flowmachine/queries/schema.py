@@ -1,6 +1,7 @@
-"""The published schema: OpenAPI components of all kinds, derived from the catalogue.
+"""Derive the published schema from the catalogue: OpenAPI components of all kinds.
 
-The HTTP API publishes it unchanged and derives its scopes from it; the client's functions are checked against it.
+The HTTP API publishes the schema unchanged and derives its scopes from it. The client's functions are checked
+against it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _SAMPLE_COMPONENTS = {
 
 @lru_cache(maxsize=1)
 def query_schemas() -> dict[str, Any]:
-    """Component name -> schema, sorted by name; built once."""
+    """Return schemas by component name, sorted; built once."""
     components = {component_name(name): _kind_schema(name, cls) for name, cls in kinds().items()}
     components[ROOT] = _union(submittable_kinds())
     for cls in kinds().values():

@@ -1,1 +1,1 @@
-"""Kinds that count and time the events of subscribers."""
+"""Count and time the events of subscribers."""

@@ -1,4 +1,4 @@
-"""The times between one event of a subscriber and the next."""
+"""Compute the times between successive events of a subscriber."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from flowmachine.sql.functions import microseconds
 
 @field_group
 class Gaps(Window, EventFields):
-    """Fields of a kind that takes a statistic of the gaps between a subscriber's own events of a direction."""
+    """Hold the fields of kinds that take a statistic of gaps between events.
+
+    The events are a subscriber's own events of a direction.
+    """
 
     reads_cells: ClassVar[bool] = False
 
@@ -29,7 +32,10 @@ class Gaps(Window, EventFields):
         return (window_selection(self),)
 
     def gaps(self, sources: Sources) -> FromClause:
-        """``subscriber`` and ``seconds`` since the event before, null for a subscriber's first event."""
+        """Return ``subscriber`` and ``seconds`` since the previous event.
+
+        ``seconds`` is null for a subscriber's first event.
+        """
         events = select_events(sources, self.events[0], ("time",), direction=self.direction)
         timed = sa.select(events.c.subscriber, microseconds(events.c.time).label("at")).subquery("timed")
         before: ColumnElement[Any] = sa.func.lag(timed.c.at).over(

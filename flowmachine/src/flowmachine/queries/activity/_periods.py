@@ -1,4 +1,4 @@
-"""Consecutive periods of equal length, and who was active in them."""
+"""Divide time into equal periods and find who was active in each."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from flowmachine.spec.query import EventSelection, NotBuildable, Sources, field_
 from flowmachine.sql.events import select_events
 from flowmachine.sql.functions import microseconds
 
-#: Periods are looked at one by one.
+#: Periods are processed one by one.
 MOST_PERIODS = 100_000
 
 
 @field_group
 class Periods:
-    """Fields of a kind over ``total_periods`` periods from ``start_date``, each of ``period_length`` units of wall-clock time."""
+    """Hold the fields of kinds over ``total_periods`` periods from ``start_date``.
+
+    Each period has ``period_length`` units of wall-clock time.
+    """
 
     start_date: datetime = required(Moment(), "Start of the first period, ISO text or a date.")
     total_periods: int = required(Integer(at_least=1), "Number of periods.", example=7)
@@ -32,7 +35,7 @@ class Periods:
 
     @property
     def length(self) -> timedelta:
-        """The length of one period."""
+        """Return the length of one period."""
         return timedelta(**{self.period_unit: self.period_length})
 
 
@@ -45,7 +48,10 @@ def check_periods(query: Any) -> None:
 
 
 def periods(query: Any) -> tuple[EventSelection, ...]:
-    """The events of each period, each of which must have data; those that touch the same days stand or fall together."""
+    """Return the events of each period, each of which must have data.
+
+    Periods that touch the same days are checked together.
+    """
     for name in ("total_periods", "period_length"):
         if getattr(query, name) > MOST_PERIODS:
             raise NotBuildable(f"{name} is {getattr(query, name)}; it can be {MOST_PERIODS} at most.")
@@ -58,14 +64,18 @@ def periods(query: Any) -> tuple[EventSelection, ...]:
 
 
 def periods_of_events(sources: Sources, query: Any) -> FromClause:
-    """Rows (``subscriber``, ``period``) for each event, located or not: the number, from 0, of the period that it is in."""
+    """Return (``subscriber``, ``period``) for each event, located or not.
+
+    ``period`` is the number, from 0, of the event's period.
+    """
     end = query.start_date + query.total_periods * query.length
     events = select_events(sources, _selection(query, query.start_date, end), ("local_time",))
     start = sa.cast(sa.literal(query.start_date), sa.DateTime)
     elapsed = microseconds(events.c.local_time) - microseconds(start)
     length = sa.literal(query.length // timedelta(microseconds=1), sa.BigInteger)
     period = sa.cast(elapsed // length, sa.BigInteger)
-    # Where the clock shows the start twice, the second showing is preceded by times before it, which are in no period.
+    # Where the clock shows the start twice, the second occurrence follows times before the start, which are
+    # in no period.
     return (
         sa.select(events.c.subscriber, period.label("period"))
         .where(elapsed >= 0)
@@ -74,7 +84,7 @@ def periods_of_events(sources: Sources, query: Any) -> FromClause:
 
 
 def active_periods(sources: Sources, query: Any) -> FromClause:
-    """Distinct rows (``subscriber``, ``period``) of the periods with an event."""
+    """Return distinct (``subscriber``, ``period``) of the periods with an event."""
     return sa.select(periods_of_events(sources, query)).distinct().subquery("active_periods")
 
 

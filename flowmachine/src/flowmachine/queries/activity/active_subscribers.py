@@ -1,4 +1,4 @@
-"""Who is regularly active."""
+"""Find regularly active subscribers."""
 
 from __future__ import annotations
 
@@ -51,17 +51,17 @@ class ActiveSubscribers(EventFields, Query):
 
     @property
     def total_periods(self) -> int:
-        """The number of minor periods."""
+        """Return the number of minor periods."""
         return self.minor_periods_per_major_period * self.total_major_periods
 
     @property
     def period_length(self) -> int:
-        """The length of a minor period in units."""
+        """Return the length of a minor period in units."""
         return self.minor_period_length
 
     @property
     def length(self) -> timedelta:
-        """The length of a minor period."""
+        """Return the length of a minor period."""
         return timedelta(**{self.period_unit: self.minor_period_length})
 
     @property

@@ -1,4 +1,4 @@
-"""How many events each subscriber had."""
+"""Count each subscriber's events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from flowmachine.sql.events import select_events
 
 @query_kind("event_count", summary="The number of each subscriber's events.")
 class EventCount(Window, Directed, EventFields, Sampled, SubscriberMetric):
-    """Events of each subscriber, located or not; who had none has no row."""
+    """Count each subscriber's events, located or not.
+
+    Subscribers without events have no row.
+    """
 
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "value": sa.BigInteger()}
     reads_cells: ClassVar[bool] = False

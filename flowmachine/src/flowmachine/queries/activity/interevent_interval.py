@@ -1,4 +1,4 @@
-"""How long it is from one event of a subscriber to the next."""
+"""Measure the time between successive events of a subscriber."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from flowmachine.spec.query import Sources, SubscriberMetric, query_kind
 
 @query_kind("interevent_interval", direct=True)
 class IntereventInterval(Gaps, SubscriberMetric):
-    """A statistic of the seconds between each subscriber's events; who had a single event has no gap: count 0, else null."""
+    """Take a statistic of the seconds between each subscriber's events.
+
+    A subscriber with a single event has no gap: the count is 0, other statistics are null.
+    """
 
     @property
     def columns(self) -> dict[str, Any]:  # type: ignore[override]

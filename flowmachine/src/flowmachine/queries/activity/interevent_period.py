@@ -1,4 +1,4 @@
-"""How long it is from one event of a subscriber to the next, in whole hours or other units."""
+"""Measure the time between successive events in whole hours or other units."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "month": 2_59
 
 @query_kind("interevent_period", direct=True)
 class IntereventPeriod(Gaps, SubscriberMetric):
-    """A statistic of the times between each subscriber's events, in whole units, rounded down.
+    """Take a statistic of the times between each subscriber's events in whole units.
 
-    The statistic is taken first. The variance is in squares of the unit; a count of gaps has no unit. A month is 30 days,
-    a year 365.25.
+    The statistic is taken first and then rounded down. The variance is in squares of the unit; a count of
+    gaps has no unit. A month is 30 days, a year 365.25.
     """
 
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "value": sa.BigInteger()}
@@ -35,6 +35,6 @@ class IntereventPeriod(Gaps, SubscriberMetric):
         if self.statistic != "count":
             power = 2 if self.statistic == "variance" else 1
             units = value / float(SECONDS[self.time_resolution] ** power)
-            # A deviation of exactly two hours may come out of the sums as a hair less.
+            # A deviation of exactly two hours may be computed slightly smaller.
             value = sa.cast(sa.func.floor(fifteen_digits(units)), sa.BigInteger)
         return sa.select(gaps.c.subscriber, value.label("value")).group_by(gaps.c.subscriber)

@@ -1,4 +1,4 @@
-"""Who is seen for the first time."""
+"""Find subscribers seen for the first time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flowmachine.spec.query import Query, Sources, query_kind
 
 @query_kind("new_subscribers", direct=True)
 class NewSubscribers(Query):
-    """The subscribers of ``focal`` who are not among those of ``benchmark``."""
+    """Select the subscribers of ``focal`` who are not among those of ``benchmark``."""
 
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text()}
     reads_cells: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""How much of each subscriber's activity is at night."""
+"""Measure how much of each subscriber's activity is at night."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from flowmachine.sql.events import in_hours, select_events
     summary="The percentage of each subscriber's events that fall in the night.",
 )
 class NocturnalEvents(Window, Sampled, SubscriberMetric):
-    """Per cent of each subscriber's events that are in the hours of the night, 0 to 100.
+    """Compute the percentage (0 to 100) of each subscriber's events at night.
 
-    A night that begins and ends at the same hour is the whole day, unlike such ``hours`` of other kinds. A start at 24 is
-    midnight.
+    A night that begins and ends at the same hour is the whole day, unlike such ``hours`` of other kinds. A
+    start at 24 is midnight.
     """
 
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "value": sa.Double()}

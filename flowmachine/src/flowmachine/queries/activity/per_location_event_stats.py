@@ -1,4 +1,4 @@
-"""How each subscriber's events are spread over places."""
+"""Describe how each subscriber's events are distributed over places."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flowmachine.sql.events import locate_events
 
 @query_kind("per_location_event_stats", direct=True)
 class PerLocationEventStats(Window, NetworkUnit, EventFields, SubscriberMetric):
-    """A statistic of the numbers of events that each subscriber had at each of their locations."""
+    """Take a statistic of each subscriber's numbers of events at each location."""
 
     statistic: str = optional(Choice(*STATISTICS), "avg")
     aggregation_unit: str = optional(Choice(*UNITS, *NETWORK_UNITS), "cell")

@@ -1,4 +1,4 @@
-"""How irregular the times of each subscriber's events are."""
+"""Measure how irregular the times of each subscriber's events are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from flowmachine.spec.query import EventSelection, Query, Sources, query_kind
 from flowmachine.spec.windows import Directed, EventFields, Window, window_selection
 from flowmachine.sql.events import select_events
 
-#: Parts of a date that recur or tell periods apart; those below a second are left out, for no clock here is that fine.
+#: Parts of a date that recur or identify periods. Parts below a second are left out, because the clocks are
+#: not that precise.
 PHASES = (
     "second",
     "minute",
@@ -35,9 +36,10 @@ PHASES = (
 
 @query_kind("periodic_entropy", direct=True)
 class PeriodicEntropy(Window, Directed, EventFields, Query):
-    """Entropy, in nats, of the phases of each subscriber's events: the hours of the day, the days of the week and so on.
+    """Compute the entropy, in nats, of the phases of each subscriber's events.
 
-    The phase is a part of the wall-clock time, named as in SQL's ``extract``.
+    Phases are hours of the day, days of the week and so on. The phase is a part of the wall-clock time, named
+    as in SQL's ``extract``.
     """
 
     columns: ClassVar[dict[str, Any]] = ENTROPY_COLUMNS
@@ -51,7 +53,7 @@ class PeriodicEntropy(Window, Directed, EventFields, Query):
 
     def select(self, sources: Sources) -> Select[Any]:
         events = select_events(sources, self.events[0], ("local_time",), direction=self.direction)
-        # One of the databases counts fractions of seconds as parts of the second.
+        # PostgreSQL includes fractions in the second.
         phase = sa.func.floor(sa.extract(self.phase, events.c.local_time))
         phased = sa.select(events.c.subscriber, phase.label("phase")).subquery("phased")
         return entropy(phased, phased.c.phase)

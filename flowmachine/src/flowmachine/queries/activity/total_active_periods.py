@@ -1,4 +1,4 @@
-"""In how many periods each subscriber was active."""
+"""Count the periods in which each subscriber was active."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from flowmachine.spec.windows import EventFields
 
 @query_kind("total_active_periods", summary="The number of periods in which each subscriber was active.")
 class TotalActivePeriods(Periods, EventFields, SubscriberMetric):
-    """Periods in which a subscriber had an event, located or not; who had none has no row."""
+    """Count the periods in which a subscriber had an event, located or not.
+
+    Subscribers without events have no row.
+    """
 
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "value": sa.BigInteger()}
     order: ClassVar[tuple[str, ...]] = ("-value",)

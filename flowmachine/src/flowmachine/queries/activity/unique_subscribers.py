@@ -1,4 +1,4 @@
-"""Who was active."""
+"""Find active subscribers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flowmachine.sql.events import select_events
 
 @query_kind("unique_subscribers", direct=True)
 class UniqueSubscribers(Window, EventFields, Query):
-    """Everybody who had an event, located or not, once each."""
+    """List everybody who had an event, located or not, once each."""
 
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text()}
     reads_cells: ClassVar[bool] = False

@@ -1,1 +1,1 @@
-"""Kinds that count subscribers by place, label or number."""
+"""Count subscribers by place, label or number."""

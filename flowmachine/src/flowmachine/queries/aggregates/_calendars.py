@@ -1,4 +1,4 @@
-"""In which periods each subscriber was active, as one list."""
+"""List the periods in which each subscriber was active."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from sqlalchemy.sql import ColumnElement, FromClause, Select
 from flowmachine.queries.activity._periods import active_periods, periods_of_events
 from flowmachine.spec.query import Sources
 
-#: The starts of periods on the wall clock, ascending.
+#: Starts of periods on the wall clock, ascending.
 CALENDAR = sa.ARRAY(sa.DateTime())
 
-#: As many periods as there are bits in a positive 64-bit integer, but for the last.
+#: Bits in a positive 64-bit integer, except the last.
 _MOST_BITS = 62
 
 
 def calendars(sources: Sources, query: Any) -> FromClause:
-    """Rows (``subscriber``, ``value``): the periods in which a subscriber was seen; others have no row.
+    """Return (``subscriber``, ``value``): the periods in which a subscriber was seen.
 
-    To be counted by ``value``, which is a list only where there are too many periods for the bits of an integer; then
-    ``spelt_out`` makes it one, once for each that occurs.
+    Other subscribers have no row. Results are counted by ``value``, which is a list only where there are too
+    many periods for the bits of an integer. ``spelt_out`` then turns each distinct value into a list.
     """
     if query.total_periods <= _MOST_BITS:
         found = periods_of_events(sources, query)
@@ -38,7 +38,10 @@ def calendars(sources: Sources, query: Any) -> FromClause:
 
 
 def spelt_out(query: Any, counted: Select[Any], column: str) -> Select[Any]:
-    """``counted`` with the column that holds ``value`` of ``calendars`` as the starts of the periods, null where it is null."""
+    """Replace ``value`` of ``calendars`` in ``counted`` by the starts of the periods.
+
+    Null stays null.
+    """
     if query.total_periods > _MOST_BITS:
         return counted
     rows = counted.cte("counted")

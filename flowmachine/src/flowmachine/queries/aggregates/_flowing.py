@@ -1,4 +1,4 @@
-"""Pairs of a subscriber's locations in two queries."""
+"""Pair a subscriber's locations in two queries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flowmachine.spec.windows import same_unit
 
 @field_group
 class Movement:
-    """Fields of a kind about movement from the locations of one query to those of another."""
+    """Hold the fields of kinds about movement between two queries' locations."""
 
     from_location: Query = required(Nested(*INPUTS_TO_FLOWS, component="InputToFlows"))
     to_location: Query = required(Nested(*INPUTS_TO_FLOWS, component="InputToFlows"))
@@ -40,7 +40,10 @@ class Movement:
 
 
 def movements(sources: Sources, query: Movement) -> FromClause:
-    """Rows (``subscriber``, ``location_from``, ``location_to``); the side that a join lacks is null."""
+    """Return (``subscriber``, ``location_from``, ``location_to``).
+
+    The side missing in a join is null.
+    """
     origins = sa.select(sources.stored(query.from_location)).subquery("origins")
     destinations = sa.select(sources.stored(query.to_location)).subquery("destinations")
     same = origins.c.subscriber == destinations.c.subscriber
@@ -66,9 +69,9 @@ def movements(sources: Sources, query: Movement) -> FromClause:
 
 
 def pair_columns(origins: Query, destinations: Query) -> tuple[str, ...]:
-    """The id columns of pairs of regions, in the order in which rows are sorted by them.
+    """Return the id columns of pairs of regions in sorting order.
 
-    The columns of a coalesced location go by name, so that its points sort by latitude first.
+    A coalesced location's columns are sorted by name, so that its points sort by latitude first.
     """
     found: list[str] = []
     for query, suffix in ((origins, "_from"), (destinations, "_to")):
@@ -81,21 +84,28 @@ def pair_columns(origins: Query, destinations: Query) -> tuple[str, ...]:
 
 
 def pair_order(origins: Query, destinations: Query) -> tuple[str, ...]:
-    """The order of rows about pairs of regions: ascending, but for the last column."""
+    """Return the order of rows about pairs of regions.
+
+    The order is ascending except for the last column.
+    """
     *first, last = pair_columns(origins, destinations)
     return (*first, f"-{last}")
 
 
 def region_order(unit: SpatialUnit) -> tuple[str, ...]:
-    """The order of rows about the ends of movements: ascending, but for the last column."""
+    """Return the order of rows about the ends of movements.
+
+    The order is ascending except for the last column.
+    """
     *first, last = unit.id_columns
     return (*first, f"-{last}")
 
 
 def movement_ends(sources: Sources, query: Movement, end: str) -> Select[Any]:
-    """Movements counted at one of their ends, and the distinct subscribers behind them.
+    """Count movements, and their distinct subscribers, at one of their ends.
 
-    Columns ``location``, ``value``, ``subscribers``; the two numbers differ where an input has a subscriber more than once.
+    Columns ``location``, ``value``, ``subscribers``. The two numbers differ where an input has a subscriber
+    more than once.
     """
     moved = movements(sources, query)
     by_subscriber = (

@@ -1,4 +1,4 @@
-"""Counting subscribers by where they are and by a label."""
+"""Count subscribers by location and label."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from sqlalchemy.sql import FromClause, Select
 
 
 def labelled(located: FromClause, labels: FromClause, *places: str) -> Select[Any]:
-    """Rows of ``located`` counted by the columns ``places`` and by the ``value`` of ``labels``, as ``value_label``.
+    """Count rows of ``located`` by ``places`` and by the label, as ``value_label``.
 
-    Subscribers without a label count under a null one. Both inputs have at most one row for a subscriber.
+    The label is the ``value`` of ``labels``. Subscribers without a label count under a null label. Both
+    inputs have at most one row for a subscriber.
     """
     columns = [*(located.c[name] for name in places), labels.c.value.label("value_label")]
     return (

@@ -1,6 +1,7 @@
-"""Meaningful locations: clusters of the sites that a subscriber uses, labelled by when the subscriber uses them.
+"""Find meaningful locations: labelled clusters of the sites a subscriber uses.
 
-After Isaacman and others, Identifying Important Places in People's Lives from Cellular Network Data (Pervasive 2011).
+Labels depend on when the subscriber uses the sites. After Isaacman and others, Identifying Important Places
+in People's Lives from Cellular Network Data (Pervasive 2011).
 """
 
 from __future__ import annotations
@@ -32,12 +33,15 @@ from flowmachine.sql.functions import geodesic_metres, geometry_from_text, leade
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 UNKNOWN = "unknown"
 
-#: The hours in use by day and not by night, whatever the days.
+#: Areas of sites used by day and not by night, on any days.
 _SQUARE = {"type": "Polygon", "coordinates": [[[0, -1], [1, -1], [1, 1], [0, 1], [0, -1]]]}
 
 
 class Labels(ma.fields.Field[dict[str, Any]]):
-    """Areas of (hour score, day score) by label, as GeoJSON polygons that do not touch each other."""
+    """Accept areas of (hour score, day score) by label.
+
+    Areas are GeoJSON polygons that do not touch each other.
+    """
 
     form: ClassVar[Form] = Form("dict[str, Any]", example={"day": _SQUARE})
 
@@ -74,7 +78,7 @@ def _area(geometry: Any) -> BaseGeometry:
     if not isinstance(geometry, Mapping):
         raise ma.ValidationError("Not a valid mapping type.")
     try:
-        # Through JSON, so that what is not JSON is refused here rather than by the database.
+        # A round trip through JSON refuses values here that are not JSON, instead of in the database.
         area = shape(json.loads(json.dumps(geometry, allow_nan=False)))
     except (ShapelyError, AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError):
         raise ma.ValidationError("Not a valid GeoJSON geometry.") from None
@@ -92,7 +96,7 @@ def _check_apart(areas: Mapping[str, BaseGeometry]) -> None:
 
 
 class HourScores(ma.fields.List):
-    """A score for each hour of the day."""
+    """Accept a score for each hour of the day."""
 
     form: ClassVar[Form] = Form("list[float]", example=[-1] * 8 + [1] * 10 + [-1] * 6)
 
@@ -111,7 +115,7 @@ class HourScores(ma.fields.List):
 
 
 class WeekdayScores(ma.fields.Dict):
-    """A score for each day of the week."""
+    """Accept a score for each day of the week."""
 
     form: ClassVar[Form] = Form("dict[str, float]", example=dict.fromkeys(WEEKDAYS, 1))
 
@@ -144,7 +148,10 @@ class WeekdayScores(ma.fields.Dict):
 
 @field_group
 class Meaningful(Unit):
-    """Fields of a kind about meaningful locations. Events are at sites, so that the unit only says where centres lie."""
+    """Hold the fields of kinds about meaningful locations.
+
+    Events are at sites, so that the unit only says where centres lie.
+    """
 
     event_types: tuple[str, ...] | None = optional(EventTypes(), doc=EVENT_TYPES)
     subscriber_subset: Query | None = optional(SubscriberSubset(), doc=SUBSET)
@@ -168,19 +175,19 @@ class Meaningful(Unit):
 
     @cached_property
     def areas(self) -> dict[str, BaseGeometry]:
-        """The labels' areas in the plane of (hour score, day score)."""
+        """Return the labels' areas in the plane of (hour score, day score)."""
         return {label: shape(geometry) for label, geometry in self.labels.items()}
 
     def selection(self, start: datetime, end: datetime) -> EventSelection:
-        """The events of a window."""
+        """Return the events of a window."""
         return EventSelection(start, end, self.event_types, None, self.subscriber_subset)
 
 
 def clusters(sources: Sources, query: Meaningful, selection: EventSelection, name: str = "all") -> FromClause:
-    """Rows (``subscriber``, ``lon``, ``lat``, ``label``): the clusters of each subscriber's sites, with their centres.
+    """Return clusters of each subscriber's sites with their centres.
 
-    Sites come by falling number of days with an event, then in the order of site and version. ``name`` tells two
-    such relations in one statement apart.
+    Columns: ``subscriber``, ``lon``, ``lat``, ``label``. Sites are ordered by falling number of days with an
+    event, then by site and version. ``name`` distinguishes two such relations in one statement.
     """
     sites = _sites(sources, query, selection).cte(f"sites_{name}")
     crowded = _crowded(sources, query, sites)
@@ -200,13 +207,13 @@ def clusters(sources: Sources, query: Meaningful, selection: EventSelection, nam
         .subquery("lists")
     )
     numbers = leader_clusters(lists.c.lon, lists.c.lat, lists.c.days, lists.c.radius)
-    # Materialised, or PostgreSQL would walk a subscriber's sites anew for each of them.
+    # Materialised, because PostgreSQL would otherwise repeat a subscriber's clustering for each site.
     walks = (
         sa.select(lists.c.subscriber, numbers.label("numbers"))
         .cte(f"walks_{name}")
         .prefix_with("MATERIALIZED")
     )
-    # Who was not walked has each site for a cluster.
+    # Subscribers without close sites have each site as its own cluster.
     cluster = sa.func.coalesce(
         walks.c.numbers[sa.cast(sites.c.position, sa.Integer)], sa.cast(sites.c.position, sa.Integer)
     )
@@ -218,7 +225,7 @@ def clusters(sources: Sources, query: Meaningful, selection: EventSelection, nam
     weight = sa.cast(sa.func.sum(assigned.c.days), sa.Double)
 
     def centre(degrees: ColumnElement[Any]) -> ColumnElement[Any]:
-        # The site itself, not what rounding makes of it, so that many subscribers share few centres.
+        # Keep the site itself instead of a rounded mean, so that many subscribers share few centres.
         mean = sa.func.sum(degrees * assigned.c.days) / weight
         return sa.case((sa.func.count() == 1, sa.func.min(degrees)), else_=mean)
 
@@ -245,11 +252,14 @@ def clusters(sources: Sources, query: Meaningful, selection: EventSelection, nam
 
 
 def _crowded(sources: Sources, query: Meaningful, sites: sa.CTE) -> Select[Any]:
-    """Subscribers with two sites within the radius. Nobody else's sites form clusters: a centre is a site until two join."""
+    """Select subscribers with two sites within the radius.
+
+    Other subscribers' sites form no clusters, because a centre is a site until two sites join.
+    """
     metres = query.tower_cluster_radius * 1000
     regions = sources.regions(SITES)
     first, second = regions.alias("first_of_two"), regions.alias("second_of_two")
-    # A degree of latitude is nowhere shorter than 110574 m, which settles most pairs without the dear distance.
+    # A degree of latitude is at least 110574 m, which settles most pairs without the expensive distance.
     band = metres / 110574
     near = (
         sa.select(first.c.location.label("here"), second.c.location.label("there"))
@@ -273,7 +283,11 @@ def _crowded(sources: Sources, query: Meaningful, sites: sa.CTE) -> Select[Any]:
 
 
 def _sites(sources: Sources, query: Meaningful, selection: EventSelection) -> Select[Any]:
-    """Rows (``subscriber``, ``location``, ``position``, ``lon``, ``lat``, ``days``, ``hour_score``, ``day_score``): the sites used."""
+    """Select the sites used, with days and scores.
+
+    Columns: ``subscriber``, ``location``, ``position``, ``lon``, ``lat``, ``days``, ``hour_score``,
+    ``day_score``.
+    """
     located = locate_events(sources, selection, SITES, ("local_time",))
     hours = sa.union_all(
         *(
@@ -282,7 +296,7 @@ def _sites(sources: Sources, query: Meaningful, selection: EventSelection) -> Se
         )
     ).subquery("hours")
     date = sa.cast(located.c.local_time, sa.Date)
-    # Added up by date first: a date has one weekday, and counting distinct dates of all events is dear.
+    # Sum by date first: a date has one weekday, and counting distinct dates of all events is expensive.
     dates = (
         sa.select(
             located.c.subscriber,
@@ -329,9 +343,10 @@ def _sites(sources: Sources, query: Meaningful, selection: EventSelection) -> Se
 
 
 def shares(sources: Sources, query: Meaningful, clusters: FromClause, label: str, name: str) -> FromClause:
-    """Rows (``subscriber``, ``location``, ``share``): the subscriber's clusters with a label, in shares that sum to 1.
+    """Return the subscriber's clusters with a label, in shares that sum to 1.
 
-    A cluster is at the region strictly around its centre, at none with a null location, at several once in each.
+    Columns: ``subscriber``, ``location``, ``share``. A cluster is at the region strictly around its centre.
+    Without such a region its location is null; with several it counts once in each.
     """
     wanted = sa.select(
         clusters,
@@ -339,7 +354,7 @@ def shares(sources: Sources, query: Meaningful, clusters: FromClause, label: str
     ).where(clusters.c.label == label)
     found = wanted.cte(f"clusters_{name}")
     boundaries = sources.boundaries(query.unit)
-    # Asked once for each centre, not for each subscriber who has it.
+    # Computed once for each centre instead of for each subscriber who has the centre.
     centres = sa.select(found.c.lon, found.c.lat).distinct().subquery("centres")
     around = strictly_within(centres.c.lon, centres.c.lat, boundaries.c.geom)
     placed = (
@@ -355,7 +370,7 @@ def shares(sources: Sources, query: Meaningful, clusters: FromClause, label: str
 
 
 def between(origins: FromClause, destinations: FromClause) -> Select[Any]:
-    """The products of a subscriber's shares in two relations, summed by pair of locations.
+    """Multiply a subscriber's shares in two relations and sum by pair of locations.
 
     Columns ``location_from``, ``location_to``, ``value``, ``subscribers``.
     """
@@ -372,7 +387,7 @@ def between(origins: FromClause, destinations: FromClause) -> Select[Any]:
 
 
 def published_pairs(unit: SpatialUnit) -> Published:
-    """The published form of sums between labelled locations, judged by distinct subscribers."""
+    """Publish sums between labelled locations, judged by distinct subscribers."""
     return Published(
         (
             Value("label_from", sa.Text()),

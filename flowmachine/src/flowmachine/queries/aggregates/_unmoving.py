@@ -1,4 +1,4 @@
-"""Who stayed in one place."""
+"""Find subscribers who stayed in one place."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flowmachine.spec.query import Sources
 
 
 def unmoving(sources: Sources, locations: UniqueLocations) -> FromClause:
-    """Rows (``subscriber``, ``location``) of those subscribers who have a single one."""
+    """Return (``subscriber``, ``location``) of subscribers with a single location."""
     visits = sources.stored(locations)
     return (
         sa.select(visits.c.subscriber, sa.func.min(visits.c.location).label("location"))

@@ -1,4 +1,4 @@
-"""How many subscribers were seen at their reference location."""
+"""Count subscribers seen at their reference location."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ from flowmachine.spec.windows import same_unit
     summary="The number of subscribers seen at their reference location.",
 )
 class ActiveAtReferenceLocationCounts(Aggregate):
-    """Subscribers whose reference location is among their unique locations, counted there."""
+    """Count subscribers whose reference location is among their unique locations.
+
+    Subscribers are counted at their reference location.
+    """
 
     columns: ClassVar[dict[str, Any]] = {"location": sa.Integer(), "value": sa.BigInteger()}
 

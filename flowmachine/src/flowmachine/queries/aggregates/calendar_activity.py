@@ -1,4 +1,4 @@
-"""How many subscribers were active in the same periods."""
+"""Count subscribers active in the same periods."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from flowmachine.spec.windows import EventFields
     "calendar_activity", summary="The number of subscribers by the periods in which they were active."
 )
 class CalendarActivity(Periods, EventFields, Sampled, Aggregate):
-    """Subscribers counted by the list of periods in which they had an event; who had none is not counted.
+    """Count subscribers by the list of periods in which they had an event.
 
-    A list holds the starts of its periods, ascending, on the wall clock. A sample is one of the released rows.
+    Subscribers without events are not counted. A list holds the starts of its periods, ascending, on the wall
+    clock. A sample is drawn from the released rows.
     """
 
     geographic: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""How many subscribers had one event at a location and the next at another."""
+"""Count subscribers by the locations of two successive events."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _NONE_FOLLOWS = -1
     summary="The number of subscribers seen at one location right after another.",
 )
 class ConsecutiveTripsODMatrix(Window, Unit, EventFields, Aggregate):
-    """Distinct subscribers for each pair of locations of two successive events, pairs of one location included.
+    """Count distinct subscribers for each pair of locations of successive events.
 
-    Events at the same moment are in the order of their locations.
+    Pairs of the same location are included. Events at the same moment are in the order of their locations.
     """
 
     @property
@@ -35,7 +35,7 @@ class ConsecutiveTripsODMatrix(Window, Unit, EventFields, Aggregate):
 
     def select(self, sources: Sources) -> Select[Any]:
         located = locate_events(sources, self.events[0], self.unit, ("time",))
-        # The last event, which no other follows, is told from one that is followed by an event at the null place.
+        # A marker separates the last event from an event followed by an event at the null place.
         following = sa.func.lead(located.c.location, 1, _NONE_FOLLOWS).over(
             partition_by=located.c.subscriber,
             order_by=[located.c.time, located.c.location.asc().nulls_last()],

@@ -1,4 +1,4 @@
-"""A query that reads nothing, for tests of everything around queries."""
+"""Read nothing, for tests of everything around queries."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ from flowmachine.spec.units import Unit
 
 @query_kind("dummy_query", summary="Nothing, after a while. Test servers only.")
 class DummyQuery(Unit, Aggregate):
-    """Says its parameter after ``dummy_delay`` seconds. Refused unless the setting FLOWMACHINE_TEST_KINDS is on."""
+    """Return the parameter after ``dummy_delay`` seconds.
+
+    The kind is refused unless the setting FLOWMACHINE_TEST_KINDS is on.
+    """
 
     needs_database: ClassVar[bool] = True
 
-    dummy_param: str = required(Text(), "Tells one from the other.")
+    dummy_param: str = required(Text(), "Distinguishes queries.")
     dummy_delay: int = optional(Integer(), 0, "Seconds it takes.")
 
     def check_buildable(self) -> None:

@@ -1,4 +1,4 @@
-"""How many subscribers went from one location to another."""
+"""Count subscribers who went from one location to another."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from flowmachine.spec.query import Aggregate, Sources, query_kind
     "flows", summary="The number of subscribers at one location first and at another, or the same, second."
 )
 class Flows(Movement, Aggregate):
-    """Subscribers counted for each pair of their locations in two queries; those who stayed count at (a, a).
+    """Count subscribers for each pair of their locations in two queries.
 
-    A subscriber has each location once in an input, so that joined rows and subscribers of a pair are equally many.
+    Subscribers who stayed count at (a, a). A subscriber has each location once in an input, so that a pair
+    has as many joined rows as subscribers.
     """
 
     def select(self, sources: Sources) -> Select[Any]:

@@ -1,4 +1,4 @@
-"""How the values of a metric are distributed over subscribers."""
+"""Count subscribers by ranges of a metric."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from flowmachine.sql.functions import fifteen_digits
 
 @dataclass(frozen=True)
 class HistogramBins:
-    """Either so many bins of one width, or the edges of the bins."""
+    """Hold either a number of equally wide bins, or the edges of the bins."""
 
     n_bins: int | None = None
     bin_list: tuple[float, ...] | None = None
 
 
 class Bins(ma.fields.Field[HistogramBins]):
-    """``{"n_bins": n}`` or ``{"bin_list": [edges]}``."""
+    """Accept ``{"n_bins": n}`` or ``{"bin_list": [edges]}``."""
 
     component = "HistogramBins"
     form: ClassVar[Form] = Form("int | Sequence[float]", "histogram_bins", example={"n_bins": 5}, argument=5)
@@ -73,19 +73,22 @@ class Bins(ma.fields.Field[HistogramBins]):
 
 @dataclass(frozen=True)
 class Range:
-    """From the lowest value counted to the highest, both counted."""
+    """Hold the lowest and highest values counted, both inclusive."""
 
     lower_bound: float
     upper_bound: float
 
 
-#: A value that lies by no more than this share of the larger end under an edge is on the edge. Two numbers that are equal in
-#: fifteen digits are no further apart, and it is several times what is lost in computing with doubles.
+#: A value is on an edge if it lies below the edge by at most this share of the larger end. Two numbers that
+#: are equal in fifteen digits are no further apart, and computing with doubles loses several times less.
 _ON_THE_EDGE = 5e-15
 
 
 class Bounds(ma.fields.Field[Range]):
-    """``{"lower_bound", "upper_bound"}``, or the two as a list, as the published client sends them."""
+    """Accept ``{"lower_bound", "upper_bound"}`` or a list of the two.
+
+    The published client sends lists.
+    """
 
     component = "Bounds"
     form: ClassVar[Form] = Form(
@@ -126,7 +129,7 @@ class Bounds(ma.fields.Field[Range]):
 
 
 def _may_be_absent(field: ma.fields.Field, doc: str) -> Any:
-    """A field that may be left out but not be null."""
+    """Declare a field that may be omitted but not be null."""
     declared = optional(field, doc=doc)
     field.allow_none = False
     return declared
@@ -134,11 +137,12 @@ def _may_be_absent(field: ma.fields.Field, doc: str) -> Any:
 
 @query_kind("histogram_aggregate", sql_version=2, summary="The number of subscribers by ranges of a metric.")
 class HistogramAggregate(Aggregate):
-    """Subscribers counted in bins of a metric's values: all bins are published, or one row of nulls.
+    """Count subscribers in bins of a metric's values.
 
-    With ``n_bins`` the bins are equally wide, from the bounds of ``range``, else of the values; the last includes its upper
-    edge and values outside the range are left out. With ``bin_list`` every bin lacks its upper edge. Values and edges are
-    compared, and edges published, as decimals of fifteen digits.
+    All bins are published, or one row of nulls. With ``n_bins`` the bins are equally wide, from the bounds of
+    ``range``, else of the values. The last bin includes its upper edge, and values outside the range are left
+    out. With ``bin_list`` every bin excludes its upper edge. Values and edges are compared, and edges
+    published, as decimals of fifteen digits.
     """
 
     geographic: ClassVar[bool] = False
@@ -150,7 +154,7 @@ class HistogramAggregate(Aggregate):
     def check(self) -> None:
         if self.range is None or self.bins.n_bins is None:
             return
-        # The statement multiplies the two, and one of the databases takes an overflow for an error.
+        # The statement multiplies the two, and PostgreSQL refuses an overflow.
         if not math.isfinite((self.range.upper_bound - self.range.lower_bound) * self.bins.n_bins):
             raise ma.ValidationError({"range": {"_schema": ["Is too wide to be cut into bins."]}})
 
@@ -189,14 +193,17 @@ def _listed(values: FromClause, edges: tuple[float, ...]) -> Select[Any]:
 
 
 def _equally_wide(values: FromClause, count: int, bounds: Range | None) -> Select[Any]:
-    """The bins that hold something, and a bin of nothing if there are others: one empty bin withholds all of them."""
+    """Return the non-empty bins, and one empty bin if there are others.
+
+    One empty bin withholds all bins.
+    """
     low = sa.func.min(values.c.x) if bounds is None else _decimal(bounds.lower_bound)
     high = sa.func.max(values.c.x) if bounds is None else _decimal(bounds.upper_bound)
     slack = sa.func.greatest(sa.func.abs(low), sa.func.abs(high)) * _number(_ON_THE_EDGE)
     ends = sa.select(low.label("low"), high.label("high"), slack.label("slack"))
     ends_of = (ends.select_from(values) if bounds is None else ends).cte("ends")
     width = ends_of.c.high - ends_of.c.low
-    # Doubles fall beside the decimals that they stand for, on either side of an edge.
+    # Doubles lie next to the decimals that they stand for, on either side of an edge.
     above = values.c.x - ends_of.c.low + ends_of.c.slack
     position = sa.func.floor(above * count / sa.func.nullif(width, 0.0))
     number = sa.func.coalesce(sa.func.least(position, count - 1), 0.0)
@@ -215,7 +222,7 @@ def _equally_wide(values: FromClause, count: int, bounds: Range | None) -> Selec
             else_=fifteen_digits(between),
         )
 
-    # All values equal: one bin without width.
+    # All values are equal: one bin without width.
     constant = width == 0.0
     full = sa.select(
         filled.c.value,

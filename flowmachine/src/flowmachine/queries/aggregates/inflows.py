@@ -1,4 +1,4 @@
-"""How many movements ended at each location."""
+"""Count movements that ended at each location."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from flowmachine.spec.query import Aggregate, Sources, query_kind
     summary="The number of subscribers who were at each location second, those who stayed among them.",
 )
 class Inflows(Movement, Aggregate):
-    """The flows to each location, summed over their origins before anything is withheld."""
+    """Sum the flows to each location over their origins.
+
+    The sum is taken before anything is withheld.
+    """
 
     def select(self, sources: Sources) -> Select[Any]:
         return movement_ends(sources, self, "location_to")

@@ -1,4 +1,4 @@
-"""Statistics of a metric over the subscribers at each location."""
+"""Take statistics of a metric over the subscribers at each location."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ from flowmachine.spec.query import Aggregate, Query, Sources, query_kind
     summary="A statistic, per location, of a metric of the subscribers there.",
 )
 class JoinedSpatialAggregate(Aggregate):
-    """A statistic, or the distribution, of a metric over the subscribers whose reference location is there.
+    """Take a statistic or distribution of a metric at reference locations.
 
-    A statistic is judged by the subscribers with a metric that is not null, for it rests on them alone. Each row of a
-    distribution is judged by its own subscribers; what is withheld at a location could be found by subtracting the
-    published shares from one, so it must be nothing or rest on enough subscribers too, else the location is left out.
+    A statistic is judged by the subscribers with a non-null metric, because only they contribute. Each row of
+    a distribution is judged by its own subscribers. Withheld rows at a location could be found by subtracting
+    the published shares from one. So they must be none or rest on enough subscribers too; otherwise the
+    location is left out.
     """
 
     locations: Query = required(Nested(*REFERENCE_LOCATIONS, component="ReferenceLocation"))

@@ -1,4 +1,4 @@
-"""How many subscribers of each label went from one location to another."""
+"""Count subscribers of each label who went from one location to another."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from flowmachine.spec.query import Aggregate, Sources, query_kind
     summary="The number of subscribers at one location first and at another, or the same, second, by label.",
 )
 class LabelledFlows(Movement, Aggregate):
-    """Subscribers counted for each pair of their locations in two queries and each label, a null label included.
+    """Count subscribers by pair of their locations in two queries and by label.
 
-    A pair leaves with all its labels or not at all: a label left out could be found by subtraction.
+    A null label is included. A pair is released with all its labels or not at all, because a withheld label
+    could be found by subtraction.
     """
 
     from_location: CoalescedLocation = required(Nested("coalesced_location"))

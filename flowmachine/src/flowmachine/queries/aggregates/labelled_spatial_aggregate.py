@@ -1,4 +1,4 @@
-"""How many subscribers of each label are at each location."""
+"""Count subscribers of each label at each location."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from flowmachine.spec.query import Aggregate, Sources, query_kind
 
 @query_kind("labelled_spatial_aggregate", summary="The number of subscribers at each location, by label.")
 class LabelledSpatialAggregate(Aggregate):
-    """Subscribers counted by location and label; those without a label under a null one.
+    """Count subscribers by location and label.
 
-    A location leaves with all its labels or not at all: a label left out could be found by subtraction.
+    Subscribers without a label count under a null label. A location is released with all its labels or not at
+    all, because a withheld label could be found by subtraction.
     """
 
     locations: CoalescedLocation = required(Nested("coalesced_location"))

@@ -1,4 +1,4 @@
-"""How many subscribers at each location were active in the same periods."""
+"""Count subscribers at each location who were active in the same periods."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from flowmachine.spec.windows import EventFields
     summary="The number of subscribers by location and by the periods in which they were active.",
 )
 class LocalisedCalendarActivity(Periods, EventFields, Sampled, Aggregate):
-    """Subscribers counted by reference location and by the list of periods in which they had an event.
+    """Count subscribers by reference location and list of active periods.
 
-    The list is null for those who had none. A location leaves with all its lists or not at all. A sample is one of the
-    released rows.
+    The list is null for subscribers without events. A location is released with all its lists or not at all.
+    A sample is drawn from the released rows.
     """
 
     reference_location: Query = required(

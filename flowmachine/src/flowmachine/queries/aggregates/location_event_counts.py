@@ -1,4 +1,4 @@
-"""How many events there were at each location in each interval."""
+"""Count events at each location in each interval."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from flowmachine.sql.tallies import tally_events
 
 INTERVALS = {"day": timedelta(days=1), "hour": timedelta(hours=1), "min": timedelta(minutes=1)}
 
-#: What ``date_trunc`` calls the intervals.
+#: Names of the intervals in ``date_trunc``.
 _TRUNCATED = {"day": "day", "hour": "hour", "min": "minute"}
 
 
 @query_kind("location_event_counts", summary="The number of events at each location, by day, hour or minute.")
 class LocationEventCounts(Window, Unit, Directed, EventFields, Aggregate):
-    """Events at each location by local date, hour and minute, as fine as ``interval`` says.
+    """Count events at each location by local date, hour and minute.
 
-    Whole spans of 24 hours from ``start_date`` are counted, at least one; the rest before ``end_date`` is left out. Only
-    dates, hours and minutes in which an interval counted from ``start_date`` begins and ends before ``end_date`` are
-    given. A row is judged by the subscribers behind its events.
+    ``interval`` sets how fine. Whole spans of 24 hours from ``start_date`` are counted, at least one; the
+    rest before ``end_date`` is left out. The result has only dates, hours and minutes in which an interval
+    counted from ``start_date`` begins and ends before ``end_date``. A row is judged by the subscribers behind
+    its events.
     """
 
     interval: str = required(Choice(*INTERVALS), keyword="count_interval", write="interval")
@@ -41,7 +42,7 @@ class LocationEventCounts(Window, Unit, Directed, EventFields, Aggregate):
             )
 
     def check_buildable(self) -> None:
-        # Before the window is cut into as many selections as it has days.
+        # Check before the window is cut into one selection for each day.
         self._selection(self.start_date, self.end_date).check()
         super().check_buildable()
 
@@ -51,7 +52,7 @@ class LocationEventCounts(Window, Unit, Directed, EventFields, Aggregate):
 
     @property
     def _end(self) -> datetime:
-        """The end of the last span or of the last date, hour or minute given, whichever is earlier."""
+        """Return the end of the last span or of the last interval, whichever is earlier."""
         window = self.end_date - self.start_date
         step = INTERVALS[self.interval]
         last = self.start_date + (window // step - 1) * step
@@ -65,7 +66,7 @@ class LocationEventCounts(Window, Unit, Directed, EventFields, Aggregate):
 
     @property
     def events(self) -> tuple[EventSelection, ...]:
-        # One selection for each span, because each must have data.
+        # One selection for each span, because each span must have data.
         day = timedelta(days=1)
         return tuple(
             self._selection(self.start_date + n * day, self.start_date + (n + 1) * day)
@@ -94,6 +95,6 @@ class LocationEventCounts(Window, Unit, Directed, EventFields, Aggregate):
                 *(Value(name, sa.Numeric(2, 0)) for name in finer),
                 Value("value", sa.BigInteger()),
             ),
-            # Or fewer than there are, on the same side of the floor: see ``tallies._judged``.
+            # May be fewer than the true number, on the same side of the floor: see ``tallies._judged``.
             KeepOver("subscribers"),
         )

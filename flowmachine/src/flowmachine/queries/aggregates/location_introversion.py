@@ -1,4 +1,4 @@
-"""What share of a location's interactions stays there."""
+"""Compute the share of a location's interactions that stay there."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from flowmachine.sql.events import locate_events
     summary="The share of each location's interactions whose other party is there too.",
 )
 class LocationIntroversion(Window, Unit, Directed, EventFields, Aggregate):
-    """Of the interactions with one party at a location, the share that has the other party there too.
+    """Compute the share of a location's interactions with both parties there.
 
-    An interaction is a pair of located events with the same id and opposite directions, so both parties must be in the
-    data; ``direction`` is that of the first. A location is judged by the distinct subscribers who are the first party.
+    An interaction is a pair of located events with the same id and opposite directions, so both parties must
+    be in the data. ``direction`` is that of the first party. A location is judged by the distinct subscribers
+    who are the first party.
     """
 
     event_columns: ClassVar[tuple[str, ...]] = ("outgoing",)

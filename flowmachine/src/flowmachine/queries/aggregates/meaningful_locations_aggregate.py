@@ -1,4 +1,4 @@
-"""How many subscribers have a meaningful location in each region."""
+"""Count subscribers with a meaningful location in each region."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from flowmachine.spec.windows import Window
     summary="The number of subscribers with a meaningful location of a label in each area.",
 )
 class MeaningfulLocationsAggregate(Window, Meaningful, Aggregate):
-    """Subscribers by region of their meaningful locations with ``label``; one with n of these counts 1/n at each.
+    """Count subscribers by region of their meaningful locations with ``label``.
 
-    A row is judged by its distinct subscribers, of whom there are at least as many as the value says.
+    A subscriber with n such locations counts 1/n at each. A row is judged by its distinct subscribers, who
+    are at least as many as the value.
     """
 
     label: str = required(Text(), "The label.", example="day")

@@ -1,4 +1,4 @@
-"""How many subscribers moved a meaningful location between two windows."""
+"""Count subscribers whose meaningful location moved between two windows."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from flowmachine.spec.query import Aggregate, EventSelection, Sources, query_kin
     summary="The number of subscribers by the areas of their meaningful locations in two spans of time.",
 )
 class MeaningfulLocationsBetweenDatesODMatrix(Meaningful, Aggregate):
-    """Subscribers by the regions of their meaningful locations with ``label`` in window a and in window b.
+    """Count subscribers by their meaningful locations with ``label`` in two windows.
 
-    A subscriber with n in the one and m in the other counts 1/(n m) at each pair. A row is judged by its distinct
-    subscribers.
+    Regions are those in window a and in window b. A subscriber with n locations in a and m in b counts 1/(n
+    m) at each pair. A row is judged by its distinct subscribers.
     """
 
     start_date_a: datetime = required(Moment(), "First day, ISO text or a date.")

@@ -1,4 +1,4 @@
-"""How many subscribers have a meaningful location of one kind here and one of another there."""
+"""Count subscribers by the regions of two labels' meaningful locations."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from flowmachine.spec.windows import Window
     summary="The number of subscribers by the areas of their meaningful locations of two labels.",
 )
 class MeaningfulLocationsBetweenLabelODMatrix(Window, Meaningful, Aggregate):
-    """Subscribers by the regions of their meaningful locations with ``label_a`` and with ``label_b``.
+    """Count subscribers by meaningful locations with ``label_a`` and ``label_b``.
 
-    A subscriber with n of the one and m of the other counts 1/(n m) at each pair. A row is judged by its distinct
-    subscribers.
+    A subscriber with n locations of label a and m of label b counts 1/(n m) at each pair. A row is judged by
+    its distinct subscribers.
     """
 
     label_a: str = required(Text(), "Label of the origin.", example="day")

@@ -1,4 +1,4 @@
-"""How many movements began at each location."""
+"""Count movements that began at each location."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from flowmachine.spec.query import Aggregate, Sources, query_kind
     summary="The number of subscribers who were at each location first, those who stayed among them.",
 )
 class Outflows(Movement, Aggregate):
-    """The flows from each location, summed over their destinations before anything is withheld."""
+    """Sum the flows from each location over their destinations.
+
+    The sum is taken before anything is withheld.
+    """
 
     def select(self, sources: Sources) -> Select[Any]:
         return movement_ends(sources, self, "location_from")

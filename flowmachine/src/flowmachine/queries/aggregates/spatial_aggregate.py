@@ -1,4 +1,4 @@
-"""How many subscribers are at each location."""
+"""Count subscribers at each location."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from flowmachine.spec.query import Aggregate, Query, Sources, query_kind
 
 @query_kind("spatial_aggregate", summary="The number of subscribers at each location.")
 class SpatialAggregate(Aggregate):
-    """Subscribers counted at their reference location; those with a null location form a row of their own."""
+    """Count subscribers at their reference location.
+
+    Subscribers with a null location form a separate row.
+    """
 
     locations: Query = required(Nested(*REFERENCE_LOCATIONS, component="ReferenceLocation"))
 

@@ -1,4 +1,4 @@
-"""How many subscribers made a trip between two locations."""
+"""Count subscribers who made a trip between two locations."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from flowmachine.sql.events import locate_events
     summary="The number of subscribers seen at one location some time after another.",
 )
 class TripsODMatrix(Window, Unit, EventFields, Aggregate):
-    """Subscribers who were at one location before they were last at another, for each ordered pair of two locations.
+    """Count subscribers by ordered pairs of visited locations.
 
-    There may have been other locations between the two.
+    A subscriber counts for a pair after being at the first location before last being at the second location.
+    Other locations may lie between the two.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""How many subscribers were seen at each location."""
+"""Count subscribers seen at each location."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from flowmachine.sql.events import locate_events
 
 @query_kind("unique_subscriber_counts", summary="The number of subscribers seen at each location.")
 class UniqueSubscriberCounts(Window, Unit, EventFields, Aggregate):
-    """Distinct subscribers with an event at each location; one subscriber counts at every location visited."""
+    """Count distinct subscribers with an event at each location.
+
+    A subscriber counts at every location visited.
+    """
 
     columns: ClassVar[dict[str, Any]] = {"location": sa.Integer(), "value": sa.BigInteger()}
 

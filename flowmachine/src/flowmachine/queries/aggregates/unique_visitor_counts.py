@@ -1,4 +1,4 @@
-"""How many subscribers were seen at each location who do not belong there."""
+"""Count subscribers seen at each location whose reference location is elsewhere."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ from flowmachine.sql.release import releasable
     summary="The number of subscribers seen at each location who do not belong there.",
 )
 class UniqueVisitorCounts(Aggregate):
-    """Unique subscribers less those active at their reference location, where both would be published by themselves.
+    """Subtract subscribers active at their reference location from unique subscribers.
 
-    Only differences over the floor leave: a smaller one would tell a few visitors, or say that the inputs do not match.
+    Both numbers must be publishable by themselves. Only differences over the floor are released, because a
+    smaller difference would reveal a few visitors or inconsistent inputs.
     """
 
     active_at_reference_location_counts: ActiveAtReferenceLocationCounts = required(

@@ -1,4 +1,4 @@
-"""How many subscribers never left their reference location."""
+"""Count subscribers who never left their reference location."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from flowmachine.spec.windows import same_unit
     summary="The number of subscribers seen at their reference location only.",
 )
 class UnmovingAtReferenceLocationCounts(Aggregate):
-    """Subscribers with exactly one location that is their reference location, counted there."""
+    """Count subscribers whose only location is their reference location."""
 
     locations: UniqueLocations = required(Nested("unique_locations"), keyword="unique_locations")
     reference_locations: Query = required(Nested(*REFERENCE_LOCATIONS, component="ReferenceLocation"))

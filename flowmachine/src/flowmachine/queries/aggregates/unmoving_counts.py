@@ -1,4 +1,4 @@
-"""How many subscribers were at one location only."""
+"""Count subscribers who were at one location only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flowmachine.spec.query import Aggregate, Sources, query_kind
 
 @query_kind("unmoving_counts", summary="The number of subscribers seen at one location only.")
 class UnmovingCounts(Aggregate):
-    """Subscribers with exactly one location, counted there."""
+    """Count subscribers with exactly one location, at that location."""
 
     locations: UniqueLocations = required(Nested("unique_locations"), keyword="unique_locations")
 

@@ -1,1 +1,1 @@
-"""Kinds about who is in contact with whom."""
+"""Analyse contacts between subscribers."""

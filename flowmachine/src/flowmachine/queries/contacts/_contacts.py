@@ -1,6 +1,6 @@
-"""With whom subscribers are in contact: what the kinds about contacts share.
+"""Share code among the kinds about contacts.
 
-A contact is a known counterpart. Events whose counterpart is unknown are contact with nobody.
+A contact is a known counterpart. Events with an unknown counterpart have no contact.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from flowmachine.sql.events import locate_events, select_events
 
 @field_group
 class Contacts(Window, Directed, EventFields):
-    """Fields of a kind over the events of one or both directions that subscribers had with their contacts."""
+    """Hold the fields of kinds over events with contacts in one or both directions."""
 
     reads_cells: ClassVar[bool] = False
     event_columns: ClassVar[tuple[str, ...]] = ("counterpart",)
@@ -32,13 +32,13 @@ class Contacts(Window, Directed, EventFields):
         return (window_selection(self),)
 
     def contacts(self, sources: Sources) -> FromClause:
-        """``subscriber`` and ``counterpart`` of each event with a contact."""
+        """Return ``subscriber`` and ``counterpart`` of each event with a contact."""
         events = select_events(sources, self.events[0], ("counterpart",), direction=self.direction)
         return with_contact(events, exclude_self_calls=self.exclude_self_calls).subquery("contacts")
 
 
 def with_contact(events: FromClause, *, exclude_self_calls: bool) -> Select[Any]:
-    """The events that have a counterpart, or one who is somebody else."""
+    """Select the events with a counterpart, optionally other than the subscriber."""
     somebody = (
         events.c.counterpart != events.c.subscriber
         if exclude_self_calls
@@ -50,10 +50,11 @@ def with_contact(events: FromClause, *, exclude_self_calls: bool) -> Select[Any]
 def both_ends(
     sources: Sources, selection: EventSelection, unit: SpatialUnit, columns: tuple[str, ...], direction: str
 ) -> FromClause:
-    """Events of which both parties are located: ``subscriber``, ``counterpart``, ``location``, ``location_counterpart`` and the columns.
+    """Return events with both parties located.
 
-    The other party's row is the one of the same type and event id, of the other direction, whose subscriber is the
-    counterpart; it must be in the window and the hours, its subscriber need not be in the subset.
+    Columns: ``subscriber``, ``counterpart``, ``location``, ``location_counterpart`` and the given columns.
+    The other party's row has the same type and event id, the opposite direction, and the counterpart as
+    subscriber. That row must be in the window and the hours; its subscriber need not be in the subset.
     """
     parts = [
         _both_ends(sources, replace(selection, event_types=(event_type,)), unit, columns, direction)

@@ -1,4 +1,4 @@
-"""What the kinds about the durations of calls share."""
+"""Share code among the kinds about durations of calls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flowmachine.spec.windows import Window
 
 @field_group
 class CallDurations(Window):
-    """Fields of a kind that takes a statistic of the seconds that calls of a direction lasted."""
+    """Hold the fields of kinds that take a statistic of calls' seconds."""
 
     direction: str = optional(Choice("in", "out", "both"), "out")
     statistic: str = optional(Choice(*STATISTICS), "sum")
@@ -31,10 +31,10 @@ class CallDurations(Window):
         )
 
     def with_value(self, keys: Mapping[str, Any]) -> dict[str, Any]:
-        """Columns of the result: the keys with their types, and ``value``."""
+        """Return the result's columns: the keys with their types, and ``value``."""
         return {**keys, "value": statistic_type(self.statistic, sa.Double())}
 
     def durations(self, calls: FromClause, *keys: ColumnElement[Any]) -> Select[Any]:
-        """The statistic of ``duration`` for each combination of the keys."""
+        """Take the statistic of ``duration`` for each combination of the keys."""
         value = statistic(self.statistic, calls.c.duration)
         return sa.select(*keys, value.label("value")).group_by(*keys)

@@ -1,4 +1,4 @@
-"""How each subscriber's events are divided among their contacts."""
+"""Measure how each subscriber's events are divided among contacts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from flowmachine.spec.query import Query, Sources, query_kind
 
 @query_kind("contact_balance", direct=True)
 class ContactBalance(Contacts, Query):
-    """A row for each subscriber and contact: events between them, and their share of the subscriber's events with contacts."""
+    """Count events between each subscriber and contact, with their share.
+
+    The share is of the subscriber's events with contacts.
+    """
 
     columns: ClassVar[dict[str, Any]] = {
         "subscriber": sa.Text(),
@@ -25,7 +28,7 @@ class ContactBalance(Contacts, Query):
     order: ClassVar[tuple[str, ...]] = ("-proportion",)
 
     def counterparts_subset(self, include_subscribers: bool = False) -> CounterpartsSubset:
-        """The contacts as a query that can be the subset of others, with the subscribers themselves if asked."""
+        """Return the contacts as a query for subsets, with the subscribers if asked."""
         return CounterpartsSubset(contact_balance=self, include_subscribers=include_subscribers)
 
     def select(self, sources: Sources) -> Select[Any]:

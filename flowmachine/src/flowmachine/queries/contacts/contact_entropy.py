@@ -1,4 +1,4 @@
-"""How irregular each subscriber's contacts are."""
+"""Measure how irregular each subscriber's contacts are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from flowmachine.spec.query import Query, Sources, query_kind
 
 @query_kind("contact_entropy", direct=True)
 class ContactEntropy(Contacts, Query):
-    """Entropy, in nats, of the contacts of each subscriber's events; who had no contact has no row."""
+    """Compute the entropy, in nats, of the contacts of each subscriber's events.
+
+    Subscribers without contacts have no row.
+    """
 
     columns: ClassVar[dict[str, Any]] = ENTROPY_COLUMNS
 

@@ -1,4 +1,4 @@
-"""Whether contact goes both ways."""
+"""Find whether contact goes both ways."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from flowmachine.sql.events import select_events
 
 @query_kind("contact_reciprocal", direct=True)
 class ContactReciprocal(Window, EventFields, Query):
-    """A row for each subscriber and contact: events in and out, their shares of the subscriber's events in that direction.
+    """Count events in and out for each subscriber and contact, with their shares.
 
-    ``reciprocal`` is whether there are both. Oneself is no contact; a share of no events is 0; events of unknown
-    direction are left out.
+    Shares are of the subscriber's events in that direction. ``reciprocal`` is whether there are both. Oneself
+    is no contact; a share of no events is 0; events of unknown direction are left out.
     """
 
     columns: ClassVar[dict[str, Any]] = {

@@ -1,4 +1,4 @@
-"""The contacts of some subscribers, as subscribers."""
+"""List the contacts of some subscribers as subscribers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flowmachine.spec.query import Query, Sources, query_kind
 
 @query_kind("counterparts_subset", direct=True)
 class CounterpartsSubset(Query):
-    """Everybody who is a contact, once each; ``include_subscribers`` adds those whose contacts they are."""
+    """List every contact once; ``include_subscribers`` adds the contacts' subscribers."""
 
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text()}
     reads_cells: ClassVar[bool] = False

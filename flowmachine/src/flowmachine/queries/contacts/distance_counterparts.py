@@ -1,4 +1,4 @@
-"""How far subscribers are from those they are in contact with."""
+"""Measure how far subscribers are from their contacts."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ _points = SpatialUnit("lon-lat")
 
 @query_kind("distance_counterparts", direct=True)
 class DistanceCounterparts(Window, Directed, EventFields, SubscriberMetric):
-    """A statistic of the distance, in km on the spheroid, between the two parties of each event of a subscriber.
+    """Take a statistic of the distance between the two parties of each event.
 
-    Both parties' records must be in the data, and located: each cell lies where it lay on the day.
+    Distances are km on the spheroid. Both parties' records must be in the data and located. Each cell is at
+    its place on that day.
     """
 
     event_columns: ClassVar[tuple[str, ...]] = ("counterpart", "outgoing")
@@ -54,7 +55,7 @@ class DistanceCounterparts(Window, Directed, EventFields, SubscriberMetric):
         )
 
     def _distances(self, sources: Sources, contacts: FromClause) -> FromClause:
-        """The dear distance once for each pair of points instead of for each event."""
+        """Compute the expensive distance once for each pair of points."""
         pairs = sa.select(contacts.c.location, contacts.c.location_counterpart).distinct().subquery("pairs")
         here, there = sources.regions(_points).alias("here"), sources.regions(_points).alias("there")
         metres = geodesic_metres(here.c.lon, here.c.lat, there.c.lon, there.c.lat)

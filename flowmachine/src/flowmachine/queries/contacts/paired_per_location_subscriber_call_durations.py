@@ -1,4 +1,4 @@
-"""How long the calls between each two subscribers at each two locations last."""
+"""Measure calls between each two subscribers at each two locations."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from flowmachine.spec.units import NetworkUnit
 
 @query_kind("paired_per_location_subscriber_call_durations", direct=True)
 class PairedPerLocationSubscriberCallDurations(CallDurations, NetworkUnit, Query):
-    """A statistic of the seconds that calls lasted, by subscriber, location, counterpart and the counterpart's location.
+    """Take a statistic of calls' seconds by subscriber, counterpart and locations.
 
-    Both parties' records must be in the data, and located.
+    Both parties' records must be in the data and located.
     """
 
     aggregation_unit: str = optional(Choice(*UNITS, *NETWORK_UNITS), "admin3")

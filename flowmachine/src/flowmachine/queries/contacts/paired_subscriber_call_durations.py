@@ -1,4 +1,4 @@
-"""How long each subscriber's calls with each contact last."""
+"""Measure each subscriber's calls with each contact."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from flowmachine.sql.events import select_events
 
 @query_kind("paired_subscriber_call_durations", direct=True)
 class PairedSubscriberCallDurations(CallDurations, Query):
-    """A statistic of the seconds that each subscriber's calls with each counterpart lasted, oneself included."""
+    """Take a statistic of the seconds of each subscriber's calls by counterpart.
+
+    Calls with oneself are included.
+    """
 
     reads_cells: ClassVar[bool] = False
 

@@ -1,4 +1,4 @@
-"""How concentrated each subscriber's contacts are."""
+"""Measure how concentrated each subscriber's contacts are."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from flowmachine.sql.functions import at_least_share
     summary="The share of each subscriber's contacts that make up a proportion of their interactions.",
 )
 class ParetoInteractions(Window, EventFields, Sampled, SubscriberMetric):
-    """The share of each subscriber's contacts, busiest first, that it takes to make up a proportion of their events.
+    """Compute the share of contacts, busiest first, behind a proportion of events.
 
-    Contacts are counterparts in either direction; oneself and the unknown are contacts too.
+    Contacts are counterparts in either direction, including oneself and the unknown.
     """
 
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "value": sa.Double()}

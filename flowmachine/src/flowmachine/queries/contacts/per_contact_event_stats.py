@@ -1,4 +1,4 @@
-"""How each subscriber's events are spread over contacts."""
+"""Describe how each subscriber's events are distributed over contacts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flowmachine.spec.query import Sources, SubscriberMetric, query_kind
 
 @query_kind("per_contact_event_stats", direct=True)
 class PerContactEventStats(SubscriberMetric):
-    """A statistic of the numbers of events that each subscriber had with each of their contacts."""
+    """Take a statistic of each subscriber's numbers of events with each contact."""
 
     reads_cells: ClassVar[bool] = False
 

@@ -1,4 +1,4 @@
-"""How long each subscriber's calls at each location last."""
+"""Measure each subscriber's calls at each location."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flowmachine.sql.events import locate_events
 
 @query_kind("per_location_subscriber_call_durations", direct=True)
 class PerLocationSubscriberCallDurations(CallDurations, NetworkUnit, Query):
-    """A statistic of the seconds that each subscriber's calls at each location lasted."""
+    """Take a statistic of the seconds of each subscriber's calls at each location."""
 
     aggregation_unit: str = optional(Choice(*UNITS, *NETWORK_UNITS), "admin3")
 

@@ -1,4 +1,4 @@
-"""With how many of their contacts subscribers are in touch both ways."""
+"""Measure how many of a subscriber's contacts are reciprocal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flowmachine.spec.query import Query, Sources, query_kind
 
 @query_kind("proportion_contact_reciprocal", direct=True)
 class ProportionContactReciprocal(Query):
-    """The share of each subscriber's contacts that are reciprocal, 0 to 1."""
+    """Compute the share of each subscriber's contacts that are reciprocal, 0 to 1."""
 
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "proportion": sa.Double()}
     reads_cells: ClassVar[bool] = False

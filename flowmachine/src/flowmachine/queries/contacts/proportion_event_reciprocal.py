@@ -1,4 +1,4 @@
-"""How much of each subscriber's activity is with reciprocal contacts."""
+"""Measure how much of each subscriber's activity is with reciprocal contacts."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from flowmachine.sql.events import select_events
 
 @query_kind("proportion_event_reciprocal", direct=True)
 class ProportionEventReciprocal(Window, EventFields, SubscriberMetric):
-    """The share of each subscriber's events that are with reciprocal contacts, 0 to 1.
+    """Compute the share of each subscriber's events with reciprocal contacts, 0 to 1.
 
-    It is a share of all events of the direction, those with oneself or with nobody known among them.
+    The share is of all events of the direction, including events with oneself or an unknown party.
     """
 
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "value": sa.Double()}

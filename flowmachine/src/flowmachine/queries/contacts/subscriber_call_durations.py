@@ -1,4 +1,4 @@
-"""How long each subscriber's calls last."""
+"""Measure how long each subscriber's calls last."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flowmachine.sql.events import select_events
 
 @query_kind("subscriber_call_durations", direct=True)
 class SubscriberCallDurations(CallDurations, SubscriberMetric):
-    """A statistic of the seconds that each subscriber's calls lasted."""
+    """Take a statistic of the seconds of each subscriber's calls."""
 
     reads_cells: ClassVar[bool] = False
 

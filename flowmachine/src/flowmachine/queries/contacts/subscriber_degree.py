@@ -1,4 +1,4 @@
-"""With how many others each subscriber was in contact."""
+"""Count each subscriber's contacts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from flowmachine.sql.events import select_events
 
 @query_kind("subscriber_degree", summary="The number of people each subscriber was in contact with.")
 class SubscriberDegree(Window, Directed, EventFields, Sampled, SubscriberMetric):
-    """Distinct counterparts of each subscriber, themselves left out; who had none has no row."""
+    """Count distinct counterparts of each subscriber, except the subscriber.
+
+    Subscribers without counterparts have no row.
+    """
 
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "value": sa.BigInteger()}
     reads_cells: ClassVar[bool] = False

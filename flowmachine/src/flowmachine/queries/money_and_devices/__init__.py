@@ -1,1 +1,1 @@
-"""Kinds about top-ups, data volume, mobile money and handsets."""
+"""Analyse top-ups, data volume, mobile money and handsets."""

@@ -1,4 +1,4 @@
-"""What the kinds about top-ups share."""
+"""Share code among the kinds about top-ups."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flowmachine.spec.windows import HOURS, SUBSET, Window
 
 @field_group
 class Topups(Window, Sampled):
-    """Fields of a kind that takes a statistic of top-ups."""
+    """Hold the fields of kinds that take a statistic of top-ups."""
 
     reads_cells: ClassVar[bool] = False
 

@@ -1,4 +1,4 @@
-"""How much mobile money moved at each location each day."""
+"""Sum mobile money at each location on each day."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ from flowmachine.tables import admin_table, location_table
     summary="The total of a mobile money metric in each area, by day. The end date is included.",
 )
 class DFSTotalMetricAmount(Window, Aggregate):
-    """The sum of a metric over the mobile-money transactions of each local date, at the cells of both their parties.
+    """Sum a metric of mobile-money transactions by local date and region.
 
-    A transaction with both parties in one region counts there twice. ``end_date`` is inclusive: its 24 hours count. A row
-    is judged by the distinct mobile-money subscribers at that region's side of the transactions that have the metric.
+    A transaction counts at the cells of both parties; with both parties in one region, it counts there twice.
+    ``end_date`` is inclusive: its 24 hours count. A row is judged by the distinct mobile-money subscribers at
+    that region's side of the transactions that have the metric.
     """
 
     geographic: ClassVar[bool] = False
-    #: The transactions are in no columnar file.
+    #: No columnar file has the transactions.
     needs_database: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ("mobile_money",)
 
@@ -89,7 +90,8 @@ class DFSTotalMetricAmount(Window, Aggregate):
             .where(
                 transactions.c.timestamp >= sources.utc(self.start_date).replace(tzinfo=UTC),
                 transactions.c.timestamp < sources.utc(self.end_date + timedelta(days=1)).replace(tzinfo=UTC),
-                # A sum rests on nobody whose metric is null, so they must not hide those whose is not.
+                # Subscribers with a null metric contribute nothing to a sum, so they must not count as its
+                # subscribers.
                 transactions.c[self.metric].is_not(None),
             )
             .group_by(date, regions.c.location)

@@ -1,4 +1,4 @@
-"""What kind of device each subscriber used."""
+"""Find the device that each subscriber used."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from flowmachine.sql.functions import first_by
 
 @query_kind("handset", summary="A characteristic of each subscriber's handset.")
 class Handset(Window, EventFields, Sampled, SubscriberMetric):
-    """A characteristic of the device last used (of two at once, the one with the lower code), or the most common one.
+    """Return a characteristic of each subscriber's last or most common device.
 
-    Events without a device code are left out; null where the code is not in the list of devices.
+    Of two devices used last at once, the lower code counts. Events without a device code are left out. The
+    value is null where the code is not in the list of devices.
     """
 
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "value": sa.Text()}
@@ -37,7 +38,7 @@ class Handset(Window, EventFields, Sampled, SubscriberMetric):
         return (window_selection(self),)
 
     def select(self, sources: Sources) -> Select[Any]:
-        # Few devices stand behind many events, so that only those are looked up and compared.
+        # Few devices stand behind many events, so look up and compare devices only.
         events = select_events(sources, self.events[0], ("time", "tac"))
         used = (
             sa.select(
@@ -66,7 +67,7 @@ class Handset(Window, EventFields, Sampled, SubscriberMetric):
     def _most_common(self, sources: Sources, used: FromClause) -> Select[Any]:
         devices = sources.devices()
         value = devices.c[self.characteristic]
-        # Characteristics by their place in byte order, from 1, for a tie goes to the first; 0 is the unknown.
+        # Number characteristics by byte order, from 1, so that a tie goes to the first; 0 is unknown.
         place = sa.func.dense_rank().over(order_by=sa.collate(value, "C"))
         placed = sa.select(devices.c.tac, value.label("value"), place.label("place")).where(
             value.is_not(None)
@@ -83,7 +84,7 @@ class Handset(Window, EventFields, Sampled, SubscriberMetric):
             .group_by(used.c.subscriber, number)
             .subquery("counts")
         )
-        # However common, the unknown is only taken where nothing is known.
+        # An unknown characteristic is used only where no other is known, however common.
         events = sa.case((counts.c.place == 0, 0), else_=counts.c.events)
         chosen = (
             sa.select(counts.c.subscriber, first_by(counts.c.place, events, -counts.c.place).label("place"))

@@ -1,4 +1,4 @@
-"""How much data each subscriber transferred."""
+"""Measure how much data each subscriber transferred."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flowmachine.sql.events import select_events
 
 @query_kind("mds_volume", direct=True)
 class MDSVolume(Window, SubscriberMetric):
-    """A statistic of the volumes, in megabytes, of each subscriber's data sessions."""
+    """Take a statistic of the volumes, in megabytes, of each subscriber's sessions."""
 
     reads_cells: ClassVar[bool] = False
 

@@ -1,4 +1,4 @@
-"""How much each subscriber topped up."""
+"""Measure how much each subscriber topped up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flowmachine.sql.events import select_events
 
 @query_kind("topup_amount", component="TopUpAmount", summary="A statistic of each subscriber's top-ups.")
 class TopUpAmount(Topups, SubscriberMetric):
-    """A statistic of the amounts that each subscriber topped up, in the operator's currency."""
+    """Take a statistic of each subscriber's top-up amounts in local currency."""
 
     @property
     def columns(self) -> dict[str, Any]:  # type: ignore[override]

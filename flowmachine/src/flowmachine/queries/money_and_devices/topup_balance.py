@@ -1,4 +1,4 @@
-"""How much credit each subscriber had over time."""
+"""Measure each subscriber's credit over time."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from flowmachine.sql.functions import first_by, microseconds
     summary="A statistic of each subscriber's balance.",
 )
 class TopUpBalance(Topups, SubscriberMetric):
-    """A statistic of each subscriber's balance, in the operator's currency, weighted by how long it was held.
+    """Take a statistic of each subscriber's balance, weighted by holding time.
 
-    The window is cut at the top-ups. Before the first the balance is what it was just before it, after the last what it
-    was just after it, and between two the mean of what the one left and the other found. ``count`` counts top-ups;
-    ``max`` and ``min`` are over the balances before and after each, unweighted. Top-ups that lack either balance are only
-    counted.
+    Balances are in the operator's currency. The window is cut at the top-ups. Before the first top-up the
+    balance is the balance just before it, after the last the balance just after it. Between two top-ups the
+    balance is the mean of the balance after the first and before the second. ``count`` counts top-ups.
+    ``max`` and ``min`` are over the balances before and after each top-up, unweighted. Top-ups that lack
+    either balance are only counted.
     """
 
     @property
@@ -56,7 +57,10 @@ class TopUpBalance(Topups, SubscriberMetric):
 
 
 def _segments(topups: FromClause, start: ColumnElement[Any], end: ColumnElement[Any]) -> FromClause:
-    """``subscriber``, ``level``, ``weight``: the balance of each stretch of the window, from UTC ``start`` to ``end``, and its seconds."""
+    """Return ``subscriber``, ``level``, ``weight`` of each stretch of the window.
+
+    ``level`` is the balance, ``weight`` the seconds. The window lies between UTC ``start`` and ``end``.
+    """
     before, after = topups.c.pre_event_balance, topups.c.post_event_balance
     window: dict[str, Any] = {
         "partition_by": topups.c.subscriber,
@@ -127,7 +131,7 @@ def _stddev(segments: FromClause) -> Select[Any]:
 
 
 def _median(segments: FromClause) -> Select[Any]:
-    """The level of the first segment, by weight, up to which there is half of all weight."""
+    """Return the first level, by size, at which half of all weight is reached."""
     order = [segments.c.weight, segments.c.level]
     running = sa.select(
         segments,
@@ -145,7 +149,7 @@ def _median(segments: FromClause) -> Select[Any]:
 
 
 def _mode(segments: FromClause) -> Select[Any]:
-    """The level with most weight in all, then the lowest."""
+    """Return the level with most weight in all, then the lowest."""
     levels = (
         sa.select(segments.c.subscriber, segments.c.level, sa.func.sum(segments.c.weight).label("weight"))
         .group_by(segments.c.subscriber, segments.c.level)

@@ -1,1 +1,1 @@
-"""Kinds that measure how subscribers move."""
+"""Measure how subscribers move."""

@@ -1,4 +1,4 @@
-"""Distances between places."""
+"""Compute distances between places."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from flowmachine.sql.functions import geodesic_metres
 
 
 def distances_between(sources: Sources, unit: SpatialUnit, visits: FromClause) -> FromClause:
-    """``place``, ``home``, ``km``: the dear distance once for each pair of places in ``visits`` instead of for each row."""
+    """Return ``place``, ``home``, ``km`` for each pair of places in ``visits``.
+
+    The expensive distance is computed once for each pair instead of for each row.
+    """
     distinct = sa.select(visits.c.place, visits.c.home).distinct().subquery("distinct_pairs")
     place = sources.regions(unit).alias("place")
     home = sources.regions(unit).alias("home")

@@ -1,4 +1,4 @@
-"""Where each subscriber was, day by day."""
+"""List where each subscriber was, day by day."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from flowmachine.spec.windows import same_unit
 
 @query_kind("day_trajectories", direct=True)
 class DayTrajectories(Query):
-    """The rows of all daily locations with the moment at which each began, ``date``; a day given twice is there twice."""
+    """List the rows of all daily locations with the start of each as ``date``.
+
+    A day given twice is listed twice.
+    """
 
     columns: ClassVar[dict[str, Any]] = {
         "subscriber": sa.Text(),

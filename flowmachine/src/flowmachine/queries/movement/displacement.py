@@ -1,4 +1,4 @@
-"""How far each subscriber's events lie from their reference location."""
+"""Measure how far each subscriber's events lie from their reference location."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from flowmachine.spec.sampling import Sampled
 from flowmachine.spec.windows import EventFields, Window, window_selection
 from flowmachine.sql.events import locate_events
 
-#: Statistics of distances each of which counts for so many events.
+#: Statistics of distances with weights; a weight is a number of events.
 _WEIGHTED: dict[str, Callable[[ColumnElement[Any], ColumnElement[Any]], ColumnElement[Any]]] = {
     "count": lambda km, events: sa.cast(sa.func.sum(events), sa.BigInteger),
     "sum": lambda km, events: sa.func.sum(km * events),
@@ -35,9 +35,10 @@ _WEIGHTED: dict[str, Callable[[ColumnElement[Any], ColumnElement[Any]], ColumnEl
     summary="A statistic of each subscriber's distance from a reference location, in kilometres.",
 )
 class Displacement(Window, EventFields, Sampled, SubscriberMetric):
-    """A statistic of the distance, in km on the spheroid, between a subscriber's reference location and each event.
+    """Take a statistic of the distance between reference location and events.
 
-    Subscribers without a reference location have no row; an unknown distance counts as 0.
+    Distances are km on the spheroid. Subscribers without a reference location have no row; an unknown
+    distance counts as 0.
     """
 
     statistic: str = required(Choice(*STATISTICS))
@@ -76,7 +77,7 @@ class Displacement(Window, EventFields, Sampled, SubscriberMetric):
         located = locate_events(sources, self.events[0], self._places, ())
         weighted = self.statistic in _WEIGHTED
         place = [located.c.subscriber, located.c.location]
-        # Few places stand behind many events; where a statistic can be had from how many, the events are not needed.
+        # Few places stand behind many events, so statistics that need only counts skip the events.
         places = (
             sa.select(*place, sa.func.count().label("events")).group_by(*place).subquery("places")
             if weighted

@@ -1,4 +1,4 @@
-"""How far each subscriber was from a place, period by period."""
+"""Measure how far each subscriber was from a place, period by period."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PERIODS = ("second", "minute", "hour", "day", "month", "year", "century")
 
 
 class Point(ma.fields.List):
-    """Longitude and latitude in degrees."""
+    """Accept longitude and latitude in degrees."""
 
     def __init__(self) -> None:
         super().__init__(Number(-180.0, 180.0), validate=ma.validate.Length(equal=2))
@@ -45,11 +45,12 @@ class Point(ma.fields.List):
 
 @query_kind("distance_series", direct=True)
 class DistanceSeries(Query):
-    """A statistic, for each subscriber and period with an event, of the distances on the spheroid from one place.
+    """Take a statistic of distances from one place by subscriber and period.
 
-    From the subscriber's ``reference_location`` they are in **km**; without one they are from ``reference_point`` (longitude,
-    latitude) and in **metres**. ``datetime`` is the start of the period, a date for periods of a day or longer. Subscribers
-    without a reference location have no row; neither have events at places without a point.
+    Distances are on the spheroid. From the subscriber's ``reference_location`` they are in **km**; otherwise
+    they are from ``reference_point`` (longitude, latitude) and in **metres**. ``datetime`` is the start of
+    the period, a date for periods of a day or longer. Periods without events, subscribers without a reference
+    location and events at places without a point are left out.
     """
 
     subscriber_locations: SubscriberLocations = required(Nested("subscriber_locations"))
@@ -78,7 +79,7 @@ class DistanceSeries(Query):
 
     @property
     def period_type(self) -> Any:
-        """The type of ``datetime``."""
+        """Return the type of ``datetime``."""
         return sa.DateTime() if self.time_bucket in PERIODS[: PERIODS.index("day")] else sa.Date()
 
     def select(self, sources: Sources) -> Select[Any]:
@@ -89,7 +90,8 @@ class DistanceSeries(Query):
             if self.time_bucket == "century"
             else sa.func.date_trunc(self.time_bucket, time, type_=time.type)
         )
-        # Cut first, grouped then: both databases take equal expressions with bound values for different ones.
+        # Truncate before grouping, because both databases treat equal expressions with bound values as
+        # different.
         periods = sa.select(
             located.c.subscriber, sa.cast(period, self.period_type).label("datetime"), located.c.distance
         ).subquery("periods")
@@ -99,7 +101,7 @@ class DistanceSeries(Query):
         )
 
     def _distances(self, sources: Sources) -> FromClause:
-        """``subscriber``, ``time``, ``distance`` of each event."""
+        """Return ``subscriber``, ``time``, ``distance`` of each event."""
         unit = self.subscriber_locations.unit
         seen = sources.stored(self.subscriber_locations)
         if self.reference_location is None:

@@ -1,4 +1,4 @@
-"""Distance series whose gaps are filled."""
+"""Fill the gaps of distance series."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from flowmachine.spec.fields import Integer, optional, required
 from flowmachine.spec.nested import Nested
 from flowmachine.spec.query import Query, Sources, query_kind
 
-#: Each subscriber has a row for every period, so a window in seconds can be too much.
+#: Each subscriber has a row for every period, so a window in seconds can be too long.
 MOST_PERIODS = 100_000
 
-#: How long a period can be: from its start it is so long to the next one or a little further.
+#: Longest length of a period: the next period starts no later than this.
 _LONGEST = {
     "second": timedelta(seconds=1),
     "minute": timedelta(minutes=1),
@@ -33,10 +33,10 @@ _LONGEST = {
 
 @query_kind("imputed_distance_series", direct=True)
 class ImputedDistanceSeries(Query):
-    """A distance series with a row for every period of its window, for subscribers with more than ``window_size`` distances.
+    """Complete a distance series with a row for every period of its window.
 
-    A missing distance becomes the median of the known ones among the ``window_size`` periods of which it is the middle;
-    if none of them is known it is null.
+    Only subscribers with more than ``window_size`` distances are included. A missing distance becomes the
+    median of the known distances among the ``window_size`` periods around it, or null if none is known.
     """
 
     distance_series: DistanceSeries = required(Nested("distance_series"))
@@ -93,7 +93,7 @@ class ImputedDistanceSeries(Query):
         )
 
     def _periods(self) -> Select[Any]:
-        """``datetime`` and ``position`` of every period of the window."""
+        """Return ``datetime`` and ``position`` of every period of the window."""
         seen, bucket = self.distance_series.subscriber_locations, self.distance_series.time_bucket
         starts = sa.bindparam(
             "starts",
@@ -108,7 +108,7 @@ class ImputedDistanceSeries(Query):
 
 
 def _starts(first: datetime, end: datetime, bucket: str) -> Iterator[datetime]:
-    """The starts of the periods that touch [first, end)."""
+    """Yield the starts of the periods that touch [first, end)."""
     start = _beginning(first, bucket)
     while start < end:
         yield start
@@ -116,7 +116,7 @@ def _starts(first: datetime, end: datetime, bucket: str) -> Iterator[datetime]:
 
 
 def _beginning(moment: datetime, bucket: str) -> datetime:
-    """The start of the period around a moment."""
+    """Return the start of the period around a moment."""
     if bucket == "century":
         return datetime((moment.year - 1) // 100 * 100 + 1, 1, 1)
     smaller: dict[str, Any] = {"month": 1, "day": 1, "hour": 0, "minute": 0, "second": 0}

@@ -1,4 +1,4 @@
-"""How irregular each subscriber's places are."""
+"""Measure how irregular each subscriber's places are."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from flowmachine.sql.events import locate_events
 
 @query_kind("location_entropy", direct=True)
 class LocationEntropy(Window, NetworkUnit, EventFields, Query):
-    """Entropy, in nats, of the locations of each subscriber's events.
+    """Compute the entropy, in nats, of the locations of each subscriber's events.
 
-    Song, Qu, Blumm and Barabasi, Limits of Predictability in Human Mobility, Science 327, 2010, call it the
+    Song, Qu, Blumm and Barabasi, Limits of Predictability in Human Mobility, Science 327, 2010, call this the
     temporal-uncorrelated entropy.
     """
 

@@ -1,4 +1,4 @@
-"""How settled each subscriber is, judged by a series of locations."""
+"""Label each subscriber's mobility by a series of locations."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ from flowmachine.spec.windows import same_unit
     "mobility_classification", summary="A label per subscriber, by how they moved over several periods."
 )
 class MobilityClassification(Sampled, SubscriberMetric):
-    """A word for each subscriber of the last of ``locations``, which are in the order of time; the first that holds:
+    """Label each subscriber of the last of ``locations`` by mobility.
+
+    ``locations`` are in the order of time. The first label that holds counts.
 
     ``unlocated``: the last location is null. ``irregular``: some input lacks the subscriber.
-    ``not_always_locatable``: some location is null. ``mobile``: the longest stay, in consecutive inputs at one location,
-    is below ``stay_length_threshold``. ``stable``: otherwise.
+    ``not_always_locatable``: some location is null. ``mobile``: the longest stay, in consecutive inputs at
+    one location, is below ``stay_length_threshold``. ``stable``: otherwise.
     """
 
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "value": sa.Text()}
@@ -42,7 +44,7 @@ class MobilityClassification(Sampled, SubscriberMetric):
             for position, located in enumerate(sources.stored(query) for query in self.locations)
         ]
         series = sa.union_all(*inputs).subquery("series")
-        # Along a stay, the position and the rank among the rows of its location grow alike.
+        # Within a stay, the position and the rank among the rows of its location grow together.
         rank = sa.func.row_number().over(
             partition_by=[series.c.subscriber, series.c.location], order_by=series.c.position
         )

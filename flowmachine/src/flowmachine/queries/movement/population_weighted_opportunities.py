@@ -1,4 +1,7 @@
-"""The population-weighted opportunities model of mobility (Yan and others, J. R. Soc. Interface 11, 2014)."""
+"""Model mobility by population-weighted opportunities.
+
+Yan and others, J. R. Soc. Interface 11, 2014.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +25,14 @@ DAY = timedelta(days=1)
 
 @query_kind("population_weighted_opportunities", direct=True)
 class PopulationWeightedOpportunities(Window, EventFields, NetworkUnit, Query):
-    """Predicted trips between the places where subscribers mostly are.
+    """Predict trips between the places where subscribers mostly are.
 
-    The days from ``start_date`` to ``end_date``, **both included**, are located by ``method``; a place's population m is
-    the number of subscribers whose modal location it is, M the sum of all. For origin i and destination j, S is the sum of
-    m over the places other than i and j that are no further from j than i is, and j itself; the pull of j is
-    m(j) (1 / S - 1 / M). ``probability`` is the pull's share in those of all destinations of i, ``prediction`` is that share
-    of ``departure_rate`` m(i), the number of trips. Distances that are equal to the millimetre are equal. Places without
-    subscribers or without a point take no part.
+    The days from ``start_date`` to ``end_date``, **both included**, are located by ``method``. A place's
+    population m is the number of subscribers whose modal location is there; M is the sum of all. For origin i
+    and destination j, S is the sum of m over j and the places other than i and j that are no further from j
+    than i is. The pull of j is m(j) (1 / S - 1 / M). ``probability`` is the pull's share among all
+    destinations of i. ``prediction`` is that share of ``departure_rate`` m(i), the number of trips. Distances
+    equal to the millimetre are equal. Places without subscribers or without a point are left out.
     """
 
     columns: ClassVar[dict[str, Any]] = {
@@ -97,7 +100,7 @@ class PopulationWeightedOpportunities(Window, EventFields, NetworkUnit, Query):
         )
 
     def _populations(self, sources: Sources) -> Select[Any]:
-        """``location``, ``lon``, ``lat``, ``count`` as a double."""
+        """Return ``location``, ``lon``, ``lat`` and ``count`` as a double."""
         locate = last_location if self.method == "last" else most_common_location
         days = []
         for selection in self.events:

@@ -1,4 +1,4 @@
-"""How far each subscriber's events lie from their centre."""
+"""Measure how far each subscriber's events lie from their centre."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ PLACES = SpatialUnit("lon-lat")
 
 @query_kind("radius_of_gyration", summary="How far from their centre each subscriber ranges, in kilometres.")
 class RadiusOfGyration(Window, EventFields, Sampled, SubscriberMetric):
-    """Root of the mean squared distance, in km on the spheroid, between a subscriber's located events and their centre.
+    """Compute the root mean squared distance of events from their centre.
 
-    The centre is the mean of longitudes and of latitudes. Every event weighs the same (González, Hidalgo and Barabási,
+    Distances are km on the spheroid, between a subscriber's located events and their centre. The centre is
+    the mean of longitudes and of latitudes. Every event weighs the same (González, Hidalgo and Barabási,
     Nature 453, 2008).
     """
 
@@ -32,7 +33,7 @@ class RadiusOfGyration(Window, EventFields, Sampled, SubscriberMetric):
         return (window_selection(self),)
 
     def select(self, sources: Sources) -> Select[Any]:
-        # Few distinct places stand behind many events, and the distance on the spheroid is the dear part.
+        # Few distinct places stand behind many events, and the spheroid distance is the expensive part.
         located = locate_events(sources, self.events[0], PLACES, ())
         visits = (
             sa.select(located.c.subscriber, located.c.location, sa.func.count().label("events"))

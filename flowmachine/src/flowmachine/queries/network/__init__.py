@@ -1,1 +1,1 @@
-"""Kinds about cells, sites and regions."""
+"""Describe cells, sites and regions."""

@@ -1,4 +1,4 @@
-"""The network's sites or cells on a date, on a map whose distances are true."""
+"""Project the network's sites or cells on a date onto a map with true distances."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from flowmachine.tables import location_table, site_table
 
 @field_group
 class Infrastructure:
-    """Fields of a kind about the versions of sites or cells in service on a date: from their first day on, before their last."""
+    """Hold the fields of kinds about versions of sites or cells in service on a date.
+
+    A version is in service from its first day until before its last.
+    """
 
     point_collection: str = optional(Choice("sites", "cells"), "sites")
     date: datetime = required(Moment())
@@ -27,7 +30,10 @@ class Infrastructure:
 
 
 def in_service(sources: Sources, query: Infrastructure) -> Select[Any]:
-    """``location``, ``id`` and ``point`` (WGS 84) of the places in service that have a point. For the database only."""
+    """Return ``location``, ``id`` and ``point`` (WGS 84) of places in service.
+
+    Places without a point are left out. For the database only.
+    """
     regions = sources.regions(query.unit)
     table = site_table() if query.unit == SITES else location_table()
     id_column = regions.c[next(iter(query.unit.id_columns))]
@@ -46,7 +52,10 @@ def in_service(sources: Sources, query: Infrastructure) -> Select[Any]:
 
 
 def projection(points: FromClause) -> ColumnElement[str]:
-    """The azimuthal equidistant map, in metres, about the mean of points: within 500 km of it true to a thousandth."""
+    """Return the azimuthal equidistant projection about the mean of points.
+
+    The map is in metres; within 500 km of the mean it is true to a thousandth.
+    """
     x, y = sa.func.ST_X(points.c.point), sa.func.ST_Y(points.c.point)
     return sa.select(
         sa.func.concat("+proj=aeqd +datum=WGS84 +lon_0=", sa.func.avg(x), " +lat_0=", sa.func.avg(y))

@@ -1,4 +1,4 @@
-"""Statistics over time of the number of cells in use at each location."""
+"""Take statistics over time of the number of cells in use at each location."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ from flowmachine.sql.release import releasable
     summary="A statistic of the number of cells in use at each location, over time.",
 )
 class AggregateNetworkObjects(Aggregate):
-    """The statistic, in each period, of the counts that ``total_network_objects`` would publish by itself.
+    """Take a statistic of the counts publishable by ``total_network_objects``.
 
-    Counts that it would withhold take no part: a minimum or a sum could be one of them. So each value rests on published
-    counts alone, and is judged by the one with the fewest subscribers.
+    The statistic is for each period. Withheld counts are left out, because a minimum or a sum could be one of
+    them. Each value thus rests on published counts alone, and is judged by the count with the fewest
+    subscribers.
     """
 
     total_network_objects: TotalNetworkObjects = required(Nested("total_network_objects"))

@@ -1,4 +1,4 @@
-"""The distances between all places."""
+"""Compute the distances between all places."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from flowmachine.sql.functions import geodesic_metres
 
 @query_kind("distance_matrix", direct=True)
 class DistanceMatrix(NetworkUnit, Query):
-    """The distance in km on the spheroid from every place to every place, itself included; places without a point are left out.
+    """Compute the distance from every place to every place, itself included.
 
-    The unit's id columns hold the points: of each version of a cell or a site, or of each distinct point of cells.
+    Distances are km on the spheroid; places without a point are left out. The unit's id columns hold the
+    points: of each version of a cell or a site, or of each distinct point of cells.
     """
 
     columns: ClassVar[dict[str, Any]] = {

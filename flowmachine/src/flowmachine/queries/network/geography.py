@@ -1,4 +1,4 @@
-"""The boundaries or points of a spatial unit's regions."""
+"""List the boundaries or points of a spatial unit's regions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flowmachine.tables import admin_table
 
 
 class Geometry(UserDefinedType[str]):
-    """A geometry as the database gives it out: hexadecimal text of its well-known binary form."""
+    """Select a geometry as hexadecimal well-known binary."""
 
     cache_ok = True
 
@@ -25,7 +25,10 @@ class Geometry(UserDefinedType[str]):
 
 @query_kind("geography")
 class Geography(Unit, Aggregate):
-    """One row for each region, with its geometry: polygons of an administrative unit, distinct points otherwise."""
+    """List each region with its geometry.
+
+    Administrative units have polygons, other units distinct points.
+    """
 
     needs_database: ClassVar[bool] = True
 

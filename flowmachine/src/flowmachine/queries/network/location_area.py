@@ -1,4 +1,4 @@
-"""The area that each site or cell may serve."""
+"""Compute the area that each site or cell may serve."""
 
 from __future__ import annotations
 
@@ -19,12 +19,20 @@ CORNERS = 32
 
 @query_kind("location_area", direct=True)
 class LocationArea(Infrastructure, Query):
-    """A polygon around each site or cell in service on a date that has a point, as GeoJSON, and its area in square km.
+    """Draw the area of each site or cell in service on a date as GeoJSON.
 
-    ``voronois``: all of the country (``admin0``) that is nearer to it than to any other; places at one point share theirs.
-    Without a boundary of the country these areas end somewhere beyond the outermost points. ``radius``: the circle of
-    ``radius`` km. ``radius-voronois``: what is in both, empty where that is nothing. Lines and distances are straight on an
-    azimuthal equidistant map about the mean of the points: within 500 km of it true to a thousandth.
+    Only places with a point are included. The area is given in square km.
+
+    ``voronois``: all of the country (``admin0``) that is nearer to the place than to any other place. Places
+    at one point share their area. Without a boundary of the country, these areas end beyond the outermost
+    points.
+
+    ``radius``: the circle of ``radius`` km.
+
+    ``radius-voronois``: the intersection of both, which may be empty.
+
+    Lines and distances are straight on an azimuthal equidistant map about the mean of the points: within 500
+    km of the mean, true to a thousandth.
     """
 
     #: Only PostGIS cuts the plane into Voronoi polygons.
@@ -59,7 +67,7 @@ class LocationArea(Infrastructure, Query):
             country = self._country(points)
             polygons = self._voronois(on_map, country)
             joined = on_map.outerjoin(polygons, sa.func.ST_Contains(polygons.c.geom, on_map.c.point))
-            # A place alone has no polygon of its own: all of the country is its.
+            # A single place has no polygon of its own: its area is the whole country.
             own = sa.func.coalesce(
                 sa.func.ST_Intersection(polygons.c.geom, country), polygons.c.geom, country
             )
@@ -75,14 +83,14 @@ class LocationArea(Infrastructure, Query):
         )
 
     def _country(self, points: FromClause) -> ColumnElement[Any]:
-        """The country on the map, null if it has no boundary."""
+        """Return the country on the map, null if it has no boundary."""
         table, _ = admin_table(SpatialUnit("admin0"))
         return sa.select(
             sa.func.ST_Transform(sa.func.ST_Union(table.c.geom), projection(points))
         ).scalar_subquery()
 
     def _voronois(self, on_map: FromClause, country: ColumnElement[Any]) -> FromClause:
-        """``geom``: the polygons of all that is nearest to one of the points."""
+        """Return ``geom``: the polygons of everything nearest to one of the points."""
         together = sa.select(sa.func.ST_Collect(on_map.c.point)).scalar_subquery()
         polygons = sa.func.ST_VoronoiPolygons(together, sa.cast(0, sa.Double), country)
         return sa.func.ST_Dump(polygons).table_valued("path", "geom", name="polygons").render_derived()

@@ -1,4 +1,4 @@
-"""Clusters of sites or cells that are near each other."""
+"""Cluster sites or cells that are near each other."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ from flowmachine.spec.query import Query, Sources, query_kind
 
 @query_kind("location_cluster", direct=True)
 class LocationCluster(Infrastructure, Query):
-    """The cluster, numbered from 0, of each site or cell in service on a date that has a point.
+    """Number, from 0, the cluster of each site or cell in service on a date.
 
-    ``kmeans`` makes ``number_of_clusters`` clusters, fewer where there are not so many points. ``dbscan`` joins places
-    with at least ``density_tolerance`` places, themselves included, within ``distance_tolerance`` km, and the places that
-    near to them; the others are in no cluster, and in the result, with a null cluster, only if ``return_no_cluster``.
-    ``aggregate`` gives a row for each cluster instead: its members' ids in byte order, its hull and its points as GeoJSON.
+    Only places with a point are included.
 
-    Distances are those on an azimuthal equidistant map
-    about the mean of the points: within 500 km of it they are true to a thousandth.
+    ``kmeans`` makes ``number_of_clusters`` clusters, fewer where there are fewer points. ``dbscan`` joins
+    places with at least ``density_tolerance`` places, themselves included, within ``distance_tolerance`` km,
+    and the places near to them. Other places are in no cluster, and in the result, with a null cluster, only
+    if ``return_no_cluster``. ``aggregate`` gives a row for each cluster instead: its members' ids in byte
+    order, its hull and its points as GeoJSON.
+
+    Distances are those on an azimuthal equidistant map about the mean of the points: within 500 km of the
+    mean they are true to a thousandth.
     """
 
     #: The clusters are found by window functions that only PostGIS has.
@@ -69,7 +72,7 @@ class LocationCluster(Infrastructure, Query):
         return found if self.return_no_cluster else found.where(clusters.c.cluster_id.is_not(None))
 
     def _cluster(self, points: FromClause) -> Any:
-        """The window function that numbers the clusters."""
+        """Return the window function that numbers the clusters."""
         on_map = sa.func.ST_Transform(points.c.point, projection(points))
         if self.method == "dbscan":
             metres = sa.cast(self.distance_tolerance * 1000, sa.Double)

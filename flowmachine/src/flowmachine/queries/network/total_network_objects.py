@@ -1,4 +1,4 @@
-"""How many cells were in use at each location over time."""
+"""Count cells in use at each location over time."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from flowmachine.sql.tallies import tally_cells
 
 @query_kind("total_network_objects", summary="The number of cells in use at each location, over time.")
 class TotalNetworkObjects(Window, Unit, EventFields, Aggregate):
-    """Distinct cells with an event, at each location and in each period that has one.
+    """Count distinct cells with an event, at each location and in each period.
 
-    A row is judged by the subscribers behind those events: that someone used a cell at some time says where they were.
+    Periods without events are left out. A row is judged by the subscribers behind those events, because the
+    use of a cell at some time reveals a place.
     """
 
     columns: ClassVar[dict[str, Any]] = {
@@ -53,7 +54,7 @@ class TotalNetworkObjects(Window, Unit, EventFields, Aggregate):
                 Value("value", sa.BigInteger()),
                 Value("datetime", sa.DateTime(timezone=True)),
             ),
-            # Or fewer than there are, on the same side of the floor: see ``tallies._judged``.
+            # May be fewer than the true number, on the same side of the floor: see ``tallies._judged``.
             KeepOver("subscribers"),
             (*self.unit.id_columns, "datetime"),
         )

@@ -1,1 +1,1 @@
-"""Kinds that place each subscriber, or count places."""
+"""Locate each subscriber, or count places."""

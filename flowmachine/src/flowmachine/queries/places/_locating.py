@@ -1,4 +1,4 @@
-"""Choosing one location for each subscriber from their located events or from the places of several days."""
+"""Choose one location for each subscriber from events or from several days."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from flowmachine.sql.functions import earlier_place, first_by, latest_location
 
 @field_group
 class Unplaced(NetworkUnit):
-    """The field of a kind that can keep events which name no cell: at unit ``cell``, all other events are somewhere."""
+    """Hold the field of kinds that can keep events which name no cell.
+
+    Only at unit ``cell`` can an event be without a place.
+    """
 
     ignore_nulls: bool = optional(Flag(), True)
 
@@ -31,7 +34,10 @@ class Unplaced(NetworkUnit):
 def last_location(
     sources: Sources, selection: EventSelection, unit: SpatialUnit, *, keep_unplaced: bool = False
 ) -> Select[Any]:
-    """The location of each subscriber's latest event; ties go to the location that sorts first, a null one last."""
+    """Select each subscriber's location at the latest event.
+
+    Ties go to the location that sorts first, with a null location last.
+    """
     located = locate_events(sources, selection, unit, ("time",), keep_unplaced=keep_unplaced)
     regions = sources.region_count(unit)
     location: ColumnElement[int] = located.c.location
@@ -51,7 +57,10 @@ def last_location(
 
 
 def most_common_location(sources: Sources, selection: EventSelection, unit: SpatialUnit) -> Select[Any]:
-    """The location with most events, then with the latest event, then the one that sorts first, a null one last."""
+    """Select the location with most events.
+
+    Ties go to the latest event, then to the location that sorts first, with a null location last.
+    """
     located = locate_events(sources, selection, unit, ("time",))
     visits = (
         sa.select(
@@ -72,8 +81,11 @@ def most_common_location(sources: Sources, selection: EventSelection, unit: Spat
 
 
 def modal_location(stays: FromClause) -> Select[Any]:
-    """The location of most of a subscriber's stays (``subscriber``, ``location``, ``date``), then the one with the latest
-    date, then the one that sorts first, a null one last."""
+    """Select the location of most of a subscriber's stays.
+
+    Stays are (``subscriber``, ``location``, ``date``). Ties go to the latest date, then to the location that
+    sorts first, with a null location last.
+    """
     visits = (
         sa.select(
             stays.c.subscriber,

@@ -1,4 +1,4 @@
-"""On how many days each subscriber was at each place."""
+"""Count the days that each subscriber was at each place."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from flowmachine.spec.query import Query, Sources, query_kind
 
 @query_kind("call_days", direct=True)
 class CallDays(Query):
-    """For each subscriber and location, the number of calendar days with an event there; events at no place are left out."""
+    """Count calendar days with an event for each subscriber and location.
+
+    Events without a place are left out.
+    """
 
     columns: ClassVar[dict[str, Any]] = {
         "subscriber": sa.Text(),

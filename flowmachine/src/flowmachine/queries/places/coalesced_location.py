@@ -1,4 +1,4 @@
-"""A preferred location of each subscriber, or else a fallback."""
+"""Choose a preferred location of each subscriber, or else a fallback."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from flowmachine.spec.sampling import Sampled
     summary="One location per subscriber: the preferred one, else a fallback visited often enough.",
 )
 class CoalescedLocation(Sampled, SubscriberLocations):
-    """The preferred location; where that is absent or null, the fallback if its weight reaches ``weight_threshold``.
+    """Choose the preferred location, or else a fallback visited often enough.
 
-    Subscribers of the preferred location without either keep their null.
+    The fallback is used where the preferred location is absent or null and the fallback's weight reaches
+    ``weight_threshold``. Subscribers of the preferred location without either keep their null.
     """
 
     ids_by_name: ClassVar[bool] = True

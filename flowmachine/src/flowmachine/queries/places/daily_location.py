@@ -1,4 +1,4 @@
-"""Where each subscriber was on one day."""
+"""Locate each subscriber on one day."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from flowmachine.spec.windows import EventFields
 
 @query_kind("daily_location", summary="One location per subscriber: the last or the most common of a day.")
 class DailyLocation(Unit, EventFields, Sampled, SubscriberLocations):
-    """The location of each subscriber in the 24 hours from ``date``.
+    """Locate each subscriber in the 24 hours from ``date``.
 
-    ``method`` ``last``: of the latest located event; of equally late ones the location that sorts first.
-    ``most-common``: the location with most events, then the later latest event, then the one that sorts first.
+    ``method`` ``last`` takes the latest located event; ties go to the location that sorts first.
+    ``most-common`` takes the location with most events; ties go to the latest event, then to the location
+    that sorts first.
     """
 
     date: datetime = required(Moment(), "The day, ISO text or a date.")

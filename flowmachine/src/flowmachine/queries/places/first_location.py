@@ -1,4 +1,4 @@
-"""When each subscriber was first seen at a place."""
+"""Find when each subscriber was first seen at a place."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flowmachine.sql.functions import first_by, microseconds
 
 
 class Places(Listed):
-    """Names of places, one or several, or ``any``, which is null."""
+    """Accept names of places, one or several, or ``any``, which is null."""
 
     def __init__(self) -> None:
         super().__init__(Text())
@@ -39,10 +39,10 @@ class Places(Listed):
 
 @query_kind("first_location", direct=True)
 class FirstLocation(Window, EventFields, NetworkUnit, Query):
-    """When, on the wall clock, each subscriber was first seen at one of the places ``location``, or at any.
+    """Find when each subscriber was first seen at one of the places ``location``.
 
-    A place is named by the first id column of its unit: ``location_id``, ``site_id`` or ``pcod``. Who was not seen there
-    has no row.
+    Times are on the wall clock. ``any`` means any place. A place is named by the first id column of its unit:
+    ``location_id``, ``site_id`` or ``pcod``. Subscribers not seen there have no row.
     """
 
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "time": sa.DateTime()}
@@ -61,7 +61,7 @@ class FirstLocation(Window, EventFields, NetworkUnit, Query):
 
     def select(self, sources: Sources) -> Select[Any]:
         located = locate_events(sources, self.events[0], self.unit, ("time", "local_time"))
-        # Not the least wall-clock time, which where clocks are put back may be of a later event.
+        # The least wall-clock time may belong to a later event where clocks are put back.
         first = first_by(located.c.local_time, -microseconds(located.c.time))
         statement = sa.select(located.c.subscriber, first.label("time")).group_by(located.c.subscriber)
         if self.location is None:

@@ -1,4 +1,4 @@
-"""Where each subscriber was last in any window."""
+"""Locate each subscriber at the end of any window."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from flowmachine.spec.windows import EventFields, Window, window_selection
 
 @query_kind("last_location", direct=True)
 class LastLocation(Window, EventFields, Unplaced, SubscriberLocations):
-    """The location of the latest located event; of equally late ones the location that sorts first.
+    """Locate each subscriber at the latest located event.
 
-    It can stand wherever a reference location can. ``ignore_nulls`` false, at unit ``cell``, lets events that name no cell
-    count as at a null place, which sorts last.
+    Ties go to the location that sorts first. The kind can stand wherever a reference location can.
+    ``ignore_nulls`` false, at unit ``cell``, lets events that name no cell count as at a null place, which
+    sorts last.
     """
 
     aggregation_unit: str = optional(Choice(*UNITS, *NETWORK_UNITS), "admin3")

@@ -1,4 +1,4 @@
-"""How often each subscriber was placed at each location."""
+"""Count how often each subscriber was placed at each location."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from flowmachine.spec.windows import same_unit
 
 @query_kind("location_visits", summary="How often each subscriber's location was each place.")
 class LocationVisits(Sampled, SubscriberLocations):
-    """For each subscriber and location, the number of inputs that place the subscriber there; an input given twice counts twice."""
+    """Count the inputs that place a subscriber at each location.
+
+    An input given twice counts twice.
+    """
 
     columns: ClassVar[dict[str, Any]] = {**SubscriberLocations.columns, "value": sa.BigInteger()}
     order: ClassVar[tuple[str, ...]] = ("subscriber", "-value")

@@ -1,4 +1,4 @@
-"""The location that outweighs all others of a subscriber."""
+"""Find the location that outweighs all others of a subscriber."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from flowmachine.sql.functions import first_by
     summary="One location per subscriber: the one with more than half of the weight, if any.",
 )
 class MajorityLocation(Sampled, SubscriberLocations):
-    """The location with more than half of a subscriber's weight, or of ``minimum_total_weight`` where that is larger.
+    """Find the location with more than half of a subscriber's weight.
 
-    ``include_unlocatable`` gives a null location to the subscribers who have none; without it they have no row.
+    Half is taken of ``minimum_total_weight`` where that is larger. ``include_unlocatable`` gives subscribers
+    without such a location a null location; otherwise they have no row.
     """
 
     subscriber_location_weights: Query = required(
@@ -44,12 +45,12 @@ class MajorityLocation(Sampled, SubscriberLocations):
 
     def select(self, sources: Sources) -> Select[Any]:
         weights = sources.stored(self.subscriber_location_weights)
-        # Whole numbers or the caller's own on both sides, so that half a weight is never rounded.
+        # Both sides are whole numbers or the caller's own, so that half a weight is never rounded.
         majority = 2 * sa.func.max(weights.c.value) > sa.func.greatest(
             sa.cast(sa.func.sum(weights.c.value), sa.Double),
             sa.literal(self.minimum_total_weight, sa.Double),
         )
-        # Of two locations with most weight neither has more than half, so that it does not matter which is taken.
+        # If two locations share the most weight, neither has more than half, so either may be taken.
         location = first_by(weights.c.location, weights.c.value)
         if self.include_unlocatable:
             return sa.select(weights.c.subscriber, sa.case((majority, location)).label("location")).group_by(

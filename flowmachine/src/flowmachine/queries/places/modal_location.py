@@ -1,4 +1,4 @@
-"""Where each subscriber was most often."""
+"""Locate each subscriber where they were most often."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from flowmachine.spec.windows import same_unit
 
 @query_kind("modal_location", summary="One location per subscriber: the most frequent among daily locations.")
 class ModalLocation(Sampled, SubscriberLocations):
-    """The location that most of the daily locations name; of several the one named latest, then the one that sorts first."""
+    """Find the location that most of the daily locations name.
+
+    Ties go to the location named latest, then to the location that sorts first.
+    """
 
     locations: tuple[DailyLocation, ...] = required(
         NestedList("daily_location", component="InputToModalLocation")

@@ -1,4 +1,4 @@
-"""Where each subscriber had most events."""
+"""Locate each subscriber where they had most events."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from flowmachine.spec.windows import EventFields, Window, window_selection
 
 @query_kind("most_frequent_location", summary="One location per subscriber: the one with most events.")
 class MostFrequentLocation(Window, Unit, EventFields, Sampled, SubscriberLocations):
-    """Each subscriber's location with most events.
+    """Find each subscriber's location with most events.
 
-    Of several the one with the latest event, then the one that sorts first.
+    Ties go to the latest event, then to the location that sorts first.
     """
 
     @property

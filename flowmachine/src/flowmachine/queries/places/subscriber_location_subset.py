@@ -1,4 +1,4 @@
-"""The places from which subscribers call often."""
+"""List the places from which subscribers call often."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from flowmachine.sql.events import locate_events
 
 @query_kind("subscriber_location_subset", direct=True)
 class SubscriberLocationSubset(Window, Directed, NetworkUnit, SubscriberLocations):
-    """Every location at which a subscriber had at least ``min_calls`` calls, once. It can stand for unique locations."""
+    """List locations at which a subscriber had at least ``min_calls`` calls.
+
+    Each location is listed once. The kind can stand for unique locations.
+    """
 
     min_calls: int = required(Integer(at_least=1))
     subscriber_subset: Query | None = optional(SubscriberSubset())

@@ -1,4 +1,4 @@
-"""Every located event."""
+"""List every located event."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from flowmachine.sql.events import locate_events
 
 @query_kind("subscriber_locations", direct=True)
 class SubscriberLocations(Window, EventFields, Unplaced, Query):
-    """Every located event: who, when on the wall clock, and where; an event that is at two places is in two rows.
+    """List every located event: subscriber, wall-clock time and location.
 
-    ``ignore_nulls`` false, at unit ``cell``, keeps events that name no cell, with a null place.
+    An event at two places has two rows. ``ignore_nulls`` false, at unit ``cell``, keeps events that name no
+    cell, with a null place.
     """
 
     columns: ClassVar[dict[str, Any]] = {

@@ -1,4 +1,4 @@
-"""At how many locations each subscriber was."""
+"""Count each subscriber's locations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flowmachine.sql.events import locate_events
 
 @query_kind("unique_location_counts", summary="The number of locations each subscriber was seen at.")
 class UniqueLocationCounts(Window, Unit, EventFields, SubscriberMetric):
-    """Distinct locations at which each subscriber had an event."""
+    """Count distinct locations at which each subscriber had an event."""
 
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "value": sa.BigInteger()}
 

@@ -1,4 +1,4 @@
-"""Everywhere that each subscriber was."""
+"""List every location of each subscriber."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flowmachine.sql.events import locate_events
 
 @query_kind("unique_locations", summary="All locations that each subscriber was seen at.")
 class UniqueLocations(Window, Unit, EventFields, Sampled, SubscriberLocations):
-    """Every location at which a subscriber had an event, once: several rows for a subscriber."""
+    """List every location at which a subscriber had an event, once each."""
 
     @property
     def events(self) -> tuple[EventSelection]:

@@ -1,4 +1,4 @@
-"""Where each subscriber was on most days."""
+"""Locate each subscriber where they were on most days."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from flowmachine.sql.functions import earlier_place, first_by
 
 @query_kind("visited_most_days", summary="One location per subscriber: the one seen at on most days.")
 class VisitedMostDays(Window, Unit, EventFields, Sampled, SubscriberLocations):
-    """Each subscriber's location with most calendar days.
+    """Find each subscriber's location with most calendar days.
 
-    Of several the one with most events, then the one with the latest event, then the one that sorts first.
+    Ties go to most events, then to the latest event, then to the location that sorts first.
     """
 
     @property
