@@ -1,4 +1,4 @@
-"""Loading: files to pseudonymised events in both stores, and quality checks."""
+"""Load files as pseudonymised events into both stores and check their quality."""
 
 from importlib.metadata import version
 

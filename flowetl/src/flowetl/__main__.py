@@ -1,4 +1,4 @@
-"""``python -m flowetl``: loading by hand and by schedule."""
+"""Load by hand and by schedule: ``python -m flowetl``."""
 
 import argparse
 import datetime as dt
@@ -16,7 +16,10 @@ from flowsettings import SettingError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 = done, 1 = something could not be loaded, 2 = wrong settings or arguments."""
+    """Run one command and return its exit status.
+
+    0 means done, 1 a failed load, 2 wrong settings or arguments.
+    """
     options = _parser().parse_args(arguments)
     configure_logging()
     try:
@@ -93,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     absent = add(
         "absent",
         commands.absent,
-        "Record that the operator has no file of a day, so that nobody waits for it.",
+        "Record that the operator has no file of a day, so that the day is not expected.",
     )
     absent.add_argument("--cdr-type", choices=CDR_TYPES, required=True)
     absent.add_argument("--date", type=_day, required=True)

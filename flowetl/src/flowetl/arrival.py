@@ -1,4 +1,4 @@
-"""Whether a day's file is there, and whether the operator has finished writing it."""
+"""Check that a day's file has arrived and is complete."""
 
 import time
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from flowetl.source import Stability
 
 @dataclass(frozen=True)
 class FileState:
-    """What tells one version of a file from another: size in bytes and modification time in nanoseconds."""
+    """Identify one version of a file: size in bytes and modification time in ns."""
 
     size: int
     modified: int
 
 
 def state_of(path: Path) -> FileState:
-    """The present state of a file.
+    """Return the present state of a file.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def state_of(path: Path) -> FileState:
 
 
 def wait_for_file(path: Path, timeout: float, poll: float) -> FileState:
-    """Look for a file every ``poll`` seconds, for ``timeout`` seconds at most; 0 looks once.
+    """Look for a file every ``poll`` seconds, for ``timeout`` seconds; 0 looks once.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def wait_until_stable(path: Path, stability: Stability) -> FileState:
 
 
 def require_unchanged(path: Path, before: FileState) -> None:
-    """Check that a file was not touched while it was read.
+    """Check that a file did not change while it was read.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Loading many days at once, in as many processes as there are cores."""
+"""Load many days at once, in as many processes as there are cores."""
 
 import datetime as dt
 import logging
@@ -25,7 +25,7 @@ from flowetl.source import Source, days
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one day went: ``loaded``, or the cause of its failure."""
+    """Hold one day's outcome: ``loaded``, or the cause of its failure."""
 
     source: str
     date: dt.date
@@ -35,7 +35,7 @@ class Outcome:
 
 @dataclass
 class Summary:
-    """What a backfill did."""
+    """Summarise a backfill."""
 
     days: int = 0
     rows: int = 0
@@ -47,17 +47,17 @@ class Summary:
 
 
 class Missing(NamedTuple):
-    """Days that are not visible, newest first: those to load, and those that were dropped and stay so."""
+    """Hold missing days, newest first: those to load, and dropped days."""
 
     days: list[dt.date]
     dropped: list[dt.date]
 
 
 def missing_days(deployment: Deployment, source: Source, start: dt.date, end: dt.date) -> Missing:
-    """The days of a period, within the source's own, that are neither visible nor said to have no file.
+    """Return the source's missing days in a period, except days without a file.
 
-    Somebody wanted a dropped day to be gone, while its file may lie in the landing folder for long: it is loaded
-    only when asked for by name.
+    A dropped day was withdrawn on purpose, while its file may remain in the landing folder. Such a day is
+    loaded only when named explicitly.
     """
     first = max(start, source.start)
     last = min(end, source.end) if source.end else end
@@ -80,7 +80,9 @@ def backfill(
     max_parallel: int | None = None,
     force: bool = False,
 ) -> Summary:
-    """Load every day from start to end, both inclusive, newest first; a day that fails does not stop the others.
+    """Load every day from start to end, inclusive, newest first.
+
+    A day that fails does not stop the others.
 
     Parameters
     ----------
@@ -97,7 +99,7 @@ def backfill(
         summary.dropped += len(dropped)
         summary.skipped += len(all_days) - len(chosen) - len(dropped)
         wanted += [(source, date) for date in chosen]
-    # Days of all sources side by side, so that the large sources do not queue up at the end.
+    # Mix the sources' days, so that large sources do not queue up at the end.
     wanted.sort(key=lambda item: item[1], reverse=True)
 
     progress = Progress(len(wanted))
@@ -128,7 +130,8 @@ def _load_all(
     while waiting:
         lost: list[tuple[Source, dt.date]] = []
         yield from _load_side_by_side(deployment, waiting, lost, parallel, threads)
-        # A process that is killed, as when memory runs out, takes the days of all others along. Alone, it is only its own.
+        # A killed process, for example when memory runs out, takes all days in progress along. Retry each
+        # lost day alone.
         for source, date in lost:
             again: list[tuple[Source, dt.date]] = []
             yield from _load_side_by_side(deployment, deque([(source, date)]), again, 1, threads)
@@ -145,9 +148,12 @@ def _load_side_by_side(
     parallel: int,
     threads: int,
 ) -> Iterator[Outcome]:
-    """Load the days that wait until none is left or a process is killed; ``lost`` takes those at work then."""
+    """Load waiting days in parallel until none is left or a process is killed.
+
+    ``lost`` then takes the days in progress.
+    """
     at_work: dict[Future[Outcome], tuple[Source, dt.date]] = {}
-    # Spawned, not forked: a forked copy of DuckDB's and Arrow's threads may hang.
+    # Spawn instead of fork, because a forked copy of DuckDB's and Arrow's threads may hang.
     with ProcessPoolExecutor(
         parallel,
         multiprocessing.get_context("spawn"),
@@ -155,7 +161,7 @@ def _load_side_by_side(
     ) as pool:
         try:
             while waiting or at_work:
-                # No more than are at work, so that no other day is lost with them.
+                # Submit only as many days as run, so that no other day is lost with them.
                 while waiting and len(at_work) < parallel:
                     source, date = waiting[0]
                     at_work[pool.submit(_load_one, deployment, source, date, threads)] = (source, date)
@@ -172,9 +178,10 @@ def _load_side_by_side(
 
 
 class _WithoutPandas(MetaPathFinder):
-    """Makes pandas look absent, from an import of which Arrow and DuckDB only learn that nothing here is of it.
+    """Make pandas look absent.
 
-    Both import it when they are first given an array, and that takes longer than all other imports together.
+    Arrow and DuckDB import pandas when they first get an array, only to find that the array is not from
+    pandas. That import takes longer than all others together.
     """
 
     def find_spec(self, name: str, path: object, target: object = None) -> None:
@@ -195,19 +202,19 @@ def _load_one(deployment: Deployment, source: Source, date: dt.date, threads: in
 
 
 def _analyse_parents(deployment: Deployment, cdr_types: Iterable[CdrType]) -> None:
-    """Statistics of every event type; the server works on one in each connection, so that no core is idle."""
+    """Analyse every event type, one in each connection, so that no core is idle."""
 
     def analyse(cdr_type: CdrType) -> None:
         with deployment.connect() as connection, connection.cursor() as cursor:
             analyse_parent(cursor, cdr_type)
 
     with ThreadPoolExecutor(available_cores()) as pool:
-        # Asked for the results, the pool passes on what failed.
+        # Reading the results raises the failures.
         list(pool.map(analyse, cdr_types))
 
 
 class Progress:
-    """A bar that redraws itself on a terminal, one line a day elsewhere; both on standard error."""
+    """Show a progress bar on a terminal, else one line a day, on standard error."""
 
     WIDTH = 30
 

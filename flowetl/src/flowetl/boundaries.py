@@ -1,4 +1,4 @@
-"""Administrative boundaries: GeoJSON as operators have it and as it is downloaded, into ``geography.geoms``."""
+"""Load administrative boundaries from GeoJSON into ``geography.geoms``."""
 
 import json
 import re
@@ -17,7 +17,7 @@ _EPSG = re.compile(r"EPSG:{1,2}(?:[0-9.]*:)?([0-9]{4,6})$|^EPSG:([0-9]{4,6})$")
 
 
 class Properties(NamedTuple):
-    """The names of the properties that a boundary needs; without ``parent`` there is none in the file."""
+    """Name the properties of a boundary; ``parent`` is None where files have none."""
 
     pcod: str
     name: str
@@ -25,7 +25,7 @@ class Properties(NamedTuple):
 
 
 def _layouts(level: int) -> list[Properties]:
-    """The names of our own, of GADM 4, of the common operational datasets of HDX, and of geoBoundaries."""
+    """List our property names and those of GADM 4, HDX and geoBoundaries."""
     return [
         Properties("pcod", "name", "parent"),
         Properties(f"GID_{level}", f"NAME_{level}" if level else "COUNTRY", f"GID_{level - 1}"),
@@ -35,7 +35,7 @@ def _layouts(level: int) -> list[Properties]:
 
 
 class Unit(NamedTuple):
-    """One region of a file; ``geometry`` is GeoJSON in the coordinates of the file."""
+    """Hold one region of a file; ``geometry`` is GeoJSON in the file's coordinates."""
 
     name: str
     parent: str | None
@@ -43,14 +43,14 @@ class Unit(NamedTuple):
 
 
 class Boundaries(NamedTuple):
-    """The regions of one file by place code, and the system of their coordinates (EPSG)."""
+    """Hold one file's regions by place code, and their coordinate system (EPSG)."""
 
     units: dict[str, Unit]
     system: int
 
 
 def read_boundaries(path: Path, level: int) -> Boundaries:
-    """The regions of a GeoJSON file.
+    """Read the regions of a GeoJSON file.
 
     Raises
     ------
@@ -95,14 +95,17 @@ def read_boundaries(path: Path, level: int) -> Boundaries:
 
 
 def _names_of(features: list[dict[str, Any]], level: int) -> Properties:
-    """The names of properties that the file uses; ours if it uses none that is known."""
+    """Return the property names that the file uses, or ours if none are known."""
     present = set((features[0].get("properties") or {}) if features else ())
     layouts = _layouts(level)
     return next((layout for layout in layouts if {layout.pcod, layout.name} <= present), layouts[0])
 
 
 def _code(value: object) -> str | None:
-    """A code or name as text. A whole number may be written as a fraction; true is none."""
+    """Return a code or name as text, or None.
+
+    A whole number may be written as a fraction; true is no code.
+    """
     if value is None or isinstance(value, bool | list | dict):
         return None
     if isinstance(value, float) and value.is_integer():
@@ -111,7 +114,10 @@ def _code(value: object) -> str | None:
 
 
 def _system(path: Path, given: object) -> int:
-    """The EPSG code of the coordinates. GeoJSON without any word of it is in degrees."""
+    """Return the EPSG code of the coordinates.
+
+    GeoJSON without a coordinate system is in degrees.
+    """
     if given is None:
         return DEGREES
     properties = given.get("properties") if isinstance(given, dict) else None
@@ -127,7 +133,7 @@ def _system(path: Path, given: object) -> int:
 
 
 def shape(cursor: Cursor, where: str, unit: Unit, system: int, *, repair: bool) -> bytes:
-    """A region as the well-known binary of a valid multipolygon in degrees.
+    """Return a region as WKB of a valid multipolygon in degrees.
 
     Raises
     ------
@@ -135,7 +141,7 @@ def shape(cursor: Cursor, where: str, unit: Unit, system: int, *, repair: bool) 
         When it is empty, is not in degrees, or crosses itself and shall not be repaired; the place is named.
     """
     try:
-        # Heights, which some programs write along, say nothing about where a boundary is.
+        # Drop heights, which some programs add and which do not matter for a boundary.
         cursor.execute(
             "WITH given AS (SELECT ST_Transform(ST_SetSRID(ST_Force2D(ST_Multi(ST_GeomFromGeoJSON(%(text)s))), %(system)s), 4326) AS shape), "
             "mended AS (SELECT CASE WHEN %(repair)s AND NOT ST_IsValid(shape) "

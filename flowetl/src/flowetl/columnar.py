@@ -1,4 +1,4 @@
-"""The columnar copy: where its files are, and how one appears whole or not at all."""
+"""Name columnar files and write them atomically."""
 
 import datetime as dt
 import hashlib
@@ -13,7 +13,7 @@ from flowetl.events import CdrType
 
 @dataclass(frozen=True)
 class ColumnarFile:
-    """A file in place: its path relative to the columnar folder, size in bytes and SHA-256."""
+    """Describe a file: path in the columnar folder, size in bytes and SHA-256."""
 
     path: str
     bytes: int
@@ -21,22 +21,22 @@ class ColumnarFile:
 
 
 def day_path(cdr_type: CdrType, date: dt.date, load_id: UUID) -> str:
-    """The relative path of a day file."""
+    """Return the relative path of a day file."""
     return f"events/type={cdr_type}/date={date.isoformat()}/{load_id}.parquet"
 
 
 def dictionary_path(load_id: UUID) -> str:
-    """The relative path of the pairs of subscriber key and pseudonym that a load saw first."""
+    """Return the relative path of a load's new subscriber keys and pseudonyms."""
     return f"subscribers/{load_id}.parquet"
 
 
 def publish_file(folder: Path, relative: str, write: Callable[[Path], None]) -> ColumnarFile:
-    """Write a file beside its place, flush it to disk and rename it, so that no reader ever sees a part of it.
+    """Write a file aside, flush it and rename it, so that readers see whole files.
 
-    Only its owner may read it.
+    Only its owner may read the file.
     """
     final = folder / relative
-    # Loader and engine are one user. The rows of subscribers are not for the other users of the machine.
+    # Loader and engine are one user; other users of the machine must not read subscribers' rows.
     for parent in reversed(final.relative_to(folder).parents):
         (folder / parent).mkdir(mode=0o700, parents=True, exist_ok=True)
     partial = final.with_name(f".{final.name}.partial")
@@ -56,7 +56,7 @@ def publish_file(folder: Path, relative: str, write: Callable[[Path], None]) -> 
 
 
 def fault_of(path: Path, size: int, sha256: str) -> str | None:
-    """What is wrong with a file of this size in bytes and digest: ``missing``, ``damaged`` or nothing."""
+    """Return ``missing``, ``damaged`` or None for a file of this size and digest."""
     try:
         with path.open("rb") as file:
             whole = path.stat().st_size == size and hashlib.file_digest(file, "sha256").hexdigest() == sha256

@@ -1,6 +1,7 @@
-"""The commands behind ``python -m flowetl``: each takes parsed options, writes for a person and returns an exit code.
+"""Run the commands of ``python -m flowetl``.
 
-What a command needs is imported when it runs: ``serve`` alone needs Prefect, whose import takes seconds.
+Each command gets parsed options, writes for people and returns an exit code. Modules are imported when a
+command needs them: only ``serve`` needs Prefect, whose import takes seconds.
 """
 
 import argparse
@@ -83,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def accept(options: argparse.Namespace) -> int:
-    """Load one day although it is in doubt."""
+    """Load one day that was held back."""
     from flowetl.loading import load_day
 
     deployment = Deployment.from_settings()
@@ -127,7 +128,7 @@ def status(options: argparse.Namespace) -> int:
 
 
 def absent(options: argparse.Namespace) -> int:
-    """Record that the operator has no file of a day, or takes that back."""
+    """Record that the operator has no file of a day, or undo that."""
     from flowetl import records
 
     with Deployment.from_settings().connect() as connection, connection.cursor() as cursor:
@@ -170,7 +171,7 @@ def qa(options: argparse.Namespace) -> int:
 
 
 def preview(options: argparse.Namespace) -> int:
-    """Show how the first records of a file would be loaded. Identifiers are shown as pseudonyms."""
+    """Show how the first records would be loaded, identifiers as pseudonyms."""
     from flowetl.loading import preview as map_first
 
     deployment = Deployment.from_settings()
@@ -183,7 +184,7 @@ def preview(options: argparse.Namespace) -> int:
 
 
 def validate_config(options: argparse.Namespace) -> int:
-    """Check every source file, so that one wrong file does not hide the faults of the others."""
+    """Check every source file, so that one fault does not hide others."""
     from flowetl.gates import require_gates
 
     folder = options.folder or Deployment.from_settings().sources_folder

@@ -1,7 +1,7 @@
-"""Record batches as the binary rows that PostgreSQL's COPY reads, which cost it half of what text costs.
+"""Encode record batches as binary COPY rows, which cost half as much as text.
 
-A row is the number of its fields and then, for each, a length in bytes and the value; -1 for a null. All of a batch is
-made at once, column by column.
+A row is the number of its fields and then, for each field, a length in bytes and the value; -1 marks a null.
+A whole batch is encoded at once, column by column.
 """
 
 import io
@@ -25,7 +25,7 @@ _NO_MORE_ROWS = b"\xff\xff"
 _NULL = b"\xff\xff\xff\xff"
 # PostgreSQL counts from the year 2000.
 _EPOCH = np.datetime64("2000-01-01", "us").astype(np.int64)
-# Below it, a number of up to fifteen digits, a double and its shortest decimal form stand for each other.
+# Below this value, a number of up to fifteen digits, a double and its shortest decimal form are equivalent.
 _EXACT = 1e15
 _MOST_DECIMALS = 15
 
@@ -36,12 +36,12 @@ def copy_into(
     types: Sequence[PostgresType],
     batches: Iterable[pa.RecordBatch],
 ) -> None:
-    """Run a ``COPY ... FROM STDIN (FORMAT binary)`` on record batches, whose columns are of these types."""
+    """Run ``COPY ... FROM STDIN (FORMAT binary)`` on batches of these types."""
     cursor.copy_expert(statement, _Stream(_parts(types, batches)), COPY_BUFFER_BYTES)
 
 
 class _Stream(io.RawIOBase):
-    """Parts of a file, made as they are asked for."""
+    """Present parts, made on request, as a readable file."""
 
     def __init__(self, parts: Iterator[memoryview]) -> None:
         self._parts = parts
@@ -81,7 +81,7 @@ def _rows(types: Sequence[PostgresType], batch: pa.RecordBatch) -> memoryview:
 
 
 def _binary(column: pa.Array, rows: np.ndarray) -> pa.Array:
-    """One value for each row of bytes; null where the column is."""
+    """Return one value for each row of bytes; null where the column is null."""
     count, width = rows.shape
     offsets = np.arange(count + 1, dtype=np.int32) * width
     present = pc.is_valid(column).buffers()[1]
@@ -89,7 +89,7 @@ def _binary(column: pa.Array, rows: np.ndarray) -> pa.Array:
 
 
 def _fixed(column: pa.Array, values: np.ndarray) -> list[pa.Array]:
-    """Whole fields whose values, one row of the matrix each, are equally long."""
+    """Return whole fields of equal length; each row of the matrix is one value."""
     width = values.shape[1] * values.itemsize
     fields = np.empty((len(values), 4 + width), np.uint8)
     fields[:, :4] = np.frombuffer(struct.pack(">i", width), np.uint8)
@@ -106,7 +106,7 @@ def _filled(column: pa.Array, kind: pa.DataType) -> np.ndarray:
 
 
 def _text(column: pa.Array) -> list[pa.Array]:
-    """Lengths, which are null where a value is, and values."""
+    """Return lengths, null where a value is null, and values."""
     lengths = _filled(pc.binary_length(column), pa.int32()).astype(">i4")
     return [_binary(column, _bytes(lengths)), pc.fill_null(column, "").cast(pa.binary())]
 
@@ -125,9 +125,10 @@ def _timestamptz(column: pa.Array) -> list[pa.Array]:
 
 
 def _numeric(column: pa.Array) -> list[pa.Array]:
-    """Groups of four decimal digits around the point, as many in every row of the batch as the widest needs.
+    """Return groups of four decimal digits around the point.
 
-    A double becomes the shortest decimal that means it, as it would in text.
+    Every row has as many groups as the batch's widest number needs. A double becomes its shortest equivalent
+    decimal, as in text.
     """
     values = _filled(column, pa.float64())
     size = np.abs(values)
@@ -160,7 +161,7 @@ def _numeric(column: pa.Array) -> list[pa.Array]:
 
 
 def _numeric_field(value: float | None) -> bytes | None:
-    """The field of one number of any size."""
+    """Return the field of one number of any size."""
     if value is None:
         return None
     sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()

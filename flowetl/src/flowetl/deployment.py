@@ -1,4 +1,4 @@
-"""Where this deployment's files, secrets and database are."""
+"""Locate this deployment's files, secrets and database."""
 
 import os
 from collections.abc import Iterator
@@ -19,10 +19,11 @@ from flowsettings import SettingError
 
 @dataclass(frozen=True)
 class Deployment:
-    """Folders, time zone and connection of one deployment; nothing here is shown by ``repr`` that is secret.
+    """Hold a deployment's folders, time zone and connection; ``repr`` hides secrets.
 
-    ``landing``: the operator's files. ``columnar``: the day files. ``rejects``: what was refused, private to the
-    loader. ``zone``: the zone whose days are the days of the database. ``minimum_known_cells``: of sources that give none.
+    ``landing``: the operator's files. ``columnar``: the day files. ``rejects``: refused records, private to
+    the loader. ``zone``: the zone whose days are the days of the database. ``minimum_known_cells``: default
+    for sources that set none.
     """
 
     landing: Path
@@ -60,14 +61,16 @@ class Deployment:
                 user="flowdb",
                 password=given.password,
                 application_name="flowetl",
-                # The small files of a day are logged page by page: compressing them costs more than writing them.
+                # Compressing a day's small files for the log costs more than writing them uncompressed.
                 options="-c jit=off -c wal_compression=off",
             ),
         )
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
-        """A connection in autocommit mode, its clock the database's; closed at the end, which undoes what was not committed.
+        """Open a connection in autocommit mode, in the database's zone.
+
+        Closing the connection at the end undoes uncommitted work.
 
         Raises
         ------
@@ -84,7 +87,10 @@ class Deployment:
 
     @contextmanager
     def kept_connection(self) -> Iterator[Connection]:
-        """Like ``connect``, but left open for the next day that the process loads, unless something goes wrong."""
+        """Do as ``connect``, but keep the connection for the process's next day.
+
+        An error closes the connection.
+        """
         connection = _kept.pop(self.dsn, None)
         if connection is None or not _alive(connection):
             connection = self._open()
@@ -106,7 +112,7 @@ class Deployment:
         theirs = connection.info.parameter_status("TimeZone")
         if theirs != self.zone.key:
             connection.close()
-            # Loaded regardless, every day would hold hours of its neighbour.
+            # Loaded anyway, every day would hold hours of its neighbour.
             raise ConfigurationError(
                 f"FLOWDB_TIMEZONE is {self.zone.key!r}, but the days of the database begin in {theirs!r}: "
                 "give the loader the zone that the migrations were given"
@@ -115,12 +121,12 @@ class Deployment:
         return connection
 
     def sources(self) -> dict[str, Source]:
-        """The configured sources by name; see ``read_sources``."""
+        """Return the configured sources by name; see ``read_sources``."""
         return read_sources(self.sources_folder)
 
     @staticmethod
     def pseudonym_key() -> bytes:
-        """The secret of the pseudonyms.
+        """Return the secret of the pseudonyms.
 
         Raises
         ------
@@ -148,5 +154,5 @@ def _alive(connection: Connection) -> bool:
 
 
 def available_cores() -> int:
-    """The cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0))

@@ -1,4 +1,4 @@
-"""What the integer keys of the columnar files stand for."""
+"""Map the integer keys of the columnar files."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -16,7 +16,10 @@ from flowetl.pseudonyms import REMEMBERED
 
 
 def location_keys(cursor: Cursor, location_ids: Sequence[str]) -> dict[str, int]:
-    """The integer key of each location, new ones assigned. A key that no event uses in the end does no harm."""
+    """Return the integer key of each location; assign new keys.
+
+    A key that no event uses in the end is harmless.
+    """
     cursor.execute(
         "INSERT INTO etl.location_keys (location_id) "
         "SELECT location_id FROM unnest(%s::text[]) AS location_id "
@@ -31,21 +34,21 @@ def location_keys(cursor: Cursor, location_ids: Sequence[str]) -> dict[str, int]
 
 
 class KnownSubscribers:
-    """Pseudonyms of which this process knows that the dictionary holds them, because it saw them committed.
+    """Remember pseudonyms that this process saw committed to the dictionary.
 
-    Nothing is ever taken out of the dictionary, so that what is known stays true.
+    The dictionary never loses entries, so the memory stays valid.
     """
 
     def __init__(self) -> None:
         self._pseudonyms: set[str] = set()
 
     def without(self, pairs: pa.Table) -> pa.Table:
-        """The pairs that may be new to the dictionary."""
+        """Return the pairs that may be new to the dictionary."""
         names = pairs.column("pseudonym").to_pylist()
         return pairs.filter(pa.array([name not in self._pseudonyms for name in names], pa.bool_()))
 
     def remember(self, pairs: pa.Table) -> None:
-        """Note that the dictionary holds these."""
+        """Record that the dictionary holds these pairs."""
         if len(self._pseudonyms) > REMEMBERED:
             self._pseudonyms.clear()
         self._pseudonyms.update(pairs.column("pseudonym").slice(0, REMEMBERED).to_pylist())
@@ -53,12 +56,15 @@ class KnownSubscribers:
 
 @lru_cache(maxsize=1)
 def known_subscribers(dsn: str) -> KnownSubscribers:
-    """Those of one database; most subscribers of a day are those of the day before."""
+    """Return the known pseudonyms of one database.
+
+    Most subscribers of a day are those of the day before.
+    """
     return KnownSubscribers()
 
 
 def add_subscribers(cursor: Cursor, folder: Path, load_id: UUID, pairs: pa.Table) -> None:
-    """Add pairs not seen before to the dictionary, in the database and as a file beside the day files.
+    """Add new pairs to the dictionary, in the database and beside the day files.
 
     Parameters
     ----------
@@ -81,7 +87,7 @@ def add_subscribers(cursor: Cursor, folder: Path, load_id: UUID, pairs: pa.Table
         "ON CONFLICT (subscriber_key) DO NOTHING RETURNING subscriber_key, pseudonym"
     )
     added = cursor.fetchall()
-    # Checked after adding: a pair that another load added meanwhile is visible only now.
+    # Check after adding, because a pair that another load added meanwhile becomes visible only now.
     cursor.execute(
         "SELECT count(*) FROM seen JOIN etl.subscriber_keys AS known USING (subscriber_key) "
         "WHERE known.pseudonym <> seen.pseudonym"

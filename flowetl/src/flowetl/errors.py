@@ -1,4 +1,4 @@
-"""What can go wrong with a load, and who has to act."""
+"""Define what can go wrong with a load, and who has to act."""
 
 import errno
 import traceback
@@ -8,35 +8,50 @@ import psycopg2
 
 
 class LoadError(Exception):
-    """Base of everything flowetl raises on purpose. The message names the file or field, never an identifier."""
+    """Base all deliberate errors.
+
+    The message names the file or field, never an identifier.
+    """
 
 
 class ConfigurationError(LoadError):
-    """A setting or a source file is wrong: the administrator has to change it."""
+    """Report a wrong setting or source file, which the administrator must change."""
 
 
 class NotReady(LoadError):
-    """The file is absent or still being written, for longer than the source waits: the next scheduled load looks again."""
+    """Report a file that is absent or incomplete beyond the source's wait.
+
+    The next scheduled load looks again.
+    """
 
 
 class Changed(NotReady):
-    """The file changed while it was read: trying again at once may succeed."""
+    """Report that the file changed while it was read; an immediate retry may succeed."""
 
 
 class DataFault(LoadError):
-    """The file's content cannot be loaded: the operator has to deliver another one. Never retried."""
+    """Report content that cannot be loaded; the operator must deliver a new file.
+
+    This is never retried.
+    """
 
 
 class Held(DataFault):
-    """The day can be read but is in doubt: it stays back until somebody accepts it, or a better file comes."""
+    """Report a readable but doubtful day.
+
+    The day is held back until accepted, or until a better file arrives.
+    """
 
 
 class Busy(LoadError):
-    """Another load of the same day, or a long query on it, holds the day: trying again later may succeed."""
+    """Report that another load or a long query holds the day; a retry may succeed."""
 
 
 class Unreachable(LoadError):
-    """The database does not answer: trying again later may succeed. The text is the server's or the network's."""
+    """Report that the database does not answer; a retry may succeed.
+
+    The text is the server's or the network's.
+    """
 
     def __init__(self, error: psycopg2.OperationalError) -> None:
         told = str(error).strip().splitlines() or ["the connection was lost"]
@@ -47,9 +62,9 @@ class Unreachable(LoadError):
 
 
 class UnexpectedFault(LoadError):
-    """Something nobody foresaw, told by class and place: the original text may quote a record.
+    """Report an unforeseen error by class and place, because its text may quote data.
 
-    ``transient`` is true for a broken connection, which may be whole again later.
+    ``transient`` is true for a broken connection, which may recover.
     """
 
     def __init__(self, error: Exception) -> None:
@@ -73,7 +88,7 @@ _BY_SQLSTATE = {
 
 
 def _cure(error: Exception) -> str | None:
-    """What a fault of the machine means, and what to do; None for any other."""
+    """Explain a machine's fault and its cure; None for any other error."""
     if isinstance(error, psycopg2.Error):
         lost = (
             "the connection to the database was lost: look whether it runs; the load is tried again by itself"
@@ -85,7 +100,7 @@ def _cure(error: Exception) -> str | None:
         return _FULL.format(place=str(getattr(error, "filename", None) or "temporary and columnar folder"))
     if isinstance(error, PermissionError):
         return f"{error.filename} may not be read or written by the loader: give its user the right"
-    # DuckDB's own class is not imported here, because most of what imports this module needs no DuckDB.
+    # DuckDB's own class is not imported here, because most importers of this module need no DuckDB.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryException":
         return "memory ran out: load fewer days at once (--max-parallel), or give the loader more"
     return None

@@ -1,4 +1,4 @@
-"""The event types: their columns in PostgreSQL, in order, and in the columnar files."""
+"""Define the event types' columns in PostgreSQL and in the columnar files."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -12,9 +12,10 @@ Kind = Literal["text", "identifier", "boolean", "number", "integer", "timestamp"
 
 @dataclass(frozen=True)
 class Column:
-    """One column of an events table; ``columnar`` names its columnar column and type, None when it has none.
+    """Describe one column of an events table.
 
-    ``limits``: the least and the most that a number can be in earnest, in our unit.
+    ``columnar`` names its columnar column and type, or None. ``limits`` are the smallest and largest
+    plausible numbers in our unit.
     """
 
     name: str
@@ -78,12 +79,12 @@ HAS_COUNTERPARTS: frozenset[CdrType] = frozenset({"calls", "sms"})
 
 
 def column_names(cdr_type: CdrType) -> tuple[str, ...]:
-    """The columns of ``events.<cdr_type>`` in their physical order."""
+    """Return the columns of ``events.<cdr_type>`` in their physical order."""
     return tuple(column.name for column in COLUMNS[cdr_type])
 
 
 def columnar_columns(cdr_type: CdrType) -> tuple[tuple[str, str], ...]:
-    """The columns of a columnar day file, in order: (name, DuckDB type)."""
+    """Return a columnar day file's columns in order: (name, DuckDB type)."""
     present = dict(column.columnar for column in COLUMNS[cdr_type] if column.columnar)
     present["local_time"] = "TIMESTAMP"
     first = ("subscriber", "time", "local_time", "cell", "tac", "counterpart", "outgoing", "event_id")

@@ -1,4 +1,4 @@
-"""How one column of ours comes from the fields of an operator's file, as a source describes it."""
+"""Describe how a column is made from the fields of an operator's file."""
 
 import datetime as dt
 import re
@@ -12,13 +12,13 @@ EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1000}
 
 
 class Strict(BaseModel):
-    """A part of a source file: no other keys, and nothing changes after it was read."""
+    """Base parts of a source file: no unknown keys, immutable after reading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class NumberFormat(Strict):
-    """The marks of a number's text: before its fraction, and between its thousands."""
+    """Hold a number's decimal and thousands separators."""
 
     decimal: Literal[".", ","] = "."
     thousands: Literal["", ".", ",", " ", "'"] = ""
@@ -31,13 +31,14 @@ class NumberFormat(Strict):
 
 
 class Expression(Strict):
-    """How one target column comes from the raw fields.
+    """Describe how one target column comes from the raw fields.
 
-    Exactly one of ``column`` (a raw field), ``join`` (several, put together ``with`` a text between), ``when`` (a field
-    whose text chooses among others), ``sum`` (several, added up) and ``constant``. ``values`` translates the text of
-    ``column``; any other text is refused. ``divide_by`` scales a number: 1000000 makes bytes megabytes. ``format``:
-    strptime patterns of a timestamp, ``epoch_s`` or ``epoch_ms``, tried in order; or the marks of a number. ``form:
-    clock`` reads ``00:01:05`` as seconds. ``served`` says that a field whose name is a caller's holds the served party.
+    Exactly one of these is given: ``column`` (a raw field), ``join`` (several fields, joined ``with`` a
+    text), ``when`` (a field whose text chooses among others), ``sum`` (several fields, added) and
+    ``constant``. ``values`` translates the text of ``column``; any other text is refused. ``divide_by``
+    scales a number: 1000000 turns bytes into megabytes. ``format`` has strptime patterns of a timestamp,
+    ``epoch_s`` or ``epoch_ms``, tried in order; or a number's separators. ``form: clock`` reads ``00:01:05``
+    as seconds. ``served`` says that a field named after the caller holds the served party.
     """
 
     column: str | None = None
@@ -56,7 +57,10 @@ class Expression(Strict):
     @model_validator(mode="before")
     @classmethod
     def _cases_beside_when(cls, given: Any) -> Any:
-        """``{when: kind, MOC: calling, MTC: called}``: what is no key of ours is a text of the field."""
+        """Read ``{when: kind, MOC: calling, MTC: called}``.
+
+        A key that is not ours is a text of the field.
+        """
         if not isinstance(given, dict) or "when" not in given or "cases" in given:
             return given
         own = {key: value for key, value in given.items() if key in ("when", "served")}
@@ -70,7 +74,7 @@ class Expression(Strict):
     @field_validator("values", mode="before")
     @classmethod
     def _texts(cls, given: Any) -> Any:
-        """YAML reads a bare 20 as a number; in the file it is text."""
+        """Turn numbers into text: YAML reads a bare 20 as a number, but the file has text."""
         return {str(key): value for key, value in given.items()} if isinstance(given, dict) else given
 
     @field_validator("format")
@@ -102,45 +106,48 @@ class Expression(Strict):
 
     @property
     def patterns(self) -> tuple[str, ...]:
-        """The forms of a timestamp, in the order in which they are tried."""
+        """Return the forms of a timestamp, in the order in which they are tried."""
         return self.format if isinstance(self.format, tuple) else ()
 
     @property
     def marks(self) -> NumberFormat:
-        """The marks of a number."""
+        """Return the number's separators."""
         return self.format if isinstance(self.format, NumberFormat) else NumberFormat()
 
     @property
     def raw_fields(self) -> tuple[str, ...]:
-        """The fields whose text becomes part of the column."""
+        """Return the fields whose text becomes part of the column."""
         if self.when is not None:
             return tuple(dict.fromkeys(self.cases.values()))
         return (self.column,) if self.column else self.join or self.sum
 
     @property
     def all_fields(self) -> tuple[str, ...]:
-        """Every field that is looked at."""
+        """Return every field that is read."""
         return (*self.raw_fields, self.when) if self.when is not None else self.raw_fields
 
     @property
     def has_text(self) -> bool:
-        """Whether the column is made of one text: a field's, several joined, or one that another chooses."""
+        """Return whether the column is made of one text.
+
+        The text is a field's, several joined, or chosen by another field.
+        """
         return bool(self.column or self.join or self.when)
 
 
 def has_offset(pattern: str) -> bool:
-    """Whether a time of this form says by itself which instant it is."""
+    """Return whether a time of this form includes its offset."""
     return pattern in EPOCHS or any(found in ("%z", "%Z") for found in re.findall(r"%-?.", pattern))
 
 
 def has_literal_z(pattern: str) -> bool:
-    """Whether a pattern expects the letter that says UTC, and passes over what it says."""
+    """Return whether a pattern has a literal Z and thus ignores its meaning."""
     return pattern not in EPOCHS and re.sub(r"%-?.", "", pattern).endswith("Z")
 
 
 @lru_cache(maxsize=64)
 def _require_day(pattern: str) -> None:
-    # Imported here, because who only reads the sources need not wait for it.
+    # Imported here, so that reading the sources does not load DuckDB.
     import duckdb
 
     moment = dt.datetime(2016, 12, 31, 22, 58, 59, tzinfo=dt.UTC)
@@ -156,5 +163,5 @@ def _require_day(pattern: str) -> None:
 
 
 def shorthand(value: Any) -> Any:
-    """A bare name stands for a column."""
+    """Expand a bare name to a column."""
     return {"column": value} if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""Loading by schedule: one thin Prefect flow for each source, over the steps of ``loading``."""
+"""Load by schedule: a thin Prefect flow for each source over ``loading``."""
 
 import datetime as dt
 import threading
@@ -34,14 +34,18 @@ RETRIES = 3
 
 
 def run_as_task(name: str, step: Callable[[], Result]) -> Result:
-    """Run a step as a Prefect task. Its result is handed on in memory: a day or a connection must not reach a disk."""
+    """Run a step as a Prefect task.
+
+    Its result stays in memory, because neither a day nor a connection may reach a disk.
+    """
     return task(name=name, persist_result=False, cache_policy=NO_CACHE)(step)()
 
 
 async def _may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """What may be over in minutes is worth another try. Faults of the data are not, nor is a file that did not come.
+    """Return whether a failure may pass within minutes and deserves a retry.
 
-    That file was waited for as long as the source says: more would keep the source from its next day.
+    Faults of the data do not, and neither does a missing file. Its wait has already lasted as long as the
+    source says, and a longer wait would delay the source's next day.
     """
     error = await state.aresult(raise_on_failure=False)
     return isinstance(error, Changed | Busy | Unreachable) or (
@@ -61,7 +65,7 @@ _TRIED_AGAIN: dict[str, Any] = {
 
 @task(name="find_missing_days", **_TRIED_AGAIN)
 def find_missing_days(source_name: str, until: dt.date) -> Missing:
-    """The days of a source that a scheduled run may load; a database that is restarted at night costs no night."""
+    """Find the days that a scheduled run may load; retry while the database restarts."""
     deployment = Deployment.from_settings()
     source = deployment.sources()[source_name]
     return missing_days(deployment, source, source.start, until)
@@ -69,14 +73,17 @@ def find_missing_days(source_name: str, until: dt.date) -> Missing:
 
 @task(name="load_day", task_run_name="{source_name} {date}", **_TRIED_AGAIN)
 def load_one_day(source_name: str, date: dt.date, wait: bool) -> int:
-    """Load one day of a source; returns its rows."""
+    """Load one day of a source; return its rows."""
     deployment = Deployment.from_settings()
     source = deployment.sources()[source_name]
     return load_day(deployment, source, date, wait=wait, run_step=run_as_task).rows
 
 
 def load_missing(source_name: str, date: dt.date | None) -> int:
-    """Load one day, or every day up to yesterday that is neither there nor dropped; returns the rows loaded.
+    """Load one day, or every missing day up to yesterday; return the rows loaded.
+
+    Dropped days are skipped. Yesterday's file is waited for. An older day is loaded only after its file has
+    arrived.
 
     Yesterday's file is waited for. An older day is loaded once its file has come, and not asked for before.
 
@@ -113,7 +120,10 @@ def _function_name(source: Source) -> str:
 
 
 def flow_of(source: Source) -> Flow[..., int]:
-    """The flow ``load-<source>``; its parameter ``date`` loads that day again, otherwise what is missing is loaded."""
+    """Build the flow ``load-<source>``.
+
+    Its parameter ``date`` loads that day again; otherwise missing days are loaded.
+    """
     name = source.name
 
     def load(date: dt.date | None = None) -> int:
@@ -124,7 +134,7 @@ def flow_of(source: Source) -> Flow[..., int]:
 
 
 def __getattr__(name: str) -> Flow[..., int]:
-    """``load_<source>``: the process of a scheduled run looks its flow up here by name."""
+    """Return ``load_<source>``; a scheduled run looks its flow up here by name."""
     if name.startswith("load_"):
         configure_logging()
         for source in Deployment.from_settings().sources().values():
@@ -134,7 +144,7 @@ def __getattr__(name: str) -> Flow[..., int]:
 
 
 def _wait_for_server() -> None:
-    """Wait until the Prefect server answers: started at the same moment, it takes longer."""
+    """Wait until the Prefect server answers, because it starts more slowly."""
     waited = False
     with get_client(sync_client=True) as client:
         while (fault := client.api_healthcheck()) is not None:
@@ -149,9 +159,9 @@ def _wait_for_server() -> None:
 
 
 def serve_sources(deployment: Deployment) -> None:
-    """Register one deployment for each source with the Prefect server and run its schedule until SIGTERM.
+    """Register one deployment for each source and run schedules until SIGTERM.
 
-    Columnar files that the engine finds damaged are rebuilt meanwhile, by a thread: it has nothing to schedule.
+    Meanwhile a thread rebuilds damaged columnar files that the engine reports.
     """
     deployments = [
         RunnerDeployment.from_flow(

@@ -1,4 +1,4 @@
-"""Whether a day that was read may become visible: what keeps it back until somebody accepts it, and what is only told."""
+"""Decide whether a day may become visible, is held back or is doubtful."""
 
 import datetime as dt
 import statistics
@@ -23,13 +23,13 @@ SHOWN = 3
 
 @dataclass
 class Verdict:
-    """What was found: reasons to hold the day back, and doubts that are recorded with it."""
+    """Hold reasons to hold the day back, and doubts to record with the day."""
 
     held: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
 
     def settle(self, file_name: str, accepted: str | None) -> list[str]:
-        """The notes of a day that may become visible.
+        """Return the notes of a day that may become visible.
 
         Raises
         ------
@@ -42,7 +42,7 @@ class Verdict:
 
 
 def require_gates(source: Source) -> None:
-    """Check that every gate of a source names a check of ours.
+    """Check that every gate of a source names a built-in check.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def require_gates(source: Source) -> None:
 
 
 def judge_content(cursor: Cursor, day: StagedDay, minimum_known_cells: float) -> Verdict:
-    """Judge a day by its cells, its device models and its rows, as far as lists of them are loaded."""
+    """Judge a day by cells, device models and rows, where their lists are loaded."""
     verdict = Verdict()
     _judge_cells(cursor, day, minimum_known_cells, verdict)
     _judge_models(cursor, day, verdict)
@@ -67,7 +67,7 @@ def judge_content(cursor: Cursor, day: StagedDay, minimum_known_cells: float) ->
 
 
 def judge_outcomes(source: Source, rows: int, outcomes: quality.Outcomes) -> Verdict:
-    """Judge a day by the outcomes of the packaged checks and the source's gates."""
+    """Judge a day by the packaged checks' outcomes and the source's gates."""
     verdict = Verdict()
     for name, gate in source.gates.items():
         try:
@@ -127,7 +127,7 @@ _SPELLINGS: tuple[tuple[str, Callable[[str], str]], ...] = (
 
 
 def _cell_cure(unknown: pa.Table, listed: dict[str, bool]) -> str:
-    """Why cells are unknown, as far as that can be seen, and what to do. Cells of the file are never shown."""
+    """Explain why cells are unknown, and what to do, without showing cells."""
     counts: dict[str, int] = dict(
         zip(unknown.column("location_id").to_pylist(), unknown.column("events").to_pylist(), strict=True)
     )

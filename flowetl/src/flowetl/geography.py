@@ -1,6 +1,7 @@
-"""Cells, sites, device models and boundaries, loaded whole and only where they differ.
+"""Load cells, sites, device models and boundaries; write only differences.
 
-Loading the same files again changes nothing, not even the version of the cell list: a stored result stays fresh.
+Loading the same files again changes nothing, not even the version of the cell list, so that stored results
+stay fresh.
 """
 
 import csv
@@ -28,7 +29,7 @@ _POINT = ", CASE WHEN %s IS NOT NULL THEN ST_SetSRID(ST_MakePoint(%s, %s), 4326)
 
 @dataclass(frozen=True)
 class Changes:
-    """What loading one file changed."""
+    """Count what loading one file changed."""
 
     file: str
     records: int
@@ -102,7 +103,9 @@ def load_geography(
     repair: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> list[Changes]:
-    """Load what a folder holds of ``cells.csv``, ``sites.csv``, ``tacs.csv`` and ``boundaries/admin<L>.geojson``.
+    """Load a folder's ``cells.csv``, ``sites.csv``, ``tacs.csv`` and boundaries.
+
+    Boundaries are ``boundaries/admin<L>.geojson``.
 
     Everything is one transaction. Cells and sites are added and corrected by (id, version), never removed: past
     events need them. Boundaries of a level are replaced by what the file holds.
@@ -144,7 +147,9 @@ def load_geography(
 def read_table(
     path: Path, columns: dict[str, Callable[[str], Any]], needed: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """The records of a delimited file with these columns, in any order, each parsed; only the needed ones must be there.
+    """Read and parse a delimited file's records with these columns in any order.
+
+    Only the needed columns must exist.
 
     Raises
     ------
@@ -195,7 +200,7 @@ def read_table(
 def _parse_record(
     row: dict[str | Any, str | Any], columns: dict[str, Callable[[str], Any]], width: int
 ) -> tuple[dict[str, Any], list[str]]:
-    """The values of a line, and what is wrong with them."""
+    """Return the values of a line, and its faults."""
     if None in row or None in row.values():
         return {}, [f"has not {width} fields"]
     record, faults = {}, []
@@ -242,7 +247,7 @@ def _check_unique(path: Path, keys: Iterable[tuple[Any, ...]]) -> None:
 def _other_versions(
     cursor: Cursor, table: Identifier, places: Sequence[dict[str, Any]]
 ) -> list[tuple[str, int, dt.date | None, dt.date | None]]:
-    """The loaded versions of these places that the file does not hold, each with its days of service."""
+    """Return loaded versions of these places that the file lacks, with service days."""
     cursor.execute(
         SQL(
             "SELECT id, version, date_of_first_service, date_of_last_service FROM {} WHERE id = ANY (%s)"
@@ -258,9 +263,10 @@ def _check_places(
     places: Sequence[dict[str, Any]],
     loaded: Sequence[tuple[str, int, dt.date | None, dt.date | None]],
 ) -> None:
-    """Versions must be distinct and may not share a day: an event of that day would count for each of them.
+    """Check that versions are distinct and do not share a day.
 
-    Those ``loaded`` before stay, so they are versions beside the delivered ones.
+    An event of a shared day would count for each version. Versions ``loaded`` before stay, so they count
+    beside the delivered versions.
     """
     _check_unique(path, ((place["id"], place["version"]) for place in places))
     periods = defaultdict(list)
@@ -294,7 +300,7 @@ def _correct(
 ) -> Changes:
     """Add the records that a table lacks and correct those that differ.
 
-    Rows that are the same are not touched, since any statement on cells or sites moves the version of the cell list.
+    Equal rows stay untouched, because any statement on cells or sites changes the version of the cell list.
     """
     names = list(delivered[0])
     located = "latitude" in names
@@ -336,7 +342,7 @@ def _boundary_loader(level: int, repair: bool) -> Callable[[Cursor, Path], Chang
 
 
 def _load_boundaries(cursor: Cursor, path: Path, level: int, repair: bool) -> Changes:
-    """Bring one level of ``geography.geoms`` to what the file says."""
+    """Update one level of ``geography.geoms`` to the file's content."""
     units, system = read_boundaries(path, level)
     cursor.execute(
         "SELECT short_name, long_name, additional_metadata ->> 'parent', ST_AsBinary(geom) FROM geography.geoms "

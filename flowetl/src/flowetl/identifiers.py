@@ -1,7 +1,7 @@
-"""What a raw identifier says, whichever way it was written: its one normal form, or that it is none.
+"""Normalise raw identifiers: one form for all spellings, or none.
 
-Two spellings of one number have one normal form. A text that the country's rules do not read is refused, because
-every doubtful spelling that is taken makes a second person out of somebody.
+Two spellings of one number have one normal form. A text that the country's rules cannot read is refused,
+because each wrongly accepted spelling splits a person in two.
 """
 
 import re
@@ -28,11 +28,11 @@ _IMEI = re.compile(r"[0-9]{14,16}")
 
 
 class Numbering(NamedTuple):
-    """How a country writes its telephone numbers.
+    """Describe how a country writes its telephone numbers.
 
-    ``trunk_prefix`` stands before a number that is dialled inside the country and is no part of it; None = a single
-    zero, as far as that can be told. ``national_lengths`` are the digits of numbers without it and without the calling
-    code. Where they are known the length decides what a number is, and not how it begins.
+    ``trunk_prefix`` is dialled before a number inside the country and is no part of the number; None means a
+    single zero, where recognisable. ``national_lengths`` are the digits of numbers without trunk prefix and
+    calling code. Where they are known, the length decides what a number is, and its first digits do not.
     """
 
     calling_code: str = ""
@@ -44,7 +44,7 @@ class Numbering(NamedTuple):
         return "0" if self.trunk_prefix is None else self.trunk_prefix
 
     def international(self, digits: str, form: Form = "number") -> str | None:
-        """The international form of a number that does not say that it is in it; None if it cannot be a number."""
+        """Return the international form of digits without prefix, or None."""
         code, trunk, lengths = self.calling_code, self.trunk, self.national_lengths
         if not code or form == "e164":
             return digits
@@ -53,7 +53,7 @@ class Numbering(NamedTuple):
                 return code + digits.removeprefix(trunk)
             if len(digits) in lengths:
                 return code + digits
-            # Shorter than a whole number of the country, so that it lacks something.
+            # The number is shorter than any number of the country, so something is missing.
             return None if form == "national" or len(digits) <= max(lengths) else digits
         if trunk and digits.startswith(trunk):
             return code + digits.removeprefix(trunk)
@@ -62,7 +62,10 @@ class Numbering(NamedTuple):
         return digits
 
     def allows(self, number: str) -> bool:
-        """Whether digits in international form can be a number: every country's length, and the own country's rules."""
+        """Return whether digits in international form can be a number.
+
+        International lengths and the own country's rules apply.
+        """
         if not SHORTEST_NUMBER <= len(number) <= LONGEST_NUMBER:
             return False
         if not self.calling_code:
@@ -77,10 +80,10 @@ class Numbering(NamedTuple):
 
 
 def normalise_number(raw: str, numbering: Numbering, form: Form = "number") -> str | None:
-    """A telephone number in international form, digits only; None if it cannot be read.
+    """Return a telephone number's international digits; None if unreadable.
 
-    ``NO_NUMBER`` where the text says that there is none (withheld, unknown, zeros), dials a service, or is the short
-    code of one.
+    ``NO_NUMBER`` means that the text states the absence of a number (withheld, unknown, zeros), dials a
+    service, or is a service's short code.
     """
     text = raw.strip()
     international = False
@@ -102,7 +105,10 @@ def normalise_number(raw: str, numbering: Numbering, form: Form = "number") -> s
 
 
 def _digits(text: str, numbering: Numbering) -> str | None:
-    """The digits of a number with separators, after a plus if it has one; None where they may be read in two ways."""
+    """Return a number's digits without separators; None where ambiguous.
+
+    A leading plus is kept.
+    """
     text = text.strip().replace("\N{NO-BREAK SPACE}", " ")
     if "*" in text or "#" in text or not any(map(str.isdigit, text)):
         return NO_NUMBER
@@ -111,13 +117,13 @@ def _digits(text: str, numbering: Numbering) -> str | None:
     if "(" in text or ")" in text:
         trunk = re.escape(numbering.trunk)
         if numbering.calling_code and trunk:
-            # A trunk prefix in brackets is dialled inside the country only.
+            # A trunk prefix in brackets is dialled only inside the country.
             own = rf"(\+ *|00)?({numbering.calling_code}) *\({trunk}\)"
             text = re.sub(f"^{own}", r"\1\2 ", text)
-        # Elsewhere it may be one or not, and brackets without their other half say nothing.
+        # Elsewhere a zero in brackets is ambiguous, and unpaired brackets mean nothing.
         if re.search(r"[0-9] *\(0\)", text) or re.search(r"[()]", re.sub(r"\([0-9 ]+\)", "", text)):
             return None
-    # One point is that of a number which a program wrote as a fraction: 9841000001.0 is not 98410000010.
+    # A single point may come from a program that wrote a fraction: 9841000001.0 is not 98410000010.
     groups = _SEPARATORS.split(text.removeprefix("+").strip())
     if text.count(".") == 1 or (len(groups) > 1 and len(groups[-1]) == 1):
         return None
@@ -125,16 +131,17 @@ def _digits(text: str, numbering: Numbering) -> str | None:
 
 
 def normalise_imsi(raw: str) -> str | None:
-    """A SIM's identity: 13 to 15 digits, not all of them zero."""
+    """Normalise a SIM's identity: 13 to 15 digits, not all zero."""
     text = raw.strip()
     return text if _IMSI.fullmatch(text) and text.strip("0") else None
 
 
 def normalise_imei(raw: str) -> str | None:
-    """A device's identity without its check digit or software version: 14 digits, not all of them zero.
+    """Normalise a device's identity to 14 digits, not all zero.
 
-    A spreadsheet takes the leading zero off. What remains are 14 digits that begin with a one, as no device's
-    identity does; the check digit among them tells whether it is so, and any other is not read.
+    The check digit or software version is removed. A spreadsheet removes a leading zero, which leaves 14
+    digits that begin with a one, as no device's identity does. Such digits are read only if their check digit
+    matches.
     """
     text = re.sub(r"[\s().\-]", "", raw)
     if not _IMEI.fullmatch(text) or not text.strip("0"):
@@ -145,7 +152,7 @@ def normalise_imei(raw: str) -> str | None:
 
 
 def _checks(imei: str) -> bool:
-    """Whether the last digit of an IMEI is the check digit of those before."""
+    """Return whether the last digit of an IMEI is its check digit."""
     total = 0
     for place, digit in enumerate(map(int, reversed(imei))):
         doubled = digit * 2 if place % 2 else digit
@@ -154,7 +161,7 @@ def _checks(imei: str) -> bool:
 
 
 def shape(text: str) -> str:
-    """How a text is written, without what it says: ``10 digits, '.', 1 digit``."""
+    """Describe a text's form without its content: ``10 digits, '.', 1 digit``."""
     parts = []
     for match in re.finditer(r"([0-9]+)|([^\W\d_]+)|(\s+)|(.)", text[:LONGEST_IDENTIFIER], re.DOTALL):
         length = len(match[0])

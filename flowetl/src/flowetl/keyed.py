@@ -1,4 +1,4 @@
-"""The deployment's key and a source: what makes pseudonyms of its identifiers, and under which key."""
+"""Combine the deployment's key with a source to make pseudonyms."""
 
 from functools import lru_cache
 
@@ -14,14 +14,14 @@ ALGORITHM = "HMAC-SHA-256"
 
 
 def hasher(source: Source, key: bytes) -> Pseudonymiser:
-    """What turns the identifiers of a source into pseudonyms."""
+    """Return the pseudonymiser of a source's identifiers."""
     given = source.identifiers
     subscriber = Spelling("text", given.pattern) if given.pattern else Spelling(*_spelled(given.msisdn))
     counterpart = subscriber
     if given.msisdn_counterpart is not None:
         counterpart = Spelling(*_spelled(given.msisdn_counterpart))
     elif subscriber.form == "imsi":
-        # Nobody dials a SIM.
+        # No one dials a SIM.
         counterpart = Spelling()
     numbering = Numbering(given.calling_code, given.trunk_prefix, given.national_lengths)
     return _hasher_of(given.keyed, key, Reading(numbering, subscriber, counterpart, given.filler))
@@ -33,12 +33,15 @@ def _spelled(given: Spelled) -> tuple[Form, str]:
 
 @lru_cache(maxsize=4)
 def _hasher_of(keyed: bool, key: bytes, reading: Reading) -> Pseudonymiser:
-    """One for a process: most subscribers of a day are those of the day before, in every source."""
+    """Return this process's pseudonymiser for a key, shared by all sources.
+
+    Most subscribers of a day are those of the day before, in every source.
+    """
     return (Pseudonymiser if keyed else UpstreamPseudonyms)(key, reading)
 
 
 def require_known_key(cursor: Cursor, load: Load) -> None:
-    """Check that a key id still stands for the secret that it stood for.
+    """Check that a key id still stands for the same secret.
 
     Raises
     ------
@@ -49,7 +52,7 @@ def require_known_key(cursor: Cursor, load: Load) -> None:
         return
     name = load.source.identifiers.key_id
     cursor.execute(
-        # Of an upstream source the key is unknown: its id has no fingerprint, and says nothing of ours.
+        # An upstream source's key is unknown: its id has no fingerprint and says nothing about ours.
         "SELECT key_id FROM etl.pseudonym_epochs WHERE algorithm = %s AND split_part(key_id, ':', 1) = %s "
         "AND key_id <> %s",
         (ALGORITHM, name, load.key_id),

@@ -1,8 +1,8 @@
-"""Operator files as batches of lines whose numbers are known, so that every bad record can be pointed at.
+"""Read operator files as numbered lines, so that bad records can be located.
 
-One line is one record. Arrow's CSV reader splits a plain block: one in which lines and records cannot differ, so that
-the reader's count of rows gives the numbers of the lines. Any other block is split here, because a CSV reader would
-stop at its first malformed record or lose count of the lines.
+One line is one record. Arrow's CSV reader splits a plain block, in which lines and records cannot differ, so
+that the reader's row count gives the line numbers. Any other block is split here, because a CSV reader would
+stop at the first malformed record or lose count of the lines.
 """
 
 import codecs
@@ -29,7 +29,10 @@ BLOCK_BYTES = 4 << 20
 
 @dataclass
 class Reject:
-    """One refused record: its line in the file, the reason, and the line itself, which must never be written."""
+    """Hold a refused record: line number, reason and line.
+
+    The line itself must never be written.
+    """
 
     line: int
     reason: str
@@ -38,7 +41,7 @@ class Reject:
 
 @dataclass
 class RawBatch:
-    """Records of one block: a table of text columns (null where the file says null) and their line numbers."""
+    """Hold one block's records: nullable text columns and line numbers."""
 
     table: pa.Table
     lines: np.ndarray
@@ -46,11 +49,11 @@ class RawBatch:
     rejects: list[Reject] = field(repr=False)
 
     def content(self, row: int) -> str:
-        """The line of one record, which must never be written."""
+        """Return one record's line, which must never be written."""
         return self.block.line(int(self.lines[row]))
 
     def first(self, records: int) -> "RawBatch":
-        """Only the first records, and what was refused before the last of them."""
+        """Return only the first records, and the refused records before the last of them."""
         lines = self.lines[:records]
         last = int(lines.max()) if len(lines) else 0
         rejects = [reject for reject in self.rejects if reject.line <= last]
@@ -59,7 +62,7 @@ class RawBatch:
 
 @dataclass
 class Block:
-    """Whole lines of a file, of which ``first`` is the number of the first."""
+    """Hold whole lines of a file; ``first`` is the number of the first line."""
 
     data: bytes = field(repr=False)
     first: int
@@ -74,7 +77,7 @@ class Block:
         return self.data.count(b"\n") + (not self.data.endswith(b"\n") and bool(self.data))
 
     def line(self, number: int) -> str:
-        """The text of a line that is of the encoding."""
+        """Return the text of a line in the file's encoding."""
         return self._lines[number - self.first].decode(self.encoding).rstrip("\r")
 
     def __len__(self) -> int:
@@ -82,7 +85,7 @@ class Block:
 
 
 class _Hashed:
-    """A readable file that hashes what passes through, so that the checksum costs no second read."""
+    """Hash a file while it is read, so that the checksum costs no second read."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw = raw
@@ -95,7 +98,7 @@ class _Hashed:
 
 
 class LineReader:
-    """Reads one delimited file, plain or gzip, in blocks.
+    """Read one delimited file, plain or gzip, in blocks.
 
     Parameters
     ----------
@@ -114,7 +117,7 @@ class LineReader:
         self.records = 0
 
     def batches(self) -> Iterator[RawBatch]:
-        """Every record of the file, in order.
+        """Yield every record of the file, in order.
 
         Raises
         ------
@@ -140,7 +143,7 @@ class LineReader:
             self.sha256 = hashed.sha256.hexdigest()
 
     def _blocks(self, raw: _Hashed) -> Iterator[bytes]:
-        """Blocks of whole lines."""
+        """Yield blocks of whole lines."""
         stream = gzip.GzipFile(fileobj=cast(Any, raw)) if self._path.suffix == ".gz" else raw
         rest = b""
         try:
@@ -169,7 +172,7 @@ class LineReader:
             return
         missing = ", ".join(name for name in self._fields if name not in found) or "none"
         surplus = [name for name in found if name not in self._fields]
-        # A file without its header starts with a record, and a record must not be shown.
+        # A file without header starts with a record, and a record must not be shown.
         unexpected = (
             ", ".join(surplus) if all(map(str.isidentifier, surplus)) else "values that are not names"
         )
@@ -191,7 +194,7 @@ class LineReader:
         return self._split(block, text, rejects)
 
     def _read_plain(self, block: Block, data: bytes) -> RawBatch:
-        """The records of a block of ASCII text without quotes, blank lines or stray carriage returns."""
+        """Read a block of ASCII text without quotes, blank lines or carriage returns."""
         rejects: list[Reject] = []
 
         def refuse(row: pyarrow.csv.InvalidRow) -> str:
@@ -200,7 +203,7 @@ class LineReader:
 
         table = pyarrow.csv.read_csv(
             pa.BufferReader(data),
-            # Rows are numbered only when one thread reads them.
+            # Rows are in order only when a single thread reads them.
             pyarrow.csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=self._fields),
             pyarrow.csv.ParseOptions(
                 delimiter=self._format.delimiter, quote_char=False, invalid_row_handler=refuse
@@ -217,7 +220,10 @@ class LineReader:
         return RawBatch(table.combine_chunks(), np.delete(numbers, refused), block, rejects)
 
     def _decode(self, block: Block) -> tuple[pa.Array, list[Reject]]:
-        """The lines as text, null where a line is not of the file's encoding (those are refused)."""
+        """Decode lines, null where a line is not of the file's encoding.
+
+        Such lines are refused.
+        """
         data = block.data
         if data.isascii() and b"\0" not in data:
             ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")) + 1
@@ -241,7 +247,7 @@ class LineReader:
         return pa.array(lines, pa.large_string()), rejects
 
     def _split(self, block: Block, lines: pa.Array, rejects: list[Reject]) -> RawBatch:
-        """The records of the lines; blank lines are skipped."""
+        """Split lines into records; skip blank lines."""
         width = len(self._fields)
         filled = pc.greater(pc.fill_null(pc.binary_length(lines), 0), 0)
         numbers = np.arange(block.first, block.first + len(lines), dtype=np.int64)[_mask(filled)]
@@ -273,7 +279,7 @@ class LineReader:
         return RawBatch(pa.table(columns, list(self._fields)), numbers[at], block, rejects)
 
     def _parse(self, line: str) -> list[str] | None:
-        """The fields of one line, or None if its quoting is broken."""
+        """Return the fields of one line, or None if its quoting is broken."""
         if self._format.quote not in line:
             return line.split(self._format.delimiter)
         reader = csv.reader(

@@ -1,7 +1,7 @@
-"""Loading one day: the steps, in order, and what becomes of a load that fails.
+"""Load one day in ordered steps, and record failed loads.
 
-Nothing raw leaves memory, and nothing is visible before ``publish`` commits: a load killed at any moment leaves the
-previous state of the day and, at worst, a columnar file that no manifest row names.
+Raw data stay in memory, and nothing is visible before ``publish`` commits. A load killed at any moment leaves
+the day's previous state and, at worst, a columnar file that no manifest row names.
 """
 
 import datetime as dt
@@ -39,7 +39,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass
 class Loaded:
-    """What a finished load did."""
+    """Describe a finished load."""
 
     source: str
     date: dt.date
@@ -50,7 +50,7 @@ class Loaded:
 
 @dataclass
 class Attempt:
-    """The things the steps of one load share."""
+    """Share state among the steps of one load."""
 
     deployment: Deployment
     load: Load
@@ -78,7 +78,7 @@ class Attempt:
 
 @dataclass
 class Extracted:
-    """A day in memory, and the file it came from."""
+    """Hold a day in memory, and the state of its file."""
 
     day: StagedDay
     file: FileState
@@ -89,7 +89,9 @@ class Extracted:
 def attempt(
     deployment: Deployment, source: Source, date: dt.date, threads: int | None = None
 ) -> Iterator[Attempt]:
-    """Hold the day and record the attempt; a failure inside is recorded with its cause and passed on.
+    """Lock the day and record the attempt; record an inner failure and re-raise it.
+
+    Once the day is visible, a failure is only logged, because only clean-up remains.
 
     Once the day is visible a failure is only logged: what remains to be done then is tidying up.
 
@@ -103,7 +105,8 @@ def attempt(
     load = Load(source, date, key_id if source.identifiers.keyed else source.identifiers.key_id)
     with deployment.kept_connection() as connection, records.day_lock(connection, source.cdr_type, date):
         with connection.cursor() as cursor:
-            # Only what makes a day visible must outlive a crash of the server at once; the log keeps the order.
+            # Only the commit that makes a day visible must survive a crash of the server; the log keeps the
+            # order.
             cursor.execute("SET synchronous_commit = off")
             records.begin(cursor, load)
         this = Attempt(deployment, load, connection, key, threads or available_cores())
@@ -125,7 +128,7 @@ def attempt(
             _log.error(
                 "load failed", source=source.name, date=str(date), load_id=str(load.load_id), cause=note
             )
-            # A connection that is lost must not hide the cause. The next attempt ends the record of this one.
+            # A lost connection must not hide the cause. The next attempt closes this attempt's record.
             with suppress(psycopg2.Error), connection.cursor() as cursor:
                 records.fail(cursor, load, note, "held" if isinstance(error, Held) else "failed")
             raise
@@ -135,13 +138,13 @@ Result = TypeVar("Result")
 
 
 class StepRunner(Protocol):
-    """How a named step is run: plainly, or as a task of an orchestrator."""
+    """Define how a named step is run: plainly, or as an orchestrator's task."""
 
     def __call__(self, name: str, step: Callable[[], Result]) -> Result: ...
 
 
 def run_plainly(name: str, step: Callable[[], Result]) -> Result:
-    """Run a step as the function it is."""
+    """Run a step as a plain function."""
     return step()
 
 
@@ -155,7 +158,7 @@ def load_day(
     accepted: str | None = None,
     run_step: StepRunner = run_plainly,
 ) -> Loaded:
-    """Load one day whole, replacing an earlier load of it.
+    """Load one day whole, replacing an earlier load of the day.
 
     Parameters
     ----------
@@ -205,7 +208,7 @@ def load_day(
 
 @contextmanager
 def told_by_place() -> Iterator[None]:
-    """Turn what nobody foresaw into an error whose text is safe to log."""
+    """Turn unforeseen errors into errors whose text is safe to log."""
     try:
         yield
     except LoadError:
@@ -221,13 +224,13 @@ def wait_for_data(this: Attempt, *, wait: bool) -> None:
 
 
 def check_not_in_flux(this: Attempt) -> FileState:
-    """Wait until nobody is writing the file any more."""
+    """Wait until the file is no longer being written."""
     return arrival.wait_until_stable(this.path, this.load.source.stability)
 
 
 @contextmanager
 def extract(this: Attempt, state: FileState) -> Iterator[Extracted]:
-    """Read, pseudonymise and check the whole file; the day is in memory inside the context.
+    """Read, pseudonymise and check the whole file into memory.
 
     Raises
     ------
@@ -259,7 +262,7 @@ def extract(this: Attempt, state: FileState) -> Iterator[Extracted]:
 
 
 def write_columnar(this: Attempt, extracted: Extracted) -> ColumnarFile:
-    """Put the columnar file in its place, complete, before anything names it."""
+    """Move the complete columnar file to its place before anything names it."""
     day = extracted.day
     with this.connection.cursor() as cursor:
         keys = dictionary.location_keys(cursor, day.location_ids)
@@ -288,9 +291,9 @@ def check_quality(this: Attempt, extracted: Extracted) -> Outcomes:
 
 
 def publish(this: Attempt, extracted: Extracted, file: ColumnarFile, outcomes: Outcomes) -> None:
-    """Build the partition and make the day visible in both stores, in one transaction."""
+    """Make the day visible in both stores in one transaction."""
     load, day = this.load, extracted.day
-    # One of ours that a file of the administrator's hides is not asked.
+    # Skip built-in checks that an administrator's file replaces.
     names = {check.name for check in _checks(this) if check.packaged}
     known = dictionary.known_subscribers(this.deployment.dsn)
     fresh = known.without(day.subscribers())
@@ -307,7 +310,7 @@ def publish(this: Attempt, extracted: Extracted, file: ColumnarFile, outcomes: O
             partition.analyse()
         found = {name: outcome for name, outcome in outcomes.items() if name in names}
         _store_outcomes(cursor, this, names, found)
-        # What was never unreadable needs no outcome, unless an earlier load of the day has one.
+        # A column that was never unreadable needs no outcome, unless an earlier load has one.
         unread: Outcomes = {
             f"unreadable_{name}": str(n) for name, n in day.unread.items() if n or this.replaces
         }
@@ -316,7 +319,7 @@ def publish(this: Attempt, extracted: Extracted, file: ColumnarFile, outcomes: O
             partition.attach(load.source.indexes)
         with this.timed("update_records"):
             dictionary.add_subscribers(cursor, this.deployment.columnar, load.load_id, fresh)
-            # Last, because every other load waits at the rows of the locations and the key until this one is done.
+            # Last, because every other load waits for the rows of locations and key until this load is done.
             _record(cursor, this, day, file)
         _record_metrics(cursor, this)
     this.visible = True
@@ -325,9 +328,9 @@ def publish(this: Attempt, extracted: Extracted, file: ColumnarFile, outcomes: O
 
 
 def check_own_quality(this: Attempt) -> None:
-    """Run the administrator's checks on the day that is visible now, as the command ``qa`` does.
+    """Run the administrator's checks on the visible day, as the command ``qa`` does.
 
-    They may read the parent table, and take long: readers of the event type must not wait for them.
+    These checks may read the parent table and be slow, so readers of the event type must not wait for them.
     """
     own = [check for check in _checks(this) if not check.packaged]
     if not own:
@@ -340,7 +343,7 @@ def check_own_quality(this: Attempt) -> None:
 
 
 def _store_outcomes(cursor: Cursor, this: Attempt, asked: set[str], found: Outcomes) -> None:
-    # A check that failed has no outcome, rather than that of the load before.
+    # A failed check has no outcome instead of the previous load's outcome.
     outcomes = dict.fromkeys(asked) | found if this.replaces else found
     quality.store(cursor, outcomes, this.load.cdr_type, this.load.date)
 
@@ -350,7 +353,10 @@ def _checks(this: Attempt) -> list[Check]:
 
 
 def valid_cells(cursor: Cursor, date: dt.date) -> list[str]:
-    """The id of every cell version with a position that serves on a day, once for each version."""
+    """List the ids of cell versions with a position in service on a day.
+
+    An id occurs once for each version.
+    """
     cursor.execute(
         "SELECT id FROM infrastructure.cells WHERE geom_point IS NOT NULL "
         "AND coalesce(date_of_first_service, '-infinity') <= %(date)s "
@@ -363,7 +369,7 @@ def valid_cells(cursor: Cursor, date: dt.date) -> list[str]:
 def preview(
     deployment: Deployment, source: Source, date: dt.date, rows: int
 ) -> tuple[list[dict[str, object]], list[tuple[int, str, str]]]:
-    """How the first records of a file would be stored, and what would be refused; nothing is written."""
+    """Show how the first records would be stored and refused; write nothing."""
     path = source.file(deployment.landing, date)
     arrival.state_of(path)
     with StagedDay(source, date, deployment.zone, hasher(source, deployment.pseudonym_key()), 1) as day:
@@ -373,9 +379,9 @@ def preview(
 
 
 def _remove_other_versions(path: Path) -> None:
-    """Delete the files of earlier loads of the day, also those never finished: the day is ours.
+    """Delete the files of earlier loads of the day, unfinished ones included.
 
-    An engine that has one open can read it to its end.
+    This load holds the day. An engine with an open file can read the file to its end.
     """
     for other in path.parent.iterdir():
         if other != path:

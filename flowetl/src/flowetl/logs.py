@@ -1,4 +1,4 @@
-"""Logs as JSON lines on standard error, without records, identifiers or secrets."""
+"""Log JSON lines to standard error without records, identifiers or secrets."""
 
 import logging
 import sys
@@ -7,7 +7,7 @@ import structlog
 
 
 def configure_logging(level: int = logging.INFO) -> None:
-    """One JSON object a line: time, level, event, and what the caller names."""
+    """Log one JSON object a line: time, level, event and the caller's fields."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

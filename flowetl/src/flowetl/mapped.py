@@ -1,4 +1,4 @@
-"""The SQL from the fields of an operator's file to typed columns, with the reason where a record is refused."""
+"""Generate SQL from an operator's fields to typed columns and reject reasons."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,46 +24,49 @@ STAGED_TYPES = {
 
 
 def quoted(name: str) -> str:
-    """An identifier of DuckDB's SQL."""
+    """Quote an identifier for DuckDB's SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(value: str | float | bool) -> str:
-    """A value in DuckDB's SQL."""
+    """Write a value in DuckDB's SQL."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)
 
 
 def raw_name(field: str) -> str:
-    """The name of a raw field among the columns of a batch."""
+    """Return the name of a raw field among the columns of a batch."""
     return f"raw {field}"
 
 
 def own_name(column: str) -> str:
-    """The name of what is worked out of a raw identifier."""
+    """Return the name of a column derived from a raw identifier."""
     return f"own {column}"
 
 
 def unread_name(column: str) -> str:
-    """The name of what tells whether an optional column had a text that could not be read."""
+    """Return the name of the column that marks unreadable text of an optional column."""
     return f"unread {column}"
 
 
 def text_field(target: str, expression: Expression) -> str:
-    """The field that holds the one text of a column; fields that are made of others bear the name of their column."""
+    """Return the field with a column's text.
+
+    A text made of several fields has the name of its column.
+    """
     return expression.column or f"made {target}"
 
 
 def takes_tac(source: Source) -> bool:
-    """Whether the device model comes from the raw IMEI, before that is hashed."""
+    """Return whether the device model comes from the raw IMEI before hashing."""
     return "imei" in source.mapping and "tac" not in source.mapping
 
 
 def optional(source: Source) -> tuple[Column, ...]:
-    """The mapped columns whose text may be unreadable without anything being said against the record.
+    """Return the mapped columns that may be unreadable without refusing the record.
 
-    Subscriber and time have to be there. A word that ``values`` does not translate is another kind of record, and a
+    Subscriber and time are required. A word that ``values`` does not translate is another kind of record. A
     text that is too long, or is an identifier, must not be stored.
     """
     return tuple(
@@ -78,7 +81,7 @@ def optional(source: Source) -> tuple[Column, ...]:
 
 
 def made_fields(table: pa.Table, source: Source) -> pa.Table:
-    """The fields of a batch with those that the mapping makes of several."""
+    """Add the fields that the mapping makes of several to a batch."""
     for target, expression in source.mapping.items():
         if expression.join:
             parts = [table.column(field).cast(pa.string()) for field in expression.join]
@@ -96,10 +99,11 @@ def made_fields(table: pa.Table, source: Source) -> pa.Table:
 
 
 def selection(source: Source) -> str:
-    """SQL from a batch to its mapped columns, identifiers aside, with ``row`` and ``reason`` (null = good).
+    """Select mapped columns, without identifiers, ``row`` and ``reason`` from a batch.
 
-    ``instant`` is the time of a record whose text says its offset, by the clock of UTC; ``datetime`` any other's by the
-    clock of the file. One ``unread`` column for each optional one tells where its text could not be read.
+    A null reason means a valid record. ``instant`` is the UTC time of a record whose text has an offset;
+    ``datetime`` is any other record's time by the file's clock. An ``unread`` column for each optional column
+    marks unreadable text.
     """
     mapping = source.mapping
     selected, reasons, identifiers, unread = [], [], [], []
@@ -149,7 +153,7 @@ def _text(column: Column, expression: Expression) -> str:
 
 
 def _given(column: Column, expression: Expression) -> str:
-    """The SQL that tells whether a record says something about a column; empty for a constant."""
+    """Return SQL for whether a record has a column; empty for a constant."""
     if expression.when is not None:
         kind = quoted(raw_name(expression.when))
         cases = [
@@ -157,14 +161,17 @@ def _given(column: Column, expression: Expression) -> str:
         ]
         if not column.required:
             return "(" + " OR ".join(f"({chosen} AND {field} IS NOT NULL)" for chosen, field in cases) + ")"
-        # A kind of record that is not foreseen says something, too.
+        # An unforeseen kind of record counts as having the column.
         empty = " OR ".join(f"({chosen} AND {field} IS NULL)" for chosen, field in cases)
         return f"{kind} IS NOT NULL AND NOT ({empty})"
     return " AND ".join(f"{quoted(raw_name(field))} IS NOT NULL" for field in expression.raw_fields)
 
 
 def _select(column: Column, expression: Expression) -> str:
-    """The SQL of one mapped column that is neither identifier nor time: its value, null where absent or unreadable."""
+    """Return SQL for one mapped column that is neither identifier nor time.
+
+    Its value is null where absent or unreadable.
+    """
     kind = STAGED_TYPES[column.kind]
     if expression.constant is not None:
         return f"CAST({literal(expression.constant)} AS {kind})"
@@ -178,7 +185,7 @@ def _select(column: Column, expression: Expression) -> str:
         )
         return f"TRY_CAST(CASE {field} {cases} END AS {kind})"
     if column.kind == "integer":
-        # A cast alone would round fractions and take numbers that the database has no place for.
+        # A cast alone would round fractions and accept numbers too large for the database.
         return f"CASE WHEN regexp_full_match({field}, '[0-9]{{1,{TAC_DIGITS}}}') THEN CAST({field} AS {kind}) END"
     if column.kind == "text":
         return f"CASE WHEN strlen({field}) <= {LONGEST_TEXT} THEN {field} END"
@@ -189,7 +196,7 @@ def _select(column: Column, expression: Expression) -> str:
 
 def _number(field: str, expression: Expression) -> str:
     if expression.form == "clock":
-        # Hours may be left out, and be more than a day has.
+        # Hours may be omitted and may exceed a day.
         return (
             f"CASE WHEN regexp_full_match({field}, '([0-9]{{1,5}}:)?[0-9]{{1,2}}:[0-9]{{1,2}}([.][0-9]{{1,9}})?') THEN "
             f"list_reduce(list_transform(string_split({field}, ':'), lambda x: CAST(x AS DOUBLE)), "
@@ -204,7 +211,7 @@ def _number(field: str, expression: Expression) -> str:
 
 
 def _scaled(number: str, column: Column, expression: Expression) -> str:
-    """A number in our unit; null where it is not finite, or cannot be."""
+    """Scale a number to our unit; null where it is infinite or implausible."""
     scaled = number if expression.divide_by == 1 else f"({number}) / {expression.divide_by!r}::DOUBLE"
     if column.limits is None:
         return f"CASE WHEN isfinite({number}) THEN {scaled} END"
@@ -213,7 +220,7 @@ def _scaled(number: str, column: Column, expression: Expression) -> str:
 
 
 def _times(column: Column, expression: Expression) -> list[str]:
-    """The time of a record by the clock of its file, and where its text says the offset, by the clock of UTC."""
+    """Return a record's time by the file's clock and, with an offset, in UTC."""
     field = _text(column, expression)
     here = [
         f"try_strptime({field}, {literal(pattern)})"
@@ -228,7 +235,7 @@ def _times(column: Column, expression: Expression) -> list[str]:
 
 def _instant(field: str, pattern: str) -> str:
     if pattern in EPOCHS:
-        # Beyond these it would not be a date of our time, and may not be a date at all.
+        # Values beyond these are not plausible dates and may not be dates at all.
         micros = f"CAST(round(TRY_CAST({field} AS DOUBLE) * {EPOCHS[pattern]}) AS BIGINT)"
         return f"CASE WHEN TRY_CAST({field} AS DOUBLE) * {EPOCHS[pattern]} BETWEEN 0 AND 4e15 THEN make_timestamp({micros}) END"
     zulu = f"CASE WHEN ends_with({field}, 'Z') THEN left({field}, -1) || '+00:00' ELSE {field} END"
@@ -240,7 +247,10 @@ _SEPARATORS = " ()+.-"
 
 
 def _searched(raw: str) -> str:
-    """The SQL of a text as it is compared with identifiers: without separators and leading zeros."""
+    """Return SQL for a text without separators and leading zeros.
+
+    Texts are compared with identifiers in this form.
+    """
     return (
         f"ltrim(CASE WHEN strlen({raw}) < {SHORTEST_SPELLING} THEN NULL "
         f"WHEN regexp_matches({raw}, '[{_SEPARATORS}]') THEN translate({raw}, '{_SEPARATORS}', '') ELSE {raw} END, '0')"
@@ -248,7 +258,10 @@ def _searched(raw: str) -> str:
 
 
 def _compared(column: str, raw: str) -> str:
-    """The SQL of the digits of a raw identifier; of a device the fourteen that say which. Null for a sender's name."""
+    """Return SQL for a raw identifier's digits; of a device, the first fourteen.
+
+    Null for an alphanumeric sender.
+    """
     digits = (
         f"CASE WHEN TRY_CAST({raw} AS BIGINT) IS NOT NULL THEN {raw} "
         f"ELSE nullif(regexp_replace({raw}, '[^0-9]', '', 'g'), '') END"
@@ -257,10 +270,11 @@ def _compared(column: str, raw: str) -> str:
 
 
 def _holds(text: str, identifier: str) -> str:
-    """The SQL that tells whether a text is a spelling of the same record's identifier, or has a long one in it.
+    """Return SQL for whether a text contains the same record's identifier.
 
-    Looking like an identifier would not be enough, because the numbers of cells and calls do as well. That one is its
-    own record's, or ends it from the seventh digit on, is no accident; that a long number has a few digits of it is.
+    Looking like an identifier is not enough, because numbers of cells and calls do as well. A text that
+    equals the record's identifier, or its end from the seventh digit on, is no coincidence. A long number
+    that shares a few digits is.
     """
     return (
         f"strlen({text}) >= {SHORTEST_SPELLING} AND (ends_with({identifier}, {text}) "

@@ -1,4 +1,4 @@
-"""The partition of one day: built aside, then put in the place of the old one."""
+"""Build the partition of one day aside, then swap it with the old partition."""
 
 import datetime as dt
 import time
@@ -17,8 +17,8 @@ from flowetl.events import COLUMNS, CdrType, Kind
 
 LOCK_TIMEOUT = "2s"
 SWAP_DEADLINE_SECONDS = 600.0
-# Columns of long hexadecimal text gain nothing from the thousands of common values a server may be set to keep, and
-# those that no query joins, filters or groups by need no statistics at all.
+# Columns of long hexadecimal text gain nothing from thousands of common values, and columns that no query
+# joins, filters or groups by need no statistics at all.
 STATISTICS_TARGET = 30
 DAY_STATISTICS_TARGET = 10
 _ANALYSED = ("outgoing", "datetime", "msisdn", "msisdn_counterpart", "location_id", "tac")
@@ -34,18 +34,18 @@ _POSTGRES_TYPES: dict[Kind, PostgresType] = {
 
 
 def partition_name(cdr_type: CdrType, date: dt.date) -> str:
-    """The name, without schema, of the partition of a day."""
+    """Return the name, without schema, of a day's partition."""
     return f"{cdr_type}_{date:%Y%m%d}"
 
 
 def day_bounds(date: dt.date, zone: ZoneInfo) -> tuple[dt.datetime, dt.datetime]:
-    """The instants between which a local day lies: midnight inclusive, next midnight exclusive."""
+    """Return a local day's instants: midnight inclusive, next midnight exclusive."""
     midnight = dt.time(tzinfo=zone)
     return dt.datetime.combine(date, midnight), dt.datetime.combine(date + dt.timedelta(days=1), midnight)
 
 
 class NewPartition:
-    """A day's table while it is built: everything happens in the caller's transaction, so a crash leaves nothing."""
+    """Build a day's table in the caller's transaction, so that a crash leaves nothing."""
 
     def __init__(
         self, cursor: Cursor, cdr_type: CdrType, date: dt.date, zone: ZoneInfo, load_id: UUID
@@ -59,10 +59,10 @@ class NewPartition:
         self.table = Identifier("events", self._name)
 
     def create(self) -> None:
-        """An empty table like its parent, whose check lets it be attached later without another scan.
+        """Create an empty table like its parent, ready to be attached without a scan.
 
-        Its rows are written frozen and never change, so that there is nothing to vacuum. Left on, autovacuum would
-        analyse each day a second time, beside the loads of the next ones.
+        Its check makes that possible. Its rows are written frozen and never change, so that there is nothing
+        to vacuum. Autovacuum would analyse each day a second time, beside the next days' loads.
         """
         lower, upper = self._bounds
         self._cursor.execute(
@@ -73,14 +73,18 @@ class NewPartition:
         )
 
     def copy(self, batches: Iterable[pa.RecordBatch]) -> None:
-        """Fill it. The table is of this transaction, so rows are written frozen and, at ``wal_level`` minimal, unlogged."""
+        """Fill the table.
+
+        The table belongs to this transaction, so rows are written frozen and, at ``wal_level`` minimal,
+        unlogged.
+        """
         statement = SQL("COPY {table} FROM STDIN (FORMAT binary, FREEZE)").format(table=self.table)
         copy_into(
             self._cursor, statement, [_POSTGRES_TYPES[column.kind] for column in self._columns], batches
         )
 
     def index(self, columns: Iterable[str], threads: int) -> None:
-        """One B-tree for each column, sorted by up to so many processes."""
+        """Build one B-tree for each column, sorted by up to ``threads`` processes."""
         self._cursor.execute(
             SQL("SET LOCAL max_parallel_maintenance_workers = {}").format(Literal(threads - 1))
         )
@@ -94,7 +98,7 @@ class NewPartition:
             )
 
     def analyse(self) -> None:
-        """Statistics of the new table, for the columns that queries join, filter and group by."""
+        """Analyse the columns that queries join, filter and group by."""
         columns = [Identifier(column.name) for column in self._columns if column.name in _ANALYSED]
         self._cursor.execute(
             SQL("SET LOCAL default_statistics_target = {}").format(Literal(DAY_STATISTICS_TARGET))
@@ -102,7 +106,10 @@ class NewPartition:
         self._cursor.execute(SQL("ANALYZE {} ({})").format(self.table, SQL(", ").join(columns)))
 
     def attach(self, columns: Iterable[str]) -> None:
-        """Take the old partition's place.
+        """Replace the old partition.
+
+        Replacing needs a brief exclusive lock on the parent. Waiting long for the lock would block every new
+        query, so the wait is short and repeated.
 
         Replacing needs the parent for itself for a moment. Waiting for that in line would make every new query
         wait behind us, so the wait is short and repeated.
@@ -150,7 +157,7 @@ class NewPartition:
 
 
 def drop_partition(cursor: Cursor, cdr_type: CdrType, date: dt.date) -> None:
-    """Remove a day's rows from PostgreSQL, if there are any."""
+    """Remove a day's rows from PostgreSQL, if any."""
     cursor.execute(SQL("SET LOCAL lock_timeout = {}").format(Literal(LOCK_TIMEOUT)))
     try:
         cursor.execute(
@@ -161,6 +168,6 @@ def drop_partition(cursor: Cursor, cdr_type: CdrType, date: dt.date) -> None:
 
 
 def analyse_parent(cursor: Cursor, cdr_type: CdrType) -> None:
-    """Statistics over all days, for the columns that queries join, filter and group by."""
+    """Analyse all days' columns that queries join, filter and group by."""
     cursor.execute(SQL("SET default_statistics_target = {}").format(Literal(STATISTICS_TARGET)))
     cursor.execute(SQL("ANALYZE {} (msisdn, location_id, datetime)").format(Identifier("events", cdr_type)))

@@ -1,4 +1,4 @@
-"""Whether cells and regions fit together: what cannot be right is refused, what is doubtful is told in words."""
+"""Check that cells and regions fit: refuse errors, report doubts."""
 
 from collections.abc import Sequence
 
@@ -40,7 +40,7 @@ WHERE share > %(share)s AND NOT ST_IsEmpty(ST_Buffer(common, -%(width)s / 2)) OR
 
 
 def examine(cursor: Cursor) -> list[str]:
-    """What is doubtful about cells, sites and regions as they are loaded now.
+    """Return doubts about cells, sites and regions as they are loaded now.
 
     Raises
     ------

@@ -1,7 +1,8 @@
-"""Raw identifiers become pseudonyms here, in memory, before anything is written anywhere.
+"""Turn raw identifiers into pseudonyms in memory before anything is written.
 
-HMAC-SHA-256 with a secret of the deployment: the number space is small enough to enumerate, so an unkeyed hash would
-hide nothing. Numbers of both parties share one label so that links survive; SIMs and devices have their own.
+HMAC-SHA-256 with the deployment's secret: the number space is small enough to enumerate, so an unkeyed hash
+would hide nothing. Numbers of both parties share one label so that links survive; SIMs and devices have their
+own labels.
 """
 
 import hashlib
@@ -49,7 +50,7 @@ _NUMBER_DIGITS = 18
 
 
 def parse_key(secret: object) -> bytes:
-    """The key behind a secret: its hexadecimal bytes, or its text as UTF-8.
+    """Return the key of a secret: its hexadecimal bytes, or its text as UTF-8.
 
     Raises
     ------
@@ -71,38 +72,38 @@ def parse_key(secret: object) -> bytes:
 
 
 class Known:
-    """The raw values of one label that were seen, each with its place, and what stands at each place.
+    """Hold one label's raw values, each with a place, and the pseudonym at each place.
 
-    The first two places hold nothing: ``ABSENT`` is for rows without a value and for values that cannot be read,
-    ``NOBODY`` for values that say that there is no identifier.
+    The first two places hold nothing. ``ABSENT`` is for rows without a value and for unreadable values,
+    ``NOBODY`` for values that state the absence of an identifier.
     """
 
     def __init__(self) -> None:
         self.keys = np.zeros(2, np.int64)
         self.leading_bits = np.zeros(2, np.uint64)
         self._texts = [pa.nulls(2, pa.large_string())]
-        # Nearly every raw value is a number. Sorted and searched all at once, numbers cost a quarter of a look-up of
-        # each in a dictionary, and a tenth of its memory.
+        # Nearly every raw value is a number. Sorting and searching numbers at once costs a quarter of
+        # dictionary look-ups, and a tenth of the memory.
         self._numbers = np.array([np.iinfo(np.int64).max])
         self._number_places = np.zeros(1, np.int64)
         self._other_places: dict[str | None, int] = {None: 0}
 
     def __len__(self) -> int:
-        """The number of places."""
+        """Return the number of places."""
         return len(self.keys)
 
     @property
     def full(self) -> bool:
-        """Whether it is time to forget."""
+        """Return whether it is time to forget."""
         return len(self._numbers) + len(self._other_places) > REMEMBERED
 
     def texts(self) -> pa.Array:
-        """The pseudonym at each place."""
+        """Return the pseudonym at each place."""
         self._texts = [pa.concat_arrays(self._texts)]
         return self._texts[0]
 
     def places(self, values: pa.Array, pseudonym_of: Callable[[str], str | None]) -> np.ndarray:
-        """The place of each value; those not seen before get one."""
+        """Return the place of each value; new values get a place."""
         places = self._find(values)
         unseen = places < 0
         if unseen.any():
@@ -112,7 +113,7 @@ class Known:
         return places
 
     def _find(self, values: pa.Array) -> np.ndarray:
-        """The place of each value; -1 for those not seen before."""
+        """Return the place of each value; -1 for new values."""
         numbers = _numbers(values)
         at = np.searchsorted(self._numbers, numbers)
         places = np.where(self._numbers[at] == numbers, self._number_places[at], -1)
@@ -143,7 +144,10 @@ class Known:
 
 
 def _numbers(values: pa.Array) -> np.ndarray:
-    """Each text as the number whose usual form it is; -1 for any other text, and for a null."""
+    """Return each text as the number that it canonically spells; -1 otherwise.
+
+    Nulls are -1, too.
+    """
     usual = pc.and_(
         pc.and_(pc.ascii_is_decimal(values), pc.less_equal(pc.binary_length(values), _NUMBER_DIGITS)),
         pc.invert(pc.starts_with(values, "0")),
@@ -152,26 +156,26 @@ def _numbers(values: pa.Array) -> np.ndarray:
 
 
 class Pseudonyms(NamedTuple):
-    """One identifier column: what is known of its label, and the place there of each row."""
+    """Hold one identifier column: its label's known values and each row's place."""
 
     known: Known
     places: np.ndarray
 
     def row_keys(self) -> pa.Array:
-        """The 64-bit key of each row; null without an identifier."""
+        """Return the 64-bit key of each row; null without an identifier."""
         return pa.array(self.known.keys[self.places], mask=self.places <= NOBODY)
 
     def row_says_nobody(self) -> pa.Array:
-        """For each row whether its text says that there is no identifier."""
+        """Return for each row whether its text states the absence of an identifier."""
         return pa.array(self.places == NOBODY)
 
     def row_leading_bits(self) -> pa.Array:
-        """For each row an unsigned integer; these sort as the pseudonyms do. 0 without an identifier."""
+        """Return unsigned integers that sort as the pseudonyms; 0 without an identifier."""
         return pa.array(self.known.leading_bits[self.places])
 
 
 class Texts:
-    """The text behind each key of one label, kept once for all the rows that hold the key.
+    """Keep the text behind each key of one label once for all rows.
 
     ``ambiguous`` tells whether two texts had one key.
     """
@@ -185,23 +189,23 @@ class Texts:
         self._fresh: list[pa.Table] = []
 
     def add(self, found: Pseudonyms) -> None:
-        """Keep the pseudonyms of one column, of which any may be kept already."""
+        """Keep one column's pseudonyms, of which some may be kept already."""
         if found.known is not self._known:
             self._take_used()
             self._known = found.known
-            # What is known anew may be less than what was forgotten.
+            # Newly known values may be fewer than the forgotten values.
             self._used = np.zeros(2, bool)
         self._used = np.pad(self._used, (0, len(found.known) - len(self._used)))
         self._used[found.places] = True
 
     def sorted(self) -> tuple[np.ndarray, pa.Array]:
-        """Every key, in order, and the text of each."""
+        """Return every key, in order, and its text."""
         self._take_used()
         self._sort()
         return self._keys, self._texts
 
     def of(self, keys: pa.Array) -> pa.Array:
-        """The text behind each of these keys, all of which must be known; null for a null."""
+        """Return the text behind each of these known keys; null for a null."""
         known, texts = self.sorted()
         places = pa.array(np.searchsorted(known, pc.fill_null(keys, 0).to_numpy(zero_copy_only=False)))
         return texts.take(pc.if_else(pc.is_valid(keys), places, None))

@@ -1,4 +1,7 @@
-"""Quality checks: SQL files that each describe a day by one number. They never stop a load."""
+"""Run quality checks: SQL files that each describe a day by one number.
+
+Checks never stop a load.
+"""
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
@@ -25,19 +28,19 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Check:
-    """One check: the name its outcome is stored under, and the file with its SELECT."""
+    """Name a check's outcome and the file with its SELECT."""
 
     name: str
     path: Path
 
     @cached_property
     def packaged(self) -> bool:
-        """Whether it is one of ours, whose SQL PostgreSQL and DuckDB both understand."""
+        """Return whether the check is built in; PostgreSQL and DuckDB both run its SQL."""
         return self.path.is_relative_to(PACKAGED)
 
 
 def _files(folder: Path) -> dict[Path, Path]:
-    """The SQL files below a folder, by their path within it."""
+    """Return a folder's SQL files by their relative path."""
     return {path.relative_to(folder): path for path in folder.rglob("*.sql")}
 
 
@@ -47,10 +50,11 @@ def _packaged_files() -> dict[Path, Path]:
 
 
 def discover(cdr_type: CdrType, folders: Sequence[Path] = ()) -> list[Check]:
-    """The checks that apply to an event type, sorted by path.
+    """List the checks that apply to an event type, sorted by path.
 
-    Folders are searched in order and the packaged one last; an earlier file hides a later one of the same relative
-    path. A file counts when it is in a folder ``qa_checks`` (every type) or in ``qa_checks/.../<type>``.
+    Folders are searched in order, the packaged folder last. An earlier file replaces a later file of the same
+    relative path. A file counts when it is in a folder ``qa_checks`` (every type) or in
+    ``qa_checks/.../<type>``.
     """
     found = dict(_packaged_files())
     for folder in reversed(folders):
@@ -76,12 +80,15 @@ Outcomes = dict[str, str | None]
 def describe(
     day: duckdb.DuckDBPyConnection, table: str, checks: Iterable[Check], cdr_type: CdrType, date: dt.date
 ) -> Outcomes:
-    """Run checks on a staged day, which is many times faster than on its partition and gives the same outcomes."""
+    """Run checks on a staged day.
+
+    This is many times faster than on the day's partition and gives the same outcomes.
+    """
     variables = _variables(cdr_type, date, table)
     selects = _selects(checks, variables)
     together = ", ".join(f"(\n{select}\n)" for select in selects.values())
     try:
-        # One statement, because planning costs more than counting, and checks that ask the same share the answer.
+        # Use one statement, because planning costs more than counting, and equal checks share the answer.
         found = day.execute(f"SELECT {together}").fetchone() if selects else None
         return dict(zip(selects, map(_told, found or ()), strict=True))
     except duckdb.Error:
@@ -124,7 +131,7 @@ def _template(text: str) -> Template:
 
 
 def _selects(checks: Iterable[Check], variables: Variables) -> dict[str, str]:
-    """The statements of the checks by name, without those that cannot be made."""
+    """Return the checks' statements by name, without those that cannot be made."""
     selects = {}
     for check in checks:
         try:
@@ -136,7 +143,7 @@ def _selects(checks: Iterable[Check], variables: Variables) -> dict[str, str]:
 
 
 def _outcomes(selects: dict[str, str], variables: Variables, ask: Callable[[str], str | None]) -> Outcomes:
-    """A check that fails loses its own outcome only."""
+    """Collect outcomes; a failing check loses only its own outcome."""
     found: Outcomes = {}
     for name, select in selects.items():
         try:
@@ -147,7 +154,7 @@ def _outcomes(selects: dict[str, str], variables: Variables, ask: Callable[[str]
 
 
 def _warn(check: str, variables: Variables, error: Exception) -> None:
-    # The text of a database's error can quote the row it failed on, so only its class is logged.
+    # A database error's text can quote the row, so log only its class.
     _log.warning(
         "quality check failed",
         check=check,
@@ -158,7 +165,10 @@ def _warn(check: str, variables: Variables, error: Exception) -> None:
 
 
 def store(cursor: Cursor, outcomes: Outcomes, cdr_type: CdrType, date: dt.date) -> None:
-    """Append outcomes to ``etl.post_etl_queries``; the newest of a day and check is the one that users see."""
+    """Append outcomes to ``etl.post_etl_queries``.
+
+    Users see the newest outcome of a day and check.
+    """
     execute_values(
         cursor,
         "INSERT INTO etl.post_etl_queries (cdr_date, cdr_type, type_of_query_or_check, outcome, timestamp) VALUES %s",

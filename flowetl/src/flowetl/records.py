@@ -1,4 +1,4 @@
-"""The history of loads: which state each is in, and why."""
+"""Record the history of loads: their states and reasons."""
 
 import datetime as dt
 import uuid
@@ -21,7 +21,7 @@ TRANSIENT_STATES = ("expected", "waiting", "loading", "checking")
 
 @dataclass
 class Load:
-    """One attempt to load one day."""
+    """Describe one attempt to load one day."""
 
     source: Source
     date: dt.date
@@ -35,7 +35,9 @@ class Load:
 
 @contextmanager
 def day_lock(connection: Connection, cdr_type: CdrType, date: dt.date) -> Iterator[None]:
-    """Hold a day against every other loader. The lock ends with the connection, so a killed loader holds nothing.
+    """Lock a day against other loaders.
+
+    The lock ends with the connection, so a killed loader holds nothing.
 
     Raises
     ------
@@ -53,14 +55,14 @@ def day_lock(connection: Connection, cdr_type: CdrType, date: dt.date) -> Iterat
             try:
                 cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (name,))
             except psycopg2.Error:
-                # What went wrong before is the cause. The lock ends with the connection.
+                # The earlier error is the cause. The lock ends with the connection.
                 connection.close()
 
 
 def is_held(cursor: Cursor, cdr_type: CdrType, date: dt.date) -> bool:
-    """Whether a loader is at work on a day at this moment.
+    """Return whether a loader is working on a day now.
 
-    Looks the lock up instead of trying it: a loader that starts at that moment would find the day taken.
+    The lock is looked up instead of tried, because a loader starting at that moment would find the day taken.
     """
     cursor.execute(
         "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted "
@@ -77,7 +79,10 @@ def _lock_name(cdr_type: CdrType, date: dt.date) -> str:
 
 @contextmanager
 def transaction(connection: Connection) -> Iterator[Cursor]:
-    """One transaction of a connection in autocommit mode. A connection that is lost in it does not hide how."""
+    """Run one transaction of an autocommit connection.
+
+    A connection lost inside does not hide the cause.
+    """
     connection.autocommit = False
     try:
         with connection.cursor() as cursor:
@@ -93,7 +98,10 @@ def transaction(connection: Connection) -> Iterator[Cursor]:
 
 
 def end_interrupted(cursor: Cursor, cdr_type: CdrType, date: dt.date) -> list[str]:
-    """End the records of killed loads of a day whose lock the caller holds; returns their load ids."""
+    """Close the records of a day's killed loads; return their load ids.
+
+    The caller holds the day's lock.
+    """
     cursor.execute(
         "WITH ended AS (UPDATE etl.loads SET state = 'failed', finished = clock_timestamp(), note = 'interrupted' "
         "WHERE cdr_type = %s AND cdr_date = %s AND state = ANY (%s) RETURNING *) "
@@ -105,7 +113,10 @@ def end_interrupted(cursor: Cursor, cdr_type: CdrType, date: dt.date) -> list[st
 
 
 def begin(cursor: Cursor, load: Load) -> None:
-    """Record a new attempt. Earlier ones of the day that never ended were killed: the day's lock is ours."""
+    """Record a new attempt.
+
+    Earlier unfinished attempts of the day were killed, because the day's lock is ours.
+    """
     end_interrupted(cursor, load.cdr_type, load.date)
     cursor.execute(
         "INSERT INTO etl.loads (load_id, source, cdr_type, cdr_date, state, mapping_version, code_version, key_id) "
@@ -138,7 +149,7 @@ def append(
     size: int | None = None,
     note: str | None = None,
 ) -> None:
-    """One row of the append-only history."""
+    """Append one row to the history."""
     cursor.execute(
         "INSERT INTO etl.etl_records (cdr_type, cdr_date, state, timestamp, load_id, source, rows, bytes, note) "
         "VALUES (%s, %s, %s, clock_timestamp(), %s, %s, %s, %s, %s)",
@@ -147,7 +158,7 @@ def append(
 
 
 def fail(cursor: Cursor, load: Load, note: str, state: Literal["failed", "held"] = "failed") -> None:
-    """Record that a load stopped. The previous load of the day, if any, stays visible."""
+    """Record that a load stopped; the day's previous load, if any, stays visible."""
     cursor.execute(
         "UPDATE etl.loads SET state = %s, finished = clock_timestamp(), note = %s WHERE load_id = %s",
         (state, note, str(load.load_id)),
@@ -156,7 +167,7 @@ def fail(cursor: Cursor, load: Load, note: str, state: Literal["failed", "held"]
 
 
 def current_load(cursor: Cursor, cdr_type: CdrType, date: dt.date) -> uuid.UUID | None:
-    """The load behind a visible day."""
+    """Return the load behind a visible day."""
     cursor.execute(
         "SELECT load_id::text FROM etl.current_loads WHERE cdr_type = %s AND cdr_date = %s", (cdr_type, date)
     )
@@ -165,7 +176,7 @@ def current_load(cursor: Cursor, cdr_type: CdrType, date: dt.date) -> uuid.UUID 
 
 
 def dropped_days(cursor: Cursor, cdr_type: CdrType) -> set[dt.date]:
-    """The days of one event type that were withdrawn and not loaded since."""
+    """List one event type's days that were withdrawn and not loaded since."""
     cursor.execute(
         "SELECT cdr_date FROM etl.etl_records WHERE cdr_type = %s AND state = 'dropped' "
         "EXCEPT SELECT cdr_date FROM etl.available_dates WHERE cdr_type = %s",
@@ -175,7 +186,7 @@ def dropped_days(cursor: Cursor, cdr_type: CdrType) -> set[dt.date]:
 
 
 def set_absent(cursor: Cursor, cdr_type: CdrType, date: dt.date, reason: str | None) -> None:
-    """Record why there will be no file of a day; None takes it back."""
+    """Record why a day will have no file; None removes the record."""
     cursor.execute("DELETE FROM etl.absent_days WHERE cdr_type = %s AND cdr_date = %s", (cdr_type, date))
     if reason is not None:
         cursor.execute(
@@ -185,12 +196,12 @@ def set_absent(cursor: Cursor, cdr_type: CdrType, date: dt.date, reason: str | N
 
 
 def absent_days(cursor: Cursor, cdr_type: CdrType) -> set[dt.date]:
-    """The days of one event type of which the operator says that there is no file."""
+    """List one event type's days without a file, as the operator says."""
     cursor.execute("SELECT cdr_date FROM etl.absent_days WHERE cdr_type = %s", (cdr_type,))
     return {date for (date,) in cursor.fetchall()}
 
 
 def available_days(cursor: Cursor, cdr_type: CdrType) -> set[dt.date]:
-    """The visible days of one event type."""
+    """List the visible days of one event type."""
     cursor.execute("SELECT cdr_date FROM etl.available_dates WHERE cdr_type = %s", (cdr_type,))
     return {date for (date,) in cursor.fetchall()}

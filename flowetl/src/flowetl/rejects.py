@@ -1,4 +1,4 @@
-"""The reject file of a day: what was refused and why, without a word of the records themselves."""
+"""Write a day's reject file: line numbers and reasons, never the records."""
 
 import csv
 import datetime as dt
@@ -12,12 +12,15 @@ Reject = tuple[int, str, str]
 
 
 def reject_path(folder: Path, source: str, date: dt.date) -> Path:
-    """Where the rejects of one day go."""
+    """Return the path of one day's rejects."""
     return folder / source / f"{date.isoformat()}.csv.gz"
 
 
 def write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
-    """Replace the reject file of a day; no file is left when nothing was refused. Only its owner may read it."""
+    """Replace a day's reject file; write none when nothing was refused.
+
+    Only its owner may read the file.
+    """
     if not rejects:
         path.unlink(missing_ok=True)
         return

@@ -1,7 +1,7 @@
-"""Rebuilding columnar files that are gone or damaged from the day's rows in PostgreSQL.
+"""Rebuild missing or damaged columnar files from PostgreSQL.
 
-The load stays the same, and with it every result made from it: only the file and its checksum are new. The engine,
-which reads the files, lists those that it finds wrong in ``etl.damaged_files``; meanwhile it computes in PostgreSQL.
+The load stays the same, and so do results made from it: only the file and its checksum are new. The engine
+lists faulty files in ``etl.damaged_files`` and meanwhile computes in PostgreSQL.
 """
 
 import datetime as dt
@@ -38,10 +38,10 @@ _log = structlog.get_logger(__name__)
 
 CHANNEL = "flowetl_damaged_files"
 
-#: Seconds after which the list of damaged files is looked at even if nobody told of a new one.
+#: Seconds between looks at the list of damaged files without a notice.
 LOOK_AGAIN = 60.0
 
-#: Seconds before a database that was lost is asked again.
+#: Seconds before reconnecting to a lost database.
 PAUSE = 5.0
 
 _SENT = {
@@ -50,14 +50,14 @@ _SENT = {
     "boolean": pa.bool_(),
     "number": pa.float64(),
     "integer": pa.int32(),
-    # Microseconds since 1970, which no format of a text can distort.
+    # Microseconds since 1970, which no text format can distort.
     "timestamp": pa.int64(),
 }
 
 
 @dataclass(frozen=True)
 class DayFile:
-    """A row of the manifest, and what is wrong with its file: ``missing``, ``damaged`` or nothing."""
+    """Hold a manifest row and its file's fault: ``missing``, ``damaged`` or None."""
 
     cdr_type: CdrType
     date: dt.date
@@ -68,7 +68,10 @@ class DayFile:
 
 
 def examine(deployment: Deployment, *, listed: bool = False) -> list[DayFile]:
-    """Compare files with the manifest, each read to its end; all of them, or those ``listed`` by the engine."""
+    """Compare files with the manifest by reading them whole.
+
+    All files are compared, or only those ``listed`` by the engine.
+    """
     statement = (
         "SELECT cdr_type, cdr_date, load_id::text, path, rows, bytes, sha256 FROM etl.columnar_files AS files "
         "WHERE NOT %s OR EXISTS (SELECT FROM etl.damaged_files AS damaged "
@@ -90,9 +93,9 @@ def examine(deployment: Deployment, *, listed: bool = False) -> list[DayFile]:
 
 
 def repair(deployment: Deployment, *, listed: bool = False) -> Iterator[tuple[DayFile, LoadError | None]]:
-    """Rebuild every faulty file, or those ``listed`` by the engine; yields each with what kept it from being rebuilt.
+    """Rebuild every faulty file, or those ``listed``; yield each with any error.
 
-    A day that is being loaded is left to its loader. What the list names wrongly or no longer is taken off it.
+    A day being loaded is left to its loader. Wrong or outdated entries are removed from the list.
     """
     for found in examine(deployment, listed=listed):
         fault: LoadError | None = None
@@ -111,7 +114,7 @@ def repair(deployment: Deployment, *, listed: bool = False) -> Iterator[tuple[Da
                     (found.cdr_type, found.date),
                 )
     with deployment.connect() as connection, connection.cursor() as cursor:
-        # Of a day without a file nothing is damaged.
+        # A day without a file cannot be damaged.
         cursor.execute(
             "DELETE FROM etl.damaged_files WHERE (cdr_type, cdr_date) NOT IN "
             "(SELECT cdr_type, cdr_date FROM etl.columnar_files)"
@@ -119,7 +122,7 @@ def repair(deployment: Deployment, *, listed: bool = False) -> Iterator[tuple[Da
 
 
 def rebuild(deployment: Deployment, cdr_type: CdrType, date: dt.date) -> ColumnarFile:
-    """Write a day's columnar file anew from its partition, under the load that is visible.
+    """Rebuild a day's columnar file from its partition under the visible load.
 
     Raises
     ------
@@ -134,7 +137,8 @@ def rebuild(deployment: Deployment, cdr_type: CdrType, date: dt.date) -> Columna
         records.transaction(connection) as cursor,
     ):
         load_id = _load_to_rebuild(cursor, cdr_type, date)
-        # In place before its row commits: between the two the engine takes it for damaged, and does without.
+        # The file is in place before its row commits: in between, the engine treats the file as damaged and
+        # does without.
         file = columnar.publish_file(
             deployment.columnar,
             columnar.day_path(cdr_type, date, load_id),
@@ -150,7 +154,10 @@ def rebuild(deployment: Deployment, cdr_type: CdrType, date: dt.date) -> Columna
 
 
 def watch(deployment: Deployment, stopping: threading.Event) -> None:
-    """Rebuild what the engine lists as soon as it does, until told to stop; outlives a database that is away."""
+    """Rebuild files as soon as the engine lists them, until told to stop.
+
+    A lost database is waited for.
+    """
     while not stopping.is_set():
         try:
             with deployment.connect() as connection, connection.cursor() as cursor:
@@ -165,7 +172,7 @@ def watch(deployment: Deployment, stopping: threading.Event) -> None:
                             )
                     end = time.monotonic() + LOOK_AGAIN
                     while time.monotonic() < end and not stopping.is_set():
-                        # What failed is not tried again for every query that would have liked to read it.
+                        # Do not retry a failed file for every query that would have read it.
                         if _told(connection) and not failed:
                             break
         except (LoadError, psycopg2.Error, OSError) as error:
@@ -174,7 +181,7 @@ def watch(deployment: Deployment, stopping: threading.Event) -> None:
 
 
 def _told(connection: Connection) -> bool:
-    """Whether anything was notified within a second."""
+    """Return whether a notice arrived within a second."""
     if not connection.notifies and select.select([connection], [], [], 1.0)[0]:
         connection.poll()
     told = bool(connection.notifies)
@@ -183,7 +190,7 @@ def _told(connection: Connection) -> bool:
 
 
 def _load_to_rebuild(cursor: Cursor, cdr_type: CdrType, date: dt.date) -> UUID:
-    """The load of a day's file, which is the visible one and whose rows are all in the partition."""
+    """Return the load of a day's file if visible and complete in the partition."""
     cursor.execute(
         "SELECT load_id::text, rows FROM etl.columnar_files WHERE cdr_type = %s AND cdr_date = %s FOR UPDATE",
         (cdr_type, date),
@@ -203,7 +210,7 @@ def _load_to_rebuild(cursor: Cursor, cdr_type: CdrType, date: dt.date) -> UUID:
 
 
 def _write(cursor: Cursor, cdr_type: CdrType, date: dt.date, zone: ZoneInfo, path: Path) -> None:
-    """The rows of a partition as a columnar file; on the way only keys touch the disk."""
+    """Write a partition's rows as a columnar file; only keys touch the disk."""
     table = Identifier("events", partition_name(cdr_type, date))
     columns = [column for column in COLUMNS[cdr_type] if column.columnar and column.name != "id"]
     kinds = {column.name: _SENT[column.kind] for column in columns} | {"event_id": pa.int64()}
@@ -232,7 +239,7 @@ def _write(cursor: Cursor, cdr_type: CdrType, date: dt.date, zone: ZoneInfo, pat
 
 
 def _sent(column: Column) -> Composable:
-    """How a column leaves PostgreSQL."""
+    """Return the expression by which a column leaves PostgreSQL."""
     name = Identifier(column.name)
     if column.kind == "identifier":
         return SQL("subscriber_key({})").format(name)
@@ -242,7 +249,7 @@ def _sent(column: Column) -> Composable:
 
 
 def _batches(path: Path, kinds: dict[str, pa.DataType], zone: ZoneInfo) -> Iterator[pa.Table]:
-    """The rows with the columns of a staged day; the first batch may be empty."""
+    """Yield the rows with a staged day's columns; the first batch may be empty."""
     empty = pa.schema(list(kinds.items())).empty_table()
     yield _with_times(empty, zone)
     if not path.stat().st_size:
@@ -265,7 +272,7 @@ def _batches(path: Path, kinds: dict[str, pa.DataType], zone: ZoneInfo) -> Itera
 
 
 def _with_times(table: pa.Table, zone: ZoneInfo) -> pa.Table:
-    """Microseconds since 1970 as times of both clocks, made as the loader makes them."""
+    """Convert microseconds since 1970 to times of both clocks, as the loader does."""
     instants = table.column("datetime").cast(pa.timestamp("us", "UTC"))
     local = pc.local_timestamp(instants.cast(pa.timestamp("us", str(zone))))
     place = table.schema.get_field_index("datetime")

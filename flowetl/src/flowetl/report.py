@@ -1,4 +1,4 @@
-"""What is loaded, by event type, and what became of each of the last days."""
+"""Report what is loaded by event type, and the state of recent days."""
 
 import datetime as dt
 from typing import Any
@@ -15,7 +15,10 @@ INTERRUPTED = "its process was stopped; the day is as it was before, and the nex
 
 
 def coverage(deployment: Deployment) -> list[dict[str, Any]]:
-    """For each event type: visible days, first, last, rows, rejects, and the days whose newest load is not visible."""
+    """Summarise each event type: visible days, first, last, rows, rejects, problems.
+
+    Problems are days whose newest load is not visible.
+    """
     found = []
     with deployment.connect() as connection, connection.cursor() as cursor:
         for cdr_type in CDR_TYPES:
@@ -53,18 +56,21 @@ def coverage(deployment: Deployment) -> list[dict[str, Any]]:
 def _as_it_is(
     cursor: Cursor, cdr_type: CdrType, date: dt.date, recorded: str, note: str | None
 ) -> tuple[str, str | None]:
-    """The state of a load, of which a killed one is recorded as under way for ever: only its lock tells."""
+    """Return a load's state and note, corrected for killed loads.
+
+    A killed load stays recorded as under way; only its lock tells.
+    """
     if recorded in records.TRANSIENT_STATES and not records.is_held(cursor, cdr_type, date):
         return "failed", INTERRUPTED
     return recorded, note
 
 
 def calendar(deployment: Deployment, shown: int = SHOWN_DAYS) -> list[dict[str, Any]]:
-    """What became of each of the last days of each source that covers them, with the reason in words.
+    """Return the state and reason of each source's recent days.
 
-    ``loaded``; ``loading`` and ``waiting`` while a loader holds the day; ``failed``; ``held`` back until accepted; ``dropped``; ``absent`` (the
-    operator says that there is none); ``missing``: the day is over and its file is not there; ``due``: its file is
-    there and the next run loads it.
+    ``loaded``; ``loading`` and ``waiting`` while a loader holds the day; ``failed``; ``held`` back until
+    accepted; ``dropped``; ``absent`` (the operator has no file); ``missing``: the day is over and its file
+    has not arrived; ``due``: its file has arrived and the next run loads it.
     """
     today = dt.datetime.now(deployment.zone).date()
     found = []
@@ -90,7 +96,7 @@ def calendar(deployment: Deployment, shown: int = SHOWN_DAYS) -> list[dict[str, 
 
 
 def _known(cursor: Cursor, cdr_type: CdrType, first: dt.date, last: dt.date) -> dict[dt.date, dict[str, Any]]:
-    """What is recorded of days: whether they are visible, their newest load, what was said of them."""
+    """Return what is recorded of days: visibility, newest load and remarks."""
     known: dict[dt.date, dict[str, Any]] = {date: {} for date in days(first, last)}
     cursor.execute(
         "SELECT cdr_date, rows, note FROM etl.current_loads JOIN etl.loads USING (load_id, cdr_type, cdr_date) "

@@ -1,4 +1,4 @@
-"""The loader's settings."""
+"""Define the loader's settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flowsettings.values import Port, TimeZone
 
 
 class LoaderSettings(ServiceSettings):
-    """Folders, time zone and database of the loader."""
+    """Hold the folders, time zone and database of the loader."""
 
     landing: Path = Field(validation_alias="FLOWETL_LANDING")
     columnar: Path = Field(validation_alias="FLOWDB_COLUMNAR_PATH")
@@ -28,7 +28,10 @@ class LoaderSettings(ServiceSettings):
 
 
 class PseudonymSettings(ServiceSettings):
-    """The key of the pseudonyms, which is read when it is needed: looking at the state of the days needs none."""
+    """Hold the key of the pseudonyms.
+
+    The key is read only when needed, because the state of days needs none.
+    """
 
     key: Annotated[bytes, PlainValidator(parse_key)] = Field(
         validation_alias="FLOWETL_PSEUDONYM_KEY", repr=False

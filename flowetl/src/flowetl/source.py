@@ -1,4 +1,4 @@
-"""A source: one feed of one event type, described by one YAML file."""
+"""Describe a source, one feed of one event type, by one YAML file."""
 
 import datetime as dt
 import hashlib
@@ -48,7 +48,10 @@ _PARTIES = {
 
 
 class CsvFormat(Strict):
-    """How a file is delimited. One line is one record: a line break inside quotes is not supported."""
+    """Describe a delimited file.
+
+    One line is one record: a line break inside quotes is not supported.
+    """
 
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     quote: str = Field(default='"', min_length=1, max_length=1)
@@ -77,11 +80,11 @@ def _regular(pattern: str) -> str:
 
 
 class Spelled(Strict):
-    """How subscribers are written.
+    """Say how subscribers are written.
 
-    ``number``: as telephone numbers, national or international as the country's rules tell; ``e164``: international
-    only; ``national``: without ``+`` or ``00`` always national; ``imsi``: by the identity of their SIM; ``text``: as any
-    text that matches ``pattern``.
+    ``number``: as telephone numbers, national or international by the country's rules. ``e164``:
+    international only. ``national``: always national without ``+`` or ``00``. ``imsi``: by the identity of
+    their SIM. ``text``: as any text that matches ``pattern``.
     """
 
     form: Form = "number"
@@ -100,14 +103,14 @@ class Spelled(Strict):
 
 
 class Identifiers(Strict):
-    """How subscribers and devices become pseudonyms.
+    """Say how subscribers and devices become pseudonyms.
 
-    ``calling_code`` is the country's (``977``): national numbers get it put in front. ``trunk_prefix`` and
-    ``national_lengths`` tell a national number from an international one; see ``Numbering``. ``key_id`` names the secret's
-    period of use: a new secret needs a new one. ``upstream`` means the operator delivers pseudonyms already; those that
-    are not 32 to 64 hexadecimal digits need a ``pattern``, and are hashed like text. ``msisdn`` and
-    ``msisdn_counterpart`` say how subscribers are written where they are no telephone numbers; ``filler`` is the digit
-    that fills numbers up to a fixed width.
+    ``calling_code`` is the country's (``977``) and is put before national numbers. ``trunk_prefix`` and
+    ``national_lengths`` distinguish national from international numbers; see ``Numbering``. ``key_id`` names
+    the secret's period of use: a new secret needs a new name. ``upstream`` means that the operator delivers
+    pseudonyms. Those that are not 32 to 64 hexadecimal digits need a ``pattern``, and are hashed like text.
+    ``msisdn`` and ``msisdn_counterpart`` say how subscribers are written where they are not telephone
+    numbers. ``filler`` is the digit that fills numbers to a fixed width.
     """
 
     pseudonymise: Literal["here", "upstream"] = "here"
@@ -135,30 +138,30 @@ class Identifiers(Strict):
 
     @property
     def keyed(self) -> bool:
-        """Whether our key is behind what is stored."""
+        """Return whether stored pseudonyms use our key."""
         return self.pseudonymise == "here" or bool(self.pattern)
 
 
 class Stability(Strict):
-    """A file is complete once size and modification time have not changed for ``pause`` seconds."""
+    """Define when a file is complete: unchanged size and time for ``pause`` seconds."""
 
     pause: float = Field(default=5, ge=0)
     timeout: float = Field(default=6 * 3600, ge=0)
 
 
 class Wait(Strict):
-    """How long, and how often, a scheduled load looks for its file, in seconds."""
+    """Define how long and how often a scheduled load looks for its file, in seconds."""
 
     timeout: float = Field(default=6 * 3600, ge=0)
     poll: float = Field(default=60, gt=0)
 
 
 class Rejects(Strict):
-    """The largest share of a file's records that may be malformed before the whole file is refused.
+    """Limit the share of malformed records before the whole file is refused.
 
-    A share says little about a small file, so ``tolerated`` records never refuse one. Optional columns that could not
-    be read are null; a share of them above ``maximum_unreadable`` is told, or with ``unreadable: hold`` keeps the day
-    from being loaded.
+    A share says little about a small file, so ``tolerated`` records never refuse a file. Unreadable optional
+    columns are null. A share of them above ``maximum_unreadable`` is reported, or with ``unreadable: hold``
+    refuses the day.
     """
 
     maximum_rate: float = Field(default=0.01, ge=0, le=1)
@@ -168,7 +171,7 @@ class Rejects(Strict):
 
 
 class Gate(Strict):
-    """Bounds of the outcome of a quality check; beyond them the day is told of, or held back.
+    """Bound a quality check's outcome; beyond, the day is reported or held back.
 
     ``maximum_share`` bounds the outcome divided by the day's rows.
     """
@@ -186,12 +189,13 @@ class Gate(Strict):
 
 
 class Source(Strict):
-    """One feed of one event type. ``path`` holds ``{date}`` and is relative to the landing folder.
+    """Describe one feed of one event type.
 
-    ``timezone`` is that of the file's clock, by default the deployment's. ``minimum_rows`` refuses a day that
-    holds fewer good records. ``minimum_share`` holds a day back that has fewer rows than this share of what is usual on
-    its weekday, ``minimum_known_cells`` (by default the deployment's) one whose cells are not in the cell list; ``gates``
-    does so by the outcomes of quality checks. ``indexes`` are the B-trees of each day's partition.
+    ``path`` holds ``{date}`` and is relative to the landing folder. ``timezone`` is that of the file's clock,
+    by default the deployment's. ``minimum_rows`` refuses a day with fewer valid records. ``minimum_share``
+    holds back a day with less than this share of its weekday's usual rows. ``minimum_known_cells`` (by
+    default the deployment's) holds back a day whose cells are not in the cell list. ``gates`` does so by the
+    outcomes of quality checks. ``indexes`` are the B-trees of each day's partition.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,40}$")
@@ -312,7 +316,7 @@ class Source(Strict):
 
     @property
     def advice(self) -> tuple[str, ...]:
-        """What is not wrong but may be meant otherwise."""
+        """Return warnings: settings that are valid but may be meant differently."""
         told = []
         given = self.identifiers
         numbers = given.pseudonymise == "here" and given.msisdn.form in ("number", "national")
@@ -334,7 +338,10 @@ class Source(Strict):
 
     @model_validator(mode="after")
     def _served_party(self) -> "Source":
-        """A record is the served party's, who is not the caller where a call comes in."""
+        """Check that a record belongs to the served party.
+
+        The caller is not the served party of an incoming call.
+        """
         served, direction = self.mapping["msisdn"], self.mapping.get("outgoing")
         both_ways = direction is not None and direction.constant is None
         if not (self._both_parties and both_ways) or served.served or served.column is None:
@@ -351,18 +358,18 @@ class Source(Strict):
 
     @property
     def mapping_version(self) -> str:
-        """Changes whenever anything that shapes the loaded rows changes."""
+        """Return a text that changes with everything that shapes the loaded rows."""
         shaping = self.model_dump_json(
             include={"cdr_type", "timezone", "format", "fields", "mapping", "identifiers"}
         )
         return hashlib.sha256(shaping.encode()).hexdigest()[:16]
 
     def zone(self, deployment_zone: ZoneInfo) -> ZoneInfo:
-        """The time zone of the file's clock."""
+        """Return the time zone of the file's clock."""
         return ZoneInfo(self.timezone) if self.timezone else deployment_zone
 
     def require_clock(self, deployment_zone: ZoneInfo) -> None:
-        """Check that no time is read by another clock than its text says.
+        """Check that every time is read in the zone that its text states.
 
         Raises
         ------
@@ -378,7 +385,7 @@ class Source(Strict):
                 )
 
     def require_day(self, date: dt.date) -> None:
-        """Check that a day is among those the source covers.
+        """Check that the source covers a day.
 
         Raises
         ------
@@ -391,12 +398,12 @@ class Source(Strict):
             )
 
     def file(self, landing: Path, date: dt.date) -> Path:
-        """Where the operator puts the file of one day."""
+        """Return the path of one day's file."""
         return landing / self.path.replace("{date}", date.isoformat())
 
 
 def read_source(path: Path) -> Source:
-    """The source described by one YAML file.
+    """Read the source of one YAML file.
 
     Raises
     ------
@@ -420,7 +427,7 @@ def read_source(path: Path) -> Source:
 
 
 def read_sources(folder: Path) -> dict[str, Source]:
-    """Every source of a folder (``*.yml``), by name, in order of file name.
+    """Read every source of a folder (``*.yml``) by name, in order of file name.
 
     Raises
     ------
@@ -449,6 +456,6 @@ def _share_days(one: Source, other: Source) -> bool:
 
 
 def days(start: dt.date, end: dt.date) -> Iterator[dt.date]:
-    """Every day from start to end, both inclusive."""
+    """Yield every day from start to end, inclusive."""
     for offset in range((end - start).days + 1):
         yield start + dt.timedelta(days=offset)

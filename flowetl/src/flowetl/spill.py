@@ -1,4 +1,4 @@
-"""Private folders for what does not fit into memory."""
+"""Provide private folders for data that does not fit into memory."""
 
 import os
 import tempfile
@@ -13,7 +13,10 @@ PREFIX = "flowetl-"
 
 @contextmanager
 def spill_folder() -> Iterator[str]:
-    """An empty folder of the process's own, removed at the end; those of killed processes are removed now."""
+    """Provide an empty private folder and remove it at the end.
+
+    Folders of killed processes are removed at the start.
+    """
     remove_abandoned()
     with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as folder:
         descriptor = spilling.hold(folder)
@@ -24,5 +27,5 @@ def spill_folder() -> Iterator[str]:
 
 
 def remove_abandoned() -> None:
-    """Remove our user's folders that nobody holds any more."""
+    """Remove our user's folders that no process holds."""
     spilling.remove_abandoned(Path(tempfile.gettempdir()), f"{PREFIX}*")

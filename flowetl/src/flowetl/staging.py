@@ -1,6 +1,6 @@
-"""A day between its file and the stores: mapped, typed and pseudonymised records in an in-memory DuckDB table.
+"""Stage a day's mapped, typed and pseudonymised records in DuckDB.
 
-A day larger than the memory limit spills to a private folder; by then it holds pseudonyms only.
+A day larger than the memory limit spills to a private folder; by then it holds only pseudonyms.
 """
 
 import datetime as dt
@@ -49,9 +49,9 @@ _idle: list[duckdb.DuckDBPyConnection] = []
 
 @contextmanager
 def _empty_database(threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB in memory; at the end memory and anything spilled are freed.
+    """Provide a DuckDB in memory; free memory and spilled data at the end.
 
-    The process uses it again for its next day, because opening one costs as much as loading a small day.
+    The process reuses the DuckDB for its next day, because opening one costs as much as loading a small day.
     """
     with spill_folder() as spill:
         try:
@@ -75,18 +75,18 @@ def _empty_database(threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
             connection.execute("RESET temp_directory")
             _idle.append(connection)
         except duckdb.Error:
-            # The last is refused by a DuckDB that has spilled, because it holds on to the folder.
+            # A DuckDB that has spilled refuses this last step, because it still uses the folder.
             connection.close()
 
 
 class StagedDay:
-    """The records of one day, and what was refused.
+    """Hold the records of one day, and the refused records.
 
-    Use it as a context manager: leaving it frees the memory and removes anything spilled.
+    Use the class as a context manager: leaving frees the memory and removes spilled data.
 
-    ``rows`` counts staged records, ``refused`` the others by reason, and ``rejects`` holds (line, reason, keyed hash of
-    the line) of the first of them. ``unread`` counts, by optional column, the staged records whose text there could not
-    be read; ``notes`` says in words what is doubtful about a day that is good enough.
+    ``rows`` counts staged records, ``refused`` counts other records by reason, and ``rejects`` holds (line,
+    reason, keyed hash of the line) of the first refused records. ``unread`` counts, by optional column, the
+    staged records with unreadable text there. ``notes`` describes doubts about a day that is good enough.
     """
 
     def __init__(
@@ -114,8 +114,8 @@ class StagedDay:
         self.connection.execute(
             f"CREATE TABLE day ({', '.join(columns)}, event_id BIGINT, local_time TIMESTAMP, place UBIGINT)"
         )
-        # Rows hold keys. The long text behind each key is kept once, and put in its place on the way out. The
-        # beginning of the subscriber's text is the row's place, because keys do not sort as texts do.
+        # Rows hold keys. The long text behind each key is kept once, and inserted on the way out. A row's
+        # place is the beginning of the subscriber's text, because keys do not sort as texts do.
         self._texts = {label: Texts() for label in LABELS.values()}
         self._select = mapped.selection(source)
 
@@ -175,9 +175,9 @@ class StagedDay:
         return mapped.text_field(target, self.source.mapping[target])
 
     def _instants(self, typed: pa.Table) -> pa.ChunkedArray:
-        """The moment of each record, whose text says it or whose file's zone tells it."""
-        # A clock that is set back repeats an hour: the first pass is taken. One set forward skips an hour: a time
-        # inside it becomes the first instant after.
+        """Return each record's instant, from its text's offset or the file's zone."""
+        # A clock that is set back repeats an hour: the first pass counts. A clock that is set forward skips
+        # an hour: a time inside becomes the first instant after.
         utc = pa.timestamp("us", "UTC")
         by_clock = pc.assume_timezone(
             typed.column("datetime"), self._clock, ambiguous="earliest", nonexistent="latest"
@@ -185,7 +185,7 @@ class StagedDay:
         return pc.coalesce(by_clock, pc.assume_timezone(typed.column("instant"), "UTC").cast(utc))
 
     def _remember_shapes(self, table: pa.Table, refused: pa.Table) -> None:
-        """How the first of the subscribers that could not be read were written: never what they were."""
+        """Remember how the first unreadable subscribers were written, never their values."""
         if self._shapes.total() >= SHAPES_KEPT:
             return
         unread = refused.filter(pc.equal(refused.column("reason"), "malformed_msisdn")).column("row")
@@ -194,7 +194,7 @@ class StagedDay:
                 self._shapes[shape(text)] += 1
 
     def _pseudonymise(self, raw: pa.Table) -> dict[str, Pseudonyms]:
-        """The pseudonyms of each identifier column; their texts are kept."""
+        """Return each identifier column's pseudonyms; keep their texts."""
         found = {}
         for column in self._columns:
             if column.kind == "identifier" and column.name in self.source.mapping:
@@ -229,7 +229,7 @@ class StagedDay:
             self.rejects.append((line, reason, self._hasher.line_hash(content)))
 
     def check(self, file_name: str) -> None:
-        """Whether the day as a whole may be loaded.
+        """Check that the day as a whole may be loaded.
 
         Raises
         ------
@@ -264,14 +264,14 @@ class StagedDay:
             raise DataFault(f"{file_name}: two pseudonyms have one 64-bit key; the day was not loaded")
 
     def _forms(self) -> str:
-        """What a subscriber had to look like and how those looked that could not be read."""
+        """Describe the expected form of subscribers and the forms that were unreadable."""
         if not self._shapes:
             return ""
         ((came, _),) = self._shapes.most_common(1)
         return f". mapping.msisdn must be {self._hasher.reading.expected('msisdn')}; what came was {came}"
 
     def _judge_unread(self, file_name: str) -> None:
-        """Whether too much of an optional column was unreadable.
+        """Check that no optional column is unreadable too often.
 
         Raises
         ------
@@ -293,7 +293,7 @@ class StagedDay:
             self.notes.append(told)
 
     def _judge_served_party(self, file_name: str) -> None:
-        """Whether the SIM of the records is that of the subscriber to whom they are given.
+        """Check that records' SIMs belong to the subscribers of the records.
 
         Raises
         ------
@@ -303,7 +303,7 @@ class StagedDay:
         mapping = self.source.mapping
         if not {"imsi", "outgoing", "msisdn_counterpart"} <= mapping.keys() or mapping["msisdn"].served:
             return
-        # Of a large day one SIM in sixteen says enough.
+        # Of a large day, one SIM in sixteen is enough.
         part = "AND imsi % 16 = 0" if self.rows > SIMS_JUDGED else ""
         ((sims, split),) = self.connection.execute(
             "SELECT count(*), count(*) FILTER (WHERE NOT list_has_any(made, taken)) FROM (SELECT imsi, "  # noqa: S608 - a constant
@@ -319,25 +319,28 @@ class StagedDay:
 
     @cached_property
     def events_by_location(self) -> pa.Table:
-        """The distinct locations of the day, sorted, and the ``events`` at each; asked for once the day is complete."""
+        """Return the distinct locations, sorted, with ``events``; for a complete day."""
         return self.connection.execute(
             "SELECT location_id, count(*) AS events FROM day WHERE location_id IS NOT NULL GROUP BY ALL ORDER BY ALL"
         ).to_arrow_table()
 
     @property
     def location_ids(self) -> list[str]:
-        """The distinct locations of the day's events, sorted."""
+        """Return the distinct locations of the day's events, sorted."""
         return self.events_by_location.column("location_id").to_pylist()
 
     @property
     def events_by_model(self) -> pa.Table:
-        """The distinct device models (``tac``) of the day and the ``events`` of each."""
+        """Return the day's distinct device models (``tac``) with their ``events``."""
         return self.connection.execute(
             "SELECT tac, count(*) AS events FROM day WHERE tac IS NOT NULL GROUP BY ALL"
         ).to_arrow_table()
 
     def subscribers(self) -> pa.Table:
-        """The distinct (``subscriber_key``, ``pseudonym``) pairs of both parties, sorted by key."""
+        """Return distinct ``subscriber_key`` and ``pseudonym`` of both parties.
+
+        Pairs are sorted by key.
+        """
         parties = "SELECT DISTINCT msisdn AS key FROM day"
         if self.cdr_type in HAS_COUNTERPARTS:
             parties += " UNION SELECT msisdn_counterpart FROM day WHERE msisdn_counterpart IS NOT NULL"
@@ -347,7 +350,7 @@ class StagedDay:
         return pa.table({"subscriber_key": keys, "pseudonym": self._texts["msisdn"].of(keys)})
 
     def describe(self, checks: Iterable[Check], valid_cells: Sequence[str]) -> quality.Outcomes:
-        """Run packaged quality checks on the day, with the cells that served on it."""
+        """Run packaged quality checks on the day with the cells in service."""
         # The checks are written for PostgreSQL: they read infrastructure.cells, and times with a zone.
         self.connection.execute("CREATE SCHEMA infrastructure")
         cells = pa.table({"id": pa.array(valid_cells, pa.string())})
@@ -356,14 +359,14 @@ class StagedDay:
             "CREATE TABLE infrastructure.cells AS SELECT id, true AS geom_point, "
             "NULL::DATE AS date_of_first_service, NULL::DATE AS date_of_last_service FROM valid_cells"
         )
-        # They count and compare identifiers but never show one, so that keys do as well as text.
+        # They count and compare identifiers but never show one, so keys work as well as text.
         self.connection.execute(
             "CREATE VIEW described AS SELECT * REPLACE (make_timestamptz(epoch_us(datetime)) AS datetime) FROM day"
         )
         return quality.describe(self.connection, "described", checks, self.cdr_type, self.date)
 
     def rows_for_postgresql(self) -> Iterator[pa.RecordBatch]:
-        """The day's rows in the column order of ``events.<type>``, sorted by pseudonym and time."""
+        """Yield the day's rows in ``events.<type>`` column order, by pseudonym and time."""
         names = ", ".join(column.name for column in self._columns)
         result = self.connection.execute(f"SELECT {names} FROM day ORDER BY place, datetime")  # noqa: S608 - names of columns
         for batch in result.to_arrow_reader(16384):
@@ -376,19 +379,22 @@ class StagedDay:
             )
 
     def write_columnar(self, path: Path, location_keys: dict[str, int]) -> None:
-        """The day as a Parquet file with integer keys, sorted by subscriber and time."""
+        """Write the day as Parquet with integer keys, sorted by subscriber and time."""
         write_day(self.connection, self.cdr_type, location_keys, path)
 
 
-#: The 86,400 seconds of a day fit into the dictionary of one row group, which makes times small without a slow compression:
-#: the file is as large as with zstd, and reading it takes half as long.
+#: The 86,400 seconds of a day fit into the dictionary of one row group, which makes times small without slow
+#: compression: the file is as large as with zstd, and reading takes half as long.
 LAYOUT = "COMPRESSION lz4_raw, ROW_GROUP_SIZE 1000000, DICTIONARY_SIZE_LIMIT 90000"
 
 
 def write_day(
     connection: duckdb.DuckDBPyConnection, cdr_type: CdrType, location_keys: dict[str, int], path: Path
 ) -> None:
-    """Write the table ``day`` of a connection as a columnar file. Identifiers in it are keys, ``event_id`` is there."""
+    """Write the table ``day`` of a connection as a columnar file.
+
+    Identifiers are keys, and ``event_id`` exists.
+    """
     keys = pa.table(
         {
             "location_id": pa.array(location_keys, pa.string()),

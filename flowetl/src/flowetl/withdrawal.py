@@ -1,4 +1,4 @@
-"""Taking a day back, and putting right what killed loads left behind."""
+"""Withdraw days, and clean up after killed loads."""
 
 import datetime as dt
 from contextlib import suppress
@@ -16,7 +16,9 @@ from flowetl.records import TRANSIENT_STATES, day_lock
 
 
 def drop_day(deployment: Deployment, cdr_type: CdrType, date: dt.date, reason: str) -> None:
-    """Withdraw a day from both stores and record why: a visible one, or a partition that no load accounts for.
+    """Withdraw a day from both stores and record why.
+
+    The day is visible, or is a partition that no load accounts for.
 
     Raises
     ------
@@ -58,7 +60,7 @@ def drop_day(deployment: Deployment, cdr_type: CdrType, date: dt.date, reason: s
 
 @dataclass
 class Drift:
-    """What the stores and the records disagreed about, and what was done."""
+    """Describe where stores and records disagreed, and what was done."""
 
     orphans_removed: list[str] = field(default_factory=list)
     interrupted: list[str] = field(default_factory=list)
@@ -69,7 +71,7 @@ class Drift:
 
     @property
     def needs_attention(self) -> bool:
-        """Whether something is left that another load or a repair has to mend."""
+        """Return whether anything is left for another load or a repair."""
         return bool(
             self.files_missing
             or self.partitions_missing
@@ -79,9 +81,10 @@ class Drift:
 
 
 def reconcile(deployment: Deployment) -> Drift:
-    """Compare records, partitions and columnar files; remove orphans, end the records of killed loads, report the rest.
+    """Compare records, partitions and columnar files.
 
-    A day that is being loaded at the moment is left alone.
+    Remove orphans, close the records of killed loads, report the rest. A day that is being loaded is left
+    alone.
     """
     drift = Drift()
     with deployment.connect() as connection, connection.cursor() as cursor:
@@ -92,13 +95,16 @@ def reconcile(deployment: Deployment) -> Drift:
             except Busy:
                 continue
         _reconcile_dictionary(cursor, deployment.columnar, drift)
-    # Not of this deployment alone, and so nothing to tell.
+    # These folders may belong to other deployments, so do not report them.
     spill.remove_abandoned()
     return drift
 
 
 def _days_with_traces(cursor: Cursor, columnar: Path, drift: Drift) -> list[tuple[CdrType, dt.date]]:
-    """The days that records, files or partitions tell of. What is named otherwise than we name it is none of ours."""
+    """List the days that records, files or partitions name.
+
+    Names in another form are not ours.
+    """
     cursor.execute("SELECT DISTINCT cdr_type, cdr_date FROM etl.loads")
     found: set[tuple[str, dt.date]] = set(cursor.fetchall())
     for folder in columnar.glob("events/type=*/date=*"):
@@ -143,10 +149,10 @@ def _reconcile_day(cursor: Cursor, columnar: Path, cdr_type: CdrType, date: dt.d
 
 
 def _reconcile_dictionary(cursor: Cursor, columnar: Path, drift: Drift) -> None:
-    """A dictionary file whose load was never published repeats pairs that no row of the dictionary holds."""
+    """Remove dictionary files of loads that were never published."""
     cursor.execute("SELECT load_id::text FROM etl.loads WHERE state = ANY (%s)", (list(TRANSIENT_STATES),))
     at_work = {load_id for (load_id,) in cursor.fetchall()}
-    # The history says what was ever visible; the state of a load can have been changed since.
+    # Ask the history, because the state of a load can have changed since.
     cursor.execute(
         "SELECT load_id::text FROM etl.etl_records WHERE state = 'ingested' AND load_id IS NOT NULL"
     )
