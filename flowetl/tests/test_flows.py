@@ -9,15 +9,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
 import requests
 
 from flowetl.errors import Busy, Changed, DataFault, NotReady, UnexpectedFault, Unreachable
+from flowetl.records import is_held
 
 DEADLINE_SECONDS = 150
 
@@ -35,6 +37,20 @@ class Server:
 
     url: str
     start: Callable[[], None]
+    kill: Callable[[], None]
+
+    def post(self, route: str, **body: Any) -> Any:
+        answer = requests.post(f"{self.url}/{route}", json=body, timeout=10)
+        answer.raise_for_status()
+        return answer.json()
+
+    def runs_of(self, task: str) -> set[str]:
+        """The flow runs in which a task is running."""
+        running = {"name": {"any_": [task]}, "state": {"type": {"any_": ["RUNNING"]}}}
+        return {run["flow_run_id"] for run in self.post("task_runs/filter", task_runs=running)}
+
+    def states(self) -> list[str]:
+        return [run["state_type"] for run in self.post("flow_runs/filter")]
 
 
 @pytest.fixture
@@ -53,10 +69,10 @@ def prefect(operator, tmp_path: Path) -> Iterator[Server]:
     }
     log = tmp_path / "server.log"
     command = [Path(sys.executable).with_name("prefect"), "server", "start", "--host", "127.0.0.1"]
-    with ExitStack() as stack:
+    servers: list[subprocess.Popen[bytes]] = []
 
-        def start() -> None:
-            output = stack.enter_context(log.open("w"))
+    def start() -> None:
+        with log.open("a") as output:
             server = subprocess.Popen(
                 [*command, "--port", str(port)],
                 env=operator.environment,
@@ -64,11 +80,17 @@ def prefect(operator, tmp_path: Path) -> Iterator[Server]:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-            stack.callback(server.wait, 30)
-            stack.callback(os.killpg, server.pid, signal.SIGTERM)
-            wait_for(lambda: _healthy(url), "a healthy Prefect server", log)
+        servers.append(server)
+        wait_for(lambda: _healthy(url), "a healthy Prefect server", log)
 
-        yield Server(url, start)
+    def kill() -> None:
+        os.killpg(servers[-1].pid, signal.SIGKILL)
+        servers.pop().wait(30)
+
+    yield Server(url, start, kill)
+    for server in servers:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
 
 
 def _healthy(url: str) -> bool:
@@ -78,19 +100,36 @@ def _healthy(url: str) -> bool:
         return False
 
 
-@pytest.mark.timeout(400)
-def test_a_schedule_fires_and_loads_what_is_missing(operator, prefect, tmp_path):
-    """Three days are due: one is there already, one has its file, yesterday's is waited for."""
+def scheduled_every_five_seconds(operator, **changed: str) -> tuple[dt.date, dt.date]:
+    """Leave the calls alone, from a few days ago on; returns the day before yesterday, and yesterday."""
     yesterday = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
     before = yesterday - dt.timedelta(days=1)
     for path in operator.deployment.sources_folder.glob("*.yml"):
         if path.stem != "calls":
             path.unlink()
     config = operator.deployment.sources_folder / "calls.yml"
-    text = config.read_text().replace('"0 2 * * *"', '"* * * * * */5"')
-    config.write_text(text.replace("start: 2016-01-01", f"start: {before - dt.timedelta(days=5)}"))
+    changes = {
+        '"0 2 * * *"': '"* * * * * */5"',
+        "start: 2016-01-01": f"start: {before - dt.timedelta(days=5)}",
+    }
+    text = config.read_text()
+    for old, new in (changes | changed).items():
+        assert old in text
+        text = text.replace(old, new)
+    config.write_text(text)
+    return before, yesterday
+
+
+def write(operator, day: dt.date) -> None:
+    operator.write("calls", [operator.call("a", "10:00:00", operator.alice, operator.bob, day=day)], day)
+
+
+@pytest.mark.timeout(400)
+def test_a_schedule_fires_and_loads_what_is_missing(operator, prefect, tmp_path):
+    """Three days are due: one is there already, one has its file, yesterday's is waited for."""
+    before, yesterday = scheduled_every_five_seconds(operator)
     for day in (before, yesterday):
-        operator.write("calls", [operator.call("a", "10:00:00", operator.alice, operator.bob, day=day)], day)
+        write(operator, day)
 
     log = tmp_path / "serve.log"
     with log.open("w") as output:
@@ -120,6 +159,85 @@ def test_a_schedule_fires_and_loads_what_is_missing(operator, prefect, tmp_path)
             served.kill()
             served.wait()
     assert operator.alice.msisdn not in log.read_text()
+
+
+def is_waiting(operator, day: dt.date) -> bool:
+    """Whether a load that waits for its file holds the day."""
+    with operator.deployment.connect() as connection, connection.cursor() as cursor:
+        return is_held(cursor, "calls", day)
+
+
+def process_of(run_id: str) -> int:
+    """The process of a flow run."""
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if f"PREFECT__FLOW_RUN_ID={run_id}".encode() in path.read_bytes():
+                return int(path.parent.name)
+    raise AssertionError(f"no process of {run_id}")
+
+
+def available(operator) -> set[dt.date]:
+    return {date for (date,) in operator.rows("SELECT cdr_date FROM etl.available_dates")}
+
+
+def limited_by_a_slot_of_the_dead(prefect: Server) -> None:
+    """A deployment as an earlier version registered it, whose one slot belongs to a run that was killed."""
+    flow = prefect.post("flows/", name="load-calls")
+    options = {"collision_strategy": "CANCEL_NEW"}
+    deployment = prefect.post(
+        "deployments/", name="calls", flow_id=flow["id"], concurrency_limit=1, concurrency_options=options
+    )
+    run = prefect.post(f"deployments/{deployment['id']}/create_flow_run")
+    for state in ("PENDING", "RUNNING"):
+        prefect.post(f"flow_runs/{run['id']}/set_state", state={"type": state})
+    assert prefect.states() == ["RUNNING"]
+
+
+@pytest.mark.timeout(900)
+def test_nothing_that_is_killed_or_hangs_ends_a_schedule(operator, prefect, tmp_path):
+    """A run hangs, then loader and Prefect are killed together, twice: every day is loaded in the end."""
+    before, yesterday = scheduled_every_five_seconds(operator, **{"timeout: 5, poll": "timeout: 600, poll"})
+    log = tmp_path / "serve.log"
+    running: list[subprocess.Popen[bytes]] = []
+
+    def serve() -> None:
+        with log.open("a") as output:
+            command = [sys.executable, "-m", "flowetl", "serve"]
+            running.append(
+                subprocess.Popen(command, env=operator.environment, stdout=output, stderr=subprocess.STDOUT)
+            )
+
+    def kill() -> None:
+        running[-1].kill()
+        running.pop().wait(30)
+
+    try:
+        prefect.start()
+        limited_by_a_slot_of_the_dead(prefect)
+        serve()
+        wait_for(lambda: is_waiting(operator, yesterday), "a run that waits for yesterday's file", log)
+        wait_for(lambda: bool(prefect.runs_of(f"calls {yesterday}")), "a task known to the server", log)
+        os.kill(process_of(*prefect.runs_of(f"calls {yesterday}")), signal.SIGSTOP)
+        write(operator, before)
+        wait_for(lambda: before in available(operator), "the next run beside one that hangs", log)
+
+        for _ in range(2):
+            kill()
+            prefect.kill()
+            wait_for(lambda: not is_waiting(operator, yesterday), "the end of the killed loader's run", log)
+            prefect.start()
+            serve()
+            wait_for(lambda: is_waiting(operator, yesterday), "a run after both were killed", log)
+        write(operator, yesterday)
+        wait_for(lambda: yesterday in available(operator), "yesterday", log)
+        states = prefect.states()
+        assert states.count("CRASHED") >= 3
+        assert "CANCELLED" not in states
+        running[-1].send_signal(signal.SIGTERM)
+        assert running.pop().wait(60) == 0
+    finally:
+        while running:
+            kill()
 
 
 @pytest.mark.parametrize(

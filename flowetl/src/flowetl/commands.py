@@ -252,7 +252,7 @@ def repair(options: argparse.Namespace) -> int:
 
 def serve(options: argparse.Namespace) -> int:
     """Run the sources by schedule until told to stop."""
-    from flowetl.flows import serve_sources
+    from flowetl.serving import serve_sources
 
     serve_sources(Deployment.from_settings())
     return OK

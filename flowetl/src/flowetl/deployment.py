@@ -21,9 +21,9 @@ from flowsettings import SettingError
 class Deployment:
     """Hold a deployment's folders, time zone and connection; ``repr`` hides secrets.
 
-    ``landing``: the operator's files. ``columnar``: the day files. ``rejects``: refused records, private to
-    the loader. ``zone``: the zone whose days are the days of the database. ``minimum_known_cells``: default
-    for sources that set none.
+    ``landing``: the operator's files. ``columnar``: the day files. ``rejects``: what was refused, private to the
+    loader. ``zone``: the zone whose days are the days of the database. ``minimum_known_cells``: of sources that give none.
+    ``longest_run_hours``: after which a scheduled run is ended, because it hangs.
     """
 
     landing: Path
@@ -33,6 +33,7 @@ class Deployment:
     zone: ZoneInfo
     dsn: str = field(repr=False)
     minimum_known_cells: float = 0.5
+    longest_run_hours: float = 20.0
 
     @classmethod
     def from_settings(cls) -> "Deployment":
@@ -54,6 +55,7 @@ class Deployment:
             sources_folder=given.sources,
             zone=ZoneInfo(given.timezone),
             minimum_known_cells=given.minimum_known_cells,
+            longest_run_hours=given.longest_run_hours,
             dsn=make_dsn(
                 host=given.host,
                 port=given.port,

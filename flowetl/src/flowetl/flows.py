@@ -1,28 +1,24 @@
 """Load by schedule: a thin Prefect flow for each source over ``loading``."""
 
 import datetime as dt
-import threading
-import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import structlog
-from prefect import Flow, Task, flow, serve, task
+from prefect import Flow, Task, flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, TaskRun
-from prefect.deployments.runner import EntrypointType, RunnerDeployment
-from prefect.schedules import Cron
+from prefect.client.schemas.objects import TaskRun
 from prefect.states import State
 from prefect.tasks import exponential_backoff
 
+from flowetl import records
 from flowetl.backfill import Missing, missing_days
-from flowetl.deployment import Deployment, available_cores
+from flowetl.deployment import Deployment
 from flowetl.errors import Busy, Changed, LoadError, UnexpectedFault, Unreachable
 from flowetl.loading import load_day
 from flowetl.logs import configure_logging
 from flowetl.partitions import analyse_parent
-from flowetl.repair import watch
+from flowetl.processes import end_with_server
 from flowetl.source import Source
 
 _log = structlog.get_logger(__name__)
@@ -103,6 +99,9 @@ def load_missing(source_name: str, date: dt.date | None) -> int:
         wait = day in (date, yesterday)
         if not wait and not source.file(deployment.landing, day).exists():
             continue
+        if date is None and _at_work(deployment, source, day):
+            _log.info("another run is at work on the day", source=source_name, date=str(day))
+            continue
         try:
             rows += load_one_day(source_name, day, wait)
         except LoadError as error:
@@ -113,6 +112,17 @@ def load_missing(source_name: str, date: dt.date | None) -> int:
     if failures:
         raise LoadError("; ".join(failures))
     return rows
+
+
+def _at_work(deployment: Deployment, source: Source, day: dt.date) -> bool:
+    """Whether another run is at work on a day, or hangs there: this one has its other days to load."""
+    with deployment.connect() as connection, connection.cursor() as cursor:
+        return records.is_held(cursor, source.cdr_type, day)
+
+
+def flow_name(source: Source) -> str:
+    """The name of a source's flow."""
+    return f"load-{source.name}"
 
 
 def _function_name(source: Source) -> str:
@@ -130,54 +140,15 @@ def flow_of(source: Source) -> Flow[..., int]:
         return load_missing(name, date)
 
     load.__name__ = load.__qualname__ = _function_name(source)
-    return flow(name=f"load-{name}", persist_result=False)(load)
+    return flow(name=flow_name(source), persist_result=False)(load)
 
 
 def __getattr__(name: str) -> Flow[..., int]:
     """Return ``load_<source>``; a scheduled run looks its flow up here by name."""
     if name.startswith("load_"):
         configure_logging()
+        end_with_server()
         for source in Deployment.from_settings().sources().values():
             if _function_name(source) == name:
                 return flow_of(source)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def _wait_for_server() -> None:
-    """Wait until the Prefect server answers, because it starts more slowly."""
-    waited = False
-    with get_client(sync_client=True) as client:
-        while (fault := client.api_healthcheck()) is not None:
-            if not waited:
-                _log.warning(
-                    "waiting for the Prefect server", url=str(client.api_url), error=type(fault).__name__
-                )
-            waited = True
-            time.sleep(1)
-    if waited:
-        _log.info("the Prefect server answers")
-
-
-def serve_sources(deployment: Deployment) -> None:
-    """Register one deployment for each source and run schedules until SIGTERM.
-
-    Meanwhile a thread rebuilds damaged columnar files that the engine reports.
-    """
-    deployments = [
-        RunnerDeployment.from_flow(
-            flow_of(source),
-            name=source.name,
-            schedule=Cron(source.schedule, timezone=str(source.zone(deployment.zone))),
-            description=f"Loads {source.cdr_type} from {source.path}",
-            concurrency_limit=ConcurrencyLimitConfig(
-                limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
-            ),
-            entrypoint_type=EntrypointType.MODULE_PATH,
-        )
-        for source in deployment.sources().values()
-    ]
-    stopping = threading.Event()
-    threading.Thread(target=watch, args=(deployment, stopping), name="repair", daemon=True).start()
-    _wait_for_server()
-    serve(*deployments, pause_on_shutdown=False, print_starting_message=False, limit=available_cores())
-    stopping.set()

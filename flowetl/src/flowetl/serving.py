@@ -1,0 +1,121 @@
+"""Serving the sources: their schedules run until told to stop, whatever was killed before or is killed meanwhile."""
+
+import threading
+import time
+
+import structlog
+from prefect import serve
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.deployments.runner import EntrypointType, RunnerDeployment
+from prefect.schedules import Cron
+from prefect.states import Crashed
+
+from flowetl import processes
+from flowetl.deployment import Deployment, available_cores
+from flowetl.errors import LoadError
+from flowetl.flows import flow_name, flow_of
+from flowetl.repair import watch
+
+_log = structlog.get_logger(__name__)
+
+_AT_WORK = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
+_AGAIN_SECONDS = 5.0
+
+
+def serve_sources(deployment: Deployment) -> None:
+    """Register one deployment for each source with the Prefect server and run its schedule until SIGTERM.
+
+    Columnar files that the engine finds damaged are rebuilt meanwhile, by a thread: it has nothing to schedule.
+    """
+    stopping = threading.Event()
+    longest = deployment.longest_run_hours * 3600
+    with processes.only_server(deployment.rejects):
+        for name, target, options in (
+            ("repair", watch, (deployment, stopping)),
+            ("hung runs", processes.end_hung_runs, (longest, stopping)),
+        ):
+            threading.Thread(target=target, args=options, name=name, daemon=True).start()
+        while True:
+            _wait_for_server()
+            processes.wait_until_gone(processes.end_runs())
+            try:
+                end_left_runs(deployment)
+                _serve(deployment)
+                break
+            except LoadError:
+                raise
+            except Exception as error:
+                # The runner gives up when its server is away for some minutes. The next night must not depend on
+                # somebody who looks after the process.
+                _log.warning("serving is begun again", error=type(error).__name__)
+                time.sleep(_AGAIN_SECONDS)
+        stopping.set()
+
+
+def _serve(deployment: Deployment) -> None:
+    sources = deployment.sources().values()
+    served = [
+        RunnerDeployment.from_flow(
+            flow_of(source),
+            name=source.name,
+            schedule=Cron(source.schedule, timezone=str(source.zone(deployment.zone))),
+            description=f"Loads {source.cdr_type} from {source.path}",
+            # No limit: its slots outlive those who held them. The lock of a day in the database does not.
+            concurrency_limit=None,
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        )
+        for source in sources
+    ]
+    # A run that waits for its file must not keep the other sources from theirs.
+    limit = max(available_cores(), len(sources))
+    serve(*served, pause_on_shutdown=False, print_starting_message=False, limit=limit)
+
+
+def end_left_runs(deployment: Deployment) -> int:
+    """End the runs that Prefect takes for alive: nobody is at work on them, because we serve and have just begun."""
+    names = [flow_name(source) for source in deployment.sources().values()]
+    with get_client(sync_client=True) as client:
+        left = _runs_at_work(client, names)
+        for run in left:
+            state: State[None] = Crashed(message="its process was killed; the next run loads what is missing")
+            client.set_flow_run_state(run.id, state, force=True)
+            _log.warning("left run ended", run=run.name, was=str(run.state_name))
+    return len(left)
+
+
+def _runs_at_work(client: SyncPrefectClient, names: list[str]) -> list[FlowRun]:
+    found: list[FlowRun] = []
+    while True:
+        page = client.read_flow_runs(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=names)),
+            flow_run_filter=FlowRunFilter(
+                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(_AT_WORK)))
+            ),
+            offset=len(found),
+        )
+        if not page:
+            return found
+        found += page
+
+
+def _wait_for_server() -> None:
+    """Wait until the Prefect server answers: started at the same moment, it takes longer."""
+    waited = False
+    with get_client(sync_client=True) as client:
+        while (fault := client.api_healthcheck()) is not None:
+            if not waited:
+                _log.warning(
+                    "waiting for the Prefect server", url=str(client.api_url), error=type(fault).__name__
+                )
+            waited = True
+            time.sleep(1)
+    if waited:
+        _log.info("the Prefect server answers")
