@@ -78,15 +78,14 @@ time.sleep(600)
 
 
 def test_a_run_ends_with_its_server() -> None:
-    server = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True)
-    try:
-        assert server.stdout is not None
-        told = {server.stdout.readline().strip(), server.stdout.readline().strip()}
-        assert "alive" in told
-        (child,) = told - {"alive"}
-    finally:
-        server.kill()
-        server.wait(30)
+    with subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            told = {server.stdout.readline().strip(), server.stdout.readline().strip()}
+            assert "alive" in told
+            (child,) = told - {"alive"}
+        finally:
+            server.kill()
     wait_for(lambda: not _lives(int(child)))
 
 
