@@ -228,6 +228,14 @@ def test_nothing_that_is_killed_or_hangs_ends_a_schedule(operator, prefect, tmp_
             prefect.start()
             serve()
             wait_for(lambda: is_waiting(operator, yesterday), "a run after both were killed", log)
+
+        begun = log.read_text().count("serving is begun again")
+        prefect.kill()
+        wait_for(
+            lambda: log.read_text().count("serving is begun again") > begun, "a loader that gives up", log
+        )
+        prefect.start()
+        wait_for(lambda: is_waiting(operator, yesterday), "a run after the server was killed", log)
         write(operator, yesterday)
         wait_for(lambda: yesterday in available(operator), "yesterday", log)
         states = prefect.states()

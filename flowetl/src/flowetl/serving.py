@@ -1,5 +1,7 @@
 """Serving the sources: their schedules run until told to stop, whatever was killed before or is killed meanwhile."""
 
+import os
+import sys
 import threading
 import time
 
@@ -27,7 +29,6 @@ from flowetl.repair import watch
 _log = structlog.get_logger(__name__)
 
 _AT_WORK = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
-_AGAIN_SECONDS = 5.0
 
 
 def serve_sources(deployment: Deployment) -> None:
@@ -43,20 +44,18 @@ def serve_sources(deployment: Deployment) -> None:
             ("hung runs", processes.end_hung_runs, (longest, stopping)),
         ):
             threading.Thread(target=target, args=options, name=name, daemon=True).start()
-        while True:
-            _wait_for_server()
+        _wait_for_server()
+        try:
+            end_left_runs(deployment)
+            _serve(deployment)
+        except LoadError:
+            raise
+        except Exception as error:
+            # The runner gives up when its server is away for some minutes. The next night must not depend on somebody
+            # who looks after the process. As a new program it has no threads and ports of the old one.
+            _log.warning("serving is begun again", error=type(error).__name__)
             processes.wait_until_gone(processes.end_runs())
-            try:
-                end_left_runs(deployment)
-                _serve(deployment)
-                break
-            except LoadError:
-                raise
-            except Exception as error:
-                # The runner gives up when its server is away for some minutes. The next night must not depend on
-                # somebody who looks after the process.
-                _log.warning("serving is begun again", error=type(error).__name__)
-                time.sleep(_AGAIN_SECONDS)
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
         stopping.set()
 
 
