@@ -211,7 +211,7 @@ class Texts:
         return texts.take(pc.if_else(pc.is_valid(keys), places, None))
 
     def _take_used(self) -> None:
-        """Copy what the rows used of the known, which may be forgotten after."""
+        """Copy the texts that the rows used of known values, which may be forgotten later."""
         self._used[: NOBODY + 1] = False
         used = np.flatnonzero(self._used)
         if not len(used):
@@ -219,7 +219,7 @@ class Texts:
         texts = self._known.texts().take(pa.array(used))
         self._fresh.append(pa.table({"key": self._known.keys[used], "text": texts}))
         self._used[:] = False
-        # Sorting again only when as many are waiting as are sorted keeps the sum of all sorting small.
+        # Sorting only when as many wait as are sorted keeps the total cost of sorting small.
         if sum(map(len, self._fresh)) > max(len(self._keys), REMEMBERED):
             self._sort()
 
@@ -239,14 +239,20 @@ class Texts:
 
 
 class Spelling(NamedTuple):
-    """How a source writes one kind of identifier; ``pattern`` is what every text of the form ``text`` matches."""
+    """Say how a source writes one kind of identifier.
+
+    ``pattern`` is what every text of the form ``text`` matches.
+    """
 
     form: Form = "number"
     pattern: str = ""
 
 
 class Reading(NamedTuple):
-    """How a source writes its identifiers. ``filler`` is what stands behind their digits to fill a fixed width."""
+    """Say how a source writes its identifiers.
+
+    ``filler`` follows their digits to fill a fixed width.
+    """
 
     numbering: Numbering = Numbering()
     subscriber: Spelling = Spelling()
@@ -254,7 +260,10 @@ class Reading(NamedTuple):
     filler: str = ""
 
     def normal(self, name: str, value: str) -> str | None:
-        """The normal form of a value of the column ``name``, ``NO_NUMBER``, or None if it cannot be read."""
+        """Normalise a value of the column ``name``.
+
+        Returns ``NO_NUMBER``, or None if the value is unreadable.
+        """
         spelling = self.subscriber if name == "msisdn" else self.counterpart
         if name in ("msisdn", "msisdn_counterpart") and spelling.form == "text":
             text = value.strip()
@@ -272,7 +281,7 @@ class Reading(NamedTuple):
         return normalise_number(value, self.numbering, spelling.form)
 
     def expected(self, name: str) -> str:
-        """What a value of the column must look like, in words."""
+        """Describe in words what a value of the column must look like."""
         spelling = self.subscriber if name == "msisdn" else self.counterpart
         if spelling.form == "text":
             return f"text that matches {spelling.pattern!r}" if spelling.pattern else "text"
@@ -289,10 +298,10 @@ AS_USUAL: Final = Reading()
 
 
 class Pseudonymiser:
-    """Turns whole columns of raw identifiers into pseudonyms of 64 lower-case hexadecimal characters.
+    """Turn columns of raw identifiers into pseudonyms.
 
-    Each distinct value is hashed once while it is remembered. Memory is the only place where raw values are kept,
-    and not for longer than the process.
+    A pseudonym is 64 lower-case hexadecimal characters. Each distinct value is hashed once while it is
+    remembered. Raw values are kept only in memory, and not for longer than the process.
     """
 
     def __init__(self, key: bytes, reading: Reading = AS_USUAL) -> None:
@@ -301,12 +310,15 @@ class Pseudonymiser:
         self._known: dict[str, dict[Spelling, Known]] = {label: {} for label in LABELS.values()}
 
     def column(self, name: str, raw: pa.ChunkedArray) -> Pseudonyms:
-        """The pseudonyms of one identifier column; ``name`` is the target column and chooses the label."""
+        """Return one identifier column's pseudonyms.
+
+        ``name`` is the target column and chooses the label.
+        """
         known = self._remembered(name)
         return Pseudonyms(known, known.places(raw.combine_chunks(), partial(self._pseudonym, name)))
 
     def _remembered(self, name: str) -> Known:
-        # What was read as a subscriber's is another person where counterparts are written otherwise.
+        # A subscriber's text may mean another person where counterparts are written differently.
         known = self._known[LABELS[name]]
         spelling = self.reading.counterpart if name == "msisdn_counterpart" else self.reading.subscriber
         if spelling not in known or known[spelling].full:
@@ -323,15 +335,18 @@ class Pseudonymiser:
         return keyed.hexdigest()
 
     def line_hash(self, content: str) -> str:
-        """A keyed hash of a refused line: two equal lines can be told, no line can be recovered."""
+        """Return a keyed hash of a refused line.
+
+        Equal lines can be recognised, and no line can be recovered.
+        """
         return self._hash("line", content)
 
 
 class UpstreamPseudonyms(Pseudonymiser):
-    """For sources whose operator delivers pseudonyms: passes them on, and refuses what still looks raw."""
+    """Pass the operator's pseudonyms on and refuse values that still look raw."""
 
     def _pseudonym(self, name: str, value: str) -> str | None:
-        """As given, in lower case; None where it is not 32 to 64 hexadecimal characters.
+        """Return the value in lower case; None unless 32 to 64 hexadecimal characters.
 
         Raises
         ------
@@ -349,18 +364,21 @@ class UpstreamPseudonyms(Pseudonymiser):
 
 
 def key_id(name: str, key: bytes) -> str:
-    """What records the key behind a load: its configured name and a fingerprint that gives a changed key away."""
+    """Record the key behind a load: its name and a fingerprint that reveals changes."""
     return f"{name}:{hmac.digest(key, b'fingerprint', hashlib.sha256).hex()[:12]}"
 
 
 def tac(raw_imei: pa.ChunkedArray, filler: str = "") -> pa.ChunkedArray:
-    """The device model of each raw IMEI: the first eight digits of its normal form, as text; null where it has none."""
+    """Return the device model of each raw IMEI, null where it has none.
+
+    The model is the first eight digits of the IMEI's normal form, as text.
+    """
     plain = pc.replace_substring_regex(raw_imei, r"[\s().\-]", "")
     if filler:
         plain = pc.utf8_rtrim(plain, filler.upper() + filler.lower())
     usual = pc.match_substring_regex(plain, r"^(?:[0-9]{15,16}|[02-9][0-9]{13})$")
     models = pc.if_else(pc.and_not(usual, pc.match_substring_regex(plain, "^0+$")), plain, None)
-    # Few are written so that more than their length has to be looked at.
+    # Few are written so that more than their length has to be checked.
     odd = pc.fill_null(pc.match_substring_regex(plain, "^1[0-9]{13}$"), False)
     if pc.any(odd).as_py():
         read = {text: normalise_imei(text) for text in plain.filter(odd).unique().to_pylist()}
@@ -370,6 +388,6 @@ def tac(raw_imei: pa.ChunkedArray, filler: str = "") -> pa.ChunkedArray:
 
 
 def leading_bits(texts: Sequence[str]) -> np.ndarray:
-    """The first 64 bits of hexadecimal texts as unsigned integers, which sort as the texts do."""
+    """Return hexadecimal texts' first 64 bits as integers, which sort as the texts do."""
     digits = "".join([text[:16] for text in texts])
     return np.frombuffer(bytes.fromhex(digits), ">u8").astype(np.uint64)

@@ -109,7 +109,7 @@ def _told(outcome: object) -> str | None:
 def ask_database(
     cursor: Cursor, table: Composable, checks: Iterable[Check], cdr_type: CdrType, date: dt.date
 ) -> Outcomes:
-    """Run checks on a day's partition, each in a savepoint of the caller's transaction."""
+    """Run checks on a day's partition, each in a savepoint."""
 
     def ask(select: str) -> str | None:
         cursor.execute("SAVEPOINT quality_check")
