@@ -1,1 +1,1 @@
-"""Nine questions, timed from the submitted specification to the released result, on this engine and on others."""
+"""Time nine questions from specification to released result on several engines."""

@@ -1,4 +1,7 @@
-"""``python -m benchmarks``: build the data, ask the nine questions, write the tables (see ``benchmarks/README.md``)."""
+"""Build data, ask the nine questions, write tables: ``python -m benchmarks``.
+
+See ``benchmarks/README.md``.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ SCALES = {"smoke": Size(20_000, 7, 150_000), "full": Size(200_000, 14, 1_500_000
 
 
 def main() -> int:
-    """Run; 0 if all engines agreed, 1 if their answers differ or ours gave none, 2 if a run cannot be resumed."""
+    """Run the benchmark and return an exit status.
+
+    0 means that all engines agreed, 1 that answers differ or ours is missing, 2 that a run cannot be resumed.
+    """
     options = _parser().parse_args()
 
     def say(text: str) -> None:
@@ -71,7 +77,10 @@ def _measured(
 
 
 def _every_kind(options: argparse.Namespace, say: Say) -> int:
-    """Measure the kinds on the sizes asked for; 0 if none failed and the answers written by hand were the same."""
+    """Measure the kinds on the sizes asked for.
+
+    Returns 0 if none failed and the hand-written answers were equal.
+    """
     failed: list[str] = []
     if not options.docs:
         for subscribers in [options.subscribers] if options.subscribers else kinds.SUBSCRIBERS:

@@ -44,7 +44,10 @@ class Comparison:
 
 
 def compare(first: pd.DataFrame, second: pd.DataFrame) -> Comparison:
-    """Compare by value: the column ``value``, if any, to a relative 1e-9, all other columns as the key of a row."""
+    """Compare by value.
+
+    The column ``value``, if any, may differ by a relative 1e-9. All other columns form the key of a row.
+    """
     left, right = _by_key(first), _by_key(second)
     differences = [_difference(left[key], right[key]) for key in left.keys() & right.keys()]
     different = [difference for difference in differences if difference > TOLERANCE]
@@ -71,7 +74,10 @@ def _by_key(rows: pd.DataFrame) -> dict[tuple[str, ...], float]:
 
 
 def text_of_key(value: Any) -> str:
-    """Key columns come as text, dates, instants and numbers of several types: equal moments and numbers are equal."""
+    """Return a key column's canonical text.
+
+    Text, dates, instants and numbers of several types occur; equal values have equal texts.
+    """
     if isinstance(value, dt.datetime):
         return str(value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value)
     if isinstance(value, Decimal | int | float):

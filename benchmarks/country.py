@@ -1,4 +1,7 @@
-"""The data of a benchmark: a synthetic country made once, loaded once into both stores, kept between runs."""
+"""Provide a benchmark's data: a synthetic country in both stores.
+
+The country is made and loaded once and kept between runs.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,10 @@ class Size:
 
 
 class Country:
-    """One country of a size with its own PostgreSQL cluster and columnar folder, below the state folder."""
+    """Hold one country of a size below the state folder.
+
+    It has its own PostgreSQL cluster and columnar folder.
+    """
 
     def __init__(self, size: Size) -> None:
         self.size = size
@@ -130,7 +136,9 @@ class Country:
 
     @contextmanager
     def copied(self, times: int) -> Iterator[Path]:
-        """Day files with every subscriber so many times, each copy under keys of its own; made once.
+        """Provide day files with every subscriber repeated ``times`` times.
+
+        Each copy has separate keys. The files are made once.
 
         A copy calls its own people, and its events have their own ids, so that every answer about a subscriber is there so
         often. Of the database only the manifest knows of them, while the context lasts: they are for an executor that is
@@ -160,7 +168,10 @@ class Country:
             self._tell_manifest(self.columnar)
 
     def _tell_manifest(self, folder: Path) -> None:
-        """Make the manifest name size and checksum of the files in this folder: the engine reads no other."""
+        """Put this folder's sizes and checksums into the manifest.
+
+        The engine reads no other files.
+        """
         connection = self.connect()
         with connection.cursor() as cursor:
             cursor.execute("SELECT path FROM etl.columnar_files")
@@ -222,7 +233,10 @@ class Country:
         )
 
     def _sizes(self) -> tuple[int, int, int]:
-        """Events; bytes of the columnar copy with its dictionary; bytes of the partitions with their indexes."""
+        """Return events, columnar bytes and partition bytes.
+
+        Columnar bytes include the dictionary, partition bytes the indexes.
+        """
         connection = self.connect()
         with connection.cursor() as cursor:
             cursor.execute("SELECT sum(rows) FROM etl.columnar_files")

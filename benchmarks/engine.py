@@ -1,4 +1,7 @@
-"""Asking an engine's server, ours or the published one: they speak one protocol, so one client measures both."""
+"""Query an engine's server, ours or the published one.
+
+Both speak one protocol, so one client measures both.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +39,12 @@ class TookTooLong(EngineFailed):
 
 
 class DidNotStart(EngineFailed):
-    """The engine's server ended, or answered nothing in the time that a start may take."""
+    """Report that the engine's server ended or did not answer within its start time."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A question's released rows, the seconds to get them and the peak memory behind it."""
+    """Hold a question's released rows, seconds and peak memory."""
 
     rows: pd.DataFrame
     seconds: float
@@ -91,7 +94,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 class Client:
-    """A requester on an engine's socket that reads released results from the database, as the HTTP API does.
+    """Query an engine's socket and read released results as the HTTP API does.
 
     ``waits`` says whether the engine can hold a poll until there is news; one that cannot is asked again and again.
     """
@@ -135,7 +138,10 @@ class Client:
         return payload
 
     def wait_until_up(self, processes: Processes, deadline: float = START_LIMIT) -> None:
-        """Wait for the first reply; raise DidNotStart if a process ends or the deadline passes before."""
+        """Wait for the first reply.
+
+        Raises DidNotStart if a process ends or the deadline passes before.
+        """
         end = time.monotonic() + deadline
         while True:
             processes.refuse_if_ended()
@@ -206,7 +212,7 @@ class Ours:
         self._processes.end()
 
     def empty(self) -> None:
-        """Forget every result, so that the next question is answered cold. The maps of the cells stay."""
+        """Forget every result, so that the next question is cold; cell maps stay."""
         forget_results(self._country)
 
     def cold(self, spec: Spec) -> Answer:

@@ -1,4 +1,4 @@
-"""The nine questions as statements that somebody who knows the data and DuckDB would write for them alone.
+"""Write the nine questions as SQL that an expert in the data and DuckDB would use.
 
 They read the same day files and the same cell maps as the engine, use the same rules for ties and apply the same floor,
 and are what the engine's own statements are measured against. Nothing is queued, stored or checked.
@@ -34,7 +34,10 @@ class HandWritten:
         self._country = country
 
     def cold(self, question: Question) -> Answer:
-        """Run a question in a process of its own; the seconds are those of the statements, best of three."""
+        """Run a question in a separate process.
+
+        The seconds are those of the statements, best of three.
+        """
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(1, mp_context=context) as pool:
             process = pool.submit(os.getpid).result()
@@ -69,7 +72,10 @@ def connect() -> duckdb.DuckDBPyConnection:
 
 
 class Files:
-    """The relations of one country as fragments of SQL; ``windows`` are those that a statement is about."""
+    """Write one country's relations as SQL fragments.
+
+    ``windows`` are the windows of a statement.
+    """
 
     def __init__(self, windows: tuple[Window, ...], columnar: Path, maps: Path) -> None:
         self.windows = windows
@@ -87,7 +93,10 @@ class Files:
         return f"read_parquet({found}, union_by_name = false)"
 
     def cells(self, unit: str, first: dt.date, after: dt.date) -> str:
-        """The regions of the cells, with their validity cut to the window; usually it leaves one row of each cell."""
+        """Return the regions of the cells, with validity cut to the window.
+
+        Usually one row of each cell remains.
+        """
         return f"""(
             SELECT cell, location, valid_from, valid_before FROM {self._map("cells", unit)}
             WHERE valid_from < TIMESTAMP '{after}' AND valid_before > TIMESTAMP '{first}' AND cell IS NOT NULL

@@ -1,4 +1,4 @@
-"""A representative specification of every registered kind, derived from the fields that the kind declares.
+"""Derive a representative specification of every registered kind from its fields.
 
 A field has one value wherever it occurs, by default that of its example. Only where a kind is better shown by another
 value, or has no rows with the usual one, does its entry in ``_of_kind`` say so.
@@ -144,7 +144,7 @@ class _Specifications:
         return [self.daily(first + n * _DAY, method) for n in range((after - first).days)]
 
     def _coalesced(self, begin: int, end: int) -> Spec:
-        """Where most of the days of a period are spent, or else most of the days of the whole window."""
+        """Combine the locations of most days of a period with those of the whole window."""
         first, after = self._window
         last = (after - first).days
         days = self._daily(first, after, "last")

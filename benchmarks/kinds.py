@@ -1,4 +1,4 @@
-"""Every query kind against the statement written by hand for it, and how it grows with the number of subscribers."""
+"""Compare every kind with its hand-written statement, at growing sizes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,10 @@ WARM_UP = (
 
 
 class Engine:
-    """One worker of ours in this process, over one store of files; its jobs go through the job table as always."""
+    """Run one of our workers in this process over one store of files.
+
+    Its jobs go through the job table as always.
+    """
 
     def __init__(self, database: Database, computing: Computing, forget: Callable[[], None]) -> None:
         self._engine = database.engine("benchmark", pool_size=2)
@@ -93,7 +96,7 @@ class Engine:
             raise EngineFailed(f"{query.kind}: {row and row['error']}")
 
     def compare(self, query: Query, hand_written: Any) -> str:
-        """Whether a stored or released result has the rows of the other answer, in words: ``equal`` if it has."""
+        """Compare a result's rows with the other answer: ``equal`` or the difference."""
         if not isinstance(query, Aggregate):
             return compare_stored(stored_path(self._computing, query.query_id), hand_written)
         with self._engine.begin() as connection:
@@ -103,7 +106,7 @@ class Engine:
 
 
 def compare_stored(path: Path, theirs: Any) -> str:
-    """Subscriber-level results have millions of rows, so that they are compared where they are."""
+    """Compare subscriber-level results in place, because they have millions of rows."""
     connection = duckdb.connect()
     connection.register("theirs", theirs)
     ours = f"read_parquet('{path}')"
@@ -139,7 +142,7 @@ def queries(window: Window) -> dict[str, Query]:
 
 
 class ByHand:
-    """The statements over the same files, or the same database where only that has the data."""
+    """Run the hand-written statements over the same files, or the database if needed."""
 
     def __init__(self, files: Files, database: Callable[[], Any]) -> None:
         self._files = files
@@ -161,7 +164,7 @@ class ByHand:
 
 
 class _Best:
-    """The best wall-clock and the best processor seconds of repeated runs in this process."""
+    """Keep the best wall-clock and processor seconds of repeated runs."""
 
     def __init__(self) -> None:
         self.seconds = self.processor = math.inf
@@ -177,7 +180,10 @@ class _Best:
 def measured(
     engine: Engine, by_hand: ByHand, asked: dict[str, Query], repeats: int, say: Say, failed: list[str]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """For each kind the best seconds of both, the number of rows and whether they are equal; ``failed`` gets the others."""
+    """Yield each kind's best seconds on both sides, rows and equality.
+
+    ``failed`` gets the other kinds.
+    """
     for kind, query in asked.items():
         ours, theirs = _Best(), _Best()
         try:
@@ -216,7 +222,10 @@ def measured(
 
 @contextmanager
 def both_sides(country: Country, subscribers: int) -> Iterator[tuple[Engine, ByHand, Window]]:
-    """Both sides over a country that runs, or over copies of its people where it has fewer than asked for."""
+    """Provide both sides over a running country.
+
+    Copies of its people are used where it has fewer than asked for.
+    """
     with ExitStack() as stack:
         columnar = country.columnar
         if subscribers > country.size.subscribers:
@@ -254,7 +263,9 @@ def run(
     say: Say,
     keep: Callable[[dict[str, Any]], None],
 ) -> list[str]:
-    """Measure every kind, or those named, on so many subscribers; ``keep`` gets the record of each when it is there.
+    """Measure every kind, or the named kinds, on a number of subscribers.
+
+    ``keep`` gets each kind's record as soon as it is available.
 
     Returns the kinds that failed; they keep their former numbers.
     """

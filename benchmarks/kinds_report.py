@@ -1,4 +1,4 @@
-"""What a run over the kinds leaves: numbers and a table among the results, and a page in the documentation."""
+"""Write the results of a run over the kinds: numbers, a table and a page."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def keep(found: dict[str, Any]) -> None:
 
 
 def write() -> list[Path]:
-    """Make the table and the page of the documentation anew from the numbers."""
+    """Make the table and the page of the documentation again from the numbers."""
     everything = _numbers()
     table_file, page_file = RESULTS / "kinds.md", DOCS / "kinds.md"
     table_file.write_text(f"# Every kind\n\n{summary(everything)}\n{table(everything)}")
@@ -129,7 +129,7 @@ def page(everything: dict[str, Any]) -> str:
     largest = SUBSCRIBERS[-1]
     return f"""# Every query kind
 
-Audience: whoever chooses or operates the platform. Reading time: 4 minutes. How fast each query kind is, against a
+Audience: those who choose or operate the platform. Reading time: 4 minutes. How fast each query kind is, against a
 DuckDB statement written by hand for the same specification, and how it grows with the number of subscribers.
 
 Measured on {everything[str(MAIN)]["date"]}. {summary(everything)}

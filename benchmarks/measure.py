@@ -62,7 +62,7 @@ class Measured:
         }
 
     def disagreement(self) -> str | None:
-        """The engine whose answer differs in a way that no known rule explains; ours if it gave none."""
+        """Return an engine whose answer differs unexplained, or ours if it is missing."""
         if self.ours and not self.ours.answer:
             return f"{self.question.title}: ours: {self.ours.failed or self.ours.gave_up}"
         for engine, comparison in self.comparisons.items():
@@ -126,7 +126,7 @@ def measure(
     only: list[str] | None = None,
     resume: bool = False,
 ) -> dict[str, Any]:
-    """Build the country if need be, ask everything, compare; the content of ``latest.json``.
+    """Build the country if necessary, ask everything, compare.
 
     Each of our times is the best of ``repeats`` cold ones, before and again after the published engine, which is asked
     once, because it takes minutes. ``only`` names the questions to ask, all by default. ``keep`` gets what there is
@@ -211,7 +211,7 @@ def _code() -> str:
 
 
 def warm_up(engine: Ours, asked: list[Question]) -> None:
-    """Have the processes started, the libraries imported and the maps of the cells made before anything is timed."""
+    """Start processes, import libraries and make cell maps before timing."""
     for name in ("daily_last", "radius_of_gyration"):
         engine.cold(next(question.spec for question in asked if question.name == name))
 
@@ -221,7 +221,10 @@ def _best(ask: Callable[[Spec], Answer], question: Question, repeats: int) -> An
 
 
 def _accepting_5000_parts(engine: Ours) -> Answer:
-    """Seconds until a modal location over 5,000 distinct parts is accepted; it is cancelled at once."""
+    """Time until a modal location over 5,000 distinct parts is accepted.
+
+    The query is cancelled at once.
+    """
     spec = spec_of_parts(5000)
     query_id, seconds = engine.client.accept(spec)
     engine.client.ask("cancel_query", {"query_id": query_id})
@@ -229,7 +232,10 @@ def _accepting_5000_parts(engine: Ours) -> Answer:
 
 
 def spec_of_parts(parts: int) -> Spec:
-    """A modal location of so many daily locations; hours make more distinct ones than the data have days."""
+    """Return a modal location of a number of daily locations.
+
+    Hours make more distinct parts than the data have days.
+    """
     hours = [(first, last) for first in range(24) for last in range(25) if first != last]
     variants = [
         {

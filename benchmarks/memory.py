@@ -10,7 +10,7 @@ PERIOD = 0.05
 
 
 def anonymous_bytes(process: int) -> int:
-    """Memory of a process that is backed by no file and shared with nobody; 0 once it is gone."""
+    """Return a process's private anonymous bytes; 0 once it is gone."""
     try:
         text = Path(f"/proc/{process}/status").read_text()
     except OSError:
@@ -34,7 +34,10 @@ def descendants(process: int) -> set[int]:
 
 
 class PeakMemory:
-    """Samples the sum over process groups while a ``with`` block runs; ``megabytes`` is the highest."""
+    """Sample memory over process groups during a ``with`` block.
+
+    ``megabytes`` is the highest sum.
+    """
 
     def __init__(self, processes: Callable[[], Iterable[int]]) -> None:
         self._processes = processes

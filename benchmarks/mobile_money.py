@@ -1,4 +1,7 @@
-"""Mobile-money transactions, which the synthetic country has none of: rows made in the database from a fixed seed."""
+"""Make mobile-money transactions, which the synthetic country lacks.
+
+The rows are made in the database from a fixed seed.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ _STATEMENTS = (
 
 
 def fill(country: Country, subscribers: int) -> None:
-    """Have the country's database hold the transactions of so many subscribers, and no others."""
+    """Give the country's database the transactions of exactly so many subscribers."""
     values = {
         "subscribers": subscribers,
         "transactions": int(_RATE * subscribers * country.size.days),

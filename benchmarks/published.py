@@ -1,4 +1,7 @@
-"""The published engine, installed aside and run against the same database with a Redis of its own."""
+"""Install the published engine and run it against the same database.
+
+It has a separate environment and a separate Redis.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,10 @@ class NotAvailable(RuntimeError):
 
 
 def install() -> Path:
-    """The environment with the published engine, made on first use; raises NotAvailable."""
+    """Return the published engine's environment, made on first use.
+
+    Raises NotAvailable.
+    """
     if shutil.which("redis-server") is None:
         raise NotAvailable("redis-server is not installed (Debian package redis-server)")
     folder = default_state() / "bench" / "published" / "venv"
@@ -65,7 +71,10 @@ def install() -> Path:
 
 
 class Published:
-    """The published server over a country; started anew for each question, so that it remembers nothing."""
+    """Run the published server over a country.
+
+    It is started again for each question, so that it remembers nothing.
+    """
 
     def __init__(self, country: Country) -> None:
         self._country = country

@@ -16,7 +16,10 @@ Window = tuple[dt.date, dt.date]
 
 @dataclass(frozen=True)
 class Question:
-    """A specification by a short name; ``windows`` are the pairs (first day, day after the last) that it reads."""
+    """Hold a specification by a short name.
+
+    ``windows`` are the pairs (first day, day after the last) that it reads.
+    """
 
     name: str
     title: str
@@ -25,7 +28,10 @@ class Question:
 
 
 def questions(size: Size, longest: int = 7) -> list[Question]:
-    """The nine, on the first ``longest`` days of the data and, for flows, as many more; on halves of a shorter period."""
+    """Return the nine questions on the first ``longest`` days of the data.
+
+    Flows use as many more days. A shorter period is split into halves.
+    """
     week = min(longest, max(size.days // 2, 1))
     start, middle = START, START + dt.timedelta(week)
     end = middle + dt.timedelta(min(week, size.days - week))

@@ -1,4 +1,4 @@
-"""What a run has found so far: a file that is written after each step, so that no step is measured twice."""
+"""Record a run's results after each step, so that no step is measured twice."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class OtherSettings(RuntimeError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of asking one engine one question: an answer, or the reason why there is none."""
+    """Hold an engine's answer to one question, or the reason for none."""
 
     load: float
     answer: Answer | None = None
@@ -125,7 +125,9 @@ def ask_all(
     questions: Iterable[str],
     kept: Callable[[str, Outcome], None],
 ) -> None:
-    """Ask an engine each question that it was not asked yet; a failure costs the question, not the run.
+    """Ask an engine each question that it was not asked yet.
+
+    A failure costs the question, not the run.
 
     Parameters
     ----------
@@ -159,12 +161,12 @@ def ask_all(
 
 
 def load() -> float:
-    """How many processes wanted a processor over the last minute: the machine's load average."""
+    """Return the load average of the last minute."""
     return round(os.getloadavg()[0], 1)
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file so that a run that is ended leaves the former file or the new one, and no half."""
+    """Write a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
         file.write(text)
@@ -176,7 +178,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def _kept(answer: Answer) -> dict[str, Any]:
-    """An answer as JSON; what comparing looks at is kept, and not the types of columns."""
+    """Return an answer as JSON, without the types of columns."""
     columns = list(answer.rows.columns)
     rows = [
         [

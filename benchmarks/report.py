@@ -1,4 +1,4 @@
-"""What a run leaves: a table among the results, ``latest.json``, and a page with a picture in the documentation."""
+"""Write a run's table, ``latest.json``, and the documentation's page and picture."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ENGINES = (
 
 
 def write(report: dict[str, Any], scale: str) -> list[Path]:
-    """Write the table and the numbers of a run; those of the full scale also become the documentation's page."""
+    """Write a run's table and numbers; the full scale also becomes the page."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     table_file = RESULTS / f"{report['date']}-{scale}.md"
     write_whole(
@@ -40,7 +40,10 @@ def write(report: dict[str, Any], scale: str) -> list[Path]:
 
 
 def merged(report: dict[str, Any]) -> dict[str, Any]:
-    """The report of some questions with the latest numbers of the others, if those are of the same data."""
+    """Merge the report of some questions with the latest numbers of the others.
+
+    Only numbers of the same data are merged.
+    """
     if not LATEST.exists():
         return report
     latest = json.loads(LATEST.read_text())
@@ -55,7 +58,7 @@ def merged(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_docs() -> list[Path]:
-    """Make the page and the picture of the documentation anew from the numbers of the latest run."""
+    """Rebuild the documentation's page and picture from the latest run."""
     report = json.loads(LATEST.read_text())
     DOCS.mkdir(parents=True, exist_ok=True)
     picture_file, page_file = DOCS / "questions.svg", DOCS / "index.md"
@@ -137,7 +140,7 @@ def _failures(report: dict[str, Any]) -> list[str]:
 
 
 def table(report: dict[str, Any]) -> str:
-    """The questions as rows: seconds with the load they were taken at, ratios and peak memory."""
+    """Write the questions as rows: seconds with load, ratios and peak memory."""
     header = (
         "| Question | Ours, s | Published, s | Ratio | Hand-written, s | Ours / hand-written | "
         "Ours on PostgreSQL, s | Stored, ms | Peak, MB | Published peak, MB |"
@@ -204,7 +207,7 @@ def page(report: dict[str, Any]) -> str:
     """The page of the documentation."""
     return f"""# Benchmarks
 
-Audience: whoever chooses or operates the platform. Reading time: 3 minutes. How fast the engine answers, against the
+Audience: those who choose or operate the platform. Reading time: 3 minutes. How fast the engine answers, against the
 published engine and against statements written by hand.
 
 Measured on {report["date"]}. {summary(report)}
@@ -221,7 +224,7 @@ taken so far, five times a second at the least. Between two questions everything
 stored is dropped; only the maps from cells to regions stay, which are made once for each version of the cells.
 
 The published engine (1.34.0) runs in an environment of its own on the same database and the same machine, with a
-Redis of its own, and is asked the same specifications over the same protocol. Its server is started anew for each
+Redis of its own, and is asked the same specifications over the same protocol. Its server is started again for each
 question and warmed up once. Its answers must equal ours. The one known exception: the published engine publishes active
 cells however few subscribers stand behind a row, while ours keeps only rows with more than 15.
 
@@ -245,7 +248,10 @@ as does a machine without `redis-server`.
 
 
 def write_scaling(measured: list[dict[str, Any]]) -> list[Path]:
-    """Keep the numbers of growing data, those of sizes not measured too, and make the page anew if there is a full record."""
+    """Keep the numbers of growing data and rebuild the page.
+
+    Numbers of sizes that were not measured stay. The page needs a full record.
+    """
     kept = json.loads(SCALING.read_text()) if SCALING.exists() else []
     by_size = {(row["subscribers"], row["days"]): row for row in [*kept, *measured]}
     rows = [by_size[size] for size in sorted(by_size)]

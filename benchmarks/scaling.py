@@ -23,7 +23,7 @@ COPIES = 4
 
 
 def measure(workers: int, say: Say, keep: Callable[[list[dict[str, Any]]], list[Path]]) -> list[Path]:
-    """Measure each question, cold, for each size; countries whose data do not exist yet are built.
+    """Measure each question, cold, for each size; build missing countries.
 
     ``keep`` gets the numbers of a size as soon as they are there, and returns the files that it wrote.
     """
@@ -39,7 +39,10 @@ def measure(workers: int, say: Say, keep: Callable[[list[dict[str, Any]]], list[
 
 
 def _asked(country: Country, size: Size, workers: int, say: Say) -> dict[str, Any]:
-    """The questions on so many of the country's days, and on so many people as it or copies of it have."""
+    """Ask the questions on a number of days and people.
+
+    Copies of the country's people are used where necessary.
+    """
     asked = questions(size, longest=size.days)
     copies = size.subscribers // country.size.subscribers
     with ExitStack() as stack:

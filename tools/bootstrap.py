@@ -240,7 +240,7 @@ def install_uv() -> str:
 
 
 def find_python() -> str:
-    """Find the newest supported Python, the distribution's before others; returns its path."""
+    """Find the newest supported Python, the distribution's first; return its path."""
     candidates = [f"/usr/bin/python{version}" for version in PYTHONS]
     candidates += [path for version in PYTHONS if (path := shutil.which(f"python{version}"))]
     for candidate in [*candidates, sys.executable]:

@@ -82,7 +82,7 @@ def build_wheels(version: str) -> None:
 
 
 def build_images(version: str) -> None:
-    """Build the images with ``version`` as their tag; say so where no container engine answers."""
+    """Build the images with the tag ``version``, or report that no engine answers."""
     compose = _compose()
     if compose is None:
         print(

@@ -1,4 +1,6 @@
-"""Every query kind as a statement that somebody who knows the data and DuckDB would write for its specification alone.
+"""Write every query kind as SQL that an expert in the data and DuckDB would use.
+
+Each statement serves only the kind's specification.
 
 They answer the specifications of ``kind_specs`` and read the same day files and cell maps as the engine. What is known of
 one specification is used: that the window is seven days long, that a file holds one day, that an area is a rectangle.

@@ -20,7 +20,9 @@ from flowmachine.sql.functions import leader_clusters
 
 
 def _meaningful(files: Files, first: dt.date, after: dt.date, name: str, *labels: str) -> str:
-    """Common table expressions that end, for each label, in one of its name and ``name`` (``evening_a``).
+    """Return common table expressions that end, for each label, in a table.
+
+    The table is named by the label and ``name`` (``evening_a``).
 
     Their rows are (``subscriber``, ``location``, ``share``). Sites are walked only for those subscribers who have two
     within the radius, for nobody else's can form a cluster; and where a cluster is is asked once for each centre.

@@ -1,4 +1,4 @@
-"""Statements of kinds with a row for each subscriber: where they are, and metrics of them."""
+"""Write the statements of kinds with a row for each subscriber."""
 
 from __future__ import annotations
 
@@ -91,7 +91,10 @@ def majority_location(files: Files) -> str:
 
 
 def coalesced(files: Files, *wanted: int) -> str:
-    """Whether a subscriber is in the coalesced location of each wanted period (``is_0``), and it (``at_0``)."""
+    """Select presence in each wanted period's coalesced location, and the location.
+
+    The columns are ``is_0`` and ``at_0``.
+    """
     days = len(list(days_of(files)))
     counts, columns = [], []
     for n in wanted:
@@ -246,7 +249,10 @@ def topup_balance(files: Files) -> str:
 
 
 def active_days(files: Files, days: int | None = None) -> str:
-    """A bit for each day on which a subscriber had an event; which day it was is known from the file."""
+    """Select a bit for each day on which a subscriber had an event.
+
+    The file tells which day it was.
+    """
     by_day = " UNION ALL ".join(
         f"SELECT DISTINCT subscriber, {1 << n}::BIGINT AS day FROM {files.events(day, day + ONE_DAY)}"
         for n, day in list(days_of(files))[:days]

@@ -1,4 +1,7 @@
-"""That the benchmark leaves out no kind, and that its page says what its numbers say. Nothing here measures."""
+"""Check that the benchmark covers every kind and that its page has its numbers.
+
+Nothing here measures.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run keeps every answer it has, whatever becomes of its engines; no engine is needed to see that."""
+"""Check that a run keeps its answers when engines fail; no engine is needed."""
 
 from __future__ import annotations
 

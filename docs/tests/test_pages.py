@@ -1,4 +1,4 @@
-"""The documentation says what is so: every page is reachable, every link leads somewhere, every setting is listed."""
+"""Check the documentation: pages reachable, links valid, settings listed."""
 
 from __future__ import annotations
 
@@ -76,7 +76,10 @@ def test_a_page_says_for_whom_it_is_and_how_long_it_takes(page: Path) -> None:
 
 @every_page
 def test_blocks_are_of_a_language_that_is_tested(page: Path) -> None:
-    """Python and shell blocks are run by the integration tests, unless a comment before them says why not."""
+    """Check that blocks are of a tested language.
+
+    The integration tests run Python and shell blocks, unless a comment before them says why not.
+    """
     for mark, language, code in BLOCK.findall(page.read_text()):
         assert language in ("python", "bash", "console", "json", "yaml", "")
         assert not mark or language in ("python", "bash")

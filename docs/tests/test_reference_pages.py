@@ -1,4 +1,4 @@
-"""The pages of reference: each kind and each route has its entry, and a kind's tick stands for tests that exist."""
+"""Check the reference pages: entries of kinds and routes, and the kinds' ticks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_the_pages_are_up_to_date() -> None:
 
 @pytest.mark.parametrize("kind", kinds())
 def test_a_kind_is_done(kind: str) -> None:
-    """Each has a module, rows worked out by hand, a definition in plain Python, and a test that draws worlds for it."""
+    """Check that a kind has its module, rows by hand, a definition and drawn worlds."""
     assert evidence()[kind].lacking == []
     assert re.search(rf"^\| ✓ \| \[`{kind}`\]\(#{kind}\) ", KINDS_PAGE.read_text(), re.MULTILINE)
 

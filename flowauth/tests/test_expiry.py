@@ -20,7 +20,7 @@ lives = st.integers(1, LONGEST_LIFE_MINUTES).map(lambda minutes: timedelta(minut
 
 @st.composite
 def limits_of_many(draw: st.DrawFn) -> list[Limit]:
-    """Draw limits whose last moments may be those of their longest lives or of each other."""
+    """Draw limits whose latest expiry may equal longest lives or each other."""
     found = []
     for number in range(draw(st.integers(1, 5))):
         life = draw(lives | st.sampled_from([one.longest_life for one in found] or [timedelta(minutes=1)]))
@@ -29,7 +29,7 @@ def limits_of_many(draw: st.DrawFn) -> list[Limit]:
 
 
 def caps(limits: list[Limit]) -> list[tuple[datetime, str]]:
-    """Return every moment that a limit sets, to the second where an administrator has set it."""
+    """Return every moment that a limit sets, to the second for administrators' limits."""
     found = []
     for one in limits:
         found.append((NOW + one.longest_life, f"longest life of {one.owner}"))

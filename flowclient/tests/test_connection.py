@@ -126,7 +126,7 @@ def test_the_role_map_of_the_contract():
 
 
 class Scripted:
-    """Drives an operation by a script of replies and faults, and keeps the pauses it asks for."""
+    """Drive an operation by a script of replies and faults; keep its pauses."""
 
     def __init__(self, *outcomes):
         self.outcomes = list(outcomes)

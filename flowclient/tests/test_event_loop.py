@@ -1,4 +1,4 @@
-"""What the asynchronous client leaves to the rest of an event loop, and how it lets go."""
+"""Check that the asynchronous client leaves the event loop free and lets go."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_an_interrupt_says_how_to_come_back(server, token):
 
 
 def test_a_cancelled_wait_stays_cancelled(server, token):
-    """What the caller said with the cancellation is kept, and a limit of time is still one."""
+    """Check that a cancellation keeps its message and that timeouts still work."""
     unready, ready = polls(1)
 
     async def main(held: Holding) -> None:

@@ -1,4 +1,4 @@
-"""Specifications as the contract draws them, and signatures as the contract lists them."""
+"""Compare specifications and signatures with the contract."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def test_a_sample_needs_one_size(given):
 
 
 def test_a_large_specification_is_built_quickly():
-    """5,000 parts: a limit of 1 s would be flaky, so the work is bounded by count instead."""
+    """Bound the work of 5,000 parts by count, because a time limit would be flaky."""
     spec = flowclient.modal_location_from_dates_spec(
         start_date="2003-01-01", end_date="2016-09-09", aggregation_unit="admin3", method="last"
     )

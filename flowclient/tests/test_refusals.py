@@ -1,4 +1,4 @@
-"""What people read when something is refused: one line that says what to do, the server's words after it."""
+"""Check that a refusal says in one line what to do, then the server's words."""
 
 from __future__ import annotations
 

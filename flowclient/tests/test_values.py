@@ -1,4 +1,4 @@
-"""The forms in which people write arguments: one on the wire, others refused before anything is sent."""
+"""Check the forms of arguments: one on the wire, others refused before sending."""
 
 from __future__ import annotations
 

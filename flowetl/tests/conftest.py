@@ -1,4 +1,4 @@
-"""A small operator: files written by hand, a fresh database, and everything else in a temporary folder."""
+"""Provide a small operator: hand-written files, a new database, a folder."""
 
 import datetime as dt
 import gzip

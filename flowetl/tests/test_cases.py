@@ -1,4 +1,4 @@
-"""Small deliveries from public bug reports and layouts, each to its right outcome; see ``cases/README.md``."""
+"""Load small deliveries from public bug reports; see ``cases/README.md``."""
 
 import datetime as dt
 import re
@@ -19,14 +19,14 @@ CASES = Path(__file__).parent / "cases"
 
 @dataclass
 class Delivery:
-    """One case: its files in the landing folder, its source as the documentation says it."""
+    """Hold one case: its files and its source as the documentation says."""
 
     operator: Any
     folder: Path
     day: dt.date
 
     def load(self, **changes: Any) -> Loaded:
-        """Load the day with the case's source, some of whose keys are written otherwise; None leaves a key out."""
+        """Load the day with the case's source and changed keys; None omits a key."""
         content = yaml.safe_load((self.folder / "source.yml").read_text()) | {"stability": {"pause": 0}}
         for name, value in changes.items():
             content[name] = content[name] | value if isinstance(value, dict) and name in content else value

@@ -158,7 +158,7 @@ def test_loading_by_hand_needs_no_prefect() -> None:
 
 @pytest.fixture
 def everything(operator) -> str:
-    """Every byte that loading leaves anywhere but in the operator's own files, and every word it says."""
+    """Return every byte that loading leaves outside the operator's files, and output."""
     rows = [
         operator.call("a", "10:00:00", operator.alice, operator.bob),
         [*operator.call("b", "10:00:00", operator.bob, operator.alice)[:5], '"unbalanced'],
@@ -247,7 +247,7 @@ def test_a_zone_that_is_not_the_database_s_is_refused(operator) -> None:
 
 
 def test_the_last_days_have_a_state_and_its_reason(operator) -> None:
-    """One loaded, one whose file is wrong, one that was dropped, one absent, one killed, one due, the others missing."""
+    """Check the states: loaded, failed, dropped, absent, killed, due and missing."""
     operator.rows(
         "INSERT INTO infrastructure.cells (id, version, geom_point) "
         "VALUES ('c1', 0, ST_SetSRID(ST_MakePoint(1, 1), 4326))"
@@ -395,7 +395,7 @@ def test_a_killed_process_costs_the_backfill_its_own_day_only(operator) -> None:
 
 
 def kill_when_waiting(operator, running: subprocess.Popen, loads: int) -> None:
-    """Kill the processes that load as soon as so many loads wait for another transaction."""
+    """Kill the loading processes as soon as ``loads`` loads wait for a transaction."""
     deadline = time.monotonic() + 120
     waiting = (
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "

@@ -1,4 +1,4 @@
-"""A load killed at any moment leaves the day as it was, and the next attempt ends in the same place."""
+"""Kill a load at any moment: the day stays, and a retry gives the same result."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What keeps a day back that can be read: cells that nobody knows, half a day, the source's own bounds."""
+"""Hold readable days back: unknown cells, half a day, the source's own bounds."""
 
 import dataclasses
 import datetime as dt

@@ -1,4 +1,4 @@
-"""Which spellings are one number, and which are none: no spelling makes a second person out of a subscriber."""
+"""Check which spellings are one number and which are none."""
 
 import pytest
 from hypothesis import given
@@ -89,7 +89,7 @@ def test_what_is_written_around_a_number_never_makes_another_person_of_its_count
     written = before + spelling.format(n=number) + after
     read = normalise_number(written, EXACT)
     digits = "".join(filter(str.isdigit, written))
-    # Whoever writes other digits means another number; who adds marks or zeros of a fraction does not.
+    # Other digits mean another number; added separators or zeros of a fraction do not.
     if digits.removesuffix("0").removesuffix("0") in (number, f"0{number}", f"977{number}") and "." in after:
         assert read in (f"977{number}", None)
     if not any(map(str.isdigit, before + after)):

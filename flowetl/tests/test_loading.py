@@ -1,4 +1,4 @@
-"""Loading a day: what both stores hold afterwards, and what a wrong file leaves behind."""
+"""Load a day: both stores' contents, and the traces of a wrong file."""
 
 import datetime as dt
 import gzip
@@ -279,7 +279,7 @@ def test_a_changed_secret_needs_a_new_key_id(operator, monkeypatch) -> None:
 
 
 def test_what_a_process_keeps_from_day_to_day(operator) -> None:
-    """The dictionary grows by what is new, and a connection that was lost meanwhile is opened again."""
+    """Check that the dictionary grows by new pairs and a lost connection reopens."""
     next_day = operator.day + dt.timedelta(days=1)
     alice, bob, carol = operator.alice, operator.bob, operator.carol
     operator.write("calls", [operator.call("a", "10:00:00", alice, bob)])

@@ -1,4 +1,4 @@
-"""What becomes of the records of a file: typed, refused with a reason, or read with something left out."""
+"""Check records: typed, refused with a reason, or read with gaps."""
 
 import csv
 import datetime as dt
@@ -120,7 +120,7 @@ def test_two_pseudonyms_with_one_key_are_refused(operator, monkeypatch) -> None:
 
 
 def test_clocks_that_are_set_back_and_forward(cluster, operator, monkeypatch) -> None:
-    """Repeated hours are the first pass; skipped ones are the first instant after the gap."""
+    """Check that repeated hours are the first pass and skipped hours follow the gap."""
     day = dt.date(2016, 3, 27)
     operator.write(
         "calls",

@@ -1,4 +1,4 @@
-"""Columnar files that were lost or altered, rebuilt from the database under the same load."""
+"""Rebuild lost or altered columnar files from the database under the same load."""
 
 import dataclasses
 import datetime as dt
@@ -22,7 +22,7 @@ TIMES = ("00:00:00", "01:30:00", "01:30:00", "02:30:00", "23:59:59")
 
 
 def fill(operator) -> None:
-    """A day of each type with what may be lost on the way: nulls, ties, empty and odd texts, long fractions."""
+    """Load a day of each type with nulls, ties, empty and odd texts, long fractions."""
     day, nobody = operator.day, dataclasses.replace(operator.bob, msisdn="")
     cells = ("c1", "", '"c ""2"""', "c1", "ç3")
     called = [

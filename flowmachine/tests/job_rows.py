@@ -47,7 +47,7 @@ def plan(
     stored: Set[str] = frozenset(),
     among: Set[str] = frozenset(),
 ) -> None:
-    """Record the plan of a query of which some parts are stored, and some more turn out to be on recording."""
+    """Record a query's plan with some stored parts and some stored meanwhile."""
     parts = [part for part in query.graph() if part.query_id not in stored]
     needed = {part.query_id: [child.query_id for child in part.children] for part in parts}
     job = table.find(connection, Key(query.query_id, RELEASED))

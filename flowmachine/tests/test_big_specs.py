@@ -1,4 +1,4 @@
-"""Specifications of thousands of parts: accepted at once, planned with few statements, polled by many without harm."""
+"""Check specs of thousands of parts: accepted at once, planned cheaply, polled."""
 
 from __future__ import annotations
 

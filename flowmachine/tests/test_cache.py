@@ -1,4 +1,4 @@
-"""The store of results: what is dropped first, what is never dropped, and what nobody knows of any more."""
+"""Check the store of results: eviction order, protected results and orphans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Direct use: every kind from Python, subscribers as pseudonyms, results put together by hand; on both executors."""
+"""Test direct use: every kind from Python, results combined, both executors."""
 
 from __future__ import annotations
 
@@ -254,7 +254,7 @@ def test_unions(session: Session) -> None:
     assert both.equals(expected)
     distinct = session.get_dataframe(Union(queries=[daily(1), daily(2)], all=False))
     assert distinct.equals(expected.drop_duplicates(ignore_index=True))
-    # One subscriber may be in it twice, so it counts for nobody's locations.
+    # One subscriber may be in it twice, so it counts for no subscriber's locations.
     with pytest.raises(ma.ValidationError):
         SpatialAggregate(locations=Union(queries=[daily(1), daily(2)]))
 
@@ -349,7 +349,7 @@ def test_both_stores_tell_the_same(country: Country, tmp_path: Path) -> None:
 def run_page(
     country: Country, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[Path], dict[str, Any]]:
-    """Runs a page's blocks in order, in one namespace, with the settings that it tells to have; gives the namespace."""
+    """Run a page's blocks in one namespace with its settings; return the namespace."""
     for name, value in country.environment(tmp_path).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""What becomes of stored results when the data change: exactly the dependents are made anew, and only on request."""
+"""Check that changed data make exactly the dependents stale, remade on request."""
 
 from __future__ import annotations
 

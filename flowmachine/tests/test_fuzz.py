@@ -1,4 +1,4 @@
-"""Whatever is sent to the engine's socket, it lives on and answers all that it can parse.
+"""Send anything to the engine's socket: it survives and answers what it can parse.
 
 Twenty seconds of it, or a sixth of FLOWKIT_SOAK_MINUTES. The seed is printed with a failure: FLOWKIT_FUZZ_SEED repeats it.
 """

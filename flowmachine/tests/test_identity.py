@@ -1,4 +1,7 @@
-"""Identity over all kinds: queries that differ have different ids, equal ones have equal ids, in another process too."""
+"""Check over all kinds that different queries have different ids, equal equal.
+
+This holds in another process, too.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ EXPECTED = Path(__file__).parents[2] / "flowclient" / "tests" / "data" / "expect
 
 
 def without_subsets_by_id(value: Any) -> Any:
-    """The spec with null for each subset that is named by the id of a query, which no server knows here."""
+    """Replace subsets named by ids, which no server knows here, with null."""
     if isinstance(value, list):
         return [without_subsets_by_id(part) for part in value]
     if not isinstance(value, dict):
@@ -45,7 +48,7 @@ print(json.dumps([load_any(spec).query_id for spec in json.load(sys.stdin)]))
 
 
 def turned(value: Any) -> Iterator[Any]:
-    """The value with one of its lists in the opposite order, for each list in it that this changes."""
+    """Yield the value with one of its lists reversed, for each list that changes."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, part in items:
         for other in turned(part):
@@ -57,7 +60,7 @@ def turned(value: Any) -> Iterator[Any]:
 
 
 def all_queries() -> Iterator[Query]:
-    """Every part of each expected spec, and of each whose lists were turned and that is still valid."""
+    """Yield every part of each expected spec, also with reversed lists if valid."""
     for spec in SPECS:
         for variant in (spec, *turned(spec)):
             # The client checks nothing, so some expected specs are refused here.
@@ -137,7 +140,10 @@ BY_HOUR = {"aggregation_unit": "lon-lat", "interval": "hour", "direction": "in"}
     ],
 )
 def test_ids_stay_what_they_were(spec: dict[str, Any], query_id: str) -> None:
-    """Results are stored under ids, and subsets name them; only a kind whose statement changes gets other ids."""
+    """Check that ids stay, because results are stored under ids and subsets name them.
+
+    Only a kind whose statement changes gets other ids.
+    """
     assert load_any(spec).query_id == query_id
 
 

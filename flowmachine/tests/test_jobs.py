@@ -1,4 +1,4 @@
-"""The job table: transitions, single ownership, waiting, failure, cancellation and leases."""
+"""Check the job table: transitions, ownership, waiting, failure and leases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs of many at once: one owner, shared parts, locks in one order, a shared host, scores."""
+"""Check concurrent jobs: one owner, shared parts, lock order, hosts, scores."""
 
 from __future__ import annotations
 
@@ -56,7 +56,10 @@ def test_two_servers_submit_one_job(engine: sa.Engine) -> None:
 
 
 def test_scores_follow_the_published_vector(engine: sa.Engine, database: Any) -> None:
-    """Half-life 2; a touched at t=0, b at t=1 to 5; 100 s of work, 10 and 100 bytes: 10 and 13.317."""
+    """Check scores against the published vector.
+
+    Half-life 2; a touched at t=0, b at t=1 to 5; 100 s of work, 10 and 100 bytes: 10 and 13.317.
+    """
     with database.connect("flowdb") as raw:
         raw.cursor().execute("UPDATE cache.cache_config SET value = '2' WHERE key = 'half_life'")
     a, b = aggregate(1), aggregate(2)

@@ -1,4 +1,4 @@
-"""What a query may take: time, memory, a place in the queue. Whoever asks for more is told so."""
+"""Check a query's limits on time, memory and queue, and their refusals."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_full_queue_refuses_what_is_new_and_nothing_else(processes: Processes)
     assert refused["status"] == "error"
     assert refused["msg"] == "The queue is full: 2 queries are waiting or running. Try again later."
     assert refused["payload"] == {"code": "queue_full", "limit": 2}
-    # What waits already is not asked for anew.
+    # A waiting query is not queued again.
     assert client.ask("run_query", **counted(2))["payload"] == second["payload"]
     client.ask("cancel_query", query_id=first["payload"]["query_id"])
     assert client.ask("run_query", **counted(3))["status"] == "success"

@@ -1,4 +1,4 @@
-"""The engine seen from outside: audit trail, logs, comments on statements, numbers, and which part is ill."""
+"""Observe the engine: audit trail, logs, statement comments, metrics and health."""
 
 from __future__ import annotations
 

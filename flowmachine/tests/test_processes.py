@@ -1,4 +1,4 @@
-"""Server and workers as real processes over a loaded country: the protocol, recovery from kills, cancelling."""
+"""Run server and workers as processes: protocol, recovery, cancelling."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def rows(processes: Processes, client: Client, query_id: str) -> list[Any]:
 
 
 def computed(processes: Processes, number: int) -> list[str]:
-    """Query ids in the workers' logs, one for each computation that was recorded, once there are so many."""
+    """Wait for ``number`` recorded computations in the logs; return their query ids."""
     return [line["query_id"] for line in processes.computed(number)]
 
 
@@ -55,7 +55,10 @@ def locked_events(processes: Processes) -> Connection:
 
 
 def listeners(processes: Processes, *, end: bool = False) -> set[int]:
-    """The database's processes that servers listen at; with ``end``, all that servers have are ended."""
+    """Return the database processes that servers listen at.
+
+    With ``end``, all of the servers' processes are ended.
+    """
     with closing(processes.country.database.connect("flowdb")) as connection, connection.cursor() as cursor:
         servers = "application_name = 'flowmachine-server' AND datname = current_database()"
         cursor.execute(f"SELECT pid FROM pg_stat_activity WHERE {servers} AND query LIKE '%LISTEN%'")

@@ -1,4 +1,4 @@
-"""The actions of the engine's protocol, one by one, over a real server and worker; refusals are in ``test_processes``."""
+"""Test the protocol's actions over a real server; ``test_processes`` has refusals."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ BY_HOUR = {
 
 
 def stir(running: Processes, query_id: str) -> None:
-    """Let the rows of a result lie in the database in another order than that in which they are served."""
+    """Reorder a result's rows in the database against the served order."""
     with closing(running.country.database.connect("flowdb")) as connection, connection:
         cursor = connection.cursor()
         table = f"cache.x{query_id}"

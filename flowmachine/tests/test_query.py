@@ -1,4 +1,4 @@
-"""Check what a query is made of: windows of events, parts, and the registration of kinds."""
+"""Check a query's pieces: windows of events, parts and registration of kinds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What breaks heals unaided: day files, intermediate results, workers in each state, the database itself."""
+"""Check that the engine recovers: day files, results, workers, the database."""
 
 from __future__ import annotations
 
@@ -233,7 +233,10 @@ def test_a_killed_worker_leaves_no_job_behind_while_others_are_busy(own_processe
 
 @pytest.mark.parametrize("moment", ["planning", "recording a part", "releasing"])
 def test_a_worker_killed_at_any_moment(processes: Processes, moment: str) -> None:
-    """Each moment is held open by a lock on what the worker writes then; killed while computing it is above."""
+    """Kill a worker at each moment, held open by a lock on its next write.
+
+    A kill during computation is tested above.
+    """
     processes.start("server")
     client = processes.client()
     calm = client.ask("run_query", **counted(2, 1))["payload"]["query_id"]
@@ -242,7 +245,7 @@ def test_a_worker_killed_at_any_moment(processes: Processes, moment: str) -> Non
     worker.terminate()
     worker.wait(20)
     query_id = client.ask("run_query", **counted(1, 2))["payload"]["query_id"]
-    # A table of the result's name that is not committed yet holds up whoever makes another.
+    # An uncommitted table of the result's name blocks the creation of another.
     held = {
         "planning": "LOCK TABLE engine.plan_parts IN SHARE MODE",
         "recording a part": HOLD_RECORDING,
@@ -273,7 +276,7 @@ def test_a_worker_killed_at_any_moment(processes: Processes, moment: str) -> Non
 def own_cluster(
     country: Country, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 ) -> Iterator[tuple[Any, Country]]:
-    """A database server of this module's own, with the country loaded anew."""
+    """Provide a private database server with the country loaded again."""
     tool = cluster_tool(pytestconfig.rootpath)
     root = tmp_path_factory.mktemp("restarted")
     own = tool.Cluster(root / "cluster", tool.free_port())
@@ -304,7 +307,7 @@ def own_cluster(
 def test_the_database_restarts_under_load(
     own_cluster: tuple[Any, Country], tmp_path: Path, executor: str
 ) -> None:
-    """The server dies without warning, twice, and comes back with its unlogged tables emptied."""
+    """Kill the server twice; it returns with its unlogged tables emptied."""
     cluster, country = own_cluster
     with closing(country.database.connect("flowdb")) as connection, connection:
         connection.cursor().execute("TRUNCATE engine.jobs, engine.edges, engine.plan_parts")

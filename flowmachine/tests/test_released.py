@@ -1,4 +1,4 @@
-"""Check the whole statement of a release on tables in memory: named regions, types, order, and what is withheld."""
+"""Check a whole release on tables in memory: names, types, order, withholding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the engine does with its settings; the tests of tools go over all settings of all services."""
+"""Check the effects of the engine's settings; the tools' tests cover all settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A campaign: mixed questions from several users while servers and workers are killed at random.
+"""Ask mixed questions of several users while servers and workers are killed.
 
 It ends with every question answered, or refused for a reason that is told, no job without a worker, nothing left
 over, and the answers of a calm run. Half a minute of it, or FLOWKIT_SOAK_MINUTES.
@@ -62,7 +62,7 @@ def ask(processes: Processes, statement: str) -> list[Any]:
 
 
 class User(threading.Thread):
-    """Asks one question after another until told to stop, each until it has an answer; keeps what it was told."""
+    """Ask one question after another, each until answered; keep the answers."""
 
     def __init__(self, processes: Processes, seed: int, stopping: threading.Event) -> None:
         super().__init__(name=f"user {seed}")

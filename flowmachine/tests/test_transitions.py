@@ -15,7 +15,7 @@ WRITERS = {("table.py", "moved"), ("submitting.py", "_SUBMIT"), ("planning.py", 
 
 
 def writers_of_states(path: Path) -> Iterator[tuple[str, str]]:
-    """The file and top-level name of each call ``values`` or dictionary that sets ``state``."""
+    """Yield file and top-level name of each ``values`` call or dict setting ``state``."""
     for statement in ast.parse(path.read_text()).body:
         name = getattr(statement, "name", None) or ast.unparse(getattr(statement, "targets", [statement])[0])
         for node in ast.walk(statement):

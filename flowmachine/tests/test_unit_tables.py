@@ -1,4 +1,4 @@
-"""Which tables a spec may name to place cells: those that the database allows, if they have the columns for it."""
+"""Check which tables a spec may name to place cells, and their columns."""
 
 from __future__ import annotations
 

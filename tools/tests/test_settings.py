@@ -1,4 +1,4 @@
-"""Every setting of every service is refused in the same words, and the settings page lists exactly these settings."""
+"""Check that all settings are refused alike and that the page lists them all."""
 
 from __future__ import annotations
 

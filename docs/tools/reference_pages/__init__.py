@@ -1,4 +1,7 @@
-"""Writes the pages of reference from the code that they describe. A development tool; not part of the site."""
+"""Write the pages of reference from the code that they describe.
+
+A development tool; not part of the site.
+"""
 
 from __future__ import annotations
 

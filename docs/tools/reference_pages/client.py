@@ -53,7 +53,7 @@ def page() -> str:
 
 
 def _aliases() -> str:
-    """The words that signatures use for what several arguments take, from the comments above them."""
+    """List the types shared by arguments, from the comments above them."""
     source = inspect.getsource(values)
     found = re.findall(r"^((?:#: [^\n]+\n)+)(\w+) = ", source, re.MULTILINE)
     rows = [
@@ -68,7 +68,7 @@ def _function(name: str) -> Iterator[str]:
 
 
 def _submitted(name: str) -> Iterator[str]:
-    """A function that asks what the function of the same name with ``_spec`` describes."""
+    """Yield a function that submits what its ``_spec`` counterpart describes."""
     function = getattr(flowclient, name)
     summary = (inspect.getdoc(function) or "").partition("\n")[0]
     yield from (f"### {name}", "", *_signature(name, function), summary, "")
@@ -108,7 +108,10 @@ def _class(name: str) -> Iterator[str]:
 
 
 def _members(cls: type) -> dict[str, Any]:
-    """What completion shows of a class: its own members, and those of a base that has no entry on the page."""
+    """Return what completion shows of a class.
+
+    These are its own members, and those of a base without an entry on the page.
+    """
 
     def has_an_entry(base: type) -> bool:
         return getattr(flowclient, base.__name__, None) is base or base is object

@@ -1,4 +1,4 @@
-"""What is known of each query kind by its tests: a tick on the page of kinds stands for all four of these."""
+"""Find the evidence in tests for each query kind: a tick stands for all four."""
 
 from __future__ import annotations
 
@@ -92,7 +92,10 @@ def _of(kind: str, modules: list[_Module]) -> Evidence:
 
 
 def _by_property(kind: str, modules: list[_Module]) -> tuple[str | None, str | None]:
-    """The definition and the test that draws: those of nearly all kinds together, or those of this kind alone."""
+    """Return the definition and the drawing test of a kind.
+
+    Most kinds share them; some have their own.
+    """
     for module in modules:
         for name in module.tests:
             defined = [called for called in module.calls(name) if called.startswith("defined")]
@@ -139,7 +142,10 @@ class _Module:
         return any("given" in _names_used(decorator) for decorator in node.decorator_list)
 
     def works_out_rows(self, name: str) -> bool:
-        """Whether a test evaluates a query on a stage and asserts what comes out, of a world not drawn by chance."""
+        """Return whether a test evaluates a query on a stage and asserts rows.
+
+        Worlds drawn by chance do not count.
+        """
         node = self.defined[name]
         assert isinstance(node, ast.FunctionDef)
         on_stage = any(argument.arg.startswith("stage_in_") for argument in node.args.args)
@@ -187,7 +193,10 @@ def _names_used(node: ast.AST) -> set[str]:
 
 
 def _keys_added(node: ast.stmt) -> set[str]:
-    """The kinds that a statement adds to ``SPECS``: ``SPECS.update({kind: ...})`` or ``SPECS[kind] = ...``."""
+    """Return the kinds that a statement adds to ``SPECS``.
+
+    ``SPECS.update({kind: ...})`` or ``SPECS[kind] = ...``.
+    """
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         added, target = node.value.args, node.value.func
         keys = [key for part in added if isinstance(part, ast.Dict) for key in part.keys]

@@ -135,7 +135,7 @@ def _and_variants(name: str) -> list[Query]:
 def _published(one: Query) -> Mapping[str, Any]:
     if isinstance(one, Aggregate):
         return one.published.columns
-    # Regions are keys of whole numbers inside the engine; whoever may look at such rows sees their codes.
+    # Inside the engine regions are integer keys; users who may see such rows get their codes.
     return {
         **{("pcod" if name == "location" else name): type_ for name, type_ in one.columns.items()},
         **({"pcod": sa.Text()} if "location" in one.columns else {}),

@@ -26,7 +26,10 @@ def imports() -> dict[str, set[str]]:
 
 
 def levels(rooms: dict[str, set[str]]) -> dict[str, int]:
-    """The level of each room: 0 imports no other room, and every arrow leads to a lower level."""
+    """Return each room's level.
+
+    A room at level 0 imports no other room, and every arrow leads to a lower level.
+    """
 
     @cache
     def level(room: str) -> int:
@@ -96,7 +99,10 @@ def _path(importer: str, imported: str, level: dict[str, int]) -> list[str]:
 
 
 def _rows(level: dict[str, int], paths: list[list[str]]) -> list[list[str]]:
-    """Rooms and bends of each level, ordered so that few arrows cross: each stands at the mean of its neighbours."""
+    """Order each level's rooms and bends so that few arrows cross.
+
+    Each stands at the mean of its neighbours.
+    """
     rows: list[list[str]] = [[] for _ in range(1 + max(level.values()))]
     for room, number in level.items():
         rows[number].append(room)
@@ -125,7 +131,7 @@ def _width(node: str) -> int:
 
 
 def _curve(points: list[tuple[float, float]]) -> str:
-    """A line from the lower edge of a box through its bends to the upper edge of another."""
+    """Draw a line from a box's lower edge through its bends to another's upper edge."""
     (x, y), *between, (last_x, last_y) = points
     stops = [(x, y + HEIGHT), *((at, height + HEIGHT / 2) for at, height in between), (last_x, last_y)]
     parts = [f"M{stops[0][0]:.0f} {stops[0][1]:.0f}"]

@@ -11,7 +11,7 @@ GUIDE = DOCS / "analysts" / "direct-use.md"
 
 
 def text() -> str:
-    """The notebook's JSON: the guide's paragraphs and blocks as cells, without outputs."""
+    """Return the notebook's JSON: the guide's text and code as cells without outputs."""
     notebook = jupytext.reads(GUIDE.read_text(), fmt="md")
     notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
     for number, cell in enumerate(notebook.cells):

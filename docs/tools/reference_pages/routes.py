@@ -160,7 +160,7 @@ def _codes() -> list[tuple[str, ...]]:
 
 
 def _api_rows() -> list[tuple[str, ...]]:
-    """The routes of the url map and, of those that take a format too, the paths that are documented beside them."""
+    """Return the url map's routes, and documented paths with a format."""
     described = _documents()
     summaries = {(route.path, route.method): route.summary for route in api_routes()}
     return [

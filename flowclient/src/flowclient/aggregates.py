@@ -420,7 +420,7 @@ def dfs_metric_total_amount_spec(
     aggregation_unit: str,
     metric: str,
 ) -> Spec:
-    """The total of a mobile money metric in each area, by day. The end date is included.
+    """The total of a mobile money metric in each area, by day, end date included.
 
     Parameters
     ----------
@@ -455,7 +455,7 @@ def dfs_metric_total_amount(
     aggregation_unit: str,
     metric: str,
 ) -> APIQuery:
-    """The total of a mobile money metric in each area, by day. The end date is included.
+    """The total of a mobile money metric in each area, by day, end date included.
 
     Parameters
     ----------
@@ -491,7 +491,7 @@ def flows_spec(
     to_location: Spec,
     join_type: str = "inner",
 ) -> Spec:
-    """The number of subscribers at one location first and at another, or the same, second.
+    """The number of subscribers at one location first and at any location second.
 
     Parameters
     ----------
@@ -524,7 +524,7 @@ def flows(
     to_location: Spec,
     join_type: str = "inner",
 ) -> APIQuery:
-    """The number of subscribers at one location first and at another, or the same, second.
+    """The number of subscribers at one location first and at any location second.
 
     Parameters
     ----------
@@ -628,7 +628,7 @@ def inflows_spec(
     to_location: Spec,
     join_type: str = "inner",
 ) -> Spec:
-    """The number of subscribers who were at each location second, those who stayed among them.
+    """The number of subscribers at each location second, including those who stayed.
 
     Parameters
     ----------
@@ -661,7 +661,7 @@ def inflows(
     to_location: Spec,
     join_type: str = "inner",
 ) -> APIQuery:
-    """The number of subscribers who were at each location second, those who stayed among them.
+    """The number of subscribers at each location second, including those who stayed.
 
     Parameters
     ----------
@@ -769,7 +769,7 @@ def labelled_flows_spec(
     labels: Spec,
     join_type: str = "inner",
 ) -> Spec:
-    """The number of subscribers at one location first and at another, or the same, second, by label.
+    """The number of subscribers by first and second location and label.
 
     Parameters
     ----------
@@ -804,7 +804,7 @@ def labelled_flows(
     labels: Spec,
     join_type: str = "inner",
 ) -> APIQuery:
-    """The number of subscribers at one location first and at another, or the same, second, by label.
+    """The number of subscribers by first and second location and label.
 
     Parameters
     ----------
@@ -902,7 +902,7 @@ def localised_calendar_activity_spec(
     subscriber_subset: Subset = None,
     hours: Hours = None,
 ) -> Spec:
-    """The number of subscribers by location and by the periods in which they were active.
+    """The number of subscribers by location and by their active periods.
 
     Parameters
     ----------
@@ -954,7 +954,7 @@ def localised_calendar_activity(
     subscriber_subset: Subset = None,
     hours: Hours = None,
 ) -> APIQuery:
-    """The number of subscribers by location and by the periods in which they were active.
+    """The number of subscribers by location and by their active periods.
 
     Parameters
     ----------
@@ -1417,7 +1417,7 @@ def meaningful_locations_between_dates_od_matrix_spec(
     geom_table: str | None = None,
     geom_table_join_column: str | None = None,
 ) -> Spec:
-    """The number of subscribers by the areas of their meaningful locations in two spans of time.
+    """The number of subscribers by areas of meaningful locations in two periods.
 
     Parameters
     ----------
@@ -1500,7 +1500,7 @@ def meaningful_locations_between_dates_od_matrix(
     geom_table: str | None = None,
     geom_table_join_column: str | None = None,
 ) -> APIQuery:
-    """The number of subscribers by the areas of their meaningful locations in two spans of time.
+    """The number of subscribers by areas of meaningful locations in two periods.
 
     Parameters
     ----------
@@ -1585,7 +1585,7 @@ def meaningful_locations_between_label_od_matrix_spec(
     geom_table: str | None = None,
     geom_table_join_column: str | None = None,
 ) -> Spec:
-    """The number of subscribers by the areas of their meaningful locations of two labels.
+    """The number of subscribers by areas of meaningful locations of two labels.
 
     Parameters
     ----------
@@ -1664,7 +1664,7 @@ def meaningful_locations_between_label_od_matrix(
     geom_table: str | None = None,
     geom_table_join_column: str | None = None,
 ) -> APIQuery:
-    """The number of subscribers by the areas of their meaningful locations of two labels.
+    """The number of subscribers by areas of meaningful locations of two labels.
 
     Parameters
     ----------
@@ -1734,7 +1734,7 @@ def outflows_spec(
     to_location: Spec,
     join_type: str = "inner",
 ) -> Spec:
-    """The number of subscribers who were at each location first, those who stayed among them.
+    """The number of subscribers at each location first, including those who stayed.
 
     Parameters
     ----------
@@ -1767,7 +1767,7 @@ def outflows(
     to_location: Spec,
     join_type: str = "inner",
 ) -> APIQuery:
-    """The number of subscribers who were at each location first, those who stayed among them.
+    """The number of subscribers at each location first, including those who stayed.
 
     Parameters
     ----------

@@ -91,12 +91,18 @@ class APIQuery:
 
     @property
     def status(self) -> str:
-        """``not_running``, ``queued``, ``executing`` or ``completed``; a query that failed raises."""
+        """Return ``not_running``, ``queued``, ``executing`` or ``completed``.
+
+        A query that failed raises.
+        """
         return self.connection.perform(self._status())
 
     @property
     def progress(self) -> dict[str, int]:
-        """The parts still ``eligible`` to run, ``queued`` and ``running``; all 0 when the result is there."""
+        """Return the parts still ``eligible`` to run, ``queued`` and ``running``.
+
+        All are 0 when the result is available.
+        """
         return self.connection.perform(self._progress())
 
     def job_progress(self, poll_interval: float = 1) -> Iterator[dict[str, int]]:
@@ -185,7 +191,7 @@ class APIQuery:
         return self.connection.perform(operations.explain(self.connection, self.parameters))
 
     def check(self) -> list[str]:
-        """Return what the server would probably refuse, and the days it has no data of, a line each; nothing is run.
+        """Return expected refusals and days without data, a line each; run nothing.
 
         Looked at are, by the server's published description, the fields, their words, dates and nested kinds; that spans
         are not reversed; that the locations of a list, of flows and of coalesced locations have one aggregation unit; the
@@ -254,7 +260,9 @@ class APIQuery:
         return maps.plot(panels, column=column, kind=kind, **options)
 
     def explore(self, column: str = "value", where: Mapping[str, Any] | None = None, **options: Any) -> Any:
-        """Return the result as an interactive map, a :class:`folium.Map` that opens without a network.
+        """Return the result as an interactive map that opens without a network.
+
+        The map is a :class:`folium.Map`.
 
         Parameters
         ----------
@@ -310,7 +318,7 @@ class APIQuery:
         try:
             return (yield from self._fetched(*fetch))
         except FileNotFoundError:
-            # The server has forgotten the query, or its result; asking once more makes it anew.
+            # The server has forgotten the query or its result; submitting again recreates both.
             yield from self.run_operation()
             return (yield from self._fetched(*fetch))
 
@@ -332,7 +340,10 @@ class APIQuery:
         return result
 
     def _note_missing_days(self, result: Any) -> Operation[None]:
-        """Say in a table, and warn once, of which days there are no data; a server that cannot tell leaves it unsaid."""
+        """Add days without data to a table and warn once.
+
+        A server that does not know them leaves them out.
+        """
         if self._missing_days is None:
             try:
                 explained = yield from operations.explain(self.connection, self.parameters)

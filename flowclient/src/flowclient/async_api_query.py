@@ -11,10 +11,13 @@ from flowclient.exchange import Operation, Result
 
 
 class ASyncAPIQuery(APIQuery):
-    """An :class:`~flowclient.api_query.APIQuery` whose methods are coroutines; same arguments, same results."""
+    """Run an :class:`~flowclient.api_query.APIQuery` with coroutines as methods.
+
+    Arguments and results are the same.
+    """
 
     def _perform(self, operation: Operation[Result]) -> Awaitable[Result]:
-        """Let the connection perform an operation; an asynchronous one returns what to await."""
+        """Perform an operation; an asynchronous connection returns an awaitable."""
         return cast(Awaitable[Result], self.connection.perform(operation))
 
     async def run(self) -> None:  # type: ignore[override]
@@ -56,7 +59,10 @@ class ASyncAPIQuery(APIQuery):
         disable_progress: bool | None = None,
         timeout: float | None = None,
     ) -> Any:
-        """Run the query if it was not, wait, and return its result; see :meth:`APIQuery.get_result`."""
+        """Run the query if necessary, wait, and return its result.
+
+        See :meth:`APIQuery.get_result`.
+        """
         return await self._perform(self.result_operation(format, poll_interval, disable_progress, timeout))
 
     async def cancel(self) -> dict[str, Any]:  # type: ignore[override]

@@ -102,7 +102,10 @@ async def query_is_ready(*, connection: ASyncConnection, query_id: str) -> tuple
 
 
 async def get_status(*, connection: ASyncConnection, query_id: str) -> str:
-    """Return ``not_running``, ``queued``, ``executing`` or ``completed``; a query that failed raises."""
+    """Return ``not_running``, ``queued``, ``executing`` or ``completed``.
+
+    A query that failed raises.
+    """
     return await connection.perform(operations.get_status(connection, query_id))
 
 
@@ -143,7 +146,10 @@ async def get_result_location_from_id_when_ready(
     poll_interval: float | None = 1,
     disable_progress: bool | None = None,
 ) -> str:
-    """Wait until a query's result is there and return its route; see :func:`wait_for_query_to_be_ready`."""
+    """Wait until a query's result is available and return its route.
+
+    See :func:`wait_for_query_to_be_ready`.
+    """
     return await connection.perform(
         operations.result_location(connection, query_id, poll_interval, disable_progress)
     )
@@ -161,7 +167,10 @@ async def get_result_by_query_id(
     poll_interval: float | None = 1,
     disable_progress: bool | None = None,
 ) -> pandas.DataFrame:
-    """Wait for a query that was run and return its result; see :func:`wait_for_query_to_be_ready`."""
+    """Wait for a query that was run and return its result.
+
+    See :func:`wait_for_query_to_be_ready`.
+    """
     return await connection.perform(
         operations.get_result_by_query_id(connection, query_id, poll_interval, disable_progress)
     )
@@ -174,7 +183,7 @@ async def get_geojson_result_by_query_id(
     poll_interval: float | None = 1,
     disable_progress: bool | None = None,
 ) -> dict[str, Any]:
-    """Wait for a query that was run and return its result as a GeoJSON FeatureCollection."""
+    """Wait for a query that was run and return a GeoJSON FeatureCollection."""
     return await connection.perform(
         operations.get_geojson_result_by_query_id(connection, query_id, poll_interval, disable_progress)
     )
@@ -233,14 +242,20 @@ async def get_available_dates(
 async def get_available_dates_df(
     *, connection: ASyncConnection, event_types: list[str] | None = None
 ) -> pandas.DataFrame:
-    """Return the days that have data as a table of booleans, a row per date, a column per event type."""
+    """Return the days with data as a table of booleans.
+
+    There is a row per date and a column per event type.
+    """
     return await connection.perform(operations.get_available_dates_df(connection, event_types))
 
 
 async def get_available_qa_checks(
     *, connection: ASyncConnection, event_types: list[str] | None = None
 ) -> list[dict[str, str]]:
-    """Return the quality checks that have outcomes, each as ``cdr_type`` and ``type_of_query_or_check``."""
+    """Return the quality checks that have outcomes.
+
+    Each is ``cdr_type`` and ``type_of_query_or_check``.
+    """
     return await connection.perform(operations.get_available_qa_checks(connection, event_types))
 
 
@@ -282,7 +297,9 @@ async def get_qa_check_outcomes_df(
     start_date: str | datetime.date,
     end_date: str | datetime.date,
 ) -> pandas.DataFrame:
-    """Return the outcomes of quality checks as a table: dates as dates, numeric outcomes as numbers.
+    """Return the outcomes of quality checks as a table.
+
+    Dates are dates, and numeric outcomes are numbers.
 
     Parameters
     ----------
@@ -305,7 +322,7 @@ async def get_aggregation_units(*, connection: ASyncConnection) -> list[str]:
 
 
 async def get_available_queries(*, connection: ASyncConnection) -> dict[str, list[str]]:
-    """Return the kinds of query that this token may run, each with its aggregation units."""
+    """Return the kinds of query that this token may run, with their units."""
     return await connection.perform(operations.get_available_queries(connection))
 
 

@@ -28,7 +28,10 @@ class ASyncConnection(Connection):
 
     @cached_property
     def _executor(self) -> ThreadPoolExecutor:
-        """Threads of its own: requests that take long must not use up those of the event loop."""
+        """Return a separate thread pool.
+
+        Long requests must not use up the event loop's threads.
+        """
         return ThreadPoolExecutor(POOL_SIZE, thread_name_prefix="flowclient")
 
     async def get_url(self, *, route: str, data: Any = None, params: dict[str, str] | None = None) -> Reply:  # type: ignore[override]
@@ -44,12 +47,12 @@ class ASyncConnection(Connection):
         return ASyncAPIQuery(connection=self, parameters=parameters)
 
     async def perform(self, operation: Operation[Result]) -> Result:  # type: ignore[override]
-        """Carry out an operation of :mod:`flowclient.operations` on the running event loop."""
+        """Carry out an operation of :mod:`flowclient.operations` on the event loop."""
         return await perform_async(operation, self._transport, self._executor)
 
     @contextmanager
     def holding(self, seconds: float) -> Iterator[float]:
-        # Half of the threads stay free for what is answered at once; whoever finds no room looks again later.
+        # Half of the threads stay free for quick requests; a wait that finds no room retries later.
         held = seconds if self._held < POOL_SIZE // 2 else 0
         self._held += held > 0
         try:
@@ -58,7 +61,7 @@ class ASyncConnection(Connection):
             self._held -= held > 0
 
     def close(self) -> None:
-        """Release the network connections, without waiting for requests that nobody waits for any more."""
+        """Release the network connections without waiting for abandoned requests."""
         executor = self.__dict__.pop("_executor", None)
         if executor is not None:
             executor.shutdown(wait=False, cancel_futures=True)

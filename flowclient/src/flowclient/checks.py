@@ -1,4 +1,4 @@
-"""Finding what a server would refuse before it does, by the server's own published description."""
+"""Find what a server would refuse, by the server's own published description."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def specification_problems(spec: Mapping[str, Any], schemas: Mapping[str, Any]) 
 
 
 def missing_scopes(spec: Mapping[str, Any], permissions: Mapping[str, list[str]]) -> list[str]:
-    """Return the scopes that the role closest to allowing a query lacks; none if a role has them all.
+    """Return the scopes that the closest role lacks; none if a role has them all.
 
     The kinds of a subset need some scope each, whatever it is granted for: ``*:*:<kind>``.
     """
@@ -59,7 +59,7 @@ def _held(scopes: Iterable[str]) -> set[str]:
 
 
 def missing_days(spec: Any, available: Mapping[str, list[str]]) -> list[str]:
-    """Return the days that a specification asks for and that no event type it reads has data of."""
+    """Return the wanted days for which no event type read has data."""
     days: set[str] = set()
     for _, part in _objects(spec, "query"):
         default = _EVENT_TYPES.get(str(part.get("query_kind")), _DEFAULT_EVENT_TYPES)
@@ -70,7 +70,7 @@ def missing_days(spec: Any, available: Mapping[str, list[str]]) -> list[str]:
 
 
 def missing_days_told(missing: Mapping[str, Iterable[str]]) -> str:
-    """Return a sentence on the days without data, by event type; days that follow each other as a span."""
+    """Describe the days without data, by event type; consecutive days as a span."""
     types: dict[str, list[str]] = {}
     for name, days in missing.items():
         types.setdefault(_spans_of_days(sorted(days)), []).append(name)
@@ -136,7 +136,10 @@ def _union_problems(
 
 
 def _resolved(schema: Any, schemas: Mapping[str, Any]) -> dict[str, Any]:
-    """Follow references, also those wrapped in ``allOf`` so that something can stand beside them."""
+    """Follow references, also those wrapped in ``allOf``.
+
+    The wrapper lets other keys stand beside a reference.
+    """
     found = dict(schema)
     while "$ref" in found or len(found.get("allOf", ())) == 1:
         wrapped = found.pop("allOf", None)
@@ -183,7 +186,7 @@ def _days(part: Mapping[str, Any]) -> set[str]:
 
 
 def _spans(part: Mapping[str, Any]) -> Iterator[tuple[datetime.datetime, datetime.datetime]]:
-    """Yield the start and the end, which is excluded, of the times that a kind looks at."""
+    """Yield the start and the exclusive end of the times that a kind reads."""
     day = _moment(part.get("date"))
     if day is not None:
         yield day, day + datetime.timedelta(days=1)

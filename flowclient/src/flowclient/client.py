@@ -1,4 +1,6 @@
-"""Functions over a connection, blocking. :mod:`flowclient.async_client` has each of them as a coroutine.
+"""Provide blocking functions over a connection.
+
+:mod:`flowclient.async_client` has each of them as a coroutine.
 
 All raise :class:`~flowclient.errors.FlowclientConnectionError` if the server cannot be reached or refuses, and
 :class:`FileNotFoundError` where it knows nothing of what was asked.
@@ -105,7 +107,10 @@ def query_is_ready(*, connection: Connection, query_id: str) -> tuple[bool, Repl
 
 
 def get_status(*, connection: Connection, query_id: str) -> str:
-    """Return ``not_running``, ``queued``, ``executing`` or ``completed``; a query that failed raises."""
+    """Return ``not_running``, ``queued``, ``executing`` or ``completed``.
+
+    A query that failed raises.
+    """
     return connection.perform(operations.get_status(connection, query_id))
 
 
@@ -146,7 +151,10 @@ def get_result_location_from_id_when_ready(
     poll_interval: float | None = 1,
     disable_progress: bool | None = None,
 ) -> str:
-    """Wait until a query's result is there and return its route; see :func:`wait_for_query_to_be_ready`."""
+    """Wait until a query's result is available and return its route.
+
+    See :func:`wait_for_query_to_be_ready`.
+    """
     return connection.perform(
         operations.result_location(connection, query_id, poll_interval, disable_progress)
     )
@@ -164,7 +172,10 @@ def get_result_by_query_id(
     poll_interval: float | None = 1,
     disable_progress: bool | None = None,
 ) -> pandas.DataFrame:
-    """Wait for a query that was run and return its result; see :func:`wait_for_query_to_be_ready`."""
+    """Wait for a query that was run and return its result.
+
+    See :func:`wait_for_query_to_be_ready`.
+    """
     return connection.perform(
         operations.get_result_by_query_id(connection, query_id, poll_interval, disable_progress)
     )
@@ -177,7 +188,7 @@ def get_geojson_result_by_query_id(
     poll_interval: float | None = 1,
     disable_progress: bool | None = None,
 ) -> dict[str, Any]:
-    """Wait for a query that was run and return its result as a GeoJSON FeatureCollection."""
+    """Wait for a query that was run and return a GeoJSON FeatureCollection."""
     return connection.perform(
         operations.get_geojson_result_by_query_id(connection, query_id, poll_interval, disable_progress)
     )
@@ -232,14 +243,20 @@ def get_available_dates(
 def get_available_dates_df(
     *, connection: Connection, event_types: list[str] | None = None
 ) -> pandas.DataFrame:
-    """Return the days that have data as a table of booleans, a row per date, a column per event type."""
+    """Return the days with data as a table of booleans.
+
+    There is a row per date and a column per event type.
+    """
     return connection.perform(operations.get_available_dates_df(connection, event_types))
 
 
 def get_available_qa_checks(
     *, connection: Connection, event_types: list[str] | None = None
 ) -> list[dict[str, str]]:
-    """Return the quality checks that have outcomes, each as ``cdr_type`` and ``type_of_query_or_check``."""
+    """Return the quality checks that have outcomes.
+
+    Each is ``cdr_type`` and ``type_of_query_or_check``.
+    """
     return connection.perform(operations.get_available_qa_checks(connection, event_types))
 
 
@@ -279,7 +296,9 @@ def get_qa_check_outcomes_df(
     start_date: str | datetime.date,
     end_date: str | datetime.date,
 ) -> pandas.DataFrame:
-    """Return the outcomes of quality checks as a table: dates as dates, numeric outcomes as numbers.
+    """Return the outcomes of quality checks as a table.
+
+    Dates are dates, and numeric outcomes are numbers.
 
     Parameters
     ----------
@@ -302,7 +321,7 @@ def get_aggregation_units(*, connection: Connection) -> list[str]:
 
 
 def get_available_queries(*, connection: Connection) -> dict[str, list[str]]:
-    """Return the kinds of query that this token may run, each with its aggregation units."""
+    """Return the kinds of query that this token may run, with their units."""
     return connection.perform(operations.get_available_queries(connection))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class FlowclientConnectionError(Exception):
-    """The server could not be reached, refused the request, or answered something unexpected.
+    """Report an unreachable server, a refused request or an unexpected answer.
 
     Attributes
     ----------
@@ -56,7 +56,10 @@ class PermissionDeniedError(FlowclientConnectionError):
 
 
 class QueryValidationError(FlowclientConnectionError):
-    """The server refused a query's specification (400). One line per problem, then the whole reply."""
+    """Report that the server refused a query's specification (400).
+
+    The text has one line per problem, then the whole reply.
+    """
 
 
 class QueryFailedError(FlowclientConnectionError):
@@ -68,7 +71,10 @@ class QueryCancelledError(FlowclientConnectionError):
 
 
 class QueryTimeoutError(FlowclientConnectionError):
-    """The time given to wait has passed. The query keeps running; its id is in ``query_id``."""
+    """Report that the time to wait has passed.
+
+    The query keeps running; its id is in ``query_id``.
+    """
 
 
 class QueryNotFoundError(FlowclientConnectionError, FileNotFoundError):

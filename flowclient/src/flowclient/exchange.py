@@ -55,7 +55,10 @@ def take_step(step: Step, transport: Transport) -> Reply | None:
 
 
 async def take_step_async(step: Step, transport: Transport, executor: Executor) -> Reply | None:
-    """Take one step without blocking the event loop; a request runs in a thread of the executor."""
+    """Take one step without blocking the event loop.
+
+    A request runs in a thread of the executor.
+    """
     if isinstance(step, Pause):
         await asyncio.sleep(step.seconds)
         return None

@@ -1,4 +1,4 @@
-"""The types of the columns of every table that the client returns, decided in one place.
+"""Decide the column types of every table that the client returns.
 
 Dates and times are ``datetime64``, with a zone where the answer names one. Whole numbers are ``Int64``, which stays whole
 where a join leaves a gap. Shares and averages are ``float64``. Everything else is left as pandas has it.
@@ -56,7 +56,10 @@ def _column(column: pandas.Series, fraction: bool) -> pandas.Series:
 
 
 def _times(column: pandas.Series) -> pandas.Series:
-    """Return ISO texts as times; those of several offsets, as over a change of clocks, in UTC."""
+    """Return ISO texts as times.
+
+    Times of several offsets, as over a change of clocks, are in UTC.
+    """
     import pandas
 
     for utc in (False, True):
@@ -70,7 +73,10 @@ def _times(column: pandas.Series) -> pandas.Series:
 
 
 def numbers_by_check(outcomes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Outcomes of quality checks: of one check all are numbers, or all stay the texts that they are, such as times."""
+    """Convert outcomes of quality checks to numbers, check by check.
+
+    All outcomes of a check become numbers, or all stay texts, such as times.
+    """
     check = "type_of_query_or_check"
     texts = {outcome.get(check) for outcome in outcomes if _number(outcome["outcome"]) is None}
     return [

@@ -129,7 +129,10 @@ async def _gather_async(
 
 
 def _with_failures_told(queries: Sequence[APIQuery], results: list[Any], on_error: str) -> list[Any]:
-    """Raise or warn of the failures among results; a list of tables and exceptions looks like one of tables."""
+    """Raise or warn of failures among results.
+
+    A list of tables and exceptions looks like a list of tables.
+    """
     failed = [place for place, result in enumerate(results) if isinstance(result, Exception)]
     if not failed:
         return results

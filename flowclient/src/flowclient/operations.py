@@ -1,4 +1,6 @@
-"""What the client does, each thing once, as generators of requests and pauses (:mod:`flowclient.exchange`).
+"""Implement each client operation once as a generator of requests and pauses.
+
+See :mod:`flowclient.exchange`.
 
 :mod:`flowclient.client` performs them blocking, :mod:`flowclient.async_client` on an event loop; both document them.
 """
@@ -67,7 +69,7 @@ def run_query(connection: Server, query_spec: Mapping[str, Any]) -> Operation[st
 def _say_what_to_do(
     error: FlowclientConnectionError, connection: Server, query_spec: Mapping[str, Any]
 ) -> None:
-    """Put what helps in front of a refusal: where the kind belongs, what it is called, which unit is allowed."""
+    """Prefix a refusal with help: the kind's use, its name or the allowed units."""
     kind = str(query_spec.get("query_kind"))
     if kind in INSIDE:
         said = f"A '{kind}' is computed only inside another query: give it to {INSIDE[kind]}."
@@ -85,7 +87,10 @@ def _say_what_to_do(
 
 
 def poll(connection: Server, query_id: str, wait: float = 0) -> Operation[tuple[bool, Reply]]:
-    """Ask whether a query is ready; a server that can holds the reply for ``wait`` seconds or until there is news."""
+    """Ask whether a query is ready.
+
+    A server that can holds the reply for ``wait`` seconds or until the state changes.
+    """
     route = f"poll/{quote(query_id, safe='')}"
     # Held for longer than the connection waits for a reply, it would be taken to be lost.
     held = min(wait, _LONGEST_WAIT, connection.patience / 2)
@@ -137,7 +142,7 @@ def wait_until_ready(
 ) -> Operation[Reply]:
     deadline = None if timeout is None else time.monotonic() + timeout
     intervals = _intervals(poll_interval)
-    # A bar that was handed in is shared with other queries and closed by whoever made it.
+    # A bar that was passed in is shared with other queries and closed by its creator.
     with PartsBar(disable_progress) if bar is None else nullcontext(bar) as shown, _a_way_back(query_id):
         pause, status = 0.0, None
         while True:
@@ -174,7 +179,10 @@ def _intervals(poll_interval: float | None) -> Iterator[float]:
 
 @contextmanager
 def _a_way_back(query_id: str) -> Iterator[None]:
-    """Let an interrupt say how to return to the query, since interrupting the wait does not stop it."""
+    """Make an interrupt say how to return to the query.
+
+    Interrupting the wait does not stop the query.
+    """
     try:
         yield
     # An interrupt of an event loop arrives as a cancellation; the same exception goes on, for the loop knows it.
@@ -447,7 +455,10 @@ def _outcomes_of_all(
     start_date: str | datetime.date,
     end_date: str | datetime.date,
 ) -> Operation[list[dict[str, Any]]]:
-    """Return the outcomes of all checks there are, of a type or of a name; those without any are left out."""
+    """Return the outcomes of all checks of a type or name.
+
+    Checks without outcomes are left out.
+    """
     checks = yield from get_available_qa_checks(connection, None if event_type is None else [event_type])
     found: list[dict[str, Any]] = []
     for check in checks:

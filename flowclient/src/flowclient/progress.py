@@ -39,7 +39,10 @@ class PartsBar:
             self._bar.close()
 
     def report(self, query_id: str, progress: Mapping[str, int]) -> None:
-        """Show what one poll said. More parts than before raise the total; what was done stays done."""
+        """Show one poll's progress.
+
+        More parts than before raise the total; done parts stay done.
+        """
         with self._lock:
             # A query that is not ready has a part to run, even where all of its parts are under way.
             eligible = max(progress["eligible"], 1)
@@ -78,13 +81,19 @@ class PartsBar:
 
 
 def _in_notebook() -> bool:
-    """Whether this process is a notebook's kernel; that the package is imported does not make it one."""
+    """Return whether this process is a notebook's kernel.
+
+    An imported notebook package does not make a process a kernel.
+    """
     kernel = sys.modules.get("ipykernel.kernelapp")
     return kernel is not None and bool(kernel.IPKernelApp.initialized())
 
 
 def _tqdm() -> Any:
-    """Return the bar that fits the surroundings; without notebook widgets that is the plain one, and no word of it."""
+    """Return the bar that fits the surroundings.
+
+    Without notebook widgets this is the plain bar, without a warning.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from tqdm.auto import tqdm

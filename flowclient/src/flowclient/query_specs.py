@@ -53,7 +53,7 @@ def coalesced_location_spec(
     subscriber_location_weights: Spec,
     weight_threshold: int,
 ) -> Spec:
-    """One location per subscriber: the preferred one, else a fallback visited often enough.
+    """One location per subscriber: preferred, else a fallback visited often enough.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def displacement_spec(
     subscriber_subset: Subset = None,
     hours: Hours = None,
 ) -> Spec:
-    """A statistic of each subscriber's distance from a reference location, in kilometres.
+    """A statistic of each subscriber's distance in km from a reference location.
 
     Parameters
     ----------
@@ -424,7 +424,7 @@ def modal_location_from_dates_spec(
     geom_table_join_column: str | None = None,
     hours: Hours = None,
 ) -> Spec:
-    """One location per subscriber: the most frequent among the daily locations from start to end.
+    """One location per subscriber: the most frequent daily location in a period.
 
     Parameters
     ----------
@@ -573,7 +573,7 @@ def pareto_interactions_spec(
     subscriber_subset: Subset = None,
     hours: Hours = None,
 ) -> Spec:
-    """The share of each subscriber's contacts that make up a proportion of their interactions.
+    """The share of contacts that make up a proportion of a subscriber's interactions.
 
     Parameters
     ----------

@@ -67,7 +67,10 @@ def _missing_scopes(body: Mapping[str, Any]) -> list[str]:
 
 
 def not_found(reply: Reply, url: str, route: str) -> Exception:
-    """404: on a query's routes the query is unknown, elsewhere the thing asked for; a server may lack some routes."""
+    """Translate a 404: unknown query, or unknown thing elsewhere.
+
+    A server may lack some routes.
+    """
     # Of a query that it does not know a server names the state; of a route that it lacks it cannot.
     if route == "queries" or (route.startswith("cancel/") and "status" not in json_object(reply)):
         lacking = "list a user's queries" if route == "queries" else "let users cancel queries"
@@ -79,7 +82,10 @@ def not_found(reply: Reply, url: str, route: str) -> Exception:
 
 
 def unexpected_get(reply: Reply, url: str) -> FlowclientConnectionError:
-    """Any other status of a GET; a query that failed or was cancelled says so in the body's ``status``."""
+    """Translate any other status of a GET.
+
+    A failed or cancelled query says so in the body's ``status``.
+    """
     body = json_object(reply)
     status = body.get("status", "Unknown status")
     message = (
@@ -94,7 +100,10 @@ def unexpected_get(reply: Reply, url: str) -> FlowclientConnectionError:
 
 
 def unexpected_post(reply: Reply, url: str, route: str, sent: Any) -> FlowclientConnectionError:
-    """Any other status of a POST; a refused query lists its problems one by one, then the reply as it came."""
+    """Translate any other status of a POST.
+
+    A refused query lists its problems one by one, then the whole reply.
+    """
     body = json_object(reply)
     message = f"Something went wrong. API returned with status code {reply.status_code}. Error message: "
     if not _is_json(reply):
@@ -135,7 +144,7 @@ def _is_json(reply: Reply) -> bool:
 
 
 def problems(messages: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield (path into the spec, problem) for each leaf of a tree of validation messages."""
+    """Yield (path into the spec, problem) for each leaf of validation messages."""
     if isinstance(messages, Mapping):
         for key, below in messages.items():
             # "_schema" is a problem of the object itself; "key" and "value" are ends of a mapping's entry.
@@ -148,7 +157,10 @@ def problems(messages: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[
 
 
 def _problem_lines(messages: Any, sent: Any) -> Iterator[str]:
-    """Yield a line for each problem; of the same problem in many members of a list only the first."""
+    """Yield a line for each problem.
+
+    Of the same problem in many members of a list only the first is shown.
+    """
     found: dict[str, list[str]] = {}
     for path, problem in problems(messages):
         line = _problem_line(path, problem, sent)

@@ -40,7 +40,10 @@ def fetch(connection: Server, location: str, format: str, spec: Mapping[str, Any
 
 
 def frame(records: list[dict[str, Any]], spec: Mapping[str, Any]) -> pandas.DataFrame:
-    """Return records as a table; one without rows has its kind's columns and their types all the same."""
+    """Return records as a table.
+
+    A table without rows still has its kind's columns and types.
+    """
     fractions = FRACTIONS.get(str(spec.get("query_kind")), ())
     return table(records, columns=result_columns(spec), fractions=fractions)
 

@@ -31,7 +31,9 @@ _LONGEST_PAUSE = 60.0
 
 
 class Server(ABC):
-    """The address, the token and the requests of a connection; its shells add how to perform operations.
+    """Hold a connection's address, token and requests.
+
+    Its subclasses add how to perform operations.
 
     Parameters are those of :class:`~flowclient.connection.Connection`.
     """
@@ -63,7 +65,7 @@ class Server(ABC):
     # -- who ---------------------------------------------------------------------------------------------------
 
     def update_token(self, token: str) -> None:
-        """Use another token from the next request on, also while a query is being waited for.
+        """Use another token from the next request on, also during a wait.
 
         Raises
         ------
@@ -101,7 +103,9 @@ class Server(ABC):
 
     @property
     def session(self) -> Any:
-        """The HTTP client underneath, for requests of one's own; blocking, also on an asynchronous connection.
+        """Return the HTTP client for your own requests.
+
+        It is blocking, also on an asynchronous connection.
 
         By default a :class:`requests.Session` that sends the token, to this server only. Addresses such as
         ``poll/<id>`` are relative to ``<url>/api/<version>/``.
@@ -143,7 +147,10 @@ class Server(ABC):
 
     @contextmanager
     def holding(self, seconds: float) -> Iterator[float]:
-        """Give the seconds for which the server may hold a reply, at most those asked for, while it does."""
+        """Provide the seconds for which the server may hold a reply.
+
+        They are at most the seconds asked for.
+        """
         yield seconds
 
     @property
@@ -229,7 +236,10 @@ def _server_address(url: str, api_version: int) -> str:
 
 
 def _retry_after(reply: Reply, otherwise: float) -> float:
-    """Return the seconds the server asks for; its date form is rare enough to be met with our own pause."""
+    """Return the seconds that the server asks for.
+
+    Its rare date form is answered with our own pause.
+    """
     try:
         return max(0.0, float(reply.headers.get("Retry-After", "")))
     except ValueError:

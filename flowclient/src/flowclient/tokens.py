@@ -1,4 +1,7 @@
-"""Reading a token's claims. The server checks the signature; the client only wants to know whose it is."""
+"""Read a token's claims.
+
+The server checks the signature; the client only needs the claims.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,10 @@ def _instant(seconds: Any) -> datetime | None:
 
 
 def _role_map(claim: Any) -> dict[str, list[str]]:
-    """Unpack base64 of gzip of JSON; anything unreadable counts as no roles, since the server decides anyway."""
+    """Unpack base64 of gzip of JSON.
+
+    Anything unreadable counts as no roles, because the server decides anyway.
+    """
     if isinstance(claim, str):
         try:
             packed = base64.b64decode(claim)

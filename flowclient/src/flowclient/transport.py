@@ -46,7 +46,10 @@ class Reply(Protocol):
 
 
 class Transport(Protocol):
-    """Sends one HTTP request and returns the reply, whatever its status; redirects are not followed."""
+    """Send one HTTP request and return the reply of any status.
+
+    Redirects are not followed.
+    """
 
     def request(
         self,
@@ -70,7 +73,10 @@ class TransportError(OSError):
 
 
 class _ContextAdapter(HTTPAdapter):
-    """Checks certificates by one context, and by nothing else: no bundle that requests finds is added to it."""
+    """Check certificates by one context only.
+
+    No bundle that requests finds is added.
+    """
 
     def __init__(self, context: ssl.SSLContext, **options: Any) -> None:
         self._context = context
@@ -99,7 +105,9 @@ class _ContextAdapter(HTTPAdapter):
 
 
 def certificate_context(ssl_certificate: SSLCertificate) -> ssl.SSLContext:
-    """Return the context that checks certificates as asked; only False switches the check off, with a warning.
+    """Return the context that checks certificates as asked.
+
+    Only False disables the check, with a warning.
 
     Raises
     ------
@@ -137,7 +145,10 @@ def certificate_context(ssl_certificate: SSLCertificate) -> ssl.SSLContext:
 
 
 def _default_context() -> ssl.SSLContext:
-    """The roots of the system, or of SSL_CERT_FILE and SSL_CERT_DIR in their stead; where there are none, those of certifi."""
+    """Return a context with the default roots.
+
+    These are the system's, or those of SSL_CERT_FILE and SSL_CERT_DIR; where there are none, certifi's.
+    """
     context = ssl.create_default_context()
     paths = ssl.get_default_verify_paths()
     if paths.cafile is None and paths.capath is None and not context.get_ca_certs():
@@ -146,7 +157,9 @@ def _default_context() -> ssl.SSLContext:
 
 
 class Session(requests.Session):
-    """A session whose relative addresses are routes of one API, and whose token goes to no other server.
+    """Send requests to one API by relative addresses.
+
+    The token goes to no other server.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ _UNIT_OF = ("locations", "reference_location", "unique_locations", "from_locatio
 
 
 def unit_of(spec: Mapping[str, Any]) -> str | None:
-    """Return the aggregation unit of a query's result; None for a result without places."""
+    """Return the unit of a query's result; None for a result without places."""
     if "aggregation_unit" in spec:
         return spec["aggregation_unit"]
     if spec.get("query_kind") in ("histogram_aggregate", "calendar_activity"):
@@ -29,7 +29,7 @@ def unit_of(spec: Mapping[str, Any]) -> str | None:
 
 
 def kinds_in(value: Any, *, subset: bool = False) -> Iterator[tuple[str, bool]]:
-    """Yield every ``query_kind`` at any depth, and whether it is inside a subset of subscribers."""
+    """Yield every ``query_kind`` at any depth, and whether it is inside a subset."""
     below: list[tuple[Any, bool]] = []
     if isinstance(value, Mapping):
         if "query_kind" in value:
@@ -42,7 +42,7 @@ def kinds_in(value: Any, *, subset: bool = False) -> Iterator[tuple[str, bool]]:
 
 
 def units_allowed(permissions: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
-    """Return the units at which each kind may be run, by the scopes of the roles that may run at all."""
+    """Return the units at which each kind may be run, by the roles that may run."""
     allowed: dict[str, set[str]] = {}
     for scopes in permissions.values():
         held = set(scopes)
@@ -57,7 +57,10 @@ def units_allowed(permissions: Mapping[str, Iterable[str]]) -> dict[str, list[st
 
 
 def nearest_unit(spec: Mapping[str, Any], allowed: Iterable[str]) -> str | None:
-    """Return the allowed unit next to the one asked for, the coarser of two; None if the unit is not the obstacle."""
+    """Return the allowed unit nearest to the wanted unit, the coarser of two.
+
+    None if the unit is not the obstacle.
+    """
     wanted = unit_of(spec)
     known = [unit for unit in UNITS if unit in set(allowed)]
     if wanted not in UNITS or wanted in known or not known:

@@ -185,7 +185,10 @@ def sampling(
 
 
 def plain(value: Any) -> Any:
-    """Return a value with what JSON can hold in place of tuples, sets, dates, and numpy's and pandas' values."""
+    """Return a value as JSON can hold it.
+
+    Tuples, sets, dates, and numpy's and pandas' values are converted.
+    """
     if isinstance(value, Mapping):
         return {str(name): plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -199,7 +202,9 @@ def plain(value: Any) -> Any:
 
 
 def writable(value: Any) -> Any:
-    """Return what is sent of a value: itself where JSON can hold it, else its :func:`plain` form.
+    """Return the form of a value to send.
+
+    This is the value itself where JSON can hold it, else its :func:`plain` form.
 
     Raises
     ------

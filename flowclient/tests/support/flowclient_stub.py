@@ -52,7 +52,9 @@ Scripted = Answer | Callable[[Request], Answer]
 
 
 class StubServer:
-    """Replies from scripts, one per method and path; the last answer of a script is repeated.
+    """Reply from scripts, one per method and path.
+
+    The last answer of a script is repeated.
 
     An answer may be a function of the request.
     """

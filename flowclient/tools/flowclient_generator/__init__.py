@@ -1,1 +1,4 @@
-"""Writes the client's query functions from the engine's registry. A development tool; not part of the package."""
+"""Write the client's query functions from the engine's registry.
+
+A development tool; not part of the package.
+"""

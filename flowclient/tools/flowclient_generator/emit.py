@@ -100,12 +100,15 @@ def _kinds() -> str:
 
 
 def _entries(kinds: Iterable[str], said: Callable[[str], Any]) -> str:
-    """A dictionary of what is said of each kind, those of which there is nothing to say left out."""
+    """Write a dictionary of what is said of each kind, without empty entries."""
     return "{\n" + "".join(f"    {kind!r}: {said(kind)!r},\n" for kind in kinds if said(kind)) + "}"
 
 
 def _async_client(blocking: str) -> str:
-    """Turn each function of the blocking client into a coroutine of the same signature."""
+    """Turn each function of the blocking client into a coroutine.
+
+    Signatures stay the same.
+    """
     header, body = blocking.split('"""', 2)[2].split("\n\ndef connect(", 1)
     body = "\n\ndef connect(" + body
     body = body.replace("\n\ndef ", "\n\nasync def ").replace(

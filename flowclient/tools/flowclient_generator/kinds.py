@@ -61,13 +61,19 @@ class Function:
 
     @property
     def released(self) -> bool:
-        """Whether servers answer the kind by itself, and not only inside others or for tests."""
+        """Return whether servers answer the kind by itself.
+
+        Other kinds occur only inside others or in tests.
+        """
         cls = kinds().get(self.name)
         return cls is not None and issubclass(cls, Aggregate) and self.name not in _FOR_TESTS
 
 
 def arguments(kind: str) -> tuple[Argument, ...]:
-    """The arguments of a kind's function: those that must be given first, dates before units, then its own."""
+    """Return the arguments of a kind's function.
+
+    Required arguments come first, then dates, units and the kind's own.
+    """
     found = [argument for argument in kinds()[kind].arguments.values() if argument.form is not None]
     return tuple(sorted(found, key=_position))
 
@@ -114,7 +120,10 @@ def fractions(kind: str) -> tuple[str, ...]:
 
 
 def inside(kind: str) -> str:
-    """Up to two kinds that take this one: of those answered by themselves the shortest to ask."""
+    """Return up to two kinds that take this kind.
+
+    Kinds that are answered by themselves come first, the shortest to ask of all.
+    """
     taking = [
         name for name, cls in kinds().items() if any(kind in _taken(field) for field in cls.fields.values())
     ]
@@ -143,7 +152,7 @@ def _composing() -> Iterator[Function]:
     window = [argument for argument in arguments("most_frequent_location") if argument.name.endswith("_date")]
     yield Function(
         "modal_location_from_dates",
-        "One location per subscriber: the most frequent among the daily locations from start to end.",
+        "One location per subscriber: the most frequent daily location in a period.",
         (*window, *daily.values()),
         "modal_location_spec(locations=[daily_location_spec(date=day, {others}) "
         "for day in days(start_date, end_date)])",

@@ -25,7 +25,10 @@ class DeploymentSettings(ServiceSettings):
 
 
 class CacheSettings(ServiceSettings):
-    """Limits of the stored results, under their keys in ``cache.cache_config``; None leaves what is there."""
+    """Hold limits of stored results by their keys in ``cache.cache_config``.
+
+    None leaves the present value.
+    """
 
     cache_size: Annotated[int, PlainValidator(WholeNumber(0, 2**62))] | None = Field(
         None, validation_alias="CACHE_SIZE"

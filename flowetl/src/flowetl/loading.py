@@ -59,11 +59,11 @@ class Attempt:
     threads: int
     seconds: dict[str, float] = field(default_factory=dict)
     visible: bool = False
-    """Whether what was loaded is committed; from then on the load cannot fail any more."""
+    """Whether the load is committed; from then on the load cannot fail."""
     replaces: bool = False
-    """Whether it took the place of another load."""
+    """Whether the load replaced another load."""
     accepted: str | None = None
-    """Why the day is loaded although something would hold it back."""
+    """Why the day is loaded although a gate would hold it back."""
 
     @property
     def path(self) -> Path:

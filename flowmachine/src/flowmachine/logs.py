@@ -46,7 +46,10 @@ def configure_logs(level: str = "error") -> None:
 
 
 def audit_log() -> Any:
-    """The audit trail, always written: a line before and after each action, and one for each part that was computed."""
+    """Return the audit trail's logger, always written.
+
+    It gets a line before and after each action, and a line for each computed part.
+    """
     return structlog.get_logger(QUERY_RUN_LOG)
 
 

@@ -75,7 +75,10 @@ class Queue(Collector):
 
 
 def serve(bind: str, port: int, engine: sa.Engine | None = None) -> None:
-    """Serve the numbers of this process on a port, unless it is 0; those of the queue too if there is an engine to ask."""
+    """Serve this process's metrics on a port, unless it is 0.
+
+    The queue's metrics are included if there is an engine to ask.
+    """
     if port == 0:
         return
     if engine is not None:

@@ -1,4 +1,4 @@
-"""The engine's settings: `Settings` has all of them, its parts are for code that needs no others."""
+"""Define the engine's settings: `Settings` holds all, its parts serve less code."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Gate(ServiceSettings):
 
 
 class Settings(Database, Computing, Gate):
-    """Everything that a process of the engine is told from outside. Times are in seconds."""
+    """Hold all settings of the engine's processes; times are in seconds."""
 
     bind: str = Field("127.0.0.1", validation_alias="FLOWKIT_BIND")
     port: Port = Field(5555, validation_alias="FLOWMACHINE_PORT")

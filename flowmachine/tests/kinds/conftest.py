@@ -1,4 +1,4 @@
-"""The stage on which the worlds of these tests play, once per module: in UTC, and far from it."""
+"""Provide the stages of these tests' worlds per module: in UTC and far from UTC."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ def stage_in_utc(cluster: TestCluster, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="session")
 def stage_in_nepal(cluster: TestCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A zone that is no whole number of hours from UTC, so that hours and days are easily told from UTC's."""
+    """Provide a zone that is no whole number of hours from UTC.
+
+    Hours and days are then easily distinguished from UTC's.
+    """
     with (
         cluster.database("Asia/Kathmandu") as database,
         stage(database, tmp_path_factory.mktemp("nepal")) as set_up,

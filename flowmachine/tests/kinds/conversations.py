@@ -1,4 +1,4 @@
-"""A strategy of worlds in which three people talk to each other, and fields that let most events through."""
+"""Draw worlds in which three people talk, and fields that admit most events."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _others = st.sampled_from((*_people, *_people, "x", None))
 
 @st.composite
 def conversations(draw: st.DrawFn) -> World:
-    """What three people do and whom they talk to; of most events between them the other party's record is there, too."""
+    """Draw three people's events; most have the other party's record, too."""
     found = []
     for who in draw(st.lists(st.sampled_from(_people), min_size=6, max_size=16)):
         event = Event(
@@ -49,7 +49,7 @@ def conversations(draw: st.DrawFn) -> World:
 
 
 def seldom(usual: Spec, drawn: st.SearchStrategy[Spec]) -> st.SearchStrategy[Spec]:
-    """A group of fields that mostly lets everything through, because so few events would leave nothing."""
+    """Draw fields that mostly admit everything, because events are few."""
     return st.integers(0, 2).flatmap(lambda number: st.just(usual) if number else drawn)
 
 

@@ -1,4 +1,4 @@
-"""Strategies that draw worlds and specs full of what goes wrong: ties, nulls, midnights, cells in two places at once."""
+"""Draw worlds and specs full of ties, nulls, midnights and cells in two places."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def loaded_days(draw: st.DrawFn) -> frozenset[tuple[str, date]]:
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
-    """Crowds of people who do the same, over three days, some of which may not be loaded."""
+    """Draw crowds of people who do the same over three days, maybe not all loaded."""
     crowds = draw(
         st.lists(st.tuples(st.sampled_from(CROWDS), st.lists(events(), min_size=1, max_size=6)), max_size=3)
     )
@@ -158,7 +158,10 @@ PERIODS = ("second", "minute", "hour", "day", "month", "year")
 
 
 def any_of(strategy: st.SearchStrategy[Spec]) -> st.SearchStrategy[st.SearchStrategy[Spec]]:
-    """Strategies that choose among one or two specs, for parts that are about the same subscribers, as they mostly are."""
+    """Draw strategies that choose among one or two specs.
+
+    Parts of a query are then mostly about the same subscribers.
+    """
     return st.lists(strategy, min_size=1, max_size=2).map(st.sampled_from)
 
 

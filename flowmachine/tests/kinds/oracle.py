@@ -1,4 +1,4 @@
-"""What definitions of kinds in plain Python loops are made of, sharing nothing with the engine's SQL.
+"""Share parts of the kinds' plain-Python definitions, without the engine's SQL.
 
 The definitions of each theme are in ``<theme>/definitions.py``.
 
@@ -40,7 +40,10 @@ class Oracle:
     world: World
 
     def answer(self, spec: Spec) -> list[Row]:
-        """The rows of a spec; raises NoData where the engine must refuse it for lack of data."""
+        """Return the rows of a spec.
+
+        Raises NoData where the engine must refuse the spec for lack of data.
+        """
         definition: Callable[[Oracle, Spec], list[Row]] = DEFINITIONS[spec["query_kind"]]
         return definition(self, spec)
 
@@ -74,7 +77,10 @@ class Oracle:
     def active_in_periods(
         self, spec: Spec, length: timedelta, total: int
     ) -> Iterator[tuple[datetime, set[str]]]:
-        """The start of each period of wall-clock time, and who was active while the clock showed its times."""
+        """Yield each period's start and who was active in the period.
+
+        Periods are of wall-clock time.
+        """
         starts = [time(spec["start_date"]) + number * length for number in range(total)]
         for start in starts:
             # Each must have data by itself.
@@ -86,7 +92,7 @@ class Oracle:
     def placed(
         self, spec: Spec, unit: str, start: datetime | None = None, end: datetime | None = None
     ) -> list[tuple[Event, Any]]:
-        """The events with their places; an event is at as many places as its cell then had."""
+        """Return the events with their places, as many as the event's cell then had."""
         return [
             (event, place)
             for event in self.events(spec, start, end)
@@ -94,7 +100,10 @@ class Oracle:
         ]
 
     def places_of(self, event: Event, unit: str, spec: Spec) -> Iterator[Any]:
-        """The places of an event: as many as its cell then had. None is a place, where a mapping table says no region."""
+        """Yield the places of an event, as many as its cell then had.
+
+        None is a place, where a mapping table names no region.
+        """
         if unit == "cell":
             if event.cell:
                 yield event.cell
@@ -194,7 +203,10 @@ def group(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, list[Any]]:
 
 
 def ordered(rows: Iterable[Row], *descending: int) -> list[Row]:
-    """Rows by their columns from the left, ``descending`` ones from high to low; texts by bytes, nulls last."""
+    """Sort rows by their columns, ``descending`` from high to low.
+
+    Texts are compared by bytes; nulls come last.
+    """
     found = list(rows)
     width = len(found[0]) if found else 0
     for position in reversed(range(width)):
@@ -206,7 +218,10 @@ def ordered(rows: Iterable[Row], *descending: int) -> list[Row]:
 
 
 def unit_fields(spec: Any) -> Spec:
-    """The fields of a spec's unit: those of the first part that has them, for the parts of a valid spec agree."""
+    """Return the unit fields of the first part that has them.
+
+    The parts of a valid spec agree.
+    """
     if isinstance(spec, dict):
         if "aggregation_unit" in spec:
             names = ("aggregation_unit", "mapping_table", "geom_table", "geom_table_join_column")
@@ -258,7 +273,7 @@ def start_of(moment: datetime, period: str) -> datetime:
 
 
 def directed(oracle: Oracle, spec: Spec, default: str, types: list[str] | None = None) -> list[Event]:
-    """The events of a spec whose direction, where it names none, is not both, or whose event types are its kind's."""
+    """Return the events of a spec's direction and types, by default its kind's."""
     spec = {"direction": default, **spec}
     return oracle.events(spec if types is None else spec | {"event_types": types})
 

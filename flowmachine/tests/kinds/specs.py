@@ -1,4 +1,4 @@
-"""Specs and worlds that tests of several themes use, and functions that give the rows of a spec."""
+"""Share specs and worlds among themes, and functions that return rows."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def near(*expected: Any) -> list[Any]:
 
 
 def crowd(number: int, time: str, cell: str, *, bits: int) -> str:
-    """Lines of a drawn world: so many subscribers, whose keys end in just so many different groups of six bits."""
+    """Draw lines of subscribers whose keys end in distinct groups of six bits."""
     endings: set[int] = set()
     chosen: list[str] = []
     for name in map("p{}".format, itertools.count()):

@@ -1,4 +1,4 @@
-"""Days on which the clock is changed: what is on the wall clock and what is real time, alike on both executors."""
+"""Check days with a clock change: wall-clock and real time on both executors."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_day_may_begin_with_an_hour_shown_twice(
 
 
 def test_periods_that_begin_in_the_hour_shown_twice(london: Stage, executor: str) -> None:
-    """Periods are of wall-clock time: what the clock shows again before the first of them is in none."""
+    """Check that an hour repeated before the first period is in no period."""
     spec = {
         "query_kind": "total_active_periods",
         "start_date": f"{AUTUMN} 01:30",

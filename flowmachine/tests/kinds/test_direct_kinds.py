@@ -1,4 +1,4 @@
-"""What holds for all kinds of direct use: what they refuse, and that they stay there."""
+"""Check all direct-use kinds: what they refuse, and that they stay direct."""
 
 from __future__ import annotations
 

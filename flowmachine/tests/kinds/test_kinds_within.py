@@ -45,7 +45,7 @@ def with_subsets(value: Any, subsets: Iterator[Any]) -> Any:
 
 
 def counted(value: Any, in_subset: bool = False) -> Iterator[tuple[str, bool]]:
-    """Yield each kind that the JSON of a spec names, and whether it stands below a subset."""
+    """Yield each kind in a spec's JSON, and whether it stands below a subset."""
     if isinstance(value, list):
         for part in value:
             yield from counted(part, in_subset)
@@ -70,7 +70,7 @@ def test_kinds_in_subsets_are_counted_at_any_depth(kind: str, data: st.DataObjec
 
 
 def test_a_subset_that_many_parts_share_is_counted_below_each() -> None:
-    """A kind is its query's own and its subset's where the query uses the same kind for both."""
+    """Check that a kind counts for the query and for a subset that both use it."""
     people = load_any(EVENTS)
     found = kinds_within(load_any(EVENTS | {"subscriber_subset": EVENTS | {"subscriber_subset": DEGREES}}))
     assert found == ({"event_count"}, {"event_count", "subscriber_degree"})

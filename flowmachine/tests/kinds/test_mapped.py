@@ -1,4 +1,4 @@
-"""Cells that tables place: in regions and at points that exist, or at the null place.
+"""Check cells that tables place: in regions, at points, or at the null place.
 
 The stage's mapping table puts in-b into é, in-é into b, in-B and beside into a region that does not exist, and leaves in-a1 out.
 """

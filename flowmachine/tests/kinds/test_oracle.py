@@ -1,4 +1,7 @@
-"""Every kind, on drawn worlds, against its definition in plain Python: both executors give exactly the defined rows."""
+"""Compare every kind on drawn worlds with its plain-Python definition.
+
+Both executors must give exactly the defined rows.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What wrong specs of the kinds made of others, of calendars and of clusters are told."""
+"""Check refusals of composed kinds, calendars and clusters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gate: who may pass without being judged, that the floor cannot be lowered, and what a lower one would let out."""
+"""Check the gate: unjudged kinds, the floor's lower bound, and lower floors."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_every_other_kind_is_judged(kind: str, data: st.DataObject) -> None:
 @settings(max_examples=max(settings.default.max_examples // 5, 1))
 @given(data=st.data())
 def test_fifteen_people_never_show(stage_in_utc: Stage, kind: str, data: st.DataObject) -> None:
-    """Of a world with fifteen people nothing is released, whatever they do and whatever is asked."""
+    """Check that fifteen people never show, whatever they do and whatever is asked."""
     world = data.draw(worlds())
     people = sorted({event.subscriber for event in world.events})
     few = set(random.Random(0).sample(people, min(len(people), LOWEST_FLOOR)))
@@ -70,7 +70,7 @@ SIZES = st.lists(st.sampled_from((1, 7, 8, 9, 15, 16, 17, 40)), min_size=1, max_
 def test_what_shares_leave_over_is_nobody_or_enough(
     stage_in_utc: Stage, executor: str, sizes: list[int]
 ) -> None:
-    """Whoever knows how many are at a place and subtracts the published shares finds no small group."""
+    """Check that subtracting published shares from a total reveals no small group."""
     tacs = [*(device[0] for device in DEVICES), 99999999]
     lines = [
         f"{'abcd'[number]}1..{size} | 1 10:00 | in-b | {tacs[number]}" for number, size in enumerate(sizes)

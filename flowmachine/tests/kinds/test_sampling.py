@@ -1,4 +1,4 @@
-"""Samples of subscribers: equal on both executors, stable over days, independent over settings."""
+"""Check that samples are equal on both executors, stable and independent."""
 
 from __future__ import annotations
 
@@ -66,7 +66,10 @@ def test_a_sample_is_of_the_same_subscribers_on_other_days(stage_in_utc: Stage, 
 def test_samples_of_other_settings_are_independent(
     stage_in_utc: Stage, executor: str, other: dict[str, Any]
 ) -> None:
-    """One of them must not be another with somebody added, or the difference of two counts would tell of one person."""
+    """Check that no sample is another with one person added.
+
+    The difference of two counts would reveal that person.
+    """
     small, large = (people(stage_in_utc, executor, daily(1, **settings)) for settings in (sample(), other))
     # Of forty, ten independent of ten others share two or three with them.
     assert len(small & large) < 8

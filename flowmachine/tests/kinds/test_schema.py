@@ -1,4 +1,4 @@
-"""The published schema as a whole: its components, and the scopes that follow from it."""
+"""Check the published schema: its components and the scopes derived from it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def below(schema: Any, components: dict[str, Any], seen: frozenset[str] = frozen
 
 
 def scopes() -> set[str]:
-    """Scopes as the HTTP API derives them of the first release: unit, submitted kind, any kind below it."""
+    """Derive scopes as the first release does: unit, submitted kind, kind below."""
     components = query_schemas()
     found = {"run", "get_result", "get_available_dates", "get_qa_checks"}
     for reference in components[ROOT]["discriminator"]["mapping"].values():

@@ -1,4 +1,4 @@
-"""What each wrong spec is told, field by field, and that a valid one survives being written and read again."""
+"""Check each refusal field by field, and that valid specs survive a round trip."""
 
 from __future__ import annotations
 

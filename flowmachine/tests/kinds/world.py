@@ -1,4 +1,4 @@
-"""Tiny worlds: a few regions, cells and events, loaded into a real database and as columnar files.
+"""Load tiny worlds of regions, cells and events into both stores.
 
 A `Stage` is a database with fixed regions and cells. A `World` is the events of some days; `Stage.evaluate` loads one,
 runs a query on it with a real executor and takes everything back, so that thousands of worlds can follow each other.
@@ -40,7 +40,10 @@ EXECUTORS = ("duckdb", "postgres")
 
 @dataclass(frozen=True)
 class Event:
-    """One event; ``time`` is wall-clock time of the deployment's zone, with ``fold`` set if the clock shows it again."""
+    """Hold one event.
+
+    ``time`` is wall-clock time of the deployment's zone, with ``fold`` set in a repeated hour.
+    """
 
     subscriber: str
     time: datetime
@@ -226,7 +229,10 @@ class Stage:
             transaction.rollback()
 
     def evaluate(self, query: Query, world: World, executor: str) -> list[tuple[Any, ...]]:
-        """What is released of an aggregate, in order; of another kind its rows, sorted, with regions by their names."""
+        """Return an aggregate's released rows in order, or other kinds' rows sorted.
+
+        Regions have their names.
+        """
         with self.loaded(world) as (connection, data):
             return self.run(query, world, executor, connection, data)
 
@@ -443,7 +449,7 @@ def moment(text: str) -> datetime:
 
 
 def drawn(text: str) -> World:
-    """A world from a table drawn in text: a line of column names, then one event a line.
+    """Parse a world drawn as a table: column names, then one event a line.
 
     Columns are those of `Event`, separated by ``|``; ``-`` is null. ``subscriber`` may be a range ``s1..16``: the event
     happens to each of them.

@@ -28,7 +28,7 @@ def _require_matplotlib() -> Any:
 
 
 def plot(panels: list[Panel], *, column: str = "value", kind: str | None = None, **options: Any) -> Any:
-    """Draw maps, all on one scale, and return the axes; of several maps an array of axes."""
+    """Draw maps on one scale and return the axes, as an array for several maps."""
     matplotlib = _require_matplotlib()
     if kind not in (None, "areas", "lines"):
         raise ValueError(f"Invalid kind of map: '{kind}'. Expected 'areas' or 'lines'.")
@@ -103,7 +103,10 @@ def _draw_areas(panel: Panel, axes: Any, column: str, options: dict[str, Any]) -
 
 
 def _draw_flows(panel: Panel, axes: Any, column: str, options: dict[str, Any]) -> None:
-    """Arrows from origin to destination, bent so that both directions of a pair are seen, over the outlines."""
+    """Draw arrows from origin to destination over the outlines.
+
+    Arrows are bent so that both directions of a pair are visible.
+    """
     matplotlib = _require_matplotlib()
     if not panel.areas.empty:
         panel.areas.plot(ax=axes, **_OUTLINE)

@@ -1,4 +1,4 @@
-"""Maps to look around in: Leaflet within the page, so that it opens without a network."""
+"""Draw interactive maps with Leaflet embedded, so that they open without network."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ def _vendored(name: str, kind: str) -> str:
 
 
 def explore(panel: Panel, *, column: str = "value", tiles: Any = None, **options: Any) -> Any:
-    """Return a map of folium, over the areas' outlines alone unless ``tiles`` names a background."""
+    """Return a folium map, over the areas' outlines unless ``tiles`` is given.
+
+    ``tiles`` names a background.
+    """
     folium = _require_folium()
     drawn = folium.Map(tiles=tiles, **options)
     # folium would fetch these, and eight files that nothing here needs, from five hosts.
@@ -134,7 +137,10 @@ def _flow_features(panel: Panel, column: str, high: float, width: float) -> list
 
 
 def _bent(start: tuple[float, float], end: tuple[float, float], head: float) -> Any:
-    """Return a bent line with an arrow's head, so that both directions of a pair are seen."""
+    """Return a bent line with an arrow's head.
+
+    Both directions of a pair are then visible.
+    """
     from shapely import MultiLineString
 
     across = (end[1] - start[1], start[0] - end[0])

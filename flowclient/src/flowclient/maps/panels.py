@@ -20,7 +20,7 @@ _MOST_NAMED = 12
 
 @dataclass(frozen=True)
 class Panel:
-    """One map: its title, the places of the rows on it, and the areas of the whole country."""
+    """Hold one map: title, places of its rows, and areas of the whole country."""
 
     title: str
     places: Any
@@ -119,7 +119,10 @@ def _is(column: pandas.Series, value: Any) -> pandas.Series:
 
 
 def _steps(column: pandas.Series) -> list[Any]:
-    """Return the values of a column in order; between whole numbers and between days those without a row, too."""
+    """Return the values of a column in order.
+
+    Missing whole numbers and days in between are included.
+    """
     import pandas
 
     present = column.dropna()

@@ -25,7 +25,10 @@ def require_geopandas() -> Any:
 
 
 def geodataframe(collection: dict[str, Any]) -> Any:
-    """Return a GeoJSON FeatureCollection as a GeoDataFrame in WGS 84, without the ``centroid`` of its features."""
+    """Return a GeoJSON FeatureCollection as a GeoDataFrame in WGS 84.
+
+    The features' ``centroid`` is left out.
+    """
     geopandas = require_geopandas()
     features = collection["features"]
     if not features:
@@ -106,12 +109,12 @@ def _lines(result: pandas.DataFrame, areas: Any, keys: list[str]) -> Any:
 
 
 def points_of(areas: Any) -> dict[tuple[Any, ...], Any]:
-    """Return a point within each area; the centroid of a bent coast may lie in the sea."""
+    """Return a point within each area, because a centroid may lie outside."""
     return dict(zip(rows(areas, keys_of(areas)), areas.geometry.representative_point(), strict=True))
 
 
 def names_of(areas: Any) -> dict[tuple[Any, ...], str]:
-    """Return what to call each area: its name where the server knows one, else what identifies it."""
+    """Return a label for each area: its name where known, else its id."""
     keys = keys_of(areas)
     called = areas["name"] if "name" in areas.columns else [None] * len(areas)
     return {

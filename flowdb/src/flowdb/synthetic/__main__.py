@@ -100,7 +100,10 @@ def _write_day(output: Path, day: date) -> int:
 
 
 def _finished(output: Path, day: date) -> bool:
-    """Return whether a day is complete. The expectation is written last, so that its presence marks the day as complete."""
+    """Return whether a day is complete.
+
+    The expectation is written last, so that its presence marks the day as complete.
+    """
     return files.expectation_path(output, day).exists() and all(
         path.exists() for path in files.day_paths(output, day).values()
     )

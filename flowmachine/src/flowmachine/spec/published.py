@@ -13,7 +13,10 @@ from flowsettings.lookup import find
 
 
 def floor() -> int:
-    """The floor in force: FLOWMACHINE_RELEASE_FLOOR, which may raise the limit of 15 but never lower it."""
+    """Return the release floor in force.
+
+    FLOWMACHINE_RELEASE_FLOOR may raise the limit of 15 but never lower it.
+    """
     return _checked(find(str(Gate.model_fields["floor"].validation_alias)))
 
 

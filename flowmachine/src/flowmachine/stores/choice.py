@@ -1,4 +1,4 @@
-"""Which executor computes a query: the one answer for plans, explanations and direct use."""
+"""Choose the executor of a query, for plans, explanations and direct use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from flowmachine.stores.base import Executor
 def choose_executor(
     query: Query, data: DataState, setting: str, executors: Mapping[str, Executor] | None = None
 ) -> str:
-    """The executor that computes a query: the columnar one if every day it needs has a current, whole file.
+    """Choose the executor of a query.
+
+    The columnar executor computes if every needed day has a current, intact file.
 
     Without ``executors`` the files are taken to be whole: the server cannot look at them.
     """

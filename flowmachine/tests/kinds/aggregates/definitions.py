@@ -229,7 +229,7 @@ def histogram_aggregate(oracle: Oracle, spec: Spec) -> list[Row]:
 
 
 def whole_groups(cases: Iterable[tuple[Any, Any, str]]) -> list[tuple[Any, Any, int]]:
-    """Counts of subscribers by (place, label), of the named places where every label has more than the floor."""
+    """Count subscribers by (place, label) at places with every label over the floor."""
     counts = Counter((place, label) for place, label, _ in cases)
 
     def passes(place: Any) -> bool:

@@ -22,7 +22,7 @@ class Cluster:
 
 
 def clusters(visits: dict[Site, list[Event]], radius: float) -> list[Cluster]:
-    """The sites of a subscriber, those seen on most days first, each in the first cluster whose centre is near enough."""
+    """Cluster a subscriber's sites, most days first, by the nearest leader in reach."""
     days = {site: len({event.time.date() for event in events}) for site, events in visits.items()}
     found: list[Cluster] = []
     for site in sorted(visits, key=lambda site: (-days[site], site.id.encode(), site.version)):
@@ -42,7 +42,10 @@ def clusters(visits: dict[Site, list[Event]], radius: float) -> list[Cluster]:
 
 
 def label_of(x: float, y: float, areas: dict[str, Any]) -> str:
-    """The label of the area around a point; the areas drawn are rectangles, given by their corners."""
+    """Return the label of the area around a point.
+
+    The areas drawn are rectangles, given by their corners.
+    """
     for label, area in areas.items():
         xs, ys = zip(*area["coordinates"][0], strict=True)
         if min(xs) < x < max(xs) and min(ys) < y < max(ys):
@@ -53,7 +56,10 @@ def label_of(x: float, y: float, areas: dict[str, Any]) -> str:
 def meaningful(
     oracle: Oracle, spec: Spec, label: str, window: str = ""
 ) -> dict[str, list[tuple[Any, float]]]:
-    """For each subscriber the regions of the clusters with a label, with 1 / the number of these clusters."""
+    """Return each subscriber's regions of clusters with a label and their weights.
+
+    A weight is 1 / the number of these clusters.
+    """
     visits: dict[str, dict[Site, list[Event]]] = defaultdict(lambda: defaultdict(list))
     for event in oracle.events(spec, time(spec[f"start_date{window}"]), time(spec[f"end_date{window}"])):
         day = event.time.date()

@@ -1,4 +1,4 @@
-"""Specs of the released counts, flows, statistics, calendars and shares of clusters."""
+"""Draw specs of released counts, flows, statistics, calendars and shares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts of subscribers and events as they are released, on worlds drawn as tables."""
+"""Check released counts of subscribers and events on worlds drawn as tables."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def test_a_value_on_an_edge_belongs_to_the_bin_above(stage_in_utc: Stage, execut
 def test_decimals_are_on_the_edges_that_they_equal(
     stage_in_utc: Stage, executor: str, low: Decimal, step: Decimal, count: int, ranged: bool
 ) -> None:
-    """Of people at every edge those at the last two share a bin, whichever doubles stand for the decimals."""
+    """Check that the people at the last two edges share a bin, for any doubles."""
     edges = [low + number * step for number in range(count + 1)]
     spec = {"query_kind": "histogram_aggregate", "metric": AMOUNT, "bins": {"n_bins": count}}
     if ranged:

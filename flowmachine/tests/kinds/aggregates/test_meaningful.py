@@ -56,7 +56,11 @@ def test_meaningful_locations_between_dates(stage_in_utc: Stage, executor: str) 
 
 
 def test_a_cluster_moves_with_its_members(stage_in_utc: Stage, executor: str) -> None:
-    """The three sites lie 500 m apart in a row: the third is in reach of the mean of the others, not of the first."""
+    """Check that a cluster moves with its members.
+
+    The three sites lie 500 m apart in a row: the third is in reach of the mean of the others, not of the
+    first.
+    """
     world = drawn(
         """
         subscriber | time    | cell

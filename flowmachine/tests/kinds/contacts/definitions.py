@@ -105,7 +105,7 @@ def per_contact_event_stats(oracle: Oracle, spec: Spec) -> list[Row]:
 
 
 def both_ends(oracle: Oracle, spec: Spec, events: list[Event], unit: str) -> list[tuple[Event, Any, Any]]:
-    """The events with their own and the other party's place, wherever the other party's row is there and located."""
+    """Return events with both parties' places, where the other's row is located."""
     everybody = oracle.events(
         spec
         | {"direction": "both", "subscriber_subset": None, "event_types": sorted({e.type for e in events})}

@@ -1,4 +1,4 @@
-"""Contacts of subscribers, their balance and reciprocity, on worlds drawn as tables."""
+"""Check contacts, their balance and reciprocity on worlds drawn as tables."""
 
 from __future__ import annotations
 

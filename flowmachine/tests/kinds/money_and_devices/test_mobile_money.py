@@ -1,4 +1,4 @@
-"""Mobile money: transactions drawn and counted in plain Python, in the one store that has them."""
+"""Draw mobile-money transactions and count them in plain Python."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ METRICS = ("amount", "commission", "fee", "discount")
 
 @dataclass(frozen=True)
 class Transaction:
-    """One transaction; ``time`` is wall-clock time, the parties are a subscriber's number and a cell's position."""
+    """Hold one transaction.
+
+    ``time`` is wall-clock time; the parties are a subscriber's number and a cell's position.
+    """
 
     time: datetime
     amounts: tuple[int | None, ...]

@@ -1,4 +1,4 @@
-"""Distances from a reference location and from the centre, on worlds drawn as tables."""
+"""Check distances from reference location and centre on worlds drawn as tables."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def test_a_cluster_as_one_row(stage_in_utc: Stage) -> None:
 def test_dense_places_and_those_near_them(
     stage_in_utc: Stage, collection: str, km: float, density: int
 ) -> None:
-    """Clusters by density as they are defined: places of many neighbours join, others go with one that is near."""
+    """Check density clusters: places of many neighbours join, others go along."""
     day = datetime(2016, 1, 2).date()
     known = [
         place

@@ -43,7 +43,7 @@ def squares(draw: st.DrawFn) -> Square:
 def evaluate(
     stage: Stage, spec: dict[str, Any], boundaries: dict[str, Square], positions: list[Point]
 ) -> list[Any]:
-    """The released rows where the country has other boundaries of admin1, and no cells but at these positions."""
+    """Return released rows with other boundaries of admin1 and these cell positions."""
     with stage.engine.connect() as connection, connection.begin() as transaction:
         cursor = connection.connection.cursor()
         if boundaries:
@@ -68,7 +68,7 @@ def evaluate(
 
 
 def defined_geography(boundaries: dict[str, Square], positions: list[Point], unit: str) -> list[Any]:
-    """``geography``: the regions by the bytes of their names, or each position of a cell once."""
+    """Define ``geography``: regions by the bytes of their names, or cells' positions."""
     if unit == "lon-lat":
         return [(*point, shapely.Point(point)) for point in sorted(set(positions))]
     by_bytes = sorted(boundaries, key=lambda name: name.encode())

@@ -1,4 +1,4 @@
-"""Places event by event, first and last places, days of calls, on worlds drawn as tables."""
+"""Check places by event, first and last places and call days on drawn tables."""
 
 from __future__ import annotations
 

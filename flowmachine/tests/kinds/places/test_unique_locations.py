@@ -9,7 +9,7 @@ from ..world import Stage, drawn
 
 
 def test_unique_location_counts(stage_in_utc: Stage, executor: str) -> None:
-    """A place counts once however often it is visited; an event in two regions counts both, one in none nothing."""
+    """Check that a place counts once, two regions count both, and no region nothing."""
     world = drawn(
         """
         subscriber | time    | cell

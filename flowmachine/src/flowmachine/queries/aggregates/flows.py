@@ -12,9 +12,7 @@ from flowmachine.spec.published import KeepOver, Published, Region, Value
 from flowmachine.spec.query import Aggregate, Sources, query_kind
 
 
-@query_kind(
-    "flows", summary="The number of subscribers at one location first and at another, or the same, second."
-)
+@query_kind("flows", summary="The number of subscribers at one location first and at any location second.")
 class Flows(Movement, Aggregate):
     """Count subscribers for each pair of their locations in two queries.
 

@@ -14,7 +14,7 @@ from flowmachine.spec.query import Aggregate, Sources, query_kind
 
 @query_kind(
     "inflows",
-    summary="The number of subscribers who were at each location second, those who stayed among them.",
+    summary="The number of subscribers at each location second, including those who stayed.",
 )
 class Inflows(Movement, Aggregate):
     """Sum the flows to each location over their origins.

@@ -19,7 +19,7 @@ from flowmachine.spec.query import Aggregate, Sources, query_kind
 
 @query_kind(
     "labelled_flows",
-    summary="The number of subscribers at one location first and at another, or the same, second, by label.",
+    summary="The number of subscribers by first and second location and label.",
 )
 class LabelledFlows(Movement, Aggregate):
     """Count subscribers by pair of their locations in two queries and by label.

@@ -22,7 +22,7 @@ from flowmachine.spec.windows import EventFields
 
 @query_kind(
     "localised_calendar_activity",
-    summary="The number of subscribers by location and by the periods in which they were active.",
+    summary="The number of subscribers by location and by their active periods.",
 )
 class LocalisedCalendarActivity(Periods, EventFields, Sampled, Aggregate):
     """Count subscribers by reference location and list of active periods.

@@ -17,7 +17,7 @@ from flowmachine.spec.query import Aggregate, EventSelection, Sources, query_kin
 @query_kind(
     "meaningful_locations_between_dates_od_matrix",
     component="MeaningfulLocationsBetweenDatesODMatrix",
-    summary="The number of subscribers by the areas of their meaningful locations in two spans of time.",
+    summary="The number of subscribers by areas of meaningful locations in two periods.",
 )
 class MeaningfulLocationsBetweenDatesODMatrix(Meaningful, Aggregate):
     """Count subscribers by their meaningful locations with ``label`` in two windows.

@@ -14,7 +14,7 @@ from flowmachine.spec.query import Aggregate, Sources, query_kind
 
 @query_kind(
     "outflows",
-    summary="The number of subscribers who were at each location first, those who stayed among them.",
+    summary="The number of subscribers at each location first, including those who stayed.",
 )
 class Outflows(Movement, Aggregate):
     """Sum the flows from each location over their destinations.

@@ -32,7 +32,7 @@ _WEIGHTED: dict[str, Callable[[ColumnElement[Any], ColumnElement[Any]], ColumnEl
 
 @query_kind(
     "displacement",
-    summary="A statistic of each subscriber's distance from a reference location, in kilometres.",
+    summary="A statistic of each subscriber's distance in km from a reference location.",
 )
 class Displacement(Window, EventFields, Sampled, SubscriberMetric):
     """Take a statistic of the distance between reference location and events.

@@ -19,7 +19,7 @@ from flowmachine.spec.sampling import Sampled
 
 @query_kind(
     "coalesced_location",
-    summary="One location per subscriber: the preferred one, else a fallback visited often enough.",
+    summary="One location per subscriber: preferred, else a fallback visited often enough.",
 )
 class CoalescedLocation(Sampled, SubscriberLocations):
     """Choose the preferred location, or else a fallback visited often enough.
