@@ -11,10 +11,14 @@ import sqlalchemy as sa
 from pydantic import Field, PlainValidator
 
 from flowmachine.logs import statement_comment
-from flowmachine.stores import EXECUTORS
 from flowsettings.lookup import Unusable
 from flowsettings.service import ServiceSettings
 from flowsettings.values import OneOf, Port, Switch, WholeNumber
+
+#: Executors over columnar files and over the database's own tables; each has its own store.
+COLUMNAR = "duckdb"
+TABLES = "postgres"
+EXECUTORS = (COLUMNAR, TABLES)
 
 #: Allowed values of FLOWMACHINE_EXECUTOR: an executor, or the best choice for each query.
 CHOICES = ("auto", *EXECUTORS)

@@ -3,7 +3,6 @@
 `flowmachine.stores.choice` chooses the executor of a query.
 """
 
-#: Executors over columnar files and over the database's own tables; each has its own store.
-COLUMNAR = "duckdb"
-TABLES = "postgres"
-EXECUTORS = (COLUMNAR, TABLES)
+from flowmachine.settings import COLUMNAR, EXECUTORS, TABLES
+
+__all__ = ["COLUMNAR", "EXECUTORS", "TABLES"]
