@@ -18,7 +18,7 @@ LIMIT = 3.0
 
 def keep(found: dict[str, Any]) -> None:
     """Add the numbers of some kinds on one size of data to those there are."""
-    everything = _numbers()
+    everything = numbers()
     size = str(found["subscribers"])
     known = everything.get(size, {"kinds": {}})
     everything[size] = found | {"kinds": dict(sorted({**known["kinds"], **found["kinds"]}.items()))}
@@ -27,21 +27,22 @@ def keep(found: dict[str, Any]) -> None:
 
 def write() -> list[Path]:
     """Make the table and the page of the documentation again from the numbers."""
-    everything = _numbers()
+    everything = numbers()
     table_file, page_file = RESULTS / "kinds.md", DOCS / "kinds.md"
     table_file.write_text(f"# Every kind\n\n{summary(everything)}\n{table(everything)}")
     page_file.write_text(page(everything))
     return [NUMBERS, table_file, page_file]
 
 
-def _numbers() -> dict[str, Any]:
+def numbers() -> dict[str, Any]:
+    """What was measured, by number of subscribers."""
     found: dict[str, Any] = json.loads(NUMBERS.read_text()) if NUMBERS.exists() else {}
     return found
 
 
 def differing() -> list[str]:
     """Kinds whose two answers differ in the numbers that there are, and how."""
-    return _disagreements(_numbers())
+    return _disagreements(numbers())
 
 
 def _disagreements(everything: dict[str, Any]) -> list[str]:
@@ -49,7 +50,7 @@ def _disagreements(everything: dict[str, Any]) -> list[str]:
         f"{kind} on {int(size):,} subscribers: {entry['answer']}"
         for size, found in everything.items()
         for kind, entry in found["kinds"].items()
-        if entry["answer"] != "equal"
+        if entry.get("answer", "equal") != "equal"
     ]
 
 
@@ -58,14 +59,15 @@ def summary(everything: dict[str, Any]) -> str:
     main = everything[str(MAIN)]
     machine = main["machine"]
     ratios = {kind: _ratio(entry) for kind, entry in main["kinds"].items() if kind not in DATABASE_STATEMENTS}
-    over = [f"`{kind}` ({ratio:.1f})" for kind, ratio in ratios.items() if ratio > LIMIT]
+    compared = {kind: ratio for kind, ratio in ratios.items() if ratio is not None}
+    over = [f"`{kind}` ({ratio:.1f})" for kind, ratio in compared.items() if ratio > LIMIT]
     different = _disagreements(everything)
     lines = [
         f"{main['events']:,} events of {MAIN:,} subscribers in {DAYS} days; {machine['processors']} processors "
         f"({machine['model']}), {machine['memory_gigabytes']} GB of memory, DuckDB {machine['duckdb']}. "
         f"Each time is the best of {_span(sorted({entry['repeats'] for entry in main['kinds'].values()}))}.",
         "",
-        f"- Over {LIMIT:g} times the hand-written DuckDB statement, of {len(ratios)} measured: {', '.join(over) or 'none'}.",
+        f"- Over {LIMIT:g} times the hand-written DuckDB statement, of {len(compared)} measured: {', '.join(over) or 'none'}.",
         f"- Load average of the machine: {machine['load_average']}; above {machine['processors']} other work competed.",
         f"- Disagreement: {'; '.join(different) if different else 'none; all answers were equal'}.",
     ]
@@ -103,10 +105,10 @@ def table(everything: dict[str, Any]) -> str:
             f"`{kind}`" + ("*" if kind in DATABASE_STATEMENTS else ""),
             number(main.get("seconds")),
             number(main.get("hand_written_seconds")),
-            number(_ratio(main) if main else None),
-            number(_processor_ratio(main) if main and kind not in DATABASE_STATEMENTS else None),
+            number(_ratio(main)),
+            number(None if kind in DATABASE_STATEMENTS else _ratio(main, "processor_seconds")),
             number(main.get("load_average")),
-            f"{main['rows']:,}" if main else "–",
+            f"{main['rows']:,}" if "rows" in main else "–",
             *map(number, seconds),
             number(seconds[-1] / seconds[0] if all(seconds) else None),
         ]
@@ -114,14 +116,10 @@ def table(everything: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _ratio(entry: dict[str, Any]) -> float:
-    ratio: float = entry["seconds"] / entry["hand_written_seconds"]
-    return ratio
-
-
-def _processor_ratio(entry: dict[str, Any]) -> float:
-    ratio: float = entry["processor_seconds"] / entry["hand_written_processor_seconds"]
-    return ratio
+def _ratio(entry: dict[str, Any], of: str = "seconds") -> float | None:
+    """Our seconds in those of the statement by hand; None where nothing was measured, or there is no statement."""
+    by_hand = entry.get(f"hand_written_{of}")
+    return None if by_hand is None else float(entry[of] / by_hand)
 
 
 def page(everything: dict[str, Any]) -> str:
@@ -150,7 +148,7 @@ query and computes all its parts with nothing stored, through the job table as a
 the time. An aggregate's time ends with the released table in the database, that of other kinds with the stored file.
 
 The hand-written statements read the same day files and the same maps and end with a table in memory: no queue, no cache,
-no table of released rows. They make use of what is known of one specification: how long the window is, that a file
+no table of released rows. A kind without such a statement is measured alone. They make use of what is known of one specification: how long the window is, that a file
 holds one day, that a label's area is a rectangle. The two answers are compared row by row, integers exactly and other
 numbers to a relative 1e-9.
 

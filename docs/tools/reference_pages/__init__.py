@@ -11,18 +11,20 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = ROOT / "docs"
 
-# What the client's functions are generated from says what each field is for.
-sys.path.append(str(ROOT / "flowclient" / "tools"))
+# The benchmarks and what they use of the launcher are in no package.
+sys.path += [str(ROOT), str(ROOT / "tools")]
 
 
 def pages() -> dict[Path, str]:
     """Return the text of every generated page."""
+    from benchmarks import kinds_report
     from reference_pages import client, kinds, layers, notebook, routes
 
     return {
         DOCS / "analysts" / "client.md": client.page(),
         DOCS / "analysts" / "direct-use.ipynb": notebook.text(),
         DOCS / "analysts" / "query-kinds.md": kinds.page(),
+        DOCS / "benchmarks" / "kinds.md": kinds_report.page(kinds_report.numbers()),
         DOCS / "developers" / "http-api.md": routes.page(),
         DOCS / "developers" / "rooms.svg": layers.picture(),
     }
