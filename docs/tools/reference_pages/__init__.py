@@ -18,6 +18,7 @@ sys.path += [str(ROOT), str(ROOT / "tools")]
 def pages() -> dict[Path, str]:
     """Return the text of every generated page."""
     from benchmarks import kinds_report
+
     from reference_pages import client, kinds, layers, notebook, routes
 
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from flowmachine.queries.catalogue import all_kinds, kinds
@@ -77,8 +77,8 @@ def _of(kind: str, modules: list[_Module]) -> Evidence:
     by_hand = [
         (-len(set(kind.split("_")) & set(name.split("_"))), len(mentioned), f"{module.name}: {name}")
         for module in modules
-        for name in module.tests
-        if module.works_out_rows(name) and kind in (mentioned := module.mentioned(name))
+        for name, mentioned in module.worked_out.items()
+        if kind in mentioned
     ]
     definition, drawing = _by_property(kind, modules)
     # Of several, the test that bears most of the kind's name, then the one that is about fewest other kinds.
@@ -97,10 +97,9 @@ def _by_property(kind: str, modules: list[_Module]) -> tuple[str | None, str | N
     Most kinds share them; some have their own.
     """
     for module in modules:
-        for name in module.tests:
-            defined = [called for called in module.calls(name) if called.startswith("defined")]
-            if module.draws(name) and defined and kind in module.mentioned(name):
-                return f"{module.name}: {defined[0]}", f"{module.name}: {name}"
+        for name, (defined, mentioned) in module.properties.items():
+            if kind in mentioned:
+                return f"{module.name}: {defined}", f"{module.name}: {name}"
     definition = next((f"{module.name}: {kind}" for module in modules if kind in module.definitions), None)
     drawn = any(kind in module.drawings for module in modules)
     return definition, "test_oracle.py: test_rows_are_as_defined" if drawn else None
@@ -135,6 +134,21 @@ class _Module:
     @property
     def tests(self) -> list[str]:
         return [name for name in self.defined if name.startswith("test_")]
+
+    @cached_property
+    def worked_out(self) -> dict[str, set[str]]:
+        """The tests of rows worked out by hand, with the kinds that each names."""
+        return {name: self.mentioned(name) for name in self.tests if self.works_out_rows(name)}
+
+    @cached_property
+    def properties(self) -> dict[str, tuple[str, set[str]]]:
+        """The tests that hold drawn worlds to a definition of their own, with that and the kinds that each names."""
+        found = {}
+        for name in self.tests:
+            defined = [called for called in self.calls(name) if called.startswith("defined")]
+            if defined and self.draws(name):
+                found[name] = defined[0], self.mentioned(name)
+        return found
 
     def draws(self, name: str) -> bool:
         node = self.defined[name]
