@@ -101,7 +101,7 @@ def _healthy(url: str) -> bool:
 
 
 def scheduled_every_five_seconds(operator, **changed: str) -> tuple[dt.date, dt.date]:
-    """Leave the calls alone, from a few days ago on; returns the day before yesterday, and yesterday."""
+    """Leave recent calls unloaded; return the day before yesterday and yesterday."""
     yesterday = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
     before = yesterday - dt.timedelta(days=1)
     for path in operator.deployment.sources_folder.glob("*.yml"):
@@ -126,7 +126,7 @@ def write(operator, day: dt.date) -> None:
 
 @pytest.mark.timeout(400)
 def test_a_schedule_fires_and_loads_what_is_missing(operator, prefect, tmp_path):
-    """Three days are due: one is there already, one has its file, yesterday's is waited for."""
+    """Check three due days: one is loaded, one has its file, one is waited for."""
     before, yesterday = scheduled_every_five_seconds(operator)
     for day in (before, yesterday):
         write(operator, day)
@@ -181,7 +181,7 @@ def available(operator) -> set[dt.date]:
 
 
 def limited_by_a_slot_of_the_dead(prefect: Server) -> None:
-    """A deployment as an earlier version registered it, whose one slot belongs to a run that was killed."""
+    """Provide an earlier version's deployment whose only slot a killed run holds."""
     flow = prefect.post("flows/", name="load-calls")
     options = {"collision_strategy": "CANCEL_NEW"}
     deployment = prefect.post(
@@ -195,7 +195,7 @@ def limited_by_a_slot_of_the_dead(prefect: Server) -> None:
 
 @pytest.mark.timeout(900)
 def test_nothing_that_is_killed_or_hangs_ends_a_schedule(operator, prefect, tmp_path):
-    """A run hangs, then loader and Prefect are killed together, twice: every day is loaded in the end."""
+    """Let a run hang, then kill loader and Prefect twice: every day is loaded."""
     before, yesterday = scheduled_every_five_seconds(operator, **{"timeout: 5, poll": "timeout: 600, poll"})
     log = tmp_path / "serve.log"
     running: list[subprocess.Popen[bytes]] = []

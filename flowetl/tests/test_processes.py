@@ -1,4 +1,4 @@
-"""Processes of scheduled runs: killed when they hang, and when their server is gone."""
+"""Check that scheduled runs are killed when they hang or lose their server."""
 
 import os
 import signal

@@ -51,7 +51,7 @@ of the kinds named.
 
 ## Checklist
 
-A kind is done when it has its module, a world of events drawn and worked out by hand, a definition in plain Python, and a test that holds it
+A kind is done when it has four things: its module, a world of events worked out by hand, a definition in plain Python, and a test that compares it
 against the definition on worlds drawn at random, on every executor. The marks are
 derived from the tests, which each kind's section names, and a test demands all of them.
 

@@ -115,7 +115,7 @@ def load_missing(source_name: str, date: dt.date | None) -> int:
 
 
 def _at_work(deployment: Deployment, source: Source, day: dt.date) -> bool:
-    """Whether another run is at work on a day, or hangs there: this one has its other days to load."""
+    """Return whether another run works on a day; this run has other days to load."""
     with deployment.connect() as connection, connection.cursor() as cursor:
         return records.is_held(cursor, source.cdr_type, day)
 

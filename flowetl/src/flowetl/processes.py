@@ -1,4 +1,4 @@
-"""The processes of scheduled runs: none outlives its server, and none hangs for ever."""
+"""Manage processes of scheduled runs: none outlives its server or hangs for ever."""
 
 import ctypes
 import fcntl
@@ -26,7 +26,9 @@ _LOOK_SECONDS = 10.0
 
 @contextmanager
 def only_server(folder: Path) -> Iterator[None]:
-    """Be the one process that serves the sources of a deployment; ends with the process, however that ends.
+    """Ensure that one process serves a deployment's sources.
+
+    The lock ends with the process, however it ends.
 
     Raises
     ------
@@ -46,7 +48,7 @@ def only_server(folder: Path) -> Iterator[None]:
 
 
 def end_with_server() -> None:
-    """Let the system kill this process once the server that started it is gone; without a server nothing happens.
+    """Let the system kill this process when its server is gone; no-op without server.
 
     A run that outlives its server would load on while its successor takes it for dead.
     """
@@ -68,7 +70,7 @@ class Run(NamedTuple):
 
 
 def runs_at_work() -> list[Run]:
-    """The processes of runs that this process started and that have not ended, with their age."""
+    """Return the unfinished runs that this process started, with their age."""
     ticks = os.sysconf("SC_CLK_TCK")
     own = str(os.getpid())
     found = []
@@ -90,7 +92,7 @@ def runs_at_work() -> list[Run]:
 
 
 def end_runs(longest: float = 0.0) -> list[Run]:
-    """Kill the runs that this process serves for longer than some seconds; returns them."""
+    """Kill this process's runs that take longer than ``longest`` seconds; return them."""
     overdue = [run for run in runs_at_work() if run.seconds > longest]
     for run in overdue:
         _log.warning("run ended", run_id=run.run_id, seconds=round(run.seconds), longest=longest)
@@ -102,7 +104,10 @@ def end_runs(longest: float = 0.0) -> list[Run]:
 
 
 def end_hung_runs(longest: float, stopping: threading.Event, look_seconds: float = _LOOK_SECONDS) -> None:
-    """Kill every run that takes longer than it may, until told to stop: a hung one would keep its place for ever."""
+    """Kill every run that takes too long, until told to stop.
+
+    A hung run would otherwise keep its place for ever.
+    """
     while not stopping.wait(look_seconds):
         end_runs(longest)
 

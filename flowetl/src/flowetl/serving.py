@@ -1,4 +1,4 @@
-"""Serving the sources: their schedules run until told to stop, whatever was killed before or is killed meanwhile."""
+"""Serve the sources: run their schedules until told to stop, despite kills."""
 
 import os
 import sys
@@ -32,7 +32,7 @@ _AT_WORK = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
 
 
 def serve_sources(deployment: Deployment) -> None:
-    """Register one deployment for each source with the Prefect server and run its schedule until SIGTERM.
+    """Register a deployment for each source and run its schedule until SIGTERM.
 
     Columnar files that the engine finds damaged are rebuilt meanwhile, by a thread: it has nothing to schedule.
     """
@@ -79,7 +79,10 @@ def _serve(deployment: Deployment) -> None:
 
 
 def end_left_runs(deployment: Deployment) -> int:
-    """End the runs that Prefect takes for alive: nobody is at work on them, because we serve and have just begun."""
+    """End the runs that Prefect considers alive.
+
+    No process works on them, because this server has just started.
+    """
     names = [flow_name(source) for source in deployment.sources().values()]
     with get_client(sync_client=True) as client:
         left = _runs_at_work(client, names)
@@ -106,7 +109,7 @@ def _runs_at_work(client: SyncPrefectClient, names: list[str]) -> list[FlowRun]:
 
 
 def _wait_for_server() -> None:
-    """Wait until the Prefect server answers: started at the same moment, it takes longer."""
+    """Wait until the Prefect server answers, because it starts more slowly."""
     waited = False
     with get_client(sync_client=True) as client:
         while (fault := client.api_healthcheck()) is not None:
