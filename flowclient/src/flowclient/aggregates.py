@@ -146,7 +146,7 @@ def aggregate_network_objects_spec(
     statistic: str,
     aggregate_by: str = "day",
 ) -> Spec:
-    """A statistic of the number of cells in use at each location, over time.
+    """A statistic of the published numbers of cells in use per location, over time.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def aggregate_network_objects(
     statistic: str,
     aggregate_by: str = "day",
 ) -> APIQuery:
-    """A statistic of the number of cells in use at each location, over time.
+    """A statistic of the published numbers of cells in use per location, over time.
 
     Parameters
     ----------
@@ -312,7 +312,7 @@ def consecutive_trips_od_matrix_spec(
     geom_table_join_column: str | None = None,
     hours: Hours = None,
 ) -> Spec:
-    """The number of subscribers seen at one location right after another.
+    """The number of subscribers seen at one location, then at another or the same.
 
     Parameters
     ----------
@@ -367,7 +367,7 @@ def consecutive_trips_od_matrix(
     geom_table_join_column: str | None = None,
     hours: Hours = None,
 ) -> APIQuery:
-    """The number of subscribers seen at one location right after another.
+    """The number of subscribers seen at one location, then at another or the same.
 
     Parameters
     ----------
@@ -420,7 +420,7 @@ def dfs_metric_total_amount_spec(
     aggregation_unit: str,
     metric: str,
 ) -> Spec:
-    """The total of a mobile money metric in each area, by day, end date included.
+    """A mobile money total by day, at the areas of both parties, end date included.
 
     Parameters
     ----------
@@ -455,7 +455,7 @@ def dfs_metric_total_amount(
     aggregation_unit: str,
     metric: str,
 ) -> APIQuery:
-    """The total of a mobile money metric in each area, by day, end date included.
+    """A mobile money total by day, at the areas of both parties, end date included.
 
     Parameters
     ----------
@@ -628,7 +628,7 @@ def inflows_spec(
     to_location: Spec,
     join_type: str = "inner",
 ) -> Spec:
-    """The number of subscribers at each location second, including those who stayed.
+    """The flows to each location from all origins, including those who stayed.
 
     Parameters
     ----------
@@ -661,7 +661,7 @@ def inflows(
     to_location: Spec,
     join_type: str = "inner",
 ) -> APIQuery:
-    """The number of subscribers at each location second, including those who stayed.
+    """The flows to each location from all origins, including those who stayed.
 
     Parameters
     ----------
@@ -696,7 +696,7 @@ def joined_spatial_aggregate_spec(
     metric: Spec,
     method: str = "avg",
 ) -> Spec:
-    """A statistic, per location, of a metric of the subscribers there.
+    """A statistic or the distribution of a metric over each location's subscribers.
 
     Parameters
     ----------
@@ -731,7 +731,7 @@ def joined_spatial_aggregate(
     metric: Spec,
     method: str = "avg",
 ) -> APIQuery:
-    """A statistic, per location, of a metric of the subscribers there.
+    """A statistic or the distribution of a metric over each location's subscribers.
 
     Parameters
     ----------
@@ -1263,7 +1263,7 @@ def meaningful_locations_aggregate_spec(
     geom_table: str | None = None,
     geom_table_join_column: str | None = None,
 ) -> Spec:
-    """The number of subscribers with a meaningful location of a label in each area.
+    """Subscribers by area of their locations of a label; of n such each counts 1/n.
 
     Parameters
     ----------
@@ -1338,7 +1338,7 @@ def meaningful_locations_aggregate(
     geom_table: str | None = None,
     geom_table_join_column: str | None = None,
 ) -> APIQuery:
-    """The number of subscribers with a meaningful location of a label in each area.
+    """Subscribers by area of their locations of a label; of n such each counts 1/n.
 
     Parameters
     ----------
@@ -1417,7 +1417,7 @@ def meaningful_locations_between_dates_od_matrix_spec(
     geom_table: str | None = None,
     geom_table_join_column: str | None = None,
 ) -> Spec:
-    """The number of subscribers by areas of meaningful locations in two periods.
+    """Subscribers by areas of locations in two periods; of n pairs each counts 1/n.
 
     Parameters
     ----------
@@ -1500,7 +1500,7 @@ def meaningful_locations_between_dates_od_matrix(
     geom_table: str | None = None,
     geom_table_join_column: str | None = None,
 ) -> APIQuery:
-    """The number of subscribers by areas of meaningful locations in two periods.
+    """Subscribers by areas of locations in two periods; of n pairs each counts 1/n.
 
     Parameters
     ----------
@@ -1585,7 +1585,7 @@ def meaningful_locations_between_label_od_matrix_spec(
     geom_table: str | None = None,
     geom_table_join_column: str | None = None,
 ) -> Spec:
-    """The number of subscribers by areas of meaningful locations of two labels.
+    """Subscribers by areas of locations of two labels; of n pairs each counts 1/n.
 
     Parameters
     ----------
@@ -1664,7 +1664,7 @@ def meaningful_locations_between_label_od_matrix(
     geom_table: str | None = None,
     geom_table_join_column: str | None = None,
 ) -> APIQuery:
-    """The number of subscribers by areas of meaningful locations of two labels.
+    """Subscribers by areas of locations of two labels; of n pairs each counts 1/n.
 
     Parameters
     ----------
@@ -1734,7 +1734,7 @@ def outflows_spec(
     to_location: Spec,
     join_type: str = "inner",
 ) -> Spec:
-    """The number of subscribers at each location first, including those who stayed.
+    """The flows from each location to all destinations, including those who stayed.
 
     Parameters
     ----------
@@ -1767,7 +1767,7 @@ def outflows(
     to_location: Spec,
     join_type: str = "inner",
 ) -> APIQuery:
-    """The number of subscribers at each location first, including those who stayed.
+    """The flows from each location to all destinations, including those who stayed.
 
     Parameters
     ----------
@@ -1978,7 +1978,7 @@ def trips_od_matrix_spec(
     geom_table_join_column: str | None = None,
     hours: Hours = None,
 ) -> Spec:
-    """The number of subscribers seen at one location some time after another.
+    """The number of subscribers seen at one location before they were last at another.
 
     Parameters
     ----------
@@ -2033,7 +2033,7 @@ def trips_od_matrix(
     geom_table_join_column: str | None = None,
     hours: Hours = None,
 ) -> APIQuery:
-    """The number of subscribers seen at one location some time after another.
+    """The number of subscribers seen at one location before they were last at another.
 
     Parameters
     ----------
@@ -2196,7 +2196,7 @@ def unique_visitor_counts_spec(
     active_at_reference_location_counts: Spec,
     unique_subscriber_counts: Spec,
 ) -> Spec:
-    """The number of subscribers seen at each location who do not belong there.
+    """Subscribers seen at each location, less those whose reference location it is.
 
     Parameters
     ----------
@@ -2223,7 +2223,7 @@ def unique_visitor_counts(
     active_at_reference_location_counts: Spec,
     unique_subscriber_counts: Spec,
 ) -> APIQuery:
-    """The number of subscribers seen at each location who do not belong there.
+    """Subscribers seen at each location, less those whose reference location it is.
 
     Parameters
     ----------

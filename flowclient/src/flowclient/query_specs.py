@@ -315,7 +315,7 @@ def location_visits_spec(
     *,
     locations: list[Spec],
 ) -> Spec:
-    """How often each subscriber's location was each place.
+    """The number of given locations that place each subscriber at each place.
 
     Parameters
     ----------
@@ -573,7 +573,7 @@ def pareto_interactions_spec(
     subscriber_subset: Subset = None,
     hours: Hours = None,
 ) -> Spec:
-    """The share of contacts that make up a proportion of a subscriber's interactions.
+    """The share of contacts, busiest first, behind a share of a subscriber's events.
 
     Parameters
     ----------

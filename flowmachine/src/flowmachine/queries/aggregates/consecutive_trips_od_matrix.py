@@ -21,7 +21,7 @@ _NONE_FOLLOWS = -1
 @query_kind(
     "consecutive_trips_od_matrix",
     component="ConsecutiveTripsODMatrix",
-    summary="The number of subscribers seen at one location right after another.",
+    summary="The number of subscribers seen at one location, then at another or the same.",
 )
 class ConsecutiveTripsODMatrix(Window, Unit, EventFields, Aggregate):
     """Count distinct subscribers for each pair of locations of successive events.

@@ -1,4 +1,4 @@
-"""Count movements that ended at each location."""
+"""Sum the flows to each location."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flowmachine.spec.query import Aggregate, Sources, query_kind
 
 @query_kind(
     "inflows",
-    summary="The number of subscribers at each location second, including those who stayed.",
+    summary="The flows to each location from all origins, including those who stayed.",
 )
 class Inflows(Movement, Aggregate):
     """Sum the flows to each location over their origins.

@@ -20,7 +20,7 @@ from flowmachine.spec.query import Aggregate, Query, Sources, query_kind
 @query_kind(
     "joined_spatial_aggregate",
     sql_version=2,
-    summary="A statistic, per location, of a metric of the subscribers there.",
+    summary="A statistic or the distribution of a metric over each location's subscribers.",
 )
 class JoinedSpatialAggregate(Aggregate):
     """Take a statistic or distribution of a metric at reference locations.

@@ -16,7 +16,7 @@ from flowmachine.spec.windows import Window
 
 @query_kind(
     "meaningful_locations_aggregate",
-    summary="The number of subscribers with a meaningful location of a label in each area.",
+    summary="Subscribers by area of their locations of a label; of n such each counts 1/n.",
 )
 class MeaningfulLocationsAggregate(Window, Meaningful, Aggregate):
     """Count subscribers by region of their meaningful locations with ``label``.

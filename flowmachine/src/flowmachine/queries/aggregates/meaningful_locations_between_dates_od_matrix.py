@@ -17,7 +17,7 @@ from flowmachine.spec.query import Aggregate, EventSelection, Sources, query_kin
 @query_kind(
     "meaningful_locations_between_dates_od_matrix",
     component="MeaningfulLocationsBetweenDatesODMatrix",
-    summary="The number of subscribers by areas of meaningful locations in two periods.",
+    summary="Subscribers by areas of locations in two periods; of n pairs each counts 1/n.",
 )
 class MeaningfulLocationsBetweenDatesODMatrix(Meaningful, Aggregate):
     """Count subscribers by their meaningful locations with ``label`` in two windows.

@@ -17,7 +17,7 @@ from flowmachine.spec.windows import Window
 @query_kind(
     "meaningful_locations_between_label_od_matrix",
     component="MeaningfulLocationsBetweenLabelODMatrix",
-    summary="The number of subscribers by areas of meaningful locations of two labels.",
+    summary="Subscribers by areas of locations of two labels; of n pairs each counts 1/n.",
 )
 class MeaningfulLocationsBetweenLabelODMatrix(Window, Meaningful, Aggregate):
     """Count subscribers by meaningful locations with ``label_a`` and ``label_b``.

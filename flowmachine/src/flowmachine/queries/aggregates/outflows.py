@@ -1,4 +1,4 @@
-"""Count movements that began at each location."""
+"""Sum the flows from each location."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flowmachine.spec.query import Aggregate, Sources, query_kind
 
 @query_kind(
     "outflows",
-    summary="The number of subscribers at each location first, including those who stayed.",
+    summary="The flows from each location to all destinations, including those who stayed.",
 )
 class Outflows(Movement, Aggregate):
     """Sum the flows from each location over their destinations.

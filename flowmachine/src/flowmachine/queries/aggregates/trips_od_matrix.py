@@ -18,7 +18,7 @@ from flowmachine.sql.events import locate_events
 @query_kind(
     "trips_od_matrix",
     component="TripsODMatrix",
-    summary="The number of subscribers seen at one location some time after another.",
+    summary="The number of subscribers seen at one location before they were last at another.",
 )
 class TripsODMatrix(Window, Unit, EventFields, Aggregate):
     """Count subscribers by ordered pairs of visited locations.

@@ -20,7 +20,7 @@ from flowmachine.sql.release import releasable
 
 @query_kind(
     "unique_visitor_counts",
-    summary="The number of subscribers seen at each location who do not belong there.",
+    summary="Subscribers seen at each location, less those whose reference location it is.",
 )
 class UniqueVisitorCounts(Aggregate):
     """Subtract subscribers active at their reference location from unique subscribers.

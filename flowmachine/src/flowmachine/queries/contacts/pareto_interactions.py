@@ -17,7 +17,7 @@ from flowmachine.sql.functions import at_least_share
 
 @query_kind(
     "pareto_interactions",
-    summary="The share of contacts that make up a proportion of a subscriber's interactions.",
+    summary="The share of contacts, busiest first, behind a share of a subscriber's events.",
 )
 class ParetoInteractions(Window, EventFields, Sampled, SubscriberMetric):
     """Compute the share of contacts, busiest first, behind a proportion of events.

@@ -21,7 +21,7 @@ from flowmachine.tables import admin_table, location_table
     "dfs_metric_total_amount",
     sql_version=2,
     component="DFSTotalMetricAmount",
-    summary="The total of a mobile money metric in each area, by day, end date included.",
+    summary="A mobile money total by day, at the areas of both parties, end date included.",
 )
 class DFSTotalMetricAmount(Window, Aggregate):
     """Sum a metric of mobile-money transactions by local date and region.

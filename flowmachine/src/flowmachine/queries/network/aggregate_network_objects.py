@@ -20,7 +20,7 @@ from flowmachine.sql.release import releasable
 
 @query_kind(
     "aggregate_network_objects",
-    summary="A statistic of the number of cells in use at each location, over time.",
+    summary="A statistic of the published numbers of cells in use per location, over time.",
 )
 class AggregateNetworkObjects(Aggregate):
     """Take a statistic of the counts publishable by ``total_network_objects``.

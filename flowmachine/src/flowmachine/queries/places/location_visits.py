@@ -16,7 +16,9 @@ from flowmachine.spec.sampling import Sampled
 from flowmachine.spec.windows import same_unit
 
 
-@query_kind("location_visits", summary="How often each subscriber's location was each place.")
+@query_kind(
+    "location_visits", summary="The number of given locations that place each subscriber at each place."
+)
 class LocationVisits(Sampled, SubscriberLocations):
     """Count the inputs that place a subscriber at each location.
 
