@@ -25,3 +25,8 @@ def connect(database: Database | None = None, computing: Computing | None = None
     from flowmachine.settings import Computing, Database
 
     return Session(database or Database.load(), computing or Computing.load())
+
+
+def __dir__() -> list[str]:
+    """What completion shows: the public names."""
+    return ["__doc__", "__version__", "connect", "queries"]

@@ -17,3 +17,10 @@ def __getattr__(name: str) -> Any:
             if cls.__name__ == name:
                 return cls
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What completion shows: the class of every kind."""
+    from flowmachine.queries.catalogue import all_kinds
+
+    return sorted(cls.__name__ for cls in all_kinds().values())

@@ -340,6 +340,17 @@ class Query:
             name: _spec_value(field, getattr(self, name)) for name, field in self.fields.items()
         }
 
+    def __repr__(self) -> str:
+        """The call that makes the query, without defaults and with long lists cut short."""
+        given = (
+            (field.name, getattr(self, field.name), field.default)
+            for field in dataclasses.fields(self)  # type: ignore[arg-type]
+        )
+        told = (
+            f"{name}={_shown(self.fields[name], value)}" for name, value, default in given if value != default
+        )
+        return f"{type(self).__name__}({', '.join(told)})"
+
     def graph(self) -> Iterator[Query]:
         """Yield this query and all below it once, sub-queries first."""
         seen: set[str] = set()
@@ -452,6 +463,23 @@ def queries_in(value: Any) -> Iterator[Query]:
     elif isinstance(value, tuple):
         for item in value:
             yield from queries_in(item)
+
+
+#: Sub-queries and plain values of a list that a query's text shows; as many values as the day has hours.
+_MOST_QUERIES, _MOST_VALUES = 3, 24
+
+
+def _shown(field: ma.fields.Field, value: Any) -> str:
+    """A field's value as it would be typed."""
+    if isinstance(value, Query):
+        return repr(value)
+    of_queries = isinstance(value, tuple) and bool(value) and isinstance(value[0], Query)
+    items = list(value) if of_queries else canonical_value(field, value)
+    if not isinstance(items, list):
+        return repr(items)
+    most = _MOST_QUERIES if of_queries else _MOST_VALUES
+    more = [f"... {len(items)} in all"] if len(items) > most else []
+    return f"[{', '.join([*map(repr, items[:most]), *more])}]"
 
 
 def _spec_value(field: ma.fields.Field, value: Any) -> Any:

@@ -1,0 +1,56 @@
+"""What completion, printing and summaries show of queries."""
+
+from __future__ import annotations
+
+import pytest
+
+import flowmachine
+import flowmachine.queries
+from flowmachine.queries.catalogue import all_kinds, kinds, load_any
+from flowmachine.queries.examples import full_example
+
+#: Kinds whose numbers are no plain count of subscribers, and the words of the summary that say so.
+SAID = {
+    "inflows": "including those who stayed",
+    "outflows": "including those who stayed",
+    "flows": "any location second",
+    "consecutive_trips_od_matrix": "or the same",
+    "trips_od_matrix": "before they were last at another",
+    "dfs_metric_total_amount": "both parties",
+    "meaningful_locations_aggregate": "1/n",
+    "meaningful_locations_between_label_od_matrix": "1/n",
+    "meaningful_locations_between_dates_od_matrix": "1/n",
+    "aggregate_network_objects": "published numbers",
+    "joined_spatial_aggregate": "distribution",
+}
+
+
+def test_completion_shows_the_class_of_every_kind_and_no_helper() -> None:
+    shown = dir(flowmachine.queries)
+    assert sorted(shown) == sorted(cls.__name__ for cls in all_kinds().values())
+    assert all(getattr(flowmachine.queries, name).__name__ == name for name in shown)
+    assert set(dir(flowmachine)) == {"__doc__", "__version__", "connect", "queries"}
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_a_query_prints_as_the_call_that_makes_it(kind: str) -> None:
+    made = load_any(full_example(kind))
+    again = eval(repr(made), {cls.__name__: cls for cls in all_kinds().values()})  # noqa: S307
+    assert again == made
+
+
+def test_long_lists_are_cut_short() -> None:
+    from flowmachine.queries import DailyLocation, ModalLocation
+
+    days = [
+        DailyLocation(date=f"2016-01-{day:02}", method="last", aggregation_unit="admin3")
+        for day in range(1, 31)
+    ]
+    text = repr(ModalLocation(locations=days))
+    assert text.endswith(", ... 30 in all])")
+    assert text.count("DailyLocation(") == 3
+
+
+@pytest.mark.parametrize(("kind", "words"), SAID.items())
+def test_a_summary_says_how_a_kind_counts(kind: str, words: str) -> None:
+    assert words in kinds()[kind].summary
