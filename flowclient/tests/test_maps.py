@@ -118,6 +118,35 @@ def test_places_are_called_by_their_names():
     assert maps.located(VALUES, NAMED)["name"].tolist() == ["Alta", "Berg", "<b>Ciel"]
 
 
+def test_names_of_flows_do_not_lie_over_each_other():
+    def square(number):
+        west, south = number % 6, number // 6
+        corners = [(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)]
+        ring = [[west + x, south + y] for x, y in corners]
+        return {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": [ring]},
+            "properties": {"pcod": f"p{number}", "name": f"A place of a long name, {number}"},
+        }
+
+    geography = {"type": "FeatureCollection", "features": [square(number) for number in range(36)]}
+    flows = table(
+        [
+            {"pcod_from": f"p{number}", "pcod_to": f"p{(number * 7 + 5) % 36}", "value": 100 - number}
+            for number in range(36)
+        ]
+    )
+    axes = maps.plot(maps.panels(flows, geography))
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) > 3
+    assert not [one for place, one in enumerate(boxes) for other in boxes[:place] if one.overlaps(other)]
+    # The ends of the widest are named before all others.
+    assert [text.get_text() for text in axes.texts][:2] == [
+        "A place of a long name, 0",
+        "A place of a long name, 5",
+    ]
+
+
 def test_vendored_files_are_the_published_ones():
     vendor = files("flowclient.maps").joinpath("vendor")
     assert set(VENDORED) == {"leaflet.js", "leaflet.css"}

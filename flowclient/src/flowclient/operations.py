@@ -372,7 +372,7 @@ def get_available_dates_df(
 
     dates = yield from get_available_dates(connection, event_types)
     days = sorted({day for of_type in dates.values() for day in of_type})
-    index = pandas.DatetimeIndex(days, name="date")
+    index = pandas.DatetimeIndex(days, name="date").as_unit("us")
     return pandas.DataFrame(
         {name: index.isin(pandas.DatetimeIndex(of_type)) for name, of_type in dates.items()}, index=index
     )

@@ -76,7 +76,8 @@ def _withheld_patch(matplotlib: Any) -> Any:
 
 
 def _draw(panel: Panel, axes: Any, column: str, kind: str | None, options: dict[str, Any]) -> None:
-    if kind == "lines" or (kind is None and panel.of_flows):
+    as_flows = kind == "lines" or (kind is None and panel.of_flows)
+    if as_flows:
         _draw_flows(panel, axes, column, options)
     else:
         _draw_areas(panel, axes, column, options)
@@ -84,6 +85,8 @@ def _draw(panel: Panel, axes: Any, column: str, kind: str | None, options: dict[
     if not panel.areas.empty:
         _, south, _, north = panel.areas.total_bounds
         axes.set_aspect(1 / math.cos(math.radians((south + north) / 2)))
+    if as_flows:
+        _name_ends(panel, column, axes)
 
 
 def _draw_areas(panel: Panel, axes: Any, column: str, options: dict[str, Any]) -> None:
@@ -138,7 +141,6 @@ def _draw_flows(panel: Panel, axes: Any, column: str, options: dict[str, Any]) -
             )
         )
     axes.autoscale_view()
-    _name_ends(panel, widest, axes)
     values = sorted({largest, largest / 2, largest / 10}, reverse=True)
     axes.legend(
         handles=[
@@ -150,21 +152,22 @@ def _draw_flows(panel: Panel, axes: Any, column: str, options: dict[str, Any]) -
     )
 
 
-def _name_ends(panel: Panel, widest: Any, axes: Any) -> None:
-    """Name the ends of the widest lines."""
+def _name_ends(panel: Panel, column: str, axes: Any) -> None:
+    """Name the ends of the widest lines, as far as the names do not lie over each other."""
     from matplotlib import patheffects
 
+    widest = panel.places[panel.places[column].notna()].sort_values(column, ascending=False)
     keys = keys_of(panel.areas)
     names, points = names_of(panel.areas), points_of(panel.areas)
-    named: dict[tuple[Any, ...], None] = {}
-    for pair in zip(
-        *(rows(widest, [f"{key}{end}" for key in keys]) for end in ("_from", "_to")), strict=True
-    ):
-        if len(named) + 2 > _MOST_NAMES:
-            break
-        named |= dict.fromkeys(pair)
-    for key in named:
-        axes.annotate(
+    pairs = zip(*(rows(widest, [f"{key}{end}" for key in keys]) for end in ("_from", "_to")), strict=True)
+    ends = dict.fromkeys(end for pair in pairs for end in pair)
+    # Where a name lies depends on where the map lies in its figure.
+    axes.apply_aspect()
+    taken: list[Any] = []
+    for key in ends:
+        if len(taken) == _MOST_NAMES:
+            return
+        name = axes.annotate(
             names[key],
             points[key].coords[0],
             xytext=(0, 5),
@@ -175,3 +178,8 @@ def _name_ends(panel: Panel, widest: Any, axes: Any) -> None:
             # A light edge, because names lie over arrows.
             path_effects=[patheffects.withStroke(linewidth=2, foreground="white")],
         )
+        box = name.get_window_extent()
+        if any(box.overlaps(other) for other in taken):
+            name.remove()
+        else:
+            taken.append(box)
