@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = _parser()
     options, others = parser.parse_known_args(arguments)
-    if others and options.run not in (test, soak, bench):
+    if others and options.run not in (test, mutants, soak, bench):
         parser.error(f"unrecognized arguments: {' '.join(others)}")
     options.arguments = others
     try:
@@ -61,7 +61,8 @@ Development
   make docs                   build the documentation into site/
   make bench                  the benchmark questions; ARGS="--scale smoke" for a small country
   make release                build the wheels and images of the commit's tag
-  make soak                   kill and fuzz for MINUTES=30, then draw EXAMPLES=1000 worlds for each kind
+  make mutants                change security-bearing code; tell what no test notices; ARGS="expiry" for some
+  make soak                   kill and fuzz for MINUTES=30, run mutants, draw EXAMPLES=1000 worlds for each kind
 
 Ports and sizes are settings: docs/operators/settings.md. README.md says what there is."""
 
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         *(
             demo,
             test,
+            mutants,
             soak,
             up,
             down,
@@ -125,6 +127,13 @@ def test(options: argparse.Namespace) -> int:
         return _python("-m", "pytest", *spread, *options.arguments)
 
 
+def mutants(options: argparse.Namespace) -> int:
+    """Change security-bearing modules one small way at a time, and tell which changes no test notices."""
+    bootstrap(echo=False)
+    with _tests_cluster():
+        return _python("-m", "mutants", *options.arguments)
+
+
 def soak(options: argparse.Namespace) -> int:
     """Run long randomised tests for the environment's minutes and examples.
 
@@ -135,8 +144,9 @@ def soak(options: argparse.Namespace) -> int:
     worlds = ["-n", "2", "--timeout", "0", "-m", "hypothesis", "flowmachine/tests/kinds", *options.arguments]
     with _tests_cluster():
         killed = 0 if options.arguments else _python("-m", "pytest", *campaign)
+        survived = 0 if options.arguments else _python("-m", "mutants")
         drawn = _python("-m", "pytest", *worlds, environment={"HYPOTHESIS_PROFILE": "soak"})
-    return max(killed, drawn)
+    return max(killed, survived, drawn)
 
 
 @contextmanager

@@ -1,0 +1,180 @@
+"""Check the limits of pseudonyms: keys, texts that say nobody, spellings, device models and fingerprints."""
+
+import hashlib
+import hmac
+
+import pyarrow as pa
+import pytest
+
+from flowetl import pseudonyms
+from flowetl.errors import DataFault
+from flowetl.identifiers import NO_NUMBER, Numbering
+from flowetl.pseudonyms import Known, Pseudonymiser, Pseudonyms, Reading, Spelling, Texts, UpstreamPseudonyms
+from flowsettings.lookup import Unusable
+
+KEY = bytes(range(32))
+
+
+def column(*values: str | None) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(values, pa.large_string())])
+
+
+def texts(found: Pseudonyms) -> list[str | None]:
+    return found.known.texts().take(pa.array(found.places)).to_pylist()
+
+
+def keyed(text: str) -> str:
+    return hmac.new(KEY, text.encode(), hashlib.sha256).hexdigest()
+
+
+@pytest.mark.parametrize("secret", ["0f" * 31, "k" * 31])
+def test_a_key_of_fewer_than_32_bytes_is_refused(secret: str) -> None:
+    with pytest.raises(Unusable, match=r"256 bits or more, .* and has 248 bits"):
+        pseudonyms.parse_key(secret)
+
+
+def test_a_key_is_hexadecimal_or_text() -> None:
+    assert pseudonyms.parse_key("0f" * 32) == b"\x0f" * 32
+    assert pseudonyms.parse_key("k" * 32) == b"k" * 32
+    assert pseudonyms.parse_key("é" * 16) == "é".encode() * 16
+
+
+def test_who_says_that_there_is_no_number_is_nobody_and_not_unread() -> None:
+    found = Pseudonymiser(KEY).column(
+        "msisdn", column("unknown", None, "bad1#x1", "+977981234560x", "9812345601")
+    )
+    assert found.row_says_nobody().to_pylist() == [True, False, True, False, False]
+    assert [key is None for key in found.row_keys().to_pylist()] == [True, True, True, True, False]
+    assert found.row_leading_bits().to_pylist()[:4] == [0, 0, 0, 0]
+    assert texts(found)[:4] == [None] * 4
+    assert len(found.known) == 3
+    assert len(Known()) == 2
+
+
+def test_no_more_is_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pseudonyms.REMEMBERED == 350_000
+    hasher = Pseudonymiser(KEY)
+    # Two numbers and two other texts, beside the end of the numbers and the null.
+    known = hasher.column("msisdn", column("9812345601", "9812345602", "unknown", "x1y")).known
+    monkeypatch.setattr(pseudonyms, "REMEMBERED", 6)
+    assert not known.full
+    assert hasher.column("msisdn", column("unknown")).known is known
+    monkeypatch.setattr(pseudonyms, "REMEMBERED", 5)
+    assert known.full
+    assert hasher.column("msisdn", column("unknown")).known is not known
+
+
+def test_columns_that_are_read_alike_remember_together() -> None:
+    same = Pseudonymiser(KEY)
+    assert (
+        same.column("msisdn", column("9812345601")).known is same.column("msisdn_counterpart", column()).known
+    )
+    assert same.column("imsi", column()).known is not same.column("imei", column()).known
+    other = Pseudonymiser(KEY, Reading(counterpart=Spelling("text")))
+    assert other.column("msisdn", column()).known is not other.column("msisdn_counterpart", column()).known
+
+
+def test_what_an_identifier_must_look_like() -> None:
+    reading = Reading(subscriber=Spelling("text", "[a-z]+"), counterpart=Spelling("imsi"))
+    assert reading.expected("msisdn") == "text that matches '[a-z]+'"
+    assert reading.expected("msisdn_counterpart") == "an IMSI of 13 to 15 digits"
+    assert Reading(subscriber=Spelling("text")).expected("msisdn") == "text"
+    assert Reading().expected("msisdn") == "a number of 7 to 15 digits"
+    assert Reading(Numbering("977")).expected("msisdn") == "a number of 7 to 15 digits"
+    assert Reading(Numbering("", None, (8,))).expected("msisdn") == "a number of 7 to 15 digits"
+    assert Reading(Numbering("977", "0", (8, 10))).expected("msisdn") == (
+        "a number of 8 or 10 digits, or of 977 and these, or of another country"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "normal"),
+    [
+        ("msisdn", " ab ", "text:ab"),
+        ("msisdn", "", None),
+        ("msisdn", "   ", None),
+        ("msisdn", "a" * 200, "text:" + "a" * 200),
+        ("msisdn", "a" * 201, None),
+        ("msisdn_counterpart", "429011234567801", "imsi:429011234567801"),
+        ("msisdn_counterpart", "42901", None),
+        ("imsi", "429011234567801", "429011234567801"),
+        ("imsi", "text", None),
+        ("imei", "351234567890107", "35123456789010"),
+    ],
+)
+def test_each_column_is_read_in_its_form(name: str, value: str, normal: str | None) -> None:
+    reading = Reading(subscriber=Spelling("text"), counterpart=Spelling("imsi"))
+    assert reading.normal(name, value) == normal
+
+
+def test_a_filler_is_cut_off_in_either_case_and_is_none_without_being_named() -> None:
+    filled = Reading(filler="f")
+    assert filled.normal("imsi", "429011234567801FfF ") == "429011234567801"
+    assert filled.normal("msisdn", "9812345601F") == "9812345601"
+    assert Reading().normal("imsi", "429011234567801F") is None
+    assert Reading().normal("msisdn", "*123#") == NO_NUMBER
+
+
+@pytest.mark.parametrize("raw", ["12345", "+" + "1" * 17, "(123) 45-67.8", "1" * 17])
+def test_upstream_texts_that_look_raw_are_refused(raw: str) -> None:
+    with pytest.raises(DataFault, match="look like raw identifiers"):
+        UpstreamPseudonyms(KEY).column("msisdn", column(raw))
+
+
+def test_upstream_pseudonyms_have_32_to_64_hexadecimal_characters() -> None:
+    given = ["a" * 31, "a" * 32, "A" * 64, "a" * 65, "g" * 32, "1234", "1" * 18, "++12345", "1" * 32]
+    found = UpstreamPseudonyms(KEY).column("msisdn", column(*given))
+    assert texts(found) == [None, "a" * 32, "a" * 64, None, None, None, None, None, "1" * 32]
+
+
+def test_a_refused_line_and_a_key_have_their_fingerprints() -> None:
+    assert Pseudonymiser(KEY).line_hash("a,b") == keyed("line:a,b")
+    assert pseudonyms.key_id("epoch 1", KEY) == f"epoch 1:{keyed('fingerprint')[:12]}"
+
+
+@pytest.mark.parametrize(
+    ("raw", "model"),
+    [
+        ("3" * 14, "33333333"),
+        ("3" * 15, "33333333"),
+        ("3" * 16, "33333333"),
+        ("3" * 13, None),
+        ("3" * 17, None),
+        ("1" * 15, "11111111"),
+        ("1" * 16, "11111111"),
+        ("1" * 14, None),
+        ("0" * 14, None),
+        ("0" * 16, None),
+        ("0" * 13 + "1", "00000000"),
+        ("(35) 123456.789010-7", "35123456"),
+        ("35123456789010F", None),
+        ("x3512345678901", None),
+        ("35123456789010x", None),
+        ("12345678901237", "01234567"),
+        ("x12345678901237", None),
+        ("12345678901237x", None),
+    ],
+)
+def test_the_model_is_of_a_device_that_can_be_read(raw: str, model: str | None) -> None:
+    # Beside one that is looked at closely, and beside none.
+    assert pseudonyms.tac(column(raw)).to_pylist() == [model]
+    assert pseudonyms.tac(column(raw, "12345678901237", None)).to_pylist() == [model, "01234567", None]
+
+
+def test_the_model_of_a_filled_identity() -> None:
+    filled = column("35123456789010Ff", "35123456789010", "12345678901237F")
+    assert pseudonyms.tac(filled, "f").to_pylist() == ["35123456", "35123456", "01234567"]
+
+
+def test_texts_are_kept_from_block_to_block_of_one_memory() -> None:
+    hasher, kept = Pseudonymiser(KEY), Texts()
+    assert kept.sorted()[1].to_pylist() == []
+    numbers = [str(9_812_345_600 + number) for number in range(40)]
+    for begin in range(0, 40, 10):
+        kept.add(hasher.column("msisdn", column(*numbers[begin : begin + 10], None, "unknown")))
+    keys, behind = kept.sorted()
+    assert sorted(behind.to_pylist()) == sorted(keyed(f"msisdn:{number}") for number in numbers)
+    assert keys.tolist() == sorted(keys.tolist())
+    assert kept.of(pa.array([None, int(keys[3])], pa.int64())).to_pylist() == [None, behind[3].as_py()]
+    assert kept.sorted()[1].to_pylist() == behind.to_pylist()
+    assert not kept.ambiguous
