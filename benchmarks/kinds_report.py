@@ -117,7 +117,7 @@ def table(everything: dict[str, Any]) -> str:
 
 
 def _ratio(entry: dict[str, Any], of: str = "seconds") -> float | None:
-    """Our seconds in those of the statement by hand; None where nothing was measured, or there is no statement."""
+    """Divide our seconds by those of the statement by hand; None where one is missing."""
     by_hand = entry.get(f"hand_written_{of}")
     return None if by_hand is None else float(entry[of] / by_hand)
 

@@ -1,4 +1,4 @@
-"""The page on extending is true: a kind of the four files on the page passes in a copy of the checkout."""
+"""Add the sample kind of the page on extending to a copy of the checkout."""
 
 from __future__ import annotations
 

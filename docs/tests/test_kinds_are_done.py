@@ -1,4 +1,4 @@
-"""Each kind has its four parts: a tick on the page of kinds stands for files that exist."""
+"""Check that each kind has its four parts, for which its tick on the page stands."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KINDS_PAGE = Path(__file__).resolve().parents[1] / "analysts" / "query-kinds.md"
 
 @pytest.mark.parametrize("kind", kinds())
 def test_a_kind_is_done(kind: str) -> None:
-    """It has a module, rows worked out by hand, a definition in plain Python, and a drawing of specifications."""
+    """Check for a module, rows by hand, a definition and a drawing."""
     assert evidence()[kind].lacking == []
 
 

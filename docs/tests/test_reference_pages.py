@@ -1,4 +1,4 @@
-"""The pages of reference: each kind and each route has its entry, and they are up to date."""
+"""Check that the reference pages are current and have every kind and route."""
 
 from __future__ import annotations
 

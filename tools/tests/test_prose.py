@@ -16,7 +16,7 @@ TRACKED = subprocess.run(
     ["git", "ls-files"], cwd=CHECKOUT, capture_output=True, text=True, check=True
 ).stdout.splitlines()
 
-#: Words with a plainer replacement; ``dear`` stands for *expensive*.
+#: Words with a plainer replacement.
 BANNED = re.compile(
     r"\b(?:lest|anew|nobody's|whoever|thereof|thereby|therein|whence|hither|dear(?:er|est|ly)?|of which there are)\b",
     re.IGNORECASE,
@@ -53,7 +53,7 @@ def comments(source: str) -> Iterator[tuple[int, str]]:
 
 
 def prose_of_page(page: str) -> Iterator[str]:
-    """Yield a page's paragraphs, list items and table cells, without code and links' addresses."""
+    """Yield a page's paragraphs, list items and cells, without code and addresses."""
     page = re.sub(r"^```.*?^```|<!--.*?-->", "", page, flags=re.MULTILINE | re.DOTALL)
     page = re.sub(r"\]\([^)]*\)", "]", page)
     for paragraph in re.split(r"\n\s*\n|\n(?=\s*(?:[-*|#]|\d+\.) ?)|\|", page):

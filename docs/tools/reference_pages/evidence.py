@@ -142,7 +142,7 @@ class _Module:
 
     @cached_property
     def properties(self) -> dict[str, tuple[str, set[str]]]:
-        """The tests that hold drawn worlds to a definition of their own, with that and the kinds that each names."""
+        """Find tests that draw worlds for a definition of their own, with their kinds."""
         found = {}
         for name in self.tests:
             defined = [called for called in self.calls(name) if called.startswith("defined")]

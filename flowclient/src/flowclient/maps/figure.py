@@ -153,7 +153,7 @@ def _draw_flows(panel: Panel, axes: Any, column: str, options: dict[str, Any]) -
 
 
 def _name_ends(panel: Panel, column: str, axes: Any) -> None:
-    """Name the ends of the widest lines, as far as the names do not lie over each other."""
+    """Name the ends of the widest lines whose names do not lie over each other."""
     from matplotlib import patheffects
 
     widest = panel.places[panel.places[column].notna()].sort_values(column, ascending=False)
