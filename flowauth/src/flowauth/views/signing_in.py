@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
@@ -81,14 +80,7 @@ def _enter(done: actions.SignedIn, target: str) -> Response:
 def _own_page(target: str) -> str:
     """Return the page asked for before sign-in, if it is ours.
 
-    Browsers read ``\\`` as ``/``.
+    Browsers read ``\\`` as ``/`` and skip control characters; a header cannot hold them.
     """
-    parts = urlsplit(target)
-    if (
-        target.startswith("/")
-        and not target.startswith(("//", "/\\"))
-        and not parts.netloc
-        and "\\" not in target
-    ):
-        return target
-    return url_for("tokens.servers")
+    is_ours = target.startswith("/") and not target.startswith("//") and "\\" not in target
+    return target if is_ours and target.isprintable() else url_for("tokens.servers")
