@@ -116,6 +116,9 @@ def test_a_small_token_cannot_unpack_to_a_huge_one() -> None:
         {"nbf": 4_000_000_000},
         {"type": "refresh"},
         {"user_claims": ["run"]},
+        {"jti": None},
+        {"jti": ""},
+        {"jti": 7},
     ],
     ids=str,
 )
@@ -190,7 +193,6 @@ def test_revoked_tokens_are_refused_as_soon_as_the_list_says_so(tokens: TokenBui
     with pytest.raises(RevokedToken):
         reader.read(first)
     assert reader.read(second).token_id == "second"
-    assert reader.read(header(tokens.token(ROLES, jti=None))).token_id is None
     path.write_text("first\nsecond\n")
     with pytest.raises(RevokedToken):
         reader.read(second)

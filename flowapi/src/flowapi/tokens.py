@@ -56,7 +56,7 @@ class Caller:
     """Identify a caller; ``roles`` maps a role's name to its scopes."""
 
     name: str
-    token_id: str | None
+    token_id: str
     roles: Roles = field(repr=False)
 
     def roles_holding(self, scopes: frozenset[str]) -> list[str]:
@@ -149,7 +149,9 @@ class TokenReader:
             raise TokenError(f"A token of type {claims['type']!r} cannot be used here.")
         if not claims["sub"]:
             raise TokenError("The token names no user.")
-        token_id = claims.get("jti")
+        token_id = claims["jti"]
+        if not token_id:
+            raise TokenError("The token has no id (claim jti), so that it could not be revoked.")
         if token_id in self.revoked:
             raise RevokedToken("The token has been revoked.")
         return Caller(
@@ -186,7 +188,7 @@ class TokenReader:
             audience=self.audience,
             issuer=self.issuer,
             leeway=LEEWAY_SECONDS,
-            options={"require": ["exp", "aud", "sub"], "strict_aud": True},
+            options={"require": ["exp", "aud", "sub", "jti"], "strict_aud": True},
         )
 
     @staticmethod
