@@ -171,6 +171,19 @@ async def test_a_large_result_arrives_whole(served: Served, captured: Any) -> No
         assert ("Strict-Transport-Security" in response.headers) == (response.http_version == "HTTP/2")
 
 
+async def test_clients_are_told_fewer_seconds_than_an_idle_connection_is_kept(
+    served: Served, settings: Settings, captured: Any
+) -> None:
+    async with served() as serving:
+        response = await serving.client.get("/")
+    if response.http_version == "HTTP/2":
+        assert "Keep-Alive" not in response.headers
+        return
+    told = int(response.headers["Keep-Alive"].removeprefix("timeout="))
+    app = create_app(settings, captured.logs())
+    assert 30 <= told < hypercorn_config(settings, services_of(app)).keep_alive_timeout
+
+
 async def test_a_broken_result_never_looks_whole(served: Served, captured: Any) -> None:
     async with served() as serving:
         received = b""

@@ -25,6 +25,11 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 STALLED_READER_SECONDS = 120.0
 
+#: Seconds for which an idle connection is kept. Clients are told fewer, so that no request meets a closing connection.
+IDLE_SECONDS = 75
+_TOLD_SECONDS = 60
+_KEEP_ALIVE = (b"keep-alive", b"timeout=%d" % _TOLD_SECONDS)
+
 SECURITY_HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"x-frame-options": b"DENY",
@@ -100,7 +105,10 @@ class RequestRecorder:
         async def recorded_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
-                message = {**message, "headers": self._add_headers(message.get("headers", []), record)}
+                headers = self._add_headers(message.get("headers", []), record)
+                if scope["http_version"].startswith("1"):
+                    headers.append(_KEEP_ALIVE)
+                message = {**message, "headers": headers}
             # A stalled reader would otherwise hold a database connection for ever.
             async with asyncio.timeout(STALLED_READER_SECONDS):
                 await send(message)

@@ -18,6 +18,7 @@ from hypercorn.config import Config
 from hypercorn.protocol.h2 import H2Protocol
 from quart import Quart
 
+from flowapi.recording import IDLE_SECONDS
 from flowapi.results import DeliveryCutOff
 from flowapi.services import Services
 from flowapi.settings import Settings
@@ -87,6 +88,7 @@ def hypercorn_config(settings: Settings, services: Services) -> Config:
     config.h11_max_incomplete_size = LARGEST_HEADERS
     config.h2_max_header_list_size = LARGEST_HEADERS
     config.graceful_timeout = SHUTDOWN_SECONDS
+    config.keep_alive_timeout = IDLE_SECONDS
     if settings.tls:
         config.certfile = str(settings.certificate)
         config.keyfile = str(settings.certificate_key)
