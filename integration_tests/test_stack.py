@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 from bootstrap import chromium
-from layout import DEMO, StackError
+from layout import DEMO, PRIVATE, StackError
 from playwright.sync_api import sync_playwright
 from raw_files import good_lines, people_by_region
 from services import Refused, get_json
@@ -149,6 +149,15 @@ def test_the_pages_of_loading_ask_nobody_outside(stack: Stack) -> None:
         page.wait_for_load_state("networkidle")
         browser.close()
     assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
+
+
+def test_no_other_user_of_the_machine_can_use_a_file_of_the_stack(stack: Stack) -> None:
+    assert stack.layout.open_to_others() == []
+    written = [stack.layout.state / "flowauth.sqlite", *stack.layout.logs.glob("*.log")]
+    written += [*(stack.layout.state / "prefect").rglob("*.db*"), *(stack.layout.state / "cache").rglob("*")]
+    assert {path.name: path.stat().st_mode & PRIVATE for path in written} == dict.fromkeys(
+        (path.name for path in written), 0
+    )
 
 
 def test_no_token_and_no_raw_number_is_in_any_log(stack: Stack, token: str) -> None:

@@ -145,7 +145,7 @@ class Cluster:
         configuration = self.data / "flowkit.conf"
         configuration.write_text("\n".join(lines) + "\n")
         self._own(configuration)
-        self.log.touch()
+        self.log.touch(mode=0o600)
         self._own(self.log)
 
     def command(self) -> list[str]:
@@ -236,6 +236,7 @@ class Cluster:
                     user=user,
                     group=group,
                     extra_groups=None if user is None else [],
+                    umask=0o077,
                 )
                 stream.seek(0)
                 text = stream.read()

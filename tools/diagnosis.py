@@ -40,6 +40,8 @@ def diagnose(stack: Native) -> int:
         findings.append(
             f"{disk:.1f} GB of disk; {DISK_NEEDED:.0f} GB are needed (FLOWKIT_STATE moves the state)"
         )
+    for path in stack.layout.open_to_others():
+        findings.append(f"other users of this machine can use {path}; `chmod go= {path}`")
     if stack.supervisor():
         for name, reason in stack.ill().items():
             findings.append(f"{name} {reason}; `make logs SERVICE={name}` shows its log")

@@ -37,6 +37,9 @@ DEMO = {
 }
 
 
+# The umask of all services: their files are for their own user.
+PRIVATE = 0o077
+
 # Prefixes of settings that are passed on to services; the launcher's own values win.
 PASSED_ON = ("FLOWMACHINE_", "FLOWAPI_", "FLOWAUTH_", "FLOWETL_", "TWO_FACTOR_")
 DATABASE_SETTINGS = (
@@ -130,6 +133,22 @@ class Layout:
     @property
     def endpoints_file(self) -> Path:
         return self.state / "endpoints.json"
+
+    @property
+    def private_folders(self) -> tuple[Path, ...]:
+        """Return the folders that only the stack's own user may enter."""
+        cache, prefect = self.state / "cache", self.state / "prefect"
+        return self.secrets, self.plan_file.parent, self.logs, self.landing, self.columnar, cache, prefect
+
+    def open_to_others(self) -> list[Path]:
+        """Return the private folders and the files of the state that another user of the machine can use.
+
+        Lists of token ids open nothing; the two services that exchange them may run as two users.
+        """
+        shared = {self.revoked_tokens, self.token_use}
+        files = [path for path in self.state.glob("*") if path.is_file() and path not in shared]
+        found = [path for path in (*self.private_folders, *files) if path.exists()]
+        return [path for path in found if path.stat().st_mode & PRIVATE]
 
     def url(self, port: str) -> str:
         return f"http://127.0.0.1:{self.ports[port]}"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster import ClusterError, port_is_free
-from layout import DEMO, PYTHON, Layout, StackError
+from layout import DEMO, PRIVATE, PYTHON, Layout, StackError
 from services import (
     Refused,
     Service,
@@ -194,18 +194,14 @@ class Native:
     def _make_folders(self) -> None:
         layout = self.layout
         layout.state.mkdir(parents=True, exist_ok=True)
-        for folder in (
-            layout.logs,
-            layout.landing,
-            layout.columnar,
-            layout.state / "cache",
-            layout.state / "prefect",
-        ):
+        # PostgreSQL runs as a user of its own and passes through.
+        layout.state.chmod(0o711)
+        for folder in layout.private_folders:
             folder.mkdir(exist_ok=True)
-        for folder in (layout.secrets, layout.plan_file.parent):
-            folder.mkdir(mode=0o700, exist_ok=True)
         # The API starts first and does not start without the list.
         layout.revoked_tokens.touch()
+        for path in layout.open_to_others():
+            path.chmod(path.stat().st_mode & ~PRIVATE)
 
     def _make_secrets(self) -> None:
         folder = self.layout.secrets
@@ -240,16 +236,16 @@ class Native:
         except ClusterError as error:
             raise StackError(str(error)) from None
         self._write_plan([database_definition(self.layout)])
-        log = (self.layout.logs / "supervisor.log").open("ab")
-        self._child = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("supervisor.py")), str(self.layout.plan_file)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd="/",
-            start_new_session=True,
-        )
-        log.close()
+        with open(self.layout.logs / "supervisor.log", "ab", opener=_privately) as log:
+            self._child = subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("supervisor.py")), str(self.layout.plan_file)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd="/",
+                start_new_session=True,
+                umask=PRIVATE,
+            )
         self._wait_until(
             lambda: bool(self.supervisor()), 20, "The supervisor does not start; see supervisor.log."
         )
@@ -298,8 +294,9 @@ class Native:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            umask=PRIVATE,
         )
-        with (self.layout.logs / f"{label}.log").open("a") as log:
+        with open(self.layout.logs / f"{label}.log", "a", opener=_privately) as log:
             log.write(done.stdout)
         if done.returncode not in (0, *allowed):
             raise StackError(f"`python -m {' '.join(arguments)}` failed:\n{done.stdout[-3000:].rstrip()}")
@@ -353,3 +350,7 @@ class Native:
         with os.fdopen(handle, "w") as file:
             file.write(text)
         draft.replace(path)
+
+
+def _privately(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

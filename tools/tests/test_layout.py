@@ -126,3 +126,15 @@ def test_a_country_that_is_too_small_for_the_notebook_is_refused_before_anything
     monkeypatch.setenv(name, value)
     assert stack.main(["demo"]) == 1
     assert f"{name} is {value}; it must be {least} or more" in capsys.readouterr().err
+
+
+def test_what_others_can_use_is_told_and_closed_by_the_next_start(state: Path) -> None:
+    found = Layout.from_environment()
+    for folder in (found.secrets, found.logs):
+        folder.mkdir(mode=0o755)
+    (state / "flowauth.sqlite").touch(mode=0o640)
+    (state / "tools").mkdir()
+    assert found.open_to_others() == [found.secrets, found.logs, state / "flowauth.sqlite"]
+    Native(found)._make_folders()
+    assert found.open_to_others() == []
+    assert stat.S_IMODE((state / "flowauth.sqlite").stat().st_mode) == 0o600
