@@ -341,7 +341,7 @@ def test_both_stores_tell_the_same(country: Country, tmp_path: Path) -> None:
         with flowmachine.connect(*settings(country, tmp_path, executor)) as session:
             found.append([session.get_dataframe(query) for query in queries])
     for left, right in zip(*found, strict=True):
-        pd.testing.assert_frame_equal(left, right, check_dtype=False)
+        pd.testing.assert_frame_equal(left, right)
         assert left.subscriber.map(subscriber_key).is_unique
 
 

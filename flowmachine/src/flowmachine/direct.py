@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql import FromClause, Select
 
 from flowmachine.data import DataState, read_data_state
+from flowmachine.frames import typed
 from flowmachine.jobs import submitting, table
 from flowmachine.jobs.table import RELEASED, Key
 from flowmachine.picture import picture
@@ -67,14 +68,21 @@ class Session:
         An aggregate returns its released rows: small counts are withheld here as everywhere. Other kinds
         return, for example, a row for each subscriber. Subscribers are pseudonyms and regions are ids, in the
         order of the kind.
+        Columns have the types of the client's tables: ``datetime64`` for days and times, ``Int64`` for whole
+        numbers.
         """
         key, data = self._store(query)
         with self._engine.begin() as connection:
             if isinstance(query, Aggregate):
                 released = connection.execute(result_statement(query).limit(rows))
-                return pd.DataFrame(released.all(), columns=list(query.published.columns))
+                types = query.published.columns
+                # As objects, because pandas would make floats of whole numbers beside a null.
+                return typed(pd.DataFrame(released.all(), columns=list(types), dtype=object), types)
             executor = self._worker.executors[key.store]
-            return executor.frame(shown(query, executor, data, connection).limit(rows), connection)
+            select = shown(query, executor, data, connection)
+            labels = select.selected_columns.items()
+            types = {name: query.columns.get(name, column.type) for name, column in labels}
+            return typed(executor.frame(select.limit(rows), connection), types)
 
     def head(self, query: Query, rows: int = 5) -> pd.DataFrame:
         """Return the first rows."""

@@ -115,7 +115,8 @@ class DuckDBExecutor(ColumnarStore):
         return sa.select(parquet([pattern], columns, "dictionary")).distinct().subquery("pseudonyms")
 
     def frame(self, select: Select[Any], connection: sa.Connection) -> pd.DataFrame:
-        return self.query(select).to_pandas()
+        # As objects, because pandas would make floats of whole numbers beside a null.
+        return self.query(select).to_pandas(integer_object_nulls=True)
 
     def rows(self, query: Query, data: DataState, connection: sa.Connection) -> list[tuple[Any, ...]]:
         stored = self.sources(data, connection).stored(query)

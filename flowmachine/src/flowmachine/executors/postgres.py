@@ -154,7 +154,8 @@ class PostgresExecutor(TableStore):
 
     def frame(self, select: sa.Select[Any], connection: sa.Connection) -> pd.DataFrame:
         result = connection.execute(select)
-        return pd.DataFrame(result.all(), columns=list(result.keys()))
+        # As objects, because pandas would make floats of whole numbers beside a null.
+        return pd.DataFrame(result.all(), columns=list(result.keys()), dtype=object)
 
     def rows(self, query: Query, data: DataState, connection: sa.Connection) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in connection.execute(sa.select(stored_table(query)))]
