@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from psycopg2.extensions import connection as Connection
 
-from flowmachine.server.server import DEEPEST_MESSAGE
+from flowmachine.server.requests import DEEPEST_MESSAGE
 from flowmachine.testing import Client, Processes, end, wait_for
 
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 import marshmallow as ma
@@ -26,8 +26,9 @@ from flowmachine.queries.catalogue import load, submittable_kinds
 from flowmachine.queries.schema import query_schemas
 from flowmachine.server.explain import explain
 from flowmachine.server.geojson import as_text, feature_statement, geography_statement, result_statement
+from flowmachine.server.requests import ACTIONS, NAMED_QUERY, VALUES, params_problems
 from flowmachine.spec.nested import kinds_within
-from flowmachine.spec.places import CELLS, UNITS, SpatialUnit
+from flowmachine.spec.places import CELLS, SpatialUnit
 from flowmachine.spec.query import Aggregate, NotBuildable, Query
 from flowmachine.stores.choice import choose_executor
 from flowmachine.tables import quality_checks, result_name
@@ -40,9 +41,6 @@ PROTOCOL = 1
 
 #: A worker not seen for this long counts as dead.
 ALIVE = timedelta(seconds=30)
-
-#: Longest time in seconds that a poll may wait for a change.
-LONGEST_WAIT = 30.0
 
 #: Seconds for which a parsed spec is kept, because the API first asks for the spec's scopes and then submits
 #: the spec.
@@ -73,22 +71,19 @@ class Actions:
         self._polled: dict[str, tuple[float, Payload]] = {}
         self._parsed: dict[bytes, tuple[float, Aggregate]] = {}
 
-    def names(self) -> list[str]:
-        """List all actions."""
-        return sorted(_ACTIONS)
-
     def perform(
         self, action: str, params: Params, *, user: str | None = None, request_id: str | None = None
     ) -> Payload:
         """Perform one action; raises Refused."""
-        function, accepted = _ACTIONS[action]
-        if accepted is not None:
-            _check_params(action, params, accepted)
+        schema = ACTIONS[action]
+        if schema is not None:
+            _check_params(action, schema, params)
         if action == "run_query":
             return self.run_query(params, user=user, request_id=request_id)
         if action == "cancel_query":
             return self.cancel_query(params, user=user)
-        return function(self, params)
+        payload: Payload = getattr(self, action)(params)
+        return payload
 
     def ping(self, params: Params) -> Payload:
         return {}
@@ -161,7 +156,7 @@ class Actions:
             with self._engine.connect() as connection:
                 query: Query = self._load(connection, params["spec"])
         else:
-            _check_params("authorise", params, ("query_id",))
+            _check_params("authorise", NAMED_QUERY, params)
             with self._engine.connect() as connection:
                 query = query_of(self._known(connection, params["query_id"]))
         own, in_subsets = kinds_within(query)
@@ -217,12 +212,6 @@ class Actions:
         The server holds the request for up to ``wait`` seconds until the state changes.
         """
         query_id = params["query_id"]
-        if "wait" in params:
-            try:
-                longest_wait(params["wait"])
-            except ValueError as error:
-                problems = {"wait": [str(error)]}
-                raise Refused("Wrong parameters for action 'poll_query'.", problems) from None
         until, latest = self._polled.get(query_id, (0.0, {}))
         if time.monotonic() < until:
             return latest
@@ -273,11 +262,8 @@ class Actions:
         }
 
     def get_geography(self, params: Params) -> Payload:
-        name = params["aggregation_unit"]
-        if name not in UNITS:
-            problem = {"aggregation_unit": [f"Must be one of: {', '.join(UNITS)}."]}
-            raise Refused("Parameter validation failed.", problem)
-        return {"query_state": "completed", "sql": as_text(geography_statement(SpatialUnit(name)))}
+        unit = SpatialUnit(params["aggregation_unit"])
+        return {"query_state": "completed", "sql": as_text(geography_statement(unit))}
 
     def get_available_dates(self, params: Params) -> Payload:
         with self._engine.connect() as connection:
@@ -294,14 +280,14 @@ class Actions:
         return {"available_qa_checks": [dict(row) for row in rows]}
 
     def get_qa_checks(self, params: Params) -> Payload:
-        checks = quality_checks.c
+        checks, wanted = quality_checks.c, VALUES["get_qa_checks"].load(params)
         with self._engine.connect() as connection:
             rows = connection.execute(
                 sa.select(checks.outcome, checks.cdr_date, checks.type_of_query_or_check)
                 .where(
-                    checks.cdr_type == str(params["cdr_type"]).lower(),
-                    checks.type_of_query_or_check == str(params["check_type"]).lower(),
-                    checks.cdr_date.between(_day(params, "start_date"), _day(params, "end_date")),
+                    checks.cdr_type == wanted["cdr_type"].lower(),
+                    checks.type_of_query_or_check == wanted["check_type"].lower(),
+                    checks.cdr_date.between(wanted["start_date"], wanted["end_date"]),
                 )
                 .order_by(checks.cdr_date)
             ).mappings()
@@ -397,35 +383,6 @@ class Actions:
         )
 
 
-_ACTIONS: dict[str, tuple[Callable[[Actions, Params], Payload], tuple[str, ...] | None]] = {
-    "ping": (Actions.ping, ()),
-    "health": (Actions.health, ()),
-    "get_available_queries": (Actions.get_available_queries, ()),
-    "get_query_schemas": (Actions.get_query_schemas, ()),
-    "run_query": (lambda actions, params: actions.run_query(params, user=None, request_id=None), None),
-    "explain_query": (Actions.explain_query, None),
-    "poll_query": (Actions.poll_query, ("query_id",)),
-    "get_query_kind": (Actions.get_query_kind, ("query_id",)),
-    "get_query_params": (Actions.get_query_params, ("query_id",)),
-    "get_sql_for_query_result": (Actions.get_sql_for_query_result, ("query_id",)),
-    "get_geo_sql_for_query_result": (Actions.get_geo_sql_for_query_result, ("query_id",)),
-    "get_geography": (Actions.get_geography, ("aggregation_unit",)),
-    "get_available_dates": (Actions.get_available_dates, ()),
-    "get_aggregation_unit": (Actions.get_aggregation_unit, None),
-    "authorise": (Actions.authorise, None),
-    "list_qa_checks": (Actions.list_qa_checks, ()),
-    "get_qa_checks": (Actions.get_qa_checks, ("cdr_type", "start_date", "end_date", "check_type")),
-    "cancel_query": (lambda actions, params: actions.cancel_query(params, user=None), ("query_id",)),
-}
-
-
-def longest_wait(value: Any) -> float:
-    """Return the seconds that a poll may wait; raises ValueError."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LONGEST_WAIT:
-        raise ValueError(f"Must be a number of seconds from 0 to {LONGEST_WAIT:g}.")
-    return float(value)
-
-
 def _asked_by_others(connection: sa.Connection, row: Mapping[Any, Any], user: str | None) -> bool:
     """Return whether another user also asked for a pending query.
 
@@ -452,26 +409,9 @@ def _check_data(query: Query, data: DataState) -> None:
         raise Refused("Unable to create query object.", {"exception": str(error)}) from None
 
 
-def _check_params(action: str, params: Params, accepted: tuple[str, ...]) -> None:
-    problems: Payload = {
-        name: ["Missing data for required field."] for name in accepted if name not in params
-    }
-    problems |= {
-        name: ["Unknown field."]
-        for name in params
-        if name not in accepted and not (name == "wait" and action == "poll_query")
-    }
-    problems |= {
-        name: ["Not a valid string."]
-        for name in accepted
-        if name in params and not isinstance(params[name], str)
-    }
-    if problems:
-        raise Refused(f"Wrong parameters for action '{action}'.", problems)
-
-
-def _day(params: Params, name: str) -> date:
-    try:
-        return date.fromisoformat(str(params[name]))
-    except ValueError:
-        raise Refused("Parameter validation failed.", {name: ["Not a valid date."]}) from None
+def _check_params(action: str, schema: ma.Schema, params: Params) -> None:
+    if problems := params_problems(schema, params):
+        raise Refused(f"Wrong parameters for action '{action}'.", dict(problems))
+    values = VALUES.get(action)
+    if values is not None and (problems := params_problems(values, params)):
+        raise Refused("Parameter validation failed.", dict(problems))

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
+import marshmallow as ma
 import sqlalchemy as sa
 import zmq
 import zmq.asyncio
@@ -25,17 +25,14 @@ from flowmachine.jobs.table import PENDING
 from flowmachine.logs import audit_log, debug_log
 from flowmachine.queries.catalogue import kinds
 from flowmachine.queries.schema import query_schemas
-from flowmachine.server.actions import Actions, Refused, longest_wait
+from flowmachine.server.actions import Actions, Refused
 from flowmachine.server.news import News
+from flowmachine.server.requests import envelope_problems, longest_wait, problem_within
 from flowmachine.settings import Settings
 from flowmachine.tables import audit
 
 #: Larger requests are not read; a spec of 5,000 parts has about 2 MB.
 LARGEST_MESSAGE = 16 * 2**20
-
-#: Maximum nesting of lists and objects in a request: more than any spec of permitted depth needs, and far
-#: below the limit of recursive code.
-DEEPEST_MESSAGE = 250
 
 #: Polls are shorter; longer messages are parsed only in a thread.
 _LONGEST_POLL = 2000
@@ -147,7 +144,7 @@ class Server:
             request = json.loads(message)
         except (ValueError, RecursionError) as error:
             return _error("Invalid JSON.", {"decode_error": str(error)[:300]})
-        problems = self._envelope_problems(request)
+        problems = envelope_problems(request)
         if problems:
             answer = _error("Invalid action request.", problems)
             # The caller waits for an answer with this id and would not recognise another.
@@ -220,29 +217,6 @@ class Server:
             return answer if answer["status"] == "error" else _error(*_DATABASE_UNAVAILABLE)
         return answer
 
-    def _envelope_problems(self, request: Any) -> dict[str, list[str]]:
-        if not isinstance(request, dict):
-            return {"_schema": ["Invalid input type."]}
-        if problem := _problem_within(request):
-            return {"_schema": [problem]}
-        problems: dict[str, list[str]] = {
-            str(name): ["Unknown field."]
-            for name in request
-            if name not in ("action", "request_id", "params", "user")
-        }
-        for name in ("action", "request_id"):
-            if name not in request:
-                problems[name] = ["Missing data for required field."]
-            elif not isinstance(request[name], str):
-                problems[name] = ["Not a valid string."]
-        if "action" not in problems and request["action"] not in self._actions.names():
-            problems["action"] = [f"Must be one of: {', '.join(self._actions.names())}."]
-        if request.get("user") is not None and not isinstance(request["user"], str):
-            problems["user"] = ["Not a valid string."]
-        if request.get("params") is not None and not isinstance(request["params"], dict):
-            problems["params"] = ["Not a valid mapping type."]
-        return problems
-
 
 def _wait_asked_for(message: bytes) -> tuple[str, float] | None:
     """Return the query and the seconds of a poll that waits.
@@ -256,40 +230,16 @@ def _wait_asked_for(message: bytes) -> tuple[str, float] | None:
         params = request["params"]
         query_id = params["query_id"]
         seconds = longest_wait(params["wait"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ma.ValidationError, ValueError, KeyError, TypeError, RecursionError):
         return None
     # A text that the database cannot hold is no query id; the ordinary path refuses it.
-    if request.get("action") != "poll_query" or not isinstance(query_id, str) or _problem_within(query_id):
+    if request.get("action") != "poll_query" or not isinstance(query_id, str) or problem_within(query_id):
         return None
     return query_id, seconds
 
 
 def _error(message: str, payload: dict[str, Any] | None = None) -> dict[str, Any]:
     return {"status": "error", "msg": message, "payload": payload or {}}
-
-
-def _problem_within(value: Any) -> str | None:
-    """Return what no action accepts in a parsed message, or None.
-
-    The walk goes level by level, because nesting itself may be the problem.
-    """
-    level = [value]
-    depth = 0
-    while level:
-        below: list[Any] = []
-        for item in level:
-            if isinstance(item, str):
-                if "\0" in item or any("\ud800" <= character <= "\udfff" for character in item):
-                    return "A text contains a null character or half a surrogate pair; no such text is taken."
-            elif isinstance(item, float):
-                if not math.isfinite(item):
-                    return "A number is infinite, too large or none; no such number is taken."
-            elif isinstance(item, dict | list):
-                if depth == DEEPEST_MESSAGE:
-                    return f"Lists and objects are nested more than {DEEPEST_MESSAGE} deep."
-                below += [*item.keys(), *item.values()] if isinstance(item, dict) else item
-        level, depth = below, depth + 1
-    return None
 
 
 def _for_log(params: dict[str, Any]) -> Any:
