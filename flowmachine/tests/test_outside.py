@@ -12,6 +12,7 @@ import psycopg2
 import pytest
 import zmq
 
+import flowmachine
 from flowmachine.testing import Client, Processes, free_port, wait_for
 
 QUESTION = {
@@ -174,6 +175,7 @@ def test_health_names_the_ill_part(processes: Processes) -> None:
         connection.cursor().execute("TRUNCATE engine.workers")
     alone = client.ask("health")["payload"]
     assert alone["database"] == "ok"
+    assert alone["version"] == flowmachine.__version__
     assert alone["workers"] == "none was seen in the last 30 seconds"
 
     nowhere = processes.start("worker", FLOWDB_COLUMNAR_PATH=str(processes.folder / "nowhere"))

@@ -16,7 +16,7 @@ from typing import Any
 import marshmallow as ma
 import sqlalchemy as sa
 
-from flowmachine import metrics, tables
+from flowmachine import __version__, metrics, tables
 from flowmachine.data import DataState, read_data_state, table_columns
 from flowmachine.jobs import submitting, table
 from flowmachine.jobs.specs import query_of
@@ -116,6 +116,7 @@ class Actions:
         except sa.exc.OperationalError:
             return {
                 "protocol": PROTOCOL,
+                "version": __version__,
                 "database": "does not answer",
                 "workers": "unknown",
                 "folders": "unknown",
@@ -126,6 +127,7 @@ class Actions:
             folders = "unknown"
         return {
             "protocol": PROTOCOL,
+            "version": __version__,
             "database": "ok",
             "workers": "ok" if ills else f"none was seen in the last {ALIVE.total_seconds():g} seconds",
             "folders": folders,
