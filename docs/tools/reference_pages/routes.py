@@ -17,7 +17,7 @@ import flowapi.app
 import flowapi.settings
 import flowauth.app
 import flowauth.settings
-from flowapi.openapi import QUERY_SCOPES, operations
+from flowapi.openapi import QUERY_SCOPES
 from flowauth.access import Access, access_of
 from flowauth.api.description import describe
 
@@ -146,7 +146,8 @@ def _table(*titles: str, rows: list[tuple[str, ...]]) -> str:
 
 
 def _documents() -> dict[tuple[str, str], dict[str, Any]]:
-    return {(one.path, one.method.upper()): one.document() for one in operations(cancel=True)}
+    described = (one for route in api_routes() for one in getattr(route.view, "operations", ()))
+    return {(one.path, one.method.upper()): one.document() for one in described}
 
 
 def _codes() -> list[tuple[str, ...]]:

@@ -14,6 +14,7 @@ from flowapi.engine import EngineClient, EngineSilent, EngineWithoutDatabase
 from flowapi.errors import ApiError, install_error_handlers, json_response
 from flowapi.logs import Logs
 from flowapi.metrics import Metrics
+from flowapi.openapi import operations_of
 from flowapi.queries import KnownQueries
 from flowapi.recording import RequestRecorder
 from flowapi.results import DatabaseDown, ResultGone, ResultStore, ResultWithheld
@@ -48,7 +49,9 @@ def create_app(settings: Settings, logs: Logs | None = None) -> Quart:
             _database_url(settings), pool_size=settings.database_pool_size, timeout=settings.database_timeout
         ),
         queries=KnownQueries(),
-        description=Description(settings.identifier, cancel=settings.cancel_enabled),
+        description=Description(
+            settings.identifier, lambda: operations_of(app), cancel=settings.cancel_enabled
+        ),
     )
     install_services(app, shared)
     install_error_handlers(app, logs)
@@ -57,8 +60,6 @@ def create_app(settings: Settings, logs: Logs | None = None) -> Quart:
     reader = TokenReader(settings.public_keys, settings.identifier, settings.token_issuer, revoked)
     use = TokenUse(settings.token_use_file, logs)
     install_access_control(app, reader, logs, use)
-    if settings.cancel_enabled:
-        app.add_url_rule("/api/0/cancel/<query_id>", "cancel_query", queries.cancel_query, methods=["POST"])
     for blueprint in (
         health.blueprint,
         queries.blueprint,
@@ -68,6 +69,8 @@ def create_app(settings: Settings, logs: Logs | None = None) -> Quart:
         description.blueprint,
     ):
         app.register_blueprint(blueprint)
+    if settings.cancel_enabled:
+        app.add_url_rule("/api/0/cancel/<query_id>", "cancel_query", queries.cancel_query, methods=["POST"])
 
     app.before_serving(shared.engine.open)
     app.before_serving(use.open)

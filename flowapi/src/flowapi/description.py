@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,7 +15,7 @@ import yaml
 
 from flowapi.engine import Conversation, EngineSilent, EngineWithoutDatabase
 from flowapi.errors import ApiError
-from flowapi.openapi import build_document
+from flowapi.openapi import Operation, build_document
 from flowapi.scopes import offered_scopes
 
 FRESH_SECONDS = 60.0
@@ -46,8 +47,9 @@ class Description:
     served. Concurrent requests share one attempt.
     """
 
-    def __init__(self, identifier: str, *, cancel: bool) -> None:
+    def __init__(self, identifier: str, operations: Callable[[], list[Operation]], *, cancel: bool) -> None:
         self._identifier = identifier
+        self._operations = operations
         self._cancel = cancel
         self._published: Published | None = None
         self._schemas_digest = ""
@@ -88,9 +90,8 @@ class Description:
         schemas = reply.payload["query_schemas"]
         digest = _digest(json.dumps(schemas, sort_keys=True))
         if digest != self._schemas_digest:
-            document = build_document(
-                schemas, offered_scopes(schemas, cancel=self._cancel), self._identifier, cancel=self._cancel
-            )
+            scopes = offered_scopes(schemas, cancel=self._cancel)
+            document = build_document(schemas, scopes, self._identifier, self._operations())
             text = json.dumps(document, ensure_ascii=False)
             self._published = Published(document, text, _digest(text))
             self._schemas_digest = digest

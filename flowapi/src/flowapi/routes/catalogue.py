@@ -11,6 +11,7 @@ from quart import Blueprint, Response, request
 from flowapi.access import require
 from flowapi.engine import Reply
 from flowapi.errors import ApiError, json_response
+from flowapi.openapi import Json, Operation, answer, describe, object_of, parameter
 from flowapi.scopes import GET_AVAILABLE_DATES, GET_QA_CHECKS
 from flowapi.services import engine, services
 
@@ -20,7 +21,34 @@ quality = Blueprint("qa", __name__, url_prefix="/api/0/qa")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
+_DATE: Json = {"type": "string", "format": "date"}
+
+
 @dates.get("/available_dates")
+@describe(
+    Operation(
+        path="/api/0/available_dates",
+        method="get",
+        name="available_dates.get_available_dates",
+        summary="The days for which there is data, per event type.",
+        scopes=["get_available_dates"],
+        replies={
+            200: answer(
+                "Days by event type",
+                {
+                    "application/json": object_of(
+                        ["available_dates"],
+                        available_dates={
+                            "type": "object",
+                            "additionalProperties": {"type": "array", "items": _DATE},
+                        },
+                    )
+                },
+            )
+        },
+        errors=(),
+    )
+)
 async def get_available_dates() -> Response:
     """Return days with data, per event type."""
     require(frozenset({GET_AVAILABLE_DATES}))
@@ -31,6 +59,31 @@ async def get_available_dates() -> Response:
 
 
 @quality.get("/", strict_slashes=False)
+@describe(
+    Operation(
+        path="/api/0/qa/",
+        method="get",
+        name="qa.list_qa_checks",
+        summary="The quality checks that have outcomes.",
+        scopes=["get_qa_checks"],
+        replies={
+            200: answer(
+                "Checks",
+                {
+                    "application/json": {
+                        "type": "array",
+                        "items": object_of(
+                            ["cdr_type", "type_of_query_or_check"],
+                            cdr_type={"type": "string"},
+                            type_of_query_or_check={"type": "string"},
+                        ),
+                    }
+                },
+            )
+        },
+        errors=(),
+    )
+)
 async def list_qa_checks() -> Response:
     """List the pairs of event type and check that have outcomes."""
     require(frozenset({GET_QA_CHECKS}))
@@ -40,6 +93,38 @@ async def list_qa_checks() -> Response:
 
 
 @quality.get("/<cdr_type>/<check_id>")
+@describe(
+    Operation(
+        path="/api/0/qa/{cdr_type}/{check_id}",
+        method="get",
+        name="qa.get_qa_date_range",
+        summary="Outcomes of a quality check for a range of days, both ends included.",
+        scopes=["get_qa_checks"],
+        parameters=[
+            parameter("cdr_type", "Event type."),
+            parameter("check_id", "Name of the check."),
+            {**parameter("start_date", "First day.", _DATE, "query"), "required": True},
+            {**parameter("end_date", "Last day.", _DATE, "query"), "required": True},
+        ],
+        replies={
+            200: answer(
+                "Outcomes",
+                {
+                    "application/json": {
+                        "type": "array",
+                        "items": object_of(
+                            ["cdr_date", "outcome", "type_of_query_or_check"],
+                            cdr_date=_DATE,
+                            outcome={"type": "string"},
+                            type_of_query_or_check={"type": "string"},
+                        ),
+                    }
+                },
+            )
+        },
+        errors=(400, 404),
+    )
+)
 async def get_qa_date_range(cdr_type: str, check_id: str) -> Response:
     """Return the outcomes of one check for a range of days."""
     require(frozenset({GET_QA_CHECKS}))
@@ -49,6 +134,22 @@ async def get_qa_date_range(cdr_type: str, check_id: str) -> Response:
 
 
 @quality.get("/<cdr_type>/<check_id>/<check_date>")
+@describe(
+    Operation(
+        path="/api/0/qa/{cdr_type}/{check_id}/{check_date}",
+        method="get",
+        name="qa.get_qa_date",
+        summary="The outcome of a quality check for one day, as bare text.",
+        scopes=["get_qa_checks"],
+        parameters=[
+            parameter("cdr_type", "Event type."),
+            parameter("check_id", "Name of the check."),
+            parameter("check_date", "Day.", _DATE),
+        ],
+        replies={200: answer("Outcome", {"text/plain": {"type": "string"}})},
+        errors=(400, 404),
+    )
+)
 async def get_qa_date(cdr_type: str, check_id: str, check_date: str) -> Response:
     """Return the outcome of one check for one day, as bare text."""
     require(frozenset({GET_QA_CHECKS}))

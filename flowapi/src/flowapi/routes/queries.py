@@ -16,6 +16,17 @@ from flowapi.encoding import CsvEncoder, Encoder, GeoJsonEncoder, JsonEncoder
 from flowapi.engine import Reply
 from flowapi.errors import ApiError, json_response, refused_by_engine
 from flowapi.logs import bounded
+from flowapi.openapi import (
+    FEATURES,
+    QUERY_SCOPES,
+    RETRY_AFTER,
+    Json,
+    Operation,
+    answer,
+    describe,
+    object_of,
+    parameter,
+)
 from flowapi.queries import scopes_of_spec, unknown_query
 from flowapi.scopes import CANCEL, GET_RESULT, RUN, geography_scope
 from flowapi.services import engine, services
@@ -29,8 +40,81 @@ WAIT_STEP_SECONDS = 5.0
 PENDING = ("queued", "executing")
 GONE = ("known", "resetting")
 
+_PROGRESS: Json = {
+    "type": "object",
+    "description": "Numbers of the query's dependencies: to run, queued and running.",
+    "required": ["eligible", "queued", "running"],
+    "properties": {name: {"type": "integer", "minimum": 0} for name in ("eligible", "queued", "running")},
+}
+_LOCATION: Json = {
+    "Location": {"description": "Path of the next request to make.", "schema": {"type": "string"}}
+}
+_ETAG: Json = {"ETag": {"description": "Names this state of the result.", "schema": {"type": "string"}}}
+_ROWS: Json = {
+    "type": "object",
+    "required": ["query_id", "query_result"],
+    "properties": {
+        "query_id": {"type": "string"},
+        "query_result": {"type": "array", "items": {"type": "object"}},
+    },
+}
+_CSV: Json = {"type": "string"}
+_QUERY_ID = parameter(
+    "query_id", "Id of a submitted query.", {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,128}$"}
+)
+_SAFE = parameter(
+    "safe",
+    "1: quote CSV text that a spreadsheet would run as a formula.",
+    {"type": "string", "enum": ["0", "1"]},
+    "query",
+)
+_STILL_RUNNING = answer(
+    "Not ready yet",
+    {"application/json": object_of(["status", "msg"], status={"type": "string"}, msg={"type": "string"})},
+)
+_NOT_MODIFIED = answer("The result is the one named by If-None-Match", headers=_ETAG)
+_DAYS: Json = {
+    "type": "object",
+    "description": "Days by event type",
+    "additionalProperties": {"type": "array", "items": {"type": "string", "format": "date"}},
+}
+
+
+def _result(path: str, name: str, summary: str, content: Mapping[str, Json], **more: Any) -> Operation:
+    return Operation(
+        path=path,
+        method="get",
+        name=name,
+        summary=summary,
+        replies={200: answer("The result", content, _ETAG), 202: _STILL_RUNNING, 304: _NOT_MODIFIED},
+        errors=(400, 404),
+        **more,
+    )
+
 
 @blueprint.post("/run")
+@describe(
+    Operation(
+        path="/api/0/run",
+        method="post",
+        name="query.run_query",
+        summary="Submit a query. Equal specs give the same id, and nothing runs twice.",
+        scopes=["run", *QUERY_SCOPES],
+        body={"$ref": "#/components/schemas/FlowmachineQuerySchema"},
+        replies={
+            202: answer(
+                "Accepted",
+                {
+                    "application/json": object_of(
+                        ["query_id", "progress"], query_id={"type": "string"}, progress=_PROGRESS
+                    )
+                },
+                _LOCATION,
+            )
+        },
+        errors=(400, 413, 429),
+    )
+)
 async def run_query() -> Response:
     """Submit the spec in the body; return 202 and the polling path."""
     spec, scopes = await _permitted_spec()
@@ -48,6 +132,42 @@ async def run_query() -> Response:
 
 
 @blueprint.post("/explain")
+@describe(
+    Operation(
+        path="/api/0/explain",
+        method="post",
+        name="query.explain_query",
+        summary="What running a query would do; nothing is started.",
+        scopes=["run", *QUERY_SCOPES],
+        body={"$ref": "#/components/schemas/FlowmachineQuerySchema"},
+        replies={
+            200: answer(
+                "Parts of the query, those already stored, days read and missing, and a forecast",
+                {
+                    "application/json": object_of(
+                        [
+                            "query_id",
+                            "parts",
+                            "stored",
+                            "executor",
+                            "days",
+                            "missing_days",
+                            "forecast_seconds",
+                        ],
+                        query_id={"type": "string"},
+                        parts={"type": "integer"},
+                        stored={"type": "integer"},
+                        executor={"type": "string"},
+                        days=_DAYS,
+                        missing_days=_DAYS,
+                        forecast_seconds={"type": "number", "nullable": True},
+                    )
+                },
+            )
+        },
+        errors=(400, 413),
+    )
+)
 async def explain_query() -> Response:
     """Explain a spec without starting it: parts, stored parts, days, a forecast."""
     spec, _ = await _permitted_spec()
@@ -59,6 +179,40 @@ async def explain_query() -> Response:
 
 
 @blueprint.get("/poll/<query_id>")
+@describe(
+    Operation(
+        path="/api/0/poll/{query_id}",
+        method="get",
+        name="query.poll_query",
+        summary="The state of a submitted query.",
+        scopes=QUERY_SCOPES,
+        parameters=[
+            _QUERY_ID,
+            parameter(
+                "wait",
+                "Hold the reply up to this many seconds, until the state changes.",
+                {"type": "number", "minimum": 0, "maximum": 30},
+                "query",
+            ),
+        ],
+        replies={
+            202: answer(
+                "Queued or running",
+                {
+                    "application/json": object_of(
+                        ["status", "msg", "progress"],
+                        status={"type": "string", "enum": ["queued", "executing"]},
+                        msg={"type": "string"},
+                        progress=_PROGRESS,
+                    )
+                },
+                RETRY_AFTER,
+            ),
+            303: answer("The result is ready", None, _LOCATION),
+        },
+        errors=(400, 404),
+    )
+)
 async def poll_query(query_id: str) -> Response:
     """Return a query's state: 202 while pending, 303 to its result when ready."""
     wait = _wait_seconds(request.args.get("wait", "0"))
@@ -79,6 +233,30 @@ async def poll_query(query_id: str) -> Response:
 
 
 @blueprint.get("/get/<query_id>")
+@describe(
+    _result(
+        "/api/0/get/{query_id}",
+        "query.get_query_result",
+        "The result of a query as JSON.",
+        {"application/json": _ROWS},
+        scopes=["get_result", *QUERY_SCOPES],
+        parameters=[_QUERY_ID],
+    )
+)
+@describe(
+    _result(
+        "/api/0/get/{query_id}.{filetype}",
+        "query.get_query_result_file",
+        "The result of a query in a given format; geojson also needs the shapes' scope.",
+        {"application/json": _ROWS, "application/geo+json": FEATURES, "text/csv": _CSV},
+        scopes=["get_result", *QUERY_SCOPES, "geojson: <unit>:geography:geography"],
+        parameters=[
+            _QUERY_ID,
+            parameter("filetype", "Format.", {"type": "string", "enum": ["json", "geojson", "csv"]}),
+            _SAFE,
+        ],
+    )
+)
 async def get_query_result(query_id: str) -> Response:
     """Stream a query's result as JSON, or in the format after the dot of the id."""
     query_id, _, file_type = query_id.partition(".")
@@ -110,6 +288,29 @@ async def get_query_result(query_id: str) -> Response:
     )
 
 
+@describe(
+    Operation(
+        path="/api/0/cancel/{query_id}",
+        method="post",
+        name="query.cancel_query",
+        summary="Stop a queued or running query that no other user submitted.",
+        scopes=["cancel", *QUERY_SCOPES],
+        parameters=[_QUERY_ID],
+        replies={
+            200: answer(
+                "The state after the request",
+                {
+                    "application/json": object_of(
+                        ["query_id", "query_state"],
+                        query_id={"type": "string"},
+                        query_state={"type": "string"},
+                    )
+                },
+            )
+        },
+        errors=(404, 409),
+    )
+)
 async def cancel_query(query_id: str) -> Response:
     """Stop a query that no other user submitted; return 200 and its new state."""
     scopes = await services().queries.scopes_of(query_id, engine())
