@@ -78,6 +78,7 @@ ALLOWED = [
         "SELECT * FROM etl.loads, etl.cells_version, etl.versions, etl.unit_tables, etl.by_the_loader",
     ),
     ("flowmachine", "INSERT INTO etl.damaged_files (cdr_type, cdr_date) VALUES ('calls', '2016-01-01')"),
+    ("flowmachine", "SELECT cdr_type, cdr_date FROM etl.damaged_files"),
     ("flowmachine", "SELECT last_value FROM etl.etl_records_id_seq"),
     ("flowmachine", "CREATE TEMPORARY TABLE scratch (value INT)"),
     ("flowmachine", "CREATE TABLE cache.x (value INT)"),

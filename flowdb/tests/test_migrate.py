@@ -60,6 +60,32 @@ def test_from_nothing_and_again(absent: Deployment) -> None:
     assert schema_of(absent) == once
 
 
+def test_jobs_of_the_previous_revision_are_kept_and_any_store_is_allowed(absent: Deployment) -> None:
+    """A third executor needs no migration, and an upgrade needs no empty tables."""
+    add = "INSERT INTO engine.jobs (query_id, store, kind, spec, state) VALUES (%s, %s, 'flows', '{}', %s)"
+    stores = ("duckdb", "postgres", "released")
+    migrate(absent, "0010")
+    with connect(absent, absent.engine) as connection, connection.cursor() as cursor:
+        cursor.executemany(add, [("a" * 32, store, "completed") for store in stores])
+        with pytest.raises(psycopg2.errors.CheckViolation):
+            cursor.execute(add, ("b" * 32, "spark", "queued"))
+    with connect(absent, absent.engine) as connection, connection.cursor() as cursor:
+        cursor.executemany(add, [("a" * 32, store, "completed") for store in stores])
+        cursor.execute("INSERT INTO etl.damaged_files (cdr_type, cdr_date) VALUES ('calls', '2016-01-01')")
+    with connect(absent, absent.superuser) as connection, connection.cursor() as cursor:
+        cursor.execute("REVOKE SELECT ON etl.damaged_files FROM flowmachine")
+    migrate(absent)
+    assert failures(absent) == []
+    with connect(absent, absent.engine) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT store FROM engine.jobs ORDER BY store")
+        assert cursor.fetchall() == [(store,) for store in stores]
+        cursor.execute("SELECT cdr_type FROM etl.damaged_files")
+        assert cursor.fetchall() == [("calls",)]
+        cursor.execute(add, ("b" * 32, "spark", "queued"))
+        with pytest.raises(psycopg2.errors.CheckViolation):
+            cursor.execute(add, ("c" * 32, "no store", "queued"))
+
+
 def test_services_that_start_together_take_turns(absent: Deployment) -> None:
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(migrate, [absent] * 3)) == [head()] * 3

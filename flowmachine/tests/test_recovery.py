@@ -110,12 +110,15 @@ def test_a_damaged_day_file_is_never_read_and_is_rebuilt(own_processes: Processe
         ("spatial_aggregate", "postgres"),
     ]
     assert listed(own_processes) == [("calls", "2016-01-02")]
+    assert client.ask("explain_query", **counted(1, 2))["payload"]["executor"] == "postgres"
+    assert client.ask("explain_query", **counted(1, 3))["payload"]["executor"] == "duckdb"
     # Who does not read the day is not held up by it.
     answer(1, 3)
     assert computed(own_processes, 11)[-1] == ("spatial_aggregate", "duckdb")
 
     own_processes.country.load("repair")
     assert listed(own_processes) == []
+    assert client.ask("explain_query", **counted(1, 2))["payload"]["executor"] == "duckdb"
     # Nothing became stale, and what was made of the file while it was whole still serves.
     assert answer(1, 2) == sound
     assert answer(2, 1) == sound

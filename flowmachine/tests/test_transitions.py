@@ -6,6 +6,10 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg2
+import pytest
+import sqlalchemy as sa
+
 import flowmachine
 from flowmachine.jobs.table import FIRST_STATE, TRANSITIONS
 
@@ -34,3 +38,18 @@ def test_every_state_can_be_left_and_reached() -> None:
     reached = {FIRST_STATE, *(target for _, target in TRANSITIONS.values())}
     left = {source for sources, _ in TRANSITIONS.values() for source in sources}
     assert reached == left
+
+
+def test_the_table_allows_the_states_of_the_code(engine: sa.Engine) -> None:
+    statement = sa.text(
+        "INSERT INTO engine.jobs (query_id, store, kind, spec, state)"
+        " VALUES (:query_id, 'released', 'flows', '{}', :state)"
+    )
+    with engine.begin() as connection:
+        for number, state in enumerate(
+            sorted({FIRST_STATE, *(target for _, target in TRANSITIONS.values())})
+        ):
+            connection.execute(statement, {"query_id": f"{number:032x}", "state": state})
+        with pytest.raises(sa.exc.IntegrityError) as raised:
+            connection.execute(statement, {"query_id": "f" * 32, "state": "asleep"})
+    assert isinstance(raised.value.orig, psycopg2.errors.CheckViolation)

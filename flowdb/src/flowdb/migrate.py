@@ -39,9 +39,10 @@ class MigrationError(RuntimeError):
     """Report why the database cannot be migrated."""
 
 
-def migrate(deployment: Deployment) -> str:
-    """Create missing roles and database, apply migrations, return the revision.
+def migrate(deployment: Deployment, revision: str = "head") -> str:
+    """Create missing roles and database, apply migrations, return the newest revision.
 
+    Tests of upgrades stop at an earlier ``revision``.
     Concurrent processes take turns on an advisory lock. All migrations run in one transaction, so a failed
     migration leaves the database unchanged.
     """
@@ -51,7 +52,7 @@ def migrate(deployment: Deployment) -> str:
             cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         ensure_roles(connection, deployment)
         _ensure_database(connection, deployment)
-        _apply(deployment)
+        _apply(deployment, revision)
         secure_database(connection, deployment)
         return head()
 
@@ -92,7 +93,7 @@ def _ensure_database(connection: Connection, deployment: Deployment) -> None:
             )
 
 
-def _apply(deployment: Deployment) -> None:
+def _apply(deployment: Deployment, revision: str) -> None:
     # Imported here: it brings pydantic, for which `--help` and the tests' plugin should not wait.
     from flowdb.deployment_settings import CacheSettings
 
@@ -102,7 +103,7 @@ def _apply(deployment: Deployment) -> None:
         configuration.attributes["connection"] = connection
         _refuse_another_timezone(connection, deployment.timezone)
         try:
-            command.upgrade(configuration, "head")
+            command.upgrade(configuration, revision)
         except CommandError as error:
             raise MigrationError(f"The database was migrated by newer code than this: {error}.") from error
         for key, value in CacheSettings.load().model_dump(exclude_none=True).items():

@@ -39,7 +39,8 @@ class DataState:
 
     ``cell_names`` is the number of cells that events may name; it only grows. ``checksums`` gives the files'
     size in bytes and SHA-256; a file without an entry is not checked. ``versions`` gives the version of each
-    subject that kinds name in ``reads``, and of each table that spatial units may name.
+    subject that kinds name in ``reads``, and of each table that spatial units may name. ``listed_damage`` names
+    the days whose file waits for its repair.
     """
 
     loads: dict[Day, UUID]
@@ -49,6 +50,7 @@ class DataState:
     cell_names: int = 0
     checksums: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     versions: Mapping[str, int] = field(default_factory=dict)
+    listed_damage: frozenset[Day] = frozenset()
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -199,6 +201,7 @@ _DIGEST = sa.select(
         " ",
         _digest_of(current_loads),
         _digest_of(columnar_files),
+        _digest_of(damaged_files),
         sa.func.cells_version(),
         sa.select(
             sa.func.string_agg(
@@ -227,4 +230,7 @@ def _read_whole(connection: sa.Connection) -> DataState:
         sa.select(sa.func.cells_version(), sa.func.current_setting("TimeZone"), _cell_names)
     ).one()
     others = {row.subject: row.version for row in connection.execute(sa.select(versions))}
-    return DataState(loads, files, version, zone, cell_names, checksums, others)
+    damage = frozenset(
+        (row.cdr_type, row.cdr_date) for row in connection.execute(sa.select(damaged_files)).all()
+    )
+    return DataState(loads, files, version, zone, cell_names, checksums, others, damage)

@@ -17,11 +17,14 @@ def choose_executor(
 
     The columnar executor computes if every needed day has a current, intact file.
 
-    Without ``executors`` the files are taken to be whole: the server cannot look at them.
+    Without ``executors`` the files on the list of damage count as damaged, because the server cannot look at files.
     """
     if any(part.needs_database for part in query.graph()):
         return TABLES
     if setting != "auto":
         return setting
-    readable = data.columnar(query) if executors is None else executors[COLUMNAR].can_read(query, data)
+    if executors is None:
+        readable = data.columnar(query) and data.listed_damage.isdisjoint(data.days(query))
+    else:
+        readable = executors[COLUMNAR].can_read(query, data)
     return COLUMNAR if readable else TABLES
