@@ -11,6 +11,7 @@ from flask import Flask
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from flowauth import __version__
 from flowauth.access import Access, access_of, allow
 from flowauth.models import User
 from flowauth.services import Services
@@ -175,3 +176,4 @@ def test_a_page_that_is_not_there_keeps_the_visitor_signed_in(ada: Visitor) -> N
     reply = ada.get("/nowhere")
     assert reply.status_code == 404
     assert "Sign out" in reply.text
+    assert f"<footer><p>FlowAuth v{__version__}</p></footer>" in reply.text
