@@ -31,7 +31,7 @@ from flowmachine.sql.samples import released_select, stored_select
 from flowmachine.sql.statements import Analyze, Grant
 from flowmachine.stores import COLUMNAR
 from flowmachine.stores.base import Stored
-from flowmachine.stores.cache_tables import copy_into, drop_table, table_bytes
+from flowmachine.stores.cache_tables import copy_table, drop_table, table_bytes
 from flowmachine.stores.columnar import ColumnarStore
 from flowmachine.tables import result_name
 
@@ -94,7 +94,7 @@ class DuckDBExecutor(ColumnarStore):
         columns = query.published.columns
         target = sa.Table(name, sa.MetaData(), *(sa.Column(n, t) for n, t in columns.items()), schema="cache")
         target.create(connection)
-        copy_into(connection, target, table)
+        copy_table(connection, target, table)
         connection.execute(Analyze("cache", name))
         connection.execute(Grant("cache", name, self._reader))
         return Stored(table.num_rows, table_bytes(connection, name))

@@ -38,7 +38,7 @@ class TableStore:
         return table_ids(connection, intermediate_name(""))
 
 
-def copy_into(connection: sa.Connection, target: sa.Table, table: pa.Table) -> None:
+def copy_table(connection: sa.Connection, target: sa.Table, table: pa.Table) -> None:
     """COPY rows into a table of the caller's transaction."""
     stream = io.BytesIO()
     options = pa.csv.WriteOptions(include_header=False, quoting_style="needed")
