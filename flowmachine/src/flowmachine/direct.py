@@ -116,7 +116,7 @@ class Session:
                 store = self._executor(query, data)
             key = Key(query.query_id, store)
             submitting.submit(connection, query, data, store=store, user="direct use")
-        row = self._worker.settle(key)
+        row = self._worker.work_until_done(key)
         if row["state"] != "completed":
             cause = row["error"] or table.describe_state(row["state"])
             raise QueryFailed(f"{query.kind} {query.query_id}: {cause}")

@@ -119,7 +119,7 @@ class Worker:
         self._bell.close()
         self._bell_rope.close()
 
-    def settle(self, key: Key) -> sa.RowMapping:
+    def work_until_done(self, key: Key) -> sa.RowMapping:
         """Work until a job is done; return its row.
 
         Other waiting jobs may be done on the way.
@@ -193,7 +193,7 @@ class Worker:
             except working.LostLease:
                 self._log.error("lease lost", store=key.store)
             except Exception as error:
-                self._settle(key, error)
+                self._record_failure(key, error)
             finally:
                 self._current = None
 
@@ -266,7 +266,7 @@ class Worker:
         if after is not before and after.fingerprints(query) != fingerprints:
             raise DataChanged
 
-    def _settle(self, key: Key, error: Exception) -> None:
+    def _record_failure(self, key: Key, error: Exception) -> None:
         """Record the outcome of a failed job on another connection.
 
         The connection that computed the job may be broken.

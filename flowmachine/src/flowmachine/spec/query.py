@@ -234,7 +234,7 @@ class Query:
     direct: ClassVar[bool] = False
 
     def __init__(self, **values: Any) -> None:
-        self._settle(load_fields(self.fields, values), None)
+        self._set_checked(load_fields(self.fields, values), None)
 
     @classmethod
     def of_values(
@@ -242,7 +242,7 @@ class Query:
     ) -> Self:
         """Build a query of parsed values; ``columns_of`` checks tables, see ``Reading``."""
         query = cls.__new__(cls)
-        query._settle(values, columns_of)
+        query._set_checked(values, columns_of)
         return query
 
     @classmethod
@@ -250,7 +250,7 @@ class Query:
         """Return the kind's name in the published schema."""
         return cls.component or "".join(word.capitalize() for word in cls.kind.split("_"))
 
-    def _settle(
+    def _set_checked(
         self, values: Mapping[str, Any], columns_of: Callable[[str], Collection[str] | None] | None
     ) -> None:
         for name, value in values.items():
