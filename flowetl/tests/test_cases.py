@@ -30,6 +30,8 @@ class Delivery:
         content = yaml.safe_load((self.folder / "source.yml").read_text()) | {"stability": {"pause": 0}}
         for name, value in changes.items():
             content[name] = content[name] | value if isinstance(value, dict) and name in content else value
+        content["mapping"] = {key: value for key, value in content["mapping"].items() if value is not None}
+        content = {key: value for key, value in content.items() if value is not None}
         folder = self.operator.deployment.sources_folder
         for path in folder.glob("*.yml"):
             path.unlink()
@@ -203,3 +205,75 @@ def test_cells_that_are_in_no_list(delivery, number, told) -> None:
     )
     with pytest.raises(Held, match=f"only 0 of 30 records name a cell.*{told} would be known"):
         case.load()
+
+
+def test_record_types_of_several_widths_and_an_offset_column(delivery) -> None:
+    case = delivery("02")
+    source = yaml.safe_load((case.folder / "source.yml").read_text())
+    fields = {kind: widths_of(case, source["fields"], kind) for kind in ("20", "30")}
+    when = {"join": ["started", "offset"], "with": "", "format": "%Y%m%d%H%M%S%z"}
+    loaded = case.load(
+        fields=None,
+        layouts={"by": 1} | fields,
+        mapping={"datetime": when, "location_id": "rec"},
+        identifiers={"msisdn": {"form": "imsi"}},
+    )
+    assert (loaded.rows, loaded.rejects) == (30, 0)
+    assert case.value("SELECT min(datetime) FROM events.calls") == dt.datetime(
+        2020, 3, 2, 2, 15, 16, tzinfo=dt.UTC
+    )
+    assert "1 records passed over" in case.value("SELECT note FROM etl.loads")
+
+
+def widths_of(case: Delivery, fields: list[str], kind: str) -> list[str]:
+    """The fields of one kind of record, as many as its lines have."""
+    lines = next(case.folder.glob("f_*")).read_text().splitlines()
+    width = len(next(line for line in lines if line.startswith(kind)).split(","))
+    return [*fields[: width - 1], fields[-1]]
+
+
+def test_calls_and_texts_in_one_file(delivery) -> None:
+    case = delivery("05")
+    calls = case.load(only={"interaction": ["call"]})
+    texts = case.load(only={"interaction": ["text"]}, cdr_type="sms", mapping={"duration": None})
+    assert (calls.rows + texts.rows, calls.rejects, texts.rejects) == (60, 0, 0)
+    assert case.value("SELECT count(duration) FROM events.calls") == calls.rows
+
+
+def test_garbage_after_gzip_is_told(delivery) -> None:
+    case = delivery("11")
+    assert case.load().rows == 30
+    assert "what follows the end of its gzip stream was passed over" in case.value(
+        "SELECT note FROM etl.loads"
+    )
+
+
+def test_a_delimiter_at_the_end_of_every_line(delivery) -> None:
+    case = delivery("31")
+    loaded = case.load()
+    assert (loaded.rows, loaded.rejects) == (30, 0)
+
+
+def test_lines_of_old_macintoshes(delivery) -> None:
+    with pytest.raises(DataFault, match=r"lines end in a carriage return alone.*convert it"):
+        delivery("42").load()
+
+
+def test_the_form_of_the_date_in_a_name(delivery) -> None:
+    assert delivery("44").load().rows == 30
+
+
+def test_all_files_of_a_day(delivery) -> None:
+    case = delivery("45")
+    assert case.load().rows == 60
+    assert case.value("SELECT count(*) FROM etl.source_files") == 2
+
+
+def test_records_of_the_day_before(delivery) -> None:
+    case = delivery("46")
+    later = case.load(days="by_record")
+    case.day -= dt.timedelta(1)
+    shutil.copy(next(case.folder.glob("f_*")), case.operator.deployment.landing / f"f_{case.day}.csv")
+    before = case.load(days="by_record")
+    assert (later.rejects, before.rejects) == (0, 0)
+    assert (later.rows, before.rows) == (270, 2 * 30)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from flowetl import lines
+from flowetl import streams
 from flowetl.errors import DataFault
+from flowetl.formats import FileFormat
 from flowetl.lines import LineReader
-from flowetl.source import CsvFormat
 
 FIELDS = ("a", "b")
 
@@ -16,7 +16,7 @@ FIELDS = ("a", "b")
 def read(path: Path, content: bytes, **options: object) -> tuple[list[tuple], list[tuple[int, str]]]:
     """The (line, a, b) of every record, and the (line, reason) of every reject."""
     path.write_bytes(content)
-    reader = LineReader(path, CsvFormat(**options), FIELDS)
+    reader = LineReader(path, FileFormat(**options), FIELDS)
     records, rejects = [], []
     for batch in reader.batches():
         rows = zip(
@@ -30,7 +30,7 @@ def read(path: Path, content: bytes, **options: object) -> tuple[list[tuple], li
 
 @pytest.mark.parametrize("block_bytes", [4, 1 << 20])
 def test_records_rejects_and_their_line_numbers(tmp_path, monkeypatch, block_bytes) -> None:
-    monkeypatch.setattr(lines, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(streams, "MOST_BYTES", block_bytes)
     content = b'a,b\n1,2\n\n3\n"x,y",5\n"open,6\n7,\n8,9,10\r\n11,12'
     records, rejects = read(tmp_path / "f.csv", content)
     assert records == [(2, "1", "2"), (5, "x,y", "5"), (7, "7", None), (9, "11", "12")]
@@ -48,7 +48,7 @@ def test_a_plain_block_and_one_split_by_hand_give_the_same(tmp_path) -> None:
     for content in (plain, b'"q",0\n' + plain):
         path = tmp_path / "f.csv"
         path.write_bytes(content)
-        csv_format = CsvFormat(header=False, nulls=("", "Undefined"))
+        csv_format = FileFormat(header=False, nulls=("", "Undefined"))
         shift = content.count(b"\n") - plain.count(b"\n")
         records, rejects = {}, {}
         for batch in LineReader(path, csv_format, FIELDS).batches():
@@ -63,7 +63,7 @@ def test_a_plain_block_and_one_split_by_hand_give_the_same(tmp_path) -> None:
             2: ("2", "b", "2,b"),
             3: (None, None, "Undefined,"),
             5: (None, "f", ",f"),
-            6: ("6", "\t g", "6,\t g"),
+            6: ("6", "g", "6,\t g"),
         },
         {line: ("wrong_number_of_fields", text) for line, text in {1: "1", 4: "4,d,e", 7: "7"}.items()},
     )

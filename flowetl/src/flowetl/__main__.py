@@ -123,6 +123,16 @@ def _parser() -> argparse.ArgumentParser:
     preview.add_argument("--date", type=_day, required=True)
     preview.add_argument("--rows", type=_positive, default=10)
 
+    source = subparsers.add_parser("source", help="Look at one source.").add_subparsers(
+        required=True, metavar="action"
+    )
+    check = source.add_parser("check", help="Say what a file would load, without writing anything.")
+    check.set_defaults(command=commands.check_source)
+    check.add_argument("file", type=Path, help="an operator's file, or a source description")
+    check.add_argument("--source", help="a source's name; default: the one whose path fits the file")
+    check.add_argument("--date", type=_day, help="default: the day that the file's name says")
+    check.add_argument("--rows", type=_positive, default=5, help="records shown; default: 5")
+
     add("validate-config", commands.validate_config, "Check every source file.").add_argument(
         "folder", type=Path, nargs="?", help="default: FLOWETL_SOURCES"
     )

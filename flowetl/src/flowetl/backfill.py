@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from importlib.abc import MetaPathFinder
 from typing import NamedTuple
 
+from psycopg2.extensions import cursor as Cursor
+
 from flowetl import records
 from flowetl.deployment import Deployment, available_cores
 from flowetl.errors import LoadError
@@ -56,8 +58,9 @@ class Missing(NamedTuple):
 def missing_days(deployment: Deployment, source: Source, start: dt.date, end: dt.date) -> Missing:
     """Return the source's missing days in a period, except days without a file.
 
-    A dropped day was withdrawn on purpose, while its file may remain in the landing folder. Such a day is
-    loaded only when named explicitly.
+    A visible day of which another file has come since is missing, too.
+    Somebody wanted a dropped day to be gone, while its file may lie in the landing folder for long: it is loaded
+    only when asked for by name.
     """
     first = max(start, source.start)
     last = min(end, source.end) if source.end else end
@@ -65,10 +68,27 @@ def missing_days(deployment: Deployment, source: Source, start: dt.date, end: dt
         there = records.available_days(cursor, source.cdr_type)
         dropped = records.dropped_days(cursor, source.cdr_type)
         there |= records.absent_days(cursor, source.cdr_type)
+        if source.may_grow:
+            there -= _grown(cursor, deployment, source, there & set(days(first, last)))
     absent = [date for date in days(first, last) if date not in there][::-1]
     return Missing(
         [date for date in absent if date not in dropped], [date for date in absent if date in dropped]
     )
+
+
+def _grown(cursor: Cursor, deployment: Deployment, source: Source, dates: set[dt.date]) -> set[dt.date]:
+    """The visible days for which there are files that their loads have not read."""
+    cursor.execute(
+        "SELECT visible.cdr_date, array_agg(uri) FROM etl.current_loads AS visible JOIN etl.source_files USING (load_id) "
+        "WHERE visible.cdr_type = %s AND visible.cdr_date = ANY (%s) GROUP BY 1",
+        (source.cdr_type, list(dates)),
+    )
+    landing = deployment.landing
+    return {
+        date
+        for date, read in cursor.fetchall()
+        if {str(path.relative_to(landing)) for path in source.files(landing, date)} - set(read)
+    }
 
 
 def backfill(

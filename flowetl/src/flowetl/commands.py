@@ -171,16 +171,41 @@ def qa(options: argparse.Namespace) -> int:
 
 
 def preview(options: argparse.Namespace) -> int:
-    """Show how the first records would be loaded, identifiers as pseudonyms."""
-    from flowetl.loading import preview as map_first
+    """Show how the first records of a file would be loaded. Identifiers are shown as pseudonyms."""
+    from flowetl.sampling import preview as map_first
 
     deployment = Deployment.from_settings()
     rows, rejects = map_first(deployment, _source(deployment, options.source), options.date, options.rows)
     for row in rows:
         _say(json.dumps(row, default=str))
-    for line, reason, _ in islice(rejects, options.rows):
+    for line, reason, *_ in islice(rejects, options.rows):
         _say(f"refused: line {line}: {reason}")
     return OK
+
+
+def check_source(options: argparse.Namespace) -> int:
+    """Say what a file, or the newest file of a source description, would load; nothing is written."""
+    from flowetl import sampling
+
+    deployment = Deployment.from_settings()
+    source, path, date = sampling.find(deployment, options.file, options.source, options.date)
+    found = sampling.sample(deployment, source, path, date, options.rows)
+    _say(f"{path.name} as {source.name} ({source.cdr_type}) of {found.date}")
+    for row in found.first:
+        _say(json.dumps(row, default=str))
+    _say(
+        f"{found.records:,} records {'in all' if found.whole else 'in a sample of the whole file'}: {found.rows:,} would be "
+        f"loaded, {found.refused.total():,} refused, {found.passed:,} passed over"
+    )
+    for reason, count in found.refused.most_common():
+        _say(f"refused: {reason}: {count:,} ({count / max(found.records, 1):.1%})")
+    for line, reason, hint in found.doubts:
+        _say(f"line {line}: {reason}{': ' + hint if hint else ''}")
+    for text in found.suspicious:
+        _say(f"doubt: {text}")
+    if found.fault:
+        _say(f"would not be loaded: {found.fault}")
+    return FAILED if found.fault else OK
 
 
 def validate_config(options: argparse.Namespace) -> int:

@@ -97,7 +97,7 @@ def load_missing(source_name: str, date: dt.date | None) -> int:
     rows, failures = 0, []
     for day in sorted(wanted):
         wait = day in (date, yesterday)
-        if not wait and not source.file(deployment.landing, day).exists():
+        if not wait and not source.files(deployment.landing, day):
             continue
         if date is None and _at_work(deployment, source, day):
             _log.info("another run is at work on the day", source=source_name, date=str(day))

@@ -7,14 +7,11 @@ stop at the first malformed record or lose count of the lines.
 
 import codecs
 import csv
-import gzip
-import hashlib
-import zlib
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -22,9 +19,14 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from flowetl.errors import DataFault
-from flowetl.source import CsvFormat
+from flowetl.formats import FileFormat, Layouts
+from flowetl.streams import Stream
 
-BLOCK_BYTES = 4 << 20
+Words = Mapping[str, Sequence[str]]
+"""Texts by field."""
+
+_TRAILING = " trailing"
+"""The field behind a delimiter that ends each line. No field of a source is named so."""
 
 
 @dataclass
@@ -41,23 +43,27 @@ class Reject:
 
 @dataclass
 class RawBatch:
-    """Hold one block's records: nullable text columns and line numbers."""
+    """Records of one block: a table of text columns (null where the file says null) and their line numbers.
+
+    ``line``: the line of a number. ``passed``: how many records the source does not want.
+    """
 
     table: pa.Table
     lines: np.ndarray
-    block: "Block" = field(repr=False)
+    line: Callable[[int], str] = field(repr=False)
     rejects: list[Reject] = field(repr=False)
+    passed: int = 0
 
     def content(self, row: int) -> str:
-        """Return one record's line, which must never be written."""
-        return self.block.line(int(self.lines[row]))
+        """The line of one record, which must never be written."""
+        return self.line(int(self.lines[row]))
 
     def first(self, records: int) -> "RawBatch":
         """Return only the first records, and the refused records before the last of them."""
         lines = self.lines[:records]
         last = int(lines.max()) if len(lines) else 0
         rejects = [reject for reject in self.rejects if reject.line <= last]
-        return RawBatch(self.table.slice(0, records), lines, self.block, rejects)
+        return RawBatch(self.table.slice(0, records), lines, self.line, rejects, self.passed)
 
 
 @dataclass
@@ -84,37 +90,54 @@ class Block:
         return self._count
 
 
-class _Hashed:
-    """Hash a file while it is read, so that the checksum costs no second read."""
-
-    def __init__(self, raw: IO[bytes]) -> None:
-        self._raw = raw
-        self.sha256 = hashlib.sha256()
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._raw.read(size)
-        self.sha256.update(data)
-        return data
+def wanted(table: pa.Table, only: Words, skip: Words) -> tuple[pa.Array, int]:
+    """Which records a source wants, and how many it does not."""
+    kept = pa.array(np.ones(table.num_rows, bool))
+    for words, wanted_ones in ((only, True), (skip, False)):
+        for name, texts in words.items():
+            among = pc.is_in(table.column(name), pa.array(texts, pa.string())).combine_chunks()
+            kept = pc.and_(kept, among if wanted_ones else pc.invert(among))
+    return kept, table.num_rows - (pc.sum(kept).as_py() or 0)
 
 
 class LineReader:
-    """Read one delimited file, plain or gzip, in blocks.
+    """Reads one delimited file, plain or compressed, in blocks.
 
     Parameters
     ----------
-    path: the file; a name ending in ``.gz`` is decompressed.
-    csv_format: delimiter, quote, encoding, header and null strings.
+    path: the file.
+    file_format: delimiter, quote, encoding, header, null strings and lines that are no records.
     fields: the names of the raw columns; with a header they may stand in any order.
+    layouts: those of several kinds of record in one file.
+    only, skip: the texts of fields that a record must, or must not, have. Others are passed over.
 
-    ``sha256`` (of the file as delivered) and ``records`` are known after ``batches`` is exhausted.
+    ``sha256`` (of the file as delivered), ``records`` and ``notes`` are known after ``batches`` is exhausted.
     """
 
-    def __init__(self, path: Path, csv_format: CsvFormat, fields: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        file_format: FileFormat,
+        fields: tuple[str, ...],
+        *,
+        layouts: Layouts | None = None,
+        only: Words | None = None,
+        skip: Words | None = None,
+    ) -> None:
         self._path = path
-        self._format = csv_format
+        self._format = file_format
         self._fields = fields
+        self._layouts = layouts
+        self._only, self._skip = only or {}, skip or {}
+        skipped = file_format.skip_lines
+        self._no_record = re.compile(skipped.matching) if skipped.matching else None
+        blanks = " \t".replace(file_format.delimiter, "")
+        self._blanks = blanks if file_format.strip else ""
+        self._marks = np.zeros(256, bool)
+        self._marks[[*file_format.delimiter.encode()[:1], *b"\n\r"]] = True
         self.sha256 = ""
         self.records = 0
+        self.notes: list[str] = []
 
     def batches(self) -> Iterator[RawBatch]:
         """Yield every record of the file, in order.
@@ -122,51 +145,55 @@ class LineReader:
         Raises
         ------
         DataFault
-            When the file is empty, truncated, not gzip though named so, or its header is not the expected one.
+            When the file is empty, truncated, not what its name says, or its header is not the expected one.
         """
-        if self._path.stat().st_size == 0:
-            raise DataFault(f"{self._path.name} is empty (0 bytes)")
-        with self._path.open("rb") as raw:
-            hashed = _Hashed(raw)
-            line = 1
-            for block in self._blocks(hashed):
-                if line == 1:
-                    block = block.removeprefix(codecs.BOM_UTF8)
-                    if self._format.header:
-                        header, _, block = block.partition(b"\n")
-                        self._read_header(header)
-                        line = 2
-                batch = self._batch(Block(block, line, self._format.encoding))
-                line += len(batch.block)
-                self.records += len(batch.lines) + len(batch.rejects)
-                yield batch
-            self.sha256 = hashed.sha256.hexdigest()
+        stream = Stream(self._path, self._format.encoding)
+        encoding = self._format.line_encoding
+        skipped = self._format.skip_lines
+        line = 1
+        for block in _without_last(_blocks(stream.chunks()), skipped.last):
+            if line == 1:
+                block = block.removeprefix(codecs.BOM_UTF8)
+                if b"\n" not in block and b"\r" in block.rstrip(b"\r"):
+                    raise DataFault(
+                        f"{self._path.name}: its lines end in a carriage return alone, as on old Macintoshes: convert "
+                        "it with tr '\\r' '\\n' before it comes to the landing folder"
+                    )
+                for _ in range(skipped.first):
+                    _, _, block = block.partition(b"\n")
+                    line += 1
+                block, line = self._begin(block, line)
+            batch = self._batch(Block(block, line, encoding))
+            line += len(Block(block, line, encoding))
+            self.records += len(batch.lines) + len(batch.rejects)
+            yield batch
+        self.sha256, self.notes = stream.sha256, stream.notes
 
-    def _blocks(self, raw: _Hashed) -> Iterator[bytes]:
-        """Yield blocks of whole lines."""
-        stream = gzip.GzipFile(fileobj=cast(Any, raw)) if self._path.suffix == ".gz" else raw
-        rest = b""
-        try:
-            while data := stream.read(BLOCK_BYTES):
-                end = data.rfind(b"\n") + 1
-                if end:
-                    yield rest + data[:end]
-                    rest = data[end:]
-                else:
-                    rest += data
-        except EOFError as error:
-            raise DataFault(f"{self._path.name} is truncated: its gzip stream ends early") from error
-        except (gzip.BadGzipFile, zlib.error) as error:
-            raise DataFault(f"{self._path.name} is not a sound gzip file: {error}") from error
-        if rest:
-            yield rest
+    def _begin(self, block: bytes, line: int) -> tuple[bytes, int]:
+        """Read the header, if there is one, and whether each line ends in a delimiter."""
+        if self._layouts is not None:
+            return block, line
+        first, _, rest = block.partition(b"\n")
+        if self._format.header:
+            self._read_header(first)
+            return rest, line + 1
+        text = first.decode(self._format.line_encoding, errors="replace").rstrip("\r")
+        record = self._parse(text)
+        if record is not None and len(record) == len(self._fields) + 1 and not record[-1].strip():
+            self._fields = (*self._fields, _TRAILING)
+        return block, line
 
     def _read_header(self, line: bytes) -> None:
         try:
-            text = line.decode(self._format.encoding).rstrip("\r")
+            text = line.decode(self._format.line_encoding).rstrip("\r")
         except UnicodeDecodeError as error:
-            raise DataFault(f"{self._path.name}: the header is not {self._format.encoding}") from error
+            raise DataFault(
+                f"{self._path.name}: the header is not {self._format.encoding}: set format.encoding to that of the file"
+            ) from error
         found = tuple(name.strip() for name in self._parse(text) or ())
+        if found and not found[-1] and sorted(found[:-1]) == sorted(self._fields):
+            self._fields = (*found[:-1], _TRAILING)
+            return
         if sorted(found) == sorted(self._fields):
             self._fields = found
             return
@@ -178,13 +205,15 @@ class LineReader:
         )
         raise DataFault(
             f"{self._path.name}: wrong header: missing {missing}; unexpected {unexpected or 'none'}; "
-            f"expected {self._format.delimiter.join(self._fields)}"
+            f"expected {self._format.delimiter.join(self._fields)}. Correct fields, format.delimiter, or format.header"
         )
 
     def _batch(self, block: Block) -> RawBatch:
         data = block.data.replace(b"\r\n", b"\n")
         plain = (
-            data.isascii()
+            self._layouts is None
+            and self._no_record is None
+            and data.isascii()
             and self._format.delimiter.isascii()
             and not any(mark in data for mark in (b"\0", b"\r", b"\n\n", self._format.quote.encode()))
         )
@@ -196,8 +225,13 @@ class LineReader:
     def _read_plain(self, block: Block, data: bytes) -> RawBatch:
         """Read a block of ASCII text without quotes, blank lines or carriage returns."""
         rejects: list[Reject] = []
+        passed = []
+        padded = self._padded(data)
 
         def refuse(row: pyarrow.csv.InvalidRow) -> str:
+            if self._unwanted(row.text.split(self._format.delimiter)):
+                passed.append(row.number - 1)
+                return "skip"
             rejects.append(Reject(block.first + row.number - 1, "wrong_number_of_fields", row.text))
             return "skip"
 
@@ -212,12 +246,56 @@ class LineReader:
                 check_utf8=False,
                 column_types=dict.fromkeys(self._fields, pa.string()),
                 null_values=self._format.nulls,
-                strings_can_be_null=True,
+                strings_can_be_null=not padded,
             ),
         )
+        if padded:
+            table = pa.table([self._finished(column) for column in table.columns], table.column_names)
         numbers = np.arange(block.first, block.first + len(block), dtype=np.int64)
-        refused = [reject.line - block.first for reject in rejects]
-        return RawBatch(table.combine_chunks(), np.delete(numbers, refused), block, rejects)
+        refused = [*(reject.line - block.first for reject in rejects), *passed]
+        batch = RawBatch(
+            table.combine_chunks(), np.delete(numbers, refused), block.line, rejects, len(passed)
+        )
+        return self._wanted(batch)
+
+    def _padded(self, data: bytes) -> bool:
+        """Whether there is a blank beside a delimiter or the end of a line: most blocks have none there."""
+        content = np.frombuffer(data, np.uint8)
+        for blank in self._blanks.encode():
+            if bytes([blank]) in data:
+                places = np.flatnonzero(content == blank)
+                before, after = np.maximum(places - 1, 0), np.minimum(places + 1, len(content) - 1)
+                at_edge = places[0] == 0 or places[-1] == len(content) - 1
+                if at_edge or (self._marks[content[before]] | self._marks[content[after]]).any():
+                    return True
+        return False
+
+    def _wanted(self, batch: RawBatch) -> RawBatch:
+        """A batch without the records that the source does not want."""
+        if _TRAILING in batch.table.column_names:
+            batch.table = batch.table.drop([_TRAILING])
+        if self._only or self._skip:
+            kept, passed = wanted(batch.table, self._only, self._skip)
+            batch.table, batch.lines = batch.table.filter(kept), batch.lines[_mask(kept)]
+            batch.passed += passed
+        return batch
+
+    def _unwanted(self, record: Sequence[str]) -> bool:
+        """Whether a record of another width is one that the source does not want, and so no fault."""
+        found = {
+            name: text.strip().removeprefix(self._format.quote).removesuffix(self._format.quote)
+            for name, text in zip(self._fields, record, strict=False)
+        }
+        return any(found[name] not in texts for name, texts in self._only.items() if name in found) or any(
+            found[name] in texts for name, texts in self._skip.items() if name in found
+        )
+
+    def _finished(self, column: pa.Array) -> pa.Array:
+        """A column without the blanks around its texts, null where the file says so."""
+        return self._with_nulls(pc.utf8_trim(column, self._blanks) if self._blanks else column)
+
+    def _with_nulls(self, column: pa.Array) -> pa.Array:
+        return pc.if_else(pc.is_in(column, pa.array(self._format.nulls, column.type)), None, column)
 
     def _decode(self, block: Block) -> tuple[pa.Array, list[Reject]]:
         """Decode lines, null where a line is not of the file's encoding.
@@ -236,11 +314,11 @@ class LineReader:
         rejects: list[Reject] = []
         for number, line in enumerate(data.removesuffix(b"\n").split(b"\n"), block.first):
             try:
-                text = line.decode(self._format.encoding).rstrip("\r")
+                text = line.decode(self._format.line_encoding).rstrip("\r")
             except UnicodeDecodeError:
                 text = None
             if text is None or "\0" in text:
-                reason = "not_" + self._format.encoding if text is None else "null_character"
+                reason = "not_" + self._format.line_encoding if text is None else "null_character"
                 rejects.append(Reject(number, reason, line.hex()))
                 text = None
             lines.append(text)
@@ -249,9 +327,11 @@ class LineReader:
     def _split(self, block: Block, lines: pa.Array, rejects: list[Reject]) -> RawBatch:
         """Split lines into records; skip blank lines."""
         width = len(self._fields)
-        filled = pc.greater(pc.fill_null(pc.binary_length(lines), 0), 0)
+        filled = self._records(lines)
         numbers = np.arange(block.first, block.first + len(lines), dtype=np.int64)[_mask(filled)]
         lines = lines.filter(filled)
+        if self._layouts is not None:
+            return self._wanted(self._by_kind(self._layouts, block, lines, numbers, rejects))
 
         parts = pc.split_pattern(lines, self._format.delimiter)
         quoted = _mask(pc.match_substring(lines, self._format.quote))
@@ -259,13 +339,18 @@ class LineReader:
         flat = pc.list_flatten(parts.filter(pa.array(fits)))
         rows = np.arange(len(flat) // width) * width
         columns = [flat.take(pa.array(rows + position)) for position in range(width)]
+        if self._blanks:
+            columns = [pc.utf8_trim(column, self._blanks) for column in columns]
         at = np.flatnonzero(fits)
 
         by_hand: dict[int, list[str]] = {}
+        passed = 0
         for index in map(int, np.flatnonzero(~fits)):
             record = self._parse(lines[index].as_py())
             if record is not None and len(record) == width:
                 by_hand[index] = record
+            elif record is not None and self._unwanted(record):
+                passed += 1
             else:
                 reason = "broken_quotes" if record is None else "wrong_number_of_fields"
                 rejects.append(Reject(int(numbers[index]), reason, lines[index].as_py()))
@@ -274,21 +359,99 @@ class LineReader:
             columns = [pa.concat_arrays(pair) for pair in zip(columns, more, strict=True)]
             at = np.concatenate([at, np.fromiter(by_hand, np.int64)])
 
-        nulls = pa.array(self._format.nulls, pa.large_string())
-        columns = [pc.if_else(pc.is_in(column, nulls), None, column) for column in columns]
-        return RawBatch(pa.table(columns, list(self._fields)), numbers[at], block, rejects)
+        table = pa.table([self._with_nulls(column) for column in columns], list(self._fields))
+        return self._wanted(RawBatch(table, numbers[at], block.line, rejects, passed))
+
+    def _records(self, lines: pa.Array) -> pa.Array:
+        """Which lines hold a record: neither blank, nor of another encoding, nor said to be none."""
+        filled = pc.greater(pc.fill_null(pc.binary_length(lines), 0), 0)
+        if self._no_record is None:
+            return filled
+        search = self._no_record.search
+        return pc.and_(
+            filled, pa.array([text is not None and not search(text) for text in lines.to_pylist()])
+        )
+
+    def _by_kind(
+        self, layouts: Layouts, block: Block, lines: pa.Array, numbers: np.ndarray, rejects: list[Reject]
+    ) -> RawBatch:
+        """The records of lines of several layouts; those of other kinds are passed over."""
+        columns: dict[str, list[str | None]] = {name: [] for name in self._fields}
+        kept, passed = [], 0
+        for number, line in zip(map(int, numbers), lines.to_pylist(), strict=True):
+            record = self._parse(line)
+            if record is None:
+                rejects.append(Reject(number, "broken_quotes", line))
+                continue
+            kind = record[layouts.by - 1].strip() if len(record) >= layouts.by else ""
+            fields = layouts.kinds.get(kind)
+            if fields is None:
+                passed += 1
+            elif len(record) != len(fields) and not (len(record) == len(fields) + 1 and not record[-1]):
+                rejects.append(Reject(number, "wrong_number_of_fields", line))
+            else:
+                kept.append(number)
+                given = dict(zip(fields, record, strict=False))
+                for name, texts in columns.items():
+                    texts.append(given.get(name))
+        arrays = [self._with_nulls(pa.array(texts, pa.string())) for texts in columns.values()]
+        return RawBatch(
+            pa.table(arrays, list(columns)), np.array(kept, np.int64), block.line, rejects, passed
+        )
 
     def _parse(self, line: str) -> list[str] | None:
-        """Return the fields of one line, or None if its quoting is broken."""
-        if self._format.quote not in line:
-            return line.split(self._format.delimiter)
+        """Return the fields of one line, or None if its quoting is broken. Quoted blanks stay."""
+        quote, delimiter = self._format.quote, self._format.delimiter
+        if quote not in line:
+            return [text.strip(self._blanks) if self._blanks else text for text in line.split(delimiter)]
         reader = csv.reader(
-            [line], delimiter=self._format.delimiter, quotechar=self._format.quote, strict=True
+            [line],
+            delimiter=delimiter,
+            quotechar=quote,
+            strict=True,
+            skipinitialspace=" " in self._blanks,
         )
         try:
-            return next(reader)
+            record = next(reader)
         except csv.Error:
             return None
+        place = 0
+        for number, text in enumerate(record):
+            while " " in self._blanks and line[place : place + 1] == " ":
+                place += 1
+            if line[place : place + 1] == quote:
+                place += len(text.replace(quote, quote * 2)) + 3
+            else:
+                place += len(text) + 1
+                record[number] = text.strip(self._blanks) if self._blanks else text
+        return record
+
+
+def _blocks(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Blocks of whole lines."""
+    rest = b""
+    for data in chunks:
+        end = data.rfind(b"\n") + 1
+        if end:
+            yield rest + data[:end]
+            rest = data[end:]
+        else:
+            rest += data
+    if rest:
+        yield rest
+
+
+def _without_last(blocks: Iterator[bytes], lines: int) -> Iterator[bytes]:
+    """The blocks without the last lines of the file."""
+    if not lines:
+        yield from blocks
+        return
+    rest = b""
+    for block in blocks:
+        found = (rest + block).splitlines(keepends=True)
+        if found[:-lines]:
+            yield b"".join(found[:-lines])
+        rest = b"".join(found[-lines:])
 
 
 def _mask(values: pa.Array) -> np.ndarray:

@@ -6,6 +6,7 @@ the day's previous state and, at worst, a columnar file that no manifest row nam
 
 import datetime as dt
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,16 +20,16 @@ from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 from psycopg2.sql import Identifier
 
-from flowetl import arrival, columnar, dictionary, gates, pseudonyms, quality, records
-from flowetl.arrival import FileState
+from flowetl import arrival, columnar, dictionary, gates, paths, pseudonyms, quality, records
+from flowetl.arrival import Delivery, FileState, Folder
 from flowetl.columnar import ColumnarFile
 from flowetl.deployment import Deployment, available_cores
 from flowetl.errors import Held, LoadError, UnexpectedFault
 from flowetl.events import HAS_COUNTERPARTS
 from flowetl.keyed import ALGORITHM, hasher, require_known_key
-from flowetl.lines import LineReader
 from flowetl.partitions import NewPartition, partition_name
 from flowetl.quality import Check, Outcomes
+from flowetl.readers import reader_of
 from flowetl.records import Load
 from flowetl.rejects import reject_path, write_rejects
 from flowetl.source import Source
@@ -66,6 +67,10 @@ class Attempt:
     """Why the day is loaded although a gate would hold it back."""
 
     @property
+    def folder(self) -> Folder:
+        return Folder(self.load.source, self.deployment.landing, self.load.date)
+
+    @property
     def path(self) -> Path:
         return self.load.source.file(self.deployment.landing, self.load.date)
 
@@ -78,11 +83,20 @@ class Attempt:
 
 @dataclass
 class Extracted:
-    """Hold a day in memory, and the state of its file."""
+    """A day in memory."""
 
     day: StagedDay
-    file: FileState
+
+
+@dataclass(frozen=True)
+class ReadFile:
+    """One file that was read: its state, checksum, and how many good and refused records of the day it holds."""
+
+    path: Path
+    state: FileState
     sha256: str
+    rows: int
+    rejects: int
 
 
 @contextmanager
@@ -218,39 +232,37 @@ def told_by_place() -> Iterator[None]:
 
 
 def wait_for_data(this: Attempt, *, wait: bool) -> None:
-    """Poll for the day's file."""
+    """Poll for the day's files."""
     patience = this.load.source.wait
-    arrival.wait_for_file(this.path, patience.timeout if wait else 0, patience.poll)
+    arrival.wait_for_files(this.folder, patience.timeout if wait else 0, patience.poll)
 
 
-def check_not_in_flux(this: Attempt) -> FileState:
-    """Wait until the file is no longer being written."""
-    return arrival.wait_until_stable(this.path, this.load.source.stability)
+def check_not_in_flux(this: Attempt) -> Delivery:
+    """Wait until nobody is writing the files any more."""
+    return arrival.wait_until_stable(this.folder, this.load.source.stability)
 
 
 @contextmanager
-def extract(this: Attempt, state: FileState) -> Iterator[Extracted]:
-    """Read, pseudonymise and check the whole file into memory.
+def extract(this: Attempt, delivery: Delivery) -> Iterator[Extracted]:
+    """Read, pseudonymise and check all files; the day is in memory inside the context.
 
     Raises
     ------
     DataFault
-        When the file or too much of its content is wrong; what was refused is in the reject file then too.
+        When a file or too much of its content is wrong; what was refused is in the reject file then too.
     """
     source = this.load.source
     with this.connection.cursor() as cursor:
         require_known_key(cursor, this.load)
         records.advance(cursor, this.load, "loading")
-    reader = LineReader(this.path, source.format, source.fields)
     with StagedDay(
         source, this.load.date, this.deployment.zone, hasher(source, this.key), this.threads
     ) as day:
-        for batch in reader.batches():
-            day.add(batch)
-        arrival.require_unchanged(this.path, state)
+        files = [_read(this, day, path, state, len(delivery) > 1) for path, state in delivery.items()]
+        arrival.require_unchanged(this.folder, delivery)
         write_rejects(reject_path(this.deployment.rejects, source.name, this.load.date), day.rejects)
         with this.connection.cursor() as cursor:
-            _record_file(cursor, this, day, state, reader.sha256)
+            _record_files(cursor, this, day, files)
         day.check(this.path.name)
         minimum = source.minimum_known_cells
         if minimum is None:
@@ -258,7 +270,33 @@ def extract(this: Attempt, state: FileState) -> Iterator[Extracted]:
         with this.connection.cursor() as cursor:
             verdict = gates.judge_content(cursor, day, minimum)
         day.notes += verdict.settle(this.path.name, this.accepted)
-        yield Extracted(day, state, reader.sha256)
+        yield Extracted(day)
+
+
+def _read(this: Attempt, day: StagedDay, path: Path, state: FileState, several: bool) -> ReadFile:
+    """Put the records of one file into the day."""
+    rows, rejects, elsewhere = day.rows, day.refused.total(), day.other_days.copy()
+    reader = reader_of(path, this.load.source)
+    with day.reading(path.name if several else ""):
+        for batch in reader.batches():
+            day.add(batch)
+    day.notes += [f"{path.name}: {note}" for note in reader.notes]
+    _tell_lost(this, day, path, day.other_days - elsewhere)
+    return ReadFile(path, state, reader.sha256, day.rows - rows, day.refused.total() - rejects)
+
+
+def _tell_lost(this: Attempt, day: StagedDay, path: Path, elsewhere: Counter[dt.date]) -> None:
+    """Say which records of a file no day of the source looks for in it."""
+    source, date = this.load.source, this.load.date
+    if source.days == "named" or paths.day_of(source.path, path.name) != date:
+        return
+    first, last = date - dt.timedelta(source.late.days), date + dt.timedelta(source.late.early)
+    lost = Counter({other: count for other, count in elsewhere.items() if not first <= other <= last})
+    if lost:
+        day.notes.append(
+            f"{path.name}: {lost.total()} records from {min(lost)} to {max(lost)} are loaded with no day, because late.days is "
+            f"{source.late.days} and late.early {source.late.early}: raise them, and run backfill --force for those days"
+        )
 
 
 def write_columnar(this: Attempt, extracted: Extracted) -> ColumnarFile:
@@ -366,18 +404,6 @@ def valid_cells(cursor: Cursor, date: dt.date) -> list[str]:
     return [identifier for (identifier,) in cursor.fetchall()]
 
 
-def preview(
-    deployment: Deployment, source: Source, date: dt.date, rows: int
-) -> tuple[list[dict[str, object]], list[tuple[int, str, str]]]:
-    """Show how the first records would be stored and refused; write nothing."""
-    path = source.file(deployment.landing, date)
-    arrival.state_of(path)
-    with StagedDay(source, date, deployment.zone, hasher(source, deployment.pseudonym_key()), 1) as day:
-        batches = LineReader(path, source.format, source.fields).batches()
-        day.add(next(batches).first(rows))
-        return [row for batch in day.rows_for_postgresql() for row in batch.to_pylist()], day.rejects
-
-
 def _remove_other_versions(path: Path) -> None:
     """Delete the files of earlier loads of the day, unfinished ones included.
 
@@ -388,20 +414,24 @@ def _remove_other_versions(path: Path) -> None:
             other.unlink(missing_ok=True)
 
 
-def _record_file(cursor: Cursor, this: Attempt, day: StagedDay, state: FileState, sha256: str) -> None:
+def _record_files(cursor: Cursor, this: Attempt, day: StagedDay, files: list[ReadFile]) -> None:
     load_id = str(this.load.load_id)
-    cursor.execute(
-        "INSERT INTO etl.source_files (load_id, uri, size, mtime, sha256, rows, rejects) "
-        "VALUES (%s, %s, %s, to_timestamp(%s), %s, %s, %s)",
-        (
-            load_id,
-            str(this.path.relative_to(this.deployment.landing)),
-            state.size,
-            state.modified / 1e9,
-            sha256,
-            day.rows,
-            day.refused.total(),
-        ),
+    execute_values(
+        cursor,
+        "INSERT INTO etl.source_files (load_id, uri, size, mtime, sha256, rows, rejects) VALUES %s",
+        [
+            (
+                load_id,
+                str(file.path.relative_to(this.deployment.landing)),
+                file.state.size,
+                file.state.modified / 1e9,
+                file.sha256,
+                file.rows,
+                file.rejects,
+            )
+            for file in files
+        ],
+        template="(%s, %s, %s, to_timestamp(%s), %s, %s, %s)",
     )
     cursor.execute(
         "UPDATE etl.loads SET rows = %s, rejects = %s WHERE load_id = %s",
@@ -412,7 +442,7 @@ def _record_file(cursor: Cursor, this: Attempt, day: StagedDay, state: FileState
         execute_values(cursor, "INSERT INTO etl.unreadable (load_id, column_name, records) VALUES %s", unread)
     if day.rejects:
         first: dict[str, int] = {}
-        for line, reason, _ in day.rejects:
+        for line, reason, *_ in day.rejects:
             first[reason] = min(line, first.get(reason, line))
         execute_values(
             cursor,

@@ -122,7 +122,7 @@ def selection(source: Source) -> str:
         elif column.name == "tac" and takes_tac(source):
             selected.append(f"TRY_CAST({quoted(own_name('tac'))} AS INTEGER) AS tac")
         elif column.kind == "timestamp" and expression:
-            selected += _times(column, expression)
+            selected += _times(_text(column, expression), source.time_patterns)
             value = f"coalesce({value}, instant)"
         else:
             sql = _select(column, expression) if expression else "NULL"
@@ -219,15 +219,10 @@ def _scaled(number: str, column: Column, expression: Expression) -> str:
     return f"CASE WHEN {scaled} BETWEEN {least!r} AND {most!r} THEN {scaled} END"
 
 
-def _times(column: Column, expression: Expression) -> list[str]:
-    """Return a record's time by the file's clock and, with an offset, in UTC."""
-    field = _text(column, expression)
-    here = [
-        f"try_strptime({field}, {literal(pattern)})"
-        for pattern in expression.patterns
-        if not has_offset(pattern)
-    ]
-    told = [_instant(field, pattern) for pattern in expression.patterns if has_offset(pattern)]
+def _times(field: str, patterns: tuple[str, ...]) -> list[str]:
+    """The time of a record by the clock of its file, and where its text says the offset, by the clock of UTC."""
+    here = [f"try_strptime({field}, {literal(pattern)})" for pattern in patterns if not has_offset(pattern)]
+    told = [_instant(field, pattern) for pattern in patterns if has_offset(pattern)]
     chosen = [f"coalesce({', '.join(found)})" if found else "NULL" for found in (here, told)]
     names = ("datetime", "instant")
     return [f"CAST({sql} AS TIMESTAMP) AS {name}" for sql, name in zip(chosen, names, strict=True)]

@@ -7,8 +7,8 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-Reject = tuple[int, str, str]
-"""Line number in the operator's file, reason, keyed hash of the line."""
+Reject = tuple[int, str, str, str]
+"""Line number in the operator's file, reason, keyed hash of the line, and of several files the name."""
 
 
 def reject_path(folder: Path, source: str, date: dt.date) -> Path:
@@ -28,8 +28,9 @@ def write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("line", "reason", "line_hash"))
-    writer.writerows(sorted(rejects))
+    several = any(file for *_, file in rejects)
+    writer.writerow(("line", "reason", "line_hash", "file")[: 3 + several])
+    writer.writerows(reject[: 3 + several] for reject in sorted(rejects))
     partial = path.with_name(f".{path.name}.partial")
     partial.touch(mode=0o600)
     try:

@@ -6,6 +6,7 @@ from typing import Any
 from psycopg2.extensions import cursor as Cursor
 
 from flowetl import records
+from flowetl.arrival import Folder
 from flowetl.deployment import Deployment
 from flowetl.events import CDR_TYPES, CdrType
 from flowetl.source import Source, days
@@ -140,15 +141,14 @@ def _of_day(
         return "absent", day["absent"]
     if day.get("dropped"):
         return "dropped", "withdrawn; the command run loads it again"
-    path = source.file(deployment.landing, date)
-    there = path.exists()
+    found = source.files(deployment.landing, date)
+    there = bool(found)
     if state in ("failed", "held") and (there or cause != _missing(source, deployment, date)):
         return state, cause
     if there:
-        return "due", f"{path.name} is there and the next run loads it"
+        return "due", f"{found[0].name} is there and the next run loads it"
     return "missing", _missing(source, deployment, date)
 
 
 def _missing(source: Source, deployment: Deployment, date: dt.date) -> str:
-    path = source.file(deployment.landing, date)
-    return f"{path.name} is not in {path.parent.name}/ of the landing folder"
+    return Folder(source, deployment.landing, date).missing

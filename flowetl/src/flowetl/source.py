@@ -5,7 +5,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
@@ -17,10 +17,13 @@ from pydantic import (
     model_validator,
 )
 
+from flowetl import paths
 from flowetl.errors import ConfigurationError
 from flowetl.events import COLUMNS, TAC_DIGITS, CdrType, column_names
 from flowetl.expressions import Expression, Strict, has_literal_z, shorthand
+from flowetl.formats import FileFormat, Layouts, Place, named, regular
 from flowetl.identifiers import Form
+from flowetl.limits import Gate, Rejects, Stability, Wait, Window
 
 _CRON_FIELD = r"[0-9*,/\-A-Za-z]+"
 _CRON = re.compile(rf"{_CRON_FIELD}(\s+{_CRON_FIELD}){{4,5}}")
@@ -47,38 +50,6 @@ _PARTIES = {
 """Names of fields that hold one party of a call, whichever way it went."""
 
 
-class CsvFormat(Strict):
-    """Describe a delimited file.
-
-    One line is one record: a line break inside quotes is not supported.
-    """
-
-    delimiter: str = Field(default=",", min_length=1, max_length=1)
-    quote: str = Field(default='"', min_length=1, max_length=1)
-    encoding: str = "utf-8"
-    header: bool = True
-    nulls: tuple[str, ...] = ("",)
-
-    @field_validator("encoding")
-    @classmethod
-    def _extends_ascii(cls, encoding: str) -> str:
-        ascii_text = "".join(map(chr, range(128)))
-        try:
-            if ascii_text.encode(encoding) == ascii_text.encode("ascii"):
-                return encoding
-        except (LookupError, UnicodeError):
-            pass
-        raise ValueError(f"{encoding!r} is not an encoding that extends ASCII, such as utf-8 or latin-1")
-
-
-def _regular(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
-    return pattern
-
-
 class Spelled(Strict):
     """Say how subscribers are written.
 
@@ -93,7 +64,7 @@ class Spelled(Strict):
     @field_validator("pattern")
     @classmethod
     def _readable(cls, pattern: str) -> str:
-        return _regular(pattern)
+        return regular(pattern)
 
     @model_validator(mode="after")
     def _fitting(self) -> "Spelled":
@@ -126,7 +97,7 @@ class Identifiers(Strict):
     @field_validator("pattern")
     @classmethod
     def _readable(cls, pattern: str) -> str:
-        return _regular(pattern)
+        return regular(pattern)
 
     @model_validator(mode="after")
     def _fitting(self) -> "Identifiers":
@@ -142,54 +113,36 @@ class Identifiers(Strict):
         return self.pseudonymise == "here" or bool(self.pattern)
 
 
-class Stability(Strict):
-    """Define when a file is complete: unchanged size and time for ``pause`` seconds."""
-
-    pause: float = Field(default=5, ge=0)
-    timeout: float = Field(default=6 * 3600, ge=0)
-
-
-class Wait(Strict):
-    """Define how long and how often a scheduled load looks for its file, in seconds."""
-
-    timeout: float = Field(default=6 * 3600, ge=0)
-    poll: float = Field(default=60, gt=0)
+def _lists(given: Any) -> Any:
+    """Texts by field; one text stands for a list of itself, and YAML's numbers for the texts of the file."""
+    if not isinstance(given, dict):
+        return given
+    return {
+        str(field): [str(text) for text in (texts if isinstance(texts, list | tuple) else [texts])]
+        for field, texts in given.items()
+    }
 
 
-class Rejects(Strict):
-    """Limit the share of malformed records before the whole file is refused.
-
-    A share says little about a small file, so ``tolerated`` records never refuse a file. Unreadable optional
-    columns are null. A share of them above ``maximum_unreadable`` is reported, or with ``unreadable: hold``
-    refuses the day.
-    """
-
-    maximum_rate: float = Field(default=0.01, ge=0, le=1)
-    tolerated: int = Field(default=20, ge=0)
-    maximum_unreadable: float = Field(default=0.2, ge=0, le=1)
-    unreadable: Literal["warn", "hold"] = "warn"
+Words = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_lists)]
 
 
-class Gate(Strict):
-    """Bound a quality check's outcome; beyond, the day is reported or held back.
+def _of_kind(given: Any, kind: str) -> Any:
+    # Files of fixed places seldom have a header.
+    return (
+        {"kind": kind, "header": False} | (given or {}) if given is None or isinstance(given, dict) else given
+    )
 
-    ``maximum_share`` bounds the outcome divided by the day's rows.
-    """
 
-    minimum: float | None = None
-    maximum: float | None = None
-    maximum_share: float | None = Field(default=None, ge=0)
-    action: Literal["warn", "hold"] = "warn"
-
-    @model_validator(mode="after")
-    def _bounds_something(self) -> "Gate":
-        if self.minimum is None and self.maximum is None and self.maximum_share is None:
-            raise ValueError("needs minimum, maximum or maximum_share")
-        return self
+_PARQUET_TIMES = ("%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%d %H:%M:%S.%f%z")
+"""How times that are no text are read from a Parquet file."""
 
 
 class Source(Strict):
-    """Describe one feed of one event type.
+    """One feed of one event type. ``path`` holds ``{date}`` or ``{date:FORM}``, may hold stars, and is relative to the landing folder.
+
+    ``fields`` are names; of a file of fixed places also where they stand; of one with several ``layouts`` they are
+    taken from those. With ``days: by_record`` the records tell their day, and a file may hold some of ``late.days`` days
+    before its own and ``late.early`` days after. ``only`` and ``skip`` say which records are wanted by the text of a field; others are passed over.
 
     ``path`` holds ``{date}`` and is relative to the landing folder. ``timezone`` is that of the file's clock,
     by default the deployment's. ``minimum_rows`` refuses a day with fewer valid records. ``minimum_share``
@@ -205,10 +158,16 @@ class Source(Strict):
     schedule: str
     start: dt.date
     end: dt.date | None = None
-    format: CsvFormat = CsvFormat()
+    format: Annotated[FileFormat, BeforeValidator(named)] = FileFormat()
     fields: tuple[str, ...] = Field(min_length=2)
+    places: tuple[Place, ...] = ()
+    layouts: Layouts | None = None
+    only: Words = Field(default_factory=dict)
+    skip: Words = Field(default_factory=dict)
     mapping: dict[str, Annotated[Expression, BeforeValidator(shorthand)]]
     identifiers: Identifiers = Identifiers()
+    days: Literal["named", "by_record"] = "named"
+    late: Window = Window()
     stability: Stability = Stability()
     wait: Wait = Wait()
     rejects: Rejects = Rejects()
@@ -221,11 +180,53 @@ class Source(Strict):
     @field_validator("path")
     @classmethod
     def _has_date(cls, path: str) -> str:
-        if path.count("{date}") != 1 or re.search(r"[{}]", path.replace("{date}", "")):
-            raise ValueError(f"{path!r} must hold {{date}} exactly once and no other placeholder")
-        if Path(path).is_absolute() or ".." in Path(path).parts:
-            raise ValueError(f"{path!r} must be relative to the landing folder and stay inside it")
-        return path
+        return paths.require_path(path)
+
+    @model_validator(mode="after")
+    def _days_told(self) -> "Source":
+        if self.days == "named" and not paths.has_date(self.path):
+            raise ValueError(
+                f"path: {self.path!r} holds no {{date}}, so that the day of a file is not known: put {{date}} or its form, such as "
+                "{date:%Y%m%d}, in; or let the records tell their day with days: by_record"
+            )
+        if self.days == "named" and "late" in self.model_fields_set:
+            raise ValueError(
+                "late: only with days: by_record, which lets the records of a file tell their day"
+            )
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fields_as_names(cls, given: Any) -> Any:
+        """The names of fields, which may come with their places or from the layouts of records."""
+        if not isinstance(given, dict):
+            return given
+        fields, layouts = given.get("fields"), given.get("layouts")
+        if isinstance(fields, list) and any(isinstance(field, dict) for field in fields):
+            names = [field.get("name") if isinstance(field, dict) else field for field in fields]
+            return given | {
+                "fields": names,
+                "places": fields,
+                "format": _of_kind(given.get("format"), "fixed"),
+            }
+        if fields is None and isinstance(layouts, dict):
+            return given | {"fields": Layouts.model_validate(layouts).fields}
+        return given
+
+    @model_validator(mode="after")
+    def _form_fits(self) -> "Source":
+        kind = self.format.kind
+        if (kind == "fixed") != bool(self.places) or (self.places and len(self.places) != len(self.fields)):
+            raise ValueError(
+                "fields: of a file of fixed places each is written {name: NAME, from: FIRST, to: LAST}; of any other by its name"
+            )
+        if self.layouts is not None and (kind != "delimited" or set(self.fields) != set(self.layouts.fields)):
+            raise ValueError("layouts: only for delimited files, and instead of fields")
+        for key, words in (("only", self.only), ("skip", self.skip)):
+            for field in words:
+                if field not in self.fields:
+                    raise ValueError(f"{key}: {field!r} is not among fields: {', '.join(self.fields)}")
+        return self
 
     @field_validator("timezone")
     @classmethod
@@ -360,7 +361,18 @@ class Source(Strict):
     def mapping_version(self) -> str:
         """Return a text that changes with everything that shapes the loaded rows."""
         shaping = self.model_dump_json(
-            include={"cdr_type", "timezone", "format", "fields", "mapping", "identifiers"}
+            include={
+                "cdr_type",
+                "timezone",
+                "format",
+                "fields",
+                "places",
+                "layouts",
+                "only",
+                "skip",
+                "mapping",
+                "identifiers",
+            }
         )
         return hashlib.sha256(shaping.encode()).hexdigest()[:16]
 
@@ -377,7 +389,7 @@ class Source(Strict):
             When a format passes over a Z, which says UTC, while the file's clock is another.
         """
         zone = self.zone(deployment_zone).key
-        for pattern in self.mapping["datetime"].patterns:
+        for pattern in self.time_patterns:
             if has_literal_z(pattern) and zone not in ("UTC", "Etc/UTC"):
                 raise ConfigurationError(
                     f"{self.name}: mapping.datetime.format {pattern!r} passes over the Z, which says UTC, while the clock "
@@ -398,8 +410,27 @@ class Source(Strict):
             )
 
     def file(self, landing: Path, date: dt.date) -> Path:
-        """Return the path of one day's file."""
-        return landing / self.path.replace("{date}", date.isoformat())
+        """Where the operator puts the file of one day; of several, with stars in its name."""
+        return landing / paths.expected(self.path, date)
+
+    def files(self, landing: Path, date: dt.date) -> list[Path]:
+        """The files that are there and may hold records of one day; none before the day's own are there."""
+        own = paths.files_of(landing, self.path, date)
+        if self.days == "named" or not own or not paths.has_date(self.path):
+            return own
+        around = days(date - dt.timedelta(self.late.early), date + dt.timedelta(self.late.days))
+        return [path for named_day in around for path in paths.files_of(landing, self.path, named_day)]
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether a file may come that belongs to a day which is loaded already."""
+        return self.days == "by_record" or paths.has_star(self.path)
+
+    @property
+    def time_patterns(self) -> tuple[str, ...]:
+        """The forms of the time of a record, in the order in which they are tried."""
+        given = self.mapping["datetime"].patterns
+        return (*given, *_PARQUET_TIMES) if self.format.kind == "parquet" else given
 
 
 def read_source(path: Path) -> Source:

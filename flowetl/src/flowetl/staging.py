@@ -26,6 +26,7 @@ from flowetl.lines import RawBatch
 from flowetl.mapped import STAGED_TYPES, literal
 from flowetl.pseudonyms import LABELS, Pseudonymiser, Pseudonyms, Texts
 from flowetl.quality import Check
+from flowetl.rejects import Reject
 from flowetl.source import Source
 from flowetl.spill import spill_folder
 
@@ -84,9 +85,10 @@ class StagedDay:
 
     Use the class as a context manager: leaving frees the memory and removes spilled data.
 
-    ``rows`` counts staged records, ``refused`` counts other records by reason, and ``rejects`` holds (line,
-    reason, keyed hash of the line) of the first refused records. ``unread`` counts, by optional column, the
-    staged records with unreadable text there. ``notes`` describes doubts about a day that is good enough.
+    ``rows`` counts staged records, ``refused`` the others by reason, and ``rejects`` holds (line, reason, keyed hash of
+    the line) of the first of them. ``unread`` counts, by optional column, the staged records whose text there could not
+    be read; ``notes`` says in words what is doubtful about a day that is good enough,
+    ``passed`` counts records that the source does not want, ``other_days`` those of other days.
     """
 
     def __init__(
@@ -95,7 +97,7 @@ class StagedDay:
         self.source = source
         self.date = date
         self.rows = 0
-        self.rejects: list[tuple[int, str, str]] = []
+        self.rejects: list[Reject] = []
         self.refused: Counter[str] = Counter()
         self.unread: Counter[str] = Counter({column.name: 0 for column in mapped.optional(source)})
         self.notes: list[str] = []
@@ -103,7 +105,9 @@ class StagedDay:
         self._clock = str(source.zone(zone))
         source.require_clock(zone)
         self._hasher = hasher
-        self._other_days: Counter[dt.date] = Counter()
+        self.other_days: Counter[dt.date] = Counter()
+        self.passed = 0
+        self._file = ""
         self._shapes: Counter[str] = Counter()
         self._stack = ExitStack()
         self.connection = self._stack.enter_context(_empty_database(threads))
@@ -133,6 +137,7 @@ class StagedDay:
 
     def add(self, batch: RawBatch) -> None:
         """Map, pseudonymise, check and stage the records of one block of the file."""
+        self.passed += batch.passed
         for reject in batch.rejects:
             self._reject(reject.line, reject.reason, reject.content)
         table = mapped.made_fields(batch.table, self.source)
@@ -160,16 +165,27 @@ class StagedDay:
         self._refuse(batch, typed.filter(malformed))
         self._remember_shapes(table, typed.filter(malformed))
         for entry in pc.value_counts(dates.filter(elsewhere)).to_pylist():
-            self._other_days[entry["values"]] += entry["counts"]
-        self._refuse(
-            batch,
-            typed.filter(elsewhere).drop(["reason"]).append_column("reason", _repeat("other_day", elsewhere)),
-        )
+            self.other_days[entry["values"]] += entry["counts"]
+        # Where the records tell their day, those of other days are loaded with them.
+        if self.source.days == "named":
+            self._refuse(
+                batch,
+                typed.filter(elsewhere)
+                .drop(["reason"])
+                .append_column("reason", _repeat("other_day", elsewhere)),
+            )
 
         good = pc.invert(pc.or_(malformed, elsewhere))
         utc = instants.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
         own["place"] = found["msisdn"].row_leading_bits()
         self._stage(typed.filter(good), own, utc.filter(good), local.filter(good))
+
+    @contextmanager
+    def reading(self, file_name: str) -> Iterator[None]:
+        """Say of which file the records are that are added meanwhile; empty where there is one file only."""
+        self._file = file_name
+        yield
+        self._file = ""
 
     def _field(self, target: str) -> str:
         return mapped.text_field(target, self.source.mapping[target])
@@ -226,7 +242,7 @@ class StagedDay:
     def _reject(self, line: int, reason: str, content: str) -> None:
         self.refused[reason] += 1
         if len(self.rejects) < REJECTS_KEPT:
-            self.rejects.append((line, reason, self._hasher.line_hash(content)))
+            self.rejects.append((line, reason, self._hasher.line_hash(content), self._file))
 
     def check(self, file_name: str) -> None:
         """Check that the day as a whole may be loaded.
@@ -240,8 +256,8 @@ class StagedDay:
         refused = self.refused.total()
         records = self.rows + refused
         rejects = self.source.rejects
-        if self._other_days:
-            other, count = self._other_days.most_common(1)[0]
+        if self.other_days and self.source.days == "named":
+            other, count = self.other_days.most_common(1)[0]
             if count * 2 > records:
                 raise DataFault(
                     f"{file_name} holds another day: {count} of {records} records are of {other}, not {self.date}"
@@ -256,6 +272,8 @@ class StagedDay:
             raise DataFault(
                 f"{file_name} holds {self.rows} good records; minimum_rows is {self.source.minimum_rows}"
             )
+        if self.passed:
+            self.notes.append(f"{self.passed} records passed over, as only, skip and layouts say")
         self._judge_unread(file_name)
         self._judge_served_party(file_name)
         for texts in self._texts.values():

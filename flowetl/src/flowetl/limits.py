@@ -1,0 +1,60 @@
+"""How long a source waits for its files, and how much that is wrong it bears."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from flowetl.expressions import Strict
+
+
+class Stability(Strict):
+    """A file is complete once size and modification time have not changed for ``pause`` seconds."""
+
+    pause: float = Field(default=5, ge=0)
+    timeout: float = Field(default=6 * 3600, ge=0)
+
+
+class Wait(Strict):
+    """How long, and how often, a scheduled load looks for its file, in seconds."""
+
+    timeout: float = Field(default=6 * 3600, ge=0)
+    poll: float = Field(default=60, gt=0)
+
+
+class Rejects(Strict):
+    """The largest share of a file's records that may be malformed before the whole file is refused.
+
+    A share says little about a small file, so ``tolerated`` records never refuse one. Optional columns that could not
+    be read are null; a share of them above ``maximum_unreadable`` is told, or with ``unreadable: hold`` keeps the day
+    from being loaded.
+    """
+
+    maximum_rate: float = Field(default=0.01, ge=0, le=1)
+    tolerated: int = Field(default=20, ge=0)
+    maximum_unreadable: float = Field(default=0.2, ge=0, le=1)
+    unreadable: Literal["warn", "hold"] = "warn"
+
+
+class Gate(Strict):
+    """Bounds of the outcome of a quality check; beyond them the day is told of, or held back.
+
+    ``maximum_share`` bounds the outcome divided by the day's rows.
+    """
+
+    minimum: float | None = None
+    maximum: float | None = None
+    maximum_share: float | None = Field(default=None, ge=0)
+    action: Literal["warn", "hold"] = "warn"
+
+    @model_validator(mode="after")
+    def _bounds_something(self) -> "Gate":
+        if self.minimum is None and self.maximum is None and self.maximum_share is None:
+            raise ValueError("needs minimum, maximum or maximum_share")
+        return self
+
+
+class Window(Strict):
+    """How many days before, and after, the day of a record a file may be named that holds it."""
+
+    days: int = Field(default=1, ge=0, le=31)
+    early: int = Field(default=1, ge=0, le=31)

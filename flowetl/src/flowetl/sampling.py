@@ -1,0 +1,188 @@
+"""What a file would load, told from a sample of it. Nothing is written."""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import psycopg2
+
+from flowetl import gates, paths
+from flowetl.deployment import Deployment
+from flowetl.errors import ConfigurationError, LoadError, NotReady
+from flowetl.identifiers import shape
+from flowetl.keyed import hasher
+from flowetl.lines import RawBatch
+from flowetl.mapped import made_fields, text_field
+from flowetl.readers import reader_of
+from flowetl.rejects import Reject
+from flowetl.source import Source, read_source
+from flowetl.staging import StagedDay
+
+WHOLE_BLOCKS = 8
+"""Blocks of a file that are all looked at; of those behind them one in as many."""
+DOUBTS = 20
+
+
+def preview(
+    deployment: Deployment, source: Source, date: dt.date, rows: int
+) -> tuple[list[dict[str, object]], list[Reject]]:
+    """How the first records of a day would be stored, and what would be refused."""
+    found = source.files(deployment.landing, date)
+    if not found:
+        raise NotReady(f"{source.file(deployment.landing, date).name} is not in the landing folder")
+    key = hasher(source, deployment.pseudonym_key())
+    with StagedDay(source, date, deployment.zone, key, 1) as day:
+        day.add(next(reader_of(found[0], source).batches()).first(rows))
+        return [row for batch in day.rows_for_postgresql() for row in batch.to_pylist()], day.rejects
+
+
+def find(
+    deployment: Deployment, file: Path, name: str | None, date: dt.date | None
+) -> tuple[Source, Path, dt.date | None]:
+    """The source, the operator's file and the day that are meant.
+
+    Raises
+    ------
+    ConfigurationError
+        When no source fits the file, or several do.
+    NotReady
+        When the file is not there, or a source description is given whose folder is empty.
+    """
+    if file.suffix in (".yml", ".yaml"):
+        source = read_source(file)
+        newest = max(
+            (path for path in deployment.landing.rglob("*") if paths.fits(source.path, path.name)),
+            key=lambda path: (_day(source, path) or dt.date.min, path.name),
+            default=None,
+        )
+        if newest is None:
+            raise NotReady(f"no file of {source.path} is in the landing folder: name one")
+        return source, newest, date or _day(source, newest)
+    if not file.is_file():
+        raise NotReady(f"{file.name} is not there")
+    sources = deployment.sources()
+    if name is not None and name not in sources:
+        raise ConfigurationError(f"--source: no source {name!r}; there are: {', '.join(sources)}")
+    fitting = (
+        [sources[name]] if name else [one for one in sources.values() if paths.fits(one.path, file.name)]
+    )
+    if len(fitting) != 1:
+        told = ", ".join(one.name for one in fitting) or "none"
+        raise ConfigurationError(f"{file.name} fits the path of {told}: say which is meant with --source")
+    return fitting[0], file, date or _day(fitting[0], file)
+
+
+def _day(source: Source, path: Path) -> dt.date | None:
+    return paths.day_of(source.path, path.name)
+
+
+@dataclass
+class Sample:
+    """What was found: how the first records look, counts, and doubts, of which none shows what a record says."""
+
+    date: dt.date
+    first: list[dict[str, object]] = field(default_factory=list)
+    records: int = 0
+    rows: int = 0
+    passed: int = 0
+    whole: bool = True
+    refused: Counter[str] = field(default_factory=Counter)
+    doubts: list[tuple[int, str, str]] = field(default_factory=list)
+    suspicious: list[str] = field(default_factory=list)
+    fault: str = ""
+
+
+def sample(deployment: Deployment, source: Source, path: Path, date: dt.date | None, shown: int) -> Sample:
+    """Map, check and judge a sample of the whole of one file, as a load of the day would.
+
+    Raises
+    ------
+    DataFault
+        When the file cannot be read at all.
+    """
+    key = hasher(source, deployment.pseudonym_key())
+    source.require_clock(deployment.zone)
+    if date is None:
+        date = _most_frequent_day(deployment, source, path)
+    found = Sample(date)
+    with StagedDay(source, date, deployment.zone, key, 1) as day:
+        reader = reader_of(path, source)
+        for place, batch in enumerate(reader.batches()):
+            if place >= WHOLE_BLOCKS and place % WHOLE_BLOCKS:
+                found.whole = False
+                continue
+            before = len(day.rejects)
+            day.add(batch)
+            found.doubts += _doubts(source, batch, day.rejects[before:], DOUBTS - len(found.doubts))
+        first = islice((row for batch in day.rows_for_postgresql() for row in batch.to_pylist()), shown)
+        found.first = list(first)
+        found.rows, found.passed, found.refused = day.rows, day.passed, day.refused
+        found.records = day.rows + day.refused.total() + day.passed
+        found.suspicious = [*reader.notes, *source.advice]
+        try:
+            day.check(path.name)
+        except LoadError as error:
+            found.fault = str(error)
+        found.suspicious += [*day.notes, *_suspicious(deployment, source, day)]
+    return found
+
+
+def _most_frequent_day(deployment: Deployment, source: Source, path: Path) -> dt.date:
+    """The day of most of the first records of a file whose name says none."""
+    guess = source.start
+    by_record = source.model_copy(update={"days": "by_record"})
+    key = hasher(source, deployment.pseudonym_key())
+    with StagedDay(by_record, guess, deployment.zone, key, 1) as day:
+        for batch in islice(reader_of(path, source).batches(), 1):
+            day.add(batch)
+        days = day.other_days + Counter({guess: day.rows})
+        return days.most_common(1)[0][0] if days else guess
+
+
+def _doubts(
+    source: Source, batch: RawBatch, rejects: list[Reject], most: int
+) -> Iterator[tuple[int, str, str]]:
+    """The first refused records of a block: line, reason, and how the text looked that was not read."""
+    table = made_fields(batch.table, source)
+    at = {int(line): row for row, line in enumerate(batch.lines)}
+    for line, reason, *_ in rejects[: max(most, 0)]:
+        column = reason.partition("_")[2]
+        hint = ""
+        if reason.startswith("malformed_") and line in at and column in source.mapping:
+            name = text_field(column, source.mapping[column])
+            text = table.column(name)[at[line]].as_py() if name in table.column_names else None
+            hint = f"mapping.{column} read {shape(text)}" if text else ""
+        yield line, reason, hint
+
+
+def _suspicious(deployment: Deployment, source: Source, day: StagedDay) -> Iterator[str]:
+    if not day.rows:
+        return
+    (ways, models, short) = day.connection.execute(
+        "SELECT count(DISTINCT outgoing), count(tac), count(*) FILTER (WHERE tac IS NULL AND imei IS NOT NULL) FROM day"
+        if "outgoing" in {column for column, *_ in day.connection.execute("DESCRIBE day").fetchall()}
+        else "SELECT 2, count(tac), count(*) FILTER (WHERE tac IS NULL AND imei IS NOT NULL) FROM day"
+    ).fetchall()[0]
+    if "outgoing" in source.mapping and ways < 2:
+        yield "every record goes one way: are incoming calls in another file?"
+    if "imei" in source.mapping and short and short * 2 > models:
+        yield f"{short} devices have no model: their codes are too short, or are not those of devices"
+    for name, count in day.unread.items():
+        if count:
+            yield f"{name} could not be read in {count} of {day.rows} records and would be empty"
+    if day.other_days:
+        total = day.other_days.total()
+        yield f"{total} records are of other days, {min(day.other_days)} to {max(day.other_days)}"
+    minimum = source.minimum_known_cells
+    minimum = deployment.minimum_known_cells if minimum is None else minimum
+    try:
+        with deployment.connect() as connection, connection.cursor() as cursor:
+            verdict = gates.judge_content(cursor, day, minimum)
+    except (LoadError, psycopg2.Error):
+        yield "cells, device models and usual rows were not compared: the database does not answer"
+    else:
+        # Of a sample, rows say nothing about those of a day.
+        yield from (text for text in [*verdict.held, *verdict.told] if "minimum_share" not in text)
