@@ -113,6 +113,17 @@ def _parser() -> argparse.ArgumentParser:
     drop.add_argument("--date", type=_day, required=True)
     drop.add_argument("--reason", required=True, help="recorded in the history")
 
+    report = add(
+        "report", commands.report, "Write the state of all loading as one HTML file that opens offline."
+    )
+    report.add_argument("--output", type=Path, default=Path("loading.html"), help="default: loading.html")
+
+    add("opt-out", commands.opt_out, "Remove the records of subscribers who opted out (FLOWETL_OPT_OUT).")
+
+    retain = add("retain", commands.retain, "Drop days that are older than some months from both stores.")
+    retain.add_argument("--months", type=_positive, help="default: FLOWETL_RETAIN_MONTHS")
+    retain.add_argument("--dry-run", action="store_true", help="only list them")
+
     qa = add("qa", commands.qa, "Run the quality checks again on loaded days.")
     qa.add_argument("--cdr-type", choices=CDR_TYPES, required=True)
     qa.add_argument("--start", type=_day, required=True)

@@ -22,6 +22,7 @@ from flowetl.events import CdrType
 from flowetl.loading import Loaded, load_day
 from flowetl.logs import configure_logging
 from flowetl.partitions import analyse_parent
+from flowetl.retention import first_kept
 from flowetl.source import Source, days
 
 
@@ -63,6 +64,9 @@ def missing_days(deployment: Deployment, source: Source, start: dt.date, end: dt
     only when asked for by name.
     """
     first = max(start, source.start)
+    if deployment.retain_months is not None:
+        # What would be dropped again is not loaded.
+        first = max(first, first_kept(dt.datetime.now(deployment.zone).date(), deployment.retain_months))
     last = min(end, source.end) if source.end else end
     with deployment.connect() as connection, connection.cursor() as cursor:
         there = records.available_days(cursor, source.cdr_type)

@@ -146,6 +146,46 @@ def drop(options: argparse.Namespace) -> int:
     return OK
 
 
+def report(options: argparse.Namespace) -> int:
+    """Write the state of all loading as one HTML file."""
+    from flowetl.nightreport import write_report
+
+    write_report(Deployment.from_settings(), options.output)
+    _say(f"{options.output}: open it in a browser")
+    return OK
+
+
+def opt_out(options: argparse.Namespace) -> int:
+    """Remove the records of those who opted out from the days that are there."""
+    from flowetl.optout import remove
+
+    deployment = Deployment.from_settings()
+    if deployment.opt_out is None:
+        raise ConfigurationError("FLOWETL_OPT_OUT is not set: it names the file of the numbers, one a line")
+    changed = 0
+    for day in remove(deployment):
+        changed += 1
+        _say(f"{day.cdr_type} {day.date}: {day.records:,} records removed")
+    _say(f"{changed:,} days changed")
+    return OK
+
+
+def retain(options: argparse.Namespace) -> int:
+    """Drop the days that are older than some months."""
+    from flowetl import retention
+
+    deployment = Deployment.from_settings()
+    months = options.months or deployment.retain_months
+    if months is None:
+        raise ConfigurationError("--months or FLOWETL_RETAIN_MONTHS says for how long days are kept")
+    find = retention.expired if options.dry_run else retention.retain
+    days_dropped = list(find(deployment, months))
+    for cdr_type, date in days_dropped:
+        _say(f"{cdr_type} {date}: " + ("would be dropped" if options.dry_run else "dropped"))
+    _say(f"{len(days_dropped):,} days older than {months} months")
+    return OK
+
+
 def qa(options: argparse.Namespace) -> int:
     """Run the quality checks again on loaded days."""
     from psycopg2.sql import Identifier

@@ -24,6 +24,9 @@ class Deployment:
     ``landing``: the operator's files. ``columnar``: the day files. ``rejects``: what was refused, private to the
     loader. ``zone``: the zone whose days are the days of the database. ``minimum_known_cells``: of sources that give none.
     ``longest_run_hours``: after which a scheduled run is ended, because it hangs.
+    ``hook``: command or address that is told of days that were not loaded. ``opt_out``: file of the numbers of those who
+    want no record kept. ``retain_months``: after which days are dropped. ``report``: the page
+    that each scheduled run writes.
     """
 
     landing: Path
@@ -34,6 +37,10 @@ class Deployment:
     dsn: str = field(repr=False)
     minimum_known_cells: float = 0.5
     longest_run_hours: float = 20.0
+    hook: str | None = None
+    opt_out: Path | None = None
+    retain_months: int | None = None
+    report: Path | None = None
 
     @classmethod
     def from_settings(cls) -> "Deployment":
@@ -56,6 +63,10 @@ class Deployment:
             zone=ZoneInfo(given.timezone),
             minimum_known_cells=given.minimum_known_cells,
             longest_run_hours=given.longest_run_hours,
+            hook=given.hook,
+            opt_out=given.opt_out,
+            retain_months=given.retain_months,
+            report=given.report,
             dsn=make_dsn(
                 host=given.host,
                 port=given.port,

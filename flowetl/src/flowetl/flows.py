@@ -1,24 +1,29 @@
 """Load by schedule: a thin Prefect flow for each source over ``loading``."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import structlog
 from prefect import Flow, Task, flow, task
+from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
+from prefect.runtime import flow_run
 from prefect.states import State
 from prefect.tasks import exponential_backoff
 
-from flowetl import records
+from flowetl import hooks, records
 from flowetl.backfill import Missing, missing_days
 from flowetl.deployment import Deployment
 from flowetl.errors import Busy, Changed, LoadError, UnexpectedFault, Unreachable
 from flowetl.loading import load_day
 from flowetl.logs import configure_logging
+from flowetl.nightreport import write_report
 from flowetl.partitions import analyse_parent
 from flowetl.processes import end_with_server
+from flowetl.report import calendar
+from flowetl.retention import retain
 from flowetl.source import Source
 
 _log = structlog.get_logger(__name__)
@@ -106,12 +111,36 @@ def load_missing(source_name: str, date: dt.date | None) -> int:
             rows += load_one_day(source_name, day, wait)
         except LoadError as error:
             failures.append(f"{day}: {error}")
+            hooks.tell(deployment.hook, source, day, error)
+    if deployment.retain_months is not None:
+        for cdr_type, expired in retain(deployment, deployment.retain_months):
+            _log.info("expired day dropped", cdr_type=cdr_type, date=str(expired))
+    _show(deployment, source, wanted)
+    if deployment.report is not None:
+        write_report(deployment, deployment.report)
     if rows:
         with deployment.connect() as connection, connection.cursor() as cursor:
             analyse_parent(cursor, source.cdr_type)
     if failures:
         raise LoadError("; ".join(failures))
     return rows
+
+
+def _show(deployment: Deployment, source: Source, wanted: Sequence[dt.date]) -> None:
+    """Put what became of the days onto the run's page."""
+    if not wanted:
+        return
+    shown = (dt.datetime.now(deployment.zone).date() - min(wanted)).days
+    rows = [
+        {
+            key: str(day[key]) if day[key] is not None else ""
+            for key in ("date", "state", "rows", "rejects", "reason")
+        }
+        for day in calendar(deployment, shown)
+        if day["source"] == source.name and day["date"] in set(wanted)
+    ]
+    # The keys of artifacts are of small letters, digits and dashes.
+    create_table_artifact(rows, key=flow_name(source).replace("_", "-"), description=f"Days of {source.name}")
 
 
 def _at_work(deployment: Deployment, source: Source, day: dt.date) -> bool:
@@ -140,7 +169,12 @@ def flow_of(source: Source) -> Flow[..., int]:
         return load_missing(name, date)
 
     load.__name__ = load.__qualname__ = _function_name(source)
-    return flow(name=flow_name(source), persist_result=False)(load)
+
+    def named() -> str:
+        date = flow_run.parameters.get("date")
+        return f"{name} {date or dt.date.today() - dt.timedelta(days=1)}"
+
+    return flow(name=flow_name(source), flow_run_name=named, persist_result=False)(load)
 
 
 def __getattr__(name: str) -> Flow[..., int]:

@@ -20,7 +20,7 @@ from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 from psycopg2.sql import Identifier
 
-from flowetl import arrival, columnar, dictionary, gates, paths, pseudonyms, quality, records
+from flowetl import arrival, columnar, dictionary, gates, optout, paths, pseudonyms, quality, records
 from flowetl.arrival import Delivery, FileState, Folder
 from flowetl.columnar import ColumnarFile
 from flowetl.deployment import Deployment, available_cores
@@ -255,15 +255,17 @@ def extract(this: Attempt, delivery: Delivery) -> Iterator[Extracted]:
     with this.connection.cursor() as cursor:
         require_known_key(cursor, this.load)
         records.advance(cursor, this.load, "loading")
-    with StagedDay(
-        source, this.load.date, this.deployment.zone, hasher(source, this.key), this.threads
-    ) as day:
+    key = hasher(source, this.key)
+    opted_out = optout.of_source(this.deployment, source, key)
+    with StagedDay(source, this.load.date, this.deployment.zone, key, this.threads, opted_out) as day:
         files = [_read(this, day, path, state, len(delivery) > 1) for path, state in delivery.items()]
         arrival.require_unchanged(this.folder, delivery)
         write_rejects(reject_path(this.deployment.rejects, source.name, this.load.date), day.rejects)
         with this.connection.cursor() as cursor:
             _record_files(cursor, this, day, files)
         day.check(this.path.name)
+        if day.opted_out:
+            day.notes.append(f"{day.opted_out} records of subscribers who opted out were left out")
         minimum = source.minimum_known_cells
         if minimum is None:
             minimum = this.deployment.minimum_known_cells

@@ -142,7 +142,7 @@ def rebuild(deployment: Deployment, cdr_type: CdrType, date: dt.date) -> Columna
         file = columnar.publish_file(
             deployment.columnar,
             columnar.day_path(cdr_type, date, load_id),
-            lambda path: _write(cursor, cdr_type, date, deployment.zone, path),
+            lambda path: write_partition(cursor, cdr_type, date, deployment.zone, path),
         )
         cursor.execute(
             "UPDATE etl.columnar_files SET path = %s, bytes = %s, sha256 = %s "
@@ -209,8 +209,8 @@ def _load_to_rebuild(cursor: Cursor, cdr_type: CdrType, date: dt.date) -> UUID:
     return UUID(row[0])
 
 
-def _write(cursor: Cursor, cdr_type: CdrType, date: dt.date, zone: ZoneInfo, path: Path) -> None:
-    """Write a partition's rows as a columnar file; only keys touch the disk."""
+def write_partition(cursor: Cursor, cdr_type: CdrType, date: dt.date, zone: ZoneInfo, path: Path) -> None:
+    """The rows of a partition as a columnar file; on the way only keys touch the disk."""
     table = Identifier("events", partition_name(cdr_type, date))
     columns = [column for column in COLUMNS[cdr_type] if column.columnar and column.name != "id"]
     kinds = {column.name: _SENT[column.kind] for column in columns} | {"event_id": pa.int64()}

@@ -90,6 +90,8 @@ def calendar(deployment: Deployment, shown: int = SHOWN_DAYS) -> list[dict[str, 
                         "cdr_type": source.cdr_type,
                         "date": date,
                         "state": state,
+                        "rows": known.get(date, {}).get("rows"),
+                        "rejects": known.get(date, {}).get("rejects"),
                         "reason": reason,
                     }
                 )
@@ -100,12 +102,12 @@ def _known(cursor: Cursor, cdr_type: CdrType, first: dt.date, last: dt.date) -> 
     """Return what is recorded of days: visibility, newest load and remarks."""
     known: dict[dt.date, dict[str, Any]] = {date: {} for date in days(first, last)}
     cursor.execute(
-        "SELECT cdr_date, rows, note FROM etl.current_loads JOIN etl.loads USING (load_id, cdr_type, cdr_date) "
+        "SELECT cdr_date, rows, rejects, note FROM etl.current_loads JOIN etl.loads USING (load_id, cdr_type, cdr_date) "
         "WHERE cdr_type = %s AND cdr_date BETWEEN %s AND %s",
         (cdr_type, first, last),
     )
-    for date, rows, note in cursor.fetchall():
-        known[date] |= {"visible": True, "rows": rows, "doubt": note}
+    for date, rows, rejects, note in cursor.fetchall():
+        known[date] |= {"visible": True, "rows": rows, "rejects": rejects, "doubt": note}
     cursor.execute(
         "SELECT DISTINCT ON (cdr_date) cdr_date, state, note FROM etl.loads "
         "WHERE cdr_type = %s AND cdr_date BETWEEN %s AND %s ORDER BY cdr_date, started DESC",

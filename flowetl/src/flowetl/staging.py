@@ -88,11 +88,18 @@ class StagedDay:
     ``rows`` counts staged records, ``refused`` the others by reason, and ``rejects`` holds (line, reason, keyed hash of
     the line) of the first of them. ``unread`` counts, by optional column, the staged records whose text there could not
     be read; ``notes`` says in words what is doubtful about a day that is good enough,
-    ``passed`` counts records that the source does not want, ``other_days`` those of other days.
+    ``passed`` counts records that the source does not want, ``other_days`` those of other days,
+    ``opted_out`` those of subscribers who want none kept (whose keys are given).
     """
 
     def __init__(
-        self, source: Source, date: dt.date, zone: ZoneInfo, hasher: Pseudonymiser, threads: int
+        self,
+        source: Source,
+        date: dt.date,
+        zone: ZoneInfo,
+        hasher: Pseudonymiser,
+        threads: int,
+        opted_out: pa.Array | None = None,
     ) -> None:
         self.source = source
         self.date = date
@@ -107,6 +114,8 @@ class StagedDay:
         self._hasher = hasher
         self.other_days: Counter[dt.date] = Counter()
         self.passed = 0
+        self._opted_out = opted_out
+        self.opted_out = 0
         self._file = ""
         self._shapes: Counter[str] = Counter()
         self._stack = ExitStack()
@@ -176,9 +185,22 @@ class StagedDay:
             )
 
         good = pc.invert(pc.or_(malformed, elsewhere))
+        if self._opted_out is not None:
+            good = self._without_opted_out(good, own, self._opted_out)
         utc = instants.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
         own["place"] = found["msisdn"].row_leading_bits()
         self._stage(typed.filter(good), own, utc.filter(good), local.filter(good))
+
+    def _without_opted_out(
+        self, good: pa.ChunkedArray, own: dict[str, pa.Array], opted_out: pa.Array
+    ) -> pa.ChunkedArray:
+        """The good records of those who want theirs to be kept; the others vanish as the other party, too."""
+        wishes = pc.and_(good, pc.is_in(own["msisdn"], opted_out))
+        self.opted_out += pc.sum(wishes).as_py() or 0
+        if "msisdn_counterpart" in own:
+            other = own["msisdn_counterpart"]
+            own["msisdn_counterpart"] = pc.if_else(pc.is_in(other, opted_out), None, other)
+        return pc.and_not(good, wishes)
 
     @contextmanager
     def reading(self, file_name: str) -> Iterator[None]:
