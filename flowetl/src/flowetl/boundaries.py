@@ -1,6 +1,7 @@
-"""Load administrative boundaries from GeoJSON into ``geography.geoms``."""
+"""Administrative boundaries: files as operators have them and as they are downloaded, into ``geography.geoms``."""
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +10,8 @@ import psycopg2
 from psycopg2.extensions import cursor as Cursor
 
 from flowetl.errors import DataFault
+from flowetl.mappings import BoundaryMapping
+from flowetl.vectorfiles import read_layer
 
 MAXIMUM_LEVEL = 3
 DEGREES = 4326
@@ -35,11 +38,11 @@ def _layouts(level: int) -> list[Properties]:
 
 
 class Unit(NamedTuple):
-    """Hold one region of a file; ``geometry`` is GeoJSON in the file's coordinates."""
+    """One region of a file; ``geometry`` is GeoJSON, or well-known binary, in the coordinates of the file."""
 
     name: str
     parent: str | None
-    geometry: str
+    geometry: str | bytes
 
 
 class Boundaries(NamedTuple):
@@ -49,37 +52,35 @@ class Boundaries(NamedTuple):
     system: int
 
 
-def read_boundaries(path: Path, level: int) -> Boundaries:
-    """Read the regions of a GeoJSON file.
+def read_boundaries(path: Path, level: int, given: BoundaryMapping | None = None) -> Boundaries:
+    """The regions of a file of GeoJSON, or of any that ``vectorfiles`` reads.
 
     Raises
     ------
     DataFault
         Naming every feature that is wrong, and the property or value.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-        features = content["features"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataFault(f"{path.name} is not a GeoJSON FeatureCollection: {error}") from error
-    if not isinstance(features, list) or not all(isinstance(feature, dict) for feature in features):
-        raise DataFault(f"{path.name} is not a GeoJSON FeatureCollection: features is not a list of features")
+    features, system = _features(path, given.layer if given else None)
     units: dict[str, Unit] = {}
     faults: list[str] = []
-    names = _names_of(features, level)
-    for number, feature in enumerate(features, 1):
-        properties, geometry = feature.get("properties") or {}, feature.get("geometry") or {}
-        code, name, parent = (_code(properties.get(given)) for given in names)
-        needed = {names.pcod: code, names.name: name} | ({names.parent: parent} if level else {})
-        missing = [given for given, value in needed.items() if value is None]
+    names = _names_of([properties for properties, _, _ in features], level)
+    if given is not None and given.pcod is not None and given.name is not None:
+        names = Properties(given.pcod, given.name, given.parent or "")
+    elif given is not None and given.parent is not None:
+        names = names._replace(parent=given.parent)
+    needs_parent = bool(level and names.parent)
+    for number, (properties, kind, geometry) in enumerate(features, 1):
+        code, name, parent = (_code(properties.get(given_name)) for given_name in names)
+        needed = {names.pcod: code, names.name: name} | ({names.parent: parent} if needs_parent else {})
+        missing = [given_name for given_name, value in needed.items() if value is None]
         if missing:
             faults.append(f"feature {number}: property {', '.join(missing)} is missing")
-        elif geometry.get("type") not in ("Polygon", "MultiPolygon"):
-            faults.append(f"{code} is a {geometry.get('type')}; allowed: Polygon, MultiPolygon")
+        elif kind not in ("Polygon", "MultiPolygon") or geometry is None:
+            faults.append(f"{code} is a {kind}; allowed: Polygon, MultiPolygon")
         elif code in units:
             faults.append(f"{code} occurs twice")
         elif code is not None and name is not None:
-            units[code] = Unit(name, parent, json.dumps(geometry))
+            units[code] = Unit(name, parent, geometry)
     if faults:
         known = ", ".join(f"{layout.pcod}/{layout.name}" for layout in _layouts(level))
         more = f"; and {len(faults) - _FAULTS_SHOWN} more" if len(faults) > _FAULTS_SHOWN else ""
@@ -91,12 +92,46 @@ def read_boundaries(path: Path, level: int) -> Boundaries:
         )
     if level == 0 and len(units) != 1:
         raise DataFault(f"{path.name} holds {len(units)} units; level 0 is the country and has exactly one")
-    return Boundaries(units, _system(path, content.get("crs")))
+    return Boundaries(units, system)
 
 
-def _names_of(features: list[dict[str, Any]], level: int) -> Properties:
-    """Return the property names that the file uses, or ours if none are known."""
-    present = set((features[0].get("properties") or {}) if features else ())
+Described = tuple[dict[str, Any], str | None, str | bytes | None]
+"""The properties of a feature, the kind of its geometry, and the geometry."""
+
+
+def _features(path: Path, layer: str | None) -> tuple[list[Described], int]:
+    """The features of a file, and the EPSG code of their coordinates."""
+    if path.suffix not in (".geojson", ".json"):
+        found = read_layer(path, layer)
+        return [(one.properties, _kind(one.geometry), one.geometry) for one in found.features], found.system
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        features = content["features"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataFault(f"{path.name} is not a GeoJSON FeatureCollection: {error}") from error
+    if not isinstance(features, list) or not all(isinstance(feature, dict) for feature in features):
+        raise DataFault(f"{path.name} is not a GeoJSON FeatureCollection: features is not a list of features")
+    described: list[Described] = []
+    for feature in features:
+        geometry = feature.get("geometry") or {}
+        described.append((feature.get("properties") or {}, geometry.get("type"), json.dumps(geometry)))
+    return described, _system(path, content.get("crs"))
+
+
+_POLYGON, _MULTIPOLYGON = 3, 6
+
+
+def _kind(geometry: bytes | None) -> str:
+    """The kind of a geometry of well-known binary, whose second to fifth byte tell it."""
+    if not geometry:
+        return "none"
+    number = int.from_bytes(geometry[1:5], "little" if geometry[0] else "big") % 1000
+    return {_POLYGON: "Polygon", _MULTIPOLYGON: "MultiPolygon"}.get(number, f"geometry of kind {number}")
+
+
+def _names_of(properties: list[dict[str, Any]], level: int) -> Properties:
+    """The names of properties that the file uses; ours if it uses none that is known."""
+    present = set(properties[0] if properties else ())
     layouts = _layouts(level)
     return next((layout for layout in layouts if {layout.pcod, layout.name} <= present), layouts[0])
 
@@ -107,6 +142,8 @@ def _code(value: object) -> str | None:
     A whole number may be written as a fraction; true is no code.
     """
     if value is None or isinstance(value, bool | list | dict):
+        return None
+    if isinstance(value, float) and math.isnan(value):
         return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -141,14 +178,17 @@ def shape(cursor: Cursor, where: str, unit: Unit, system: int, *, repair: bool) 
         When it is empty, is not in degrees, or crosses itself and shall not be repaired; the place is named.
     """
     try:
-        # Drop heights, which some programs add and which do not matter for a boundary.
+        # Heights, which some programs write along, say nothing about where a boundary is.
+        read = (
+            "ST_GeomFromGeoJSON(%(given)s)" if isinstance(unit.geometry, str) else "ST_GeomFromWKB(%(given)s)"
+        )
         cursor.execute(
-            "WITH given AS (SELECT ST_Transform(ST_SetSRID(ST_Force2D(ST_Multi(ST_GeomFromGeoJSON(%(text)s))), %(system)s), 4326) AS shape), "
+            f"WITH given AS (SELECT ST_Transform(ST_SetSRID(ST_Force2D(ST_Multi({read})), %(system)s), 4326) AS shape), "  # noqa: S608 - constants
             "mended AS (SELECT CASE WHEN %(repair)s AND NOT ST_IsValid(shape) "
             "THEN ST_Multi(ST_CollectionExtract(ST_MakeValid(shape), 3)) ELSE shape END AS shape FROM given) "
             "SELECT ST_AsBinary(shape), ST_IsValid(shape), ST_IsValidReason(shape), ST_IsEmpty(shape), ST_XMin(shape) >= -180 "
             "AND ST_XMax(shape) <= 180 AND ST_YMin(shape) >= -90 AND ST_YMax(shape) <= 90 FROM mended",
-            {"text": unit.geometry, "system": system, "repair": repair},
+            {"given": unit.geometry, "system": system, "repair": repair},
         )
     except (psycopg2.InternalError, psycopg2.DataError) as error:
         raise DataFault(f"{where}: {str(error).splitlines()[0]}") from error

@@ -4,12 +4,12 @@ Loading the same files again changes nothing, not even the version of the cell l
 stay fresh.
 """
 
-import csv
 import datetime as dt
-import io
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,10 @@ from flowetl import dictionary
 from flowetl.boundaries import MAXIMUM_LEVEL, read_boundaries, shape
 from flowetl.deployment import Deployment
 from flowetl.errors import DataFault
+from flowetl.mappings import BoundaryMapping, TableMapping, read_boundary_mappings, read_table_mapping
 from flowetl.placing import examine
+from flowetl.tables import CELL_COLUMNS, PLACE_COLUMNS, PLACE_NEEDS, TAC_COLUMNS, read_table
+from flowetl.vectorfiles import SUFFIXES
 
 _POINT = ", CASE WHEN %s IS NOT NULL THEN ST_SetSRID(ST_MakePoint(%s, %s), 4326) END"
 
@@ -38,64 +41,6 @@ class Changes:
     removed: int
 
 
-def _text(value: str) -> str | None:
-    return value or None
-
-
-def _required(value: str) -> str:
-    if not value:
-        raise ValueError("is empty")
-    return value
-
-
-def _version(value: str) -> int:
-    return int(value) if value else 0
-
-
-def _date(value: str) -> dt.date | None:
-    return dt.date.fromisoformat(value) if value else None
-
-
-def _degrees(limit: float) -> Callable[[str], float | None]:
-    def parse(value: str) -> float | None:
-        if not value:
-            return None
-        degrees = float(value)
-        if not -limit <= degrees <= limit:
-            raise ValueError(f"is not within {limit:g} degrees of zero")
-        return degrees
-
-    return parse
-
-
-_PLACE: dict[str, Callable[[str], Any]] = {
-    "id": _required,
-    "version": _version,
-    "name": _text,
-    "latitude": _degrees(90),
-    "longitude": _degrees(180),
-    "date_of_first_service": _date,
-    "date_of_last_service": _date,
-}
-CELL_COLUMNS: dict[str, Callable[[str], Any]] = {**_PLACE, "site_id": _text, "type": _text}
-TAC_COLUMNS: dict[str, Callable[[str], Any]] = {
-    "id": int,
-    **dict.fromkeys(("brand", "model", "hnd_type", "software_os_name", "software_os_vendor"), _text),
-}
-
-
-_NEEDED = ("id", "latitude", "longitude")
-_FAULTS_SHOWN = 20
-_SPELLINGS = {
-    "lat": "latitude", "lon": "longitude", "lng": "longitude", "long": "longitude", "cell_id": "id", "cellid": "id",
-    "antenna_id": "id", "site": "site_id", "radio": "type",
-}  # fmt: skip
-"""Other names of columns, which are compared without regard to capitals."""
-_PARTS = ("mcc", "net", "area", "cell")
-_CELL_DATABASE = {name: name for name in _PARTS} | {"radio": "type", "lon": "longitude", "lat": "latitude"}
-"""An export of OpenCelliD: a cell is network, area and number, as ``429-1-1538-11137``; other columns are passed over."""
-
-
 def load_geography(
     deployment: Deployment,
     folder: Path,
@@ -103,9 +48,7 @@ def load_geography(
     repair: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> list[Changes]:
-    """Load a folder's ``cells.csv``, ``sites.csv``, ``tacs.csv`` and boundaries.
-
-    Boundaries are ``boundaries/admin<L>.geojson``.
+    """Load what a folder holds of ``cells.csv``, ``sites.csv``, ``tacs.csv`` and ``boundaries/admin<L>.geojson``, or of what their mappings name.
 
     Everything is one transaction. Cells and sites are added and corrected by (id, version), never removed: past
     events need them. Boundaries of a level are replaced by what the file holds.
@@ -121,117 +64,98 @@ def load_geography(
         Naming the file, the line and the field of all that is wrong in the first file that is, a folder without any of
         the files, or cells and regions that do not fit together. Nothing is loaded then.
     """
-    loaders: list[tuple[Path, Callable[[Cursor, Path], Changes]]] = [
-        (folder / "sites.csv", _load_sites),
-        (folder / "cells.csv", _load_cells),
-        (folder / "tacs.csv", _load_tacs),
-    ]
-    loaders += [
-        (folder / "boundaries" / f"admin{level}.geojson", _boundary_loader(level, repair))
-        for level in range(MAXIMUM_LEVEL + 1)
-    ]
-    present = [(path, load) for path, load in loaders if path.exists()]
+    present = [*_tables(folder), *_boundaries(folder, repair)]
     if not present:
         raise DataFault(
-            f"{folder} holds neither cells.csv, sites.csv, tacs.csv nor boundaries/admin<level>.geojson"
+            f"{folder} holds neither cells.csv, sites.csv, tacs.csv nor boundaries/admin<level>.geojson, nor a mapping of "
+            "theirs (cells.yml, sites.yml, tacs.yml, boundaries/boundaries.yml)"
         )
     with deployment.connect() as connection:
         connection.autocommit = False
         with connection, connection.cursor() as cursor:
             changes = [load(cursor, path) for path, load in present]
-            for doubt in examine(cursor):
+            for doubt in (*examine(cursor), *_unread(folder, {path for path, _ in present})):
                 tell(doubt)
             return changes
 
 
-def read_table(
-    path: Path, columns: dict[str, Callable[[str], Any]], needed: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Read and parse a delimited file's records with these columns in any order.
-
-    Only the needed columns must exist.
-
-    Raises
-    ------
-    DataFault
-        Naming the missing and unexpected columns, or every line, field and value that cannot be parsed.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataFault(
-            f"{path.name} is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}; convert it first"
-        ) from error
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t|", key=first.count)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        given = [name.strip() for name in reader.fieldnames or []]
-        layout = _CELL_DATABASE if _CELL_DATABASE.keys() <= set(given) and "id" in columns else {}
-        found = [layout.get(name, _SPELLINGS.get(name.casefold(), name.casefold())) for name in given]
-        if layout:
-            found = [name if name in columns or name in _PARTS else f"unused {name}" for name in found]
-        missing = [name for name in needed if name not in found] if not layout else []
-        unexpected = [name for name in found if name not in columns] if not layout else []
-        if missing or unexpected or len(set(found)) != len(found):
-            raise DataFault(
-                f"{path.name}: wrong columns: missing {', '.join(missing) or 'none'}; "
-                f"unexpected {', '.join(unexpected) or 'none'}; expected {', '.join(columns)}, of which "
-                f"{', '.join(needed)} are needed"
-            )
-        reader.fieldnames = found
-        records, faults = [], []
-        for row in reader:
-            if layout:
-                row["id"] = "-".join(str(row[part]).strip() for part in _PARTS)
-            record, wrong = _parse_record(row, columns, len(found))
-            faults += [f"line {reader.line_num}: {fault}" for fault in wrong]
-            records.append(record)
-    except csv.Error as error:
-        raise DataFault(f"{path.name} after line {reader.line_num}: {error}") from error
-    if faults:
-        more = f"; and {len(faults) - _FAULTS_SHOWN} more" if len(faults) > _FAULTS_SHOWN else ""
-        raise DataFault(f"{path.name} " + "; ".join(faults[:_FAULTS_SHOWN]) + more)
-    if not records:
-        raise DataFault(f"{path.name} holds no records")
-    return records
+Loader = Callable[[Cursor, Path], Changes]
 
 
-def _parse_record(
-    row: dict[str | Any, str | Any], columns: dict[str, Callable[[str], Any]], width: int
-) -> tuple[dict[str, Any], list[str]]:
-    """Return the values of a line, and its faults."""
-    if None in row or None in row.values():
-        return {}, [f"has not {width} fields"]
-    record, faults = {}, []
-    for name, parse in columns.items():
-        value = row.get(name, "")
-        try:
-            record[name] = parse(value.strip())
-        except ValueError as error:
-            faults.append(f"{name} {value!r}: {error}")
-    if not faults and "latitude" in record and (record["latitude"] is None) != (record["longitude"] is None):
-        faults.append(
-            f"{record['id']} version {record['version']}: needs both latitude and longitude, or neither"
-        )
-    return record, faults
+def _tables(folder: Path) -> list[tuple[Path, Loader]]:
+    """The lists of a folder, each by its own name or by that which its mapping gives."""
+    found: list[tuple[Path, Loader]] = []
+    for name, load in (("sites", _load_sites), ("cells", _load_cells), ("tacs", _load_tacs)):
+        mapping = folder / f"{name}.yml"
+        if mapping.exists():
+            given = read_table_mapping(mapping)
+            found.append((_named(folder, mapping, given.file), partial(load, given=given)))
+        elif (folder / f"{name}.csv").exists():
+            found.append((folder / f"{name}.csv", load))
+    return found
 
 
-def _load_sites(cursor: Cursor, path: Path) -> Changes:
-    sites = read_table(path, _PLACE, _NEEDED)
+def _boundaries(folder: Path, repair: bool) -> list[tuple[Path, Loader]]:
+    """The boundaries of a folder, each level by its own name or by that which ``boundaries.yml`` gives."""
+    found: list[tuple[Path, Loader]] = []
+    mappings = [
+        path
+        for path in (folder / "boundaries" / "boundaries.yml", folder / "boundaries.yml")
+        if path.exists()
+    ]
+    given = read_boundary_mappings(mappings[0]) if mappings else {}
+    for level in range(MAXIMUM_LEVEL + 1):
+        mapping = given.get(level)
+        if mapping is not None:
+            path = _named(mappings[0].parent, mappings[0], mapping.file)
+        else:
+            names = [folder / "boundaries" / f"admin{level}{suffix}" for suffix in SUFFIXES]
+            there = [name for name in names if name.exists()]
+            if not there:
+                continue
+            path = there[0]
+        found.append((path, partial(_load_boundaries, level=level, repair=repair, given=mapping)))
+    return found
+
+
+def _named(folder: Path, mapping: Path, name: str) -> Path:
+    path = folder / name
+    if Path(name).is_absolute() or ".." in Path(name).parts or not path.is_file():
+        raise DataFault(f"{mapping.name}: file {name!r} is not in the folder of {mapping.name}")
+    return path
+
+
+_LIKE_OURS = re.compile(
+    r"(?i)(cell|site|antenna|tac|admin|boundar|gadm|adm).*\.(csv|txt|xlsx?|geojson|json|gpkg|shp|zip)$"
+)
+
+
+def _unread(folder: Path, read: set[Path]) -> list[str]:
+    """The files of a folder that look as if they were meant and were not read."""
+    found = [
+        path.name
+        for place in (folder, folder / "boundaries")
+        for path in sorted(place.glob("*"))
+        if path.is_file() and path not in read and _LIKE_OURS.search(path.name)
+    ]
+    return [f"{name} was not read: give it one of our names, or name it in a mapping" for name in found]
+
+
+def _load_sites(cursor: Cursor, path: Path, given: TableMapping | None = None) -> Changes:
+    sites = read_table(path, PLACE_COLUMNS, PLACE_NEEDS, given)
     _check_places(path, sites, _other_versions(cursor, Identifier("infrastructure", "sites"), sites))
     return _correct(cursor, path, Identifier("infrastructure", "sites"), ("id", "version"), sites)
 
 
-def _load_cells(cursor: Cursor, path: Path) -> Changes:
-    cells = read_table(path, CELL_COLUMNS, _NEEDED)
+def _load_cells(cursor: Cursor, path: Path, given: TableMapping | None = None) -> Changes:
+    cells = read_table(path, CELL_COLUMNS, PLACE_NEEDS, given)
     _check_places(path, cells, _other_versions(cursor, Identifier("infrastructure", "cells"), cells))
     dictionary.location_keys(cursor, sorted({cell["id"] for cell in cells}))
     return _correct(cursor, path, Identifier("infrastructure", "cells"), ("id", "version"), cells)
 
 
-def _load_tacs(cursor: Cursor, path: Path) -> Changes:
-    tacs = read_table(path, TAC_COLUMNS, ("id",))
+def _load_tacs(cursor: Cursor, path: Path, given: TableMapping | None = None) -> Changes:
+    tacs = read_table(path, TAC_COLUMNS, ("id",), given)
     _check_unique(path, ((tac["id"],) for tac in tacs))
     return _correct(cursor, path, Identifier("infrastructure", "tacs"), ("id",), tacs)
 
@@ -337,13 +261,11 @@ def _with_point(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*values, longitude, longitude, latitude)
 
 
-def _boundary_loader(level: int, repair: bool) -> Callable[[Cursor, Path], Changes]:
-    return lambda cursor, path: _load_boundaries(cursor, path, level, repair)
-
-
-def _load_boundaries(cursor: Cursor, path: Path, level: int, repair: bool) -> Changes:
-    """Update one level of ``geography.geoms`` to the file's content."""
-    units, system = read_boundaries(path, level)
+def _load_boundaries(
+    cursor: Cursor, path: Path, level: int, repair: bool, given: BoundaryMapping | None
+) -> Changes:
+    """Bring one level of ``geography.geoms`` to what the file says."""
+    units, system = read_boundaries(path, level, given)
     cursor.execute(
         "SELECT short_name, long_name, additional_metadata ->> 'parent', ST_AsBinary(geom) FROM geography.geoms "
         "WHERE geo_kind_id = 1 AND spatial_resolution = %s",

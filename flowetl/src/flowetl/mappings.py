@@ -1,0 +1,106 @@
+"""What an operator says about the files of cells, sites, device models and boundaries that are named otherwise than ours."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, field_validator, model_validator
+
+from flowetl.errors import ConfigurationError
+from flowetl.expressions import Strict
+
+
+class Joined(Strict):
+    """One column of several of the file, put together with a text between."""
+
+    join: tuple[str, ...] = Field(min_length=2)
+    with_: str = Field(default="-", alias="with", max_length=8)
+
+
+def _shorthand(given: Any) -> Any:
+    return given if isinstance(given, dict) else str(given)
+
+
+class TableMapping(Strict):
+    """Where the columns of a list come from: its ``file``, and for each of our columns theirs.
+
+    ``dates`` are strptime patterns, tried in order. Columns of the file that are not named are passed over.
+    """
+
+    file: str
+    columns: dict[str, Annotated[str | Joined, BeforeValidator(_shorthand)]]
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    encoding: str = "utf-8-sig"
+    dates: tuple[str, ...] = ("%Y-%m-%d",)
+
+    @field_validator("dates", mode="before")
+    @classmethod
+    def _one_or_several(cls, given: Any) -> Any:
+        return (given,) if isinstance(given, str) else given
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str) -> str:
+        try:
+            "".encode(encoding)
+        except LookupError:
+            raise ValueError(f"{encoding!r} is not an encoding, such as utf-8 or latin-1") from None
+        return encoding
+
+
+class BoundaryMapping(Strict):
+    """Where the regions of a level come from; names of properties that are not given are found by themselves."""
+
+    file: str
+    layer: str | None = None
+    pcod: str | None = None
+    name: str | None = None
+    parent: str | None = None
+
+    @model_validator(mode="after")
+    def _both(self) -> "BoundaryMapping":
+        if (self.pcod is None) != (self.name is None):
+            raise ValueError("pcod and name are given both or neither")
+        return self
+
+
+def read_table_mapping(path: Path) -> TableMapping:
+    """The mapping of ``cells.yml``, ``sites.yml`` or ``tacs.yml``.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming every wrong key, with the value and what is allowed.
+    """
+    return _read(path, TypeAdapter(TableMapping))
+
+
+def read_boundary_mappings(path: Path) -> dict[int, BoundaryMapping]:
+    """The mappings of ``boundaries.yml`` by level: ``admin3: {file: ..., layer: ...}``.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming every wrong key, with the value and what is allowed.
+    """
+    levels = {f"admin{level}": level for level in range(4)}
+    given = _read(path, TypeAdapter(dict[str, BoundaryMapping]))
+    for name in given:
+        if name not in levels:
+            raise ConfigurationError(f"{path.name}: {name!r} is no level; allowed: {', '.join(levels)}")
+    return {levels[name]: mapping for name, mapping in given.items()}
+
+
+def _read(path: Path, adapter: TypeAdapter[Any]) -> Any:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"{path.name}: cannot be read as YAML: {error}") from error
+    try:
+        return adapter.validate_python(content)
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg'].removeprefix('Value error, ')}"
+            for fault in error.errors(include_url=False)
+        ]
+        raise ConfigurationError(f"{path.name}: " + "; ".join(faults)) from error
