@@ -4,7 +4,7 @@ PYTHON := $(firstword $(wildcard /usr/bin/python3) python3)
 STACK := $(PYTHON) tools/stack.py
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test mutants soak up down restart status logs token check bench docs release reset doctor
+.PHONY: help bootstrap demo test soak up down restart status logs token check bench docs release reset doctor flowetl
 
 help:       ; @$(STACK) --help
 bootstrap:  ; @$(STACK) bootstrap
@@ -17,6 +17,7 @@ down:       ; @$(STACK) down
 restart:    ; @$(STACK) restart $(SERVICE)
 status:     ; @$(STACK) status
 logs:       ; @$(STACK) logs $(SERVICE)
+flowetl:    ; @$(STACK) flowetl $(ARGS)
 token:      ; @$(STACK) token
 check:      ; @$(STACK) check
 bench:      ; @$(STACK) bench $(ARGS)

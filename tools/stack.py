@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = _parser()
     options, others = parser.parse_known_args(arguments)
-    if others and options.run not in (test, mutants, soak, bench):
+    if others and options.run not in (test, soak, bench, flowetl):
         parser.error(f"unrecognized arguments: {' '.join(others)}")
     options.arguments = others
     try:
@@ -52,6 +52,7 @@ The stack
   make token                  print a token of the demonstration's user with every role
   make logs                   the end of the logs; SERVICE=flowapi for one
   make restart                restart all but the database; SERVICE=worker-1 for one
+  make flowetl                a command of the loader; ARGS="status"
   make down                   stop it; the data stay
   make reset                  stop it and delete its data, keys and logs
 
@@ -89,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
             status,
             logs,
             token,
+            flowetl,
             check,
             bench,
             docs,
@@ -195,6 +197,10 @@ def logs(options: argparse.Namespace) -> None:
 
 def token(_options: argparse.Namespace) -> None:
     print(Native(Layout.from_environment()).token())
+
+
+def flowetl(options: argparse.Namespace) -> int:
+    return _python("-m", "flowetl", *options.arguments, environment=Layout.from_environment().environment())
 
 
 def check(_options: argparse.Namespace) -> int:
