@@ -322,7 +322,7 @@ def check_quality(this: Attempt, extracted: Extracted) -> Outcomes:
     """
     checks = [check for check in quality.discover(this.load.cdr_type) if check.packaged]
     with this.connection.cursor() as cursor:
-        cells = valid_cells(cursor, this.load.date)
+        cells = quality.valid_cells(cursor, this.load.date)
     day = extracted.day
     outcomes = day.describe(checks, cells)
     verdict = gates.judge_outcomes(this.load.source, day.rows, outcomes)
@@ -390,20 +390,6 @@ def _store_outcomes(cursor: Cursor, this: Attempt, asked: set[str], found: Outco
 
 def _checks(this: Attempt) -> list[Check]:
     return quality.discover(this.load.cdr_type, [this.deployment.sources_folder])
-
-
-def valid_cells(cursor: Cursor, date: dt.date) -> list[str]:
-    """List the ids of cell versions with a position in service on a day.
-
-    An id occurs once for each version.
-    """
-    cursor.execute(
-        "SELECT id FROM infrastructure.cells WHERE geom_point IS NOT NULL "
-        "AND coalesce(date_of_first_service, '-infinity') <= %(date)s "
-        "AND coalesce(date_of_last_service, 'infinity') >= %(date)s",
-        {"date": date},
-    )
-    return [identifier for (identifier,) in cursor.fetchall()]
 
 
 def _remove_other_versions(path: Path) -> None:

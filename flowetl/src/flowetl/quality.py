@@ -164,6 +164,20 @@ def _warn(check: str, variables: Variables, error: Exception) -> None:
     )
 
 
+def valid_cells(cursor: Cursor, date: dt.date) -> list[str]:
+    """List the ids of cell versions with a position in service on a day.
+
+    An id occurs once for each version.
+    """
+    cursor.execute(
+        "SELECT id FROM infrastructure.cells WHERE geom_point IS NOT NULL "
+        "AND coalesce(date_of_first_service, '-infinity') <= %(date)s "
+        "AND coalesce(date_of_last_service, 'infinity') >= %(date)s",
+        {"date": date},
+    )
+    return [identifier for (identifier,) in cursor.fetchall()]
+
+
 def store(cursor: Cursor, outcomes: Outcomes, cdr_type: CdrType, date: dt.date) -> None:
     """Append outcomes to ``etl.post_etl_queries``.
 
