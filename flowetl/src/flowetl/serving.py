@@ -28,6 +28,9 @@ from flowetl.repair import watch
 
 _log = structlog.get_logger(__name__)
 
+_LOOK_SECONDS = 2.0
+_OUTAGE_LOOKS = 5
+"""Failed looks in a row, about ten seconds, that are an outage; a restart that is faster hurts no part of Prefect."""
 _AT_WORK = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
 
 
@@ -45,18 +48,42 @@ def serve_sources(deployment: Deployment) -> None:
         ):
             threading.Thread(target=target, args=options, name=name, daemon=True).start()
         _wait_for_server()
+        threading.Thread(target=_begin_again_after_outage, name="outages", daemon=True).start()
         try:
             end_left_runs(deployment)
             _serve(deployment)
         except LoadError:
             raise
         except Exception as error:
-            # The runner gives up when its server is away for some minutes. The next night must not depend on somebody
-            # who looks after the process. As a new program it has no threads and ports of the old one.
-            _log.warning("serving is begun again", error=type(error).__name__)
-            processes.wait_until_gone(processes.end_runs())
-            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+            _begin_again(type(error).__name__)
         stopping.set()
+
+
+def _begin_again_after_outage() -> None:
+    """Begin again once the Prefect server answers after an outage.
+
+    Parts of Prefect's runner give up during an outage, and do not come back: it neither looks for runs nor ends.
+    """
+    failures = 0
+    with get_client(sync_client=True) as client:
+        while True:
+            time.sleep(_LOOK_SECONDS)
+            if client.api_healthcheck() is not None:
+                failures += 1
+            elif failures >= _OUTAGE_LOOKS:
+                _begin_again("outage of the Prefect server")
+            else:
+                failures = 0
+
+
+def _begin_again(cause: str) -> None:
+    """Become a new program with the same command line, without the threads and ports of the old one.
+
+    The next night must not depend on somebody who looks after the process.
+    """
+    _log.warning("serving is begun again", cause=cause)
+    processes.wait_until_gone(processes.end_runs())
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def _serve(deployment: Deployment) -> None:
