@@ -1,4 +1,4 @@
-"""Boundaries, cells and devices as they are downloaded: other files, names, dates and encodings."""
+"""Load boundaries, cells and devices as they are downloaded."""
 
 from pathlib import Path
 

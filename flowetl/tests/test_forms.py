@@ -1,4 +1,4 @@
-"""Every form in which an operator may deliver: names, compressions, layouts, encodings, Parquet, fixed places."""
+"""Load every form in which an operator may deliver."""
 
 import bz2
 import datetime as dt

@@ -1,4 +1,4 @@
-"""What goes on around the loads of a night: hooks, retention, subscribers who opted out."""
+"""Check hooks, retention, opt-out and the report of a night."""
 
 import dataclasses
 import datetime as dt

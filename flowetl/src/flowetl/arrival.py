@@ -1,4 +1,4 @@
-"""Whether a day's files are there, and whether the operator has finished writing them."""
+"""Tell whether a day's files are there and completely written."""
 
 import datetime as dt
 import time
@@ -58,7 +58,7 @@ class Folder:
 
 
 def wait_for_files(folder: Folder, timeout: float, poll: float) -> Delivery:
-    """Look for files every ``poll`` seconds, for ``timeout`` seconds at most; 0 looks once.
+    """Look for files every ``poll`` seconds until ``timeout``; 0 looks once.
 
     Raises
     ------

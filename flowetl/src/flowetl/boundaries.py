@@ -1,4 +1,4 @@
-"""Administrative boundaries: files as operators have them and as they are downloaded, into ``geography.geoms``."""
+"""Read administrative boundaries as operators have or download them."""
 
 import json
 import math
@@ -38,7 +38,7 @@ def _layouts(level: int) -> list[Properties]:
 
 
 class Unit(NamedTuple):
-    """One region of a file; ``geometry`` is GeoJSON, or well-known binary, in the coordinates of the file."""
+    """Hold one region; ``geometry`` is GeoJSON or well-known binary as in the file."""
 
     name: str
     parent: str | None

@@ -211,7 +211,7 @@ def qa(options: argparse.Namespace) -> int:
 
 
 def preview(options: argparse.Namespace) -> int:
-    """Show how the first records of a file would be loaded. Identifiers are shown as pseudonyms."""
+    """Show a file's first records as they would be loaded, with pseudonyms."""
     from flowetl.sampling import preview as map_first
 
     deployment = Deployment.from_settings()
@@ -224,7 +224,7 @@ def preview(options: argparse.Namespace) -> int:
 
 
 def check_source(options: argparse.Namespace) -> int:
-    """Say what a file, or the newest file of a source description, would load; nothing is written."""
+    """Say what a file, or a source's newest file, would load; write nothing."""
     from flowetl import sampling
 
     deployment = Deployment.from_settings()

@@ -11,7 +11,7 @@ from flowetl.lines import Block, LineReader, RawBatch, Reject, Words
 
 
 class FixedReader(LineReader):
-    """Reads lines by the places of their fields, which stand in ``places`` in the order of the fields."""
+    """Read lines by ``places``, which are in the order of the fields."""
 
     def __init__(
         self,

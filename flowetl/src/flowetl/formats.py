@@ -1,4 +1,4 @@
-"""How an operator's file is written: delimited, in fixed places, or Parquet; which of its lines and records count."""
+"""Describe how an operator's file is written and which lines and records count."""
 
 import re
 from typing import Annotated, Any, Literal
@@ -21,7 +21,7 @@ def regular(pattern: str) -> str:
 
 
 class SkippedLines(Strict):
-    """Lines that are no records: the ``first`` and ``last`` of a file, and those that a regular expression finds."""
+    """Name lines that are no records: ``first``, ``last``, and ``matching`` lines."""
 
     first: int = Field(default=0, ge=0, le=1000)
     last: int = Field(default=0, ge=0, le=1000)
@@ -39,7 +39,7 @@ def _skipped(given: Any) -> Any:
 
 
 class FileFormat(Strict):
-    """How a file is written. One line is one record: a line break inside quotes is not supported.
+    """Say how a file is written. One line is one record, also inside quotes.
 
     ``kind``: ``delimited`` text, ``fixed`` (each field in its places, which ``fields`` gives) or ``parquet``. ``strip``
     takes the blanks around unquoted values off.
@@ -85,7 +85,7 @@ def named(given: Any) -> Any:
 
 
 class Place(Strict):
-    """A field of a file of fixed places: characters ``from`` to ``to`` of a line, both counted from 1."""
+    """Place a field at characters ``from`` to ``to`` of a line, counted from 1."""
 
     name: str = Field(min_length=1)
     from_: int = Field(alias="from", ge=1)
@@ -99,7 +99,7 @@ class Place(Strict):
 
 
 class Layouts(Strict):
-    """Records of several layouts in one file: the text in place ``by`` (from 1) chooses the fields of a record.
+    """Choose a record's fields by the text in place ``by``, counted from 1.
 
     Records of other kinds are passed over.
     """

@@ -48,7 +48,7 @@ def load_geography(
     repair: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> list[Changes]:
-    """Load what a folder holds of ``cells.csv``, ``sites.csv``, ``tacs.csv`` and ``boundaries/admin<L>.geojson``, or of what their mappings name.
+    """Load a folder's lists and boundaries, by our names or by their mappings.
 
     Everything is one transaction. Cells and sites are added and corrected by (id, version), never removed: past
     events need them. Boundaries of a level are replaced by what the file holds.
@@ -96,7 +96,7 @@ def _tables(folder: Path) -> list[tuple[Path, Loader]]:
 
 
 def _boundaries(folder: Path, repair: bool) -> list[tuple[Path, Loader]]:
-    """The boundaries of a folder, each level by its own name or by that which ``boundaries.yml`` gives."""
+    """Find each level's boundaries by its name or by ``boundaries.yml``."""
     found: list[tuple[Path, Loader]] = []
     mappings = [
         path

@@ -19,7 +19,7 @@ _PASSED_ON = ("PATH", "HOME", "LANG", "TZ")
 
 
 def tell(hook: str | None, source: Source, date: dt.date, error: LoadError) -> None:
-    """Call a command with, or send to an address, what became of a day; a hook that fails is logged and stops nothing.
+    """Tell a command or an address of a day; a failing hook stops nothing.
 
     The content is JSON: ``source``, ``cdr_type``, ``date``, ``state`` (``failed``, ``held`` or ``missing``) and ``cause``,
     which names files and columns and never an identifier.

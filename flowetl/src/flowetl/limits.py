@@ -8,7 +8,7 @@ from flowetl.expressions import Strict
 
 
 class Stability(Strict):
-    """A file is complete once size and modification time have not changed for ``pause`` seconds."""
+    """Wait until a file has not changed for ``pause`` seconds."""
 
     pause: float = Field(default=5, ge=0)
     timeout: float = Field(default=6 * 3600, ge=0)
@@ -22,7 +22,7 @@ class Wait(Strict):
 
 
 class Rejects(Strict):
-    """The largest share of a file's records that may be malformed before the whole file is refused.
+    """Limit the malformed records of a file; beyond it the file is refused.
 
     A share says little about a small file, so ``tolerated`` records never refuse one. Optional columns that could not
     be read are null; a share of them above ``maximum_unreadable`` is told, or with ``unreadable: hold`` keeps the day
@@ -36,7 +36,7 @@ class Rejects(Strict):
 
 
 class Gate(Strict):
-    """Bounds of the outcome of a quality check; beyond them the day is told of, or held back.
+    """Bound a quality check's outcome; beyond it a day is reported or held back.
 
     ``maximum_share`` bounds the outcome divided by the day's rows.
     """
@@ -54,7 +54,7 @@ class Gate(Strict):
 
 
 class Window(Strict):
-    """How many days before, and after, the day of a record a file may be named that holds it."""
+    """Say how many days late or early the file of a record may be named."""
 
     days: int = Field(default=1, ge=0, le=31)
     early: int = Field(default=1, ge=0, le=31)

@@ -43,7 +43,7 @@ class Reject:
 
 @dataclass
 class RawBatch:
-    """Records of one block: a table of text columns (null where the file says null) and their line numbers.
+    """Hold one block's records as text columns, with their line numbers.
 
     ``line``: the line of a number. ``passed``: how many records the source does not want.
     """
@@ -259,7 +259,7 @@ class LineReader:
         return self._wanted(batch)
 
     def _padded(self, data: bytes) -> bool:
-        """Whether there is a blank beside a delimiter or the end of a line: most blocks have none there."""
+        """Return whether a blank is beside a delimiter or a line end; most have none."""
         content = np.frombuffer(data, np.uint8)
         for blank in self._blanks.encode():
             if bytes([blank]) in data:
@@ -281,7 +281,7 @@ class LineReader:
         return batch
 
     def _unwanted(self, record: Sequence[str]) -> bool:
-        """Whether a record of another width is one that the source does not want, and so no fault."""
+        """Return whether a record of another width is unwanted, and so no fault."""
         found = {
             name: text.strip().removeprefix(self._format.quote).removesuffix(self._format.quote)
             for name, text in zip(self._fields, record, strict=False)
@@ -363,7 +363,7 @@ class LineReader:
         return self._wanted(RawBatch(table, numbers[at], block.line, rejects, passed))
 
     def _records(self, lines: pa.Array) -> pa.Array:
-        """Which lines hold a record: neither blank, nor of another encoding, nor said to be none."""
+        """Mark the lines that hold a record."""
         filled = pc.greater(pc.fill_null(pc.binary_length(lines), 0), 0)
         if self._no_record is None:
             return filled
@@ -400,7 +400,7 @@ class LineReader:
         )
 
     def _parse(self, line: str) -> list[str] | None:
-        """Return the fields of one line, or None if its quoting is broken. Quoted blanks stay."""
+        """Return one line's fields, or None for broken quotes. Quoted blanks stay."""
         quote, delimiter = self._format.quote, self._format.delimiter
         if quote not in line:
             return [text.strip(self._blanks) if self._blanks else text for text in line.split(delimiter)]

@@ -90,7 +90,7 @@ class Extracted:
 
 @dataclass(frozen=True)
 class ReadFile:
-    """One file that was read: its state, checksum, and how many good and refused records of the day it holds."""
+    """Hold a read file's state, checksum, and good and refused records of the day."""
 
     path: Path
     state: FileState

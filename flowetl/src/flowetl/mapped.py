@@ -220,7 +220,7 @@ def _scaled(number: str, column: Column, expression: Expression) -> str:
 
 
 def _times(field: str, patterns: tuple[str, ...]) -> list[str]:
-    """The time of a record by the clock of its file, and where its text says the offset, by the clock of UTC."""
+    """Return SQL of a time by the file's clock, and of one with an offset by UTC."""
     here = [f"try_strptime({field}, {literal(pattern)})" for pattern in patterns if not has_offset(pattern)]
     told = [_instant(field, pattern) for pattern in patterns if has_offset(pattern)]
     chosen = [f"coalesce({', '.join(found)})" if found else "NULL" for found in (here, told)]

@@ -1,4 +1,4 @@
-"""What an operator says about the files of cells, sites, device models and boundaries that are named otherwise than ours."""
+"""Describe lists and boundaries that are named otherwise than ours."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +22,7 @@ def _shorthand(given: Any) -> Any:
 
 
 class TableMapping(Strict):
-    """Where the columns of a list come from: its ``file``, and for each of our columns theirs.
+    """Map each of our columns to columns of a list's ``file``.
 
     ``dates`` are strptime patterns, tried in order. Columns of the file that are not named are passed over.
     """
@@ -49,7 +49,7 @@ class TableMapping(Strict):
 
 
 class BoundaryMapping(Strict):
-    """Where the regions of a level come from; names of properties that are not given are found by themselves."""
+    """Map a level to a file; property names that are not given are detected."""
 
     file: str
     layer: str | None = None
@@ -76,7 +76,7 @@ def read_table_mapping(path: Path) -> TableMapping:
 
 
 def read_boundary_mappings(path: Path) -> dict[int, BoundaryMapping]:
-    """The mappings of ``boundaries.yml`` by level: ``admin3: {file: ..., layer: ...}``.
+    """Read the mappings of ``boundaries.yml`` by level.
 
     Raises
     ------

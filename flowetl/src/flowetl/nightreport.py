@@ -51,7 +51,7 @@ def write_report(deployment: Deployment, path: Path) -> None:
 
 
 def render(deployment: Deployment) -> str:
-    """The page: days, rows, rejects by reason, quality checks with anomalies, located share, silent cells."""
+    """Return the page: days, refused records, checks with anomalies, silent cells."""
     days = calendar(deployment, DAYS)
     first = dt.datetime.now(deployment.zone).date() - dt.timedelta(days=DAYS)
     with deployment.connect() as connection, connection.cursor() as cursor:
@@ -138,7 +138,7 @@ def _checks(cursor: Cursor, first: dt.date) -> str:
 
 
 def anomalies(series: Series) -> set[dt.date]:
-    """The days whose number is far from the median, in units of the usual distance from it."""
+    """Return the days whose number is unusually far from the median."""
     if len(series) < _FEWEST:
         return set()
     middle = statistics.median(value for _, value in series)

@@ -1,4 +1,4 @@
-"""Subscribers who want no record of theirs to be kept: none is stored, and those that are there are removed."""
+"""Keep subscribers who opted out from being stored, and remove their records."""
 
 import datetime as dt
 import uuid
@@ -22,12 +22,12 @@ from flowetl.source import Source
 
 
 def read_list(path: Path | None) -> list[str]:
-    """The numbers of a file, one a line, in any spelling; blank lines and those that begin with # are none.
+    """Read a file's numbers, one a line; blank lines and # lines are none.
 
     Raises
     ------
     ConfigurationError
-        When the file cannot be read: nobody's wish may be passed over.
+        When the file cannot be read: every wish must be respected.
     """
     if path is None:
         return []
@@ -60,7 +60,7 @@ def keys_of(numbers: list[str], key: Pseudonymiser) -> pa.Array:
 
 
 def of_source(deployment: Deployment, source: Source, key: Pseudonymiser) -> pa.Array | None:
-    """The subscriber keys of everybody on the list, as a source writes them; None if there is nobody.
+    """Return the subscriber keys of everybody on the list; None without any.
 
     The operator's own pseudonyms stay: numbers say nothing of them.
 
@@ -82,9 +82,9 @@ class Removed(NamedTuple):
 
 
 def remove(deployment: Deployment) -> Iterator[Removed]:
-    """Remove the records of everybody on the list from every day; they vanish as the other party, too.
+    """Remove everybody on the list from every day, also as the other party.
 
-    A changed day counts as loaded anew, so that stored results that were made with it are not used any more.
+    A changed day counts as loaded again, so that stored results that were made with it are not used any more.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def remove(deployment: Deployment) -> Iterator[Removed]:
 def _remove(
     cursor: Cursor, deployment: Deployment, cdr_type: CdrType, date: dt.date, keys: list[int]
 ) -> tuple[int, str | None]:
-    """Remove records of one day; returns how many, and the file that nothing names any more, if anything changed."""
+    """Remove records of one day; return their number and the replaced file, if any."""
     cursor.execute("SELECT pseudonym FROM etl.subscriber_keys WHERE subscriber_key = ANY (%s)", (keys,))
     people = [pseudonym for (pseudonym,) in cursor.fetchall()]
     table = Identifier("events", partition_name(cdr_type, date))

@@ -17,7 +17,7 @@ BATCH_ROWS = 100_000
 
 
 class ParquetReader:
-    """Reads one Parquet file in batches of text columns; ``sha256`` is known after all were read."""
+    """Read a Parquet file as text columns; ``sha256`` is known after the last batch."""
 
     def __init__(self, path: Path, source: Source) -> None:
         self._path = path
@@ -76,7 +76,7 @@ class ParquetReader:
 
 
 def as_text(values: pa.Array) -> pa.Array:
-    """A column as an operator would write it: whole numbers without a fraction, times as ISO text."""
+    """Return a column as text: whole numbers without a fraction, times as ISO text."""
     kind = values.type
     if pa.types.is_dictionary(kind):
         values = values.dictionary_decode()

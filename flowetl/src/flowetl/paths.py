@@ -1,4 +1,4 @@
-"""Which files of the landing folder hold a day: a path with the day's date in it, and stars for what else there is."""
+"""Find a day's files by a path with the date and stars."""
 
 import datetime as dt
 import glob
@@ -66,7 +66,7 @@ def has_star(path: str) -> bool:
 
 
 def files_of(landing: Path, path: str, date: dt.date) -> list[Path]:
-    """The files of one day that are there, sorted by name. Those that are still being sent under a dotted name are not."""
+    """Return a day's files, sorted by name; names with a leading dot are ignored."""
     wanted = expected(path, date)
     if not has_star(wanted):
         there = landing / wanted
@@ -78,7 +78,7 @@ def files_of(landing: Path, path: str, date: dt.date) -> list[Path]:
 
 
 def day_of(path: str, name: str) -> dt.date | None:
-    """The day that the name of a file says; None if it says none, or is none of the source's."""
+    """Return the day in a file's name; None if the file is not the source's."""
     found = _match(path, name)
     if found is None or not has_date(path):
         return None

@@ -37,7 +37,7 @@ def expired(deployment: Deployment, months: int) -> list[tuple[CdrType, dt.date]
 
 
 def retain(deployment: Deployment, months: int) -> Iterator[tuple[CdrType, dt.date]]:
-    """Drop the days that are older than some months from both stores; one that is being read waits for the next time."""
+    """Drop days older than some months; a day that is read waits for the next time."""
     for cdr_type, date in expired(deployment, months):
         try:
             drop_day(deployment, cdr_type, date, f"older than {months} months")

@@ -81,7 +81,7 @@ def _day(source: Source, path: Path) -> dt.date | None:
 
 @dataclass
 class Sample:
-    """What was found: how the first records look, counts, and doubts, of which none shows what a record says."""
+    """Hold the first records, counts and doubts; no doubt shows a record's values."""
 
     date: dt.date
     first: list[dict[str, object]] = field(default_factory=list)
@@ -96,7 +96,7 @@ class Sample:
 
 
 def sample(deployment: Deployment, source: Source, path: Path, date: dt.date | None, shown: int) -> Sample:
-    """Map, check and judge a sample of the whole of one file, as a load of the day would.
+    """Map, check and judge a sample of a whole file as a load would.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def _most_frequent_day(deployment: Deployment, source: Source, path: Path) -> dt
 def _doubts(
     source: Source, batch: RawBatch, rejects: list[Reject], most: int
 ) -> Iterator[tuple[int, str, str]]:
-    """The first refused records of a block: line, reason, and how the text looked that was not read."""
+    """Yield a block's first refused records: line, reason, form of the unread text."""
     table = made_fields(batch.table, source)
     at = {int(line): row for row, line in enumerate(batch.lines)}
     for line, reason, *_ in rejects[: max(most, 0)]:

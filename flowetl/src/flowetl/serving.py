@@ -77,7 +77,7 @@ def _begin_again_after_outage() -> None:
 
 
 def _begin_again(cause: str) -> None:
-    """Become a new program with the same command line, without the threads and ports of the old one.
+    """Restart this program, without its old threads and ports.
 
     The next night must not depend on somebody who looks after the process.
     """

@@ -114,7 +114,7 @@ class Identifiers(Strict):
 
 
 def _lists(given: Any) -> Any:
-    """Texts by field; one text stands for a list of itself, and YAML's numbers for the texts of the file."""
+    """Return texts by field; a single text or number becomes a list of one text."""
     if not isinstance(given, dict):
         return given
     return {
@@ -138,7 +138,7 @@ _PARQUET_TIMES = ("%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%d %H:%M:%S.%f%z")
 
 
 class Source(Strict):
-    """One feed of one event type. ``path`` holds ``{date}`` or ``{date:FORM}``, may hold stars, and is relative to the landing folder.
+    """Describe one feed of one event type; ``path`` is below the landing folder.
 
     ``fields`` are names; of a file of fixed places also where they stand; of one with several ``layouts`` they are
     taken from those. With ``days: by_record`` the records tell their day, and a file may hold some of ``late.days`` days
@@ -198,7 +198,7 @@ class Source(Strict):
     @model_validator(mode="before")
     @classmethod
     def _fields_as_names(cls, given: Any) -> Any:
-        """The names of fields, which may come with their places or from the layouts of records."""
+        """Take the names of fields from places and layouts."""
         if not isinstance(given, dict):
             return given
         fields, layouts = given.get("fields"), given.get("layouts")
@@ -414,7 +414,7 @@ class Source(Strict):
         return landing / paths.expected(self.path, date)
 
     def files(self, landing: Path, date: dt.date) -> list[Path]:
-        """The files that are there and may hold records of one day; none before the day's own are there."""
+        """Return the files that may hold a day's records; none without the day's own."""
         own = paths.files_of(landing, self.path, date)
         if self.days == "named" or not own or not paths.has_date(self.path):
             return own

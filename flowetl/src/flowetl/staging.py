@@ -194,7 +194,7 @@ class StagedDay:
     def _without_opted_out(
         self, good: pa.ChunkedArray, own: dict[str, pa.Array], opted_out: pa.Array
     ) -> pa.ChunkedArray:
-        """The good records of those who want theirs to be kept; the others vanish as the other party, too."""
+        """Leave out subscribers who opted out, also as the other party."""
         wishes = pc.and_(good, pc.is_in(own["msisdn"], opted_out))
         self.opted_out += pc.sum(wishes).as_py() or 0
         if "msisdn_counterpart" in own:
@@ -204,7 +204,7 @@ class StagedDay:
 
     @contextmanager
     def reading(self, file_name: str) -> Iterator[None]:
-        """Say of which file the records are that are added meanwhile; empty where there is one file only."""
+        """Name the file of the records added meanwhile; empty for a single file."""
         self._file = file_name
         yield
         self._file = ""

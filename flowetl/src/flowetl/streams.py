@@ -1,4 +1,4 @@
-"""The bytes of a delivered file, whatever it is compressed with, and its checksum as it was delivered."""
+"""Unpack a delivered file and compute its checksum as delivered."""
 
 import bz2
 import codecs
@@ -30,7 +30,7 @@ _RECODED_FROM = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class _Hashed:
-    """A readable file that hashes what passes through, so that the checksum costs no second read."""
+    """Hash a file while it is read, so that the checksum costs no second read."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw = raw
@@ -47,7 +47,7 @@ class _Hashed:
 
 
 class Stream:
-    """The unpacked bytes of one file. ``sha256`` and ``notes`` are complete once all were read."""
+    """Unpack one file; ``sha256`` and ``notes`` are complete at its end."""
 
     def __init__(self, path: Path, encoding: str) -> None:
         self._path = path
@@ -113,7 +113,7 @@ class Stream:
         return _read_all(hashed)
 
     def _gunzipped(self, hashed: _Hashed) -> Iterator[bytes]:
-        """The members of a gzip file. What follows the last is not of the file, as gunzip has it."""
+        """Yield the members of a gzip file; like gunzip, ignore what follows the last."""
         member: Any = None
         complete = False
         rest = b""

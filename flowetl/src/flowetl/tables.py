@@ -1,4 +1,4 @@
-"""Lists of cells, sites and device models: delimited files as operators have them, checked line by line."""
+"""Read lists of cells, sites and device models, checked line by line."""
 
 import csv
 import datetime as dt
@@ -92,7 +92,7 @@ def read_table(
     needed: Sequence[str],
     given: TableMapping | None = None,
 ) -> list[dict[str, Any]]:
-    """The records of a delimited file with these columns, in any order, each parsed; only the needed ones must be there.
+    """Read a delimited file's records; only the needed columns must be there.
 
     Raises
     ------

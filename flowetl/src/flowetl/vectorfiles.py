@@ -1,4 +1,4 @@
-"""GeoPackages, shapefiles and other vector files, read with the system of their coordinates."""
+"""Read GeoPackages, shapefiles and other vector files."""
 
 import re
 from pathlib import Path
@@ -56,7 +56,7 @@ def read_layer(path: Path, layer: str | None) -> Layer:
 
 
 def _system(path: Path, given: str | None) -> int:
-    """The EPSG code that a file names, be it alone or at the end of the description of the whole system."""
+    """Return the EPSG code that a file names, alone or at the end of a description."""
     found = re.fullmatch(r"EPSG:([0-9]+)", given or "") or re.search(
         r'(?:ID|AUTHORITY)\["EPSG",\s*"?([0-9]+)"?\]\]\s*$', given or ""
     )
