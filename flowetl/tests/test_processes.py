@@ -70,7 +70,7 @@ ENDS_WITH_SERVER = (
 )
 SERVER = f"""
 import os, subprocess, sys, time
-os.environ["FLOWETL_SERVED_BY"] = str(os.getpid())
+os.environ["SERVED_BY_PROCESS"] = str(os.getpid())
 child = subprocess.Popen([sys.executable, "-c", {ENDS_WITH_SERVER + SLEEPER!r}])
 print(child.pid, flush=True)
 time.sleep(600)

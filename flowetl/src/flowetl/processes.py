@@ -17,9 +17,9 @@ from flowetl.errors import ConfigurationError
 
 _log = structlog.get_logger(__name__)
 
-PARENT = "FLOWETL_SERVED_BY"
+PARENT = "SERVED_BY_PROCESS"
 """The variable that tells a run the process that serves it."""
-_RUN = "PREFECT__FLOW_RUN_ID"
+_RUN = b"PREFECT__FLOW_RUN_ID="
 _SET_DEATH_SIGNAL = 1
 _LOOK_SECONDS = 10.0
 
@@ -85,9 +85,9 @@ def runs_at_work() -> list[Run]:
         except (OSError, IndexError):
             continue
         for variable in variables:
-            name, _, value = variable.decode(errors="replace").partition("=")
-            if name == _RUN:
-                found.append(Run(int(folder.name), value, up - int(fields[19]) / ticks))
+            if variable.startswith(_RUN):
+                run_id = variable.removeprefix(_RUN).decode(errors="replace")
+                found.append(Run(int(folder.name), run_id, up - int(fields[19]) / ticks))
     return found
 
 

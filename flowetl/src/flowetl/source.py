@@ -189,7 +189,7 @@ class Source(Strict):
                 f"path: {self.path!r} holds no {{date}}, so that the day of a file is not known: put {{date}} or its form, such as "
                 "{date:%Y%m%d}, in; or let the records tell their day with days: by_record"
             )
-        if self.days == "named" and "late" in self.model_fields_set:
+        if self.days == "named" and self.late != Window():
             raise ValueError(
                 "late: only with days: by_record, which lets the records of a file tell their day"
             )
