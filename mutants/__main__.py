@@ -1,4 +1,4 @@
-"""Change security-bearing modules one small way at a time, and tell which changes no test notices.
+"""Change security-bearing modules one small way at a time; list unnoticed changes.
 
 A change that makes a test fail, or run into its deadline, is killed. Forks of one session try each change first. What
 they do not kill is tried again in a new process, whose path begins with a changed copy of the package. The exit code
@@ -65,7 +65,7 @@ class Mutant:
 
 
 def main() -> int:
-    """Run the areas that the command names, or all; returns 1 where one has too few kills."""
+    """Run the named areas, or all; return 1 where an area has too few kills."""
     table = tomllib.loads(TABLE.read_text())
     parser = argparse.ArgumentParser(prog="python -m mutants", description=__doc__)
     parser.add_argument("areas", nargs="*", help=f"of {', '.join(table['area'])}; all without")
@@ -87,7 +87,7 @@ def main() -> int:
 
 
 def run(chosen: dict[str, Any], table: dict[str, Any], jobs: int) -> int:
-    """Print what each area's tests do not notice, and the table; returns the exit code."""
+    """Print the unnoticed changes and the table; return the exit code."""
     killed, total = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     with tempfile.TemporaryDirectory(prefix="mutants-") as scratch:
         for name, area in chosen.items():
@@ -141,7 +141,7 @@ def quickly(found: list[Mutant], tests: Sequence[str], jobs: int) -> list[Mutant
 
 
 def outcomes_of(file: str, sources: list[str], tests: Sequence[str], jobs: int) -> list[str]:
-    """Run a session of pytest in this process; returns the outcome of each changed source."""
+    """Run a session of pytest here; return the outcome of each changed source."""
     plugin = AfterCollection(CHECKOUT / file, sources, jobs, FACTOR, MARGIN)
     with open(os.devnull, "w") as nothing, redirect_stdout(nothing):
         session(tests, plugin)
@@ -160,7 +160,7 @@ def session(tests: Sequence[str], *plugins: object) -> int:
 
 
 def slowly(found: list[Mutant], tests: Sequence[Sequence[str]], scratch: str, jobs: int) -> list[Mutant]:
-    """Return those of the mutants that new processes with changed copies of their packages do not kill."""
+    """Return the mutants that new processes with changed copies do not kill."""
     context = get_context("fork")
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=start, initargs=(scratch,)) as pool:
         dead = list(pool.map(kill, found, repeat(tests)))
@@ -205,7 +205,7 @@ def replace(path: Path, source: str) -> None:
 
 
 def fails(sources: Path, tests: Sequence[str]) -> bool:
-    """Run some tests in a fork of this process with the sources first on its path; returns whether any fails."""
+    """Run tests in a fork with the sources first on its path; return a failure."""
     child = os.fork()
     if child == 0:
         in_child(sources, tests)

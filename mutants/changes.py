@@ -110,7 +110,10 @@ def _statements(node: ast.AST, names: tuple[str, ...]) -> Iterator[tuple[str, as
 
 
 def _is_removable(statement: ast.stmt) -> bool:
-    """Tell whether a module can run without a statement: without the first value of a name it could not."""
+    """Return whether a module runs without a statement.
+
+    The first value of a name cannot be removed.
+    """
     if isinstance(statement, ast.Assign):
         names = {node.id for node in ast.walk(statement.value) if isinstance(node, ast.Name)}
         return all(not isinstance(target, ast.Name) or target.id in names for target in statement.targets)
@@ -125,7 +128,7 @@ def _is_constant(statement: ast.stmt) -> bool:
 
 
 def _own_edits(statement: ast.stmt) -> Iterator[Edit]:
-    """Yield the edits of a statement's own expressions, not those of the statements in it."""
+    """Yield a statement's own edits, not those of the statements inside."""
     if _is_constant(statement) or isinstance(statement, ast.Import | ast.ImportFrom):
         return
     if isinstance(statement, ast.Return) and ast.unparse(statement) not in ("return", "return None"):
@@ -137,7 +140,7 @@ def _own_edits(statement: ast.stmt) -> Iterator[Edit]:
 
 
 def _expressions(statement: ast.stmt) -> Iterator[ast.AST]:
-    """Yield a statement's expressions, but for annotations and the wording of errors and formatted texts."""
+    """Yield a statement's expressions, without annotations and message texts."""
     pending: list[ast.AST] = [statement]
     while pending:
         node = pending.pop()

@@ -1,4 +1,4 @@
-"""Run collected tests once for each change, in a fork whose functions have the changed code.
+"""Run collected tests in a fork for each change, with the functions' code changed.
 
 Collecting takes most of the seconds of a short run, and all changes share it. A change outside of functions, or in what
 runs on import, cannot be made like this: it needs a new process.
@@ -23,7 +23,7 @@ _NOTHING_TO_CHANGE = 99
 
 
 class AfterCollection:
-    """A plugin of pytest that runs the session's tests in forks; ``outcomes`` has one for each changed source."""
+    """Run the session's tests in forks; ``outcomes`` has one for each changed source."""
 
     def __init__(self, path: Path, sources: Sequence[str], jobs: int, factor: int, margin: int) -> None:
         self.path, self.sources, self.jobs = path, sources, jobs
@@ -33,7 +33,7 @@ class AfterCollection:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
-        """Stay in the parent until all forks have ended; in a fork, go on to the usual loop."""
+        """Wait in the parent for all forks; in a fork, run the usual loop."""
         self.module = Module(self.path)
         gc.freeze()
         begin = time.monotonic()
@@ -104,7 +104,7 @@ class Module:
         ]
 
     def swap(self, source: str) -> bool:
-        """Give the functions the code of a changed source; returns whether any is different."""
+        """Give the functions a changed source's code; return whether any differs."""
         changed = list(functions(compile(source, str(self.path), "exec")))
         if [code.co_qualname for code in self.codes] != [code.co_qualname for code in changed]:
             return False
@@ -119,7 +119,7 @@ class Module:
 
 
 def functions(code: CodeType) -> Iterator[CodeType]:
-    """Yield the functions of a module and the methods of its classes, in order, not those inside of functions."""
+    """Yield a module's functions and methods in order, without nested functions."""
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             if constant.co_flags & CO_OPTIMIZED:

@@ -141,7 +141,7 @@ class Layout:
         return self.secrets, self.plan_file.parent, self.logs, self.landing, self.columnar, cache, prefect
 
     def open_to_others(self) -> list[Path]:
-        """Return the private folders and the files of the state that another user of the machine can use.
+        """Return private folders and files that another user of the machine can use.
 
         Lists of token ids open nothing; the two services that exchange them may run as two users.
         """

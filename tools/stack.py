@@ -130,7 +130,7 @@ def test(options: argparse.Namespace) -> int:
 
 
 def mutants(options: argparse.Namespace) -> int:
-    """Change security-bearing modules one small way at a time, and tell which changes no test notices."""
+    """Change security-bearing modules one small way at a time; list unnoticed changes."""
     bootstrap(echo=False)
     with _tests_cluster():
         return _python("-m", "mutants", *options.arguments)

@@ -1,4 +1,4 @@
-"""Check the limits of pseudonyms: keys, texts that say nobody, spellings, device models and fingerprints."""
+"""Check the limits of pseudonyms: keys, absent numbers, spellings, device models."""
 
 import hashlib
 import hmac
