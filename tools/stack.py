@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = _parser()
     options, others = parser.parse_known_args(arguments)
-    if others and options.run not in (test, soak, bench, flowetl):
+    if others and options.run not in (test, test_fast, mutants, soak, bench, flowetl):
         parser.error(f"unrecognized arguments: {' '.join(others)}")
     options.arguments = others
     try:
@@ -58,6 +58,7 @@ The stack
 
 Development
   make bootstrap              install what is missing, and nothing else
+  make test-fast              the tests that need no database, for the inner loop; ARGS as for make test
   make check                  style, types, imports, lock, container files
   make docs                   build the documentation into site/
   make bench                  the benchmark questions; ARGS="--scale smoke" for a small country
@@ -82,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         *(
             demo,
             test,
+            test_fast,
             mutants,
             soak,
             up,
@@ -100,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         ),
         bootstrap_only,
     ):
-        command = commands.add_parser(run.__name__.removesuffix("_only"))
+        command = commands.add_parser(run.__name__.removesuffix("_only").replace("_", "-"))
         command.set_defaults(run=run)
         if run in (restart, logs):
             command.add_argument("service", nargs="?")
@@ -127,6 +129,15 @@ def test(options: argparse.Namespace) -> int:
     spread = [] if "-n" in options.arguments else ["-n", "2", "--dist", "loadfile"]
     with _tests_cluster():
         return _python("-m", "pytest", *spread, *options.arguments)
+
+
+def test_fast(options: argparse.Namespace) -> int:
+    """Run the quick tests of the inner loop, which need no database; the whole suite has them, too."""
+    bootstrap(echo=False)
+    spread = [] if "-n" in options.arguments else ["-n", "2"]
+    quick = ["-m", "not database and not slow", "--ignore", "integration_tests"]
+    few = {"HYPOTHESIS_PROFILE": "quick"}
+    return _python("-m", "pytest", *spread, *quick, *options.arguments, environment=few)
 
 
 def mutants(options: argparse.Namespace) -> int:

@@ -26,6 +26,14 @@ from flowauth.signing import new_key
 from flowauth.testing import Visitor, World, build_world
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that run once for each sort of database, so that `make test-fast` leaves them out."""
+    for item in items:
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        if any(value in ("sqlite", "postgresql") for value in parameters.values() if isinstance(value, str)):
+            item.add_marker("database")
+
+
 @pytest.fixture(scope="session")
 def keys() -> Settings:
     """Return settings with a shared key pair, because generating keys takes a second."""

@@ -147,6 +147,14 @@ class TestCluster:
                 _execute(connection, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need the cluster, so that the quick ones can be run without it."""
+    for item in items:
+        if "cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker("database")
+
+
 @pytest.fixture(scope="session")
 def cluster(pytestconfig: pytest.Config) -> TestCluster:
     """Provide the tests' private PostgreSQL cluster, started if necessary."""
