@@ -1,4 +1,4 @@
-"""Whether two engines gave the same answer."""
+"""Compare two engines' answers."""
 
 from __future__ import annotations
 

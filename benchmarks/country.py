@@ -38,7 +38,7 @@ _PSEUDONYM_KEY = "5a" * 32
 
 @dataclass(frozen=True)
 class Size:
-    """How much data: people, days, and events of all types in a day."""
+    """Size the data: people, days, and events of all types in a day."""
 
     subscribers: int
     days: int
@@ -186,7 +186,7 @@ class Country:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """What the loading measured: events, seconds, bytes in each store."""
+        """Return what the loading measured: events, seconds, bytes in each store."""
         facts: dict[str, Any] = json.loads(self._stamp.read_text())
         return facts
 

@@ -155,7 +155,7 @@ class ByHand:
 
     @staticmethod
     def answers(kind: str) -> bool:
-        """Whether there is a statement for the kind."""
+        """Return whether there is a statement for the kind."""
         return kind in STATEMENTS or kind in DATABASE_STATEMENTS
 
     def run(self, kind: str) -> Any:
@@ -256,7 +256,7 @@ def _both_sides(
     engine = Engine(country.database(), computing, lambda: forget_results(country))
     by_hand = ByHand(Files((window,), columnar, country.cache / "maps"), country.connect)
     try:
-        # A run that was ended may have left jobs that look as if somebody was at them.
+        # An interrupted run may have left jobs that look active.
         engine.forget()
         # Libraries are imported and the maps of the cells made before anything is timed.
         for kind in WARM_UP:

@@ -35,7 +35,7 @@ def write() -> list[Path]:
 
 
 def numbers() -> dict[str, Any]:
-    """What was measured, by number of subscribers."""
+    """Return the measurements by number of subscribers."""
     found: dict[str, Any] = json.loads(NUMBERS.read_text()) if NUMBERS.exists() else {}
     return found
 
@@ -55,7 +55,7 @@ def _disagreements(everything: dict[str, Any]) -> list[str]:
 
 
 def summary(everything: dict[str, Any]) -> str:
-    """What was measured on what, and the outcome in a few sentences."""
+    """Summarise data, machine and outcome in a few sentences."""
     main = everything[str(MAIN)]
     machine = main["machine"]
     ratios = {kind: _ratio(entry) for kind, entry in main["kinds"].items() if kind not in DATABASE_STATEMENTS}

@@ -41,7 +41,7 @@ _RELEASED_BY_OTHER_RULES = {
 
 
 class Measured:
-    """What a record holds of one question, and how the answers compare."""
+    """Hold one question's answers and their comparison."""
 
     def __init__(self, question: Question, record: Record) -> None:
         self.question = question
@@ -303,7 +303,7 @@ def rounded(value: float | None) -> float | None:
 
 
 def machine() -> dict[str, Any]:
-    """What it was measured on, and how busy that was."""
+    """Describe the machine and its load."""
     return {
         "processors": os.cpu_count(),
         "model": _processor(),

@@ -115,7 +115,7 @@ class Published:
         self._empty()
         port = free_port()
         inherited = self._country.environment()
-        # It would find our package of the same name first.
+        # The published engine would find our package of the same name first.
         inherited.pop("PYTHONPATH", None)
         environment = {
             **inherited,

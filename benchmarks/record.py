@@ -18,7 +18,7 @@ import pandas as pd
 from benchmarks.compare import text_of_key
 from benchmarks.engine import Answer, DidNotStart, TookTooLong
 
-#: A peer that did not start so many times in a row is not started again.
+#: After this many failed starts in a row, a peer is not started again.
 STARTS = 2
 
 Ask = Callable[[str], Answer]
@@ -83,7 +83,7 @@ class Record:
         self._steps = {name: step for name, step in found["steps"].items() if not step.get("failed")}
 
     def outcome(self, engine: str, question: str) -> Outcome | None:
-        """What came of a step; None if it was not taken."""
+        """Return a step's outcome; None if the step was not taken."""
         step = self._steps.get(f"{engine}/{question}")
         if step is None:
             return None

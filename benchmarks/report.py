@@ -68,7 +68,7 @@ def write_docs() -> list[Path]:
 
 
 def summary(report: dict[str, Any]) -> str:
-    """What was measured on what, and the outcome in a few sentences."""
+    """Summarise data, machine and outcome in a few sentences."""
     data, machine = report["data"], report["machine"]
     ratio = data["columnar_to_postgres"]
     lines = [
@@ -125,7 +125,7 @@ def _about_loads(report: dict[str, Any]) -> str:
 
 
 def _failures(report: dict[str, Any]) -> list[str]:
-    """What an engine did not answer, and why; a reason for all questions is told once."""
+    """List unanswered questions with reasons; a common reason appears once."""
     told: dict[tuple[str, str], list[str]] = {}
     for entry in report["questions"].values():
         for engine, reason in entry.get("failed", {}).items():

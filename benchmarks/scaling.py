@@ -1,4 +1,4 @@
-"""How the engine's cost grows with days and with subscribers."""
+"""Measure how the engine's cost grows with days and with subscribers."""
 
 from __future__ import annotations
 

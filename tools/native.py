@@ -194,7 +194,7 @@ class Native:
     def _make_folders(self) -> None:
         layout = self.layout
         layout.state.mkdir(parents=True, exist_ok=True)
-        # PostgreSQL runs as a user of its own and passes through.
+        # PostgreSQL runs as a separate user and needs to enter the folder.
         layout.state.chmod(0o711)
         for folder in layout.private_folders:
             folder.mkdir(exist_ok=True)

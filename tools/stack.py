@@ -132,7 +132,10 @@ def test(options: argparse.Namespace) -> int:
 
 
 def test_fast(options: argparse.Namespace) -> int:
-    """Run the quick tests of the inner loop, which need no database; the whole suite has them, too."""
+    """Run the quick tests of the inner loop, which need no database.
+
+    The whole suite runs them, too.
+    """
     bootstrap(echo=False)
     spread = [] if "-n" in options.arguments else ["-n", "2"]
     quick = ["-m", "not database and not slow", "--ignore", "integration_tests"]

@@ -39,7 +39,7 @@ def _meaningful(files: Files, first: dt.date, after: dt.date, name: str, *labels
     lists = (
         sa.literal_column(text, sa.ARRAY(sa.Double)) for text in ("lons", "lats", "weights", str(metres))
     )
-    # The fold over a list is the engine's own: nobody would write it twice.
+    # The fold over a list is the engine's own function and is not rewritten here.
     fold = compiled(sa.select(leader_clusters(*lists)))[0].removeprefix("SELECT").rpartition(" AS ")[0]
     areas = {
         "evening": f"score > {EVENING[0]} AND score < {EVENING[1]}",

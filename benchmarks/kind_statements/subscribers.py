@@ -72,7 +72,7 @@ def unique_locations(files: Files) -> str:
 
 
 def stays(files: Files) -> str:
-    """Where each subscriber was last on each day, with the day's number."""
+    """Locate each subscriber at the end of each day, with the day's number."""
     return " UNION ALL ".join(
         f"SELECT subscriber, location, {n} AS day FROM ({last_location(files, day, day + ONE_DAY)})"
         for n, day in days_of(files)

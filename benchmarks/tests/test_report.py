@@ -1,4 +1,4 @@
-"""What the report says of its numbers is so."""
+"""Check the report's statements about its numbers."""
 
 import json
 

@@ -27,7 +27,7 @@ from flowauth.testing import Visitor, World, build_world
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that run once for each sort of database, so that `make test-fast` leaves them out."""
+    """Mark tests that run for each type of database; `make test-fast` skips them."""
     for item in items:
         parameters = getattr(getattr(item, "callspec", None), "params", {})
         if any(value in ("sqlite", "postgresql") for value in parameters.values() if isinstance(value, str)):

@@ -1,4 +1,4 @@
-"""What a query's own check finds before the server does."""
+"""Check what a query's own check finds before the server does."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ SPATIAL, DAILY = "admin3:spatial_aggregate:spatial_aggregate", "admin3:spatial_a
         ({"a": ["run", SPATIAL, DAILY]}, []),
         ({"a": ["run", SPATIAL]}, [DAILY]),
         ({"a": ["run", SPATIAL], "b": ["run", SPATIAL, DAILY]}, []),
-        # What roles allow is not added up.
+        # Scopes of several roles are not added up.
         ({"a": [SPATIAL], "b": [SPATIAL, DAILY]}, ["run"]),
         ({"a": ["run", SPATIAL, "admin2:spatial_aggregate:daily_location"]}, [DAILY]),
         ({}, [DAILY, SPATIAL, "run"]),

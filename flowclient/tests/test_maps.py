@@ -1,4 +1,4 @@
-"""What maps draw: one row a place, gaps as gaps, and nothing from outside."""
+"""Check maps: one row a place, gaps as gaps, nothing from outside."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def test_an_interrupt_says_how_to_come_back(token):
     waiting = requests.Response()
     waiting.status_code, waiting._content = 202, polls(1)[0].encoded()
     assert operation.send(waiting).params == {"wait": "1"}
-    # A server that does not know how to wait answers at once, and the client waits by itself.
+    # A server that cannot hold replies answers at once, and the client pauses.
     assert 0.5 < operation.send(waiting).seconds <= 1
     with pytest.raises(KeyboardInterrupt, match=r"abc keeps running.*get_result_by_query_id"):
         operation.throw(KeyboardInterrupt())

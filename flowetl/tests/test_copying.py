@@ -16,7 +16,7 @@ EXTREMES = [1 / 3, 1e15, 1e22, 1.5e-7, -1e300, 5e-324, 1.7976931348623157e308, 0
 
 
 def copied(database, kind: str, values: pa.Array) -> list[tuple]:
-    """What a table holds, as its own text, after copying three batches into it."""
+    """Copy three batches into a table and return its content as text."""
     connection = database.connect()
     try:
         with connection.cursor() as cursor:

@@ -45,7 +45,7 @@ KILLED = """
 
 
 def checksum(operator) -> tuple:
-    """What both stores hold of the day."""
+    """Return what both stores hold of the day."""
     partition = operator.rows("SELECT md5(string_agg(e::text, '|' ORDER BY e::text)) FROM events.calls AS e")
     paths = operator.rows("SELECT path FROM etl.columnar_files")
     rows = [

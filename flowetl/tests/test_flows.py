@@ -162,7 +162,7 @@ def test_a_schedule_fires_and_loads_what_is_missing(operator, prefect, tmp_path)
 
 
 def is_waiting(operator, day: dt.date) -> bool:
-    """Whether a load that waits for its file holds the day."""
+    """Return whether a load that waits for its file holds the day."""
     with operator.deployment.connect() as connection, connection.cursor() as cursor:
         return is_held(cursor, "calls", day)
 

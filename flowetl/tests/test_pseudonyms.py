@@ -107,7 +107,7 @@ def test_an_identifier_has_the_same_pseudonym_whether_or_not_it_is_remembered(mo
     first = hasher.column("msisdn", numbers)
     again = hasher.column("msisdn", numbers)
     assert (again.known, again.places.tolist()) == (first.known, first.places.tolist())
-    # What is no identifier is remembered too, and must not be without end.
+    # Values that are no identifiers are remembered too, so memory must be bounded.
     monkeypatch.setattr(pseudonyms, "REMEMBERED", len(first.known))
     forgotten = hasher.column("msisdn", numbers)
     assert forgotten.known is not first.known

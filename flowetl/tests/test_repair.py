@@ -205,7 +205,7 @@ def test_the_watch_mends_what_was_listed_before_it_began_and_what_is_listed_late
     load(operator)
     calls, topups = file_of(operator), file_of(operator, "topups")
     flip(calls)
-    # Sound, or of a day that nobody knows: taken off the list.
+    # An intact file, or an unknown day, is removed from the list.
     report(operator, ("calls", operator.day), ("topups", operator.day), ("sms", operator.day))
     stopping = threading.Event()
     watching = threading.Thread(target=watch, args=(operator.deployment, stopping))

@@ -124,7 +124,7 @@ def test_a_spec_is_parsed_once_in_a_process(
         submitting.submit(connection, query, loaded(30))
     del query
     parsed.clear()
-    # What a worker does: it plans the query, then computes its parts.
+    # Act as a worker: plan the query, then compute its parts.
     with engine.begin() as connection:
         job = planning.next_unplanned(connection)
         assert job is not None

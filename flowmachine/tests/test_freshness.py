@@ -53,7 +53,7 @@ def busy(locations: dict[str, Any]) -> Aggregate:
 
 
 def branded() -> Aggregate:
-    """How many use each brand of device, at each location."""
+    """Count the users of each brand of device at each location."""
     window = {"start_date": "2016-01-01", "end_date": "2016-01-04"}
     metric = {"query_kind": "handset", **window, "characteristic": "brand", "method": "last"}
     return load(
@@ -143,7 +143,7 @@ def test_a_reloaded_day(running: Engine, own_country: Country) -> None:
 
     own_country.load("run", "--source", "calls", "--date", "2016-01-02")
 
-    # Nothing happens by itself, and who does not depend on the day is served as before.
+    # Nothing is computed unasked, and results that do not depend on the day are served as before.
     assert running.run() == set()
     assert running.run(queries[0], queries[2], queries[4]) == set()
     stale = (ids(queries[1]) | ids(queries[3])) - ids(queries[0])

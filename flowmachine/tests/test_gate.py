@@ -30,7 +30,7 @@ CASES: list[tuple[Rule, Rows, Rows]] = [
 
 
 def published(rule: Rule, rows: Rows) -> Rows:
-    """What the gate leaves of a table, computed by a database in memory."""
+    """Return what the gate leaves of a table, computed by a database in memory."""
     table = sa.Table("t", sa.MetaData(), sa.Column("g", sa.Text), sa.Column("n", sa.Integer))
     engine = sa.create_engine("duckdb:///:memory:")
     with engine.begin() as connection:

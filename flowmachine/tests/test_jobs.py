@@ -43,7 +43,7 @@ def test_what_was_released_under_a_lower_floor_is_made_anew(
 
     with engine.begin() as connection:
         submitting.submit(connection, query, data())
-        # Null: released before the floor was written down, so nobody knows it was not the lowest.
+        # Null: released before floors were recorded, so the floor may have been the lowest.
         assert [state_after_asking_again(floor) for floor in (None, 15, 29, 30, 31)] == [
             "queued",
             "queued",
@@ -231,7 +231,7 @@ def test_a_part_that_its_store_cannot_compute_sends_those_above_back_to_planning
         root = table.find(connection, Key(first.query_id, RELEASED))
         assert root is not None
         assert (root["planned"], root["pending"]) == (True, 1)
-        # Who does not need the part goes on.
+        # Queries that do not need the part go on.
         other = table.find(connection, Key(second.query_id, RELEASED))
         assert other is not None
         assert (other["state"], other["planned"], other["pending"]) == ("queued", True, 1)

@@ -108,7 +108,7 @@ def test_a_score_survives_ten_million_touches(engine: sa.Engine) -> None:
 
 
 def blocked(engine: sa.Engine) -> int:
-    """How many connections wait for a lock."""
+    """Count the connections that wait for a lock."""
     waiting = sa.text(
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
@@ -127,7 +127,7 @@ def test_plans_of_the_same_parts_in_another_order_do_not_block_each_other(engine
             plan(connection, query)
 
     with engine.connect() as holder, ThreadPoolExecutor(2) as pool:
-        # Both have made some of the rows when they come to the one that is held.
+        # Both have created some rows when they reach the locked row.
         key = {"query_id": load_daily_id(2), "store": "duckdb", "state": "queued", "kind": "", "spec": {}}
         holder.execute(sa.insert(jobs).values(key))
         plans = []

@@ -61,7 +61,7 @@ def stored(client: Client, spec: dict[str, Any]) -> str:
 
 
 def read(running: Processes, sql: str) -> list[dict[str, Any]]:
-    """What the API's role reads."""
+    """Return what the API's role reads."""
     with closing(running.country.database.connect("flowapi")) as connection, connection.cursor() as cursor:
         cursor.execute(sql)
         names = [column.name for column in cursor.description or ()]

@@ -47,7 +47,7 @@ def rows(processes: Processes, query_id: str) -> list[Any]:
 
 
 def stores(processes: Processes) -> dict[str, str]:
-    """Where each part that is stored is stored, by kind and store."""
+    """Return where each stored part is stored, by kind and store."""
     found = ask(
         processes, "SELECT kind, store FROM engine.jobs WHERE state = 'completed' AND store <> 'released'"
     )
@@ -112,7 +112,7 @@ def test_a_damaged_day_file_is_never_read_and_is_rebuilt(own_processes: Processe
     assert listed(own_processes) == [("calls", "2016-01-02")]
     assert client.ask("explain_query", **counted(1, 2))["payload"]["executor"] == "postgres"
     assert client.ask("explain_query", **counted(1, 3))["payload"]["executor"] == "duckdb"
-    # Who does not read the day is not held up by it.
+    # Queries that do not read the day are not delayed.
     answer(1, 3)
     assert computed(own_processes, 11)[-1] == ("spatial_aggregate", "duckdb")
 

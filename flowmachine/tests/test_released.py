@@ -109,7 +109,7 @@ COUNT = Value("n", sa.BigInteger())
 
 def test_rows_over_the_floor_leave_by_the_names_of_their_regions() -> None:
     found = answer(KeepOver("n"), Region(ADMIN3), COUNT)
-    # Who is nowhere, and where there is no region, have no name; nulls come last.
+    # Rows without a region have no name; nulls come last.
     assert found == [("P1", 16), ("P2", 17), (None, 20), (None, 30)]
     assert all(type(count) is int for _, count in found)
 

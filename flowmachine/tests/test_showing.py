@@ -1,4 +1,4 @@
-"""What completion, printing and summaries show of queries."""
+"""Check what completion, printing and summaries show of queries."""
 
 from __future__ import annotations
 

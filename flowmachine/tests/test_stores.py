@@ -1,4 +1,4 @@
-"""What an executor's store promises to workers that share it."""
+"""Check what an executor's store promises to workers that share it."""
 
 from __future__ import annotations
 

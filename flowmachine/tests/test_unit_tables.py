@@ -59,7 +59,7 @@ def daily(**fields: Any) -> dict[str, Any]:
 
 
 def refusal(database: Database, spec: dict[str, Any]) -> dict[str, Any] | None:
-    """What the server says against a spec, if anything."""
+    """Return the server's refusal of a spec, or None."""
     engine = sa.create_engine(database.url("flowmachine"), poolclass=sa.NullPool)
     try:
         Actions(engine).perform("get_aggregation_unit", spec)
@@ -172,7 +172,7 @@ def test_a_table_is_allowed_as_long_as_it_is_that_table(database: Database) -> N
     execute(database, "DROP TABLE geography.mapping", create)
     assert refusal(database, spec) == unknown
     change_unit_tables(database.deployment, **allow)
-    # Another allowed table under its name would bring numbers of its own.
+    # Another allowed table under the same name would have its own numbers.
     execute(database, "CREATE TABLE geography.other (id TEXT, admin2pcod TEXT)")
     change_unit_tables(database.deployment, allow=["geography.other"])
     execute(database, "DROP TABLE geography.mapping", "ALTER TABLE geography.other RENAME TO mapping")

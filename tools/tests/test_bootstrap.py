@@ -1,4 +1,4 @@
-"""What the set-up does on a machine that is busy."""
+"""Check the set-up on a busy machine."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ FIELDS = [
 
 @pytest.fixture(scope="module")
 def required() -> dict[str, str]:
-    """What no service starts without."""
+    """Return the settings that services require."""
     key = new_key(2048)
     return {
         "FLOWKIT_SECRETS": "/no/such/folder",

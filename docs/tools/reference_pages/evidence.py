@@ -49,7 +49,7 @@ class Evidence:
 
     @property
     def lacking(self) -> list[str]:
-        """What the kind lacks, each with the place where it is expected."""
+        """List what the kind lacks, each with its expected place."""
         return [text.format(kind=self.kind) for name, text in _PLACES.items() if getattr(self, name) is None]
 
 
@@ -62,7 +62,7 @@ def evidence() -> dict[str, Evidence]:
 
 @lru_cache(maxsize=1)
 def without_module() -> list[str]:
-    """What has a definition or a drawing, but is no kind."""
+    """List names with a definition or a drawing that are no kinds."""
     named = {kind for module in _modules() for kind in (*module.definitions, *module.drawings)}
     return sorted(named - all_kinds().keys())
 

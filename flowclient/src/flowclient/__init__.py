@@ -142,7 +142,7 @@ _RENAMED = frozenset(
 
 
 def __dir__() -> list[str]:
-    """What completion shows: the public names."""
+    """Show the public names in completion."""
     return [*__all__, "__doc__", "__version__"]
 
 

@@ -1,4 +1,4 @@
-"""A query on a server: what was asked, and where it stands."""
+"""Hold a query on a server: its specification and its state."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class APIQuery:
 
     @property
     def connection(self) -> Server:
-        """The server this query belongs to."""
+        """Return the server that this query belongs to."""
         return self._connection
 
     @property
     def query_id(self) -> str | None:
-        """The server's id of this query, None before it was run."""
+        """Return the server's id of this query, None before it was run."""
         return self._query_id
 
     @property

@@ -1,4 +1,4 @@
-"""A connection whose requests are awaited."""
+"""Connect with requests that are awaited."""
 
 from __future__ import annotations
 

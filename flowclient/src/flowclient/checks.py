@@ -8,9 +8,9 @@ from typing import Any
 
 from flowclient.units import kinds_in, unit_of
 
-#: What a kind reads that is given no event types.
+#: Event types of a kind whose event types are not given.
 _DEFAULT_EVENT_TYPES = ("calls", "sms")
-#: What a kind reads that takes no event types; mobile money has no days that a server lists.
+#: Event types of a kind without that field; servers list no days of mobile money.
 _EVENT_TYPES = {"topup_amount": ("topups",), "topup_balance": ("topups",), "dfs_metric_total_amount": ()}
 #: Endings of the fields that hold the start and the end of a span.
 _SPANS = ("", "_a", "_b")
@@ -53,7 +53,7 @@ def missing_scopes(spec: Mapping[str, Any], permissions: Mapping[str, list[str]]
 
 
 def _held(scopes: Iterable[str]) -> set[str]:
-    """What a role holds, with the kinds that it may use anywhere."""
+    """Return a role's scopes and the kinds that it may use anywhere."""
     held = set(scopes)
     return held | {f"*:*:{scope.rpartition(':')[2]}" for scope in held if scope.count(":") == 2}
 

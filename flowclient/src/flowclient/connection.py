@@ -1,4 +1,4 @@
-"""A connection to one FlowKit server under one token."""
+"""Connect to one FlowKit server with one token."""
 
 from __future__ import annotations
 

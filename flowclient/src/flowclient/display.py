@@ -1,4 +1,4 @@
-"""What notebooks show. Nothing here asks the server, and no token gets in."""
+"""Show objects in notebooks, without requests and without tokens."""
 
 from __future__ import annotations
 

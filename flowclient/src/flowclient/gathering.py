@@ -15,9 +15,9 @@ from flowclient.progress import PartsBar
 from flowclient.results import check_format
 
 _ON_ERROR = ("collect", "raise")
-#: Failures that are told of one by one.
+#: Number of failures that are named one by one.
 _NAMED = 5
-#: What a query's place in the list of results may hold instead of its result.
+#: Values that may stand in the list of results instead of a result.
 _COLLECTED = (FlowclientConnectionError, FileNotFoundError)
 
 

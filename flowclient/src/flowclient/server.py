@@ -93,7 +93,7 @@ class Server(ABC):
 
     @property
     def token_expired(self) -> bool:
-        """Whether the token has ended by this machine's clock."""
+        """Return whether the token has expired by this machine's clock."""
         return self.token_expires is not None and self.token_expires <= datetime.now(tz=timezone.utc)
 
     @property

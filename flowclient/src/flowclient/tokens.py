@@ -23,7 +23,7 @@ _LARGEST_ROLE_MAP = 4 * 1024 * 1024
 
 @dataclass(frozen=True)
 class TokenClaims:
-    """What a token says: its user, its end, and the scopes of each of its roles."""
+    """Hold a token's user, expiry and the scopes of each role."""
 
     user: str
     expires: datetime | None

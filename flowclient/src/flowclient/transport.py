@@ -80,7 +80,7 @@ class _ContextAdapter(HTTPAdapter):
 
     def __init__(self, context: ssl.SSLContext, **options: Any) -> None:
         self._context = context
-        # Without this urllib3 compares the name itself where the context was told not to.
+        # Without this, urllib3 checks the host name even where the context is told not to.
         self._checks: dict[str, Any] = {
             "ssl_context": context,
             "assert_hostname": None if context.check_hostname else False,
@@ -240,7 +240,7 @@ class RequestsTransport:
         except OSError as error:
             raise TransportError(str(error), transient=False) from error
         if "charset" not in reply.headers.get("Content-Type", ""):
-            # Else requests takes text for Latin-1.
+            # Otherwise requests encodes text as Latin-1.
             reply.encoding = "utf-8"
         return reply
 

@@ -1,4 +1,4 @@
-"""How arguments are written into a specification."""
+"""Write arguments into a specification."""
 
 from __future__ import annotations
 

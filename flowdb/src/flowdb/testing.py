@@ -149,7 +149,7 @@ class TestCluster:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need the cluster, so that the quick ones can be run without it."""
+    """Mark the tests that need the cluster; `make test-fast` skips them."""
     for item in items:
         if "cluster" in getattr(item, "fixturenames", ()):
             item.add_marker("database")

@@ -43,7 +43,7 @@ class Folder:
             try:
                 status = path.stat()
             except FileNotFoundError:
-                # Moved away in between: another look tells.
+                # The file was moved meanwhile; the next look decides.
                 continue
             found[path] = FileState(status.st_size, status.st_mtime_ns)
         if not found:

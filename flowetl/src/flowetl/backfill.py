@@ -65,7 +65,7 @@ def missing_days(deployment: Deployment, source: Source, start: dt.date, end: dt
     """
     first = max(start, source.start)
     if deployment.retain_months is not None:
-        # What would be dropped again is not loaded.
+        # A dropped day is not loaded, because the day was withdrawn on purpose.
         first = max(first, first_kept(dt.datetime.now(deployment.zone).date(), deployment.retain_months))
     last = min(end, source.end) if source.end else end
     with deployment.connect() as connection, connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""How long a source waits for its files, and how much that is wrong it bears."""
+"""Limit a source's wait for its files and its tolerated errors."""
 
 from typing import Literal
 
@@ -15,7 +15,7 @@ class Stability(Strict):
 
 
 class Wait(Strict):
-    """How long, and how often, a scheduled load looks for its file, in seconds."""
+    """Define how long and how often a scheduled load looks for its file, in seconds."""
 
     timeout: float = Field(default=6 * 3600, ge=0)
     poll: float = Field(default=60, gt=0)

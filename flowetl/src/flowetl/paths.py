@@ -56,12 +56,12 @@ def expected(path: str, date: dt.date) -> str:
 
 
 def has_date(path: str) -> bool:
-    """Whether the name of a file says its day."""
+    """Return whether a file's name contains its day."""
     return _DATE.search(path) is not None
 
 
 def has_star(path: str) -> bool:
-    """Whether a day may have several files."""
+    """Return whether a day may have several files."""
     return "*" in path
 
 
@@ -90,7 +90,7 @@ def day_of(path: str, name: str) -> dt.date | None:
 
 
 def fits(path: str, name: str) -> bool:
-    """Whether a file of this name is one of the source's."""
+    """Return whether a file of this name belongs to the source."""
     return day_of(path, name) is not None if has_date(path) else _match(path, name) is not None
 
 

@@ -57,7 +57,7 @@ def end_with_server() -> None:
         return
     ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
     if str(os.getppid()) != server:
-        # It went before it could be watched.
+        # The server ended before this process could watch it.
         os.kill(os.getpid(), signal.SIGKILL)
 
 

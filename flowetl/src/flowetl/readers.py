@@ -19,7 +19,7 @@ class Reader(Protocol):
 
 
 def reader_of(path: Path, source: Source) -> Reader:
-    """What reads one file of a source."""
+    """Return the reader of one file of a source."""
     if source.format.kind == "parquet":
         # Imported here, because most sources need no reader of it.
         from flowetl.parquetfile import ParquetReader

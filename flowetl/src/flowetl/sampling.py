@@ -1,4 +1,4 @@
-"""What a file would load, told from a sample of it. Nothing is written."""
+"""Preview what a file would load from a sample; write nothing."""
 
 import datetime as dt
 from collections import Counter
@@ -29,7 +29,7 @@ DOUBTS = 20
 def preview(
     deployment: Deployment, source: Source, date: dt.date, rows: int
 ) -> tuple[list[dict[str, object]], list[Reject]]:
-    """How the first records of a day would be stored, and what would be refused."""
+    """Show how a day's first records would be stored or refused."""
     found = source.files(deployment.landing, date)
     if not found:
         raise NotReady(f"{source.file(deployment.landing, date).name} is not in the landing folder")

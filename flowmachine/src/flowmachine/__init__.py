@@ -28,5 +28,5 @@ def connect(database: Database | None = None, computing: Computing | None = None
 
 
 def __dir__() -> list[str]:
-    """What completion shows: the public names."""
+    """Show the public names in completion."""
     return ["__doc__", "__version__", "connect", "queries"]

@@ -117,7 +117,7 @@ class Computing(ServiceSettings):
 
 
 class Gate(ServiceSettings):
-    """How much is withheld, and whether kinds for tests are allowed."""
+    """Set the release floor and whether kinds for tests are allowed."""
 
     floor: Annotated[int, _number(LOWEST_FLOOR)] = Field(
         LOWEST_FLOOR, validation_alias="FLOWMACHINE_RELEASE_FLOOR"
@@ -131,7 +131,7 @@ class Settings(Database, Computing, Gate):
     bind: str = Field("127.0.0.1", validation_alias="FLOWKIT_BIND")
     port: Port = Field(5555, validation_alias="FLOWMACHINE_PORT")
     metrics_port: Annotated[int, _number(0, 65535)] = Field(0, validation_alias="FLOWMACHINE_METRICS_PORT")
-    #: Not one of a few words: an unknown level is logged, and stops nothing.
+    #: Accept any text: an unknown level is logged and stops nothing.
     log_level: str = Field("error", validation_alias="FLOWMACHINE_LOG_LEVEL")
     queue_limit: Annotated[int, _number(0)] = Field(1000, validation_alias="FLOWMACHINE_QUEUE_LIMIT")
     lease: Annotated[int, _number(1)] = Field(LEASE, validation_alias="FLOWMACHINE_LEASE")

@@ -29,7 +29,7 @@ amounts = st.sampled_from([None, 0.0, 0.1, 0.15, 0.2, 0.57, 1.5, 2.0, 2.5, 10.0]
 
 @st.composite
 def events(draw: st.DrawFn) -> dict[str, Any]:
-    """What happens to somebody: an event without its subscriber."""
+    """Draw an event without its subscriber."""
     return {
         "time": draw(st.sampled_from(TIMES)),
         "cell": draw(st.sampled_from(CELL_NAMES)),

@@ -292,7 +292,7 @@ def at_places(oracle: Oracle, events: Iterable[Event], unit: str, spec: Spec) ->
 
 
 def point(place: Row) -> tuple[float, float]:
-    """Where a place of a unit of points is."""
+    """Return the coordinates of a place of a unit of points."""
     lon, lat = place[-2:]
     return lon, lat
 

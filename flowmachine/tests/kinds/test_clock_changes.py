@@ -51,7 +51,7 @@ def at(clock: str, day: date, *, again: bool = False, **values: Any) -> Event:
 
 
 def answers(stage: Stage, spec: dict[str, Any], world: World, executor: str) -> list[tuple[Any, ...]]:
-    """What the executor finds, once the plain definition has found the same."""
+    """Return the executor's rows after comparing them with the plain definition's."""
     found = stage.evaluate(load_any(spec), world, executor)
     assert dict(Oracle(stage, world).answer(spec)) == pytest.approx(dict(found))
     return found

@@ -134,7 +134,7 @@ def test_a_subset_has_subscribers() -> None:
     named = {"query_kind": "event_count", **WINDOW, "subscriber_subset": aggregate.query_id}
     with pytest.raises(NotBuildable, match="spatial_aggregate has no column subscriber"):
         load_any(named, find_spec={aggregate.query_id: aggregate.spec()}.get)
-    # What is submitted may not name a kind of direct use.
+    # A submitted spec must not name a direct-use kind.
     counts = {"query_kind": "unique_subscriber_counts", **WINDOW, "aggregation_unit": "admin3"}
     with pytest.raises(ma.ValidationError):
         load(counts | {"subscriber_subset": everybody(1, 2).spec()})

@@ -1,4 +1,4 @@
-"""What wrong queries about places and distances are told."""
+"""Check refusals of wrong queries about places and distances."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def test_the_floor_may_only_be_raised(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_floor_may_be_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FLOWKIT_SECRETS", str(tmp_path))
-    monkeypatch.setenv("FLOWMACHINE_RELEASE_FLOOR", "")  # As a compose file passes what nobody set.
+    monkeypatch.setenv("FLOWMACHINE_RELEASE_FLOOR", "")  # A compose file passes unset variables like this.
     assert floor() == 15
     monkeypatch.setenv("FLOWMACHINE_RELEASE_FLOOR", "20")
     (tmp_path / "FLOWMACHINE_RELEASE_FLOOR").write_text("30\n")

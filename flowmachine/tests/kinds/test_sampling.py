@@ -55,7 +55,7 @@ def people(stage: Stage, executor: str, spec: dict[str, Any]) -> set[str]:
 
 
 def test_a_sample_is_of_the_same_subscribers_on_other_days(stage_in_utc: Stage, executor: str) -> None:
-    """Where they were, or what was measured of them, does not matter."""
+    """Check that locations and measured values do not affect a sample."""
     monday, tuesday = (people(stage_in_utc, executor, daily(day, **sample())) for day in (1, 2))
     assert monday == tuesday
     count = {"query_kind": "event_count", **THREE_DAYS}

@@ -1,4 +1,4 @@
-"""What stands on one map: at most one row for each place."""
+"""Choose the rows of one map: at most one row for each place."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """What completion shows: the class of every kind."""
+    """Show the class of every kind in completion."""
     from flowmachine.queries.catalogue import all_kinds
 
     return sorted(cls.__name__ for cls in all_kinds().values())

@@ -100,7 +100,7 @@ ACTIONS: dict[str, ma.Schema | None] = {
     "run_query": None,
 }
 
-#: What the values must be where a wrong one has a message of its own.
+#: Allowed values of parameters with their own messages.
 VALUES: dict[str, ma.Schema] = {"get_geography": Geography(), "get_qa_checks": Checks()}
 
 #: ``authorise`` takes a spec or this.

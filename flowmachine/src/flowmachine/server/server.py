@@ -54,7 +54,7 @@ class Server:
 
     def __init__(self, settings: Settings, threads: int = 8) -> None:
         self._settings = settings
-        # One connection for each thread, and one to listen on.
+        # One connection for each thread, and a connection to listen on.
         self._engine = settings.engine("flowmachine-server", pool_size=threads + 1)
         self._news = News(self._engine)
         self._stopping = asyncio.Event()

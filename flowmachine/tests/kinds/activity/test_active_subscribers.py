@@ -1,4 +1,4 @@
-"""Who is new and who is active, on worlds drawn as tables."""
+"""Find new and active subscribers on worlds drawn as tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who was seen where they belong and who never left, on worlds drawn as tables."""
+"""Count subscribers seen at home and those who never left, on drawn worlds."""
 
 from __future__ import annotations
 

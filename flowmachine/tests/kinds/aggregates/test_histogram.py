@@ -1,4 +1,4 @@
-"""How a metric is distributed, on worlds drawn as tables."""
+"""Check a metric's distribution on worlds drawn as tables."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ HANDSETS_AT_HOME = {
 @pytest.mark.parametrize(
     ("sizes", "shares"),
     [
-        # All are told, so nothing is left to work out.
+        # All shares are published, so nothing is left to subtract.
         ((16,), {"Acme": 16}),
         ((23, 17, 16), {"Acme": 23, "acme": 17, "Zed": 16}),
         # 17/47 and 23/47 would leave 7/47; one share of 46/47 would leave one person.
@@ -101,7 +101,7 @@ def test_shares_of_handsets(
         f"{brand}1..{size} | 1 10:00 | in-b | {tac}"
         for size, brand, tac in zip(sizes, "abcd", (11111111, 22222222, 33333333, 99999999), strict=False)
     ]
-    # What is left out at one place has no bearing on another.
+    # A place that is left out does not affect other places.
     lines.append("z1..17 | 1 10:00 | in-B | 11111111")
     world = drawn("\n".join(["subscriber | time | cell | tac", *lines]))
     everyone = sum(sizes)

@@ -21,7 +21,7 @@ def test_consecutive_trips(stage_in_utc: Stage, executor: str) -> None:
         """
     )
     assert answer(stage_in_utc, window("consecutive_trips_od_matrix"), world, executor) == [
-        # Those at two places at once go from the one that sorts first.
+        # Subscribers at two places at once start from the place that sorts first.
         ("B", "é", 16),
         ("B", "b", 16),
         ("b", "b", 16),

@@ -71,7 +71,7 @@ RECIPROCAL = ContactReciprocal(**WINDOW)
 
 
 def test_reciprocal_contacts(stage_in_utc: Stage, executor: str) -> None:
-    # Ann's call to herself and the one with nobody known are with no contact.
+    # Ann's call to herself and her call with an unknown party have no contact.
     assert stage_in_utc.evaluate(RECIPROCAL, CONTACTS, executor) == [
         ("ann", "bob", 2, 1, 1.0, 0.5, True),
         ("ann", "cat", 0, 1, 0.0, 0.5, False),

@@ -35,5 +35,5 @@ def test_pareto_counts_oneself_and_the_unknown(
     stage_in_utc: Stage, executor: str, proportion: float, share: float
 ) -> None:
     query = load_any(metric("pareto_interactions", proportion=proportion))
-    # Ann's six events: three with Bob, one each with Cat, herself and nobody known.
+    # Ann's six events: three with Bob, one each with Cat, herself and an unknown party.
     assert stage_in_utc.evaluate(query, CONTACTS, executor) == [("ann", share), ("bob", 1.0)]

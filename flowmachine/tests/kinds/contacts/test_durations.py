@@ -46,7 +46,7 @@ def test_durations_by_place_and_contact(stage_in_utc: Stage, executor: str) -> N
         ("ann", "cat", 5.0),
         ("bob", "ann", 40.0),
     ]
-    # Cat's record is not there.
+    # Cat's record is missing.
     assert found("paired_per_location_subscriber_call_durations") == [
         ("ann", "B", "bob", "a 1", 30.0),
         ("ann", "b", "bob", "B", 10.0),

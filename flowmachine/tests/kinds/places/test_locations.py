@@ -1,4 +1,4 @@
-"""Where subscribers are said to be, on worlds drawn as tables."""
+"""Check where subscribers are located on worlds drawn as tables."""
 
 from __future__ import annotations
 
