@@ -140,8 +140,8 @@ class Country:
 
         Each copy has separate keys. The files are made once.
 
-        A copy calls its own people, and its events have their own ids, so that every answer about a subscriber is there so
-        often. Of the database only the manifest knows of them, while the context lasts: they are for an executor that is
+        A copy calls its own people, and its events have their own ids, so that every answer about a
+        subscriber is repeated. Of the database only the manifest knows of them, while the context lasts: they are for an executor that is
         told to read files.
         """
         folder = self.folder / f"columnar-{times}-times"

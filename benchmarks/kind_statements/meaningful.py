@@ -24,8 +24,8 @@ def _meaningful(files: Files, first: dt.date, after: dt.date, name: str, *labels
 
     The table is named by the label and ``name`` (``evening_a``).
 
-    Their rows are (``subscriber``, ``location``, ``share``). Sites are walked only for those subscribers who have two
-    within the radius, for nobody else's can form a cluster; and where a cluster is is asked once for each centre.
+    Their rows are (``subscriber``, ``location``, ``share``). Only subscribers with two sites within the
+    radius are processed, because other sites cannot form a cluster. The place of a cluster is computed once for each centre.
     """
     by_day = " UNION ALL ".join(
         f"""

@@ -11,8 +11,6 @@ class RevokedTokens:
     Blank lines and text after ``#`` are ignored. If the list becomes unreadable, its last version stays in
     force.
 
-    A list that cannot be read any more stays in force as it was last read.
-
     Raises
     ------
     OSError

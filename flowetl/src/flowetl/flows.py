@@ -86,8 +86,6 @@ def load_missing(source_name: str, date: dt.date | None) -> int:
     Dropped days are skipped. Yesterday's file is waited for. An older day is loaded only after its file has
     arrived.
 
-    Yesterday's file is waited for. An older day is loaded once its file has come, and not asked for before.
-
     Raises
     ------
     LoadError
@@ -127,7 +125,7 @@ def load_missing(source_name: str, date: dt.date | None) -> int:
 
 
 def _show(deployment: Deployment, source: Source, wanted: Sequence[dt.date]) -> None:
-    """Put what became of the days onto the run's page."""
+    """Show the days' outcomes on the run's page."""
     if not wanted:
         return
     shown = (dt.datetime.now(deployment.zone).date() - min(wanted)).days
@@ -139,7 +137,7 @@ def _show(deployment: Deployment, source: Source, wanted: Sequence[dt.date]) -> 
         for day in calendar(deployment, shown)
         if day["source"] == source.name and day["date"] in set(wanted)
     ]
-    # The keys of artifacts are of small letters, digits and dashes.
+    # Keys of artifacts may have small letters, digits and dashes.
     create_table_artifact(rows, key=flow_name(source).replace("_", "-"), description=f"Days of {source.name}")
 
 
@@ -150,7 +148,7 @@ def _at_work(deployment: Deployment, source: Source, day: dt.date) -> bool:
 
 
 def flow_name(source: Source) -> str:
-    """The name of a source's flow."""
+    """Return the name of a source's flow."""
     return f"load-{source.name}"
 
 

@@ -107,8 +107,6 @@ def attempt(
 
     Once the day is visible, a failure is only logged, because only clean-up remains.
 
-    Once the day is visible a failure is only logged: what remains to be done then is tidying up.
-
     Raises
     ------
     Busy

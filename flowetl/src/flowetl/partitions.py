@@ -111,9 +111,6 @@ class NewPartition:
         Replacing needs a brief exclusive lock on the parent. Waiting long for the lock would block every new
         query, so the wait is short and repeated.
 
-        Replacing needs the parent for itself for a moment. Waiting for that in line would make every new query
-        wait behind us, so the wait is short and repeated.
-
         Raises
         ------
         Busy

@@ -22,7 +22,10 @@ DEBUG_LOG = "flowmachine.debug"
 
 
 def configure_logs(level: str = "error") -> None:
-    """Set both loggers up; an unknown level means ``error``, and is itself logged."""
+    """Set up both loggers.
+
+    An unknown level means ``error`` and is itself logged.
+    """
     name = level.upper()
     known = name in logging.getLevelNamesMapping()
     _add(QUERY_RUN_LOG, sys.stdout, logging.INFO)

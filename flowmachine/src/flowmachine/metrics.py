@@ -1,4 +1,4 @@
-"""Numbers for Prometheus, which each process serves on FLOWMACHINE_METRICS_PORT."""
+"""Serve metrics for Prometheus: each process on FLOWMACHINE_METRICS_PORT."""
 
 from __future__ import annotations
 

@@ -23,20 +23,20 @@ EXECUTORS = (COLUMNAR, TABLES)
 #: Allowed values of FLOWMACHINE_EXECUTOR: an executor, or the best choice for each query.
 CHOICES = ("auto", *EXECUTORS)
 
-#: How long a worker may be silent before its job goes to another, in seconds.
+#: Seconds without a heartbeat after which a worker's job goes to another worker.
 LEASE = 10
 
-#: How long one part of a query may compute, in seconds.
+#: Time limit of one part of a query, in seconds.
 TIME_LIMIT = 3600
 
-#: A row leaves only if more than this many subscribers stand behind it.
+#: A row is released only if more than this many subscribers stand behind it.
 LOWEST_FLOOR = 15
 
 _MEMORY = re.compile(r"-1|none|[0-9]+(\.[0-9]+)? *(bytes?|b|[kmgt](i?b)?|(kilo|mega|giga|tera)bytes?)", re.I)
 
 
 def _memory(value: object) -> str:
-    """An amount of memory as DuckDB reads one."""
+    """Return an amount of memory as DuckDB reads it."""
     if not _MEMORY.fullmatch(str(value)):
         raise Unusable("an amount of memory, such as 8GB or 512MB")
     return str(value)
@@ -62,7 +62,7 @@ class Database(ServiceSettings):
 
     @property
     def url(self) -> sa.URL:
-        """The address of the database, with user and password."""
+        """Return the address of the database, with user and password."""
         return sa.URL.create(
             "postgresql+psycopg2",
             self.database_user,
@@ -138,11 +138,11 @@ class Settings(Database, Computing, Gate):
     time_limit: Annotated[int, _number(1)] = Field(
         TIME_LIMIT, validation_alias="FLOWMACHINE_QUERY_TIME_LIMIT"
     )
-    #: Between two prunings of the cache; never if negative.
+    #: Seconds between two prunings of the cache; never if negative.
     pruning_frequency: Annotated[int, _number(-(2**31))] = Field(
         86400, validation_alias="FLOWMACHINE_CACHE_PRUNING_FREQUENCY"
     )
-    #: How long dropping results may take in one pruning.
+    #: Seconds that one pruning may take.
     pruning_timeout: Annotated[int, _number(0)] = Field(
         600, validation_alias="FLOWMACHINE_CACHE_PRUNING_TIMEOUT"
     )

@@ -12,6 +12,6 @@ from flowmachine.stores.base import Executor
 
 
 def make_executors(computing: Computing) -> Mapping[str, Executor]:
-    """One executor of each kind by name."""
+    """Return one executor of each kind by name."""
     reader = computing.reader
     return {COLUMNAR: DuckDBExecutor(computing, reader), TABLES: PostgresExecutor(reader)}
