@@ -19,8 +19,7 @@ from flowmachine.spec.fields import Choice, Flag, Listed, Number, Text, optional
 from flowmachine.spec.places import SpatialUnit
 from flowmachine.spec.query import Query, Sources, holds_subscribers, query_kind, registered
 from flowmachine.spec.reading import Reading
-from flowmachine.spec.sampling import RandomSample as SampleSettings
-from flowmachine.spec.sampling import Sampling
+from flowmachine.spec.sampling import SampleSettings, Sampling
 from flowmachine.sql.functions import subscriber_number
 from flowmachine.sql.samples import sampled
 

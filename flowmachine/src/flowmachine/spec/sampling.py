@@ -15,7 +15,7 @@ METHODS = ("system", "bernoulli", "random_ids")
 
 
 @dataclass(frozen=True)
-class RandomSample:
+class SampleSettings:
     """Hold a repeatable sample: exactly one of ``size`` and ``fraction`` is given.
 
     ``size`` counts rows; ``fraction`` lies between 0 and 1. Samples that differ in method, seed, size or
@@ -29,14 +29,14 @@ class RandomSample:
     estimate_count: bool = True
 
 
-class Sampling(ma.fields.Field[RandomSample]):
+class Sampling(ma.fields.Field[SampleSettings]):
     """Accept a sampling method with its seed and size, or null."""
 
     #: The client has a function that adds it to any specification, and no argument for it.
     example: ClassVar[dict[str, Any]] = {"sampling_method": "random_ids", "seed": 0.5, "size": 10}
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> RandomSample:
-        if isinstance(value, RandomSample):
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> SampleSettings:
+        if isinstance(value, SampleSettings):
             value = asdict(value)
         if not isinstance(value, Mapping):
             raise ma.ValidationError({"_schema": f"Invalid data type: {value}"})
@@ -59,9 +59,9 @@ class Sampling(ma.fields.Field[RandomSample]):
             raise ma.ValidationError(
                 {"_schema": ["Must provide exactly one of 'size' or 'fraction' for a random sample."]}
             )
-        return RandomSample(**values)
+        return SampleSettings(**values)
 
-    def canonical(self, value: RandomSample) -> Any:
+    def canonical(self, value: SampleSettings) -> Any:
         return asdict(value)
 
     def describe(self) -> dict[str, Any]:
@@ -77,6 +77,6 @@ def _nullable(field: ma.fields.Field) -> ma.fields.Field:
 class Sampled:
     """Hold the field of kinds whose result may be sampled."""
 
-    sampling: RandomSample | None = optional(
+    sampling: SampleSettings | None = optional(
         Sampling(), example=Sampling.example, doc="By ``random_sample_spec``, see above."
     )

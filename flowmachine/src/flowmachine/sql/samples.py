@@ -14,12 +14,12 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, Select
 
 from flowmachine.spec.query import Aggregate, Query, Sources, holds_subscribers
-from flowmachine.spec.sampling import RandomSample
+from flowmachine.spec.sampling import SampleSettings
 from flowmachine.sql.functions import at_most_share, in_order, subscriber_number
 from flowmachine.sql.release import released
 
 
-def sampled(statement: Select[Any], columns: Mapping[str, Any], sampling: RandomSample) -> Select[Any]:
+def sampled(statement: Select[Any], columns: Mapping[str, Any], sampling: SampleSettings) -> Select[Any]:
     """Select the sample of a statement: the rows with the first keyed hashes.
 
     ``columns`` are the statement's columns with types. The hash covers the subscriber, or in a result without
