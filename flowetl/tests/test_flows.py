@@ -40,7 +40,11 @@ class Server:
     kill: Callable[[], None]
 
     def post(self, route: str, **body: Any) -> Any:
-        answer = requests.post(f"{self.url}/{route}", json=body, timeout=10)
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        # While another writes to its database, the server asks for patience.
+        while (answer := requests.post(f"{self.url}/{route}", json=body, timeout=30)).status_code == 503:
+            assert time.monotonic() < deadline, f"{route} is not available"
+            time.sleep(0.5)
         answer.raise_for_status()
         return answer.json()
 
