@@ -29,8 +29,8 @@ from flowetl.repair import watch
 _log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 2.0
-_OUTAGE_LOOKS = 5
-"""Failed looks in a row, about ten seconds, that are an outage; a restart that is faster hurts no part of Prefect."""
+_OUTAGE_SECONDS = 20.0
+"""A restart that is faster hurts no part of Prefect."""
 _AT_WORK = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
 
 
@@ -64,16 +64,16 @@ def _begin_again_after_outage() -> None:
 
     Parts of Prefect's runner give up during an outage, and do not come back: it neither looks for runs nor ends.
     """
-    failures = 0
+    answered = time.monotonic()
     with get_client(sync_client=True) as client:
         while True:
             time.sleep(_LOOK_SECONDS)
+            # One look may take long, because the client tries again by itself.
             if client.api_healthcheck() is not None:
-                failures += 1
-            elif failures >= _OUTAGE_LOOKS:
+                continue
+            if time.monotonic() - answered > _OUTAGE_SECONDS:
                 _begin_again("outage of the Prefect server")
-            else:
-                failures = 0
+            answered = time.monotonic()
 
 
 def _begin_again(cause: str) -> None:
