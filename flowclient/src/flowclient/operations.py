@@ -179,10 +179,7 @@ def _intervals(poll_interval: float | None) -> Iterator[float]:
 
 @contextmanager
 def _a_way_back(query_id: str) -> Iterator[None]:
-    """Make an interrupt say how to return to the query.
-
-    Interrupting the wait does not stop the query.
-    """
+    """Make an interrupt say how to return to the query, which goes on."""
     try:
         yield
     # An interrupt of an event loop arrives as a cancellation; the same exception goes on, for the loop knows it.
@@ -455,10 +452,7 @@ def _outcomes_of_all(
     start_date: str | datetime.date,
     end_date: str | datetime.date,
 ) -> Operation[list[dict[str, Any]]]:
-    """Return the outcomes of all checks of a type or name.
-
-    Checks without outcomes are left out.
-    """
+    """Return the outcomes of all checks of a type or name that have any."""
     checks = yield from get_available_qa_checks(connection, None if event_type is None else [event_type])
     found: list[dict[str, Any]] = []
     for check in checks:
