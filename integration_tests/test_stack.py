@@ -145,6 +145,8 @@ def test_the_pages_of_loading_ask_nobody_outside(stack: Stack) -> None:
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         page.goto(address)
+        page.get_by_placeholder("admin:pass").fill(f"flowetl:{stack.layout.prefect_password.read_text()}")
+        page.get_by_role("button", name="Login").click()
         page.get_by_text("Flow Runs").first.wait_for()
         page.wait_for_load_state("networkidle")
         browser.close()

@@ -135,6 +135,11 @@ class Layout:
         return self.state / "endpoints.json"
 
     @property
+    def prefect_password(self) -> Path:
+        """Return the file of the password of Prefect's server, whose user is ``flowetl``."""
+        return self.secrets / "FLOWETL_PREFECT_PASSWORD"
+
+    @property
     def private_folders(self) -> tuple[Path, ...]:
         """Return the folders that only the stack's own user may enter."""
         cache, prefect = self.state / "cache", self.state / "prefect"
@@ -161,7 +166,7 @@ class Layout:
         return {
             "flowapi": {"url": self.url("FLOWAPI_PORT")},
             "flowauth": {"url": self.url("FLOWAUTH_PORT")},
-            "prefect": {"url": self.url("PREFECT_PORT")},
+            "prefect": {"url": self.url("PREFECT_PORT"), "password_file": str(self.prefect_password)},
             "flowmachine": {"host": "127.0.0.1", "port": self.ports["FLOWMACHINE_PORT"]},
             "flowdb": {
                 "host": "127.0.0.1",
@@ -203,6 +208,9 @@ class Layout:
             "PREFECT_API_URL": f"{self.url('PREFECT_PORT')}/api",
             "PREFECT_HOME": str(self.state / "prefect"),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(
+                f"http://{host}:{self.ports['PREFECT_PORT']}" for host in ("127.0.0.1", "localhost")
+            ),
             # The newer pages query a tracking service despite the analytics setting, and advertise.
             "PREFECT_SERVER_UI_V2_ENABLED": "false",
             "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",

@@ -208,6 +208,7 @@ class Native:
         makers = {
             "FLOWMACHINE_FLOWDB_PASSWORD": lambda: secrets.token_urlsafe(24),
             "FLOWAPI_FLOWDB_PASSWORD": lambda: secrets.token_urlsafe(24),
+            "FLOWETL_PREFECT_PASSWORD": lambda: secrets.token_urlsafe(24),
             "FLOWETL_PSEUDONYM_KEY": lambda: secrets.token_hex(32),
             "FLOWAUTH_FERNET_KEY": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             "SECRET_KEY": lambda: secrets.token_urlsafe(48),

@@ -5,6 +5,7 @@ Standard library only.
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import urllib.error
@@ -66,9 +67,8 @@ def database_definition(layout: Layout) -> dict[str, Any]:
 def services(layout: Layout) -> list[Service]:
     """Return all services except the database, in starting order."""
     prefect_server = (
-        "prefect",
-        "server",
-        "start",
+        "flowetl",
+        "prefect-server",
         "--host",
         "127.0.0.1",
         "--port",
@@ -116,8 +116,17 @@ class Refused(OSError):
         self.code = code
 
 
-def get_json(url: str, body: object = None, token: str | None = None, timeout: float = 10) -> Any:
+def get_json(
+    url: str,
+    body: object = None,
+    token: str | None = None,
+    timeout: float = 10,
+    *,
+    account: tuple[str, str] | None = None,
+) -> Any:
     """Return the JSON reply of a GET, or of a POST when there is a body.
+
+    ``account`` is a user and a password.
 
     Raises
     ------
@@ -130,6 +139,8 @@ def get_json(url: str, body: object = None, token: str | None = None, timeout: f
         request.add_header("Content-Type", "application/json")
     if token is not None:
         request.add_header("Authorization", f"Bearer {token}")
+    if account is not None:
+        request.add_header("Authorization", f"Basic {base64.b64encode(':'.join(account).encode()).decode()}")
     # The stack is on the loopback interface, so ignore the environment's proxies.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
@@ -155,7 +166,8 @@ def _answers(port: str, path: str) -> Health:
 
 def _deployments(layout: Layout) -> str | None:
     try:
-        found = get_json(f"{layout.url('PREFECT_PORT')}/api/deployments/filter", {})
+        account = ("flowetl", layout.prefect_password.read_text())
+        found = get_json(f"{layout.url('PREFECT_PORT')}/api/deployments/filter", {}, account=account)
     except (OSError, ValueError) as error:
         return f"the Prefect server does not answer ({error})"
     return None if found else "no deployment is registered yet"

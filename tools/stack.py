@@ -272,7 +272,7 @@ def _print_access(layout: Layout) -> None:
     print(
         f"\nHTTP API     {layout.url('FLOWAPI_PORT')}/api/0/spec/redoc"
         f"\nTokens       {layout.url('FLOWAUTH_PORT')}  user TEST_USER, password DUMMY_PASSWORD"
-        f"\nLoading      {layout.url('PREFECT_PORT')}"
+        f"\nLoading      {layout.url('PREFECT_PORT')}  password: flowetl: and the text of {layout.prefect_password}"
         f"\nEverything   {layout.endpoints_file}"
         "\n`make token` prints a token; `make down` stops the stack."
     )

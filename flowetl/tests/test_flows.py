@@ -31,6 +31,9 @@ def wait_for(condition: Callable[[], bool], what: str, log: Path) -> None:
         time.sleep(0.5)
 
 
+PASSWORD = "the password of prefect"
+
+
 @dataclass
 class Server:
     """A Prefect server of a test's own, not started yet."""
@@ -39,10 +42,13 @@ class Server:
     start: Callable[[], None]
     kill: Callable[[], None]
 
+    def ask(self, route: str, body: Any) -> requests.Response:
+        return requests.post(f"{self.url}/{route}", json=body, auth=("flowetl", PASSWORD), timeout=30)
+
     def post(self, route: str, **body: Any) -> Any:
         deadline = time.monotonic() + DEADLINE_SECONDS
         # While another writes to its database, the server asks for patience.
-        while (answer := requests.post(f"{self.url}/{route}", json=body, timeout=30)).status_code == 503:
+        while (answer := self.ask(route, body)).status_code == 503:
             assert time.monotonic() < deadline, f"{route} is not available"
             time.sleep(0.5)
         answer.raise_for_status()
@@ -64,6 +70,8 @@ def prefect(operator, tmp_path: Path) -> Iterator[Server]:
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}/api"
     operator.environment |= {
+        "FLOWETL_PREFECT_PASSWORD": PASSWORD,
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",
         "PREFECT_HOME": str(tmp_path / "prefect"),
         "PREFECT_API_URL": url,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -72,7 +80,7 @@ def prefect(operator, tmp_path: Path) -> Iterator[Server]:
         "DO_NOT_TRACK": "1",
     }
     log = tmp_path / "server.log"
-    command = [Path(sys.executable).with_name("prefect"), "server", "start", "--host", "127.0.0.1"]
+    command = [sys.executable, "-m", "flowetl", "prefect-server", "--host", "127.0.0.1"]
     servers: list[subprocess.Popen[bytes]] = []
 
     def start() -> None:
@@ -152,9 +160,9 @@ def test_a_schedule_fires_and_loads_what_is_missing(operator, prefect, tmp_path)
                 "the scheduled load",
                 log,
             )
-            flows = requests.post(f"{prefect.url}/flows/filter", json={}, timeout=10).json()
+            flows = prefect.post("flows/filter")
             assert [flow["name"] for flow in flows] == ["load-calls"]
-            tasks = requests.post(f"{prefect.url}/task_runs/filter", json={}, timeout=10).json()
+            tasks = prefect.post("task_runs/filter")
             names = {task["name"].rsplit("-", 1)[0] for task in tasks}
             assert {"wait_for_data", "check_not_in_flux", "extract", "columnar", "quality", "attach"} <= names
             served.send_signal(signal.SIGTERM)
@@ -163,6 +171,38 @@ def test_a_schedule_fires_and_loads_what_is_missing(operator, prefect, tmp_path)
             served.kill()
             served.wait()
     assert operator.alice.msisdn not in log.read_text()
+
+
+def test_the_server_of_schedules_answers_nobody_without_its_password(prefect):
+    """Check that no page in a browser, and no other user, can have it run anything."""
+    prefect.start()
+    page = {"Origin": "http://evil.example"}
+    for account in (None, ("flowetl", ""), ("flowetl", PASSWORD + "x"), ("admin", PASSWORD)):
+        for route in ("flows/filter", "deployments/filter", "block_documents/filter"):
+            answer = requests.post(f"{prefect.url}/{route}", json={}, auth=account, headers=page, timeout=10)
+            assert answer.status_code == 401
+    asked = page | {"Access-Control-Request-Method": "POST"}
+    answer = requests.options(f"{prefect.url}/flows/filter", headers=asked, timeout=10)
+    assert "Access-Control-Allow-Origin" not in answer.headers
+    assert prefect.post("flows/filter") == []
+
+
+@pytest.mark.parametrize("command", ["serve", "prefect-server"])
+@pytest.mark.parametrize(
+    ("password", "told"), [("", "is not set"), ("short", "cannot be used: it must be 16 characters or more")]
+)
+def test_neither_end_of_prefect_starts_without_a_password(operator, command, password, told):
+    environment = operator.environment | {"FLOWETL_PREFECT_PASSWORD": password}
+    done = subprocess.run(
+        [sys.executable, "-m", "flowetl", command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode != 0
+    assert f"FLOWETL_PREFECT_PASSWORD {told}" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def is_waiting(operator, day: dt.date) -> bool:

@@ -37,6 +37,8 @@ COMPOSE_ONLY = {
 }
 # Every container has its own secrets folder and address; the others are for tests only.
 NOT_PASSED = {"FLOWKIT_SECRETS", "FLOWKIT_BIND", "FLOWDB_DATABASE", "FLOWMACHINE_TEST_KINDS"}
+# Made of the password by the loader.
+NOT_PASSED |= {"PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"}
 
 
 def package_of(service: dict[str, Any]) -> str:
@@ -94,7 +96,8 @@ def test_each_secret_is_a_file_and_goes_to_who_needs_it() -> None:
             "FLOWAUTH_ADMIN_PASSWORD",
             "FLOWAUTH_DB_PASSWORD",
         },
-        "flowetl": {"FLOWDB_POSTGRES_PASSWORD", "FLOWETL_PSEUDONYM_KEY"},
+        "prefect": {"FLOWETL_PREFECT_PASSWORD"},
+        "flowetl": {"FLOWDB_POSTGRES_PASSWORD", "FLOWETL_PREFECT_PASSWORD", "FLOWETL_PSEUDONYM_KEY"},
     }
     assert {
         name: set(service["secrets"]) for name, service in SERVICES.items() if "secrets" in service

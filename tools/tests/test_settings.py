@@ -25,7 +25,11 @@ CLASSES: dict[str, tuple[type[ServiceSettings], ...]] = {
     "flowmachine": (flowmachine.settings.Settings,),
     "flowapi": (flowapi.settings.Settings,),
     "flowauth": (flowauth.settings.Settings,),
-    "flowetl": (flowetl.settings.LoaderSettings, flowetl.settings.PseudonymSettings),
+    "flowetl": (
+        flowetl.settings.LoaderSettings,
+        flowetl.settings.OrchestratorSettings,
+        flowetl.settings.PseudonymSettings,
+    ),
 }
 
 # Read by Prefect.
@@ -60,6 +64,7 @@ def required() -> dict[str, str]:
         "FLOWDB_COLUMNAR_PATH": "/columnar",
         "FLOWDB_POSTGRES_PASSWORD": "password",
         "FLOWETL_LANDING": "/landing",
+        "FLOWETL_PREFECT_PASSWORD": "a-password-of-some-length",
         "FLOWETL_PSEUDONYM_KEY": "0f" * 32,
         "FLOWETL_SOURCES": "/sources",
         "FLOWMACHINE_CACHE_PATH": "/cache",

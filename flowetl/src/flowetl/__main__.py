@@ -159,6 +159,11 @@ def _parser() -> argparse.ArgumentParser:
         commands.serve,
         "Register one deployment for each source with Prefect and run them by schedule.",
     )
+    server = add(
+        "prefect-server", commands.prefect_server, "Run Prefect's server under the deployment's password."
+    )
+    server.add_argument("--host", default="127.0.0.1")
+    server.add_argument("--port", type=int, default=4200)
     return parser
 
 

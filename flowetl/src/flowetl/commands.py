@@ -9,6 +9,7 @@ import json
 import sys
 from itertools import islice
 
+from flowetl import orchestrator
 from flowetl.deployment import Deployment
 from flowetl.errors import ConfigurationError
 from flowetl.source import Source, days, read_source, read_sources
@@ -317,7 +318,13 @@ def repair(options: argparse.Namespace) -> int:
 
 def serve(options: argparse.Namespace) -> int:
     """Run the sources by schedule until told to stop."""
+    orchestrator.present_password()
     from flowetl.serving import serve_sources
 
     serve_sources(Deployment.from_settings())
     return OK
+
+
+def prefect_server(options: argparse.Namespace) -> int:
+    """Run Prefect's server, which asks for the deployment's password."""
+    orchestrator.become_server(options.host, options.port)

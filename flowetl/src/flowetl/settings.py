@@ -8,8 +8,11 @@ from typing import Annotated
 from pydantic import Field, PlainValidator
 
 from flowetl.pseudonyms import parse_key
+from flowsettings.lookup import Unusable
 from flowsettings.service import ServiceSettings
 from flowsettings.values import Port, TimeZone
+
+SHORTEST_PASSWORD = 16
 
 
 class LoaderSettings(ServiceSettings):
@@ -30,6 +33,20 @@ class LoaderSettings(ServiceSettings):
     port: Port = Field(9000, validation_alias="FLOWDB_PORT")
     database: str = Field("flowdb", validation_alias="FLOWDB_DATABASE")
     password: str = Field(validation_alias="FLOWDB_POSTGRES_PASSWORD", repr=False)
+
+
+def _long(password: object) -> str:
+    if len(text := str(password)) < SHORTEST_PASSWORD:
+        raise Unusable(f"{SHORTEST_PASSWORD} characters or more, and has {len(text)}")
+    return text
+
+
+class OrchestratorSettings(ServiceSettings):
+    """Hold the password of Prefect's server."""
+
+    password: Annotated[str, PlainValidator(_long)] = Field(
+        validation_alias="FLOWETL_PREFECT_PASSWORD", repr=False
+    )
 
 
 class PseudonymSettings(ServiceSettings):

@@ -1,0 +1,44 @@
+"""Reach Prefect's server, and start it, only with the deployment's password.
+
+Whoever can reach an open server can have it run commands as the loader: any page in a browser on the same machine is
+enough. Prefect reads no secret files, so that the password is put into the environment here.
+"""
+
+import os
+import sys
+from typing import NoReturn
+
+from flowetl.errors import ConfigurationError
+from flowetl.settings import OrchestratorSettings
+from flowsettings import SettingError
+
+
+def present_password() -> None:
+    """Let this process, and the runs it starts, into Prefect's server; call it before Prefect is imported.
+
+    Raises
+    ------
+    ConfigurationError
+        When the password is missing or too short.
+    """
+    os.environ["PREFECT_API_AUTH_STRING"] = _credentials()
+
+
+def become_server(host: str, port: int) -> NoReturn:
+    """Replace this process by Prefect's server, which asks for the password.
+
+    Raises
+    ------
+    ConfigurationError
+        When the password is missing or too short.
+    """
+    os.environ["PREFECT_SERVER_API_AUTH_STRING"] = _credentials()
+    command = ("-m", "prefect", "server", "start", "--host", host, "--port", str(port))
+    os.execv(sys.executable, [sys.executable, *command])
+
+
+def _credentials() -> str:
+    try:
+        return f"flowetl:{OrchestratorSettings.load().password}"
+    except SettingError as error:
+        raise ConfigurationError(str(error)) from error
