@@ -38,6 +38,7 @@ def test_the_packaged_sources_are_sound() -> None:
         ({"path": "calls.csv"}, "path: 'calls.csv' holds no {date}"),
         ({"path": "/data/{date}.csv"}, "must be relative to the landing folder"),
         ({"timezone": "Mars/Olympus"}, "timezone: 'Mars/Olympus' is not a time zone of the IANA database"),
+        ({"schedule": "*/0 * * * *"}, "a step of minute is 0; it must be 1 or more"),
         ({"schedule": "nightly"}, "schedule: 'nightly' is not a cron expression"),
         ({"start": None}, "start: Field required"),
         ({"end": "2015-12-31"}, "end 2015-12-31 is before start 2016-01-01"),

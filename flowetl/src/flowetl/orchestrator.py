@@ -1,6 +1,6 @@
 """Reach Prefect's server, and start it, only with the deployment's password.
 
-Whoever can reach an open server can have it run commands as the loader: any page in a browser on the same machine is
+An open server runs commands for all who can reach it, as the loader: any page in a browser on the same machine is
 enough. Prefect reads no secret files, so that the password is put into the environment here.
 """
 
@@ -14,7 +14,9 @@ from flowsettings import SettingError
 
 
 def present_password() -> None:
-    """Let this process, and the runs it starts, into Prefect's server; call it before Prefect is imported.
+    """Let this process and its runs into Prefect's server.
+
+    Prefect reads the password when it is imported.
 
     Raises
     ------

@@ -28,7 +28,6 @@ from flowetl.limits import Gate, Rejects, Stability, Wait, Window
 _CRON_FIELD = r"[0-9*,/\-A-Za-z]+"
 _CRON = re.compile(rf"{_CRON_FIELD}(\s+{_CRON_FIELD}){{4,5}}")
 
-
 _CRON_RANGES = (
     ("minute", 0, 59),
     ("hour", 0, 23),
@@ -241,7 +240,9 @@ class Source(Strict):
         if not _CRON.fullmatch(schedule.strip()):
             raise ValueError(f"{schedule!r} is not a cron expression of five fields (or six, seconds last)")
         for (name, first, last), given in zip(_CRON_RANGES, schedule.split(), strict=False):
-            # A step, after the slash, may be any number.
+            if re.search(r"/0+(?![0-9])", given):
+                raise ValueError(f"{schedule!r}: a step of {name} is 0; it must be 1 or more")
+            # A step, after the slash, may be any other number.
             numbers = re.findall(r"[0-9]+", re.sub(r"/[0-9]+", "", given))
             for number in numbers:
                 if not first <= int(number) <= last:
