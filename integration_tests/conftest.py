@@ -40,6 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.xdist_group("whole stack"))
+            item.add_marker(pytest.mark.slow)
 
 
 @dataclass(frozen=True)

@@ -137,8 +137,8 @@ def test_fast(options: argparse.Namespace) -> int:
     The whole suite runs them, too.
     """
     bootstrap(echo=False)
-    spread = [] if "-n" in options.arguments else ["-n", "2"]
-    quick = ["-m", "not database and not slow", "--ignore", "integration_tests"]
+    spread = [] if "-n" in options.arguments else ["-n", "2", "--dist", "loadfile"]
+    quick = ["-m", "not database and not slow"]
     few = {"HYPOTHESIS_PROFILE": "quick"}
     return _python("-m", "pytest", *spread, *quick, *options.arguments, environment=few)
 

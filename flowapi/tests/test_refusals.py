@@ -170,6 +170,7 @@ async def test_scopes_of_two_roles_are_not_added_up(client: Client, tokens: Toke
     assert (await call(client, "GET", "/api/0/geography/admin3", whole))[0] == 504
 
 
+@pytest.mark.slow
 async def test_a_silent_engine_is_504_wherever_it_is_needed(
     app: Quart, client: Client, tokens: TokenBuilder, captured: Any
 ) -> None:

@@ -26,7 +26,10 @@ UNITS = ("admin0", "admin1", "admin2", "admin3", "lon-lat")
 MANY = [f"{unit}:kind_{top}:kind_{kind}" for unit in UNITS for top in range(25) for kind in range(5)]
 SIMPLE = ["get_available_dates", "get_qa_checks", "get_result", "run"]
 
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's chromium is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's chromium is not installed"),
+]
 
 
 @pytest.fixture(scope="module")

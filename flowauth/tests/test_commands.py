@@ -37,6 +37,8 @@ from flowauth.testing import (
 from flowauth.throttle import ACCOUNT_TRIES
 from flowsettings import SettingError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:

@@ -38,7 +38,7 @@ def token() -> str:
     )
 
 
-@pytest.fixture(params=["blocking", "asynchronous"])
+@pytest.fixture(params=["blocking", pytest.param("asynchronous", marks=pytest.mark.slow)])
 def shell(request: pytest.FixtureRequest) -> Iterator[Shell]:
     each = Shell(asynchronous=request.param == "asynchronous")
     yield each

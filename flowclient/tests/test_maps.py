@@ -91,6 +91,7 @@ def test_what_is_not_in_the_result_is_named():
         maps.panels(minutes, GEOGRAPHY, by="min")
 
 
+@pytest.mark.slow
 def test_hours_and_days_without_a_row_get_their_map():
     hours = maps.panels(HOURLY, GEOGRAPHY, where={"date": "2016-01-01"}, by="hour")
     assert [panel.title for panel in hours] == [f"hour {hour}" for hour in range(24)]
@@ -181,6 +182,7 @@ def browser():
     ],
     ids=["areas", "flows"],
 )
+@pytest.mark.slow
 def test_a_map_opens_without_a_network_and_asks_for_nothing(browser, tmp_path, rows, shapes, said):
     [panel] = maps.panels(rows, NAMED)
     maps.explore(panel).save(tmp_path / "map.html")

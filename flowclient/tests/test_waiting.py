@@ -19,6 +19,8 @@ import flowclient
 from flowclient import operations
 from flowclient.progress import PartsBar
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("script", "bars"),

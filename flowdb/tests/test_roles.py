@@ -17,6 +17,8 @@ from flowdb.deployment import SUPERUSER, Deployment, Login
 from flowdb.migrate import migrate
 from flowdb.testing import FAST_AND_UNSAFE, Database, cluster_tool
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def own_cluster(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Any]:

@@ -42,6 +42,7 @@ for _ in range(2):
 """
 
 
+@pytest.mark.slow
 def test_workers_that_spill_into_one_cache_folder_do_not_meet(tmp_path: Path) -> None:
     script = tmp_path / "spilling.py"
     script.write_text(SPILLING)

@@ -10,6 +10,8 @@ import pytest
 from mutants.__main__ import CHECKOUT, TABLE, mutants
 from mutants.changes import changes
 
+pytestmark = pytest.mark.slow
+
 TABLE_OF_AREAS: dict[str, Any] = tomllib.loads(TABLE.read_text())
 
 

@@ -16,6 +16,7 @@ fi
 """
 
 
+@pytest.mark.slow
 def test_apt_is_waited_for_while_another_program_holds_its_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,6 +18,8 @@ from cluster import Cluster, ClusterError, free_port
 from layout import DEFAULT_PORTS, Layout, StackError
 from native import Native
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

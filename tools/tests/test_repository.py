@@ -18,6 +18,8 @@ import yaml
 from checks import PACKAGES
 from layout import CHECKOUT, StackError
 
+pytestmark = pytest.mark.slow
+
 VERSION = release.workspace_version()
 TRACKED = subprocess.run(
     ["git", "ls-files"], cwd=CHECKOUT, capture_output=True, text=True, check=True

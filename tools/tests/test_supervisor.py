@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SUPERVISOR = Path(__file__).parents[1] / "supervisor.py"
 DEADLINE = 20.0
 

@@ -11,6 +11,8 @@ import shapely
 
 from flowdb.synthetic.__main__ import main
 
+pytestmark = pytest.mark.slow
+
 START = date(2016, 2, 8)
 DAYS = 4
 SUBSCRIBERS = 600
