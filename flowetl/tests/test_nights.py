@@ -47,6 +47,9 @@ def test_an_address_is_told_and_a_broken_hook_stops_nothing(operator, tmp_path) 
     class Receiver(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            if len(received) == 3:
+                self.wfile.write(b"no reply of this protocol\r\n")
+                return
             self.send_response(200 if len(received) == 1 else 500)
             self.end_headers()
 
@@ -56,11 +59,11 @@ def test_an_address_is_told_and_a_broken_hook_stops_nothing(operator, tmp_path) 
     with http.server.HTTPServer(("127.0.0.1", 0), Receiver) as server:
         answering = threading.Thread(target=server.serve_forever)
         answering.start()
-        for _ in range(2):
+        for _ in range(3):
             hooks.tell(f"http://127.0.0.1:{server.server_port}/", source, operator.day, DataFault("x"))
         server.shutdown()
         answering.join()
-    assert [content["cause"] for content in received] == ["x", "x"]
+    assert [content["cause"] for content in received] == ["x", "x", "x"]
     for hook in (None, "", f"http://127.0.0.1:{server.server_port}/", str(tmp_path / "absent")):
         hooks.tell(hook, source, operator.day, DataFault("x"))
 

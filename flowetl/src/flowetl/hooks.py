@@ -1,6 +1,7 @@
-"""Telling the operator's own alarm that a day was not loaded."""
+"""Tell the operator's own alarm that a day was not loaded."""
 
 import datetime as dt
+import http.client
 import json
 import os
 import subprocess
@@ -42,5 +43,5 @@ def tell(hook: str | None, source: Source, date: dt.date, error: LoadError) -> N
         else:
             environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
             subprocess.run([hook], input=content, env=environment, timeout=_SECONDS, check=True)
-    except (OSError, ValueError, subprocess.SubprocessError) as fault:
+    except (OSError, ValueError, http.client.HTTPException, subprocess.SubprocessError) as fault:
         _log.error("the hook failed", source=source.name, date=str(date), error=type(fault).__name__)
