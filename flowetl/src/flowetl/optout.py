@@ -41,12 +41,12 @@ def read_list(path: Path | None) -> list[str]:
 
 
 def keys_of(numbers: list[str], key: Pseudonymiser) -> pa.Array:
-    """The subscriber keys of numbers, of which there is one at least.
+    """Return the subscriber keys of one or more numbers.
 
     Raises
     ------
     ConfigurationError
-        When one cannot be read; its line is named, and never the number.
+        When a number cannot be read; the message names its entry, and never the number.
     """
     keys = key.column("msisdn", pa.chunked_array([numbers], pa.string())).row_keys()
     unread = [place for place, found in enumerate(keys.to_pylist(), 1) if found is None]

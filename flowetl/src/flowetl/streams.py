@@ -56,7 +56,7 @@ class Stream:
         self.notes: list[str] = []
 
     def chunks(self) -> Iterator[bytes]:
-        """The content, a few megabytes at a time.
+        """Yield the content, a few megabytes at a time.
 
         Raises
         ------
@@ -142,7 +142,7 @@ class Stream:
             raise EOFError
 
     def _members(self, hashed: _Hashed, decompressor: Any, magic: bytes) -> Iterator[bytes]:
-        """The members of a file of bzip2 or xz."""
+        """Yield the unpacked members of a bzip2 or xz file."""
         member: Any = None
         complete = False
         data = b""
@@ -184,7 +184,7 @@ class Stream:
         raw.seek(0)
 
     def _recoded(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """The text in an encoding whose lines end in one byte."""
+        """Yield the text in an encoding whose lines end in one byte."""
         if not self._encoding.lower().startswith("utf-16"):
             first = next(chunks, b"")
             if first.startswith(_RECODED_FROM):
