@@ -9,6 +9,7 @@ import platform
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +112,8 @@ def _answer(outcome: Outcome | None) -> Answer | None:
 
 def _quicker(first: Outcome | None, second: Outcome | None) -> Outcome | None:
     """The outcome with the better time; without any time, the first."""
-    answered = [one for one in (first, second) if one and one.answer]
-    return min(answered, key=lambda one: one.answer.seconds, default=first)  # type: ignore[union-attr]
+    answered = [(one.answer.seconds, one) for one in (first, second) if one and one.answer]
+    return min(answered, key=itemgetter(0))[1] if answered else first
 
 
 def measure(
