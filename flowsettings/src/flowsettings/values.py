@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from pydantic import PlainValidator
@@ -103,6 +104,16 @@ def networks(value: object) -> tuple[Network, ...]:
         raise Unusable(f"addresses or networks separated by commas ({error})") from None
 
 
+def web_address(value: object) -> str | None:
+    """Accept the address of a web application; a slash at the end is dropped."""
+    if value is None:
+        return None
+    parts = urlsplit(str(value))
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+        raise Unusable("an address such as https://flowauth.example.org")
+    return str(value).rstrip("/")
+
+
 Port = Annotated[int, PlainValidator(WholeNumber(1, 65535))]
 LogLevel = Annotated[str, PlainValidator(OneOf(LOG_LEVELS))]
 Seconds = Annotated[float, PlainValidator(seconds)]
@@ -111,4 +122,5 @@ ReadableFile = Annotated[Path | None, PlainValidator(readable_file)]
 WritableFile = Annotated[Path | None, PlainValidator(writable_file)]
 Files = Annotated[tuple[Path, ...], PlainValidator(files)]
 TimeZone = Annotated[str, PlainValidator(time_zone)]
+WebAddress = Annotated[str | None, PlainValidator(web_address)]
 Networks = Annotated[tuple[Network, ...], PlainValidator(networks)]
