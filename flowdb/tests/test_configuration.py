@@ -78,6 +78,43 @@ def test_files_are_written_for_the_structured_logs_only(monkeypatch: pytest.Monk
         server_settings()
 
 
+def test_the_log_is_kept_where_a_folder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FLOWDB_ARCHIVE", raising=False)
+    assert "archive_mode" not in server_settings()
+    monkeypatch.setenv("FLOWDB_ARCHIVE", "/srv/archive")
+    kept = server_settings()
+    assert (kept["archive_mode"], kept["wal_level"]) == ("on", "replica")
+    assert '"/srv/archive/%f"' in kept["archive_command"]
+    assert "'" not in kept["archive_command"]
+
+
+@pytest.mark.parametrize("folder", ["archive", "/srv/a'b", "/srv/a b", "/srv/$(id)", "/srv/%p"])
+def test_a_folder_that_a_shell_would_read_is_refused(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWDB_ARCHIVE", folder)
+    with pytest.raises(ValueError, match="FLOWDB_ARCHIVE is"):
+        server_settings()
+
+
+@pytest.mark.parametrize("before", [None, b"log", b"other"])
+def test_a_file_of_the_log_is_kept_once_and_whole(
+    before: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run the command as PostgreSQL does.
+
+    Another file under the same name is never overwritten.
+    """
+    monkeypatch.setenv("FLOWDB_ARCHIVE", str(tmp_path))
+    (tmp_path / "given").write_bytes(b"log")
+    if before is not None:
+        (tmp_path / "0001").write_bytes(before)
+    command = (
+        server_settings()["archive_command"].replace("%p", str(tmp_path / "given")).replace("%f", "0001")
+    )
+    done = subprocess.run(["sh", "-c", command])
+    assert (done.returncode == 0) == (before != b"other")
+    assert (tmp_path / "0001").read_bytes() == (before or b"log")
+
+
 @pytest.fixture
 def control_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(configuration, "_CGROUP", tmp_path)

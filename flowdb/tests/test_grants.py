@@ -145,6 +145,8 @@ REFUSED_TO_THE_API = [
     "SELECT FROM etl.available_dates",
     "SELECT FROM etl_private.staging",
     "SELECT FROM engine.jobs",
+    "SELECT FROM engine.ledger_results",
+    "SELECT FROM engine.ledger_rows",
     "SELECT FROM cache.cached",
     "SELECT FROM cache.dependencies",
     "SELECT FROM cache.cache_config",

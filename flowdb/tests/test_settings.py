@@ -20,7 +20,7 @@ def secrets_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FLOWDB_POSTGRES_PASSWORD", "FLOWMACHINE_FLOWDB_PASSWORD", "FLOWAPI_FLOWDB_PASSWORD"):
-        monkeypatch.setenv(name, f"secret of {name}")
+        monkeypatch.setenv(name, f"a secret of {name}")
     for name in ("FLOWMACHINE_FLOWDB_USER", "FLOWAPI_FLOWDB_USER", "FLOWDB_PORT", "FLOWDB_TIMEZONE"):
         monkeypatch.delenv(name, raising=False)
 
@@ -36,7 +36,7 @@ def test_a_deployment_has_the_documented_defaults() -> None:
 @pytest.mark.usefixtures("passwords")
 def test_a_deployment_never_shows_a_password() -> None:
     deployment = Deployment.from_settings()
-    assert "secret of" not in f"{deployment!r} {deployment} {deployment.url()}"
+    assert "a secret of" not in f"{deployment!r} {deployment} {deployment.url()}"
 
 
 @pytest.mark.usefixtures("passwords")
@@ -60,6 +60,18 @@ def test_an_unusable_deployment_is_refused(
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingError, match=message):
         Deployment.from_settings()
+
+
+@pytest.mark.usefixtures("passwords")
+@pytest.mark.parametrize(
+    "name", ["FLOWDB_POSTGRES_PASSWORD", "FLOWMACHINE_FLOWDB_PASSWORD", "FLOWAPI_FLOWDB_PASSWORD"]
+)
+@pytest.mark.parametrize("weak", ["flowmachine", "foofoofoofoofoofoo", "abcdefghijklmnopqrstuvwx"])
+def test_a_weak_password_is_given_to_no_role(monkeypatch: pytest.MonkeyPatch, name: str, weak: str) -> None:
+    monkeypatch.setenv(name, weak)
+    with pytest.raises(SettingError, match=f"^{name} cannot be used: it must be ") as refused:
+        Deployment.from_settings()
+    assert weak not in str(refused.value)
 
 
 @pytest.mark.usefixtures("passwords")

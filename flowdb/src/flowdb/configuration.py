@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+#: Names the folder that keeps the log of all changes.
+ARCHIVE = "FLOWDB_ARCHIVE"
 OVERRIDES = {
     "SHARED_BUFFERS_SIZE": "shared_buffers",
     "EFFECTIVE_CACHE_SIZE": "effective_cache_size",
@@ -33,6 +35,12 @@ _ALLOWED = {
     "FLOWDB_LOG_DEST": _DESTINATION,
 }
 
+# Keeps a finished file of the log under its name only when it is whole; the same file may come twice after a crash.
+_KEEP = (
+    'if test -f "{to}"; then cmp --quiet "%p" "{to}"; '
+    'else cp "%p" "{to}.part" && sync "{to}.part" && mv "{to}.part" "{to}"; fi'
+)
+
 _GIGABYTE = 1024**3
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -41,7 +49,8 @@ def server_settings(memory: int | None = None, processors: int | None = None) ->
     """Return settings for ``postgresql.conf`` by name.
 
     ``memory`` (bytes) and ``processors`` default to the control group's limits, else the machine's. An
-    environment variable of `OVERRIDES` wins over the computed value. ``jit`` is off because compiling costs
+    environment variable of `OVERRIDES` wins over the computed value; ``FLOWDB_ARCHIVE`` names a folder that keeps the
+    log for a restore to a point in time. ``jit`` is off because compiling costs
     more than it saves on partitioned tables, where every statement has many small plans.
 
     Raises
@@ -97,10 +106,29 @@ def server_settings(memory: int | None = None, processors: int | None = None) ->
         "log_lock_waits": "on",
         "log_temp_files": "0",
     }
+    settings |= _archiving(os.environ.get(ARCHIVE, "").strip())
     settings |= {OVERRIDES[variable]: value for variable, value in _overrides()}
     # The supervisor collects standard error; PostgreSQL writes structured formats to files only.
     settings["logging_collector"] = "off" if settings["log_destination"] == "stderr" else "on"
     return settings
+
+
+def _archiving(folder: str) -> dict[str, str]:
+    """Return what keeps the log of all changes in a folder; nothing without one."""
+    if not folder:
+        return {}
+    if not re.fullmatch(r"/[A-Za-z0-9_./-]+", folder):
+        raise ValueError(
+            f"{ARCHIVE} is {folder!r}; it must be the full path of a folder, of letters, digits and _./-."
+        )
+    return {
+        "wal_level": "replica",
+        "max_wal_senders": "4",
+        "archive_mode": "on",
+        "archive_command": _KEEP.format(to=f"{folder}/%f"),
+        # What a lost disk costs at most.
+        "archive_timeout": "60s",
+    }
 
 
 def _overrides() -> Iterator[tuple[str, str]]:
@@ -113,11 +141,15 @@ def _overrides() -> Iterator[tuple[str, str]]:
             yield variable, value
 
 
+def machine_memory() -> int:
+    """Return the machine's bytes of memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def available_memory() -> int:
     """Return bytes of memory: the smaller of control group limit and machine size."""
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = _first_number(_CGROUP / "memory.max", _CGROUP / "memory" / "memory.limit_in_bytes")
-    return machine if limit is None else min(machine, limit)
+    return machine_memory() if limit is None else min(machine_memory(), limit)
 
 
 def available_processors() -> int:

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, PlainValidator
 
 from flowsettings.service import ServiceSettings
+from flowsettings.strength import Secret
 from flowsettings.values import Port, TimeZone, WholeNumber
 
 
@@ -17,11 +18,11 @@ class DeploymentSettings(ServiceSettings):
     port: Port = Field(9000, validation_alias="FLOWDB_PORT")
     database: str = Field("flowdb", validation_alias="FLOWDB_DATABASE")
     timezone: TimeZone = Field("UTC", validation_alias="FLOWDB_TIMEZONE")
-    superuser_password: str = Field(validation_alias="FLOWDB_POSTGRES_PASSWORD", repr=False)
+    superuser_password: Secret = Field(validation_alias="FLOWDB_POSTGRES_PASSWORD", repr=False)
     engine_user: str = Field("flowmachine", validation_alias="FLOWMACHINE_FLOWDB_USER")
-    engine_password: str = Field(validation_alias="FLOWMACHINE_FLOWDB_PASSWORD", repr=False)
+    engine_password: Secret = Field(validation_alias="FLOWMACHINE_FLOWDB_PASSWORD", repr=False)
     api_user: str = Field("flowapi", validation_alias="FLOWAPI_FLOWDB_USER")
-    api_password: str = Field(validation_alias="FLOWAPI_FLOWDB_PASSWORD", repr=False)
+    api_password: Secret = Field(validation_alias="FLOWAPI_FLOWDB_PASSWORD", repr=False)
 
 
 class CacheSettings(ServiceSettings):

@@ -1,10 +1,10 @@
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
 
 from flowdb.synthetic.country import country
-from flowdb.synthetic.files import displacement
+from flowdb.synthetic.files import displacement, displacement_by_day
 from flowdb.synthetic.network import build_devices, build_network
 from flowdb.synthetic.people import NEVER, build_people
 
@@ -42,6 +42,28 @@ def test_nobody_returns_within_two_weeks_and_some_do_later(people):
     assert 0.2 < np.mean(people.returned[fled] < NEVER) < 0.6
     assert people.away(DISASTER).any()
     assert not people.away(date(2016, 2, 9)).any()
+
+
+def test_the_truth_of_a_day_is_who_is_away_and_back(network, people):
+    days = [
+        DISASTER - timedelta(1),
+        DISASTER + timedelta(7),
+        DISASTER + timedelta(19),
+        DISASTER + timedelta(60),
+    ]
+    rows = list(displacement_by_day(country(), people, network.cell_district, days))
+    totals = {day: [sum(row[place] for row in rows if row[1] == day) for place in (3, 4)] for day in days}
+    fled = int((people.left < NEVER).sum())
+    back = int((people.returned < NEVER).sum())
+    assert totals[days[0]] == [0, 0]
+    assert totals[days[1]] == [fled, 0]
+    away, returned = totals[days[2]]
+    assert away + returned == fled
+    # Most of those who return do so within a few days, so that a month of data shows them.
+    assert returned > back / 2
+    assert totals[days[3]] == pytest.approx([fled - back, back], abs=1)
+    struck = {country().districts[district].pcod for district in country().disaster}
+    assert {row[0] for row in rows if row[3] or row[4]} == struck
 
 
 def test_without_a_disaster_nobody_leaves(network):

@@ -73,8 +73,8 @@ def generate(
     world = build_world(parameters)
     files.write_json(remembered, parameters.written())
     files.write_reference(world, output)
-    files.write_truth(world, output)
     days = [parameters.start + timedelta(days=number) for number in range(parameters.days)]
+    files.write_truth(world, output, days)
     todo = [day for day in days if not (resume and _finished(output, day))]
     if processes == 1:
         for day in todo:

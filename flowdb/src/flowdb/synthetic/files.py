@@ -214,10 +214,10 @@ def _spoil(table: Table, random: np.random.Generator) -> list[tuple[int, str, by
 # The truth
 
 
-def write_truth(world: World, output: Path) -> None:
+def write_truth(world: World, output: Path, days: Sequence[date]) -> None:
     """Write subscribers' homes, workplaces and flights; count districts' residents.
 
-    Residents are counted before and after the disaster.
+    Residents are counted before and after the disaster, and those who are away or have come back by day.
     """
     people, network = world.people, world.network
     pcods = [district.pcod for district in world.country.districts]
@@ -244,6 +244,25 @@ def write_truth(world: World, output: Path) -> None:
         ("pcod", "name", "residents", "left", "arrived", "returned", "residents_after"),
         displacement(world.country, people, network.cell_district),
     )
+    write_rows(
+        output / "truth/displacement_by_day.csv",
+        ("pcod", "date", "residents", "away", "back"),
+        displacement_by_day(world.country, people, network.cell_district, days),
+    )
+
+
+def displacement_by_day(
+    country: Country, people: People, cell_district: Integers, days: Iterable[date]
+) -> Iterator[tuple[str, date, int, int, int]]:
+    """Count residents, those away and those back, per day and district."""
+    count = len(country.districts)
+    home = cell_district[people.home]
+    residents = np.bincount(home, minlength=count)
+    for day in days:
+        away = np.bincount(home[people.away(day)], minlength=count)
+        back = np.bincount(home[people.returned <= day.toordinal()], minlength=count)
+        for number, region in enumerate(country.districts):
+            yield region.pcod, day, int(residents[number]), int(away[number]), int(back[number])
 
 
 def _day(ordinal: int) -> date | None:

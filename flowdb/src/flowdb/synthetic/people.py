@@ -20,6 +20,8 @@ STAY = 0.01
 MOST_STAYING = 6
 RETURN = 0.4
 DAYS_AWAY = 14
+# From then on, the chance of each day that those who return do so.
+RETURN_CHANCE = 0.25
 NEVER = np.iinfo(np.int32).max
 MEAN_CONTACTS = 12
 MOST_CONTACTS = 200
@@ -166,7 +168,7 @@ def _displacement(
     first_day = disaster.toordinal() + random.choice(3, subscribers, p=(0.8, 0.15, 0.05))
     left[leaves] = first_day[leaves]
     back = leaves & (random.random(subscribers) < RETURN)
-    returned[back] = (disaster.toordinal() + DAYS_AWAY + random.geometric(0.08, subscribers))[back]
+    returned[back] = (disaster.toordinal() + DAYS_AWAY + random.geometric(RETURN_CHANCE, subscribers))[back]
     return destination, left, returned
 
 
