@@ -17,20 +17,11 @@ from sqlalchemy.sql import ColumnElement, FromClause, Select
 from flowdb.keys import subscriber_key
 from flowmachine.spec.fields import Choice, Flag, Listed, Number, Text, optional, required
 from flowmachine.spec.places import SpatialUnit
-from flowmachine.spec.query import Query, Sources, holds_subscribers, query_kind, registered
-from flowmachine.spec.reading import Reading
+from flowmachine.spec.query import Query, Sources, holds_subscribers, query_kind
 from flowmachine.spec.sampling import SampleSettings, Sampling
+from flowmachine.spec.subsets import AnyQuery
 from flowmachine.sql.functions import subscriber_number
 from flowmachine.sql.samples import sampled
-
-
-class AnyQuery(ma.fields.Field[Query]):
-    """Accept a query of any kind."""
-
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Any, reading: Reading | None = None, **kwargs: Any
-    ) -> Query:
-        return value if isinstance(value, Query) else (reading or Reading()).one_of(registered, value)
 
 
 class Scalar(ma.fields.Field[Any]):

@@ -11,6 +11,9 @@ from flowmachine.sql.functions import smallest_mode
 
 STATISTICS = ("count", "sum", "avg", "max", "min", "median", "stddev", "variance", "mode")
 
+#: Statistics whose value is one of the values.
+EXTREME_STATISTICS = ("max", "min", "mode")
+
 
 def statistic(name: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
     """Aggregate: return the named statistic, nulls ignored.

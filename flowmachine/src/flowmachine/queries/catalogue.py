@@ -11,12 +11,17 @@ from typing import Any
 
 import marshmallow as ma
 
-from flowmachine.spec.query import Aggregate, Query, registered
-from flowmachine.spec.reading import Reading, TooDeep
+from flowmachine.spec.aggregate import Aggregate
+from flowmachine.spec.query import Query, registered
+from flowmachine.spec.reading import Parts, Reading, TooDeep, TooManyParts
 
 #: Maximum nesting depth of a submitted spec, counting subsets named by id. Reading a level takes several frames of the
 #: interpreter's stack, so three times as many would overflow it.
 DEEPEST = 50
+
+#: Maximum number of parts of a submitted spec; a part counts each time that the spec or a subset's id names it. The
+#: queries that put the parts together come on top, one for each level.
+MOST_PARTS = 5000
 
 
 @lru_cache(maxsize=1)
@@ -62,12 +67,7 @@ def load(
     Raises marshmallow.ValidationError with messages by field. ``find_spec`` and ``columns_of`` are those of
     ``Reading``.
     """
-    accepted = submittable_kinds()
-    try:
-        query = _reading(find_spec, columns_of, levels_left=DEEPEST).one_of(accepted, spec)
-    except TooDeep:
-        problem = f"Queries are nested more than {DEEPEST} deep, subsets named by their ids included."
-        raise ma.ValidationError({"_schema": [problem]}) from None
+    query = _limited(spec, lambda reading: submittable_kinds(), find_spec, columns_of)
     assert isinstance(query, Aggregate)
     return query
 
@@ -80,6 +80,28 @@ def load_any(
 ) -> Query:
     """Read a spec of any kind, including nested and direct-use kinds; see ``load``."""
     return _reading(find_spec, columns_of, direct=True).one_of(all_kinds(), spec)
+
+
+def load_subset(spec: Any, *, columns_of: Callable[[str], Collection[str] | None] | None = None) -> Query:
+    """Read the spec of a subset as a submitted query may use it; see ``load``."""
+    return _limited(spec, lambda reading: reading.subscriber_level(), None, columns_of)
+
+
+def _limited(
+    spec: Any, accepted: Callable[[Reading], Collection[str]], find_spec: Any, columns_of: Any
+) -> Query:
+    parts = Parts(MOST_PARTS, DEEPEST)
+    reading = _reading(find_spec, columns_of, levels_left=DEEPEST, parts=parts)
+    try:
+        query = reading.one_of(accepted(reading), spec)
+        parts.check()
+    except TooDeep:
+        problem = f"Queries are nested more than {DEEPEST} deep, subsets named by their ids included."
+        raise ma.ValidationError({"_schema": [problem]}) from None
+    except TooManyParts:
+        problem = f"The spec has more than {MOST_PARTS} parts, each counted as often as it is named."
+        raise ma.ValidationError({"_schema": [problem]}) from None
+    return query
 
 
 def _reading(find_spec: Any, columns_of: Any, **settings: Any) -> Reading:

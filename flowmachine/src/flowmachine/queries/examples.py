@@ -34,11 +34,16 @@ def full_example(kind: str) -> dict[str, Any]:
 
 
 def option(argument: Argument) -> Any:
-    """Return a value of an optional field, other than its default where possible."""
+    """Return a value of an optional field, other than its default where possible.
+
+    An example that the field itself declares wins.
+    """
     words = getattr(argument.field, "words", None)
     if words:
         return next(word for word in reversed(words) if word != argument.default)
-    return (not argument.default) if isinstance(argument.default, bool) else value(argument)
+    declared = argument.form is not None and argument.example is not argument.form.example
+    turned = isinstance(argument.default, bool) and not declared
+    return not argument.default if turned else value(argument)
 
 
 def value(argument: Argument, unit: str = "admin3") -> Any:

@@ -10,6 +10,7 @@ REFERENCE_LOCATIONS = (
     "visited_most_days",
     "majority_location",
     "coalesced_location",
+    "monthly_location",
 )
 
 #: Metrics with a number for each subscriber.
@@ -24,6 +25,11 @@ HISTOGRAM_METRICS = (
     "nocturnal_events",
     "displacement",
     "total_active_periods",
+    "jump_lengths",
+    "distance_travelled",
+    "k_radius_of_gyration",
+    "mobility_entropy",
+    "activity_statistic",
 )
 
 #: Metrics that may be summarised at each location: the numeric ones and the handset's characteristics.

@@ -10,9 +10,11 @@ from functools import lru_cache
 from typing import Any
 
 from flowmachine.queries.catalogue import component_name, kinds, submittable_kinds
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.nested import Nested, NestedList
 from flowmachine.spec.places import UNITS
-from flowmachine.spec.query import Aggregate, Query
+from flowmachine.spec.published import EXTREMES
+from flowmachine.spec.query import Query
 from flowmachine.spec.sampling import METHODS
 
 ROOT = "FlowmachineQuerySchema"
@@ -60,7 +62,9 @@ def _kind_schema(name: str, cls: type[Query]) -> dict[str, Any]:
             required.append(field_name)
     if issubclass(cls, Aggregate) and cls.geographic and "aggregation_unit" not in properties:
         properties["aggregation_unit"] = {"type": "string", "enum": list(UNITS), "readOnly": True}
-    return {
+    extremes = cls.extremes if issubclass(cls, Aggregate) else {}
+    scopes = {"x-scopes": {EXTREMES: {name: list(values) for name, values in extremes.items()}}}
+    return (scopes if extremes else {}) | {
         "type": "object",
         "description": (cls.__doc__ or "").strip().partition("\n\n")[0],
         "properties": properties,

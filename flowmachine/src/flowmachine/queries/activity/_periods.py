@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,6 +33,14 @@ class Periods:
 
     def check(self) -> None:
         check_periods(self)
+
+    @property
+    def edges(self) -> Mapping[str, datetime]:
+        """Return the start of the first period and the end of the last."""
+        return {
+            "start_date": self.start_date,
+            "total_periods": self.start_date + self.total_periods * self.length,
+        }
 
     @property
     def length(self) -> timedelta:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.sql import FromClause, Select
+from sqlalchemy.sql import FromClause
 
-from flowmachine.queries.families import INPUTS_TO_FLOWS
-from flowmachine.spec.fields import Choice, optional, required
+from flowmachine.queries.aggregates.spatial_aggregate import SpatialAggregate
+from flowmachine.queries.families import INPUTS_TO_FLOWS, REFERENCE_LOCATIONS
+from flowmachine.spec.fields import Choice, Flag, optional, required
 from flowmachine.spec.nested import Nested
 from flowmachine.spec.places import SpatialUnit
 from flowmachine.spec.query import Query, Sources, field_group
@@ -38,11 +39,40 @@ class Movement:
         assert unit is not None
         return unit
 
+    @property
+    def movement(self) -> dict[str, Any]:
+        """Return the fields of this group, for another kind about the same movements."""
+        return {name: getattr(self, name) for name in ("from_location", "to_location", "join_type")}
 
-def movements(sources: Sources, query: Movement) -> FromClause:
-    """Return (``subscriber``, ``location_from``, ``location_to``).
+    @property
+    def everybody(self) -> dict[str, SpatialAggregate]:
+        """Return the counts of everybody at the ends that the join keeps whole."""
+        whole = {"from": ("left", "left outer", "full outer"), "to": ("right", "right outer", "full outer")}
+        ends = {"from": self.from_location, "to": self.to_location}
+        return {
+            end: SpatialAggregate(locations=location)
+            for end, location in ends.items()
+            if self.join_type in whole[end] and location.stands_for in REFERENCE_LOCATIONS
+        }
 
-    The side missing in a join is null.
+
+@field_group
+class Flowing(Movement):
+    """Hold the fields of kinds that count all subscribers who moved, or who stayed."""
+
+    exclude_stayers: bool = optional(
+        Flag(),
+        False,
+        "Whether to leave out subscribers with the same location in both; by default they count.",
+        added=True,
+    )
+
+
+def movements(sources: Sources, query: Movement, *, exclude_stayers: bool = False) -> FromClause:
+    """Return (``location_from``, ``location_to``, ``subscriber``).
+
+    The side missing in a join is null. Without stayers there are no two equal locations; whether somebody
+    without a location stayed is unknown.
     """
     origins = sa.select(sources.stored(query.from_location)).subquery("origins")
     destinations = sa.select(sources.stored(query.to_location)).subquery("destinations")
@@ -57,15 +87,15 @@ def movements(sources: Sources, query: Movement) -> FromClause:
             joined = destinations.outerjoin(origins, same)
         case _:
             joined = origins.outerjoin(destinations, same, full=True)
-    return (
-        sa.select(
-            sa.func.coalesce(origins.c.subscriber, destinations.c.subscriber).label("subscriber"),
-            origins.c.location.label("location_from"),
-            destinations.c.location.label("location_to"),
-        )
-        .select_from(joined)
-        .subquery("movements")
-    )
+    moved = sa.select(
+        origins.c.location.label("location_from"),
+        destinations.c.location.label("location_to"),
+        sa.func.coalesce(origins.c.subscriber, destinations.c.subscriber).label("subscriber"),
+    ).select_from(joined)
+    if exclude_stayers:
+        stayed = sa.func.coalesce(origins.c.location == destinations.c.location, sa.false())
+        moved = moved.where(~stayed)
+    return moved.subquery("movements")
 
 
 def pair_columns(origins: Query, destinations: Query) -> tuple[str, ...]:
@@ -101,20 +131,14 @@ def region_order(unit: SpatialUnit) -> tuple[str, ...]:
     return (*first, f"-{last}")
 
 
-def movement_ends(sources: Sources, query: Movement, end: str) -> Select[Any]:
-    """Count movements, and their distinct subscribers, at one of their ends.
+def movement_ends(sources: Sources, query: Flowing, end: str) -> FromClause:
+    """Return (``location``, ``subscriber``, ``movements``) at one end of movements.
 
-    Columns ``location``, ``value``, ``subscribers``. The two numbers differ where an input has a subscriber
-    more than once.
+    There is more than one movement where an input has a subscriber more than once.
     """
-    moved = movements(sources, query)
-    by_subscriber = (
+    moved = movements(sources, query, exclude_stayers=query.exclude_stayers)
+    return (
         sa.select(moved.c[end].label("location"), moved.c.subscriber, sa.func.count().label("movements"))
         .group_by(moved.c[end], moved.c.subscriber)
         .subquery("by_subscriber")
     )
-    return sa.select(
-        by_subscriber.c.location,
-        sa.func.sum(by_subscriber.c.movements).label("value"),
-        sa.func.count().label("subscribers"),
-    ).group_by(by_subscriber.c.location)

@@ -20,7 +20,7 @@ from shapely.geometry.base import BaseGeometry
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
-from flowmachine.spec.fields import EventTypes, Form, Integer, Number, optional, required
+from flowmachine.spec.fields import Entries, EventTypes, Form, Integer, Number, optional, required
 from flowmachine.spec.nested import SubscriberSubset
 from flowmachine.spec.places import SITES, SpatialUnit
 from flowmachine.spec.published import KeepOver, Published, Region, Value
@@ -95,7 +95,7 @@ def _check_apart(areas: Mapping[str, BaseGeometry]) -> None:
                 raise ma.ValidationError(f"The areas of {label} and {other} must not touch each other.")
 
 
-class HourScores(ma.fields.List):
+class HourScores(Entries):
     """Accept a score for each hour of the day."""
 
     form: ClassVar[Form] = Form("list[float]", example=[-1] * 8 + [1] * 10 + [-1] * 6)
@@ -211,7 +211,8 @@ def clusters(sources: Sources, query: Meaningful, selection: EventSelection, nam
     walks = (
         sa.select(lists.c.subscriber, numbers.label("numbers"))
         .cte(f"walks_{name}")
-        .prefix_with("MATERIALIZED")
+        .prefix_with("MATERIALIZED", dialect="postgresql")
+        .prefix_with("MATERIALIZED", dialect="duckdb")
     )
     # Subscribers without close sites have each site as its own cluster.
     cluster = sa.func.coalesce(
@@ -369,21 +370,39 @@ def shares(sources: Sources, query: Meaningful, clusters: FromClause, label: str
     )
 
 
-def between(origins: FromClause, destinations: FromClause) -> Select[Any]:
-    """Multiply a subscriber's shares in two relations and sum by pair of locations.
+class Shared:
+    """Publish the sum of the contributors' shares."""
 
-    Columns ``location_from``, ``location_to``, ``value``, ``subscribers``.
+    @property
+    def measure(self) -> tuple[str, str]:
+        return "subscribers", "shares"
+
+    def value(self, contributors: FromClause) -> ColumnElement[Any]:
+        return sa.func.sum(contributors.c.share)
+
+
+def between(origins: FromClause, destinations: FromClause) -> FromClause:
+    """Multiply a subscriber's shares in two relations.
+
+    Columns ``location_from``, ``location_to``, ``subscriber``, ``share``.
     """
     return (
         sa.select(
             origins.c.location.label("location_from"),
             destinations.c.location.label("location_to"),
-            sa.func.sum(origins.c.share * destinations.c.share).label("value"),
-            sa.func.count(origins.c.subscriber.distinct()).label("subscribers"),
+            origins.c.subscriber,
+            sa.func.sum(origins.c.share * destinations.c.share).label("share"),
         )
         .join(destinations, destinations.c.subscriber == origins.c.subscriber)
-        .group_by(origins.c.location, destinations.c.location)
+        .group_by(origins.c.location, destinations.c.location, origins.c.subscriber)
+        .subquery("pairs")
     )
+
+
+def named(counted: Select[Any], **labels: str) -> Select[Any]:
+    """Add the labels of the rows as columns."""
+    rows = counted.subquery("counted")
+    return sa.select(rows, *(sa.literal(label).label(name) for name, label in labels.items()))
 
 
 def published_pairs(unit: SpatialUnit) -> Published:

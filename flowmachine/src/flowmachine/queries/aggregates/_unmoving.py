@@ -10,10 +10,10 @@ from flowmachine.spec.query import Sources
 
 
 def unmoving(sources: Sources, locations: UniqueLocations) -> FromClause:
-    """Return (``subscriber``, ``location``) of subscribers with a single location."""
+    """Return (``location``, ``subscriber``) of subscribers with a single location."""
     visits = sources.stored(locations)
     return (
-        sa.select(visits.c.subscriber, sa.func.min(visits.c.location).label("location"))
+        sa.select(sa.func.min(visits.c.location).label("location"), visits.c.subscriber)
         .group_by(visits.c.subscriber)
         .having(sa.func.count() == 1)
         .subquery("unmoving")

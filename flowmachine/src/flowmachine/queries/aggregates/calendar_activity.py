@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
-from sqlalchemy.sql import Select
+from sqlalchemy.sql import FromClause, Select
 
 from flowmachine.queries.activity._periods import Periods, periods
 from flowmachine.queries.aggregates._calendars import CALENDAR, calendars, spelt_out
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.published import KeepOver, Published, Value
-from flowmachine.spec.query import Aggregate, EventSelection, Sources, query_kind
+from flowmachine.spec.query import EventSelection, Sources, query_kind
 from flowmachine.spec.sampling import Sampled
 from flowmachine.spec.windows import EventFields
 
@@ -32,9 +33,11 @@ class CalendarActivity(Periods, EventFields, Sampled, Aggregate):
     def events(self) -> tuple[EventSelection, ...]:
         return periods(self)
 
-    def select(self, sources: Sources) -> Select[Any]:
+    def contributors(self, sources: Sources) -> FromClause:
         seen = calendars(sources, self)
-        counted = sa.select(seen.c.value.label("grp"), sa.func.count().label("value")).group_by(seen.c.value)
+        return sa.select(seen.c.value.label("grp"), seen.c.subscriber).subquery("seen")
+
+    def rows(self, sources: Sources, counted: Select[Any]) -> Select[Any]:
         return spelt_out(self, counted, "grp")
 
     @property

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import ClassVar
 
 import sqlalchemy as sa
-from sqlalchemy.sql import Select
+from sqlalchemy.sql import FromClause
 
 from flowmachine.queries.aggregates._flowing import pair_order
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.published import KeepOver, Published, Region, Value
-from flowmachine.spec.query import Aggregate, EventSelection, Sources, query_kind
+from flowmachine.spec.query import EventSelection, Sources, query_kind
 from flowmachine.spec.units import Unit
 from flowmachine.spec.windows import EventFields, Window, window_selection
 from flowmachine.sql.events import locate_events
@@ -29,11 +30,13 @@ class ConsecutiveTripsODMatrix(Window, Unit, EventFields, Aggregate):
     Pairs of the same location are included. Events at the same moment are in the order of their locations.
     """
 
+    adds_up: ClassVar[bool] = False
+
     @property
     def events(self) -> tuple[EventSelection]:
         return (window_selection(self),)
 
-    def select(self, sources: Sources) -> Select[Any]:
+    def contributors(self, sources: Sources) -> FromClause:
         located = locate_events(sources, self.events[0], self.unit, ("time",))
         # A marker separates the last event from an event followed by an event at the null place.
         following = sa.func.lead(located.c.location, 1, _NONE_FOLLOWS).over(
@@ -41,18 +44,15 @@ class ConsecutiveTripsODMatrix(Window, Unit, EventFields, Aggregate):
             order_by=[located.c.time, located.c.location.asc().nulls_last()],
         )
         steps = sa.select(
-            located.c.subscriber,
             located.c.location.label("location_from"),
             following.label("location_to"),
+            located.c.subscriber,
         ).subquery("steps")
-        trips = (
+        return (
             sa.select(steps)
             .where(steps.c.location_to.is_distinct_from(_NONE_FOLLOWS))
             .distinct()
             .subquery("trips")
-        )
-        return sa.select(trips.c.location_from, trips.c.location_to, sa.func.count().label("value")).group_by(
-            trips.c.location_from, trips.c.location_to
         )
 
     @property

@@ -8,9 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy.sql import Select
 
 from flowmachine.settings import Gate
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.fields import Integer, Text, optional, required
 from flowmachine.spec.published import NothingPersonal, Published, Value
-from flowmachine.spec.query import Aggregate, NotBuildable, Sources, query_kind
+from flowmachine.spec.query import NotBuildable, Sources, query_kind
 from flowmachine.spec.units import Unit
 
 
@@ -22,6 +23,7 @@ class DummyQuery(Unit, Aggregate):
     """
 
     needs_database: ClassVar[bool] = True
+    uncompared: ClassVar[str | None] = "it is about no subscriber"
 
     dummy_param: str = required(Text(), "Distinguishes queries.")
     dummy_delay: int = optional(Integer(), 0, "Seconds it takes.")

@@ -14,11 +14,16 @@ from marshmallow import validate
 from sqlalchemy.sql import FromClause, Select
 
 from flowmachine.queries.families import HISTOGRAM_METRICS
-from flowmachine.spec.fields import Form, Integer, Number, load_fields, optional, required
+from flowmachine.spec.aggregate import Aggregate
+from flowmachine.spec.fields import Entries, Form, Integer, Number, load_fields, optional, required
 from flowmachine.spec.nested import Nested
 from flowmachine.spec.published import AllOrNothing, Published, Value
-from flowmachine.spec.query import Aggregate, Query, Sources, query_kind
+from flowmachine.spec.query import Query, Sources, query_kind
+from flowmachine.spec.steps import Steps
 from flowmachine.sql.functions import fifteen_digits
+
+#: Maximum number of bins in a submitted spec.
+MOST_BINS = 1000
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,8 @@ class Bins(ma.fields.Field[HistogramBins]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> HistogramBins:
         if isinstance(value, HistogramBins):
             value = self.canonical(value)
-        edges = ma.fields.List(Number(), validate=validate.Length(min=2))
-        values = load_fields({"n_bins": Integer(at_least=1), "bin_list": edges}, value)
+        edges = Entries(Number(), validate=validate.Length(min=2))
+        values = load_fields({"n_bins": Integer(at_least=1), "bin_list": edges}, value, **kwargs)
         given = {name: found for name, found in values.items() if found is not ma.missing}
         if len(given) > 1:
             raise ma.ValidationError({"_schema": ["Only one of n_bins or bin_list may be provided."]})
@@ -50,6 +55,14 @@ class Bins(ma.fields.Field[HistogramBins]):
         if any(lower >= upper for lower, upper in pairwise(given["bin_list"])):
             raise ma.ValidationError({"bin_list": ["Must be strictly ascending."]})
         return HistogramBins(bin_list=tuple(given["bin_list"]))
+
+    def beyond_limits(self, value: HistogramBins, steps: Steps) -> dict[str, list[str]]:
+        """Return messages about more bins than ``MOST_BINS``."""
+        name, bins = "n_bins", value.n_bins
+        if bins is None:
+            name, bins = "bin_list", len(value.bin_list or ()) - 1
+        text = f"A histogram can have {MOST_BINS} bins at most, not {bins}."
+        return {name: [text]} if bins > MOST_BINS else {}
 
     def canonical(self, value: HistogramBins) -> Any:
         if value.n_bins is not None:
@@ -146,6 +159,8 @@ class HistogramAggregate(Aggregate):
     """
 
     geographic: ClassVar[bool] = False
+    #: The outer edges are then the smallest and the largest value.
+    extremes: ClassVar[Mapping[str, tuple[Any, ...]]] = {"range": (None,), "bins.bin_list": (None,)}
 
     metric: Query = required(Nested(*HISTOGRAM_METRICS, component="HistogrammableMetrics"))
     bins: HistogramBins = required(Bins(), "Number of bins, or their edges.")
@@ -161,15 +176,24 @@ class HistogramAggregate(Aggregate):
     def spec(self) -> dict[str, Any]:
         return {name: value for name, value in super().spec().items() if (name, value) != ("range", None)}
 
-    def select(self, sources: Sources) -> Select[Any]:
+    def contributors(self, sources: Sources) -> FromClause:
         metric = sources.stored(self.metric)
         number = sa.cast(metric.c.value, sa.Double)
         exact = fifteen_digits(number) if isinstance(self.metric.columns["value"], sa.Double) else number
-        values = sa.select(exact.label("x")).where(metric.c.value.is_not(None)).cte("metric_values")
+        measured = sa.select(exact.label("x"), metric.c.subscriber)
+        values = measured.where(metric.c.value.is_not(None)).cte("metric_values")
         if self.bins.bin_list is not None:
-            return _listed(values, self.bins.bin_list)
+            bins = _listed(self.bins.bin_list)
+            inside = sa.and_(values.c.x >= bins.c.lower_edge, values.c.x < bins.c.upper_edge)
+            return sa.select(bins, values.c.subscriber).join(values, inside).subquery("in_bins")
         assert self.bins.n_bins is not None
-        return _equally_wide(values, self.bins.n_bins, self.range)
+        return _numbered(values, self.bins.n_bins, self.range)
+
+    def rows(self, sources: Sources, counted: Select[Any]) -> Select[Any]:
+        if self.bins.bin_list is not None:
+            return _with_empty_bins(counted, _listed(self.bins.bin_list))
+        assert self.bins.n_bins is not None
+        return _with_edges(counted, self.bins.n_bins)
 
     @property
     def published(self) -> Published:
@@ -177,25 +201,27 @@ class HistogramAggregate(Aggregate):
         return Published((Value("value", sa.BigInteger()), *edges), AllOrNothing("value"), ("lower_edge",))
 
 
-def _listed(values: FromClause, edges: tuple[float, ...]) -> Select[Any]:
-    bins = sa.union_all(
+def _listed(edges: tuple[float, ...]) -> FromClause:
+    return sa.union_all(
         *(
             sa.select(_number(lower).label("lower_edge"), _number(upper).label("upper_edge"))
             for lower, upper in pairwise(edges)
         )
     ).subquery("bins")
-    inside = sa.and_(values.c.x >= bins.c.lower_edge, values.c.x < bins.c.upper_edge)
-    return (
-        sa.select(sa.func.count(values.c.x).label("value"), bins.c.lower_edge, bins.c.upper_edge)
-        .select_from(bins.outerjoin(values, inside))
-        .group_by(bins.c.lower_edge, bins.c.upper_edge)
-    )
 
 
-def _equally_wide(values: FromClause, count: int, bounds: Range | None) -> Select[Any]:
-    """Return the non-empty bins, and one empty bin if there are others.
+def _with_empty_bins(counted: Select[Any], bins: FromClause) -> Select[Any]:
+    filled = counted.subquery("filled")
+    same = sa.and_(filled.c.lower_edge == bins.c.lower_edge, filled.c.upper_edge == bins.c.upper_edge)
+    numbers = [column for column in filled.c if column.name not in bins.c]
+    zeros = [sa.func.coalesce(column, 0).label(column.name) for column in numbers]
+    return sa.select(bins, *zeros).select_from(bins.outerjoin(filled, same))
 
-    One empty bin withholds all bins.
+
+def _numbered(values: FromClause, count: int, bounds: Range | None) -> FromClause:
+    """Return each subscriber's bin.
+
+    Columns are ``number``, and ``low``, ``high`` and ``slack`` of all bins.
     """
     low = sa.func.min(values.c.x) if bounds is None else _decimal(bounds.lower_bound)
     high = sa.func.max(values.c.x) if bounds is None else _decimal(bounds.upper_bound)
@@ -207,37 +233,43 @@ def _equally_wide(values: FromClause, count: int, bounds: Range | None) -> Selec
     above = values.c.x - ends_of.c.low + ends_of.c.slack
     position = sa.func.floor(above * count / sa.func.nullif(width, 0.0))
     number = sa.func.coalesce(sa.func.least(position, count - 1), 0.0)
-    filled = (
-        sa.select(number.label("number"), sa.func.count().label("value"))
+    return (
+        sa.select(number.label("number"), ends_of, values.c.subscriber)
         .select_from(values.join(ends_of, values.c.x.between(ends_of.c.low, ends_of.c.high)))
-        .group_by(number)
-        .cte("filled")
+        .subquery("in_bins")
     )
 
+
+def _with_edges(counted: Select[Any], count: int) -> Select[Any]:
+    """Select the non-empty bins, and one empty bin if there are others.
+
+    One empty bin withholds all bins.
+    """
+    filled = counted.cte("filled")
+    low, high, number = filled.c.low, filled.c.high, filled.c.number
+    width = high - low
+
     def edge(at: Any) -> Any:
-        between = ends_of.c.low + at * width / float(count)
+        between = low + at * width / float(count)
         return sa.case(
-            (at == float(count), ends_of.c.high),
-            (sa.func.abs(between) <= ends_of.c.slack, 0.0),
+            (at == float(count), high),
+            (sa.func.abs(between) <= filled.c.slack, 0.0),
             else_=fifteen_digits(between),
         )
 
     # All values are equal: one bin without width.
     constant = width == 0.0
+    numbers = [column for column in filled.c if column.name not in ("number", "low", "high", "slack")]
     full = sa.select(
-        filled.c.value,
-        edge(filled.c.number).label("lower_edge"),
-        sa.case((constant, ends_of.c.high), else_=edge(filled.c.number + 1.0)).label("upper_edge"),
-    ).select_from(filled.join(ends_of, sa.true()))
-    bins = sa.select(sa.case((sa.func.max(width) == 0.0, 1), else_=count).label("wanted")).cte("wanted")
-    found = sa.select(sa.func.count().label("found")).select_from(filled).cte("found")
-    lacking = (
-        sa.select(sa.literal(0, sa.BigInteger), _null(), _null())
-        .select_from(bins.join(found, sa.true()))
-        .where(found.c.found < bins.c.wanted)
+        *numbers,
+        edge(number).label("lower_edge"),
+        sa.case((constant, high), else_=edge(number + 1.0)).label("upper_edge"),
     )
-    united = full.union_all(lacking).subquery("histogram")
-    return sa.select(united)
+    wanted = sa.case((sa.func.max(width) == 0.0, 1), else_=count)
+    bins = sa.select(wanted.label("wanted"), sa.func.count().label("found")).select_from(filled).cte("bins")
+    zeros = [sa.literal(0, sa.BigInteger) for _ in numbers]
+    lacking = sa.select(*zeros, _null(), _null()).select_from(bins).where(bins.c.found < bins.c.wanted)
+    return sa.select(full.union_all(lacking).subquery("histogram"))
 
 
 def _number(value: float) -> Any:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import marshmallow as ma
 import sqlalchemy as sa
-from sqlalchemy.sql import Select
+from sqlalchemy.sql import ColumnElement, FromClause, Select
 
-from flowmachine.queries._statistics import STATISTICS, statistic, statistic_type
+from flowmachine.queries._statistics import EXTREME_STATISTICS, STATISTICS, statistic, statistic_type
 from flowmachine.queries.families import JOINABLE_METRICS, REFERENCE_LOCATIONS
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.fields import Choice, required
 from flowmachine.spec.nested import Nested
 from flowmachine.spec.places import SpatialUnit
 from flowmachine.spec.published import KeepOver, KeepShares, Published, Region, Value
-from flowmachine.spec.query import Aggregate, Query, Sources, query_kind
+from flowmachine.spec.query import Query, Sources, query_kind
 
 
 @query_kind(
@@ -30,6 +32,8 @@ class JoinedSpatialAggregate(Aggregate):
     the published shares from one. So they must be none or rest on enough subscribers too; otherwise the
     location is left out.
     """
+
+    extremes: ClassVar[Mapping[str, tuple[Any, ...]]] = {"method": EXTREME_STATISTICS}
 
     locations: Query = required(Nested(*REFERENCE_LOCATIONS, component="ReferenceLocation"))
     metric: Query = required(Nested(*JOINABLE_METRICS, component="JoinableMetrics"))
@@ -54,34 +58,44 @@ class JoinedSpatialAggregate(Aggregate):
     def unit(self) -> SpatialUnit | None:
         return self.locations.unit
 
-    def select(self, sources: Sources) -> Select[Any]:
+    def contributors(self, sources: Sources) -> FromClause:
         located = sa.select(sources.stored(self.locations)).subquery("located")
         metric = sa.select(sources.stored(self.metric)).subquery("metric")
-        joined = located.join(metric, located.c.subscriber == metric.c.subscriber)
+        same = located.c.subscriber == metric.c.subscriber
+        if self.method == "distr":
+            labelled = sa.select(located.c.location, metric.c.value.label("key"), located.c.subscriber)
+            return labelled.join(metric, same).subquery("labelled")
+        value = [] if self.method == "count" else [metric.c.value]
+        measured = sa.select(located.c.location, located.c.subscriber, *value).join(metric, same)
+        # Only subscribers who have the metric contribute to a statistic.
+        return measured.where(metric.c.value.is_not(None)).subquery("measured")
+
+    @property
+    def measure(self) -> tuple[str, str]:
+        if self.method == "count":
+            return super().measure
+        if self.method == "distr":
+            return "subscribers", "share"
+        # Of any metric, because the values of two metrics may be the same numbers.
+        return "metric", self.method
+
+    @property
+    def shares_of(self) -> tuple[str, ...]:  # type: ignore[override]
+        return ("location",) if self.method == "distr" else ()
+
+    def value(self, contributors: FromClause) -> ColumnElement[Any]:
+        if self.method in ("distr", "count"):
+            return super().value(contributors)
+        return statistic(self.method, contributors.c.value)
+
+    def rows(self, sources: Sources, counted: Select[Any]) -> Select[Any]:
         if self.method != "distr":
-            return (
-                sa.select(
-                    located.c.location,
-                    statistic(self.method, metric.c.value).label("value"),
-                    sa.func.count(metric.c.value).label("subscribers"),
-                )
-                .select_from(joined)
-                .group_by(located.c.location)
-            )
-        shares = (
-            sa.select(located.c.location, metric.c.value.label("key"), sa.func.count().label("subscribers"))
-            .select_from(joined)
-            .group_by(located.c.location, metric.c.value)
-            .subquery("shares")
-        )
+            return counted
+        shares = counted.subquery("shares")
         everyone = sa.func.sum(shares.c.subscribers).over(partition_by=shares.c.location)
-        return sa.select(
-            shares.c.location,
-            sa.literal("value").label("metric"),
-            shares.c.key,
-            (sa.cast(shares.c.subscribers, sa.Double) / everyone).label("value"),
-            shares.c.subscribers,
-        )
+        share = sa.cast(shares.c.subscribers, sa.Double) / everyone
+        others = [column for column in shares.c if column.name != "value"]
+        return sa.select(*others, sa.literal("value").label("metric"), share.label("value"))
 
     @property
     def published(self) -> Published:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import sqlalchemy as sa
-from sqlalchemy.sql import Select
+from sqlalchemy.sql import FromClause
 
 from flowmachine.queries.aggregates._flowing import Movement, movements, pair_columns
 from flowmachine.queries.aggregates._labelling import labelled
+from flowmachine.queries.aggregates.flows import Flows
 from flowmachine.queries.movement.mobility_classification import MobilityClassification
 from flowmachine.queries.places.coalesced_location import CoalescedLocation
+from flowmachine.spec.aggregate import Aggregate, Total
 from flowmachine.spec.fields import required
 from flowmachine.spec.nested import Nested
 from flowmachine.spec.published import KeepGroups, Published, Region, Value
-from flowmachine.spec.query import Aggregate, Sources, query_kind
+from flowmachine.spec.query import Sources, query_kind
 
 
 @query_kind(
@@ -32,9 +34,14 @@ class LabelledFlows(Movement, Aggregate):
     to_location: CoalescedLocation = required(Nested("coalesced_location"))
     labels: MobilityClassification = required(Nested("mobility_classification"))
 
-    def select(self, sources: Sources) -> Select[Any]:
+    def contributors(self, sources: Sources) -> FromClause:
         labels = sa.select(sources.stored(self.labels)).subquery("labels")
         return labelled(movements(sources, self), labels, "location_from", "location_to")
+
+    @property
+    def totals(self) -> Sequence[Total]:
+        flows = Flows(**self.movement)
+        return [*super().totals, *Total(flows).at_all_levels(), *flows.sums]
 
     @property
     def published(self) -> Published:

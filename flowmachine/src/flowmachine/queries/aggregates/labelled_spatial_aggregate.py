@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import sqlalchemy as sa
-from sqlalchemy.sql import Select
+from sqlalchemy.sql import FromClause
 
 from flowmachine.queries.aggregates._labelling import labelled
+from flowmachine.queries.aggregates.spatial_aggregate import SpatialAggregate
 from flowmachine.queries.movement.mobility_classification import MobilityClassification
 from flowmachine.queries.places.coalesced_location import CoalescedLocation
+from flowmachine.spec.aggregate import Aggregate, Total
 from flowmachine.spec.fields import required
 from flowmachine.spec.nested import Nested
 from flowmachine.spec.places import SpatialUnit
 from flowmachine.spec.published import KeepGroups, Published, Region, Value
-from flowmachine.spec.query import Aggregate, Sources, query_kind
+from flowmachine.spec.query import Sources, query_kind
 
 
 @query_kind("labelled_spatial_aggregate", summary="The number of subscribers at each location, by label.")
@@ -32,9 +34,14 @@ class LabelledSpatialAggregate(Aggregate):
     def unit(self) -> SpatialUnit | None:
         return self.locations.unit
 
-    def select(self, sources: Sources) -> Select[Any]:
+    def contributors(self, sources: Sources) -> FromClause:
         located = sa.select(sources.stored(self.locations)).subquery("located")
         return labelled(located, sa.select(sources.stored(self.labels)).subquery("labels"), "location")
+
+    @property
+    def totals(self) -> Sequence[Total]:
+        everybody = Total(SpatialAggregate(locations=self.locations))
+        return [*super().totals, *everybody.at_all_levels()]
 
     @property
     def published(self) -> Published:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.sql import Select
+from sqlalchemy.sql import FromClause, Select
 
 from flowmachine.queries.activity._periods import Periods, periods
 from flowmachine.queries.aggregates._calendars import CALENDAR, calendars, spelt_out
 from flowmachine.queries.aggregates._labelling import labelled
 from flowmachine.queries.families import REFERENCE_LOCATIONS
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.fields import required
 from flowmachine.spec.nested import Nested
 from flowmachine.spec.places import SpatialUnit
 from flowmachine.spec.published import KeepGroups, Published, Region, Value
-from flowmachine.spec.query import Aggregate, EventSelection, Query, Sources, query_kind
+from flowmachine.spec.query import EventSelection, Query, Sources, query_kind
 from flowmachine.spec.sampling import Sampled
 from flowmachine.spec.windows import EventFields
 
@@ -43,9 +44,12 @@ class LocalisedCalendarActivity(Periods, EventFields, Sampled, Aggregate):
     def unit(self) -> SpatialUnit | None:
         return self.reference_location.unit
 
-    def select(self, sources: Sources) -> Select[Any]:
+    def contributors(self, sources: Sources) -> FromClause:
         located = sa.select(sources.stored(self.reference_location)).subquery("located")
-        return spelt_out(self, labelled(located, calendars(sources, self), "location"), "value_label")
+        return labelled(located, calendars(sources, self), "location")
+
+    def rows(self, sources: Sources, counted: Select[Any]) -> Select[Any]:
+        return spelt_out(self, counted, "value_label")
 
     @property
     def published(self) -> Published:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import marshmallow as ma
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, Select
 
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.fields import Choice, required
 from flowmachine.spec.published import KeepOver, Published, Region, Value
-from flowmachine.spec.query import Aggregate, EventSelection, Sources, query_kind
+from flowmachine.spec.query import EventSelection, Sources, query_kind
 from flowmachine.spec.units import Unit
 from flowmachine.spec.windows import Directed, EventFields, Window
 from flowmachine.sql.tallies import tally_events
@@ -31,6 +32,8 @@ class LocationEventCounts(Window, Unit, Directed, EventFields, Aggregate):
     counted from ``start_date`` begins and ends before ``end_date``. A row is judged by the subscribers behind
     its events.
     """
+
+    uncompared: ClassVar[str | None] = "a row is a period of all events, and not a group of subscribers"
 
     interval: str = required(Choice(*INTERVALS), keyword="count_interval", write="interval")
 

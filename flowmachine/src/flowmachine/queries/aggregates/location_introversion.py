@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
-from sqlalchemy.sql import Select
+from sqlalchemy.sql import ColumnElement, FromClause
 
 from flowmachine.queries.aggregates._flowing import region_order
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.published import KeepOver, Published, Region, Value
-from flowmachine.spec.query import Aggregate, EventSelection, Sources, query_kind
+from flowmachine.spec.query import EventSelection, Sources, query_kind
 from flowmachine.spec.units import Unit
 from flowmachine.spec.windows import Directed, EventFields, Window, window_selection
 from flowmachine.sql.events import locate_events
@@ -27,13 +28,14 @@ class LocationIntroversion(Window, Unit, Directed, EventFields, Aggregate):
     who are the first party.
     """
 
+    adds_up: ClassVar[bool] = False
     event_columns: ClassVar[tuple[str, ...]] = ("outgoing",)
 
     @property
     def events(self) -> tuple[EventSelection]:
         return (window_selection(self),)
 
-    def select(self, sources: Sources) -> Select[Any]:
+    def contributors(self, sources: Sources) -> FromClause:
         located = locate_events(sources, self.events[0], self.unit, ("event_id", "outgoing"))
         parties = sa.select(located).cte("parties")
         here, there = parties.alias("here"), parties.alias("there")
@@ -42,15 +44,24 @@ class LocationIntroversion(Window, Unit, Directed, EventFields, Aggregate):
         statement = (
             sa.select(
                 here.c.location,
-                (sa.cast(within, sa.Double) / sa.func.count()).label("value"),
-                sa.func.count(here.c.subscriber.distinct()).label("subscribers"),
+                here.c.subscriber,
+                within.label("within"),
+                sa.func.count().label("interactions"),
             )
             .join(there, interaction)
-            .group_by(here.c.location)
+            .group_by(here.c.location, here.c.subscriber)
         )
-        if self.direction == "both":
-            return statement
-        return statement.where(here.c.outgoing == sa.literal(self.direction == "out"))
+        if self.direction != "both":
+            statement = statement.where(here.c.outgoing == sa.literal(self.direction == "out"))
+        return statement.subquery("first_parties")
+
+    @property
+    def measure(self) -> tuple[str, str]:
+        return "interactions", "share within"
+
+    def value(self, contributors: FromClause) -> ColumnElement[Any]:
+        within, interactions = sa.func.sum(contributors.c.within), sa.func.sum(contributors.c.interactions)
+        return sa.cast(within, sa.Double) / sa.cast(interactions, sa.Double)
 
     @property
     def published(self) -> Published:

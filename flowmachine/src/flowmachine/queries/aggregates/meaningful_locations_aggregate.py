@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
-from sqlalchemy.sql import Select
+from sqlalchemy.sql import FromClause, Select
 
-from flowmachine.queries.aggregates._meaningful import Meaningful, clusters, shares
+from flowmachine.queries.aggregates._meaningful import Meaningful, Shared, clusters, named, shares
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.fields import Text, required
 from flowmachine.spec.published import KeepOver, Published, Region, Value
-from flowmachine.spec.query import Aggregate, EventSelection, Sources, query_kind
+from flowmachine.spec.query import EventSelection, Sources, query_kind
 from flowmachine.spec.windows import Window
 
 
@@ -18,27 +19,30 @@ from flowmachine.spec.windows import Window
     "meaningful_locations_aggregate",
     summary="Subscribers by area of their locations of a label; of n such each counts 1/n.",
 )
-class MeaningfulLocationsAggregate(Window, Meaningful, Aggregate):
+class MeaningfulLocationsAggregate(Shared, Window, Meaningful, Aggregate):
     """Count subscribers by region of their meaningful locations with ``label``.
 
     A subscriber with n such locations counts 1/n at each. A row is judged by its distinct subscribers, who
     are at least as many as the value.
     """
 
+    adds_up: ClassVar[bool] = False
     label: str = required(Text(), "The label.", example="day")
 
     @property
     def events(self) -> tuple[EventSelection]:
         return (self.selection(self.start_date, self.end_date),)
 
-    def select(self, sources: Sources) -> Select[Any]:
+    def contributors(self, sources: Sources) -> FromClause:
         found = shares(sources, self, clusters(sources, self, self.events[0]), self.label, "found")
-        return sa.select(
-            sa.literal(self.label).label("label"),
-            found.c.location,
-            sa.func.sum(found.c.share).label("value"),
-            sa.func.count(found.c.subscriber.distinct()).label("subscribers"),
-        ).group_by(found.c.location)
+        return (
+            sa.select(found.c.location, found.c.subscriber, sa.func.sum(found.c.share).label("share"))
+            .group_by(found.c.location, found.c.subscriber)
+            .subquery("at_locations")
+        )
+
+    def rows(self, sources: Sources, counted: Select[Any]) -> Select[Any]:
+        return named(counted, label=self.label)
 
     @property
     def published(self) -> Published:

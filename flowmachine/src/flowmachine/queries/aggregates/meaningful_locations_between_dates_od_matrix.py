@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
-import sqlalchemy as sa
-from sqlalchemy.sql import Select
+from sqlalchemy.sql import FromClause, Select
 
-from flowmachine.queries.aggregates._meaningful import Meaningful, between, clusters, published_pairs, shares
+from flowmachine.queries.aggregates._meaningful import (
+    Meaningful,
+    Shared,
+    between,
+    clusters,
+    named,
+    published_pairs,
+    shares,
+)
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.fields import Moment, Text, required
 from flowmachine.spec.published import Published
-from flowmachine.spec.query import Aggregate, EventSelection, Sources, query_kind
+from flowmachine.spec.query import EventSelection, Sources, query_kind
 
 
 @query_kind(
@@ -19,13 +27,14 @@ from flowmachine.spec.query import Aggregate, EventSelection, Sources, query_kin
     component="MeaningfulLocationsBetweenDatesODMatrix",
     summary="Subscribers by areas of locations in two periods; of n pairs each counts 1/n.",
 )
-class MeaningfulLocationsBetweenDatesODMatrix(Meaningful, Aggregate):
+class MeaningfulLocationsBetweenDatesODMatrix(Shared, Meaningful, Aggregate):
     """Count subscribers by their meaningful locations with ``label`` in two windows.
 
     Regions are those in window a and in window b. A subscriber with n locations in a and m in b counts 1/(n
     m) at each pair. A row is judged by its distinct subscribers.
     """
 
+    adds_up: ClassVar[bool] = False
     start_date_a: datetime = required(Moment(), "First day, ISO text or a date.")
     end_date_a: datetime = required(
         Moment(), "The day after the last, ISO text or a date.", example="2016-01-08"
@@ -43,13 +52,15 @@ class MeaningfulLocationsBetweenDatesODMatrix(Meaningful, Aggregate):
             self.selection(self.start_date_b, self.end_date_b),
         )
 
-    def select(self, sources: Sources) -> Select[Any]:
+    def contributors(self, sources: Sources) -> FromClause:
         before, after = (
             shares(sources, self, clusters(sources, self, selection, name), self.label, name)
             for selection, name in zip(self.events, ("origins", "destinations"), strict=True)
         )
-        label = sa.literal(self.label)
-        return between(before, after).add_columns(label.label("label_from"), label.label("label_to"))
+        return between(before, after)
+
+    def rows(self, sources: Sources, counted: Select[Any]) -> Select[Any]:
+        return named(counted, label_from=self.label, label_to=self.label)
 
     @property
     def published(self) -> Published:

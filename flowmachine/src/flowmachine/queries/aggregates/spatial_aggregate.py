@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
-from sqlalchemy.sql import Select
+from sqlalchemy.sql import FromClause
 
 from flowmachine.queries.families import REFERENCE_LOCATIONS
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.fields import required
 from flowmachine.spec.nested import Nested
 from flowmachine.spec.places import SpatialUnit
 from flowmachine.spec.published import KeepOver, Published, Region, Value
-from flowmachine.spec.query import Aggregate, Query, Sources, query_kind
+from flowmachine.spec.query import Query, Sources, query_kind
 
 
 @query_kind("spatial_aggregate", summary="The number of subscribers at each location.")
@@ -28,9 +27,9 @@ class SpatialAggregate(Aggregate):
     def unit(self) -> SpatialUnit | None:
         return self.locations.unit
 
-    def select(self, sources: Sources) -> Select[Any]:
+    def contributors(self, sources: Sources) -> FromClause:
         located = sources.stored(self.locations)
-        return sa.select(located.c.location, sa.func.count().label("value")).group_by(located.c.location)
+        return sa.select(located.c.location, located.c.subscriber).subquery("located")
 
     @property
     def published(self) -> Published:

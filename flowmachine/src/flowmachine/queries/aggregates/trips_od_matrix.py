@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import ClassVar
 
 import sqlalchemy as sa
-from sqlalchemy.sql import Select
+from sqlalchemy.sql import FromClause
 
 from flowmachine.queries.aggregates._flowing import pair_order
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.published import KeepOver, Published, Region, Value
-from flowmachine.spec.query import Aggregate, EventSelection, Sources, query_kind
+from flowmachine.spec.query import EventSelection, Sources, query_kind
 from flowmachine.spec.units import Unit
 from flowmachine.spec.windows import EventFields, Window, window_selection
 from flowmachine.sql.events import locate_events
@@ -27,11 +28,13 @@ class TripsODMatrix(Window, Unit, EventFields, Aggregate):
     Other locations may lie between the two.
     """
 
+    adds_up: ClassVar[bool] = False
+
     @property
     def events(self) -> tuple[EventSelection]:
         return (window_selection(self),)
 
-    def select(self, sources: Sources) -> Select[Any]:
+    def contributors(self, sources: Sources) -> FromClause:
         located = locate_events(sources, self.events[0], self.unit, ("time",))
         visits = (
             sa.select(
@@ -53,10 +56,10 @@ class TripsODMatrix(Window, Unit, EventFields, Aggregate):
             sa.select(
                 origins.c.location.label("location_from"),
                 destinations.c.location.label("location_to"),
-                sa.func.count().label("value"),
+                origins.c.subscriber,
             )
             .join(destinations, trip)
-            .group_by(origins.c.location, destinations.c.location)
+            .subquery("trips")
         )
 
     @property

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
-from sqlalchemy.sql import Select
+from sqlalchemy.sql import FromClause
 
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.published import KeepOver, Published, Region, Value
-from flowmachine.spec.query import Aggregate, EventSelection, Sources, query_kind
+from flowmachine.spec.query import EventSelection, Sources, query_kind
 from flowmachine.spec.units import Unit
 from flowmachine.spec.windows import EventFields, Window, window_selection
+from flowmachine.sql.contributors import COUNTED_COLUMNS
 from flowmachine.sql.events import locate_events
 
 
@@ -21,16 +23,16 @@ class UniqueSubscriberCounts(Window, Unit, EventFields, Aggregate):
     A subscriber counts at every location visited.
     """
 
-    columns: ClassVar[dict[str, Any]] = {"location": sa.Integer(), "value": sa.BigInteger()}
+    adds_up: ClassVar[bool] = False
+    columns: ClassVar[dict[str, Any]] = COUNTED_COLUMNS
 
     @property
     def events(self) -> tuple[EventSelection]:
         return (window_selection(self),)
 
-    def select(self, sources: Sources) -> Select[Any]:
+    def contributors(self, sources: Sources) -> FromClause:
         located = locate_events(sources, self.events[0], self.unit, ())
-        visits = sa.select(located.c.subscriber, located.c.location).distinct().subquery("visits")
-        return sa.select(visits.c.location, sa.func.count().label("value")).group_by(visits.c.location)
+        return sa.select(located.c.location, located.c.subscriber).distinct().subquery("visits")
 
     @property
     def published(self) -> Published:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
-from sqlalchemy.sql import Select
+from sqlalchemy.sql import FromClause
 
 from flowmachine.queries.aggregates._unmoving import unmoving
 from flowmachine.queries.families import REFERENCE_LOCATIONS
 from flowmachine.queries.places.unique_locations import UniqueLocations
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.fields import required
 from flowmachine.spec.nested import Nested
 from flowmachine.spec.places import SpatialUnit
 from flowmachine.spec.published import KeepOver, Published, Region, Value
-from flowmachine.spec.query import Aggregate, Query, Sources, query_kind
+from flowmachine.spec.query import Query, Sources, query_kind
 from flowmachine.spec.windows import same_unit
 
 
@@ -39,16 +38,14 @@ class UnmovingAtReferenceLocationCounts(Aggregate):
     def unit(self) -> SpatialUnit:
         return self.locations.unit
 
-    def select(self, sources: Sources) -> Select[Any]:
+    def contributors(self, sources: Sources) -> FromClause:
         stayed = unmoving(sources, self.locations)
         reference = sa.select(sources.stored(self.reference_locations)).subquery("reference")
         at_home = sa.and_(
             stayed.c.subscriber == reference.c.subscriber, stayed.c.location == reference.c.location
         )
         return (
-            sa.select(stayed.c.location, sa.func.count().label("value"))
-            .join(reference, at_home)
-            .group_by(stayed.c.location)
+            sa.select(stayed.c.location, stayed.c.subscriber).join(reference, at_home).subquery("stayed_home")
         )
 
     @property

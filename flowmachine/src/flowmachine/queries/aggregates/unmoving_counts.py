@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
-from sqlalchemy.sql import Select
+from sqlalchemy.sql import FromClause
 
 from flowmachine.queries.aggregates._unmoving import unmoving
 from flowmachine.queries.places.unique_locations import UniqueLocations
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.fields import required
 from flowmachine.spec.nested import Nested
 from flowmachine.spec.places import SpatialUnit
 from flowmachine.spec.published import KeepOver, Published, Region, Value
-from flowmachine.spec.query import Aggregate, Sources, query_kind
+from flowmachine.spec.query import Sources, query_kind
 
 
 @query_kind("unmoving_counts", summary="The number of subscribers seen at one location only.")
@@ -26,9 +25,8 @@ class UnmovingCounts(Aggregate):
     def unit(self) -> SpatialUnit:
         return self.locations.unit
 
-    def select(self, sources: Sources) -> Select[Any]:
-        stayed = unmoving(sources, self.locations)
-        return sa.select(stayed.c.location, sa.func.count().label("value")).group_by(stayed.c.location)
+    def contributors(self, sources: Sources) -> FromClause:
+        return unmoving(sources, self.locations)
 
     @property
     def published(self) -> Published:

@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
-from sqlalchemy.sql import Select
+from sqlalchemy.sql import ColumnElement, FromClause
 
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.fields import Choice, Moment, required
 from flowmachine.spec.places import UNITS, SpatialUnit
 from flowmachine.spec.published import KeepOver, Published, Region, Value
-from flowmachine.spec.query import Aggregate, EventSelection, Sources, query_kind
+from flowmachine.spec.query import EventSelection, Sources, query_kind
 from flowmachine.spec.units import demand_polygons
 from flowmachine.spec.windows import Window
 from flowmachine.tables import admin_table, location_table
@@ -31,6 +32,7 @@ class DFSTotalMetricAmount(Window, Aggregate):
     that region's side of the transactions that have the metric.
     """
 
+    adds_up: ClassVar[bool] = False
     geographic: ClassVar[bool] = False
     #: No columnar file has the transactions.
     needs_database: ClassVar[bool] = True
@@ -51,7 +53,7 @@ class DFSTotalMetricAmount(Window, Aggregate):
     def unit(self) -> SpatialUnit:
         return SpatialUnit(self.aggregation_unit)
 
-    def select(self, sources: Sources) -> Select[Any]:
+    def contributors(self, sources: Sources) -> FromClause:
         transactions = sa.table(
             "transactions",
             sa.column("id", sa.BigInteger),
@@ -83,8 +85,8 @@ class DFSTotalMetricAmount(Window, Aggregate):
             sa.select(
                 date.label("date"),
                 regions.c.location,
-                sa.func.sum(transactions.c[self.metric]).label("value"),
-                sa.func.count(subscribers.c.msisdn.distinct()).label("subscribers"),
+                subscribers.c.msisdn.label("subscriber"),
+                sa.func.sum(transactions.c[self.metric]).label("amount"),
             )
             .select_from(placed)
             .where(
@@ -94,8 +96,16 @@ class DFSTotalMetricAmount(Window, Aggregate):
                 # subscribers.
                 transactions.c[self.metric].is_not(None),
             )
-            .group_by(date, regions.c.location)
+            .group_by(date, regions.c.location, subscribers.c.msisdn)
+            .subquery("amounts")
         )
+
+    @property
+    def measure(self) -> tuple[str, str]:
+        return f"mobile money {self.metric}", "sum"
+
+    def value(self, contributors: FromClause) -> ColumnElement[Any]:
+        return sa.func.sum(contributors.c.amount)
 
     @property
     def published(self) -> Published:

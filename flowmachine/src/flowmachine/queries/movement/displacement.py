@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import marshmallow as ma
 import sqlalchemy as sa
@@ -40,6 +40,8 @@ class Displacement(Window, EventFields, Sampled, SubscriberMetric):
     Distances are km on the spheroid. Subscribers without a reference location have no row; an unknown
     distance counts as 0.
     """
+
+    only_distances: ClassVar[frozenset[str]] = frozenset({"reference_location"})
 
     statistic: str = required(Choice(*STATISTICS))
     reference_location: Query = required(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import marshmallow as ma
 import sqlalchemy as sa
@@ -52,6 +52,8 @@ class DistanceSeries(Query):
     the period, a date for periods of a day or longer. Periods without events, subscribers without a reference
     location and events at places without a point are left out.
     """
+
+    only_distances: ClassVar[frozenset[str]] = frozenset({"subscriber_locations", "reference_location"})
 
     subscriber_locations: SubscriberLocations = required(Nested("subscriber_locations"))
     reference_location: Query | None = optional(Nested(*REFERENCE_LOCATIONS, component="ReferenceLocation"))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, Select
 
 from flowmachine.queries._statistics import STATISTICS, statistic, statistic_type
 from flowmachine.queries.network.total_network_objects import TotalNetworkObjects
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.fields import Choice, required
 from flowmachine.spec.nested import Nested
 from flowmachine.spec.places import SpatialUnit
 from flowmachine.spec.published import KeepOver, Published, Region, Value
-from flowmachine.spec.query import Aggregate, Sources, query_kind
+from flowmachine.spec.query import Sources, query_kind
 from flowmachine.sql.functions import start_of_century
 from flowmachine.sql.release import releasable
 
@@ -29,6 +30,8 @@ class AggregateNetworkObjects(Aggregate):
     them. Each value thus rests on published counts alone, and is judged by the count with the fewest
     subscribers.
     """
+
+    uncompared: ClassVar[str | None] = "a row is a period of all events, and not a group of subscribers"
 
     total_network_objects: TotalNetworkObjects = required(Nested("total_network_objects"))
     statistic: str = required(Choice(*STATISTICS))

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.sql import FromClause, Select
 from sqlalchemy.types import UserDefinedType
 
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.published import NothingPersonal, Published, Region, Value
-from flowmachine.spec.query import Aggregate, Sources, query_kind
+from flowmachine.spec.query import Sources, query_kind
 from flowmachine.spec.units import Unit
 from flowmachine.tables import admin_table
 
@@ -31,6 +32,7 @@ class Geography(Unit, Aggregate):
     """
 
     needs_database: ClassVar[bool] = True
+    uncompared: ClassVar[str | None] = "it is about no subscriber"
 
     def select(self, sources: Sources) -> Select[Any]:
         regions = sources.regions(self.unit)

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 from sqlalchemy.sql import Select
 
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.fields import Choice, optional
 from flowmachine.spec.published import KeepOver, Published, Region, Value
-from flowmachine.spec.query import Aggregate, EventSelection, Sources, query_kind
+from flowmachine.spec.query import EventSelection, Sources, query_kind
 from flowmachine.spec.units import Unit
 from flowmachine.spec.windows import EventFields, Window, window_selection
 from flowmachine.sql.functions import as_instant
@@ -30,6 +31,7 @@ class TotalNetworkObjects(Window, Unit, EventFields, Aggregate):
         "value": sa.BigInteger(),
         "subscribers": sa.BigInteger(),
     }
+    uncompared: ClassVar[str | None] = "a row is a period of all events, and not a group of subscribers"
 
     total_by: str = optional(Choice("second", "minute", "hour", "day", "month", "year"), "day")
 

@@ -32,13 +32,20 @@ class Unplaced(NetworkUnit):
 
 
 def last_location(
-    sources: Sources, selection: EventSelection, unit: SpatialUnit, *, keep_unplaced: bool = False
+    sources: Sources,
+    selection: EventSelection,
+    unit: SpatialUnit,
+    *,
+    keep_unplaced: bool = False,
+    by_day: bool = False,
 ) -> Select[Any]:
     """Select each subscriber's location at the latest event.
 
-    Ties go to the location that sorts first, with a null location last.
+    Ties go to the location that sorts first, with a null location last. ``by_day`` selects one for each
+    ``date``.
     """
-    located = locate_events(sources, selection, unit, ("time",), keep_unplaced=keep_unplaced)
+    columns = ("time", "local_time") if by_day else ("time",)
+    located = locate_events(sources, selection, unit, columns, keep_unplaced=keep_unplaced)
     regions = sources.region_count(unit)
     location: ColumnElement[int] = located.c.location
     may_be_null = keep_unplaced or unit.has_unknown_places
@@ -53,38 +60,48 @@ def last_location(
     )
     if may_be_null:
         latest = sa.func.nullif(latest, regions)
-    return sa.select(located.c.subscriber, latest.label("location")).group_by(located.c.subscriber)
+    whose = [located.c.subscriber, *_date(located, by_day)]
+    return sa.select(*whose, latest.label("location")).group_by(*whose)
 
 
-def most_common_location(sources: Sources, selection: EventSelection, unit: SpatialUnit) -> Select[Any]:
+def _date(located: FromClause, by_day: bool) -> list[ColumnElement[Any]]:
+    return [sa.cast(located.c.local_time, sa.Date).label("date")] if by_day else []
+
+
+def most_common_location(
+    sources: Sources, selection: EventSelection, unit: SpatialUnit, *, by_day: bool = False
+) -> Select[Any]:
     """Select the location with most events.
 
-    Ties go to the latest event, then to the location that sorts first, with a null location last.
+    Ties go to the latest event, then to the location that sorts first, with a null location last. ``by_day``
+    selects one for each ``date``.
     """
-    located = locate_events(sources, selection, unit, ("time",))
+    located = locate_events(sources, selection, unit, ("time", "local_time") if by_day else ("time",))
+    whose = [located.c.subscriber, *_date(located, by_day)]
     visits = (
         sa.select(
-            located.c.subscriber,
+            *whose,
             located.c.location,
             sa.func.count().label("events"),
             sa.func.max(located.c.time).label("latest"),
         )
-        .group_by(located.c.subscriber, located.c.location)
+        .group_by(*whose, located.c.location)
         .subquery("visits")
     )
+    whose = [visits.c[column.name] for column in whose]
     return sa.select(
-        visits.c.subscriber,
+        *whose,
         first_by(visits.c.location, visits.c.events, visits.c.latest, earlier_place(visits.c.location)).label(
             "location"
         ),
-    ).group_by(visits.c.subscriber)
+    ).group_by(*whose)
 
 
-def modal_location(stays: FromClause) -> Select[Any]:
+def modal_location(stays: FromClause, minimum: int = 0) -> Select[Any]:
     """Select the location of most of a subscriber's stays.
 
     Stays are (``subscriber``, ``location``, ``date``). Ties go to the latest date, then to the location that
-    sorts first, with a null location last.
+    sorts first, with a null location last. Subscribers with fewer than ``minimum`` stays are left out.
     """
     visits = (
         sa.select(
@@ -96,9 +113,10 @@ def modal_location(stays: FromClause) -> Select[Any]:
         .group_by(stays.c.subscriber, stays.c.location)
         .subquery("visits")
     )
-    return sa.select(
+    chosen = sa.select(
         visits.c.subscriber,
         first_by(visits.c.location, visits.c.days, visits.c.latest, earlier_place(visits.c.location)).label(
             "location"
         ),
     ).group_by(visits.c.subscriber)
+    return chosen.having(sa.func.sum(visits.c.days) >= minimum) if minimum else chosen
