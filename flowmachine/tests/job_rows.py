@@ -13,7 +13,7 @@ from flowmachine.data import DataState
 from flowmachine.jobs import planning, table, working
 from flowmachine.jobs.table import RELEASED, Key
 from flowmachine.queries.catalogue import load
-from flowmachine.spec.query import Aggregate
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.stores.base import Stored
 
 LEASE = timedelta(seconds=30)
@@ -52,7 +52,9 @@ def plan(
     needed = {part.query_id: [child.query_id for child in part.children] for part in parts}
     job = table.find(connection, Key(query.query_id, RELEASED))
     assert job is not None
-    planning.enqueue_parts(connection, job, "duckdb", parts, needed, lambda ids: among & set(ids))
+    planning.enqueue_parts(
+        connection, job, "duckdb", parts, needed, lambda ids: among & set(ids), executor="duckdb"
+    )
 
 
 def state(connection: sa.Connection, key: Key) -> str:

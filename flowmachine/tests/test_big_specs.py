@@ -19,14 +19,15 @@ from flowmachine.jobs import planning, submitting, table
 from flowmachine.jobs.specs import KEPT, query_of
 from flowmachine.jobs.table import RELEASED, Key
 from flowmachine.plan import make_plan
-from flowmachine.queries.catalogue import load
+from flowmachine.queries.catalogue import MOST_PARTS, load
 from flowmachine.server.actions import Actions
-from flowmachine.settings import Computing
+from flowmachine.settings import Choice, Computing
 from flowmachine.spec import reading
 from flowmachine.tables import jobs
 from flowmachine.testing import Processes
 
-PARTS = 5000
+#: With the modal location and the aggregate, as many as a spec may have.
+PARTS = MOST_PARTS - 2
 
 
 def spec_of(parts: int, days: int) -> dict[str, Any]:
@@ -96,7 +97,7 @@ def test_planning_asks_the_database_no_oftener_for_more_parts(
             job = table.find(connection, Key(query.query_id, RELEASED))
             assert job is not None
             with counted_statements(engine) as sent:
-                make_plan(connection, job, loaded(365), {"duckdb": executor}, "duckdb")
+                make_plan(connection, job, loaded(365), {"duckdb": executor}, Choice("duckdb"))
             assert submitting.progress(connection, query.query_id).queued == parts + 2
         numbers.append(len(sent))
     assert numbers[1] <= numbers[0]
@@ -128,7 +129,7 @@ def test_a_spec_is_parsed_once_in_a_process(
     with engine.begin() as connection:
         job = planning.next_unplanned(connection)
         assert job is not None
-        make_plan(connection, job, loaded(30), {"duckdb": executor}, "duckdb")
+        make_plan(connection, job, loaded(30), {"duckdb": executor}, Choice("duckdb"))
         rows = connection.execute(sa.select(jobs.c.query_id, jobs.c.spec)).mappings().all()
         assert {query_of(row).query_id for row in rows} == {row["query_id"] for row in rows}
     assert len(rows) == parts + 2
@@ -143,7 +144,7 @@ def test_a_poll_of_a_big_plan_reads_no_spec_and_is_shared(
         submitting.submit(connection, query, loaded(365))
         job = table.find(connection, Key(query.query_id, RELEASED))
         assert job is not None
-        make_plan(connection, job, loaded(365), {"duckdb": executor}, "duckdb")
+        make_plan(connection, job, loaded(365), {"duckdb": executor}, Choice("duckdb"))
     actions = Actions(engine)
     with counted_statements(engine) as sent:
         replies = [actions.poll_query({"query_id": query.query_id}) for _ in range(50)]

@@ -18,7 +18,7 @@ from flowmachine.jobs import submitting, table
 from flowmachine.jobs.table import RELEASED, Key
 from flowmachine.queries.catalogue import all_kinds, load
 from flowmachine.settings import Computing, Database
-from flowmachine.spec.query import Aggregate
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.tables import jobs, result_name
 from flowmachine.testing import Country
 from flowmachine.worker import Worker

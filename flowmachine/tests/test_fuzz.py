@@ -19,7 +19,8 @@ import zmq
 
 from flowmachine.queries.catalogue import load
 from flowmachine.spec.query import NotBuildable
-from flowmachine.testing import Processes
+from flowmachine.testing import KEY, Processes
+from flowsettings import channel
 
 SECONDS = max(15.0, float(os.environ.get("FLOWKIT_SOAK_MINUTES", "0")) * 10)
 
@@ -248,6 +249,7 @@ def test_other_frames_get_no_answer_and_do_no_harm(processes: Processes, frames:
     client = processes.client()
     with closing(client.context.socket(zmq.DEALER)) as dealer:
         dealer.linger = 0
+        channel.connect(dealer, KEY)
         dealer.connect(f"tcp://127.0.0.1:{processes.port}")
         if frames:
             dealer.send_multipart(frames)

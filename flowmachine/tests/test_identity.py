@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from typing import Any
 import marshmallow as ma
 import pytest
 
+from flowmachine.queries import EventCount
 from flowmachine.queries.catalogue import kinds, load_any
 from flowmachine.queries.examples import example, full_example
+from flowmachine.spec.fields import HourInterval, canonical_json
 from flowmachine.spec.query import Query
 
 EXPECTED = Path(__file__).parents[2] / "flowclient" / "tests" / "data" / "expected_specs.json"
@@ -78,7 +81,7 @@ def canonical(query: Query) -> str:
 
 
 def test_every_kind_is_among_them() -> None:
-    assert {query.kind for query in queries()} == set(kinds())
+    assert {query.kind for query in queries()} == {*kinds(), "subscriber_set"}
 
 
 def test_different_queries_have_different_ids_and_equal_ones_equal_ids() -> None:
@@ -145,6 +148,37 @@ def test_ids_stay_what_they_were(spec: dict[str, Any], query_id: str) -> None:
     Only a kind whose statement changes gets other ids.
     """
     assert load_any(spec).query_id == query_id
+
+
+def test_the_canonical_text_has_one_spelling() -> None:
+    document = {"b": ["é", None, True, 1, 1.0], "a": {"y": "", "x": -0.5}}
+    assert canonical_json(document) == '{"a":{"x":-0.5,"y":""},"b":["\\u00e9",null,true,1,1.0]}'
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            canonical_json([value])
+
+
+def test_a_query_made_in_python_has_the_id_of_its_spec() -> None:
+    """Check that tuples and times of Python count as lists and texts of a spec."""
+    hours = {"start_hour": 20, "end_hour": 8}
+    made = EventCount(
+        start_date=datetime(2016, 1, 1),
+        end_date="2016-01-03",
+        event_types=("sms", "calls", "sms"),
+        hours=HourInterval(**hours),
+    )
+    read = load_any(EVENTS | {"event_types": ["calls", "sms"], "hours": hours})
+    assert made == read
+    assert made.spec() == {
+        "query_kind": "event_count",
+        "start_date": "2016-01-01 00:00:00",
+        "end_date": "2016-01-03 00:00:00",
+        "direction": "both",
+        "event_types": ["calls", "sms"],
+        "hours": hours,
+        "sampling": None,
+        "subscriber_subset": None,
+    }
 
 
 def test_another_process_finds_the_same_ids() -> None:

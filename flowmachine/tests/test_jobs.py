@@ -227,7 +227,9 @@ def test_a_part_that_its_store_cannot_compute_sends_those_above_back_to_planning
         # Planned for the other store, it no longer waits for anything of the first.
         parts = list(first.graph())
         needed = {part.query_id: [child.query_id for child in part.children] for part in parts}
-        planning.enqueue_parts(connection, root, "postgres", parts, needed, lambda ids: set())
+        planning.enqueue_parts(
+            connection, root, "postgres", parts, needed, lambda ids: set(), executor="postgres"
+        )
         root = table.find(connection, Key(first.query_id, RELEASED))
         assert root is not None
         assert (root["planned"], root["pending"]) == (True, 1)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from flowmachine.jobs import submitting, table, working
 from flowmachine.jobs.table import RELEASED, Key
-from flowmachine.spec.query import Aggregate
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.tables import jobs
 from flowmachine.testing import wait_for
 

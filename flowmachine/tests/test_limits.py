@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from contextlib import closing
@@ -105,3 +106,35 @@ def test_a_full_queue_refuses_what_is_new_and_nothing_else(processes: Processes)
     assert client.ask("run_query", **counted(2))["payload"] == second["payload"]
     client.ask("cancel_query", query_id=first["payload"]["query_id"])
     assert client.ask("run_query", **counted(3))["status"] == "success"
+
+
+@pytest.mark.parametrize("executor", ["duckdb", "postgres"])
+def test_a_sample_of_nearly_everybody_is_refused_with_the_largest_size(
+    processes: Processes, executor: str
+) -> None:
+    processes.start("server")
+    processes.start("worker", FLOWMACHINE_EXECUTOR=executor)
+    client = processes.client()
+
+    def asked(**sampling: Any) -> tuple[str, str | None]:
+        spec = counted(1)
+        spec["locations"]["sampling"] = {"sampling_method": "random_ids", "seed": 0.5, **sampling}
+        query_id = client.ask("run_query", **spec)["payload"]["query_id"]
+        return client.until_done(query_id), client.ask("poll_query", query_id=query_id)["payload"].get(
+            "cause"
+        )
+
+    state, cause = asked(size=100_000)
+    assert state == "errored"
+    rule = "A sample leaves out at least a tenth of the subscribers and at least 16: "
+    found = re.fullmatch(
+        re.escape(rule) + r"size 100000 is too large; the largest size here is (\d+)\.", cause or ""
+    )
+    assert found
+    largest = int(found[1])
+    # The exact number of subscribers cannot be told from it.
+    assert largest >= 100
+    assert largest % 10 == 0
+    assert asked(size=largest) == ("completed", None)
+    assert asked(size=largest + 1)[0] == "errored"
+    assert asked(fraction=0.9) == ("completed", None)

@@ -13,7 +13,9 @@ import pytest
 import zmq
 
 import flowmachine
-from flowmachine.testing import Client, Processes, free_port, wait_for
+from flowmachine.queries.catalogue import load, load_any
+from flowmachine.testing import KEY, Client, Processes, free_port, wait_for
+from flowsettings import channel
 
 QUESTION = {
     "query_kind": "spatial_aggregate",
@@ -106,11 +108,50 @@ def test_one_request_can_be_followed_everywhere(processes: Processes) -> None:
     assert server['flowmachine_jobs{state="completed"}'] == 2
     assert server["flowmachine_cache_bytes"] > 0
     assert server['flowmachine_request_seconds_count{action="run_query",status="success"}'] == 2
+    assert {day for day in server if day.startswith("flowmachine_newest_day_seconds")} == {
+        f'flowmachine_newest_day_seconds{{event_type="{each}"}}' for each in ("calls", "mds", "sms", "topups")
+    }
     worker = numbers(worker_port)
+    assert 0 < worker["flowmachine_disk_free_bytes"] < worker["flowmachine_disk_bytes"]
     labels = '{executor="postgres",kind="daily_location"}'
     assert worker[f"flowmachine_parts_total{labels}"] == 1
     assert worker[f"flowmachine_compute_seconds_total{labels}"] > 0
     assert worker[f"flowmachine_stored_bytes_total{labels}"] > 0
+
+
+def test_the_audit_trail_has_canonical_specs_whole(processes: Processes) -> None:
+    """Repeats push nothing out of the audit trail; subsets are written out."""
+    processes.start("server")
+    processes.start("worker")
+    client = processes.client()
+    subset = {**QUESTION["locations"], "date": "2016-01-02"}
+    first = {**QUESTION["locations"], "subscriber_subset": subset}
+    known = request(client, "first", "run_query", **{**QUESTION, "locations": first})
+    client.until_done(known["payload"]["query_id"])
+    padded = {**first, "subscriber_subset": load_any(subset).query_id, "event_types": ["sms", "calls"] * 3000}
+    spec = {**QUESTION, "locations": padded}
+    canonical = load({**QUESTION, "locations": first | {"event_types": ["calls", "sms"]}}).spec()
+    assert canonical["locations"]["event_types"] == ["calls", "sms"]
+    asked = {
+        "run_query": spec,
+        "explain_query": spec,
+        "get_aggregation_unit": spec,
+        "authorise": {"spec": spec},
+    }
+    for action, params in asked.items():
+        assert request(client, f"padded-{action}", action, **params)["status"] == "success"
+    refused = {**QUESTION, "locations": {**padded, "date": "2016-01-01 00:00:01"}}
+    assert request(client, "padded-refused", "run_query", **refused)["status"] == "error"
+    rows = ask(
+        processes,
+        "SELECT request_id, params FROM audit.engine_requests WHERE request_id LIKE 'padded-%%' ORDER BY audit_id",
+    )
+    recorded = dict(rows)
+    size = recorded.pop("padded-refused")
+    assert size["query_kind"] == "spatial_aggregate"
+    assert size["bytes"] > 20_000
+    assert recorded.pop("padded-authorise") == {"spec": canonical}
+    assert list(recorded.values()) == [canonical] * 3
 
 
 def test_the_audit_trail_cannot_be_changed(processes: Processes) -> None:
@@ -143,6 +184,7 @@ def test_nothing_is_answered_before_it_is_in_the_audit_trail(processes: Processe
     message = {"action": "get_query_kind", "request_id": "held-1", "params": {"query_id": "0" * 32}}
     with closing(client.context.socket(zmq.DEALER)) as asking:
         asking.linger = 0
+        channel.connect(asking, KEY)
         asking.connect(f"tcp://127.0.0.1:{processes.port}")
         with closing(processes.country.database.connect("flowdb")) as lock:
             lock.cursor().execute("LOCK TABLE audit.engine_requests IN SHARE MODE")

@@ -104,7 +104,10 @@ def test_the_server_explains_with_its_executor_setting(processes: Processes) -> 
 def test_an_unknown_executor_is_refused_at_the_start(processes: Processes) -> None:
     server = processes.start("server", FLOWMACHINE_EXECUTOR="spork")
     assert server.wait(30) == 1
-    assert "FLOWMACHINE_EXECUTOR is 'spork'; it must be one of auto, duckdb, postgres." in processes.logs()
+    assert (
+        "FLOWMACHINE_EXECUTOR is 'spork'; it must be one of auto, duckdb, spark, postgres."
+        in processes.logs()
+    )
 
 
 def test_both_executors_give_the_same_rows(processes: Processes) -> None:

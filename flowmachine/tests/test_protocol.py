@@ -101,9 +101,11 @@ def test_a_submitted_query(client: Client, running: Processes) -> None:
     assert load(params).query_id == query_id
     answer = succeed(client, "get_sql_for_query_result", query_id=query_id)
     assert (answer["query_id"], answer["query_state"]) == (query_id, "completed")
+    assert answer["metadata"].keys() == {"withheld", "repeats"}
     rows = {row["pcod"]: row["value"] for row in read(running, answer["sql"])}
     assert len(rows) > 5
     geo = succeed(client, "get_geo_sql_for_query_result", query_id=query_id)
+    assert geo["metadata"] == answer["metadata"]
     assert geo["aggregation_unit"] == "admin2"
     features = read(running, geo["sql"])
     assert {feature["type"] for feature in features} == {"Feature"}
@@ -197,6 +199,17 @@ def test_boundaries(client: Client, running: Processes, unit: str) -> None:
     assert [feature["id"] for feature in features] == list(range(1, len(features) + 1))
 
 
+def test_regions_have_names_and_the_region_that_they_lie_in(client: Client, running: Processes) -> None:
+    names: dict[str | None, str | None] = {None: None}
+    for unit in ("admin0", "admin1", "admin2", "admin3"):
+        answer = succeed(client, "get_geography", aggregation_unit=unit)
+        regions = [feature["properties"] for feature in read(running, answer["sql"])]
+        assert {region["parent_name"] for region in regions} <= set(names.values())
+        assert all(names[region["parent"]] == region["parent_name"] for region in regions)
+        names = {region["pcod"]: region["name"] for region in regions}
+        assert all(names.values())
+
+
 def test_dates_and_checks(client: Client) -> None:
     days = ["2016-01-01", "2016-01-02", "2016-01-03"]
     assert succeed(client, "get_available_dates") == dict.fromkeys(("calls", "mds", "sms", "topups"), days)
@@ -234,7 +247,12 @@ def test_a_right_is_judged_by_the_whole_query_however_it_is_spelled(client: Clie
             succeed(client, "authorise", spec=spec),
             succeed(client, "authorise", query_id=query_id),
         ]
+    whole = {**inner, "subscriber_subset": METRIC}
+    modal = {"query_kind": "modal_location", "locations": [DAILY | {"subscriber_subset": whole}]}
     expected = {
+        "spec": load({"query_kind": "spatial_aggregate", "locations": modal}).spec(),
+        "finer_kinds": [],
+        "further_scopes": [],
         "query_kind": "spatial_aggregate",
         "aggregation_unit": "admin2",
         "kinds": ["daily_location", "modal_location", "spatial_aggregate"],

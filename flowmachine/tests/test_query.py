@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from flowmachine.queries import DailyLocation, EventCount, Flows, ModalLocation, UniqueSubscribers
 from flowmachine.queries.catalogue import all_kinds
+from flowmachine.spec.aggregate import Aggregate
+from flowmachine.spec.fields import Text, required
 from flowmachine.spec.query import (
     COLUMNS_OF_TYPES,
     DEFAULT_EVENT_TYPES,
     LONGEST_WINDOW,
     MOST_SPANS,
-    Aggregate,
     EventSelection,
     NotBuildable,
     Query,
@@ -160,6 +161,27 @@ def test_registering_a_kind_makes_it_known_with_its_fields() -> None:
     finally:
         for name in ("two_words", "three_short_words"):
             registered.pop(name, None)
+
+
+def test_a_kind_has_a_summary_and_a_text_for_each_field() -> None:
+    def register(base: type[EventCount], **settings: Any) -> type[EventCount]:
+        return query_kind("four", **settings)(
+            type("Four", (base,), {"__annotations__": {"word": str}} | body)
+        )
+
+    body: dict[str, Any] = {"__doc__": " First line.\nIts end.\n\nMore.", "word": required(Text(), "A word.")}
+    try:
+        assert register(EventCount).summary == "First line.\nIts end."
+        assert register(EventCount, summary="Another.").summary == "Another."
+        assert registered["four"].arguments["word"].text == "A word."
+        body = {"word": required(Text())}
+        direct = register(EventCount, direct=True)
+        assert (direct.summary, list(direct.fields)[-1]) == ("", "word")
+        with pytest.raises(TypeError, match=r"^four\.word has no documentation: declare it with a text$"):
+            register(EventCount)
+        assert registered["four"] is direct
+    finally:
+        registered.pop("four", None)
 
 
 def test_a_signature_has_the_fields_of_its_kind() -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from typing import Any, ClassVar
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.sql import FromClause, Select
 
-from flowmachine.spec.places import SpatialUnit
 from flowmachine.spec.published import (
     AllOrNothing,
     KeepGroups,
@@ -23,88 +21,15 @@ from flowmachine.spec.published import (
     Value,
     full_order,
 )
-from flowmachine.spec.query import Aggregate, Query
-from flowmachine.sql.release import kept, releasable, released
+from flowmachine.sql.release import kept, releasable
 
-ADMIN3 = SpatialUnit("admin3")
-METADATA = sa.MetaData()
-RESULT = sa.Table(
-    "result_rows",
-    METADATA,
-    sa.Column("location", sa.Integer),
-    sa.Column("location_to", sa.Integer),
-    sa.Column("g", sa.Text),
-    sa.Column("n", sa.Double),
-    sa.Column("share", sa.Double),
-)
-REGIONS = sa.Table("region_rows", METADATA, sa.Column("location", sa.Integer), sa.Column("pcod", sa.Text))
-NAMES = {0: "P0", 1: "P1", 2: "P2"}
-
-#: (location, location_to, g, n, share); 9 is no region.
-ROWS: list[tuple[Any, ...]] = [
-    (2, 0, "b", 17, 0.25),
-    (1, 2, "a", 16, 0.5),
-    (0, 1, "c", 15, 0.75),
-    (None, 1, "d", 20, 1.0),
-    (9, 2, "e", 30, 2.0),
-]
-
-
-class Told(Aggregate):
-    """A kind whose rows are those of the table."""
-
-    kind: ClassVar[str] = "told"
-    fields: ClassVar[dict[str, Any]] = {}
-    columns: ClassVar[dict[str, Any]] = {column.name: column.type for column in RESULT.columns}
-    form: Published
-
-    def __init__(self, form: Published) -> None:
-        super().__init__()
-        object.__setattr__(self, "form", form)
-
-    def select(self, sources: Any) -> Select[Any]:
-        return sa.select(sources.stored(self))
-
-    @property
-    def published(self) -> Published:
-        return self.form
-
-
-class Tables:
-    """The relations of the test: the rows of the kind and the regions."""
-
-    def stored(self, query: Query) -> FromClause:
-        return RESULT
-
-    def regions(self, unit: SpatialUnit) -> FromClause:
-        assert unit is ADMIN3
-        return REGIONS
-
-
-SOURCES: Any = Tables()
-
-
-def rows(statement: Any, table: Sequence[tuple[Any, ...]] = ROWS) -> list[tuple[Any, ...]]:
-    engine = sa.create_engine("duckdb:///:memory:")
-    with engine.begin() as connection:
-        METADATA.create_all(connection)
-        if table:
-            connection.execute(
-                RESULT.insert(), [dict(zip(RESULT.c.keys(), row, strict=True)) for row in table]
-            )
-        connection.execute(REGIONS.insert(), [{"location": key, "pcod": pcod} for key, pcod in NAMES.items()])
-        found = [tuple(row) for row in connection.execute(statement)]
-    engine.dispose()
-    return found
+from .told import ADMIN3, COUNT, RESULT, ROWS, SOURCES, Told, cut, rows
 
 
 def answer(
     rule: Rule, *parts: Region | Value, order: tuple[str, ...] = (), table: Sequence[tuple[Any, ...]] = ROWS
 ) -> list[tuple[Any, ...]]:
-    return rows(released(Told(Published(parts, rule, order)), SOURCES), table)
-
-
-COUNT = Value("n", sa.BigInteger())
+    return rows(cut(Told(Published(parts, rule, order))), table)
 
 
 def test_rows_over_the_floor_leave_by_the_names_of_their_regions() -> None:
@@ -112,6 +37,10 @@ def test_rows_over_the_floor_leave_by_the_names_of_their_regions() -> None:
     # Rows without a region have no name; nulls come last.
     assert found == [("P1", 16), ("P2", 17), (None, 20), (None, 30)]
     assert all(type(count) is int for _, count in found)
+
+
+def test_a_region_is_published_by_its_own_names() -> None:
+    assert list(Published((Region(ADMIN3), COUNT), KeepOver("n")).columns) == ["pcod", "n"]
 
 
 def test_only_rows_somewhere_leave_where_a_region_must_be_known() -> None:
@@ -134,6 +63,7 @@ def test_two_regions_have_their_suffixes() -> None:
 
 def test_rows_are_in_the_order_of_their_kind_and_then_of_all_columns() -> None:
     assert full_order(["a", "b", "c"], ["-b"]) == ("-b", "a", "c")
+    assert full_order(["xa", "a"], ["-xa"]) == ("-xa", "a")
     text = Value("g", sa.Text())
     assert answer(KeepOver("n"), text, COUNT, order=("-n",)) == [("e", 30), ("d", 20), ("b", 17), ("a", 16)]
     equal = [(0, 0, name, 16, 0.0) for name in "cab"]
@@ -145,7 +75,7 @@ def test_values_have_their_declared_types() -> None:
     [row] = answer(KeepOver("n"), *parts, table=[(0, 0, "7", 16.0, 0.5)])
     assert (row[0], float(row[1]), row[2]) == ("7", 0.5, 16)
     assert (type(row[0]), type(row[2])) == (str, int)
-    assert "CAST" not in str(released(Told(Published(parts[:1], KeepOver("n"))), SOURCES).compile()).upper()
+    assert "CAST" not in str(cut(Told(Published(parts[:1], KeepOver("n")))).compile()).upper()
 
 
 @pytest.mark.parametrize(
@@ -181,6 +111,20 @@ def test_all_leave_or_one_row_of_nulls() -> None:
 def test_a_stored_result_gives_on_what_might_leave_in_its_own_columns(rule: Rule) -> None:
     found = rows(sa.select(releasable(Told(Published((COUNT,), rule)), SOURCES)))
     assert sorted(found, key=str) == sorted([row for row in ROWS if row[3] > 15], key=str)
+
+
+class OneOwn(Told):
+    """A kind whose values are a single subscriber's own where no order is asked for."""
+
+    kind: ClassVar[str] = "one_own"
+    extremes: ClassVar[dict[str, Any]] = {"form.order": ((),)}
+
+
+def test_single_subscribers_own_values_need_a_scope() -> None:
+    form = Published((COUNT,), KeepOver("n"))
+    assert OneOwn(form).further_scopes == ("extremes",)
+    assert OneOwn(replace(form, order=("n",))).further_scopes == ()
+    assert Told(form).further_scopes == ()
 
 
 def test_a_rule_that_is_none_is_refused() -> None:

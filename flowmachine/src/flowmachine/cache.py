@@ -7,7 +7,7 @@ time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -83,11 +83,12 @@ def shrink(
     limit: int | None = None,
     protected: timedelta | None = None,
     dry_run: bool = False,
+    standing: Collection[str] = (),
 ) -> Iterator[Entry]:
     """Drop the least valuable results until the rest fits; yield each dropped result.
 
     A dry run yields exactly what a real run would. Results that a waiting or running job reads are skipped,
-    as are results just handed to a reader and results being read.
+    as are results just handed to a reader, results being read and those with the ids ``standing``.
     """
     with engine.begin() as guard:
         # Held to the end, because two concurrent cleaners would drop twice as much as needed.
@@ -96,13 +97,16 @@ def shrink(
         limit = size_limit(guard) if limit is None else limit
         protected = protected_period(guard) if protected is None else protected
         left = size(guard)
-        for entry in [_entry(row) for row in guard.execute(_evictable(protected))]:
+        unused = sa.and_(
+            _unused(protected), jobs.c.query_id != sa.all_(sa.literal(list(standing), sa.ARRAY(sa.Text)))
+        )
+        for entry in [_entry(row) for row in guard.execute(_ranked().where(unused))]:
             if left <= limit:
                 return
             if dry_run:
                 left -= entry.bytes
                 yield entry
-            elif _drop(engine, executors, entry.key, _unused(protected)):
+            elif _drop(engine, executors, entry.key, unused):
                 left = size(guard)
                 yield entry
 
@@ -235,10 +239,6 @@ def _ranked() -> Select[Any]:
         .where(jobs.c.state == "completed")
         .order_by(score, jobs.c.query_id, jobs.c.store)
     )
-
-
-def _evictable(protected: timedelta) -> Select[Any]:
-    return _ranked().where(_unused(protected))
 
 
 def _unused(protected: timedelta) -> ColumnElement[bool]:

@@ -6,26 +6,29 @@ Their output is for people, one result a line.
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 
 import sqlalchemy as sa
 
-from flowmachine import cache
-from flowmachine.executors import make_executors
+from flowmachine import cache, metrics
+from flowmachine.data import read_data_state
+from flowmachine.executors import make_stores
 from flowmachine.logs import debug_log
 from flowmachine.settings import Settings
+from flowmachine.standing import StandingParts
 from flowmachine.stores.base import Executor
 
 
 def run(chosen: argparse.Namespace, settings: Settings) -> int:
     """Run a command and return the exit code."""
     engine = settings.engine("flowmachine-cache", pool_size=2)
-    executors = make_executors(settings)
+    executors = make_stores(settings)
     try:
         _run(chosen, settings, engine, executors)
     except RuntimeError as error:
@@ -47,11 +50,23 @@ def _run(
     elif command == "size":
         with engine.connect() as connection:
             _say(f"{cache.size(connection)} bytes stored, limit {cache.size_limit(connection)}")
+    elif command == "standing":
+        with engine.connect() as connection:
+            shares = StandingParts(settings.standing).shares(connection, read_data_state(connection))
+        for share in shares:
+            _say(f"{share.stored} of {share.days} days, {share.bytes} bytes  {json.dumps(share.spec)}")
+        if not shares:
+            _say("FLOWMACHINE_STANDING lists nothing.")
     elif command == "shrink":
         protected = None if chosen.protected is None else timedelta(seconds=chosen.protected)
         verb = "would drop" if chosen.dry_run else "dropped"
         for entry in cache.shrink(
-            engine, executors, limit=chosen.limit, protected=protected, dry_run=chosen.dry_run
+            engine,
+            executors,
+            limit=chosen.limit,
+            protected=protected,
+            dry_run=chosen.dry_run,
+            standing=_standing(settings, engine),
         ):
             _say(f"{verb} {_line(entry)}")
     elif command == "reset":
@@ -83,10 +98,11 @@ def _evict(settings: Settings, engine: sa.Engine, executors: Mapping[str, Execut
         # A service that ended would be restarted repeatedly.
         stopping.wait()
     log = debug_log().bind(submodule="evict")
+    metrics.serve(settings.bind, settings.metrics_port, folder=settings.cache_path)
     while not stopping.is_set():
         try:
             deadline = time.monotonic() + timeout
-            for entry in cache.shrink(engine, executors):
+            for entry in cache.shrink(engine, executors, standing=_standing(settings, engine)):
                 log.info("dropped", query_id=entry.key.query_id, kind=entry.kind, bytes=entry.bytes)
                 if time.monotonic() > deadline:
                     log.error("pruning took too long; the rest waits for the next turn", seconds=timeout)
@@ -97,7 +113,17 @@ def _evict(settings: Settings, engine: sa.Engine, executors: Mapping[str, Execut
                 log.info("removed what is out of use", name=name)
         except Exception as error:
             log.error("pruning failed", error=type(error).__name__)
+        else:
+            metrics.alive()
         stopping.wait(max(every, 1))
+
+
+def _standing(settings: Settings, engine: sa.Engine) -> Collection[str]:
+    """Return the ids of results that are never dropped for their size."""
+    if not settings.standing:
+        return ()
+    with engine.connect() as connection:
+        return StandingParts(settings.standing).ids(read_data_state(connection))
 
 
 def _line(entry: cache.Entry) -> str:

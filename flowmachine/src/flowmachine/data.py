@@ -17,9 +17,11 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.places import CELLS, SpatialUnit
-from flowmachine.spec.published import floor
-from flowmachine.spec.query import Aggregate, EventSelection, NotBuildable, Query
+from flowmachine.spec.published import differences, floor
+from flowmachine.spec.query import EventSelection, NotBuildable, Query
+from flowmachine.spec.subsets import SubscriberSet
 from flowmachine.sql.statements import InsertNew
 from flowmachine.tables import (
     columnar_files,
@@ -40,7 +42,7 @@ class DataState:
     ``cell_names`` is the number of cells that events may name; it only grows. ``checksums`` gives the files'
     size in bytes and SHA-256; a file without an entry is not checked. ``versions`` gives the version of each
     subject that kinds name in ``reads``, and of each table that spatial units may name. ``listed_damage`` names
-    the days whose file waits for its repair.
+    the days whose file waits for its repair. ``rows`` gives the number of events of days with a file.
     """
 
     loads: dict[Day, UUID]
@@ -51,6 +53,7 @@ class DataState:
     checksums: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     versions: Mapping[str, int] = field(default_factory=dict)
     listed_damage: frozenset[Day] = frozenset()
+    rows: Mapping[Day, int] = field(default_factory=dict)
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -83,6 +86,10 @@ class DataState:
             if (event_type, day) in self.loads
         ]
 
+    def dates_of(self, selection: EventSelection) -> list[date]:
+        """Return the dates of which a selection reads a loaded day, in order."""
+        return sorted({day for _, day in self.days_of(selection)})
+
     def check(self, query: Query) -> None:
         """Refuse a query for whose window no day is loaded; raises NotBuildable."""
         try:
@@ -98,6 +105,10 @@ class DataState:
         """Return the loaded days that the query and its sub-queries read."""
         return {day for part in query.graph() for selection in part.events for day in self.days_of(selection)}
 
+    def rows_of(self, query: Query) -> int:
+        """Return the number of events of all days that the query reads."""
+        return sum(self.rows.get(day, 0) for day in self.days(query))
+
     def columnar(self, query: Query) -> bool:
         """Return whether every loaded day that the query reads has a columnar file.
 
@@ -109,14 +120,16 @@ class DataState:
         """Return the fingerprint of the query and of each sub-query, by id.
 
         A fingerprint is a digest of the versions and of the loads of all days read, including absent days.
-        For judged results the release floor is included, so that results stored under a lower floor are never
-        released again.
+        For judged results the settings of the gate are included, so that results stored under a lower floor or
+        never compared with other answers are not released again.
         """
         found: dict[str, str] = {}
         for part in query.graph():
             digest = hashlib.sha256()
             if isinstance(part, Aggregate):
-                digest.update(f"floor {floor()};".encode())
+                digest.update(f"floor {floor()}; differences {differences()};".encode())
+            if isinstance(part, SubscriberSet):
+                digest.update(f"differences {differences()};".encode())
             if part.reads_cells and (part.unit is not None or part.events):
                 version = str(self.cells_version) if part.unit is None else self.map_version(part.unit)
                 digest.update(version.encode())
@@ -225,6 +238,7 @@ def _read_whole(connection: sa.Connection) -> DataState:
         if loads.get((row.cdr_type, row.cdr_date)) == row.load_id
     ]
     files = {(row.cdr_type, row.cdr_date): row.path for row in current}
+    rows = {(row.cdr_type, row.cdr_date): row.rows for row in current}
     checksums = {row.path: (row.bytes, row.sha256) for row in current}
     version, zone, cell_names = connection.execute(
         sa.select(sa.func.cells_version(), sa.func.current_setting("TimeZone"), _cell_names)
@@ -233,4 +247,4 @@ def _read_whole(connection: sa.Connection) -> DataState:
     damage = frozenset(
         (row.cdr_type, row.cdr_date) for row in connection.execute(sa.select(damaged_files)).all()
     )
-    return DataState(loads, files, version, zone, cell_names, checksums, others, damage)
+    return DataState(loads, files, version, zone, cell_names, checksums, others, damage, rows)

@@ -20,7 +20,8 @@ from flowmachine.picture import picture
 from flowmachine.server.explain import explain
 from flowmachine.server.geojson import result_statement
 from flowmachine.settings import Computing, Database
-from flowmachine.spec.query import Aggregate, Query, holds_subscribers
+from flowmachine.spec.aggregate import Aggregate
+from flowmachine.spec.query import Query, holds_subscribers
 from flowmachine.sql.functions import in_full_order
 from flowmachine.stores.base import Executor
 from flowmachine.stores.choice import choose_executor
@@ -71,14 +72,14 @@ class Session:
         Columns have the types of the client's tables: ``datetime64`` for days and times, ``Int64`` for whole
         numbers.
         """
-        key, data = self._store(query)
+        _, data = self._store(query)
         with self._engine.begin() as connection:
             if isinstance(query, Aggregate):
                 released = connection.execute(result_statement(query).limit(rows))
                 types = query.published.columns
                 # As objects, because pandas would make floats of whole numbers beside a null.
                 return typed(pd.DataFrame(released.all(), columns=list(types), dtype=object), types)
-            executor = self._worker.executors[key.store]
+            executor = self._worker.executors[self._executor(query, data)]
             select = shown(query, executor, data, connection)
             labels = select.selected_columns.items()
             types = {name: query.columns.get(name, column.type) for name, column in labels}
@@ -105,7 +106,7 @@ class Session:
             return picture(query, table.stored_ids(connection, data.fingerprints(query)))
 
     def _executor(self, query: Query, data: DataState) -> str:
-        return choose_executor(query, data, self._computing.executor, self._worker.executors)
+        return choose_executor(query, data, self._computing.choice, self._worker.executors)
 
     def _store(self, query: Query) -> tuple[Key, DataState]:
         with self._engine.begin() as connection:
@@ -113,7 +114,7 @@ class Session:
             data.check(query)
             store = RELEASED
             if not isinstance(query, Aggregate):
-                store = self._executor(query, data)
+                store = self._worker.executors[self._executor(query, data)].store
             key = Key(query.query_id, store)
             submitting.submit(connection, query, data, store=store, user="direct use")
         row = self._worker.work_until_done(key)

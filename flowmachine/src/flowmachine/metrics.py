@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
+from pathlib import Path
 
 import sqlalchemy as sa
-from prometheus_client import REGISTRY, Counter, Histogram, start_http_server
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from flowmachine.logs import debug_log
-from flowmachine.tables import jobs
+from flowmachine.tables import current_loads, jobs
 
 _requests = Histogram(
     "flowmachine_request_seconds",
@@ -25,6 +27,13 @@ _seconds = Counter("flowmachine_compute_seconds_total", "Time spent computing", 
 _bytes = Counter("flowmachine_stored_bytes_total", "Bytes of results stored", ["kind", "executor"])
 _parts = Counter("flowmachine_parts_total", "Parts of queries computed", ["kind", "executor"])
 _failures = Counter("flowmachine_failures_total", "Parts of queries that failed", ["error"])
+
+_heartbeat = Gauge("flowmachine_heartbeat_seconds", "Time at which this process last worked or could have")
+
+
+def alive() -> None:
+    """Tell that this process works; health checks read the time."""
+    _heartbeat.set_to_current_time()
 
 
 def answered(action: str, status: str, seconds: float) -> None:
@@ -50,7 +59,7 @@ def failed(error: str) -> None:
 
 
 class Queue(Collector):
-    """Collect jobs and stored bytes from the job table on each scrape."""
+    """Collect jobs, stored bytes and newest days from the database on each scrape."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
@@ -58,12 +67,18 @@ class Queue(Collector):
     def collect(self) -> Iterable[GaugeMetricFamily]:
         waiting = GaugeMetricFamily("flowmachine_jobs", "Jobs by state", labels=["state"])
         stored = GaugeMetricFamily("flowmachine_cache_bytes", "Bytes of all stored results")
+        newest = GaugeMetricFamily(
+            "flowmachine_newest_day_seconds",
+            "Time at which the newest loaded day of a type of event began",
+            labels=["event_type"],
+        )
         statement = sa.select(
             jobs.c.state, sa.func.count().label("jobs"), sa.func.sum(jobs.c.bytes).label("bytes")
         ).group_by(jobs.c.state)
         try:
             with self._engine.connect() as connection:
                 rows = connection.execute(statement).all()
+                days = connection.execute(_NEWEST_DAYS).all()
         except sa.exc.OperationalError:
             # Without a database there is no queue to count, but the other metrics are still useful.
             return []
@@ -71,16 +86,32 @@ class Queue(Collector):
             waiting.add_metric([row.state], row.jobs)
             if row.state == "completed":
                 stored.add_metric([], float(row.bytes or 0))
-        return [waiting, stored]
+        for day in days:
+            newest.add_metric([day.cdr_type], float(day.began))
+        return [waiting, stored, newest]
 
 
-def serve(bind: str, port: int, engine: sa.Engine | None = None) -> None:
+# A date becomes the midnight of the session's zone, which is the deployment's.
+_NEWEST_DAYS = sa.select(
+    current_loads.c.cdr_type,
+    sa.extract("epoch", sa.cast(sa.func.max(current_loads.c.cdr_date), sa.DateTime(timezone=True))).label(
+        "began"
+    ),
+).group_by(current_loads.c.cdr_type)
+
+
+def serve(bind: str, port: int, engine: sa.Engine | None = None, folder: Path | None = None) -> None:
     """Serve this process's metrics on a port, unless it is 0.
 
-    The queue's metrics are included if there is an engine to ask.
+    The database's metrics are included if there is an engine to ask, those of a disk if a folder is given.
     """
     if port == 0:
         return
+    if folder is not None:
+        disk = Gauge("flowmachine_disk_bytes", "Size of the disk that holds the folder of results")
+        disk.set_function(lambda: shutil.disk_usage(folder).total)
+        free = Gauge("flowmachine_disk_free_bytes", "Free bytes of the disk that holds the folder of results")
+        free.set_function(lambda: shutil.disk_usage(folder).free)
     if engine is not None:
         REGISTRY.register(Queue(engine))
     try:

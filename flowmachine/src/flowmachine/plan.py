@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from flowmachine.data import DataState, report_damage
 from flowmachine.jobs import planning, table
 from flowmachine.jobs.specs import query_of
+from flowmachine.jobs.table import RELEASED
+from flowmachine.settings import DUCKDB, POSTGRES, Choice
 from flowmachine.spec.query import Query
-from flowmachine.stores import COLUMNAR, TABLES
 from flowmachine.stores.base import Executor
 from flowmachine.stores.choice import choose_executor
 
@@ -20,7 +21,7 @@ def make_plan(
     job: sa.RowMapping,
     data: DataState,
     executors: Mapping[str, Executor],
-    setting: str,
+    choice: Choice,
 ) -> None:
     """Queue what a job needs; raises NotBuildable if data are missing.
 
@@ -29,16 +30,21 @@ def make_plan(
     """
     root = query_of(job)
     data.check(root)
-    name = job["store"] if job["store"] in executors else choose_executor(root, data, setting, executors)
-    if name == TABLES and setting == "auto":
-        report_damage(connection, executors[COLUMNAR].damaged(data.days(root), data))
+    name = choose_executor(root, data, choice, executors)
+    if job["store"] not in (RELEASED, executors[name].store):
+        # Direct use asked for the result in this store, when the data were different. Its first executor has its name.
+        name = job["store"]
+    if name == POSTGRES and choice.executor == "auto":
+        report_damage(connection, executors[DUCKDB].damaged(data.days(root), data))
     executor = executors[name]
     fingerprints = data.fingerprints(root)
     below = {query.query_id: query for query in root.graph() if query.query_id != root.query_id}
 
     def stored(among: Iterable[str]) -> set[str]:
         """Return the sub-queries that are stored, fresh and really exist."""
-        marked = table.stored_ids(connection, {query_id: fingerprints[query_id] for query_id in among}, name)
+        marked = table.stored_ids(
+            connection, {query_id: fingerprints[query_id] for query_id in among}, executor.store
+        )
         return {query_id for query_id in marked if executor.stored_exists(below[query_id], connection)}
 
     completed = stored(below) if below else set()
@@ -52,4 +58,4 @@ def make_plan(
         stack.extend(query.children)
     parts = [query for query in root.graph() if query.query_id in unstored]
     needed = {part.query_id: [child.query_id for child in part.children] for part in parts}
-    planning.enqueue_parts(connection, job, name, parts, needed, stored)
+    planning.enqueue_parts(connection, job, executor.store, parts, needed, stored, executor=name)

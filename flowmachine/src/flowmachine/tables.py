@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import ColumnElement
 
-from flowmachine.spec.places import SpatialUnit
+from flowmachine.spec.places import ADMIN_LEVELS, SpatialUnit
+from flowmachine.sql.sketches import SKETCH, VALUE_SKETCH
 
 metadata = sa.MetaData()
 
@@ -42,6 +45,7 @@ jobs = sa.Table(
     sa.Column("compute_ms", sa.Double),
     sa.Column("rows", sa.BigInteger),
     sa.Column("bytes", sa.BigInteger),
+    sa.Column("metadata", JSONB(none_as_null=True)),
     sa.Column("score", sa.Double),
     sa.Column("access_count", sa.BigInteger),
     sa.Column("last_accessed", sa.DateTime(timezone=True)),
@@ -81,6 +85,69 @@ workers = sa.Table(
     schema="engine",
 )
 
+#: What was released, and by what it can be compared with other releases; kept when the results are dropped.
+ledger_results = sa.Table(
+    "ledger_results",
+    metadata,
+    sa.Column("release", sa.Integer, primary_key=True),
+    sa.Column("query_id", sa.Text),
+    sa.Column("kind", sa.Text),
+    sa.Column("form", sa.Text),
+    sa.Column("measure", sa.Text),
+    sa.Column("statistic", sa.Text),
+    sa.Column("withheld", sa.ARRAY(sa.Text)),
+    sa.Column("at", sa.DateTime(timezone=True)),
+    schema="engine",
+)
+
+#: The rows of releases, those that were withheld too, with the sketches of the subscribers behind.
+ledger_rows = sa.Table(
+    "ledger_rows",
+    metadata,
+    sa.Column("row_key", sa.BigInteger, primary_key=True),
+    *(sa.Column(name, sa.BigInteger) for name in (*SKETCH, *VALUE_SKETCH)),
+    sa.Column("release", sa.Integer, primary_key=True),
+    sa.Column("subscribers", sa.Integer),
+    sa.Column("served", sa.Boolean),
+    sa.Column("repeats", sa.Integer),
+    sa.Column("value", sa.Text),
+    sa.Column("parts_of", sa.ARRAY(sa.BigInteger)),
+    schema="engine",
+)
+
+#: Questions of which each row is made of rows of a release. ``position`` counts from 1, as in ``parts_of``.
+ledger_totals = sa.Table(
+    "ledger_totals",
+    metadata,
+    sa.Column("release", sa.Integer, primary_key=True),
+    sa.Column("position", sa.SmallInteger, primary_key=True),
+    sa.Column("question", sa.Text),
+    schema="engine",
+)
+
+#: All rows of a release together, by the row of the total that they make.
+ledger_sums = sa.Table(
+    "ledger_sums",
+    metadata,
+    sa.Column("release", sa.Integer, primary_key=True),
+    sa.Column("position", sa.SmallInteger, primary_key=True),
+    sa.Column("row_key", sa.BigInteger, primary_key=True),
+    sa.Column("whole", sa.BigInteger),
+    sa.Column("subscribers", sa.Integer),
+    schema="engine",
+)
+
+#: Subsets that submitted queries may use where only listed ones are allowed.
+approved_subsets = sa.Table(
+    "approved_subsets",
+    metadata,
+    sa.Column("query_id", sa.Text, primary_key=True),
+    sa.Column("spec", JSONB),
+    sa.Column("note", sa.Text),
+    sa.Column("at", sa.DateTime(timezone=True)),
+    schema="engine",
+)
+
 #: Requests and answers; rows can be added and read, never changed.
 audit = sa.Table(
     "engine_requests",
@@ -96,6 +163,22 @@ audit = sa.Table(
     sa.Column("message", sa.Text),
     sa.Column("seconds", sa.Double),
     schema="audit",
+)
+
+#: Sets of subscribers that subsets stand for, with parity sketches. ``used`` is the row of the earlier set in
+#: whose place it stands; only a set that is used itself has ``members``, the keys of its subscribers.
+ledger_subsets = sa.Table(
+    "ledger_subsets",
+    metadata,
+    sa.Column("subset", sa.Integer, primary_key=True),
+    sa.Column("query_id", sa.Text),
+    sa.Column("fingerprint", sa.Text),
+    sa.Column("used", sa.Integer),
+    sa.Column("subscribers", sa.BigInteger),
+    *(sa.Column(name, sa.BigInteger) for name in SKETCH),
+    sa.Column("members", sa.ARRAY(sa.BigInteger)),
+    sa.Column("at", sa.DateTime(timezone=True)),
+    schema="engine",
 )
 
 current_loads = sa.table(
@@ -135,6 +218,14 @@ damaged_files = sa.table(
 
 location_keys = sa.table(
     "location_keys", sa.column("location_id", sa.Text), sa.column("location_key", sa.Integer), schema="etl"
+)
+
+#: Keys of the columnar files and their pseudonyms.
+subscriber_keys = sa.table(
+    "subscriber_keys",
+    sa.column("subscriber_key", sa.BigInteger),
+    sa.column("pseudonym", sa.Text),
+    schema="etl",
 )
 
 quality_checks = sa.table(
@@ -179,6 +270,38 @@ def admin_table(unit: SpatialUnit) -> tuple[sa.TableClause, ColumnElement[str]]:
     pcod = f"{unit.name}pcod"
     table = sa.table(unit.name, sa.column(pcod, sa.Text), sa.column("geom"), schema="geography")
     return table, table.c[pcod]
+
+
+def named_regions(unit: SpatialUnit) -> sa.Subquery:
+    """Return an administrative unit's regions: pcod, name, parent, parent_name, geom.
+
+    ``parent`` is the place code of the region one level up. It is null in the country, and where the boundary
+    files named no parent.
+    """
+
+    def view(level: int) -> sa.TableClause:
+        columns = (f"admin{level}pcod", f"admin{level}name", "parent_pcod", "geom")
+        return sa.table(f"admin{level}", *map(sa.column, columns), schema="geography")
+
+    level = ADMIN_LEVELS.index(unit.name)
+    table = view(level)
+    parent_name: ColumnElement[Any] = sa.null()
+    joined: sa.FromClause = table
+    if level:
+        upper = view(level - 1)
+        joined = table.outerjoin(upper, table.c.parent_pcod == upper.c[f"admin{level - 1}pcod"])
+        parent_name = upper.c[f"admin{level - 1}name"]
+    return (
+        sa.select(
+            table.c[f"admin{level}pcod"].label("pcod"),
+            table.c[f"admin{level}name"].label("name"),
+            table.c.parent_pcod.label("parent"),
+            parent_name.label("parent_name"),
+            table.c.geom,
+        )
+        .select_from(joined)
+        .subquery("regions")
+    )
 
 
 def named_table(name: str, *columns: str) -> sa.TableClause:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -24,6 +25,7 @@ import zmq
 
 from flowdb.testing import Database as TestDatabase
 from flowdb.testing import TestCluster
+from flowsettings import channel
 
 DEADLINE = 60.0
 
@@ -65,7 +67,7 @@ class Country:
             FLOWDB_COLUMNAR_PATH=str(self.columnar),
             FLOWETL_LANDING=str(self.root / "landing"),
             FLOWETL_SOURCES=str(Path(package.origin).parent / "sources" / "synthetic"),
-            FLOWETL_PSEUDONYM_KEY="5a" * 32,
+            FLOWETL_PSEUDONYM_KEY="6c43df135a998cf74c2277557c6c3f42a25a3912305ca537963fcd68fcd7660b",
         )
 
     def environment(self, cache: Path) -> dict[str, str]:
@@ -80,6 +82,10 @@ class Country:
             "FLOWMACHINE_THREADS": "1",
             "FLOWMACHINE_MEMORY_LIMIT": "512MB",
             "FLOWMACHINE_LOG_LEVEL": "info",
+            "FLOWMACHINE_KEY": KEY,
+            # So few people make answers about different things near each other. Tests of the ledger switch
+            # it on.
+            "FLOWMACHINE_DIFFERENCES": "off",
         }
 
 
@@ -134,6 +140,10 @@ def forget_jobs(database: TestDatabase) -> None:
 HOLD_RECORDING = "ALTER SEQUENCE engine.touches INCREMENT BY 1"
 
 
+#: The secret of the tests' engines.
+KEY = hashlib.sha256(b"the engine of a test").hexdigest()
+
+
 @dataclass
 class Client:
     """Send requests to the engine's socket as the HTTP API does."""
@@ -150,6 +160,7 @@ class Client:
         """Send one message unchanged and return its reply."""
         with closing(self.context.socket(zmq.REQ)) as requester:
             requester.linger = 0
+            channel.connect(requester, KEY)
             requester.connect(f"tcp://127.0.0.1:{self.port}")
             requester.send(message)
             if not requester.poll(timeout * 1000):

@@ -9,32 +9,37 @@ from __future__ import annotations
 import gc
 import os
 import select
-import signal
 import socket
 import threading
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
+from typing import Any
 
 import duckdb
 import psycopg2
 import sqlalchemy as sa
 from psycopg2.errorcodes import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, SERIALIZATION_FAILURE
 
-from flowmachine import metrics
+from flowmachine import metrics, stopping
 from flowmachine.data import DataState, Day, read_data_state, report_damage
 from flowmachine.executors import make_executors
 from flowmachine.jobs import planning, recovery, table, working
 from flowmachine.jobs.specs import query_of
 from flowmachine.jobs.table import Key
+from flowmachine.ledger import packing
 from flowmachine.logs import about, audit_log, debug_log
 from flowmachine.plan import make_plan
-from flowmachine.settings import LEASE, TIME_LIMIT, Computing, Database, Settings
+from flowmachine.settings import DUCKDB, LEASE, TIME_LIMIT, Computing, Database, Settings
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.published import floor
-from flowmachine.spec.query import Aggregate, NotBuildable, Query
+from flowmachine.spec.query import NotBuildable, Query
+from flowmachine.spec.subsets import SubscriberSet
+from flowmachine.sql import samples
+from flowmachine.standing import StandingParts
 from flowmachine.stores import TABLES
-from flowmachine.stores.base import Executor, Stored
+from flowmachine.stores.base import Executor, Stored, Unreachable
 
 #: Errors about concurrent work, not about the statement.
 _TRY_AGAIN = (DEADLOCK_DETECTED, SERIALIZATION_FAILURE, LOCK_NOT_AVAILABLE)
@@ -42,6 +47,9 @@ _TRY_AGAIN = (DEADLOCK_DETECTED, SERIALIZATION_FAILURE, LOCK_NOT_AVAILABLE)
 
 class DataChanged(Exception):
     """Report that a day was loaded again after the query's or its inputs' start."""
+
+    def __init__(self) -> None:
+        super().__init__("The days or the results that it reads changed while it was computed.")
 
 
 class DamagedFiles(Exception):
@@ -72,11 +80,15 @@ class Worker:
         computing.cache_path.mkdir(parents=True, exist_ok=True)
         self._engine = database.engine("flowmachine-worker", pool_size=3, durable=False)
         self.executors: Mapping[str, Executor] = make_executors(computing)
+        self._standing = StandingParts(computing.standing)
         self._wake = threading.Event()
         self._stopping = threading.Event()
         #: Ends the lease keeper's wait for notices.
         self._bell, self._bell_rope = socket.socketpair()
         self._current: Key | None = None
+        self._working: Any = None
+        #: Held while a statement is cancelled, so that no later statement is hit instead.
+        self._cancels = threading.Lock()
         self._cancelling = False
         self._overdue = False
         self._started = 0.0
@@ -99,9 +111,11 @@ class Worker:
         pause = 0.1
         while not self._stopping.is_set():
             try:
-                busy = self.work_one()
+                busy = self.work_one() or self._offer_standing()
                 pause = 0.1
             except sa.exc.SQLAlchemyError as error:
+                if self._stopping.is_set():
+                    break  # Stopping cancelled a statement between two jobs.
                 # A broken connection raises many kinds of errors, and a worker survives all of them.
                 self._log.error("database lost", error=describe(error), retry_in=pause)
                 self._stopping.wait(pause)
@@ -152,7 +166,7 @@ class Worker:
 
         A planned job's ready part may be computed at once.
         """
-        with self._engine.connect() as connection:
+        with self._engine.connect() as connection, self._interruptible(connection):
             with connection.begin():
                 unplanned = planning.next_unplanned(connection)
                 if unplanned is not None:
@@ -160,21 +174,41 @@ class Worker:
                     # Plan all jobs before computing, because only planned jobs get a fair share.
                     if unplanned["unplanned"] > 1:
                         return True
+                if self._stopping.is_set():
+                    return False
                 job = working.claim(connection, self.name, self._lease)
             if job is not None:
                 self._compute_claimed(connection, job)
         return job is not None or unplanned is not None
+
+    def _offer_standing(self) -> bool:
+        """Queue a part that is to be stored for every day; return whether one was missing."""
+        if not self._computing.standing:
+            return False
+        with self._engine.begin() as connection:
+            data = read_data_state(connection)
+            return self._standing.offer(connection, data, self.executors, self._computing.choice)
+
+    @contextmanager
+    def _interruptible(self, connection: sa.Connection) -> Iterator[None]:
+        """Let ``interrupt`` cancel whatever statement runs on this connection."""
+        self._working = connection.connection.driver_connection
+        try:
+            yield
+        finally:
+            with self._cancels:
+                self._working = None
 
     def _plan(self, connection: sa.Connection, job: sa.RowMapping) -> None:
         key = Key(job["query_id"], job["store"])
         try:
             with about(job), connection.begin_nested():
                 data = read_data_state(connection)
-                make_plan(connection, job, data, self.executors, self._computing.executor)
+                make_plan(connection, job, data, self.executors, self._computing.choice)
         except Exception as error:
             if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
                 raise
-            if _may_pass(error):
+            if _may_pass(error) or self._stopping.is_set():
                 # The planning is rolled back, and the job still waits to be planned.
                 self._log.info("planning again", query_id=key.query_id, error=describe(error))
                 return
@@ -189,7 +223,7 @@ class Worker:
         self._current = key
         with about(job):
             try:
-                self._compute(connection, key, query_of(job), self.executors[job["executor"]])
+                self._compute(connection, key, query_of(job), self._executor_of(job))
             except working.LostLease:
                 self._log.error("lease lost", store=key.store)
             except Exception as error:
@@ -207,8 +241,10 @@ class Worker:
             # Read the floor before computing: if the floor is raised meanwhile, the result counts as judged
             # by the lower floor.
             judged_by = floor() if key.store == table.RELEASED else None
-            with self._computed(connection, key, query, executor, data) as stored:
+            with self._computed(connection, key, query, executor, data, fingerprints) as stored:
                 self._check_unchanged(connection, query, data, fingerprints)
+                if stored.rows == 0 and key.store != table.RELEASED:
+                    self._check_sample(connection, query, executor, data)
                 milliseconds = (time.monotonic() - started) * 1000
                 working.complete(
                     connection,
@@ -234,11 +270,18 @@ class Worker:
 
     @staticmethod
     def _computed(
-        connection: sa.Connection, key: Key, query: Query, executor: Executor, data: DataState
+        connection: sa.Connection,
+        key: Key,
+        query: Query,
+        executor: Executor,
+        data: DataState,
+        fingerprints: Mapping[str, str],
     ) -> AbstractContextManager[Stored]:
         if key.store == table.RELEASED:
             assert isinstance(query, Aggregate)
             return nullcontext(executor.release(query, data, connection))
+        if isinstance(query, SubscriberSet):
+            return packing.storing(query, fingerprints[query.query_id], executor, data, connection)
         return executor.storing(query, data, connection)
 
     @staticmethod
@@ -252,10 +295,10 @@ class Worker:
         """Refuse inputs that vanished, broke or changed since the job was planned."""
         if damaged := executor.damaged(data.inputs(query), data):
             raise DamagedFiles(damaged)
-        if executor.name == TABLES and not recovery.is_intact(connection):
+        if executor.store == TABLES and not recovery.is_intact(connection):
             raise DataChanged
         fresh = {child.query_id: fingerprints[child.query_id] for child in query.children}
-        if fresh and table.stored_ids(connection, fresh, executor.name) != fresh.keys():
+        if fresh and table.stored_ids(connection, fresh, executor.store) != fresh.keys():
             raise DataChanged
 
     @staticmethod
@@ -265,6 +308,21 @@ class Worker:
         after = read_data_state(connection)
         if after is not before and after.fingerprints(query) != fingerprints:
             raise DataChanged
+
+    @staticmethod
+    def _check_sample(connection: sa.Connection, query: Query, executor: Executor, data: DataState) -> None:
+        """Refuse a sample that is empty because it would leave out too few."""
+
+        def read(statement: sa.Select[Any]) -> tuple[Any, ...]:
+            return next(executor.frame(statement, connection).itertuples(index=False, name=None))
+
+        if reason := samples.refusal(query, executor.sources(data, connection), read):
+            raise NotBuildable(reason)
+
+    def _executor_of(self, job: sa.RowMapping) -> Executor:
+        """Return the executor of a job, or of its store if this worker has no cluster."""
+        name = job["executor"]
+        return self.executors[name if name in self.executors else DUCKDB]
 
     def _record_failure(self, key: Key, error: Exception) -> None:
         """Record the outcome of a failed job on another connection.
@@ -305,7 +363,7 @@ class Worker:
         if job is None or key.store == table.RELEASED or self._computing.executor != "auto":
             return False
         data = read_data_state(connection)
-        return not self.executors[job["executor"]].can_read(query_of(job), data)
+        return not self._executor_of(job).can_read(query_of(job), data)
 
     def _input_gone(self, connection: sa.Connection, key: Key, error: Exception) -> bool:
         """Return whether a job failed because an input vanished or changed.
@@ -320,7 +378,7 @@ class Worker:
             return True
         if _may_pass(error):
             return True
-        executor = self.executors[job["executor"]]
+        executor = self._executor_of(job)
         query = query_of(job)
         return not executor.can_read(query, read_data_state(connection)) or any(
             not executor.stored_exists(child, connection) for child in query.children
@@ -334,9 +392,19 @@ class Worker:
             self._log.error("waited in vain; planning anew", query_id=key.query_id, store=key.store)
 
     def interrupt(self) -> None:
-        """Stop the running statement, if any; callable from another thread."""
+        """Stop the running statements, if any; callable from another thread."""
         for executor in self.executors.values():
             executor.interrupt()
+        with self._cancels:
+            if self._working is not None and not self._working.closed:
+                self._working.cancel()
+
+    def give_up(self) -> None:
+        """Return the present job to the queue; its result is refused from then on."""
+        key = self._current
+        if key is not None:
+            with self._engine.begin() as connection:
+                working.give_back(connection, key, self.name, replan=False)
 
     def _keep(self) -> None:
         """Renew leases and listen for as long as the worker runs."""
@@ -366,7 +434,10 @@ class Worker:
                 due = time.monotonic() + renew_every
                 self._renew(connection)
                 self._recover(connection)
-                working.see(connection, self.name, self._illness())
+                illness = self._computing.unusable_folder()
+                working.see(connection, self.name, illness)
+                if illness is None:
+                    metrics.alive()
             if self._current is not None and time.monotonic() - self._started > self._time_limit:
                 self._overdue = True
                 self.interrupt()
@@ -396,21 +467,12 @@ class Worker:
         self._stopping.set()
         self._bell_rope.send(b"!")
 
-    def _illness(self) -> str | None:
-        """Return what keeps this worker from working well, or None."""
-        for name, folder, mode in (
-            ("FLOWDB_COLUMNAR_PATH", self._computing.columnar_path, os.R_OK | os.X_OK),
-            ("FLOWMACHINE_CACHE_PATH", self._computing.cache_path, os.W_OK | os.X_OK),
-        ):
-            if not os.access(folder, mode):
-                return f"The folder that {name} names cannot be {'read' if mode & os.R_OK else 'written to'}."
-        return None
-
 
 def _may_pass(error: Exception) -> bool:
     """Return whether an error is transient: concurrent work or a broken connection."""
-    return isinstance(error, sa.exc.DBAPIError) and (
-        error.connection_invalidated or getattr(error.orig, "pgcode", None) in _TRY_AGAIN
+    return isinstance(error, Unreachable) or (
+        isinstance(error, sa.exc.DBAPIError)
+        and (error.connection_invalidated or getattr(error.orig, "pgcode", None) in _TRY_AGAIN)
     )
 
 
@@ -425,29 +487,10 @@ def describe(error: Exception) -> str:
 
 
 def main(settings: Settings) -> None:
-    """Run one worker until SIGTERM or SIGINT.
-
-    Python runs signal handlers only in the main thread, which may sit in the database driver until a long
-    statement ends. So a separate thread reads the signal's number from a socket, which is written the moment
-    the signal arrives.
-    """
-    receiving, sending = socket.socketpair()
-    sending.setblocking(False)
-    signal.set_wakeup_fd(sending.fileno())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    metrics.serve(settings.bind, settings.metrics_port)
+    """Run one worker until SIGTERM or SIGINT."""
+    metrics.serve(settings.bind, settings.metrics_port, folder=settings.cache_path)
     worker = Worker(settings, settings, lease=settings.lease, time_limit=settings.time_limit)
-    threading.Thread(target=_stop_on_signal, args=(worker, receiving), daemon=True).start()
+    stopping.on_signal(worker.stop, worker.interrupt, worker.give_up)
     # Long-lived objects stay: keep the garbage collector from scanning them repeatedly.
     gc.freeze()
     worker.run()
-
-
-def _stop_on_signal(worker: Worker, signals: socket.socket) -> None:
-    signals.recv(1)
-    worker.stop()
-    while True:
-        # Between two statements there is nothing to interrupt, and the next statement would run to its end.
-        time.sleep(0.2)
-        worker.interrupt()

@@ -9,7 +9,7 @@ import pytest
 from flowmachine.queries.catalogue import load_any
 
 from .specs import daily, window
-from .world import Stage, drawn
+from .world import Stage, World, drawn
 
 SAMPLED = drawn(
     """
@@ -91,3 +91,37 @@ def test_a_fraction_is_rounded_down(stage_in_utc: Stage, executor: str) -> None:
     # As written: the double next to it is a little less.
     assert size(0.29) == 29
     assert size(1e-300) == 0
+
+
+def crowd(number: int) -> World:
+    return drawn(f"subscriber | time | cell\ns1..{number} | 1 10:00 | in-b")
+
+
+@pytest.mark.parametrize(
+    ("people", "sampling", "rows"),
+    [
+        # Of 160 a tenth is 16: at most 144 may be drawn, and the limit is rounded to 140.
+        (160, {"size": 140}, 140),
+        (160, {"size": 141}, 0),
+        # Of 400 a tenth are 40.
+        (400, {"size": 360}, 360),
+        (400, {"size": 361}, 0),
+        (46, {"size": 30}, 30),
+        (45, {"size": 30}, 0),
+        (26, {"size": 10}, 10),
+        (25, {"size": 1}, 0),
+        (1, {"size": 1}, 0),
+        (32, {"fraction": 0.5}, 16),
+        (31, {"fraction": 0.5}, 15),
+        (30, {"fraction": 0.5}, 0),
+        (160, {"fraction": 0.9}, 144),
+        (159, {"fraction": 0.9}, 143),
+        (150, {"fraction": 0.9}, 0),
+    ],
+)
+def test_a_sample_leaves_out_a_tenth_and_sixteen(
+    stage_in_utc: Stage, executor: str, people: int, sampling: dict[str, Any], rows: int
+) -> None:
+    settings = {"sampling_method": "random_ids", "seed": 0.5, **sampling}
+    found = stage_in_utc.evaluate(load_any(daily(1, sampling=settings)), crowd(people), executor)
+    assert len(found) == rows

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from flowmachine.queries.catalogue import component_name, kinds, load_any, submittable_kinds
-from flowmachine.queries.examples import example, full_example
+from flowmachine.queries.catalogue import component_name, kinds, load, load_any, submittable_kinds
+from flowmachine.queries.examples import example, full_example, variants
 from flowmachine.queries.schema import ROOT, query_schemas
+from flowmachine.spec.aggregate import Aggregate
 
 CASES = Path(__file__).parents[3] / "flowclient" / "tests" / "data" / "expected_specs.json"
 
@@ -121,3 +122,28 @@ def test_both_forms_of_a_range_are_published(bounds: Any) -> None:
     assert validator.is_valid(bounds)
     assert not validator.is_valid([1, 2, 3])
     assert not validator.is_valid({"lower_bound": 1})
+
+
+#: By each kind, values of its fields with which a published value may be one subscriber's own.
+EXTREME = {
+    "histogram_aggregate": [{"bins": {"n_bins": 3}}],
+    "joined_spatial_aggregate": [{"method": method} for method in ("max", "min", "mode")],
+}
+
+
+@pytest.mark.parametrize("kind", submittable_kinds())
+def test_values_of_one_subscriber_need_a_scope(kind: str) -> None:
+    schema = query_schemas()[component_name(kind)]
+    assert ("x-scopes" in schema) == (kind in EXTREME)
+    extreme = [load(example(kind, **values)).query_id for values in EXTREME.get(kind, ())]
+    others = [query for _, _, query in variants(kind) if query.query_id not in extreme]
+    if kind == "histogram_aggregate":
+        others += [
+            load(example(kind, bins={"n_bins": 3}, range=[0, 9])),
+            load(example(kind, bins={"bin_list": [0, 9]})),
+        ]
+    for query in others:
+        assert isinstance(query, Aggregate)
+        assert query.further_scopes == ()
+    for values in EXTREME.get(kind, ()):
+        assert load(example(kind, **values)).further_scopes == ("extremes",)

@@ -28,12 +28,15 @@ from flowmachine.executors.postgres import PostgresExecutor
 from flowmachine.queries.catalogue import load
 from flowmachine.server.geojson import result_statement
 from flowmachine.settings import Computing
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.places import NETWORK_UNITS, UNITS, SpatialUnit
-from flowmachine.spec.query import Aggregate, Query, holds_subscribers
+from flowmachine.spec.query import Query, holds_subscribers
 from flowmachine.stores.base import Executor
 from flowmachine.stores.maps import unit_map
 
 DAYS = (date(2016, 1, 1), date(2016, 1, 2), date(2016, 1, 3))
+#: The first days of months: those after January are loaded only in worlds that say so.
+MONTHS = tuple(date(2016 + number // 12, number % 12 + 1, 1) for number in range(14))
 TYPES = ("calls", "sms", "mds", "topups")
 EXECUTORS = ("duckdb", "postgres")
 
@@ -351,7 +354,10 @@ _NO_EVENTS = str(uuid.UUID(int=0))
 
 @contextlib.contextmanager
 def stage(
-    database: Database, folder: Path, cells: tuple[Cell, ...] = CELLS, days: Sequence[date] = DAYS
+    database: Database,
+    folder: Path,
+    cells: tuple[Cell, ...] = CELLS,
+    days: Sequence[date] = (*DAYS, *MONTHS[1:]),
 ) -> Iterator[Stage]:
     """A stage in a fresh database, for worlds of events on the days."""
     zone = ZoneInfo(database.deployment.timezone)

@@ -17,7 +17,6 @@ from typing import Any
 from uuid import uuid4
 
 import duckdb
-import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
 from duckdb_sqlalchemy import Dialect
@@ -25,15 +24,11 @@ from sqlalchemy.sql import FromClause, Select
 
 from flowdb import spilling
 from flowmachine.data import DataState
-from flowmachine.settings import Computing
-from flowmachine.spec.query import Aggregate, Query
-from flowmachine.sql.samples import released_select, stored_select
-from flowmachine.sql.statements import Analyze, Grant
-from flowmachine.stores import COLUMNAR
+from flowmachine.executors.columnar import ColumnarExecutor
+from flowmachine.settings import DUCKDB, Computing
+from flowmachine.spec.query import Query
+from flowmachine.sql.samples import stored_select
 from flowmachine.stores.base import Stored
-from flowmachine.stores.cache_tables import copy_table, drop_table, table_bytes
-from flowmachine.stores.columnar import ColumnarStore
-from flowmachine.tables import result_name
 
 _dialect = Dialect(paramstyle="numeric_dollar")
 
@@ -46,15 +41,14 @@ def parquet(paths: Sequence[str], columns: Mapping[str, Any], name: str) -> From
     )
 
 
-class DuckDBExecutor(ColumnarStore):
+class DuckDBExecutor(ColumnarExecutor):
     """Run statements in a private DuckDB with memory limit, spill folder and threads."""
 
-    name = COLUMNAR
+    name = DUCKDB
 
     def __init__(self, settings: Computing, reader: str) -> None:
-        super().__init__(settings, parquet)
+        super().__init__(settings, parquet, reader)
         self._most_threads = settings.threads
-        self._reader = reader
         # Each process needs its own folder, because names of spilled files are equal in all processes and no
         # lock keeps them apart.
         spill = settings.cache_path / "spill" / uuid4().hex
@@ -87,18 +81,6 @@ class DuckDBExecutor(ColumnarStore):
             ).fetchall()
             yield Stored(int(copied[0][0]), partial.stat().st_size)
 
-    def release(self, query: Aggregate, data: DataState, connection: sa.Connection) -> Stored:
-        table = self.query(released_select(query, self.sources(data, connection)))
-        name = result_name(query.query_id)
-        drop_table(connection, name)
-        columns = query.published.columns
-        target = sa.Table(name, sa.MetaData(), *(sa.Column(n, t) for n, t in columns.items()), schema="cache")
-        target.create(connection)
-        copy_table(connection, target, table)
-        connection.execute(Analyze("cache", name))
-        connection.execute(Grant("cache", name, self._reader))
-        return Stored(table.num_rows, table_bytes(connection, name))
-
     def share(self, among: int) -> None:
         threads = max(1, self._most_threads // among)
         if threads != self._threads:
@@ -108,22 +90,7 @@ class DuckDBExecutor(ColumnarStore):
     def interrupt(self) -> None:
         self._connection.interrupt()
 
-    def pseudonyms(self) -> FromClause | None:
-        columns = {"subscriber_key": sa.BigInteger(), "pseudonym": sa.Text()}
-        pattern = str(self._settings.columnar_path / "subscribers" / "*.parquet")
-        # A repeated load may have written its pairs twice.
-        return sa.select(parquet([pattern], columns, "dictionary")).distinct().subquery("pseudonyms")
-
-    def frame(self, select: Select[Any], connection: sa.Connection) -> pd.DataFrame:
-        # As objects, because pandas would make floats of whole numbers beside a null.
-        return self.query(select).to_pandas(integer_object_nulls=True)
-
-    def rows(self, query: Query, data: DataState, connection: sa.Connection) -> list[tuple[Any, ...]]:
-        stored = self.sources(data, connection).stored(query)
-        return [tuple(row.values()) for row in self.query(sa.select(stored)).to_pylist()]
-
     def query(self, select: Select[Any]) -> pa.Table:
-        """Return the rows of a statement."""
         statement, values = compiled(select)
         return self._connection.execute(statement, values).to_arrow_table()
 

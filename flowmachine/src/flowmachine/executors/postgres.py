@@ -16,16 +16,19 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, FromClause
 
 from flowmachine.data import DataState
+from flowmachine.ledger.releasing import release
+from flowmachine.settings import POSTGRES
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.places import SpatialUnit
-from flowmachine.spec.query import COLUMNS_OF_TYPES, NAMES_IN_TABLES, Aggregate, EventSelection, Query
+from flowmachine.spec.query import COLUMNS_OF_TYPES, NAMES_IN_TABLES, EventSelection, Query
+from flowmachine.spec.subsets import SubscriberSet
 from flowmachine.sql.events import in_hours
-from flowmachine.sql.samples import released_select, stored_select
-from flowmachine.sql.statements import Analyze, CreateTableAs, Grant
-from flowmachine.stores import TABLES
+from flowmachine.sql.samples import stored_select
+from flowmachine.sql.statements import Analyze, CreateTableAs
 from flowmachine.stores.base import Stored
-from flowmachine.stores.cache_tables import TableStore, drop_table, stored_table, table_size
+from flowmachine.stores.cache_tables import TableStore, stored_table, table_size
 from flowmachine.stores.maps import UnitMap, drop_old_maps, unit_map
-from flowmachine.tables import device_models, intermediate_name, result_name
+from flowmachine.tables import device_models, intermediate_name, subscriber_keys
 
 #: Columns of the event tables by the names that queries use, with the types that queries see.
 _COLUMN_TYPES: dict[str, Any] = {
@@ -43,6 +46,9 @@ _COLUMN_TYPES: dict[str, Any] = {
     "pre_event_balance": sa.Double(),
     "post_event_balance": sa.Double(),
 }
+
+
+_NESTED_LOOPS = sa.select(sa.func.set_config("enable_nestloop", sa.bindparam("switch", type_=sa.Text), True))
 
 
 class PostgresSources:
@@ -83,6 +89,9 @@ class PostgresSources:
             statement if selection.hours is None else statement.where(in_hours(selection.hours, local_time))
         )
 
+    def loaded_dates(self, selection: EventSelection) -> list[date]:
+        return self._data.dates_of(selection)
+
     def utc(self, moment: datetime) -> datetime:
         return self._data.utc(moment)
 
@@ -114,11 +123,10 @@ class PostgresSources:
 class PostgresExecutor(TableStore):
     """Run everything inside the database, in the caller's transaction."""
 
-    name = TABLES
+    name = POSTGRES
 
     def __init__(self, reader: str) -> None:
         self._reader = reader
-        self._running: Any = None
 
     def sources(self, data: DataState, connection: sa.Connection) -> PostgresSources:
         return PostgresSources(data, lambda unit: unit_map(connection, unit, data.map_version(unit)))
@@ -128,15 +136,26 @@ class PostgresExecutor(TableStore):
         select = stored_select(query, self.sources(data, connection))
         self.discard(query.query_id, connection)
         # The table is invisible until the caller's transaction commits.
-        yield self._create(connection, intermediate_name(query.query_id), select, unlogged=True)
+        yield self._create(connection, intermediate_name(query.query_id), select)
+
+    @contextmanager
+    def storing_set(
+        self, query: SubscriberSet, members: Sequence[int], connection: sa.Connection
+    ) -> Iterator[Stored]:
+        keys = subscriber_keys.c
+        (name,) = query.columns
+        select = sa.select(keys.pseudonym.label(name)).where(
+            keys.subscriber_key == sa.any_(sa.literal(list(members)))
+        )
+        self.discard(query.query_id, connection)
+        yield self._create(connection, intermediate_name(query.query_id), select)
 
     def release(self, query: Aggregate, data: DataState, connection: sa.Connection) -> Stored:
-        select = released_select(query, self.sources(data, connection))
-        name = result_name(query.query_id)
-        drop_table(connection, name)
-        size = self._create(connection, name, select, unlogged=False)
-        connection.execute(Grant("cache", name, self._reader))
-        return size
+        return release(query, data, self.sources(data, connection), self._fill, connection, self._reader)
+
+    def _fill(self, connection: sa.Connection, table: sa.Table, select: sa.Select[Any]) -> None:
+        with _hash_joins(connection):
+            connection.execute(CreateTableAs(table.schema, table.name, select))
 
     def tidy(self, cells_version: int, connection: sa.Connection) -> list[str]:
         return drop_old_maps(connection, cells_version)
@@ -145,29 +164,36 @@ class PostgresExecutor(TableStore):
         """Do nothing: the database shares its processors by itself."""
 
     def interrupt(self) -> None:
-        running = self._running
-        if running is not None:
-            running.cancel()
+        """Do nothing: the worker cancels what runs on its connection."""
 
     def pseudonyms(self) -> FromClause | None:
         return None
 
     def frame(self, select: sa.Select[Any], connection: sa.Connection) -> pd.DataFrame:
-        result = connection.execute(select)
+        with _hash_joins(connection):
+            result = connection.execute(select)
         # As objects, because pandas would make floats of whole numbers beside a null.
         return pd.DataFrame(result.all(), columns=list(result.keys()), dtype=object)
 
     def rows(self, query: Query, data: DataState, connection: sa.Connection) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in connection.execute(sa.select(stored_table(query)))]
 
-    def _create(
-        self, connection: sa.Connection, name: str, select: sa.Select[Any], *, unlogged: bool
-    ) -> Stored:
-        self._running = connection.connection.driver_connection
-        try:
-            connection.execute(CreateTableAs("cache", name, select, unlogged=unlogged))
-        finally:
-            self._running = None
+    def _create(self, connection: sa.Connection, name: str, select: sa.Select[Any]) -> Stored:
+        with _hash_joins(connection):
+            connection.execute(CreateTableAs("cache", name, select, unlogged=True))
         # Without statistics the planner underestimates a parent's joins and chooses nested loops.
         connection.execute(Analyze("cache", name))
         return table_size(connection, name)
+
+
+@contextmanager
+def _hash_joins(connection: sa.Connection) -> Iterator[None]:
+    """Let the planner join by hashes wherever the condition allows it.
+
+    Common table expressions have no statistics. The planner takes them for small, and would compare each of
+    thousands of rows with thousands of others in nested loops.
+    """
+    connection.execute(_NESTED_LOOPS, {"switch": "off"})
+    yield
+    # After an error the transaction ends, and the setting with it.
+    connection.execute(_NESTED_LOOPS, {"switch": "on"})

@@ -68,21 +68,23 @@ _WAIT = (
 def enqueue_parts(
     connection: sa.Connection,
     job: sa.RowMapping,
-    executor: str,
+    store: str,
     parts: Sequence[Query],
     needed: Mapping[str, Sequence[str]],
     stored: Callable[[Iterable[str]], set[str]],
+    *,
+    executor: str,
 ) -> None:
     """Queue the parts of the plan of ``job`` with their dependencies.
 
-    ``parts`` are the queries without a fresh stored result, sub-queries first, the root last. ``needed``
+    ``store`` is where ``executor`` puts them. ``parts`` are the queries without a fresh stored result, sub-queries first, the root last. ``needed``
     gives for each part the ids of its inputs. ``stored`` rechecks which of some parts are stored and fresh,
     because another worker may have completed a part meanwhile. All planners lock and create rows in one
     order, so that two plans that share parts neither queue a part twice nor deadlock.
     """
     root = Key(job["query_id"], job["store"])
     wanted = {part.query_id: part for part in parts if part.query_id != root.query_id}
-    existing = _locked_states(connection, executor, wanted) if wanted else {}
+    existing = _locked_states(connection, store, wanted) if wanted else {}
     if completed := [query_id for query_id, state in existing.items() if state == "completed"]:
         for query_id in stored(completed):
             del wanted[query_id], existing[query_id]
@@ -98,25 +100,23 @@ def enqueue_parts(
     if fresh:
         rows = [{"query_id": part.query_id, "kind": part.kind, "spec": part.spec()} for part in fresh]
         connection.execute(
-            InsertNew(jobs).values(store=executor, state=FIRST_STATE, **queued),
+            InsertNew(jobs).values(store=store, state=FIRST_STATE, **queued),
             rows,
         )
     if again:
-        connection.execute(
-            moved("queue", jobs.c.store == executor, jobs.c.query_id == any_of(again), **queued)
-        )
+        connection.execute(moved("queue", jobs.c.store == store, jobs.c.query_id == any_of(again), **queued))
     started = {part.query_id for part in fresh} | set(again)
     unfinished = set(wanted)
     links: list[dict[str, Any]] = []
     for part in parts:
-        store = root.store if part.query_id == root.query_id else executor
+        kept_in = root.store if part.query_id == root.query_id else store
         if part.query_id == root.query_id or part.query_id in started:
             links += [
                 {
                     "query_id": part.query_id,
-                    "store": store,
+                    "store": kept_in,
                     "depends_on": child,
-                    "depends_store": executor,
+                    "depends_store": store,
                     "waiting": child in unfinished,
                 }
                 for child in needed[part.query_id]
@@ -136,10 +136,10 @@ def enqueue_parts(
         links_of_root = sa.and_(edges.c.query_id == root.query_id, edges.c.store == RELEASED)
         connection.execute(
             sa.update(edges)
-            .where(links_of_root, edges.c.depends_store != executor, edges.c.waiting)
+            .where(links_of_root, edges.c.depends_store != store, edges.c.waiting)
             .values(waiting=False)
         )
-    started_here = {"among": list(started), "in_store": executor, "executor": executor}
+    started_here = {"among": list(started), "in_store": store, "executor": executor}
     connection.execute(_WAIT, started_here | named(root))
     if planned_before:
         connection.execute(sa.delete(plan_parts).where(plan_parts.c.root == root.query_id))
@@ -149,7 +149,7 @@ def enqueue_parts(
             {
                 "root": root.query_id,
                 "query_id": part.query_id,
-                "store": root.store if part.query_id == root.query_id else executor,
+                "store": root.store if part.query_id == root.query_id else store,
             }
             for part in parts
         ],

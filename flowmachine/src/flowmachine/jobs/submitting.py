@@ -25,7 +25,7 @@ from flowmachine.jobs.table import (
     moved,
     named,
     notify,
-    standing,
+    shown_state,
     state,
     stored_ids,
     summary,
@@ -64,7 +64,7 @@ def submit(
     """Ensure that the query is stored, running or queued; return its row.
 
     The row has what ``progress_of`` needs. Raises QueueFull if ``queue_limit`` queries are already waiting or
-    running. ``store`` names an executor for a query that is not to be released, and RELEASED otherwise. A
+    running. ``store`` names the store of a query that is not to be released, and RELEASED otherwise. A
     result made from other than the present data is computed again, as is a failed or cancelled result.
     """
     key = Key(query.query_id, store)
@@ -72,7 +72,7 @@ def submit(
     existing = connection.execute(SUMMARY_LOCKED, named(key)).mappings().one_or_none()
     if existing is not None and (
         existing["state"] in ("queued", "executing", "resetting")
-        or (standing(existing) == "completed" and existing["fingerprint"] == fingerprints[query.query_id])
+        or (shown_state(existing) == "completed" and existing["fingerprint"] == fingerprints[query.query_id])
     ):
         return existing
     if queue_limit is not None and waiting(connection) >= queue_limit:
@@ -170,4 +170,4 @@ def cancel(connection: sa.Connection, query_id: str) -> str | None:
     notify(connection, DONE_CHANNEL, query_id)
     after = find(connection, root)
     assert after is not None
-    return standing(after)
+    return shown_state(after)

@@ -79,7 +79,7 @@ def describe_state(state: str) -> str:
     return _DESCRIPTIONS[state]
 
 
-def standing(row: Mapping[Any, Any]) -> str:
+def shown_state(row: Mapping[Any, Any]) -> str:
     """Return a job's state for callers.
 
     A result released under a floor below the present floor counts as not yet made.

@@ -168,6 +168,7 @@ def complete(
         "compute_ms": milliseconds,
         "rows": stored.rows,
         "bytes": stored.bytes,
+        "metadata": stored.metadata,
         "fingerprint": fingerprint,
         "cells_version": cells_version,
         "floor": judged_by,

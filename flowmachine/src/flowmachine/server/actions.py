@@ -11,12 +11,14 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import marshmallow as ma
 import sqlalchemy as sa
 
 from flowmachine import __version__, metrics, tables
+from flowmachine.approved import is_approved
 from flowmachine.data import DataState, read_data_state, table_columns
 from flowmachine.jobs import submitting, table
 from flowmachine.jobs.specs import query_of
@@ -27,9 +29,12 @@ from flowmachine.queries.schema import query_schemas
 from flowmachine.server.explain import explain
 from flowmachine.server.geojson import as_text, feature_statement, geography_statement, result_statement
 from flowmachine.server.requests import ACTIONS, NAMED_QUERY, VALUES, params_problems
-from flowmachine.spec.nested import kinds_within
+from flowmachine.settings import Choice, Limits
+from flowmachine.spec.aggregate import Aggregate
+from flowmachine.spec.limits import check_limits
+from flowmachine.spec.nested import finer_within, kinds_within
 from flowmachine.spec.places import CELLS, SpatialUnit
-from flowmachine.spec.query import Aggregate, NotBuildable, Query
+from flowmachine.spec.query import NotBuildable, Query
 from flowmachine.stores.choice import choose_executor
 from flowmachine.tables import quality_checks, result_name
 
@@ -64,10 +69,17 @@ class Refused(Exception):
 class Actions:
     """Perform the actions over one database."""
 
-    def __init__(self, engine: sa.Engine, queue_limit: int = 1000, executor: str = "auto") -> None:
+    def __init__(
+        self,
+        engine: sa.Engine,
+        queue_limit: int = 1000,
+        choice: Choice | None = None,
+        limits: Limits | None = None,
+    ) -> None:
         self._engine = engine
+        self._limits = limits or Limits.model_validate({})
         self._queue_limit = queue_limit
-        self._executor = executor
+        self._choice = choice or Choice()
         self._polled: dict[str, tuple[float, Payload]] = {}
         self._parsed: dict[bytes, tuple[float, Aggregate]] = {}
 
@@ -84,6 +96,18 @@ class Actions:
             return self.cancel_query(params, user=user)
         payload: Payload = getattr(self, action)(params)
         return payload
+
+    def canonical(self, action: str, params: Params) -> Params:
+        """Return the parameters with their spec in its canonical form.
+
+        Repeats are dropped, defaults are filled in and subsets named by ids are given whole. Raises Refused.
+        """
+        spec = params.get("spec") if action == "authorise" else params
+        if ACTIONS[action] is not None or not isinstance(spec, dict):
+            return params
+        with self._engine.connect() as connection:
+            canonical = self._load(connection, spec).spec()
+        return {"spec": canonical} if action == "authorise" else canonical
 
     def ping(self, params: Params) -> Payload:
         return {}
@@ -150,23 +174,28 @@ class Actions:
     def authorise(self, params: Params) -> Payload:
         """Return what a right to a query depends on.
 
-        The reply has the unit, the kind, the kinds within and the kinds in subsets. The parameter is a
-        ``spec`` or the ``query_id`` of a submitted query. Both use the whole query with subsets looked up by
-        id, so that every caller gets the same answer at any time.
+        The reply has the unit, the kind, the kinds within, those at finer units, the kinds in subsets, further
+        scopes and the canonical spec. The parameter is a ``spec`` or the ``query_id`` of a submitted query. Both use the
+        whole query with subsets looked up by id, so that every caller gets the same answer at any time.
         """
         if params.keys() == {"spec"} and isinstance(params["spec"], dict):
             with self._engine.connect() as connection:
-                query: Query = self._load(connection, params["spec"])
+                query = self._load(connection, params["spec"])
         else:
             _check_params("authorise", NAMED_QUERY, params)
             with self._engine.connect() as connection:
-                query = query_of(self._known(connection, params["query_id"]))
+                found = query_of(self._known(connection, params["query_id"]))
+                assert isinstance(found, Aggregate)
+                query = found
         own, in_subsets = kinds_within(query)
         return {
             "query_kind": query.kind,
             "aggregation_unit": None if query.unit is None else query.unit.name,
             "kinds": sorted(own),
             "subset_kinds": sorted(in_subsets),
+            "finer_kinds": finer_within(query),
+            "further_scopes": list(query.further_scopes),
+            "spec": query.spec(),
         }
 
     def run_query(self, params: Params, *, user: str | None, request_id: str | None) -> Payload:
@@ -198,7 +227,7 @@ class Actions:
             query = self._load(connection, params)
             data = read_data_state(connection)
             _check_data(query, data)
-            return explain(connection, query, data, choose_executor(query, data, self._executor))
+            return explain(connection, query, data, choose_executor(query, data, self._choice))
 
     def state(self, query_id: str) -> str | None:
         """Return the state of a submitted query, or None if unknown."""
@@ -242,15 +271,16 @@ class Actions:
         return {"query_id": row["query_id"], "query_params": row["spec"]}
 
     def get_sql_for_query_result(self, params: Params) -> Payload:
-        query = self._ready(params["query_id"])
+        query, metadata = self._ready(params["query_id"])
         return {
             "query_id": query.query_id,
             "query_state": "completed",
             "sql": as_text(result_statement(query)),
+            "metadata": metadata,
         }
 
     def get_geo_sql_for_query_result(self, params: Params) -> Payload:
-        query = self._ready(params["query_id"])
+        query, metadata = self._ready(params["query_id"])
         if query.unit is None or query.unit == CELLS or not query.geographic:
             raise Refused(
                 f"Query with id '{query.query_id}' has no geography.",
@@ -260,6 +290,7 @@ class Actions:
             "query_id": query.query_id,
             "query_state": "completed",
             "sql": as_text(feature_statement(query)),
+            "metadata": metadata,
             "aggregation_unit": query.unit.name,
         }
 
@@ -330,7 +361,9 @@ class Actions:
             ).scalar_one_or_none()
 
         try:
-            return load(params, find_spec=find_spec, columns_of=table_columns(connection))
+            query = load(params, find_spec=find_spec, columns_of=table_columns(connection))
+            check_limits(query, self._limits, partial(is_approved, connection))
+            return query
         except ma.ValidationError as error:
             raise Refused(
                 "Parameter validation failed.",
@@ -357,12 +390,12 @@ class Actions:
         row = read(connection, Key(query_id, RELEASED))
         if row is None:
             raise Refused(f"Unknown query id: '{query_id}'", {"query_id": query_id, "query_state": "awol"})
-        return {**row, "state": table.standing(row)}
+        return {**row, "state": table.shown_state(row)}
 
-    def _ready(self, query_id: str) -> Aggregate:
-        """Return the query if its released result can be read now.
+    def _ready(self, query_id: str) -> tuple[Aggregate, Payload | None]:
+        """Return the query and its metadata if its released result can be read now.
 
-        A query whose result was dropped is merely known.
+        A result of an earlier version has no metadata. A query whose result was dropped is merely known.
         """
         with self._engine.begin() as connection:
             row = self._known(connection, query_id)
@@ -374,7 +407,7 @@ class Actions:
                     table.touch(connection, Key(query_id, RELEASED))
                     query = query_of(row)
                     assert isinstance(query, Aggregate)
-                    return query
+                    return query, row["metadata"]
                 table.trigger(connection, Key(query_id, RELEASED), "reset")
                 table.trigger(connection, Key(query_id, RELEASED), "finish_resetting")
                 state = "known"

@@ -12,11 +12,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.places import SpatialUnit
 from flowmachine.spec.published import Region
-from flowmachine.spec.query import Aggregate
 from flowmachine.sql.functions import in_full_order
-from flowmachine.tables import admin_table, result_name
+from flowmachine.tables import admin_table, named_regions, result_name
 
 
 def as_text(statement: Select[Any]) -> str:
@@ -48,14 +48,15 @@ def feature_statement(query: Aggregate) -> Select[Any]:
 
 def geography_statement(unit: SpatialUnit) -> Select[Any]:
     """Select the features of all regions of a unit."""
+    names = list(unit.id_columns)
     if unit.has_polygons:
-        table, pcod = admin_table(unit)
-        regions: FromClause = sa.select(pcod.label("pcod"), table.c.geom).subquery("regions")
+        regions: FromClause = named_regions(unit)
+        names += ["name", "parent", "parent_name"]
     else:
         # Do not use the unit's map, because the API may not read the engine's own tables.
         columns = (*unit.id_columns, "geom")
         regions = sa.table("cell_points", *map(sa.column, columns), schema="geography")
-    return _features(regions, list(unit.id_columns), regions.c.geom, _ids_ascending(regions, unit))
+    return _features(regions, names, regions.c.geom, _ids_ascending(regions, unit))
 
 
 def _row_features(query: Aggregate) -> Select[Any]:

@@ -28,8 +28,14 @@ from flowmachine.queries.schema import query_schemas
 from flowmachine.server.actions import Actions, Refused
 from flowmachine.server.news import News
 from flowmachine.server.requests import envelope_problems, longest_wait, problem_within
-from flowmachine.settings import Settings
+from flowmachine.settings import ServerSettings
+from flowmachine.stopping import STOPPING_SECONDS, leave_soon
 from flowmachine.tables import audit
+from flowsettings import channel
+
+#: Requests from this many bytes on are read by few threads, so that the others answer small requests meanwhile.
+LARGE_MESSAGE = 256 * 2**10
+_LARGE_AT_A_TIME = 2
 
 #: Larger requests are not read; a spec of 5,000 parts has about 2 MB.
 LARGEST_MESSAGE = 16 * 2**20
@@ -52,15 +58,16 @@ _DATABASE_UNAVAILABLE = ("The database is unavailable; try again.", {"code": "da
 class Server:
     """Answer requests until stopped."""
 
-    def __init__(self, settings: Settings, threads: int = 8) -> None:
+    def __init__(self, settings: ServerSettings, threads: int = 8) -> None:
         self._settings = settings
         # One connection for each thread, and a connection to listen on.
-        self._engine = settings.engine("flowmachine-server", pool_size=threads + 1)
+        self._engine = settings.engine("flowmachine-server", pool_size=threads + _LARGE_AT_A_TIME + 1)
         self._news = News(self._engine)
         self._stopping = asyncio.Event()
-        self._actions = Actions(self._engine, settings.queue_limit, settings.executor)
+        self._actions = Actions(self._engine, settings.queue_limit, settings.choice, settings)
         self._address = f"tcp://{settings.bind}:{settings.port}"
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="action")
+        self._few_threads = ThreadPoolExecutor(_LARGE_AT_A_TIME, thread_name_prefix="large action")
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -69,7 +76,10 @@ class Server:
         kinds()
         query_schemas()
         context = zmq.asyncio.Context()
+        doorkeeper = channel.authenticator(context, self._settings.key)
+        doorkeeper.start()
         socket = context.socket(zmq.ROUTER)
+        channel.serve(socket, self._settings.key)
         socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
         socket.setsockopt(zmq.LINGER, 1000)
         socket.bind(self._address)
@@ -81,14 +91,18 @@ class Server:
         receiver = asyncio.create_task(self._receive(socket))
         listener = asyncio.create_task(self._news.listen())
         await self._stopping.wait()
+        # A thread that reads a long spec cannot be stopped.
+        leave_soon(lambda: None)
         receiver.cancel()
         listener.cancel()
         self._news.wake_all()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=10)
+            await asyncio.wait(self._tasks, timeout=STOPPING_SECONDS / 2)
         socket.close()
+        doorkeeper.stop()
         context.term()
-        self._threads.shutdown(cancel_futures=True)
+        for threads in (self._threads, self._few_threads):
+            threads.shutdown(cancel_futures=True)
         self._engine.dispose()
 
     async def _receive(self, socket: zmq.asyncio.Socket) -> None:
@@ -105,7 +119,8 @@ class Server:
         loop = asyncio.get_running_loop()
         if asked := _wait_asked_for(message):
             await self._until_news(*asked)
-        reply = await loop.run_in_executor(self._threads, self.reply, message)
+        threads = self._threads if len(message) < LARGE_MESSAGE else self._few_threads
+        reply = await loop.run_in_executor(threads, self.reply, message)
         await socket.send_multipart([identity, b"", reply])
 
     async def _until_news(self, query_id: str, seconds: float) -> None:
@@ -158,9 +173,14 @@ class Server:
         params = request.get("params") or {}
         started = time.monotonic()
         log = audit_log().bind(action_request={"request_id": request_id, "action": action})
-        log.info("received", params=_for_log(params))
+        # Containers ask for their health every few seconds, and their lines would bury all others.
+        quiet = action in ("ping", "health")
+        if not quiet:
+            log.info("received", params=_bounded(params))
         answer: dict[str, Any]
+        asked: Any = _bounded(params)
         try:
+            asked = self._actions.canonical(action, params)
             payload = self._actions.perform(action, params, user=user, request_id=request_id)
             answer = {"status": "success", "msg": "pong" if action == "ping" else "", "payload": payload}
         except Refused as refused:
@@ -173,14 +193,15 @@ class Server:
             answer = _error("Could not get reply for message")
         seconds = time.monotonic() - started
         if action not in UNAUDITED:
-            answer = self._audited(answer, action, request_id, user, params, seconds)
-        log.info(
-            "answered",
-            reply_status=answer["status"],
-            reply_msg=answer["msg"],
-            query_id=answer["payload"].get("query_id"),
-            seconds=round(seconds, 4),
-        )
+            answer = self._audited(answer, action, request_id, user, asked, seconds)
+        if not quiet or answer["status"] == "error":
+            log.info(
+                "answered",
+                reply_status=answer["status"],
+                reply_msg=answer["msg"],
+                query_id=answer["payload"].get("query_id"),
+                seconds=round(seconds, 4),
+            )
         metrics.answered(action, answer["status"], seconds)
         return answer | {"request_id": request_id}
 
@@ -190,10 +211,12 @@ class Server:
         action: str,
         request_id: str,
         user: str | None,
-        params: dict[str, Any],
+        params: Any,
         seconds: float,
     ) -> dict[str, Any]:
         """Return the answer once the audit trail has recorded it.
+
+        A spec is recorded whole in its canonical form; see ``_bounded`` for others.
 
         An answer that cannot be recorded is not sent.
         """
@@ -206,7 +229,7 @@ class Server:
                         username=user,
                         action=action,
                         query_id=query_id if isinstance(query_id, str) else None,
-                        params=_for_log(params),
+                        params=params,
                         status=answer["status"],
                         message=answer["msg"],
                         seconds=seconds,
@@ -242,12 +265,12 @@ def _error(message: str, payload: dict[str, Any] | None = None) -> dict[str, Any
     return {"status": "error", "msg": message, "payload": payload or {}}
 
 
-def _for_log(params: dict[str, Any]) -> Any:
-    """Return the parameters for the audit trail: whole, unless very large."""
+def _bounded(params: dict[str, Any]) -> Any:
+    """Return parameters as received, or their size if they are very large."""
     text = json.dumps(params)
     return params if len(text) <= 20_000 else {"query_kind": params.get("query_kind"), "bytes": len(text)}
 
 
-def main(settings: Settings) -> None:
+def main(settings: ServerSettings) -> None:
     """Run the server."""
     asyncio.run(Server(settings).run())

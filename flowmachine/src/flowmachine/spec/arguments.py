@@ -49,6 +49,11 @@ class Argument:
         return not self.required and not self.field.allow_none and self.default is None
 
     @property
+    def added(self) -> bool:
+        """Return whether older servers do not know the field; then no default is sent."""
+        return bool(self.field.metadata.get("added"))
+
+    @property
     def annotation(self) -> str:
         """Return the type of the argument as written in the client."""
         assert self.form is not None
@@ -98,13 +103,18 @@ def declared(
     )
 
 
+def _how_many(field: Any) -> str:
+    least = "one" if field.at_least == 1 else field.at_least
+    return f"at least {least}" + (f", at most {field.at_most}" if field.at_most else "")
+
+
 def _accepted(field: ma.fields.Field) -> str:
     if words := getattr(field, "words", ()):
         return f"{_listed(words)}."
     if kinds := getattr(field, "kinds", ()):
         return f"Specification of {_listed(kinds)}."
     if kinds := getattr(getattr(field, "inner", None), "kinds", ()):
-        return f"Specifications of {_listed(kinds)}, at least one."
+        return f"Specifications of {_listed(kinds)}, {_how_many(field)}."
     return ""
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, ClassVar
 
 import marshmallow as ma
 from marshmallow import validate
+
+from flowmachine.spec.steps import Steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +44,15 @@ def required(field: ma.fields.Field, doc: str = "", **more: Any) -> Any:
     return dataclasses.field(metadata={"field": field, "doc": doc, **more})
 
 
-def optional(field: ma.fields.Field, default: Any = None, doc: str = "", **more: Any) -> Any:
-    """Declare a dataclass field with a default; null is allowed if it is the default."""
+def optional(
+    field: ma.fields.Field, default: Any = None, doc: str = "", *, added: bool = False, **more: Any
+) -> Any:
+    """Declare a dataclass field with a default; null is allowed if it is the default.
+
+    A field that was ``added`` to a released kind is no part of a query's id while it has its default, so that
+    ids stay what they were.
+    """
+    field.metadata = {**field.metadata, "added": added}
     field.load_default = default
     field.allow_none = default is None
     return dataclasses.field(default=default, metadata={"field": field, "doc": doc, **more})
@@ -162,7 +170,11 @@ class Number(ma.fields.Float):
     def describe(self) -> dict[str, Any]:
         described: dict[str, Any] = {"type": "number", **_bounds(self.at_least, self.at_most)}
         if self.exclusive:
-            described |= {"exclusiveMinimum": True, "exclusiveMaximum": True}
+            described |= {
+                f"exclusive{bound.capitalize()}": True
+                for bound in ("minimum", "maximum")
+                if bound in described
+            }
         return described
 
 
@@ -175,7 +187,35 @@ class Flag(ma.fields.Boolean):
         return {"type": "boolean"}
 
 
-class EventTypes(ma.fields.List):
+#: Longer lists of a submitted spec are refused before anybody looks at their entries.
+MOST_ENTRIES = 10_000
+
+
+#: Wrong entries of a list that are named in a refusal. A spec may have hundreds of thousands.
+MOST_REFUSED = 100
+
+
+class Entries(ma.fields.List):
+    """Accept a list; the first ``MOST_REFUSED`` of its wrong entries are named."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
+        if not isinstance(value, list | tuple | set | frozenset):
+            raise self.make_error("invalid")
+        found: list[Any] = []
+        errors: dict[int, Any] = {}
+        for position, entry in enumerate(value):
+            try:
+                found.append(self.inner.deserialize(entry, **kwargs))
+            except ma.ValidationError as error:
+                errors[position] = error.messages
+                if len(errors) == MOST_REFUSED:
+                    break
+        if errors:
+            raise ma.ValidationError(errors)
+        return found
+
+
+class EventTypes(Entries):
     """Accept at least one event type.
 
     Repeats are dropped and the order does not matter.
@@ -185,9 +225,6 @@ class EventTypes(ma.fields.List):
 
     def __init__(self) -> None:
         super().__init__(Choice("calls", "sms", "mds", "topups"), validate=validate.Length(min=1))
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        return super()._deserialize(list(value) if isinstance(value, tuple) else value, attr, data, **kwargs)
 
     def settle(self, value: Sequence[str]) -> tuple[str, ...]:
         return tuple(sorted(set(value)))
@@ -200,14 +237,11 @@ class EventTypes(ma.fields.List):
         }
 
 
-class Listed(ma.fields.List):
+class Listed(Entries):
     """Accept at least one item; order is kept."""
 
     def __init__(self, item: ma.fields.Field) -> None:
         super().__init__(item, validate=validate.Length(min=1))
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        return super()._deserialize(list(value) if isinstance(value, tuple) else value, attr, data, **kwargs)
 
     def settle(self, value: list[Any]) -> tuple[Any, ...]:
         return tuple(value)
@@ -249,6 +283,11 @@ class Hours(ma.fields.Field[HourInterval]):
             limit = f"Must be greater than or equal to 0 and less than or equal to {self.latest_start}."
             raise ma.ValidationError({"start_hour": [limit]})
         return HourInterval(**values)
+
+    def beyond_limits(self, value: HourInterval, steps: Steps) -> dict[str, list[str]]:
+        """Return messages about hours that a part of a spec may not have."""
+        edges = self.canonical(value)
+        return {name: [text] for name, hour in edges.items() if (text := steps.hour_problem(hour))}
 
     def canonical(self, value: HourInterval) -> Any:
         return dataclasses.asdict(value)
@@ -303,6 +342,9 @@ def load_fields(
 
 
 def _load_value(field: ma.fields.Field, value: Any, context: Mapping[str, Any]) -> Any:
+    limited = getattr(context.get("reading"), "parts", None) is not None
+    if limited and isinstance(value, list | tuple | Mapping) and len(value) > MOST_ENTRIES:
+        raise ma.ValidationError(f"Longer than maximum length {MOST_ENTRIES}.")
     loaded = field.deserialize(value, None, None, **context)
     settle = getattr(field, "settle", None)
     return settle(loaded) if settle is not None and loaded is not None else loaded
@@ -317,8 +359,6 @@ def canonical_value(field: ma.fields.Field, value: Any) -> Any:
         return canonical(value)
     if isinstance(value, tuple):
         return list(value)
-    if isinstance(value, float) and math.isfinite(value) and value == int(value):
-        return float(value)
     return value
 
 

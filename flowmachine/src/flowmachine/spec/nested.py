@@ -9,9 +9,11 @@ from typing import Any, ClassVar
 import marshmallow as ma
 from marshmallow import validate
 
-from flowmachine.spec.fields import Form
+from flowmachine.spec.fields import Entries, Form
+from flowmachine.spec.places import UNITS
 from flowmachine.spec.query import NotBuildable, Query, queries_in, registered
 from flowmachine.spec.reading import Reading
+from flowmachine.spec.subsets import set_of
 
 
 class Nested(ma.fields.Field[Query]):
@@ -46,22 +48,25 @@ class Nested(ma.fields.Field[Query]):
         }
 
 
-class NestedList(ma.fields.List):
-    """Accept a list of at least one query; order is kept."""
+class NestedList(Entries):
+    """Accept a list of at least one query, and of at most some; order is kept."""
 
     form: ClassVar[Form] = Form("list[Spec]")
 
-    def __init__(self, *kinds: str, component: str | None = None) -> None:
-        super().__init__(Nested(*kinds, component=component), validate=validate.Length(min=1))
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        return super()._deserialize(list(value) if isinstance(value, tuple) else value, attr, data, **kwargs)
+    def __init__(
+        self, *kinds: str, component: str | None = None, at_least: int = 1, at_most: int | None = None
+    ) -> None:
+        super().__init__(
+            Nested(*kinds, component=component), validate=validate.Length(min=at_least, max=at_most)
+        )
+        self.at_least, self.at_most = at_least, at_most
 
     def settle(self, value: Sequence[Query]) -> tuple[Query, ...]:
         return tuple(value)
 
     def describe(self) -> dict[str, Any]:
-        return {"type": "array", "minItems": 1, "items": self.inner.describe()}  # type: ignore[attr-defined]
+        most = {} if self.at_most is None else {"maxItems": self.at_most}
+        return {"type": "array", "minItems": self.at_least, **most, "items": self.inner.describe()}  # type: ignore[attr-defined]
 
 
 class SubscriberSubset(ma.fields.Field[Any]):
@@ -92,6 +97,10 @@ class SubscriberSubset(ma.fields.Field[Any]):
             raise NotBuildable(f"{value.kind} has no column subscriber.")
         return value
 
+    def inputs(self, value: Query | None) -> list[Query]:
+        """Return what a query with this subset reads: the set that stands for it."""
+        return [] if value is None else [set_of(value)]
+
     def describe(self) -> dict[str, Any]:
         return {"type": "string"}
 
@@ -118,6 +127,31 @@ def kinds_within(query: Query) -> tuple[frozenset[str], frozenset[str]]:
             below = in_subset or isinstance(field, SubscriberSubset)
             pending.extend((child, below) for child in queries_in(getattr(part, name)))
     return frozenset(own), frozenset(in_subsets)
+
+
+def finer_within(query: Query) -> list[tuple[str, str]]:
+    """List unit and kind of the parts that are at a finer unit than the result.
+
+    Left out are subsets of subscribers, and places of which only distances are taken. A result without a unit
+    shows no place, so no unit is finer.
+    """
+    if query.unit is None or query.unit.name not in UNITS:
+        return []
+    finer = set(UNITS[UNITS.index(query.unit.name) + 1 :])
+    found: set[tuple[str, str]] = set()
+    seen: set[int] = set()
+    pending = [query]
+    while pending:
+        part = pending.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if part.unit is not None and part.unit.name in finer:
+            found.add((part.unit.name, part.kind))
+        for name, field in part.fields.items():
+            if name not in part.only_distances and not isinstance(field, SubscriberSubset):
+                pending.extend(queries_in(getattr(part, name)))
+    return sorted(found)
 
 
 def direct_kinds_within(query: Query) -> list[str]:

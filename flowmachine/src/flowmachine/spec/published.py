@@ -7,9 +7,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import sqlalchemy as sa
+
 from flowmachine.settings import Gate
 from flowmachine.spec.places import SpatialUnit
 from flowsettings.lookup import find
+
+#: Scope that a query needs if a published value may be a single subscriber's own.
+EXTREMES = "extremes"
+
+#: Settings that processes look up again each time.
+_ASKED_ANEW = ("floor", "differences", "subset_radius", "twin_share")
 
 
 def floor() -> int:
@@ -17,20 +25,43 @@ def floor() -> int:
 
     FLOWMACHINE_RELEASE_FLOOR may raise the limit of 15 but never lower it.
     """
-    return _checked(find(str(Gate.model_fields["floor"].validation_alias)))
+    return _gate(*_texts()).floor
+
+
+def differences() -> str:
+    """Return whether answers are judged together: ``on``, ``report`` or ``off``."""
+    return _gate(*_texts()).differences
+
+
+def subset_radius() -> float:
+    """Return the share of subscribers by which two subsets have to differ."""
+    return _gate(*_texts()).subset_radius
+
+
+def twin_share() -> float:
+    """Return the share of subscribers by which two results may differ as twins."""
+    return _gate(*_texts()).twin_share
+
+
+def _texts() -> tuple[str | None, ...]:
+    return tuple(find(str(Gate.model_fields[name].validation_alias)) for name in _ASKED_ANEW)
 
 
 @lru_cache(maxsize=4)
-def _checked(_text: str | None) -> int:
-    # Every poll asks for the floor: the text is checked only when it changes.
-    return Gate.load().floor
+def _gate(*_texts: str | None) -> Gate:
+    # Every poll asks for the floor: the texts are checked only when they change.
+    return Gate.load()
 
 
 @dataclass(frozen=True)
 class KeepOver:
-    """Keep the rows whose ``count`` is over the floor."""
+    """Keep the rows whose ``count`` is over the floor.
+
+    Each count of ``beside`` must be nobody or over the floor: what is published tells it, too.
+    """
 
     count: str
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,11 +81,13 @@ class KeepShares:
 
     The withheld rows of a group must together have no subscriber or more than the floor. This is for rows
     that are shares of their group, each subscriber in one row. Shares add up to one, so the withheld rest can
-    be computed from published rows.
+    be computed from published rows. Each count of ``beside`` must be nobody or over the floor, as in
+    ``KeepOver``.
     """
 
     by: tuple[str, ...]
     count: str
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,6 +139,33 @@ class Value:
         return {self.name: self.type}
 
 
+class Measure(Value):
+    """Publish a further number beside ``value``, or in its place.
+
+    It is no part of the row's key, and a row that repeats an earlier answer has the earlier row's number.
+    """
+
+
+class Reference(Value):
+    """Publish a number of another group, judged as an answer of its own.
+
+    It is no part of the row's key, and rows that repeat an earlier answer keep their own; see
+    ``Aggregate.judged_apart``.
+    """
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Publish the first of two published columns less the second."""
+
+    name: str
+    of: tuple[str, str]
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        return {self.name: sa.Double()}
+
+
 def full_order(columns: Iterable[str], first: Sequence[str]) -> tuple[str, ...]:
     """Return names to sort by: ``first``, then all other columns, ascending.
 
@@ -123,7 +183,7 @@ class Published:
     ascending.
     """
 
-    parts: tuple[Region | Value, ...]
+    parts: tuple[Region | Value | Difference, ...]
     rule: Rule
     order: tuple[str, ...] = ()
 
@@ -131,6 +191,18 @@ class Published:
     def columns(self) -> dict[str, Any]:
         """Return names and SQLAlchemy types of the published columns."""
         return {name: type_ for part in self.parts for name, type_ in part.columns.items()}
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return the columns that say what a row is about, in order."""
+        told = (part for part in self.parts if not isinstance(part, Measure | Reference | Difference))
+        return tuple(name for part in told for name in part.columns if name != "value")
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Return the columns that a row has from the row that it repeats, in order."""
+        measured = (part for part in self.parts if isinstance(part, Measure) or "value" in part.columns)
+        return tuple(name for part in measured for name in part.columns)
 
     @property
     def ordering(self) -> tuple[str, ...]:

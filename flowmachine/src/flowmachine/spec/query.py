@@ -29,7 +29,6 @@ from sqlalchemy.sql import FromClause, Select
 from flowmachine.spec.arguments import Argument, declared
 from flowmachine.spec.fields import HourInterval, canonical_json, canonical_value, load_fields, required
 from flowmachine.spec.places import SpatialUnit
-from flowmachine.spec.published import Published
 
 #: Default event types: those with a counterpart (documented with the field).
 DEFAULT_EVENT_TYPES = ("calls", "sms")
@@ -52,8 +51,7 @@ COLUMNS_OF_TYPES: dict[str, tuple[str, ...]] = {
 #: Columns whose names in the event tables differ from those in queries.
 NAMES_IN_TABLES = {"counterpart": "msisdn_counterpart", "event_id": "id"}
 
-#: Maximum number of spans of a window, each read by a part of the statement. A window that needs more is read
-#: whole.
+#: Maximum number of spans of a window, each read by a part of the statement; other windows are read whole.
 MOST_SPANS = 40
 
 #: Planning looks at days one by one, so bound the window.
@@ -148,6 +146,13 @@ class Sources(Protocol):
         """
         ...
 
+    def loaded_dates(self, selection: EventSelection) -> Sequence[date]:
+        """List the dates of the selection that are loaded for one of its types, in order.
+
+        Silence on another date says nothing.
+        """
+        ...
+
     def utc(self, moment: datetime) -> datetime:
         """Convert wall-clock time, such as a window's edge, for comparison with ``time``."""
         ...
@@ -162,10 +167,7 @@ class Sources(Protocol):
         ...
 
     def regions(self, unit: SpatialUnit) -> FromClause:
-        """Return the regions: ``location`` and the id columns.
-
-        For lon-lat these are ``lon`` and ``lat`` in degrees.
-        """
+        """Return the regions: ``location`` and the id columns, in degrees for lon-lat."""
         ...
 
     def region_count(self, unit: SpatialUnit) -> int:
@@ -219,18 +221,19 @@ class Query:
     order: ClassVar[tuple[str, ...]] = ()
     #: Whether region columns are sorted by their own names instead of in the unit's order.
     ids_by_name: ClassVar[bool] = False
+    #: Fields with places of which only distances are taken.
+    only_distances: ClassVar[frozenset[str]] = frozenset()
     #: Whether the query reads database tables that no other executor has.
     needs_database: ClassVar[bool] = False
     #: Whether the answer depends on where cells are; other kinds stay fresh when a cell moves.
     reads_cells: ClassVar[bool] = True
-    #: Columns that the selected event types must have, besides common columns; a direction other than both is
-    #: added.
+    #: Columns that the selected event types must have; ``outgoing`` is added where a direction is chosen.
     event_columns: ClassVar[tuple[str, ...]] = ()
     #: Further inputs of the answer: ``devices``, ``mobile_money``.
     reads: ClassVar[tuple[str, ...]] = ()
     #: Spelling of the kind in the published schema, where it is not plain CamelCase.
     component: ClassVar[str | None] = None
-    #: Whether the kind is for direct use only: absent from the schema and not submittable.
+    #: Whether the kind is for direct use only: not published.
     direct: ClassVar[bool] = False
 
     def __init__(self, **values: Any) -> None:
@@ -249,6 +252,10 @@ class Query:
     def component_name(cls) -> str:
         """Return the kind's name in the published schema."""
         return cls.component or "".join(word.capitalize() for word in cls.kind.split("_"))
+
+    @classmethod
+    def check_declared(cls, name: str) -> None:
+        """Refuse a kind that lacks a declaration, when it is registered; raises TypeError."""
 
     def _set_checked(
         self, values: Mapping[str, Any], columns_of: Callable[[str], Collection[str] | None] | None
@@ -289,6 +296,11 @@ class Query:
         return ()
 
     @property
+    def edges(self) -> Mapping[str, datetime]:
+        """Return the edges of this query's own windows by the field that sets each."""
+        return {name: value for name in self.fields if isinstance(value := getattr(self, name), datetime)}
+
+    @property
     def unit(self) -> SpatialUnit | None:
         """Return the spatial unit of the result, or None."""
         return None
@@ -308,10 +320,10 @@ class Query:
 
     @cached_property
     def children(self) -> tuple[Query, ...]:
-        """Return the distinct sub-queries, in the order of the fields."""
+        """Return the distinct queries that this query reads, in the order of fields."""
         found: dict[str, Query] = {}
-        for name in self.fields:
-            for child in queries_in(getattr(self, name)):
+        for name, field in self.fields.items():
+            for child in getattr(field, "inputs", queries_in)(getattr(self, name)):
                 found.setdefault(child.query_id, child)
         return tuple(found.values())
 
@@ -325,6 +337,8 @@ class Query:
         dependencies: dict[str, str | list[str]] = {}
         for name, field in self.fields.items():
             value = getattr(self, name)
+            if field.metadata.get("added") and value == field.load_default:
+                continue
             if isinstance(value, Query):
                 dependencies[name] = value.query_id
             elif isinstance(value, tuple) and value and isinstance(value[0], Query):
@@ -374,18 +388,6 @@ class Query:
         raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
 
 
-class Aggregate(Query):
-    """Define kinds that may be submitted and released through the gate."""
-
-    #: Whether the result can be served as GeoJSON.
-    geographic: ClassVar[bool] = True
-
-    @property
-    def published(self) -> Published:
-        """Return what is published of ``select``: columns, order and release rule."""
-        raise NotImplementedError
-
-
 class SubscriberLocations(Query):
     """Define kinds with one or more rows (subscriber, location)."""
 
@@ -414,11 +416,11 @@ def query_kind(
     """
 
     def register(cls: _Kind) -> _Kind:
-        if issubclass(cls, Aggregate) and cls.published is Aggregate.published:
-            raise TypeError(f"{name} declares no release rule")
+        cls.check_declared(name)
+        # A dataclass gives a class without a docstring one.
+        cls.summary = summary or (cls.__doc__ or "").strip().partition("\n\n")[0]
         dataclasses.dataclass(init=False, eq=False, kw_only=True, repr=False)(cls)
         cls.kind, cls.sql_version, cls.component, cls.direct = name, sql_version, component, direct
-        cls.summary = summary or (cls.__doc__ or "").strip().partition("\n\n")[0]
         cls.fields = {field.name: field.metadata["field"] for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
         cls.arguments = {
             field.name: declared(field.name, **field.metadata)

@@ -20,6 +20,36 @@ class TooDeep(Exception):
     """Report a spec with too many levels."""
 
 
+class TooManyParts(Exception):
+    """Report a spec with too many parts."""
+
+
+@dataclass
+class Parts:
+    """Count the parts of a spec, so that reading stops at too many.
+
+    The queries that put parts together do not count: one for each level above the lowest. How many levels
+    there are is known at the end, so reading stops only where even ``most_levels`` would be too few.
+    """
+
+    most: int
+    most_levels: int
+    read: int = 0
+    levels: int = 0
+
+    def add(self, number: int, level: int = 0) -> None:
+        """Count queries at a level, from 1; raises TooManyParts."""
+        self.read += number
+        self.levels = max(self.levels, level)
+        if self.read > self.most + self.most_levels:
+            raise TooManyParts
+
+    def check(self) -> None:
+        """Refuse too many parts once all are read; raises TooManyParts."""
+        if self.read > self.most + self.levels - 1:
+            raise TooManyParts
+
+
 def _nothing(query_id: str) -> Any | None:
     return None
 
@@ -28,17 +58,18 @@ def _nothing(query_id: str) -> Any | None:
 class Reading:
     """Say what a spec may hold, and look up the queries and tables that it names.
 
-    ``direct`` accepts kinds for direct use only. ``levels_left`` is the remaining nesting depth; None means
-    unlimited. ``find_spec`` returns the spec of a query id. ``columns_of`` returns the columns of a table
+    ``direct`` accepts kinds for direct use only. ``levels_left`` is the remaining nesting depth, and ``parts``
+    counts what is read; None means unlimited. ``find_spec`` returns the spec of a query id. ``columns_of`` returns the columns of a table
     that a spec may name; without it, tables are not checked.
     """
 
     direct: bool = False
     levels_left: int | None = None
+    parts: Parts | None = None
     find_spec: Callable[[str], Any | None] = _nothing
     columns_of: Callable[[str], Collection[str] | None] | None = None
-    #: Queries found by id; thousands of parts may name the same subset.
-    _named: dict[str, Query | None] = field(default_factory=dict)
+    #: Queries found by id with their number of parts; thousands of parts may name the same subset.
+    _named: dict[str, tuple[Query | None, int]] = field(default_factory=dict)
 
     def one_of(self, accepted: Collection[str], spec: Any) -> Query:
         """Read a query of one of several kinds.
@@ -64,18 +95,25 @@ class Reading:
             return _of_kind(kind, spec, self)
         if self.levels_left == 0:
             raise TooDeep
+        if self.parts is not None:
+            self.parts.add(1, self.parts.most_levels + 1 - self.levels_left)
         return _of_kind(kind, spec, dataclasses.replace(self, levels_left=self.levels_left - 1))
 
     def named(self, query_id: str) -> Query | None:
         """Return the query with this id, of any kind, or None.
 
-        Its levels count like those of a spec given whole.
+        Its levels and parts count like those of a spec given whole.
         """
-        if query_id not in self._named:
-            spec = self.find_spec(query_id)
-            reading = dataclasses.replace(self, direct=True)
-            self._named[query_id] = None if spec is None else reading.one_of(registered, spec)
-        return self._named[query_id]
+        if query_id in self._named:
+            query, parts = self._named[query_id]
+            if self.parts is not None:
+                self.parts.add(parts)
+            return query
+        before = 0 if self.parts is None else self.parts.read
+        spec = self.find_spec(query_id)
+        query = None if spec is None else dataclasses.replace(self, direct=True).one_of(registered, spec)
+        self._named[query_id] = query, 0 if self.parts is None else self.parts.read - before
+        return query
 
     def is_direct(self, kind: Any) -> bool:
         """Return whether this kind is for direct use and such kinds are accepted."""

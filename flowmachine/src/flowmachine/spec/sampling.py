@@ -10,6 +10,12 @@ import marshmallow as ma
 
 from flowmachine.spec.fields import Choice, Flag, Integer, Number, load_fields, optional
 from flowmachine.spec.query import field_group
+from flowmachine.spec.steps import Steps
+
+#: Largest fraction that a submitted spec may ask for, and the fewest subscribers that a sample leaves out.
+#: Without them a sample and the whole could differ by one person.
+LARGEST_FRACTION = 0.9
+FEWEST_LEFT_OUT = 16
 
 METHODS = ("system", "bernoulli", "random_ids")
 
@@ -60,6 +66,16 @@ class Sampling(ma.fields.Field[SampleSettings]):
                 {"_schema": ["Must provide exactly one of 'size' or 'fraction' for a random sample."]}
             )
         return SampleSettings(**values)
+
+    def beyond_limits(self, value: SampleSettings, steps: Steps) -> dict[str, list[str]]:
+        """Return messages about a sample of nearly everybody.
+
+        A ``size`` is only judged when the sample is drawn, see ``sql.samples``.
+        """
+        if value.fraction is None or value.fraction <= LARGEST_FRACTION:
+            return {}
+        text = f"{value.fraction} must be at most {LARGEST_FRACTION}: a sample leaves out a tenth of the subscribers."
+        return {"fraction": [text]}
 
     def canonical(self, value: SampleSettings) -> Any:
         return asdict(value)

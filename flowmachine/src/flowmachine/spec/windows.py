@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import marshmallow as ma
@@ -10,6 +10,7 @@ import marshmallow as ma
 from flowmachine.spec.fields import Choice, EventTypes, HourInterval, Hours, Moment, optional, required
 from flowmachine.spec.nested import SubscriberSubset
 from flowmachine.spec.query import EventSelection, Query, field_group
+from flowmachine.spec.steps import Steps
 
 #: Meanings of the fields of kinds that read events.
 EVENT_TYPES = "Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms."
@@ -25,6 +26,20 @@ class Window:
     end_date: datetime = required(
         Moment(), "The day after the last, ISO text or a date.", example="2016-01-08"
     )
+
+
+_WHOLE_DAYS = Steps(timedelta(days=1), where=" of whole days")
+
+
+@field_group
+class WholeDays(Window):
+    """Hold the fields of a kind over whole days; the end is exclusive."""
+
+    def check(self) -> None:
+        edges = {"start_date": self.start_date, "end_date": self.end_date}
+        found = {name: _WHOLE_DAYS.edge_problem(edge) for name, edge in edges.items()}
+        if refused := {name: [text] for name, text in found.items() if text is not None}:
+            raise ma.ValidationError(refused)
 
 
 @field_group

@@ -12,6 +12,7 @@ from sqlalchemy.sql import ColumnElement, FromClause, Select
 from flowmachine.spec.fields import HourInterval
 from flowmachine.spec.places import SpatialUnit
 from flowmachine.spec.query import MOST_SPANS, EventSelection, Sources
+from flowmachine.spec.subsets import set_of
 
 
 def in_hours(hours: HourInterval, local_time: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -44,7 +45,7 @@ def select_events(
     if direction != "both":
         statement = statement.where(events.c.outgoing == sa.literal(direction == "out"))
     if selection.subset is not None:
-        subset = sources.stored(selection.subset)
+        subset = sources.stored(set_of(selection.subset))
         statement = statement.where(events.c.subscriber.in_(sa.select(subset.c.subscriber)))
     return statement.subquery("selected")
 
@@ -57,18 +58,19 @@ def locate_events(
     *,
     direction: str = "both",
     keep_unplaced: bool = False,
+    once: bool = False,
 ) -> FromClause:
     """Locate events: ``subscriber``, ``location`` and the columns.
 
     An event is located by its cell's entry that is valid on the event's date. With two entries the event
-    counts twice. Without an entry the event is dropped or, if ``keep_unplaced``, kept with a null location.
+    counts twice, or ``once`` at the place that sorts first. Without an entry the event is dropped or, if ``keep_unplaced``, kept with a null location.
     """
     # Restricting the map to each span once is much less work than comparing dates for each event.
     spans = selection.split(sources.moves(unit))
     if len(spans) > MOST_SPANS:
         needed = [*columns] if "local_time" in columns else [*columns, "local_time"]
         events = select_events(sources, selection, ["cell", *needed], direction=direction)
-        cells = sources.cells(unit)
+        cells = _once_by_span(sources.cells(unit), spans) if once else sources.cells(unit)
         valid = sa.and_(events.c.local_time >= cells.c.valid_from, events.c.local_time < cells.c.valid_before)
         located = [_located(events, cells, columns, valid, keep_unplaced)]
     else:
@@ -77,13 +79,35 @@ def locate_events(
             events = select_events(sources, span, ["cell", *columns], direction=direction)
             day = datetime.combine(span.start, time.min)
             cells = sources.cells(unit)
-            serving = (
-                sa.select(cells.c.cell, cells.c.location)
-                .where(cells.c.valid_from <= day, cells.c.valid_before > day)
-                .subquery("serving")
+            place = sa.func.min(cells.c.location).label("location") if once else cells.c.location
+            serving = sa.select(cells.c.cell, place).where(
+                cells.c.valid_from <= day, cells.c.valid_before > day
             )
-            located.append(_located(events, serving, columns, sa.true(), keep_unplaced))
+            if once:
+                serving = serving.group_by(cells.c.cell)
+            located.append(_located(events, serving.subquery("serving"), columns, sa.true(), keep_unplaced))
     return (located[0] if len(located) == 1 else sa.union_all(*located)).subquery("located")
+
+
+def _once_by_span(cells: FromClause, spans: Sequence[EventSelection]) -> FromClause:
+    """Return the map with one entry by cell and span, at the place that sorts first."""
+    edges = sa.union_all(
+        *(
+            sa.select(
+                sa.literal(datetime.combine(span.start, time.min), sa.DateTime).label("valid_from"),
+                sa.literal(span.end, sa.DateTime).label("valid_before"),
+            )
+            for span in spans
+        )
+    ).subquery("spans")
+    serving = sa.and_(cells.c.valid_from <= edges.c.valid_from, cells.c.valid_before > edges.c.valid_from)
+    key = [cells.c.cell, edges.c.valid_from, edges.c.valid_before]
+    return (
+        sa.select(*key, sa.func.min(cells.c.location).label("location"))
+        .join(edges, serving)
+        .group_by(*key)
+        .subquery("once")
+    )
 
 
 def _located(

@@ -274,7 +274,7 @@ def _subscriber_number_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str
 
 
 #: Microseconds of the periods of constant length.
-_LENGTHS = {"second": 1_000_000, "minute": 60_000_000, "hour": 3_600_000_000, "day": 86_400_000_000}
+PERIOD_LENGTHS = {"second": 1_000_000, "minute": 60_000_000, "hour": 3_600_000_000, "day": 86_400_000_000}
 
 
 class period_of(FunctionElement[Any]):
@@ -299,7 +299,7 @@ def _period_of_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:
 def _period_of_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
     period, time = (compiler.process(clause, **kwargs) for clause in element.clauses)
     # Rounds towards zero, so valid for times since 1970; no event is older.
-    return f"(epoch_us({time}) // {_LENGTHS[period[1:-1]]})"
+    return f"(epoch_us({time}) // {PERIOD_LENGTHS[period[1:-1]]})"
 
 
 class start_of(FunctionElement[Any]):
@@ -320,7 +320,7 @@ def _start_of_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:
 @compiles(start_of, "duckdb")
 def _start_of_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
     period, found = (compiler.process(clause, **kwargs) for clause in element.clauses)
-    return f"make_timestamp({found} * {_LENGTHS[period[1:-1]]})"
+    return f"make_timestamp({found} * {PERIOD_LENGTHS[period[1:-1]]})"
 
 
 class subscriber_bits(FunctionElement[Any]):

@@ -7,20 +7,25 @@ two days.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, Select
 
-from flowmachine.spec.query import Aggregate, Query, Sources, holds_subscribers
-from flowmachine.spec.sampling import SampleSettings
+from flowmachine.spec.aggregate import Aggregate
+from flowmachine.spec.query import Query, Sources, holds_subscribers
+from flowmachine.spec.sampling import FEWEST_LEFT_OUT, SampleSettings
+from flowmachine.sql.contributors import rows_of
 from flowmachine.sql.functions import at_most_share, in_order, subscriber_number
-from flowmachine.sql.release import released
 
 
-def sampled(statement: Select[Any], columns: Mapping[str, Any], sampling: SampleSettings) -> Select[Any]:
+def sampled(
+    statement: Select[Any], columns: Mapping[str, Any], sampling: SampleSettings, *, limited: bool = False
+) -> Select[Any]:
     """Select the sample of a statement: the rows with the first keyed hashes.
+
+    A ``limited`` sample that would leave out too few rows is empty, see ``refusal``.
 
     ``columns`` are the statement's columns with types. The hash covers the subscriber, or in a result without
     subscribers the texts and lists that name a row, and the row's number among rows of the same name.
@@ -53,7 +58,48 @@ def sampled(statement: Select[Any], columns: Mapping[str, Any], sampling: Sample
         if sampling.fraction is not None
         else ranked.c.rank <= sampling.size
     )
+    chosen = sa.and_(chosen, _leaves_out_enough(ranked.c.total, sampling)) if limited else chosen
     return sa.select(*(ranked.c[name] for name in columns)).where(chosen)
+
+
+def _leaves_out_enough(total: ColumnElement[Any], sampling: SampleSettings) -> ColumnElement[bool]:
+    """Return whether a sample of ``total`` rows leaves out enough of them."""
+    if sampling.fraction is not None:
+        return ~at_most_share(total - (FEWEST_LEFT_OUT - 1), sampling.fraction, total)
+    return sa.literal(sampling.size, sa.BigInteger) <= _largest_size(total)
+
+
+def _largest_size(total: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the largest size that leaves out a tenth of the rows and at least 16.
+
+    It is rounded down to two digits and to whole tens, because it is told: the exact number of rows would
+    reveal single subscribers.
+    """
+    tenth_up = (total + 9) // 10
+    room = sa.cast(total - sa.func.greatest(FEWEST_LEFT_OUT, tenth_up), sa.BigInteger)
+    digits = sa.func.length(sa.cast(room, sa.Text), type_=sa.Integer())
+    step = sa.cast(sa.func.greatest(10, sa.func.power(10, digits - 2)), sa.BigInteger)
+    return sa.cast(room // step * step, sa.BigInteger)
+
+
+def refusal(query: Query, sources: Sources, read: Callable[[Select[Any]], tuple[Any, ...]]) -> str | None:
+    """Say why a query's empty sample was refused, or return None.
+
+    ``read`` returns the only row of a statement.
+    """
+    sampling: SampleSettings | None = getattr(query, "sampling", None)
+    if sampling is None:
+        return None
+    rows = sa.select(sa.func.count().label("total")).select_from(query.select(sources).subquery()).subquery()
+    total = rows.c.total
+    enough, largest = read(sa.select(_leaves_out_enough(total, sampling), _largest_size(total)))
+    if enough:
+        return None
+    rule = f"A sample leaves out at least a tenth of the subscribers and at least {FEWEST_LEFT_OUT}"
+    if largest <= 0:
+        return f"{rule}: there are too few here to draw a sample."
+    given = f"size {sampling.size}" if sampling.fraction is None else f"fraction {sampling.fraction}"
+    return f"{rule}: {given} is too large; the largest size here is {largest}."
 
 
 def _portable(name: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -65,13 +111,14 @@ def _portable(name: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def stored_select(query: Query, sources: Sources) -> Select[Any]:
     """Select a query's stored form: its own SQL, sampled where the query says so."""
+    if isinstance(query, Aggregate):
+        return rows_of(query, sources, sketched=True)
     statement = query.select(sources)
     sampling = getattr(query, "sampling", None)
-    return statement if sampling is None else sampled(statement, query.columns, sampling)
+    return statement if sampling is None else sampled(statement, query.columns, sampling, limited=True)
 
 
-def released_select(query: Aggregate, sources: Sources) -> Select[Any]:
-    """Select a query's released form: through the gate, then sampled if asked."""
-    statement = released(query, sources)
+def released_sample(query: Aggregate, released: Select[Any]) -> Select[Any]:
+    """Select a query's released form of what passed the gate: sampled if asked."""
     sampling = getattr(query, "sampling", None)
-    return statement if sampling is None else sampled(statement, query.published.columns, sampling)
+    return released if sampling is None else sampled(released, query.published.columns, sampling)

@@ -11,12 +11,12 @@ from sqlalchemy.sql import ClauseElement, Executable, Insert, Select
 class CreateTableAs(Executable, ClauseElement):
     """Write ``CREATE [UNLOGGED] TABLE schema.name AS select``.
 
-    Names are quoted, values bound.
+    Names are quoted, values bound. Without a schema the table is temporary, for the transaction only.
     """
 
     inherit_cache = False
 
-    def __init__(self, schema: str, name: str, select: Select[Any], *, unlogged: bool = False) -> None:
+    def __init__(self, schema: str | None, name: str, select: Select[Any], *, unlogged: bool = False) -> None:
         self.schema, self.name, self.select, self.unlogged = schema, name, select, unlogged
 
 
@@ -25,6 +25,8 @@ def _create_table_as(element: CreateTableAs, compiler: Any, **kwargs: Any) -> st
     quote = compiler.preparer.quote
     unlogged = "UNLOGGED " if element.unlogged else ""
     select = compiler.process(element.select, **kwargs)
+    if element.schema is None:
+        return f"CREATE TEMPORARY TABLE {quote(element.name)} ON COMMIT DROP AS {select}"
     return f"CREATE {unlogged}TABLE {quote(element.schema)}.{quote(element.name)} AS {select}"
 
 

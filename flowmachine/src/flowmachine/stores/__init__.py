@@ -1,8 +1,9 @@
-"""Name the stores of results and the executors.
+"""Name the stores of intermediate results; jobs are kept under these names.
 
 `flowmachine.stores.choice` chooses the executor of a query.
 """
 
-from flowmachine.settings import COLUMNAR, EXECUTORS, TABLES
-
-__all__ = ["COLUMNAR", "EXECUTORS", "TABLES"]
+#: Files, for all executors over files; the name is that of their first executor.
+COLUMNAR = "duckdb"
+#: Tables of the database.
+TABLES = "postgres"

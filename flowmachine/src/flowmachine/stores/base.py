@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -12,15 +12,22 @@ import sqlalchemy as sa
 from sqlalchemy.sql import FromClause, Select
 
 from flowmachine.data import DataState, Day
-from flowmachine.spec.query import Aggregate, Query, Sources
+from flowmachine.spec.aggregate import Aggregate
+from flowmachine.spec.query import Query, Sources
+from flowmachine.spec.subsets import SubscriberSet
+
+
+class Unreachable(Exception):
+    """Report that an executor's engine does not answer; another attempt may succeed."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Hold the size of a stored result."""
+    """Hold the size of a stored result, and the metadata of a released one."""
 
     rows: int
     bytes: int
+    metadata: Mapping[str, list[str]] | None = None
 
 
 class Executor(Protocol):
@@ -30,6 +37,8 @@ class Executor(Protocol):
     """
 
     name: str
+    #: Where it keeps intermediate results; executors of one store read each other's.
+    store: str
 
     def storing(
         self, query: Query, data: DataState, connection: sa.Connection
@@ -39,6 +48,15 @@ class Executor(Protocol):
         An error in the context stores nothing. ``connection`` is a transaction of the caller. The caller
         checks inside the context whether the result is still wanted, because a worker that lost its job must
         not replace a newer result.
+        """
+        ...
+
+    def storing_set(
+        self, query: SubscriberSet, members: Sequence[int], connection: sa.Connection
+    ) -> AbstractContextManager[Stored]:
+        """Store other subscribers than its own as a set's result, by their keys.
+
+        The rest is as in ``storing``.
         """
         ...
 
@@ -84,7 +102,7 @@ class Executor(Protocol):
         ...
 
     def interrupt(self) -> None:
-        """Stop the running statement, if any; callable from another thread."""
+        """Stop what runs outside the database, if anything; callable from another thread."""
         ...
 
     def sources(self, data: DataState, connection: sa.Connection) -> Sources:

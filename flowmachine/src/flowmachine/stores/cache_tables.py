@@ -15,12 +15,15 @@ import sqlalchemy as sa
 
 from flowmachine.data import DataState, Day
 from flowmachine.spec.query import Query
+from flowmachine.stores import TABLES
 from flowmachine.stores.base import Stored
 from flowmachine.tables import intermediate_name
 
 
 class TableStore:
     """Store intermediate results as tables; PostgreSQL's executor inherits from this."""
+
+    store = TABLES
 
     def damaged(self, days: Iterable[Day], data: DataState) -> set[Day]:
         return set()
@@ -46,8 +49,8 @@ def copy_table(connection: sa.Connection, target: sa.Table, table: pa.Table) -> 
     pa.csv.write_csv(pa.table(texts), stream, options)
     stream.seek(0)
     cursor = connection.connection.cursor()
-    quote = connection.dialect.identifier_preparer.quote
-    cursor.copy_expert(f"COPY {quote('cache')}.{quote(target.name)} FROM STDIN (FORMAT csv)", stream)
+    name = connection.dialect.identifier_preparer.format_table(target)
+    cursor.copy_expert(f"COPY {name} FROM STDIN (FORMAT csv)", stream)
 
 
 def _as_copied(column: pa.Array) -> pa.Array:

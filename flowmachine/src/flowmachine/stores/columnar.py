@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -20,6 +22,7 @@ from flowmachine.data import DataState, Day
 from flowmachine.spec.places import SpatialUnit
 from flowmachine.spec.query import EventSelection, Query
 from flowmachine.sql.events import in_hours
+from flowmachine.stores import COLUMNAR
 from flowmachine.stores.maps import UnitMap, outdated_maps, unit_map
 from flowmachine.stores.verified import VerifiedFiles, ends_like_parquet
 from flowmachine.tables import device_models
@@ -46,6 +49,10 @@ _EVENT_COLUMNS: dict[str, Any] = {
     "pre_event_balance": sa.Double(),
     "post_event_balance": sa.Double(),
 }
+
+
+#: Files of a result that an engine on several hosts stored as a folder.
+PARTS = "*.parquet"
 
 
 class Folders(Protocol):
@@ -101,6 +108,9 @@ class ColumnarSources:
             statement = statement.where(in_hours(selection.hours, table.c.local_time))
         return statement.subquery("events")
 
+    def loaded_dates(self, selection: EventSelection) -> list[date]:
+        return self._data.dates_of(selection)
+
     def utc(self, moment: datetime) -> datetime:
         return self._data.utc(moment)
 
@@ -126,14 +136,18 @@ class ColumnarSources:
         return self._map_of(unit).moves
 
     def boundaries(self, unit: SpatialUnit) -> FromClause:
-        path = map_path(self._settings, self._map_of(unit).boundaries_name)
+        path = self._boundaries_path(unit)
         exported = self._read([str(path)], {"location": sa.Integer(), "geom": sa.LargeBinary()}, "exported")
         geom = sa.func.ST_GeomFromWKB(exported.c.geom).label("geom")
         return sa.select(exported.c.location, geom).subquery("boundaries")
 
+    def _boundaries_path(self, unit: SpatialUnit) -> Path:
+        """Return the file of the regions' boundaries, as well-known binary."""
+        return map_path(self._settings, self._map_of(unit).boundaries_name)
+
     def stored(self, query: Query) -> FromClause:
-        path = stored_path(self._settings, query.query_id)
-        return self._read([str(path)], dict(query.columns), "stored")
+        path = parquet_of(stored_path(self._settings, query.query_id))
+        return self._read([path], dict(query.columns), "stored")
 
     def devices(self) -> FromClause:
         columns = {column.name: column.type for column in device_models().c}
@@ -143,8 +157,10 @@ class ColumnarSources:
 class ColumnarStore:
     """Store files of days, maps and intermediate results.
 
-    An executor over them inherits from this class and says how to read a file.
+    ``read`` says how an executor over them reads a file.
     """
+
+    store = COLUMNAR
 
     def __init__(self, settings: Folders, read: Reader) -> None:
         self._settings = settings
@@ -152,8 +168,10 @@ class ColumnarStore:
         self._maps: dict[tuple[SpatialUnit, str], tuple[UnitMap, list[Path]]] = {}
         self._day_files = VerifiedFiles(settings.columnar_path)
 
+    sources_type: ClassVar[type[ColumnarSources]] = ColumnarSources
+
     def sources(self, data: DataState, connection: sa.Connection) -> ColumnarSources:
-        return ColumnarSources(
+        return self.sources_type(
             self._settings,
             self._read,
             data,
@@ -169,12 +187,15 @@ class ColumnarStore:
         """
         path = stored_path(self._settings, query_id)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        partial = path.with_name(f".{path.name}.{uuid4().hex}")
         try:
             yield partial
+            if path.is_dir() or (partial.is_dir() and path.exists()):
+                # Nothing takes the place of a folder at once. A reader between the two steps plans again.
+                _remove(path)
             partial.replace(path)
         finally:
-            partial.unlink(missing_ok=True)
+            _remove(partial)
 
     def damaged(self, days: Iterable[Day], data: DataState) -> set[Day]:
         return {
@@ -188,10 +209,12 @@ class ColumnarStore:
         return data.columnar(query) and not self.damaged(data.days(query), data)
 
     def stored_exists(self, query: Query, connection: sa.Connection) -> bool:
-        return ends_like_parquet(stored_path(self._settings, query.query_id))
+        path = stored_path(self._settings, query.query_id)
+        parts = list(path.glob(PARTS)) if path.is_dir() else [path]
+        return bool(parts) and all(map(ends_like_parquet, parts))
 
     def discard(self, query_id: str, connection: sa.Connection) -> None:
-        stored_path(self._settings, query_id).unlink(missing_ok=True)
+        _remove(stored_path(self._settings, query_id))
 
     def held(self, connection: sa.Connection) -> set[str]:
         return {path.stem for path in (self._settings.cache_path / "results").glob("*/*.parquet")}
@@ -203,7 +226,7 @@ class ColumnarStore:
         partial = [*folder.glob("*/.*.parquet.*"), *folder.glob("results/*/.*.parquet.*")]
         abandoned = [path for path in partial if _untouched(path)]
         for path in maps + abandoned:
-            path.unlink(missing_ok=True)
+            _remove(path)
         return [
             *(path.name for path in maps + abandoned),
             *spilling.remove_abandoned(folder / "spill"),
@@ -237,8 +260,13 @@ class ColumnarStore:
 
 
 def stored_path(settings: Folders, query_id: str) -> Path:
-    """Return the file of a stored intermediate result."""
+    """Return the file of a stored intermediate result, or the folder of its parts."""
     return settings.cache_path / "results" / query_id[:2] / f"{query_id}.parquet"
+
+
+def parquet_of(path: Path) -> str:
+    """Return what reads a stored result: a file, or the files of a folder."""
+    return str(path / PARTS) if path.is_dir() else str(path)
 
 
 def map_path(settings: Folders, name: str) -> Path:
@@ -262,6 +290,17 @@ def export(connection: sa.Connection, relation: FromClause, path: Path) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     pa.parquet.write_table(table, partial)
     partial.replace(path)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder; a folder disappears at once."""
+    if not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    gone = path.with_name(f".{path.name.strip('.')}.{uuid4().hex}")
+    with suppress(FileNotFoundError):
+        path.replace(gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def _untouched(path: Path) -> bool:

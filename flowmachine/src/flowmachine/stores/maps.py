@@ -132,7 +132,7 @@ def outdated_maps(names: Iterable[str], cells_version: int) -> list[str]:
 
 #: The map's unit and the numbers of ``DataState.map_version``; the last number is that of the cells, and none
 #: ever falls.
-_NAME = re.compile(r"((?:cells|regions|boundaries)_.+?)_(\d+(?:_\d+)*)")
+_NAME = re.compile(r"((?:cells|regions|boundaries|edges)_.+?)_(\d+(?:_\d+)*)")
 
 
 def drop_old_maps(connection: sa.Connection, cells_version: int) -> list[str]:

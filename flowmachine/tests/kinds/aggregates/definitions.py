@@ -61,6 +61,8 @@ def movements(oracle: Oracle, spec: Spec) -> list[tuple[str, Any, Any]]:
             continue
         for origin in origins.get(subscriber, [None]):
             for destination in destinations.get(subscriber, [None]):
+                if spec.get("exclude_stayers") and origin is not None and origin == destination:
+                    continue
                 found.append((subscriber, origin, destination))
     return found
 

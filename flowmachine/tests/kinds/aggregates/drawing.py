@@ -38,7 +38,11 @@ def movements(kind: str) -> st.SearchStrategy[Spec]:
     def between(unit: Spec) -> st.SearchStrategy[Spec]:
         end = st.one_of(reference_locations(unit), windowed("unique_locations", unit))
         return spec(
-            kind, nested("from_location", end), nested("to_location", end), chosen("join_type", *joins)
+            kind,
+            nested("from_location", end),
+            nested("to_location", end),
+            chosen("join_type", *joins),
+            chosen("exclude_stayers", False, True),
         )
 
     return st.sampled_from(UNITS).flatmap(between)

@@ -45,6 +45,27 @@ def test_flows(stage_in_utc: Stage, executor: str) -> None:
     assert answer(stage_in_utc, spec, CROWDS, executor) == [("a 1", "a 1", 17), ("b", "B", 16)]
 
 
+@pytest.mark.parametrize(
+    ("kind", "rows"),
+    [("flows", [("b", "B", 16)]), ("inflows", [("B", 16)]), ("outflows", [("b", 16)])],
+)
+def test_who_stayed_may_be_left_out(stage_in_utc: Stage, executor: str, kind: str, rows: list[Any]) -> None:
+    spec = {"query_kind": kind, "from_location": DAILY, "to_location": NEXT_DAY}
+    assert answer(stage_in_utc, spec | {"exclude_stayers": True}, CROWDS, executor) == rows
+    assert len(answer(stage_in_utc, spec, CROWDS, executor)) == 2
+
+
+def test_who_may_have_stayed_is_not_left_out(stage_in_utc: Stage, executor: str) -> None:
+    spec = {"query_kind": "flows", "from_location": DAILY, "to_location": NEXT_DAY, "exclude_stayers": True}
+    full = spec | {"join_type": "full outer"}
+    assert answer(stage_in_utc, full, LEAVERS, executor) == [
+        ("b", "é", 16),
+        ("b", "B", 16),
+        ("b", None, 16),
+        (None, "B", 16),
+    ]
+
+
 LEAVERS = drawn(
     """
     subscriber | time    | cell

@@ -1,0 +1,1 @@
+"""Release results, and keep of each what later answers are compared with."""

@@ -1,0 +1,129 @@
+"""Write the rows of a release into the ledger, with their sketches."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import ColumnElement, FromClause
+
+from flowmachine.ledger.adding_up import keys_of_totals, record_totals
+from flowmachine.ledger.keys import MISSING, SEPARATOR, form, packed, row_key
+from flowmachine.spec.aggregate import Aggregate
+from flowmachine.spec.published import AllOrNothing
+from flowmachine.sql.sketches import SKETCH, VALUE_SKETCH
+from flowmachine.tables import audit, ledger_results, ledger_rows
+
+
+def record(connection: sa.Connection, query: Aggregate, rows: FromClause) -> int:
+    """Write all rows of a result, those that do not leave too; return the release.
+
+    ``rows`` has the columns of ``judged``.
+    """
+    measure, statistic = query.measure
+    release = connection.execute(
+        sa.insert(ledger_results)
+        .values(
+            query_id=query.query_id, kind=query.kind, form=form(query), measure=measure, statistic=statistic
+        )
+        .returning(ledger_results.c.release)
+    ).scalar_one()
+    sketches = [name for name in (*SKETCH, *VALUE_SKETCH) if name in rows.c]
+    counts = query.measure == ("subscribers", "count") and VALUE_SKETCH[0] not in sketches
+    measures = query.published.measures
+    plain = counts and measures == ("value",)
+    value = sa.null() if plain else packed(*(rows.c[name] for name in measures))
+    found: dict[str, ColumnElement[Any]] = {
+        "release": sa.literal(release, sa.Integer),
+        "row_key": row_key(query, rows),
+        **{name: rows.c[name] for name in sketches},
+        "subscribers": rows.c.subscribers,
+        "served": rows.c.kept,
+        "value": value,
+    }
+    totals, joined = query.totals, rows
+    if totals:
+        found["parts_of"], joined = keys_of_totals(query, totals, rows)
+    columns = (column.label(name) for name, column in found.items())
+    selected = sa.select(*columns).select_from(joined)
+    connection.execute(sa.insert(ledger_rows).from_select(list(found), selected))
+    record_totals(connection, query, totals, release)
+    return int(release)
+
+
+def withhold(connection: sa.Connection, release: int, keys: Collection[int]) -> None:
+    """Withhold rows of a release; later answers repeat their absence."""
+    rows = sa.and_(ledger_rows.c.release == release, ledger_rows.c.row_key == sa.any_(_array(keys)))
+    connection.execute(sa.update(ledger_rows).where(rows).values(served=False, repeats=None))
+
+
+def _array(keys: Collection[int]) -> ColumnElement[Any]:
+    return sa.cast(sa.literal(sorted(keys), sa.ARRAY(sa.BigInteger)), sa.ARRAY(sa.BigInteger))
+
+
+def settle(connection: sa.Connection, query: Aggregate, release: int) -> None:
+    """Take all rows for withheld if one is, in kinds that publish all or nothing."""
+    if not isinstance(query.published.rule, AllOrNothing):
+        return
+    one = ledger_rows.alias("one")
+    withheld = sa.exists().where(one.c.release == release, ~one.c.served)
+    connection.execute(
+        sa.update(ledger_rows).where(ledger_rows.c.release == release, withheld).values(served=False)
+    )
+
+
+def note(connection: sa.Connection, release: int, withheld: list[str]) -> None:
+    """Record why rows of a release were withheld."""
+    connection.execute(
+        sa.update(ledger_results).where(ledger_results.c.release == release).values(withheld=withheld)
+    )
+
+
+def note_differences(
+    connection: sa.Connection, query: Aggregate, release: int, queries: dict[str, list[str]], message: str
+) -> None:
+    """Write an audit row that names the queries that a release tells too much with."""
+    connection.execute(
+        sa.insert(audit).values(
+            request_id=f"release {release}",
+            action="differences",
+            query_id=query.query_id,
+            params=queries,
+            status="success",
+            message=message,
+            seconds=0.0,
+        )
+    )
+
+
+def _unpacked(packed: ColumnElement[str], number: int) -> ColumnElement[str | None]:
+    """Return the text of a column of ``_packed``, counted from 0."""
+    return sa.func.nullif(sa.func.split_part(packed, SEPARATOR, number + 1), MISSING)
+
+
+def repeating(query: Aggregate, rows: FromClause, release: int, withheld: Collection[int]) -> FromClause:
+    """Return the rows of ``judged`` with values and absences that they repeat.
+
+    ``release`` is that of the rows. ``withheld`` are the keys of rows that are absent whatever they repeat.
+    """
+    mine, theirs = ledger_rows.alias("mine"), ledger_rows.alias("theirs")
+    key = row_key(query, rows)
+    here = sa.and_(mine.c.release == release, mine.c.row_key == key, mine.c.repeats.is_not(None))
+    there = sa.and_(theirs.c.release == mine.c.repeats, theirs.c.row_key == mine.c.row_key)
+    joined = rows.outerjoin(mine, here).outerjoin(theirs, there)
+    columns_of = query.published.columns
+    earlier = sa.func.coalesce(theirs.c.value, sa.cast(theirs.c.subscribers, sa.Text))
+    repeats = theirs.c.release.is_not(None)
+    changed = {
+        name: sa.case(
+            (repeats, sa.cast(_unpacked(earlier, number), columns_of[name])), else_=rows.c[name]
+        ).label(name)
+        for number, name in enumerate(query.published.measures)
+    } | {
+        "kept": sa.and_(
+            sa.case((repeats, theirs.c.served), else_=rows.c.kept), ~(key == sa.any_(_array(withheld)))
+        ).label("kept"),
+    }
+    columns = [changed.get(name, rows.c[name]) for name in (*columns_of, "kept")]
+    return sa.select(*columns).select_from(joined).subquery("repeating")

@@ -1,0 +1,120 @@
+"""Release results: through the gate, into a table that the API reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import FromClause, Select
+
+from flowmachine.data import DataState
+from flowmachine.ledger import packing, parts, twins
+from flowmachine.ledger.recording import note, record, repeating, settle, withhold
+from flowmachine.spec.aggregate import Aggregate
+from flowmachine.spec.published import differences
+from flowmachine.spec.query import Sources
+from flowmachine.sql.release import judged, leaving
+from flowmachine.sql.samples import released_sample
+from flowmachine.sql.statements import Analyze, CreateTableAs, Grant
+from flowmachine.stores.base import Stored
+from flowmachine.stores.cache_tables import drop_table, table_size
+from flowmachine.tables import result_name
+
+#: Writes the rows of an executor's statement into a new table of the transaction.
+Fill = Callable[[sa.Connection, sa.Table, Select[Any]], None]
+
+
+def release(
+    query: Aggregate, data: DataState, sources: Sources, fill: Fill, connection: sa.Connection, reader: str
+) -> Stored:
+    """Compute a query and write what may leave into its table of schema ``cache``.
+
+    The executor computes all rows into a temporary table, with what they are judged by. What leaves is cut
+    from it in the database, in the transaction of the release and of the ledger. The metadata say why rows
+    were withheld, and which queries' answers or subsets are used.
+    """
+    name = result_name(query.query_id)
+    drop_table(connection, name)
+    together = query.uncompared is None and differences() != "off"
+    select = judged(query, sources, sketched=together)
+    rows = _table({column.name: column.type for column in select.selected_columns})
+    fill(connection, rows, select)
+    if together:
+        answer = _judge_together(connection, query, rows)
+        for part in query.judged_apart:
+            _judge_apart(connection, part, sources, fill)
+    else:
+        answer = _Answer(rows, _reasons(connection, rows))
+    leaves = released_sample(query, leaving(query.published, answer.rows))
+    connection.execute(CreateTableAs("cache", name, leaves))
+    rows.drop(connection)
+    connection.execute(Analyze("cache", name))
+    connection.execute(Grant("cache", name, reader))
+    repeats = dict.fromkeys([*packing.used_by(query, data, connection), *answer.repeats])
+    metadata = {"withheld": answer.withheld, "repeats": list(repeats)}
+    return replace(table_size(connection, name), metadata=metadata)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """Hold all rows, why rows are withheld, and the queries whose answers are near."""
+
+    rows: FromClause
+    withheld: list[str]
+    repeats: list[str] = field(default_factory=list)
+
+
+def _judge_together(connection: sa.Connection, query: Aggregate, rows: FromClause) -> _Answer:
+    """Record the rows, and return them with what they repeat of earlier answers."""
+    twins.lock(connection)
+    made = record(connection, query, rows)
+    earlier: list[twins.Twin] = []
+    cut: set[int] = set()
+    if differences() == "on":
+        earlier = twins.repeat(connection, query, made)
+        cut = parts.to_withhold(connection, query, rows, made).keys
+        withhold(connection, made, cut)
+    else:
+        twins.report(connection, query, made)
+        parts.report(connection, query, rows, made)
+    settle(connection, query, made)
+    if earlier or cut:
+        rows = repeating(query, rows, made, cut)
+    # A twin's reasons are its first answer's, too: a group that only one of two has can be a single person.
+    withheld = earlier[0].withheld if earlier else _reasons(connection, rows)
+    if cut and "parts" not in withheld:
+        withheld = [*withheld, "parts"]
+    note(connection, made, withheld)
+    others = [twin.query_id for twin in earlier if twin.query_id != query.query_id]
+    return _Answer(rows, withheld, others)
+
+
+def _judge_apart(connection: sa.Connection, part: Aggregate, sources: Sources, fill: Fill) -> None:
+    """Record rows that are behind published numbers and do not leave themselves.
+
+    Raises TooNear where they differ by few from those of an earlier answer.
+    """
+    select = judged(part, sources, sketched=True)
+    rows = _table({column.name: column.type for column in select.selected_columns}, "rows_apart")
+    fill(connection, rows, select)
+    twins.lock(connection)
+    made = record(connection, part, rows)
+    if differences() == "on":
+        twins.refuse(connection, part, made)
+    else:
+        twins.report(connection, part, made)
+    rows.drop(connection)
+
+
+def _reasons(connection: sa.Connection, rows: FromClause) -> list[str]:
+    """Return why rows are withheld: ``floor``, or nothing."""
+    withheld = sa.exists().select_from(rows).where(~rows.c.kept)
+    return ["floor"] if connection.execute(sa.select(withheld)).scalar_one() else []
+
+
+def _table(columns: dict[str, Any], name: str = "judged_rows") -> sa.Table:
+    """Return a table of the transaction's own."""
+    described = (sa.Column(column, type_) for column, type_ in columns.items())
+    return sa.Table(name, sa.MetaData(), *described, prefixes=["TEMPORARY"], postgresql_on_commit="DROP")

@@ -1,0 +1,296 @@
+"""Make near answers the same answer.
+
+Two results of one form and measure are twins if the differences of the rows that they have in common add up
+to few subscribers. In a twin, a row that is near a row of the earlier result is served with the earlier
+row's value, or is absent where that was absent. A gap or an own value would tell who makes the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import ColumnElement, FromClause, Select
+
+from flowmachine.ledger.recording import note_differences
+from flowmachine.spec.aggregate import Aggregate
+from flowmachine.spec.published import floor, twin_share
+from flowmachine.spec.query import NotBuildable
+from flowmachine.sql.sketches import SKETCH, bits_between, differing_bits, equal, estimated_difference
+from flowmachine.tables import ledger_results, ledger_rows
+
+#: Key of the advisory lock that lets one release be judged at a time.
+LEDGER_LOCK = 7_146_002
+
+#: A subscriber whose value changes leaves the set of subscribers with values, and comes to it.
+_PAIRS = 2
+
+#: How much wider the limit of twins is for values than for subscribers.
+_WIDER_FOR_VALUES = 4
+
+
+#: Made once, because each alias copies all columns.
+_MINE, _THEIRS, _WHOLE = (ledger_rows.alias(name) for name in ("mine", "theirs", "whole"))
+
+
+class TooNear(NotBuildable):
+    """Report an earlier answer that differs by few and cannot be repeated."""
+
+    def __init__(self, query_id: str) -> None:
+        super().__init__(
+            f"This answer differs by few subscribers from that of query {query_id}, and a value of another kind"
+            " cannot be repeated. Ask for the same statistic, or about days, hours or subscribers that differ"
+            " by more."
+        )
+
+
+def lock(connection: sa.Connection) -> None:
+    """Wait until no other release is being judged.
+
+    Releases of all forms wait for each other, because rows of one are parts of another's. The lock ends with
+    the transaction. From then on, its rows are seen by all others.
+    """
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LEDGER_LOCK)))
+
+
+@dataclass(frozen=True)
+class Twin:
+    """Name an earlier release that is a twin, its query, and why rows were withheld."""
+
+    release: int
+    query_id: str
+    withheld: list[str]
+
+
+def repeat(connection: sa.Connection, query: Aggregate, release: int) -> list[Twin]:
+    """Mark the rows that repeat rows of earlier releases; return the twins by age.
+
+    Rows that the query has released before, with the same subscribers, are released as they were then. Such a
+    release is the first twin if it has all rows. Raises TooNear where a row is near a row with another statistic.
+    """
+    before = _released_before(connection, query, release)
+    earlier = found(connection, query, release)
+    near = [row for row in _nearest(connection, release, earlier) if row.row_key not in before.keys]
+    for row in near:
+        if not row.same and row.statistic != query.measure[1]:
+            raise TooNear(row.query_id)
+    for row in (*before.rows, *near):
+        connection.execute(
+            sa.update(ledger_rows)
+            .where(ledger_rows.c.release == release, ledger_rows.c.row_key == row.row_key)
+            .values(repeats=row.release, served=row.served)
+        )
+    return [*before.whole, *earlier]
+
+
+@dataclass(frozen=True)
+class _Before:
+    """Hold what a query has released before with the same subscribers.
+
+    ``keys`` are those of all such rows, ``rows`` those that did not leave with their own value, and ``whole``
+    is the first release, if its rows are all the same.
+    """
+
+    keys: frozenset[int] = frozenset()
+    rows: tuple[sa.Row[Any], ...] = ()
+    whole: tuple[Twin, ...] = ()
+
+
+def _released_before(connection: sa.Connection, query: Aggregate, release: int) -> _Before:
+    results, mine, own = ledger_results.c, _MINE, _THEIRS
+    first = connection.execute(
+        sa.select(results.release, results.query_id, results.withheld)
+        .where(results.query_id == query.query_id, results.release != release)
+        .order_by(results.release)
+    ).all()
+    if not first:
+        return _Before()
+    same = (
+        sa.select(
+            mine.c.row_key,
+            sa.func.coalesce(own.c.repeats, own.c.release).label("release"),
+            own.c.served,
+            # A row that is withheld now and left before is below a floor that was raised since.
+            sa.or_(own.c.repeats.is_not(None), sa.and_(mine.c.served, ~own.c.served)).label("changed"),
+            (own.c.release == first[0].release).label("of_first"),
+        )
+        .join(own, own.c.row_key == mine.c.row_key)
+        .where(
+            mine.c.release == release,
+            own.c.release.in_([row.release for row in first]),
+            equal(_pairs(mine), _pairs(own)),
+        )
+        .distinct(mine.c.row_key)
+        .order_by(mine.c.row_key, own.c.release)
+    )
+    with _by_hashing(connection):
+        rows = connection.execute(same).all()
+    of_first = sum(row.of_first for row in rows)
+    numbers = (
+        sa.select(sa.func.count())
+        .where(ledger_rows.c.release.in_([release, first[0].release]))
+        .group_by(ledger_rows.c.release)
+    )
+    is_whole = all(number == of_first for number in connection.execute(numbers).scalars())
+    return _Before(
+        frozenset(row.row_key for row in rows),
+        tuple(row for row in rows if row.changed),
+        (Twin(*first[0]),) if is_whole else (),
+    )
+
+
+def refuse(connection: sa.Connection, query: Aggregate, release: int) -> None:
+    """Refuse rows that cannot repeat an earlier answer; raises TooNear if one is near."""
+    for row in _nearest(connection, release, found(connection, query, release)):
+        if not row.same:
+            raise TooNear(row.query_id)
+
+
+def report(connection: sa.Connection, query: Aggregate, release: int) -> None:
+    """Write an audit row that names the earlier queries that a release is near to."""
+    near = _nearest(connection, release, found(connection, query, release))
+    if near:
+        earlier = sorted({row.query_id for row in near})
+        told = f"Rows of {query.query_id} differ by few subscribers from those of {', '.join(earlier)}."
+        note_differences(connection, query, release, {"near": earlier}, told)
+
+
+def found(connection: sa.Connection, query: Aggregate, release: int) -> list[Twin]:
+    """Return the twins of a release, the first first."""
+    candidates = connection.execute(_candidates(query, release)).scalars().all()
+    if not candidates:
+        return []
+    mine, theirs = _MINE, _THEIRS
+    pair = sa.and_(theirs.c.row_key == mine.c.row_key, theirs.c.release.in_(candidates))
+    smaller = sa.func.least(sa.func.sum(mine.c.subscribers), sa.func.sum(theirs.c.subscribers))
+    # Of shares, only who is in one row: everybody in a group would count again in each of its rows.
+    both = (mine.c, theirs.c) if query.shares_of else (_pairs(mine), _pairs(theirs))
+    of_values = sa.false() if query.shares_of else sa.func.bool_or(_has_values(mine, theirs))
+    most = sa.case(
+        (of_values, sa.func.greatest(_PAIRS * 2 * floor(), _WIDER_FOR_VALUES * twin_share() * smaller)),
+        else_=sa.func.greatest(2 * floor(), twin_share() * smaller),
+    )
+    difference = sa.func.sum(estimated_difference(*both))
+    near = (
+        sa.select(theirs.c.release)
+        .join(mine, pair)
+        .where(mine.c.release == release)
+        .group_by(theirs.c.release)
+        .having(difference <= most)
+        .subquery("near")
+    )
+    results = ledger_results.c
+    statement = (
+        sa.select(results.release, results.query_id, results.withheld)
+        .join(near, near.c.release == results.release)
+        .order_by(results.release)
+    )
+    with _by_hashing(connection):
+        return [Twin(*row) for row in connection.execute(statement)]
+
+
+@contextmanager
+def _by_hashing(connection: sa.Connection) -> Iterator[None]:
+    """Let the planner join whole results, because it takes new releases for small."""
+
+    def nested_loops(word: str) -> None:
+        connection.execute(sa.select(sa.func.set_config("enable_nestloop", word, True)))
+
+    nested_loops("off")
+    yield
+    nested_loops("on")
+
+
+def _nearest(connection: sa.Connection, release: int, twins: Sequence[Twin]) -> list[sa.Row[Any]]:
+    """Return the rows of a release that are near a row of a twin, with the latter.
+
+    Columns are ``row_key``, ``release``, ``served``, ``statistic`` and ``query_id`` of the earlier row. Of
+    several, the earliest counts. A row whose subscribers are those of an earlier row has no other earlier
+    row, because its value is known already, or its absence is repeated.
+    """
+    if not twins:
+        return []
+    mine, theirs = _MINE, _THEIRS
+    same = equal(_pairs(mine), _pairs(theirs))
+    choice = (
+        sa.select(
+            mine.c.row_key,
+            theirs.c.release,
+            theirs.c.served,
+            ledger_results.c.statistic,
+            ledger_results.c.query_id,
+            same.label("same"),
+            sa.and_(same, mine.c.served, ~theirs.c.served).label("absent"),
+        )
+        .join(theirs, theirs.c.row_key == mine.c.row_key)
+        .join(ledger_results, ledger_results.c.release == theirs.c.release)
+        .where(
+            mine.c.release == release,
+            theirs.c.release.in_([twin.release for twin in twins]),
+            theirs.c.repeats.is_(None),
+            sa.or_(same, _near(mine, theirs)),
+            # Of two rows that are absent nothing is repeated.
+            sa.or_(mine.c.served, theirs.c.served),
+        )
+        .distinct(mine.c.row_key)
+        .order_by(mine.c.row_key, same.desc(), theirs.c.release)
+    )
+    with _by_hashing(connection):
+        return [row for row in connection.execute(choice) if row.absent or not row.same]
+
+
+def _candidates(query: Aggregate, release: int) -> Select[Any]:
+    """Select the other queries' releases with a row near or equal to one of this."""
+    mine, theirs, whole = _MINE, _THEIRS, _WHOLE
+    # Sets that differ by few have nearly as many subscribers and nearly the same bits in any part of the
+    # sketch. The index has all columns of this step, which leaves out almost all rows. Two rows that are too
+    # small to leave are always near, and repeat nothing.
+    maybe = (
+        sa.select(mine.c.row_key, theirs.c.subscribers, theirs.c.release)
+        .join(theirs, theirs.c.row_key == mine.c.row_key)
+        .where(
+            mine.c.release == release,
+            theirs.c.subscribers.between(mine.c.subscribers - floor(), mine.c.subscribers + floor()),
+            sa.func.greatest(mine.c.subscribers, theirs.c.subscribers) > floor(),
+            bits_between(mine.c.part0, theirs.c.part0) <= floor(),
+        )
+        .cte("maybe")
+        # The planner would otherwise begin with all releases of the measure.
+        .prefix_with("MATERIALIZED")
+    )
+    return (
+        sa.select(maybe.c.release)
+        .join(mine, sa.and_(mine.c.release == release, mine.c.row_key == maybe.c.row_key))
+        .join(
+            whole,
+            sa.and_(*(whole.c[name] == maybe.c[name] for name in ("row_key", "subscribers", "release"))),
+        )
+        .join(ledger_results, ledger_results.c.release == maybe.c.release)
+        .where(
+            sa.or_(_near(mine, whole), equal(_pairs(mine), _pairs(whole))),
+            ledger_results.c.measure == query.measure[0],
+            ledger_results.c.query_id != query.query_id,
+        )
+        .distinct()
+    )
+
+
+def _pairs(rows: FromClause) -> dict[str, ColumnElement[int]]:
+    """Return the sketch of subscribers with values.
+
+    Where each subscriber counts as one, this is the sketch of the subscribers.
+    """
+    return {name: sa.func.coalesce(rows.c[f"value_{name}"], rows.c[name]) for name in SKETCH}
+
+
+def _has_values(mine: FromClause, theirs: FromClause) -> ColumnElement[bool]:
+    return sa.or_(mine.c.value_whole.is_not(None), theirs.c.value_whole.is_not(None))
+
+
+def _near(mine: FromClause, theirs: FromClause) -> ColumnElement[bool]:
+    one, other = _pairs(mine), _pairs(theirs)
+    most = sa.case((_has_values(mine, theirs), _PAIRS * floor()), else_=floor())
+    return sa.and_(~equal(one, other), differing_bits(one, other) <= most)
