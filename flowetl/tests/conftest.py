@@ -20,7 +20,7 @@ from flowetl.loading import Loaded, load_day
 from flowetl.source import Source
 
 PACKAGED_SOURCES = Path(flowetl.__file__).parent / "sources" / "synthetic"
-KEY = "0f" * 32
+KEY = "05405135639dac4945ee8ce31a67c8ff45b1cc9abf553f2a173b6378acfe0ac9"
 DAY = dt.date(2016, 1, 1)
 
 
@@ -147,20 +147,27 @@ class Operator:
 
 @pytest.fixture
 def operator(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Operator:
-    sources = tmp_path / "sources"
+    return operator_of(database, database.environment(), tmp_path, monkeypatch)
+
+
+def operator_of(
+    database: Database, settings: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Operator:
+    """Return a small operator whose database is reached by these settings."""
+    sources = folder / "sources"
     sources.mkdir()
     for path in PACKAGED_SOURCES.glob("*.yml"):
         (sources / path.name).write_text(
             path.read_text() + "stability: {pause: 0.2, timeout: 2}\nwait: {timeout: 5, poll: 0.1}\n"
         )
-    settings = database.environment() | {
-        "FLOWDB_COLUMNAR_PATH": str(tmp_path / "columnar"),
-        "FLOWETL_LANDING": str(tmp_path / "landing"),
+    settings = settings | {
+        "FLOWDB_COLUMNAR_PATH": str(folder / "columnar"),
+        "FLOWETL_LANDING": str(folder / "landing"),
         "FLOWETL_SOURCES": str(sources),
         "FLOWETL_PSEUDONYM_KEY": KEY,
-        "FLOWKIT_SECRETS": str(tmp_path / "no-secrets"),
+        "FLOWKIT_SECRETS": str(folder / "no-secrets"),
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    (tmp_path / "landing").mkdir()
-    return Operator(Deployment.from_settings(), database, {**os.environ, **settings}, tmp_path)
+    (folder / "landing").mkdir()
+    return Operator(Deployment.from_settings(), database, {**os.environ, **settings}, folder)

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from flowetl.copying import copy_into
+from flowetl.copying import copy_into, copy_numbers
 
 NUMBERS = [
     0.0, -0.0, 1.0, -1.0, 60.0, 0.4, 2.6, 9999.0, 10000.0, 0.0001, 0.00001, 1.234567, -26.11, 123456789.123456, 99999999.0,
@@ -68,3 +68,45 @@ def test_whole_numbers_texts_truths_and_times(module_database) -> None:
 def test_columns_without_any_value_and_without_rows(module_database) -> None:
     assert copied(module_database, "numeric", pa.array([None] * 4, pa.float64())) == [None] * 4
     assert copied(module_database, "text", pa.array([None] * 4, pa.string())) == [None] * 4
+
+
+def test_what_goes_wrong_with_the_rows_is_told_as_it_is(database) -> None:
+    def rows():
+        yield pa.record_batch({"n": pa.array([1])})
+        raise ValueError("the second block")
+
+    connection = database.connect()
+    try:
+        with connection, connection.cursor() as cursor:
+            cursor.execute("CREATE TEMP TABLE numbers (n bigint)")
+            with pytest.raises(ValueError, match="the second block"):
+                copy_into(cursor, "COPY numbers FROM STDIN (FORMAT binary)", ["bigint"], rows())
+    finally:
+        connection.close()
+
+
+def test_numbers_come_as_they_are(database) -> None:
+    connection = database.connect()
+    try:
+        with connection, connection.cursor() as cursor:
+            for numbers in ([], [1], [-(2**63), 0, 2**63 - 1]):
+                statement = f"COPY (SELECT unnest('{{{', '.join(map(str, numbers))}}}'::bigint[])) TO STDOUT (FORMAT binary)"
+                assert copy_numbers(cursor, statement).tolist() == numbers
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("start", [0, 1])
+def test_bytes_become_their_hexadecimal_text(database, start) -> None:
+    values = [b"\x00\x0f\xff\xa1" * 8, None, b"z" * 32][start:]
+    column = pa.array([b"first" + bytes(27), *values], pa.binary(32)).slice(1)
+    connection = database.connect()
+    try:
+        with connection, connection.cursor() as cursor:
+            cursor.execute("CREATE TEMP TABLE texts (text text)")
+            batch = pa.record_batch({"text": column})
+            copy_into(cursor, "COPY texts FROM STDIN (FORMAT binary)", ["text"], [batch])
+            cursor.execute("SELECT text FROM texts")
+            assert [text for (text,) in cursor.fetchall()] == [value and value.hex() for value in values]
+    finally:
+        connection.close()

@@ -19,6 +19,7 @@ from flowetl.errors import ConfigurationError, DataFault, NotReady
 from flowetl.formats import FileFormat
 from flowetl.lines import LineReader
 from flowetl.loading import load_day
+from flowetl.sizes import Sizes
 from flowetl.source import Source, read_source
 
 DAY = dt.date(2020, 4, 15)
@@ -139,7 +140,7 @@ def test_a_stream_may_be_read_in_any_pieces(tmp_path, monkeypatch, size) -> None
     for suffix, pack in PACKED.items():
         path = tmp_path / f"f{suffix}"
         path.write_bytes(pack(data) if suffix in (".zip", ".zst") else pack(data[:60]) + pack(data[60:]))
-        stream = streams.Stream(path, "utf-8")
+        stream = streams.Stream(path, "utf-8", Sizes())
         assert b"".join(stream.chunks()) == data, suffix
         assert (len(stream.sha256), stream.notes) == (64, [])
 
@@ -261,6 +262,17 @@ def test_a_late_file_is_merged_into_the_day_that_is_there(operator, deliver) -> 
         "0 days loaded, 2 already there"
         in operator.command("backfill", "--source", "all", "--start", str(DAY), "--end", str(arrival)).stdout
     )
+
+
+def test_a_record_of_another_day_is_left_to_that_day_before_its_number_is_read(operator, deliver) -> None:
+    after = DAY + dt.timedelta(1)
+    wrong = f"MOC,{after} 10:00:00,98410x0001,9842000001,c1\n"
+    files = {f"calls_{DAY}.csv": text(4) + wrong, f"calls_{after}.csv": text(3, after)}
+    # Of the second day, every record of the first file is of another day but one.
+    assert [
+        (loaded.rows, loaded.rejects)
+        for loaded in (deliver(files, day, days="by_record") for day in (DAY, after))
+    ] == [(4, 0), (3, 1)]
 
 
 def test_records_that_no_day_looks_for_are_told(operator, deliver) -> None:

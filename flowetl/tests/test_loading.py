@@ -9,12 +9,13 @@ import stat
 import subprocess
 import sys
 import threading
+import uuid
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from flowetl import columnar, loading, staging
+from flowetl import columnar, loading, partitions, staging
 from flowetl.deployment import Deployment
 from flowetl.errors import Busy, Changed, ConfigurationError, DataFault, NotReady, UnexpectedFault
 from flowetl.events import CDR_TYPES, COLUMNS
@@ -24,7 +25,7 @@ from flowetl.records import day_lock
 from flowetl.spill import remove_abandoned, spill_folder
 from flowetl.withdrawal import Drift, reconcile
 
-KEY = bytes.fromhex("0f" * 32)
+KEY = bytes.fromhex("05405135639dac4945ee8ce31a67c8ff45b1cc9abf553f2a173b6378acfe0ac9")
 
 
 def pseudonym(label: str, normal: str) -> str:
@@ -269,7 +270,9 @@ def test_one_loader_at_a_time_works_on_a_day(operator) -> None:
 def test_a_changed_secret_needs_a_new_key_id(operator, monkeypatch) -> None:
     operator.write("calls", operator.two_calls())
     operator.load()
-    monkeypatch.setenv("FLOWETL_PSEUDONYM_KEY", "1f" * 32)
+    monkeypatch.setenv(
+        "FLOWETL_PSEUDONYM_KEY", "20af2e45e35866cd1f34e50fd5eafda74d788071bf14617e65e375692704c7a7"
+    )
     with pytest.raises(ConfigurationError, match="is not the secret that key id '1' stood for"):
         operator.load()
     source = operator.sources["calls"]
@@ -447,3 +450,28 @@ def test_an_own_check_sees_the_day_that_was_loaded(operator) -> None:
         )
         is None
     )
+
+
+def test_two_loads_that_replace_days_do_not_wait_for_each_other(operator, monkeypatch) -> None:
+    monkeypatch.setattr(partitions, "SWAP_DEADLINE_SECONDS", 0.0)
+    operator.write("calls", operator.two_calls())
+    operator.load()
+    other = operator.database.connect()
+    try:
+        # Another load is at its copy: its transaction is open.
+        day = operator.day + dt.timedelta(days=1)
+        with other.cursor() as cursor:
+            new = partitions.NewPartition(cursor, "calls", day, operator.deployment.zone, uuid.uuid4())
+            new.create()
+            operator.load()
+        other.commit()
+        with other.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM (SELECT attname, atttypid, atttypmod, attnotnull, attcollation FROM pg_attribute "
+                "WHERE attnum > 0 AND attrelid = 'events.calls'::regclass EXCEPT SELECT attname, atttypid, atttypmod, "
+                "attnotnull, attcollation FROM pg_attribute WHERE attrelid = %s::regclass) AS different",
+                (new.table.as_string(cursor),),
+            )
+            assert cursor.fetchone() == (0,)
+    finally:
+        other.close()

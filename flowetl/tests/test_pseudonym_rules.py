@@ -3,16 +3,20 @@
 import hashlib
 import hmac
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from flowetl import pseudonyms
+from flowetl.digests import Digests
 from flowetl.errors import DataFault
 from flowetl.identifiers import NO_NUMBER, Numbering
-from flowetl.pseudonyms import Known, Pseudonymiser, Pseudonyms, Reading, Spelling, Texts, UpstreamPseudonyms
+from flowetl.known import Known, New, Pseudonyms, Texts
+from flowetl.pseudonyms import Pseudonymiser, Reading, Spelling, UpstreamPseudonyms
 from flowsettings.lookup import Unusable
 
 KEY = bytes(range(32))
+HEXADECIMAL = "05405135639dac4945ee8ce31a67c8ff45b1cc9abf553f2a173b6378acfe0ac9"
 
 
 def column(*values: str | None) -> pa.ChunkedArray:
@@ -20,7 +24,12 @@ def column(*values: str | None) -> pa.ChunkedArray:
 
 
 def texts(found: Pseudonyms) -> list[str | None]:
-    return found.known.texts().take(pa.array(found.places)).to_pylist()
+    return found.row_texts().to_pylist()
+
+
+def sorted_texts(kept: Texts) -> list[str]:
+    kept.sort()
+    return Digests.unpacked(kept.of(pa.array(kept.keys))).texts().to_pylist()
 
 
 def keyed(text: str) -> str:
@@ -34,9 +43,16 @@ def test_a_key_of_fewer_than_32_bytes_is_refused(secret: str) -> None:
 
 
 def test_a_key_is_hexadecimal_or_text() -> None:
-    assert pseudonyms.parse_key("0f" * 32) == b"\x0f" * 32
-    assert pseudonyms.parse_key("k" * 32) == b"k" * 32
-    assert pseudonyms.parse_key("é" * 16) == "é".encode() * 16
+    assert pseudonyms.parse_key(HEXADECIMAL) == bytes.fromhex(HEXADECIMAL)
+    text = "a sentence of thirty-two letters or more"
+    assert pseudonyms.parse_key(text) == text.encode()
+    assert pseudonyms.parse_key(KEY) == KEY
+
+
+@pytest.mark.parametrize("secret", ["0" * 64, "5a" * 32, bytes(range(32)).hex(), "password" * 5, "k" * 32])
+def test_a_key_that_repeats_itself_or_counts_is_refused(secret: str) -> None:
+    with pytest.raises(Unusable, match="at random"):
+        pseudonyms.parse_key(secret)
 
 
 def test_who_says_that_there_is_no_number_is_nobody_and_not_unread() -> None:
@@ -51,17 +67,52 @@ def test_who_says_that_there_is_no_number_is_nobody_and_not_unread() -> None:
     assert len(Known()) == 2
 
 
-def test_no_more_is_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert pseudonyms.REMEMBERED == 350_000
+def test_what_did_not_occur_for_the_longest_time_is_forgotten_first() -> None:
+    made: list[list[str]] = []
+
+    def make(values: pa.Array) -> New:
+        texts = values.to_pylist()
+        made.append(texts)
+        numbers = [int(text) for text in texts if text.isdigit()]
+        exists, nobody = np.array([t.isdigit() for t in texts]), np.array([t == "x" for t in texts])
+        return New(
+            exists, nobody, Digests.of_texts([f"{n % 10}" * 64 for n in numbers]), np.array(numbers, np.int64)
+        )
+
+    def look(known: Known, *values: str) -> None:
+        found = Pseudonyms(known, known.places(pa.array(values, pa.large_string()), make))
+        assert found.row_keys().to_pylist() == [int(v) if v.isdigit() else None for v in values]
+        assert found.row_says_nobody().to_pylist() == [value == "x" for value in values]
+        assert texts(found) == [v[-1] * 64 if v.isdigit() else None for v in values]
+
+    known = Known()
+    # The last has too many digits to be looked up as a number.
+    look(known, "1", "2", "x", "y", "9" * 18)
+    known.begin_day()
+    look(known, "3", "x", "2", "9" * 18)
+    assert len(known) == 6
+    younger = known.younger(3)
+    assert younger.nbytes <= known.nbytes
+    assert sorted(younger.keys.tolist()) == [0, 0, 2, 3, int("9" * 18)]
+    made.clear()
+    look(younger, "y", "3", "2", "1", "x", "9" * 18)
+    # Those who are nobody cost nothing to read again.
+    assert made == [["y", "1", "x"]]
+    look(known, "y", "3", "2", "1", "x")
+    assert len(made) == 1
+
+
+def test_a_new_day_begins_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     hasher = Pseudonymiser(KEY)
-    # Two numbers and two other texts, beside the end of the numbers and the null.
-    known = hasher.column("msisdn", column("9812345601", "9812345602", "unknown", "x1y")).known
-    monkeypatch.setattr(pseudonyms, "REMEMBERED", 6)
-    assert not known.full
-    assert hasher.column("msisdn", column("unknown")).known is known
-    monkeypatch.setattr(pseudonyms, "REMEMBERED", 5)
-    assert known.full
-    assert hasher.column("msisdn", column("unknown")).known is not known
+    numbers = column(*(str(9_812_000_000 + number) for number in range(20_000)))
+    known = hasher.column("msisdn", numbers).known
+    hasher.begin_day(1)
+    assert hasher.column("msisdn", numbers).known is known
+    budget = known.nbytes // 2
+    monkeypatch.setattr(pseudonyms, "REMEMBERED_BYTES", budget)
+    hasher.begin_day(1)
+    assert 0 < hasher.column("msisdn", column()).known.nbytes <= budget
+    assert texts(hasher.column("msisdn", numbers)) == [keyed(f"msisdn:{n}") for n in numbers.to_pylist()]
 
 
 def test_columns_that_are_read_alike_remember_together() -> None:
@@ -93,6 +144,7 @@ def test_what_an_identifier_must_look_like() -> None:
         ("msisdn", " ab ", "text:ab"),
         ("msisdn", "", None),
         ("msisdn", "   ", None),
+        ("msisdn", "a", "text:a"),
         ("msisdn", "a" * 200, "text:" + "a" * 200),
         ("msisdn", "a" * 201, None),
         ("msisdn_counterpart", "429011234567801", "imsi:429011234567801"),
@@ -105,6 +157,22 @@ def test_what_an_identifier_must_look_like() -> None:
 def test_each_column_is_read_in_its_form(name: str, value: str, normal: str | None) -> None:
     reading = Reading(subscriber=Spelling("text"), counterpart=Spelling("imsi"))
     assert reading.normal(name, value) == normal
+
+
+def test_each_label_is_hashed_apart_and_a_leading_zero_counts() -> None:
+    hasher = Pseudonymiser(KEY)
+    assert texts(hasher.column("imei", column("351234567890107"))) == [keyed("imei:35123456789010")]
+    assert texts(hasher.column("imsi", column("429011234567801"))) == [keyed("imsi:429011234567801")]
+    numbers = ["7" * 7, "0" + "7" * 7]
+    assert texts(hasher.column("msisdn", column(*numbers))) == [keyed(f"msisdn:{text}") for text in numbers]
+
+
+def test_the_counterpart_has_a_spelling_of_its_own() -> None:
+    reading = Reading(counterpart=Spelling("text"))
+    assert reading.normal("msisdn_counterpart", " ab ") == "text:ab"
+    assert reading.normal("msisdn", "ab1") is None
+    assert Reading(subscriber=Spelling("text")).normal("msisdn_counterpart", "ab1") is None
+    assert Spelling() == ("number", "")
 
 
 def test_a_filler_is_cut_off_in_either_case_and_is_none_without_being_named() -> None:
@@ -166,15 +234,19 @@ def test_the_model_of_a_filled_identity() -> None:
     assert pseudonyms.tac(filled, "f").to_pylist() == ["35123456", "35123456", "01234567"]
 
 
-def test_texts_are_kept_from_block_to_block_of_one_memory() -> None:
+def test_texts_are_kept_from_block_to_block_and_only_those_that_were_used() -> None:
     hasher, kept = Pseudonymiser(KEY), Texts()
-    assert kept.sorted()[1].to_pylist() == []
+    assert sorted_texts(kept) == []
     numbers = [str(9_812_345_600 + number) for number in range(40)]
+    hasher.column("msisdn", column("9812000000"))
     for begin in range(0, 40, 10):
         kept.add(hasher.column("msisdn", column(*numbers[begin : begin + 10], None, "unknown")))
-    keys, behind = kept.sorted()
-    assert sorted(behind.to_pylist()) == sorted(keyed(f"msisdn:{number}") for number in numbers)
-    assert keys.tolist() == sorted(keys.tolist())
-    assert kept.of(pa.array([None, int(keys[3])], pa.int64())).to_pylist() == [None, behind[3].as_py()]
-    assert kept.sorted()[1].to_pylist() == behind.to_pylist()
+        # The day's texts stay, whatever the next day forgets.
+        hasher._known["msisdn"] = {}
+    behind = sorted_texts(kept)
+    assert sorted(behind) == sorted(keyed(f"msisdn:{number}") for number in numbers)
+    assert kept.keys.tolist() == sorted(kept.keys.tolist())
+    one = kept.of(pa.array([None, int(kept.keys[3])], pa.int64()))
+    assert one.to_pylist() == [None, bytes.fromhex(behind[3])]
+    assert sorted_texts(kept) == behind
     assert not kept.ambiguous

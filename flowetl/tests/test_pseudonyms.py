@@ -3,14 +3,20 @@
 import hashlib
 import hmac
 
+import duckdb
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flowdb.keys import subscriber_key
 from flowetl import pseudonyms
+from flowetl.digests import Digests
 from flowetl.errors import DataFault
+from flowetl.hashing import FEW, KeyedHash, key_sql
 from flowetl.identifiers import Numbering
-from flowetl.pseudonyms import Pseudonymiser, Pseudonyms, Reading, Spelling, Texts, UpstreamPseudonyms
+from flowetl.known import Pseudonyms, Texts
+from flowetl.pseudonyms import Pseudonymiser, Reading, Spelling, UpstreamPseudonyms
 from flowsettings.lookup import Unusable
 
 KEY = bytes(range(32))
@@ -22,7 +28,7 @@ def column(values: list[str | None]) -> pa.ChunkedArray:
 
 
 def texts(found: Pseudonyms) -> list[str | None]:
-    return found.known.texts().take(pa.array(found.places)).to_pylist()
+    return found.row_texts().to_pylist()
 
 
 def expected(label: str, normal: str) -> str:
@@ -96,33 +102,55 @@ def test_upstream_pseudonyms_are_passed_on_and_raw_looking_ones_refused() -> Non
 
 
 def test_a_short_secret_is_refused() -> None:
-    assert pseudonyms.parse_key("0f" * 32) == bytes.fromhex("0f" * 32)
     with pytest.raises(Unusable, match=r"256 bits or more, .* and has 128 bits"):
         pseudonyms.parse_key("0f" * 16)
 
 
-def test_an_identifier_has_the_same_pseudonym_whether_or_not_it_is_remembered(monkeypatch) -> None:
+@given(
+    st.binary(min_size=32, max_size=80),
+    st.sampled_from(["msisdn", "imsi", "imei", "line"]),
+    st.lists(st.text(max_size=90), min_size=1, max_size=40),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_block_is_hashed_as_the_standard_library_does(key, label, texts, with_keys) -> None:
+    # Enough for a statement, which hashes more than a few.
+    many = texts * (FEW // len(texts) + 1)
+    wanted = [hmac.new(key, f"{label}:{text}".encode(), hashlib.sha256).hexdigest() for text in many]
+    keys = [subscriber_key(text) if with_keys else int(text[:16], 16) for text in wanted]
+    keys = [value - (value >= 2**63) * 2**64 for value in keys]
+    for block, count in ((texts, len(texts)), (many, len(many))):
+        found = KeyedHash(key).block(label, pa.array(block, pa.large_string()), with_keys=with_keys)
+        assert found.digests.texts().to_pylist() == wanted[:count]
+        assert found.keys.tolist() == keys[:count]
+
+
+@given(st.lists(st.none() | st.text(max_size=80), max_size=20))
+@settings(max_examples=30, deadline=None)
+def test_the_key_of_a_text_is_the_same_in_sql(texts) -> None:
+    rows = pa.table({"text": pa.array(texts, pa.string())})
+    with duckdb.connect() as memory:
+        memory.register("rows", rows)
+        found = memory.execute(f"SELECT {key_sql('text')} FROM rows").fetchall()
+    assert found == [(None if text is None else subscriber_key(text),) for text in texts]
+
+
+def test_an_identifier_has_the_same_pseudonym_whether_or_not_it_is_remembered() -> None:
     hasher = Pseudonymiser(KEY, NEPAL)
     numbers = column(["9812345601", None, "9779812345602", "bad#"])
     first = hasher.column("msisdn", numbers)
     again = hasher.column("msisdn", numbers)
     assert (again.known, again.places.tolist()) == (first.known, first.places.tolist())
-    # Values that are no identifiers are remembered too, so memory must be bounded.
-    monkeypatch.setattr(pseudonyms, "REMEMBERED", len(first.known))
-    forgotten = hasher.column("msisdn", numbers)
-    assert forgotten.known is not first.known
+    forgotten = Pseudonymiser(KEY, NEPAL).column("msisdn", numbers)
     assert texts(forgotten) == texts(first)
     assert forgotten.row_leading_bits().to_pylist() == [
         int(text[:16], 16) if text else 0 for text in texts(first)
     ]
 
 
-@pytest.mark.parametrize("remembered", [0, 1000])
-def test_the_text_behind_each_key(monkeypatch, remembered) -> None:
-    monkeypatch.setattr(pseudonyms, "REMEMBERED", remembered)
+def test_the_text_behind_each_key() -> None:
     hasher = Pseudonymiser(KEY, NEPAL)
     kept = Texts()
-    # The first is the longest: of what is forgotten with it there is more than of what comes after.
     blocks = [
         ["9812345602", "bad#", "9812345601", "9812345604"],
         ["9812345601", None],
@@ -133,35 +161,39 @@ def test_the_text_behind_each_key(monkeypatch, remembered) -> None:
         found = hasher.column("msisdn", column(block))
         kept.add(found)
         behind |= dict(zip(found.row_keys().to_pylist(), texts(found), strict=True))
-    assert len(behind) == 5
-    assert kept.of(pa.array(behind, pa.int64())).to_pylist() == list(behind.values())
+    kept.sort()
     del behind[None]
-    keys, found_texts = kept.sorted()
-    assert dict(zip(keys.tolist(), found_texts.to_pylist(), strict=True)) == behind
-    assert keys.tolist() == sorted(behind)
+    assert len(behind) == 4
+    assert kept.of(pa.array(behind, pa.int64())).to_pylist() == list(map(bytes.fromhex, behind.values()))
+    assert kept.keys.tolist() == sorted(behind)
     assert not kept.ambiguous
 
 
-@pytest.mark.parametrize("remembered", [0, 1000])
-def test_two_texts_with_one_key_are_told(monkeypatch, remembered) -> None:
-    monkeypatch.setattr(pseudonyms, "REMEMBERED", remembered)
-    monkeypatch.setattr(pseudonyms, "subscriber_key", len)
+def test_two_texts_with_one_key_are_told(monkeypatch) -> None:
+    monkeypatch.setattr(
+        pseudonyms,
+        "subscriber_keys",
+        lambda texts: pa.array([len(text.as_py()) for text in texts], pa.int64()),
+    )
     hasher = UpstreamPseudonyms(KEY)
     kept = Texts()
     for text in ("a" * 32, "a" * 33, "a" * 32):
         kept.add(hasher.column("msisdn", column([text])))
-    kept.sorted()
+    kept.sort()
     assert not kept.ambiguous
+    # Texts of other lengths are shown as they are.
+    assert kept.of(pa.array([33, None, 32])).to_pylist() == ["a" * 33, None, "a" * 32]
     kept.add(hasher.column("msisdn", column(["b" * 33])))
-    kept.sorted()
+    kept.sort()
     assert kept.ambiguous
 
 
 def test_leading_bits_sort_as_their_texts_do() -> None:
     texts = ["00" * 16, "00" * 7 + "01" + "ff" * 8, "7f" * 16, "80" * 32, "ff" * 32]
-    assert pseudonyms.leading_bits(texts).tolist() == [
+    assert Digests.of_texts(texts).leading_bits().tolist() == [
         0, 1, 0x7F7F7F7F7F7F7F7F, 0x8080808080808080, 2**64 - 1,
     ]  # fmt: skip
+    assert Digests.of_texts(texts).texts().to_pylist() == texts
 
 
 def test_a_source_says_how_its_subscribers_are_written() -> None:

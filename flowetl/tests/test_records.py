@@ -8,14 +8,16 @@ import hmac
 import stat
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from flowetl import staging
 from flowetl.deployment import Deployment
 from flowetl.errors import DataFault
+from flowetl.hashing import KeyedHash
 from flowetl.loading import load_day
 
-KEY = bytes.fromhex("0f" * 32)
+KEY = bytes.fromhex("05405135639dac4945ee8ce31a67c8ff45b1cc9abf553f2a173b6378acfe0ac9")
 
 
 def pseudonym(label: str, normal: str) -> str:
@@ -112,8 +114,15 @@ def test_a_key_that_stands_for_another_pseudonym_refuses_the_day(operator) -> No
 
 
 def test_two_pseudonyms_with_one_key_are_refused(operator, monkeypatch) -> None:
-    monkeypatch.setattr("flowetl.pseudonyms.subscriber_key", lambda pseudonym: 7)
-    monkeypatch.setenv("FLOWETL_PSEUDONYM_KEY", "2f" * 32)
+    block = KeyedHash.block
+    monkeypatch.setattr(
+        KeyedHash,
+        "block",
+        lambda *given, **how: block(*given, **how)._replace(keys=np.full(len(given[2]), 7)),
+    )
+    monkeypatch.setenv(
+        "FLOWETL_PSEUDONYM_KEY", "38636d685374771224f4f6d6b0306f69492eec9f87654eed0c5250fb6d2ceb5b"
+    )
     operator.write("calls", operator.two_calls())
     with pytest.raises(DataFault, match="two pseudonyms have one 64-bit key"):
         operator.load()

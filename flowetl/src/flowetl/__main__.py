@@ -12,6 +12,7 @@ from flowetl import __version__, commands
 from flowetl.errors import ConfigurationError, LoadError, Unreachable
 from flowetl.events import CDR_TYPES
 from flowetl.logs import configure_logging
+from flowetl.moneysource import MONEY
 from flowsettings import SettingError
 
 
@@ -66,6 +67,14 @@ def _parser() -> argparse.ArgumentParser:
     geography.add_argument("folder", type=Path)
     geography.add_argument("--repair", action="store_true", help="make polygons valid that cross themselves")
 
+    money = add(
+        "mobile-money",
+        commands.mobile_money,
+        "Load transactions, their types, subscribers and parties of mobile money; their days are replaced.",
+    )
+    money.add_argument("--source", required=True, help="whose identifiers, clock and limits hold")
+    money.add_argument("folder", type=Path)
+
     backfill = add(
         "backfill", commands.backfill, "Load many days; those loaded already or dropped are skipped."
     )
@@ -98,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         commands.absent,
         "Record that the operator has no file of a day, so that the day is not expected.",
     )
-    absent.add_argument("--cdr-type", choices=CDR_TYPES, required=True)
+    absent.add_argument("--cdr-type", choices=(*CDR_TYPES, MONEY), required=True)
     absent.add_argument("--date", type=_day, required=True)
     said = absent.add_mutually_exclusive_group(required=True)
     said.add_argument("--reason", help="shown by status")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from importlib.abc import MetaPathFinder
 from typing import NamedTuple
 
+import structlog
 from psycopg2.extensions import cursor as Cursor
 
 from flowetl import records
@@ -22,8 +23,11 @@ from flowetl.events import CdrType
 from flowetl.loading import Loaded, load_day
 from flowetl.logs import configure_logging
 from flowetl.partitions import analyse_parent
+from flowetl.readers import place_of
 from flowetl.retention import first_kept
 from flowetl.source import Source, days
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,9 @@ def missing_days(deployment: Deployment, source: Source, start: dt.date, end: dt
         dropped = records.dropped_days(cursor, source.cdr_type)
         there |= records.absent_days(cursor, source.cdr_type)
         if source.may_grow:
-            there -= _grown(cursor, deployment, source, there & set(days(first, last)))
+            # Rows of a table have to be counted, which is done for few days.
+            since = max(first, last - dt.timedelta(source.late.days)) if source.table else first
+            there -= _grown(cursor, deployment, source, there & set(days(since, last)))
     absent = [date for date in days(first, last) if date not in there][::-1]
     return Missing(
         [date for date in absent if date not in dropped], [date for date in absent if date in dropped]
@@ -81,18 +87,20 @@ def missing_days(deployment: Deployment, source: Source, start: dt.date, end: dt
 
 
 def _grown(cursor: Cursor, deployment: Deployment, source: Source, dates: set[dt.date]) -> set[dt.date]:
-    """The visible days for which there are files that their loads have not read."""
+    """The visible days for which there is more than their loads have read."""
     cursor.execute(
-        "SELECT visible.cdr_date, array_agg(uri) FROM etl.current_loads AS visible JOIN etl.source_files USING (load_id) "
-        "WHERE visible.cdr_type = %s AND visible.cdr_date = ANY (%s) GROUP BY 1",
+        "SELECT visible.cdr_date, json_object_agg(uri, size) FROM etl.current_loads AS visible "
+        "JOIN etl.source_files USING (load_id) WHERE visible.cdr_type = %s AND visible.cdr_date = ANY (%s) GROUP BY 1",
         (source.cdr_type, list(dates)),
     )
-    landing = deployment.landing
-    return {
-        date
-        for date, read in cursor.fetchall()
-        if {str(path.relative_to(landing)) for path in source.files(landing, date)} - set(read)
-    }
+    try:
+        return {
+            date for date, read in cursor.fetchall() if place_of(deployment, source, date).has_more_than(read)
+        }
+    except LoadError as error:
+        # The days that are there stay; other sources must not wait for this one's database.
+        _log.warning("not looked for more rows", source=source.name, cause=str(error))
+        return set()
 
 
 def backfill(

@@ -11,7 +11,8 @@ from itertools import islice
 
 from flowetl import orchestrator
 from flowetl.deployment import Deployment
-from flowetl.errors import ConfigurationError
+from flowetl.errors import ConfigurationError, LoadError
+from flowetl.moneysource import MoneySource, describes_money, read_money_sources
 from flowetl.source import Source, days, read_source, read_sources
 
 OK, FAILED, USAGE = 0, 1, 2
@@ -44,6 +45,47 @@ def geography(options: argparse.Namespace) -> int:
     return OK
 
 
+def mobile_money(options: argparse.Namespace) -> int:
+    """Load a delivery of mobile money."""
+    from flowetl.mobilemoney import load_mobile_money
+
+    deployment = Deployment.from_settings()
+    found = load_mobile_money(deployment, _source(deployment, options.source), options.folder)
+    _say(
+        f"{found.transactions:,} transactions of {found.first} to {found.last}, {found.parties:,} parties, "
+        f"{found.elsewhere:,} parties at no known cell"
+    )
+    for reason, count in found.refused.most_common():
+        _say(f"refused: {reason}: {count:,}")
+    return OK
+
+
+def _money(deployment: Deployment, name: str) -> list[MoneySource]:
+    """Return the sources of mobile money of this name; ``all`` names each."""
+    return [money for money in deployment.money_sources().values() if name in (money.name, "all")]
+
+
+def _backfill_money(deployment: Deployment, money: MoneySource, options: argparse.Namespace) -> int:
+    from flowetl.moneydays import load_money_day, missing_money_days
+
+    last = min(options.end, money.end) if money.end else options.end
+    wanted = (
+        list(days(max(options.start, money.start), last))
+        if options.force
+        else missing_money_days(deployment, money, options.end)
+    )
+    failures = 0
+    for date in (date for date in wanted if date >= options.start):
+        try:
+            found = load_money_day(deployment, money, date)
+        except LoadError as error:
+            failures += 1
+            _say(f"failed: {money.name} {date}: {error}")
+        else:
+            _say(f"{money.name} {date}: {found.transactions:,} transactions, {found.parties:,} parties")
+    return failures
+
+
 def backfill(options: argparse.Namespace) -> int:
     """Load many days."""
     from flowetl.backfill import backfill as load_all
@@ -52,6 +94,10 @@ def backfill(options: argparse.Namespace) -> int:
     if options.end < options.start:
         raise ConfigurationError(f"--end {options.end} is before --start {options.start}")
     deployment.pseudonym_key()
+    money = _money(deployment, options.source)
+    money_failures = sum(_backfill_money(deployment, each, options) for each in money)
+    if money and options.source != "all":
+        return FAILED if money_failures else OK
     wanted = (
         list(deployment.sources().values())
         if options.source == "all"
@@ -69,7 +115,7 @@ def backfill(options: argparse.Namespace) -> int:
         _say(f"{summary.dropped:,} dropped days left alone: run loads one of them again, --force all")
     for failure in summary.failures:
         _say(f"failed: {failure.source} {failure.date}: {failure.cause}")
-    return FAILED if summary.failures else OK
+    return FAILED if summary.failures or money_failures else OK
 
 
 def run(options: argparse.Namespace) -> int:
@@ -77,6 +123,15 @@ def run(options: argparse.Namespace) -> int:
     from flowetl.loading import load_day
 
     deployment = Deployment.from_settings()
+    for money in [] if options.source == "all" else _money(deployment, options.source):
+        from flowetl.moneydays import load_money_day
+
+        found = load_money_day(deployment, money, options.date, wait=options.wait)
+        _say(
+            f"{money.name} {options.date}: {found.transactions:,} transactions, {found.parties:,} parties, "
+            f"{found.elsewhere:,} parties at no known cell, {found.refused.total():,} records refused"
+        )
+        return OK
     loaded = load_day(deployment, _source(deployment, options.source), options.date, wait=options.wait)
     _say(
         f"{loaded.source} {loaded.date}: {loaded.rows:,} rows, {loaded.rejects:,} rejected, {loaded.seconds:.1f} s"
@@ -244,9 +299,11 @@ def check_source(options: argparse.Namespace) -> int:
         _say(f"line {line}: {reason}{': ' + hint if hint else ''}")
     for text in found.suspicious:
         _say(f"doubt: {text}")
+    for text in found.held:
+        _say(f"would be held back: {text}")
     if found.fault:
         _say(f"would not be loaded: {found.fault}")
-    return FAILED if found.fault else OK
+    return FAILED if found.fault or found.held else OK
 
 
 def validate_config(options: argparse.Namespace) -> int:
@@ -255,8 +312,12 @@ def validate_config(options: argparse.Namespace) -> int:
 
     folder = options.folder or Deployment.from_settings().sources_folder
     faults = 0
+    money = []
     for path in sorted(folder.glob("*.yml")):
         try:
+            if describes_money(path):
+                money.append(path)
+                continue
             source = read_source(path)
             require_gates(source)
         except ConfigurationError as error:
@@ -267,7 +328,10 @@ def validate_config(options: argparse.Namespace) -> int:
             for advice in source.advice:
                 _say(f"note: {path.name}: {advice}")
     if not faults:
-        read_sources(folder)
+        for found in read_money_sources(folder, read_sources(folder)).values():
+            _say(f"good: {found.name} (mobile money of {found.mobile_money}), {found.schedule}")
+    elif money:
+        _say(f"not looked at yet, because other sources are wrong: {', '.join(path.name for path in money)}")
     return USAGE if faults else OK
 
 

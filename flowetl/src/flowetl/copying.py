@@ -11,10 +11,13 @@ from decimal import Decimal
 from typing import Literal
 
 import numpy as np
+import psycopg2.errors
 import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg2.extensions import cursor as Cursor
 from psycopg2.sql import Composable
+
+from flowetl.digests import hexadecimal
 
 PostgresType = Literal["text", "boolean", "bigint", "numeric", "timestamptz"]
 """The types of PostgreSQL that columns are copied into; ``timestamptz`` from naive times in UTC."""
@@ -36,14 +39,38 @@ def copy_into(
     types: Sequence[PostgresType],
     batches: Iterable[pa.RecordBatch],
 ) -> None:
-    """Run ``COPY ... FROM STDIN (FORMAT binary)`` on batches of these types."""
-    cursor.copy_expert(statement, _Stream(_parts(types, batches)), COPY_BUFFER_BYTES)
+    """Run ``COPY ... FROM STDIN (FORMAT binary)`` on batches of these types.
+
+    What goes wrong with the batches is raised as it is.
+    """
+    stream = _Stream(_parts(types, batches))
+    try:
+        cursor.copy_expert(statement, stream, COPY_BUFFER_BYTES)
+    except psycopg2.errors.QueryCanceled:
+        if stream.fault is None:
+            raise
+        # The driver cancels the statement, which looks as if the database had done so.
+        raise stream.fault from None
+
+
+def copy_numbers(cursor: Cursor, statement: str) -> np.ndarray:
+    """Run ``COPY ... TO STDOUT (FORMAT binary)`` of one column of ``bigint``.
+
+    Returns its values, of which none is null.
+    """
+    found = io.BytesIO()
+    cursor.copy_expert(statement, found)
+    rows = found.getbuffer()[len(_SIGNATURE) : -len(_NO_MORE_ROWS)]
+    return np.frombuffer(rows, [("fields", ">i2"), ("length", ">i4"), ("value", ">i8")])["value"].astype(
+        np.int64
+    )
 
 
 class _Stream(io.RawIOBase):
     """Present parts, made on request, as a readable file."""
 
     def __init__(self, parts: Iterator[memoryview]) -> None:
+        self.fault: Exception | None = None
         self._parts = parts
         self._rest = memoryview(b"")
 
@@ -52,7 +79,11 @@ class _Stream(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         while not self._rest:
-            part = next(self._parts, None)
+            try:
+                part = next(self._parts, None)
+            except Exception as error:
+                self.fault = error
+                raise
             if part is None:
                 return b""
             self._rest = part
@@ -106,7 +137,14 @@ def _filled(column: pa.Array, kind: pa.DataType) -> np.ndarray:
 
 
 def _text(column: pa.Array) -> list[pa.Array]:
-    """Return lengths, null where a value is null, and values."""
+    """Return lengths, null where a value is null, and values.
+
+    Bytes of a fixed number become their hexadecimal characters.
+    """
+    if pa.types.is_fixed_size_binary(column.type):
+        width = column.type.byte_width
+        content = np.frombuffer(column.buffers()[1], np.uint8)[column.offset * width :][: len(column) * width]
+        return _fixed(column, hexadecimal(content.reshape(-1, width)))
     lengths = _filled(pc.binary_length(column), pa.int32()).astype(">i4")
     return [_binary(column, _bytes(lengths)), pc.fill_null(column, "").cast(pa.binary())]
 

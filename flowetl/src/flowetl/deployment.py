@@ -12,6 +12,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import make_dsn
 
 from flowetl.errors import ConfigurationError, Unreachable
+from flowetl.moneysource import MoneySource, read_money_sources
 from flowetl.settings import LoaderSettings, PseudonymSettings
 from flowetl.source import Source, read_sources
 from flowsettings import SettingError
@@ -136,6 +137,14 @@ class Deployment:
     def sources(self) -> dict[str, Source]:
         """Return the configured sources by name; see ``read_sources``."""
         return read_sources(self.sources_folder)
+
+    def money_sources(self) -> dict[str, MoneySource]:
+        """Return the sources of mobile money by name; see ``read_money_sources``."""
+        return read_money_sources(self.sources_folder, self.sources())
+
+    def all_sources(self) -> list[Source | MoneySource]:
+        """Return the sources of events, then those of mobile money."""
+        return [*self.sources().values(), *self.money_sources().values()]
 
     @staticmethod
     def pseudonym_key() -> bytes:

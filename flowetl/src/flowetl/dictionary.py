@@ -5,14 +5,21 @@ from functools import lru_cache
 from pathlib import Path
 from uuid import UUID
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 from psycopg2.extensions import cursor as Cursor
 
 from flowetl import columnar
-from flowetl.copying import copy_into
+from flowetl.copying import copy_into, copy_numbers
+from flowetl.digests import Digests
 from flowetl.errors import DataFault
-from flowetl.pseudonyms import REMEMBERED
+from flowetl.slots import NOWHERE, Slots
+
+REMEMBERED = 4_000_000
+"""Subscribers of whom a process remembers that the dictionary holds them; one costs some 50 bytes."""
+_BATCH = 65_536
 
 
 def location_keys(cursor: Cursor, location_ids: Sequence[str]) -> dict[str, int]:
@@ -34,24 +41,40 @@ def location_keys(cursor: Cursor, location_ids: Sequence[str]) -> dict[str, int]
 
 
 class KnownSubscribers:
-    """Remember pseudonyms that this process saw committed to the dictionary.
+    """Remember pairs that this process saw committed to the dictionary.
 
-    The dictionary never loses entries, so the memory stays valid.
+    The dictionary never loses entries, so the memory stays valid. Of a pseudonym its first 64 bits are compared: two
+    that share these and the key, too, do not occur.
     """
 
     def __init__(self) -> None:
-        self._pseudonyms: set[str] = set()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._keys = Slots()
+        self._beginnings = np.empty(0, np.uint64)
 
     def without(self, pairs: pa.Table) -> pa.Table:
         """Return the pairs that may be new to the dictionary."""
-        names = pairs.column("pseudonym").to_pylist()
-        return pairs.filter(pa.array([name not in self._pseudonyms for name in names], pa.bool_()))
+        places = self._keys.find(pairs.column("subscriber_key").to_numpy())
+        if not len(self._beginnings):
+            return pairs
+        same = self._beginnings[places] == _beginnings(pairs)
+        return pairs.filter(pa.array((places == NOWHERE) | ~same))
 
     def remember(self, pairs: pa.Table) -> None:
-        """Record that the dictionary holds these pairs."""
-        if len(self._pseudonyms) > REMEMBERED:
-            self._pseudonyms.clear()
-        self._pseudonyms.update(pairs.column("pseudonym").slice(0, REMEMBERED).to_pylist())
+        """Record that the dictionary holds these pairs, of which it knew none."""
+        if len(self._keys) + len(pairs) > REMEMBERED:
+            self._forget()
+        pairs = pairs.slice(0, REMEMBERED)
+        first = len(self._beginnings)
+        self._beginnings = np.concatenate([self._beginnings, _beginnings(pairs)])
+        keys = pairs.column("subscriber_key").to_numpy()
+        self._keys.add(keys, np.arange(first, len(self._beginnings)))
+
+
+def _beginnings(pairs: pa.Table) -> np.ndarray:
+    return Digests.unpacked(pairs.column("pseudonym")).leading_bits()
 
 
 @lru_cache(maxsize=1)
@@ -68,7 +91,8 @@ def add_subscribers(cursor: Cursor, folder: Path, load_id: UUID, pairs: pa.Table
 
     Parameters
     ----------
-    pairs: ``subscriber_key`` and ``pseudonym``, sorted by key, so that loads at work together cannot deadlock.
+    pairs: distinct ``subscriber_key``, sorted, so that loads at work together cannot deadlock; and ``pseudonym``, as
+        ``Digests.packed``.
 
     Raises
     ------
@@ -80,30 +104,40 @@ def add_subscribers(cursor: Cursor, folder: Path, load_id: UUID, pairs: pa.Table
     cursor.execute(
         'CREATE TEMP TABLE seen (subscriber_key BIGINT, pseudonym TEXT COLLATE "C") ON COMMIT DROP'
     )
-    copy_into(cursor, "COPY seen FROM STDIN (FORMAT binary)", ("bigint", "text"), pairs.to_batches())
-    cursor.execute(
-        "INSERT INTO etl.subscriber_keys SELECT seen.* FROM seen LEFT JOIN etl.subscriber_keys AS known "
+    copy_into(cursor, "COPY seen FROM STDIN (FORMAT binary)", ("bigint", "text"), pairs.to_batches(_BATCH))
+    cursor.execute("ANALYZE seen (subscriber_key)")
+    added = copy_numbers(
+        cursor,
+        "COPY (INSERT INTO etl.subscriber_keys SELECT seen.* FROM seen LEFT JOIN etl.subscriber_keys AS known "
         "USING (subscriber_key) WHERE known.subscriber_key IS NULL ORDER BY 1 "
-        "ON CONFLICT (subscriber_key) DO NOTHING RETURNING subscriber_key, pseudonym"
+        "ON CONFLICT (subscriber_key) DO NOTHING RETURNING subscriber_key) TO STDOUT (FORMAT binary)",
     )
-    added = cursor.fetchall()
-    # Check after adding, because a pair that another load added meanwhile becomes visible only now.
-    cursor.execute(
-        "SELECT count(*) FROM seen JOIN etl.subscriber_keys AS known USING (subscriber_key) "
-        "WHERE known.pseudonym <> seen.pseudonym"
-    )
-    (collisions,) = cursor.fetchone() or (0,)
+    collisions = 0
+    if len(added) < pairs.num_rows:
+        # Check after adding, because a pair that another load added meanwhile becomes visible only now.
+        cursor.execute(
+            "SELECT count(*) FROM seen JOIN etl.subscriber_keys AS known USING (subscriber_key) "
+            "WHERE known.pseudonym <> seen.pseudonym"
+        )
+        (collisions,) = cursor.fetchone() or (0,)
     if collisions:
         raise DataFault(
             f"{collisions} subscriber keys already stand for other pseudonyms; the day was not loaded"
         )
-    if added:
-        keys, names = zip(*added, strict=True)
-        table = pa.table(
-            {"subscriber_key": pa.array(keys, pa.int64()), "pseudonym": pa.array(names, pa.string())}
-        )
-        columnar.publish_file(
-            folder,
-            columnar.dictionary_path(load_id),
-            lambda path: pyarrow.parquet.write_table(table, path, compression="zstd"),
-        )
+    if not len(added):
+        return
+    new = pairs
+    if len(added) < pairs.num_rows:
+        new = pairs.filter(pc.is_in(pairs.column("subscriber_key"), pa.array(added)))
+    columnar.publish_file(
+        folder, columnar.dictionary_path(load_id), lambda path: _write_dictionary(new, path)
+    )
+
+
+def _write_dictionary(pairs: pa.Table, path: Path) -> None:
+    """Write pairs as Parquet, some at a time, because their texts are long."""
+    schema = pa.schema([("subscriber_key", pa.int64()), ("pseudonym", pa.string())])
+    with pyarrow.parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+        for batch in pairs.to_batches(_BATCH):
+            texts = Digests.unpacked(batch.column("pseudonym")).texts().cast(pa.string())
+            writer.write_batch(pa.record_batch([batch.column("subscriber_key"), texts], schema=schema))

@@ -53,11 +53,16 @@ class Unreachable(LoadError):
     The text is the server's or the network's.
     """
 
-    def __init__(self, error: psycopg2.OperationalError) -> None:
+    def __init__(
+        self,
+        error: psycopg2.Error,
+        settings: str = "FLOWDB_HOST, FLOWDB_PORT and FLOWDB_POSTGRES_PASSWORD are",
+        database: str = "the database",
+    ) -> None:
         told = str(error).strip().splitlines() or ["the connection was lost"]
         super().__init__(
-            f"the database does not answer: {told[0]}. Look whether it is running and FLOWDB_HOST, FLOWDB_PORT and "
-            "FLOWDB_POSTGRES_PASSWORD are right, then repeat the command"
+            f"{database} does not answer: {told[0]}. Look whether it is running and {settings} right, "
+            "then repeat the command"
         )
 
 

@@ -19,9 +19,12 @@ from flowetl.deployment import Deployment
 from flowetl.errors import Busy, Changed, LoadError, UnexpectedFault, Unreachable
 from flowetl.loading import load_day
 from flowetl.logs import configure_logging
+from flowetl.moneydays import load_money_day, missing_money_days
+from flowetl.moneysource import MoneySource
 from flowetl.nightreport import write_report
 from flowetl.partitions import analyse_parent
 from flowetl.processes import end_with_server
+from flowetl.readers import place_of
 from flowetl.report import calendar
 from flowetl.retention import retain
 from flowetl.source import Source
@@ -100,7 +103,7 @@ def load_missing(source_name: str, date: dt.date | None) -> int:
     rows, failures = 0, []
     for day in sorted(wanted):
         wait = day in (date, yesterday)
-        if not wait and not source.files(deployment.landing, day):
+        if not wait and not place_of(deployment, source, day).there():
             continue
         if date is None and _at_work(deployment, source, day):
             _log.info("another run is at work on the day", source=source_name, date=str(day))
@@ -124,7 +127,38 @@ def load_missing(source_name: str, date: dt.date | None) -> int:
     return rows
 
 
-def _show(deployment: Deployment, source: Source, wanted: Sequence[dt.date]) -> None:
+@task(name="load_money_day", task_run_name="{name} {date}", **_TRIED_AGAIN)
+def load_one_money_day(name: str, date: dt.date, wait: bool) -> int:
+    """Load one day of mobile money; return its transactions."""
+    deployment = Deployment.from_settings()
+    return load_money_day(deployment, deployment.money_sources()[name], date, wait=wait).transactions
+
+
+def load_missing_money(name: str, date: dt.date | None) -> int:
+    """Do as ``load_missing`` for mobile money; return the transactions loaded."""
+    deployment = Deployment.from_settings()
+    money = deployment.money_sources()[name]
+    yesterday = dt.datetime.now(deployment.zone).date() - dt.timedelta(days=1)
+    wanted = [date] if date else missing_money_days(deployment, money, yesterday)
+    transactions, failures = 0, []
+    for day in wanted:
+        wait = day in (date, yesterday)
+        if not wait and not place_of(deployment, money, day).there():
+            continue
+        try:
+            transactions += load_one_money_day(name, day, wait)
+        except LoadError as error:
+            failures.append(f"{day}: {error}")
+            hooks.tell(deployment.hook, money, day, error)
+    _show(deployment, money, wanted)
+    if deployment.report is not None:
+        write_report(deployment, deployment.report)
+    if failures:
+        raise LoadError("; ".join(failures))
+    return transactions
+
+
+def _show(deployment: Deployment, source: Source | MoneySource, wanted: Sequence[dt.date]) -> None:
     """Show the days' outcomes on the run's page."""
     if not wanted:
         return
@@ -147,24 +181,25 @@ def _at_work(deployment: Deployment, source: Source, day: dt.date) -> bool:
         return records.is_held(cursor, source.cdr_type, day)
 
 
-def flow_name(source: Source) -> str:
+def flow_name(source: Source | MoneySource) -> str:
     """Return the name of a source's flow."""
     return f"load-{source.name}"
 
 
-def _function_name(source: Source) -> str:
+def _function_name(source: Source | MoneySource) -> str:
     return "load_" + source.name.replace("-", "_")
 
 
-def flow_of(source: Source) -> Flow[..., int]:
+def flow_of(source: Source | MoneySource) -> Flow[..., int]:
     """Build the flow ``load-<source>``.
 
     Its parameter ``date`` loads that day again; otherwise missing days are loaded.
     """
     name = source.name
+    load_all = load_missing_money if isinstance(source, MoneySource) else load_missing
 
     def load(date: dt.date | None = None) -> int:
-        return load_missing(name, date)
+        return load_all(name, date)
 
     load.__name__ = load.__qualname__ = _function_name(source)
 
@@ -180,7 +215,7 @@ def __getattr__(name: str) -> Flow[..., int]:
     if name.startswith("load_"):
         configure_logging()
         end_with_server()
-        for source in Deployment.from_settings().sources().values():
+        for source in Deployment.from_settings().all_sources():
             if _function_name(source) == name:
                 return flow_of(source)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

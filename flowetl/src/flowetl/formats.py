@@ -5,7 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from flowetl import paths
 from flowetl.expressions import Strict
+from flowetl.sizes import Sizes
 
 _WIDE = ("utf-16", "utf-16-le", "utf-16-be")
 """Encodings that do not extend ASCII and are read all the same."""
@@ -52,6 +54,7 @@ class FileFormat(Strict):
     header: bool = True
     nulls: tuple[str, ...] = ("",)
     strip: bool = True
+    sizes: Sizes = Sizes()
     skip_lines: Annotated[SkippedLines, BeforeValidator(_skipped)] = SkippedLines()
 
     @field_validator("encoding")
@@ -133,3 +136,35 @@ class Layouts(Strict):
     def fields(self) -> tuple[str, ...]:
         """Every field of every kind, once."""
         return tuple(dict.fromkeys(field for fields in self.kinds.values() for field in fields))
+
+
+DSN_PREFIX = "FLOWETL_DSN_"
+"""What the names of secrets with connection strings begin with, so that a source can name no other secret."""
+
+
+class DatabaseTable(Strict):
+    """Name a table or view of a PostgreSQL database, and the rows of one day.
+
+    ``dsn_secret`` is the setting with the connection string. ``day`` is the column with the time or date of a record;
+    ``where`` is a condition in SQL, in which ``{date}`` or its form, such as ``{date:%Y%m%d}``, is the day.
+    """
+
+    dsn_secret: str = Field(pattern=rf"^{DSN_PREFIX}[A-Z0-9_]{{1,40}}$")
+    schema_name: str = Field(default="public", alias="schema", min_length=1)
+    name: str = Field(min_length=1)
+    day: str | None = None
+    where: str = ""
+
+    @model_validator(mode="after")
+    def _day_is_chosen(self) -> "DatabaseTable":
+        if self.day is None and not paths.has_date(self.where):
+            raise ValueError(
+                "neither day nor where chooses the rows of a day: name the column of the time of a record with day, or "
+                "use {date} in where, such as call_day = '{date:%Y%m%d}'"
+            )
+        return self
+
+    @property
+    def full_name(self) -> str:
+        """The name with its schema."""
+        return f"{self.schema_name}.{self.name}"

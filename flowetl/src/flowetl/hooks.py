@@ -10,6 +10,7 @@ import urllib.request
 import structlog
 
 from flowetl.errors import Held, LoadError, NotReady
+from flowetl.moneysource import MoneySource
 from flowetl.source import Source
 
 _log = structlog.get_logger(__name__)
@@ -19,7 +20,7 @@ _PASSED_ON = ("PATH", "HOME", "LANG", "TZ")
 """Variables that a command is given; others of ours are secrets."""
 
 
-def tell(hook: str | None, source: Source, date: dt.date, error: LoadError) -> None:
+def tell(hook: str | None, source: Source | MoneySource, date: dt.date, error: LoadError) -> None:
     """Tell a command or an address of a day; a failing hook stops nothing.
 
     The content is JSON: ``source``, ``cdr_type``, ``date``, ``state`` (``failed``, ``held`` or ``missing``) and ``cause``,

@@ -146,9 +146,14 @@ def normalise_imei(raw: str) -> str | None:
     text = re.sub(r"[\s().\-]", "", raw)
     if not _IMEI.fullmatch(text) or not text.strip("0"):
         return None
-    if len(text) == 14 and text.startswith("1"):
+    if has_lost_zero(text):
         return "0" + text[:13] if _checks("0" + text) else None
     return text[:14]
+
+
+def has_lost_zero(imei: str) -> bool:
+    """Return whether digits may be those of a device without their leading zero."""
+    return len(imei) == 14 and imei.startswith("1")
 
 
 def _checks(imei: str) -> bool:

@@ -8,7 +8,8 @@ from flowetl.errors import ConfigurationError
 from flowetl.identifiers import Form, Numbering
 from flowetl.pseudonyms import Pseudonymiser, Reading, Spelling, UpstreamPseudonyms
 from flowetl.records import Load
-from flowetl.source import Source, Spelled
+from flowetl.source import Source
+from flowetl.spelled import Spelled
 
 ALGORITHM = "HMAC-SHA-256"
 

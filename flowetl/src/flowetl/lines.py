@@ -147,18 +147,14 @@ class LineReader:
         DataFault
             When the file is empty, truncated, not what its name says, or its header is not the expected one.
         """
-        stream = Stream(self._path, self._format.encoding)
+        stream = Stream(self._path, self._format.encoding, self._format.sizes)
         encoding = self._format.line_encoding
         skipped = self._format.skip_lines
         line = 1
-        for block in _without_last(_blocks(stream.chunks()), skipped.last):
+        for block in _without_last(self._blocks(stream.chunks()), skipped.last):
             if line == 1:
                 block = block.removeprefix(codecs.BOM_UTF8)
-                if b"\n" not in block and b"\r" in block.rstrip(b"\r"):
-                    raise DataFault(
-                        f"{self._path.name}: its lines end in a carriage return alone, as on old Macintoshes: convert "
-                        "it with tr '\\r' '\\n' before it comes to the landing folder"
-                    )
+                self._require_line_ends(block)
                 for _ in range(skipped.first):
                     _, _, block = block.partition(b"\n")
                     line += 1
@@ -168,6 +164,36 @@ class LineReader:
             self.records += len(batch.lines) + len(batch.rejects)
             yield batch
         self.sha256, self.notes = stream.sha256, stream.notes
+
+    def _blocks(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Blocks of whole lines, none longer than the limit."""
+        longest = self._format.sizes.line
+        rest = b""
+        lines = 0
+        for data in chunks:
+            block = rest + data
+            end = block.rfind(b"\n") + 1
+            if (start := _beyond(block, longest)) is not None:
+                if not lines:
+                    self._require_line_ends(block)
+                number = lines + 1 + block.count(b"\n", 0, start)
+                raise DataFault(
+                    f"{self._path.name}: line {number} is longer than {longest} bytes, so it is no record: look at the file; "
+                    "if it is sound, raise format.sizes.line"
+                )
+            rest = block[end:]
+            if end:
+                lines += block.count(b"\n", 0, end)
+                yield block[:end]
+        if rest:
+            yield rest
+
+    def _require_line_ends(self, block: bytes) -> None:
+        if b"\n" not in block and b"\r" in block.rstrip(b"\r"):
+            raise DataFault(
+                f"{self._path.name}: its lines end in a carriage return alone, as on old Macintoshes: convert "
+                "it with tr '\\r' '\\n' before it comes to the landing folder"
+            )
 
     def _begin(self, block: bytes, line: int) -> tuple[bytes, int]:
         """Read the header, if there is one, and whether each line ends in a delimiter."""
@@ -427,18 +453,16 @@ class LineReader:
         return record
 
 
-def _blocks(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Blocks of whole lines."""
-    rest = b""
-    for data in chunks:
-        end = data.rfind(b"\n") + 1
-        if end:
-            yield rest + data[:end]
-            rest = data[end:]
-        else:
-            rest += data
-    if rest:
-        yield rest
+def _beyond(block: bytes, longest: int) -> int | None:
+    """Where the first line of more than ``longest`` bytes begins, or None."""
+    start = 0
+    # Each step goes over as many lines as a longest one has bytes.
+    while len(block) - start > longest:
+        end = block.rfind(b"\n", start, start + longest + 1)
+        if end < 0:
+            return start
+        start = end + 1
+    return None
 
 
 def _without_last(blocks: Iterator[bytes], lines: int) -> Iterator[bytes]:

@@ -21,7 +21,7 @@ from psycopg2.extras import execute_values
 from psycopg2.sql import Identifier
 
 from flowetl import arrival, columnar, dictionary, gates, optout, paths, pseudonyms, quality, records
-from flowetl.arrival import Delivery, FileState, Folder
+from flowetl.arrival import Delivery, Item, Place, State
 from flowetl.columnar import ColumnarFile
 from flowetl.deployment import Deployment, available_cores
 from flowetl.errors import Held, LoadError, UnexpectedFault
@@ -29,7 +29,7 @@ from flowetl.events import HAS_COUNTERPARTS
 from flowetl.keyed import ALGORITHM, hasher, require_known_key
 from flowetl.partitions import NewPartition, partition_name
 from flowetl.quality import Check, Outcomes
-from flowetl.readers import reader_of
+from flowetl.readers import ahead, place_of, reader_of
 from flowetl.records import Load
 from flowetl.rejects import reject_path, write_rejects
 from flowetl.source import Source
@@ -67,12 +67,8 @@ class Attempt:
     """Why the day is loaded although a gate would hold it back."""
 
     @property
-    def folder(self) -> Folder:
-        return Folder(self.load.source, self.deployment.landing, self.load.date)
-
-    @property
-    def path(self) -> Path:
-        return self.load.source.file(self.deployment.landing, self.load.date)
+    def place(self) -> Place:
+        return place_of(self.deployment, self.load.source, self.load.date)
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:
@@ -89,11 +85,14 @@ class Extracted:
 
 
 @dataclass(frozen=True)
-class ReadFile:
-    """Hold a read file's state, checksum, and good and refused records of the day."""
+class ReadItem:
+    """Hold the uri, state and checksum of what was read, and the records of the day.
 
-    path: Path
-    state: FileState
+    ``rows`` are good records, ``rejects`` refused ones.
+    """
+
+    uri: str
+    state: State
     sha256: str
     rows: int
     rejects: int
@@ -230,14 +229,14 @@ def told_by_place() -> Iterator[None]:
 
 
 def wait_for_data(this: Attempt, *, wait: bool) -> None:
-    """Poll for the day's files."""
+    """Poll for the day's records."""
     patience = this.load.source.wait
-    arrival.wait_for_files(this.folder, patience.timeout if wait else 0, patience.poll)
+    arrival.wait_for_data(this.place, patience.timeout if wait else 0, patience.poll)
 
 
 def check_not_in_flux(this: Attempt) -> Delivery:
-    """Wait until nobody is writing the files any more."""
-    return arrival.wait_until_stable(this.folder, this.load.source.stability)
+    """Wait until nobody is writing the records any more."""
+    return arrival.wait_until_stable(this.place, this.load.source.stability)
 
 
 @contextmanager
@@ -256,12 +255,12 @@ def extract(this: Attempt, delivery: Delivery) -> Iterator[Extracted]:
     key = hasher(source, this.key)
     opted_out = optout.of_source(this.deployment, source, key)
     with StagedDay(source, this.load.date, this.deployment.zone, key, this.threads, opted_out) as day:
-        files = [_read(this, day, path, state, len(delivery) > 1) for path, state in delivery.items()]
-        arrival.require_unchanged(this.folder, delivery)
+        read = [_read(this, day, item, state, len(delivery) > 1) for item, state in delivery.items()]
+        arrival.require_unchanged(this.place, delivery)
         write_rejects(reject_path(this.deployment.rejects, source.name, this.load.date), day.rejects)
         with this.connection.cursor() as cursor:
-            _record_files(cursor, this, day, files)
-        day.check(this.path.name)
+            _record_files(cursor, this, day, read)
+        day.check(this.place.name)
         if day.opted_out:
             day.notes.append(f"{day.opted_out} records of subscribers who opted out were left out")
         minimum = source.minimum_known_cells
@@ -269,32 +268,36 @@ def extract(this: Attempt, delivery: Delivery) -> Iterator[Extracted]:
             minimum = this.deployment.minimum_known_cells
         with this.connection.cursor() as cursor:
             verdict = gates.judge_content(cursor, day, minimum)
-        day.notes += verdict.settle(this.path.name, this.accepted)
+        day.notes += verdict.settle(this.place.name, this.accepted)
         yield Extracted(day)
 
 
-def _read(this: Attempt, day: StagedDay, path: Path, state: FileState, several: bool) -> ReadFile:
-    """Put the records of one file into the day."""
+def _read(this: Attempt, day: StagedDay, item: Item, state: State, several: bool) -> ReadItem:
+    """Put the records of one file or table into the day."""
     rows, rejects, elsewhere = day.rows, day.refused.total(), day.other_days.copy()
-    reader = reader_of(path, this.load.source)
-    with day.reading(path.name if several else ""):
-        for batch in reader.batches():
+    reader = reader_of(item, this.load.source)
+    with day.reading(item.name if several else ""):
+        for batch in ahead(reader.batches()):
             day.add(batch)
-    day.notes += [f"{path.name}: {note}" for note in reader.notes]
-    _tell_lost(this, day, path, day.other_days - elsewhere)
-    return ReadFile(path, state, reader.sha256, day.rows - rows, day.refused.total() - rejects)
+    day.notes += [f"{item.name}: {note}" for note in reader.notes]
+    _tell_lost(this, day, item.name, day.other_days - elsewhere)
+    uri = this.place.uri(item)
+    return ReadItem(uri, state, reader.sha256, day.rows - rows, day.refused.total() - rejects)
 
 
-def _tell_lost(this: Attempt, day: StagedDay, path: Path, elsewhere: Counter[dt.date]) -> None:
+def _tell_lost(this: Attempt, day: StagedDay, file_name: str, elsewhere: Counter[dt.date]) -> None:
     """Say which records of a file no day of the source looks for in it."""
     source, date = this.load.source, this.load.date
-    if source.days == "named" or paths.day_of(source.path, path.name) != date:
+    if source.days == "named" or (source.path and paths.day_of(source.path, file_name) != date):
         return
-    first, last = date - dt.timedelta(source.late.days), date + dt.timedelta(source.late.early)
+    late, early = dt.timedelta(source.late.days), dt.timedelta(source.late.early)
+    # Of a table's rows, the day that a file's name tells is unknown: it is within the days that were read.
+    slack = late + early if source.table else dt.timedelta(0)
+    first, last = date - late - slack, date + early + slack
     lost = Counter({other: count for other, count in elsewhere.items() if not first <= other <= last})
     if lost:
         day.notes.append(
-            f"{path.name}: {lost.total()} records from {min(lost)} to {max(lost)} are loaded with no day, because late.days is "
+            f"{file_name}: {lost.total()} records from {min(lost)} to {max(lost)} are loaded with no day, because late.days is "
             f"{source.late.days} and late.early {source.late.early}: raise them, and run backfill --force for those days"
         )
 
@@ -324,7 +327,7 @@ def check_quality(this: Attempt, extracted: Extracted) -> Outcomes:
     day = extracted.day
     outcomes = day.describe(checks, cells)
     verdict = gates.judge_outcomes(this.load.source, day.rows, outcomes)
-    day.notes += verdict.settle(this.path.name, this.accepted)
+    day.notes += verdict.settle(this.place.name, this.accepted)
     return outcomes
 
 
@@ -400,7 +403,7 @@ def _remove_other_versions(path: Path) -> None:
             other.unlink(missing_ok=True)
 
 
-def _record_files(cursor: Cursor, this: Attempt, day: StagedDay, files: list[ReadFile]) -> None:
+def _record_files(cursor: Cursor, this: Attempt, day: StagedDay, read: list[ReadItem]) -> None:
     load_id = str(this.load.load_id)
     execute_values(
         cursor,
@@ -408,14 +411,14 @@ def _record_files(cursor: Cursor, this: Attempt, day: StagedDay, files: list[Rea
         [
             (
                 load_id,
-                str(file.path.relative_to(this.deployment.landing)),
-                file.state.size,
-                file.state.modified / 1e9,
-                file.sha256,
-                file.rows,
-                file.rejects,
+                item.uri,
+                item.state.size,
+                None if item.state.modified is None else item.state.modified / 1e9,
+                item.sha256,
+                item.rows,
+                item.rejects,
             )
-            for file in files
+            for item in read
         ],
         template="(%s, %s, %s, to_timestamp(%s), %s, %s, %s)",
     )

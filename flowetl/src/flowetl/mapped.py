@@ -148,6 +148,13 @@ def selection(source: Source) -> str:
     )
 
 
+def times(source: Source) -> str:
+    """Select ``datetime`` and ``instant``, as ``selection`` does, alone from a batch."""
+    column = next(column for column in COLUMNS[source.cdr_type] if column.kind == "timestamp")
+    found = _times(_text(column, source.mapping[column.name]), source.time_patterns)
+    return f"SELECT {', '.join(found)} FROM batch"  # noqa: S608 - names of columns
+
+
 def _text(column: Column, expression: Expression) -> str:
     return quoted(raw_name(text_field(column.name, expression)))
 
@@ -246,9 +253,10 @@ def _searched(raw: str) -> str:
 
     Texts are compared with identifiers in this form.
     """
-    return (
-        f"ltrim(CASE WHEN strlen({raw}) < {SHORTEST_SPELLING} THEN NULL "
-        f"WHEN regexp_matches({raw}, '[{_SEPARATORS}]') THEN translate({raw}, '{_SEPARATORS}', '') ELSE {raw} END, '0')"
+    separated = " OR ".join(f"contains({raw}, '{separator}')" for separator in _SEPARATORS)
+    return _without_zeros(
+        f"CASE WHEN strlen({raw}) < {SHORTEST_SPELLING} THEN NULL "
+        f"WHEN {separated} THEN translate({raw}, '{_SEPARATORS}', '') ELSE {raw} END"
     )
 
 
@@ -261,7 +269,15 @@ def _compared(column: str, raw: str) -> str:
         f"CASE WHEN TRY_CAST({raw} AS BIGINT) IS NOT NULL THEN {raw} "
         f"ELSE nullif(regexp_replace({raw}, '[^0-9]', '', 'g'), '') END"
     )
-    return f"ltrim({f'substr({digits}, 1, 14)' if column == 'imei' else digits}, '0')"
+    return _without_zeros(f"substr({digits}, 1, 14)" if column == "imei" else digits)
+
+
+def _without_zeros(text: str) -> str:
+    """Return SQL for a text without leading zeros.
+
+    Taking none off costs as much as a cast: it is asked for first.
+    """
+    return f"CASE WHEN starts_with({text}, '0') THEN ltrim({text}, '0') ELSE {text} END"
 
 
 def _holds(text: str, identifier: str) -> str:

@@ -27,6 +27,7 @@ _COLOURS = {
     "held": "#d9480f",
     "failed": "#c92a2a",
     "missing": "#868e96",
+    "late": "#f783ac",
     "due": "#74c0fc",
     "loading": "#74c0fc",
     "waiting": "#74c0fc",

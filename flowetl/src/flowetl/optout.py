@@ -15,6 +15,7 @@ from flowetl.deployment import Deployment
 from flowetl.errors import ConfigurationError
 from flowetl.events import HAS_COUNTERPARTS, CdrType
 from flowetl.keyed import hasher
+from flowetl.moneysource import MONEY
 from flowetl.partitions import partition_name
 from flowetl.pseudonyms import Pseudonymiser
 from flowetl.repair import write_partition
@@ -76,7 +77,7 @@ def of_source(deployment: Deployment, source: Source, key: Pseudonymiser) -> pa.
 class Removed(NamedTuple):
     """A day from which records were removed, and how many."""
 
-    cdr_type: CdrType
+    cdr_type: str
     date: dt.date
     records: int
 
@@ -98,6 +99,8 @@ def remove(deployment: Deployment) -> Iterator[Removed]:
         found = of_source(deployment, source, hasher(source, deployment.pseudonym_key()))
         if found is not None:
             by_type.setdefault(source.cdr_type, set()).update(found.to_pylist())
+    if by_type:
+        yield from _remove_parties(deployment)
     for cdr_type, keys in by_type.items():
         with deployment.connect() as connection, connection.cursor() as cursor:
             dates = sorted(records.available_days(cursor, cdr_type))
@@ -108,6 +111,33 @@ def remove(deployment: Deployment) -> Iterator[Removed]:
                     if old is not None:
                         (deployment.columnar / old).unlink(missing_ok=True)
                         yield Removed(cdr_type, date, removed)
+
+
+def _remove_parties(deployment: Deployment) -> Iterator[Removed]:
+    """Remove everybody on the list from mobile money."""
+    numbers = read_list(deployment.opt_out)
+    people: set[str] = set()
+    for source in deployment.sources().values():
+        if source.identifiers.keyed:
+            key = hasher(source, deployment.pseudonym_key())
+            texts = key.column("msisdn", pa.chunked_array([numbers], pa.string())).row_texts()
+            people.update(texts.drop_null().to_pylist())
+    with deployment.connect() as connection, records.transaction(connection) as cursor:
+        found = _forget_parties(cursor, sorted(people))
+    yield from (Removed(MONEY, date, removed) for date, removed in found)
+
+
+def _forget_parties(cursor: Cursor, pseudonyms: list[str]) -> list[tuple[dt.date, int]]:
+    """Remove subscribers from every transaction; return days and removed sides."""
+    cursor.execute(
+        "WITH gone AS (DELETE FROM dfs.transactions_metadata USING dfs.subscribers, dfs.transactions "
+        "WHERE subscribers.id = subscriber_id AND transactions.id = transaction_id AND msisdn = ANY (%s) "
+        "RETURNING timestamp::date AS date) SELECT date, count(*) FROM gone GROUP BY 1 ORDER BY 1",
+        (pseudonyms,),
+    )
+    found = cursor.fetchall()
+    cursor.execute("DELETE FROM dfs.subscribers WHERE msisdn = ANY (%s)", (pseudonyms,))
+    return found
 
 
 def _remove(

@@ -4,14 +4,14 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from flowetl.errors import DataFault
-from flowetl.lines import RawBatch, wanted
+from flowetl.lines import RawBatch
 from flowetl.source import Source
+from flowetl.typed import typed_batch
 
 BATCH_ROWS = 100_000
 
@@ -31,16 +31,20 @@ class ParquetReader:
         Raises
         ------
         DataFault
-            When the file is no Parquet file, or a field is not in it.
+            When the file is no Parquet file or too large, or a field is not in it.
         """
         if self._path.stat().st_size == 0:
             raise DataFault(f"{self._path.name} is empty (0 bytes)")
         try:
             with pq.ParquetFile(self._path) as file:
                 self._require_fields(file.schema_arrow)
+                groups = (file.metadata.row_group(number) for number in range(file.metadata.num_row_groups))
+                content = sum(group.total_byte_size for group in groups)
+                self._source.format.sizes.require(self._path.name, self._path.stat().st_size, content)
                 first = 1
                 for batch in file.iter_batches(BATCH_ROWS, columns=list(self._source.fields)):
-                    yield self._batch(batch, first)
+                    columns = [as_text(batch.column(name)) for name in self._source.fields]
+                    yield typed_batch(columns, self._source, first)
                     first += batch.num_rows
         except (pa.ArrowException, OSError) as error:
             raise DataFault(
@@ -55,24 +59,6 @@ class ParquetReader:
             raise DataFault(
                 f"{self._path.name}: fields {', '.join(missing)} are not in the file, which has {', '.join(schema.names)}"
             )
-
-    def _batch(self, batch: pa.RecordBatch, first: int) -> RawBatch:
-        given = self._source.format
-        nulls = pa.array(given.nulls, pa.string())
-        columns = []
-        for name in self._source.fields:
-            text = as_text(batch.column(name))
-            if given.strip:
-                text = pc.utf8_trim_whitespace(text)
-            columns.append(pc.if_else(pc.is_in(text, nulls), None, text))
-        table = pa.table(columns, list(self._source.fields))
-
-        def record(number: int) -> str:
-            return "\x1f".join(str(column[number - first]) for column in table.columns)
-
-        numbers = np.arange(first, first + batch.num_rows, dtype=np.int64)
-        kept, passed = wanted(table, self._source.only, self._source.skip)
-        return RawBatch(table.filter(kept), numbers[np.asarray(kept)], record, [], passed)
 
 
 def as_text(values: pa.Array) -> pa.Array:

@@ -67,10 +67,27 @@ class NewPartition:
         lower, upper = self._bounds
         self._cursor.execute(
             SQL(
-                "CREATE TABLE {table} (LIKE {parent}, CONSTRAINT day CHECK (datetime >= {lower} AND datetime < {upper})) "
+                "CREATE TABLE {table} ({columns}, CONSTRAINT day CHECK (datetime >= {lower} AND datetime < {upper})) "
                 "WITH (autovacuum_enabled = off)"
-            ).format(table=self.table, parent=self._parent, lower=lower, upper=upper)
+            ).format(table=self.table, columns=SQL(self._definition()), lower=lower, upper=upper)
         )
+
+    def _definition(self) -> str:
+        """Return the parent's columns as SQL.
+
+        LIKE would lock the parent until the end of the transaction, and two loads that replace days would wait for each
+        other.
+        """
+        self._cursor.execute(
+            "SELECT string_agg(format('%%I %%s%%s%%s', attname, format_type(atttypid, atttypmod), "
+            "CASE WHEN attcollation <> typcollation THEN ' COLLATE ' || quote_ident(collname) END, "
+            "CASE WHEN attnotnull THEN ' NOT NULL' END), ', ' ORDER BY attnum) "
+            "FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid LEFT JOIN pg_collation ON pg_collation.oid = attcollation "
+            "WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
+            (self._parent.as_string(self._cursor),),
+        )
+        (columns,) = self._cursor.fetchone() or ("",)
+        return str(columns)
 
     def copy(self, batches: Iterable[pa.RecordBatch]) -> None:
         """Fill the table.
@@ -125,7 +142,7 @@ class NewPartition:
                 self._swap(columns)
                 self._cursor.execute("SET LOCAL lock_timeout = 0")
                 return
-            except psycopg2.errors.LockNotAvailable:
+            except (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected):
                 self._cursor.execute("ROLLBACK TO SAVEPOINT swap")
                 if time.monotonic() > deadline:
                     raise Busy(f"queries on {self._final} left no moment to replace it") from None

@@ -8,17 +8,18 @@ own labels.
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from itertools import repeat
 from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flowdb.keys import subscriber_key
+from flowdb.keys import subscriber_keys
+from flowetl.digests import Digests
 from flowetl.errors import DataFault
+from flowetl.hashing import KeyedHash, use_threads
 from flowetl.identifiers import (
     LONGEST_IDENTIFIER,
     LONGEST_NUMBER,
@@ -26,27 +27,28 @@ from flowetl.identifiers import (
     SHORTEST_NUMBER,
     Form,
     Numbering,
+    has_lost_zero,
     normalise_imei,
     normalise_imsi,
     normalise_number,
     shape,
 )
+from flowetl.known import Known, New, Pseudonyms
+from flowetl.plainnumbers import PlainNumbers
 from flowsettings.lookup import Unusable
+from flowsettings.strength import check_random
 
 LABELS: Final = {"msisdn": "msisdn", "msisdn_counterpart": "msisdn", "imsi": "imsi", "imei": "imei"}
 MINIMUM_KEY_BYTES: Final = 32
-REMEMBERED: Final = 350_000
-"""Identifiers of one kind kept from one block or day to the next: enough to pay, little enough to hold."""
-
-ABSENT: Final = 0
-NOBODY: Final = 1
-"""The places of rows without an identifier, and of those whose text says that there is none."""
+REMEMBERED_BYTES: Final = 384 << 20
+"""Memory of the identifiers that are kept from one day to the next; beyond it those are forgotten that did not occur
+for the longest time. The identifiers of a day are in memory until the day is loaded."""
+_KEPT_SHARE: Final = 0.75
+"""Share of that memory that is kept when something is forgotten, so that this is not done for every day."""
 
 _NOISE = re.compile(r"[\s().\-]")
 _PSEUDONYM = re.compile(r"[0-9a-f]{32,64}")
 _RAW_LOOKING = re.compile(r"\+?[0-9]{5,17}")
-_NUMBER_DIGITS = 18
-"""So many decimal digits fit into 64 bits."""
 
 
 def parse_key(secret: object) -> bytes:
@@ -55,7 +57,7 @@ def parse_key(secret: object) -> bytes:
     Raises
     ------
     Unusable
-        When it has fewer than 256 bits.
+        When it has fewer than 256 bits, or does not look random.
     """
     if isinstance(secret, bytes):
         return secret
@@ -68,174 +70,7 @@ def parse_key(secret: object) -> bytes:
             f"{MINIMUM_KEY_BYTES * 8} bits or more, as {2 * MINIMUM_KEY_BYTES} hexadecimal characters "
             f"or {MINIMUM_KEY_BYTES} of text, and has {len(key) * 8} bits"
         )
-    return key
-
-
-class Known:
-    """Hold one label's raw values, each with a place, and the pseudonym at each place.
-
-    The first two places hold nothing. ``ABSENT`` is for rows without a value and for unreadable values,
-    ``NOBODY`` for values that state the absence of an identifier.
-    """
-
-    def __init__(self) -> None:
-        self.keys = np.zeros(2, np.int64)
-        self.leading_bits = np.zeros(2, np.uint64)
-        self._texts = [pa.nulls(2, pa.large_string())]
-        # Nearly every raw value is a number. Sorting and searching numbers at once costs a quarter of
-        # dictionary look-ups, and a tenth of the memory.
-        self._numbers = np.array([np.iinfo(np.int64).max])
-        self._number_places = np.zeros(1, np.int64)
-        self._other_places: dict[str | None, int] = {None: 0}
-
-    def __len__(self) -> int:
-        """Return the number of places."""
-        return len(self.keys)
-
-    @property
-    def full(self) -> bool:
-        """Return whether it is time to forget."""
-        return len(self._numbers) + len(self._other_places) > REMEMBERED
-
-    def texts(self) -> pa.Array:
-        """Return the pseudonym at each place."""
-        self._texts = [pa.concat_arrays(self._texts)]
-        return self._texts[0]
-
-    def places(self, values: pa.Array, pseudonym_of: Callable[[str], str | None]) -> np.ndarray:
-        """Return the place of each value; new values get a place."""
-        places = self._find(values)
-        unseen = places < 0
-        if unseen.any():
-            rest = values.filter(pa.array(unseen))
-            self._add(rest.unique(), pseudonym_of)
-            places[unseen] = self._find(rest)
-        return places
-
-    def _find(self, values: pa.Array) -> np.ndarray:
-        """Return the place of each value; -1 for new values."""
-        numbers = _numbers(values)
-        at = np.searchsorted(self._numbers, numbers)
-        places = np.where(self._numbers[at] == numbers, self._number_places[at], -1)
-        others = np.flatnonzero(numbers < 0)
-        texts = values.take(pa.array(others)).to_pylist()
-        places[others] = np.fromiter(map(self._other_places.get, texts, repeat(-1)), np.int64, len(texts))
-        return places
-
-    def _add(self, values: pa.Array, pseudonym_of: Callable[[str], str | None]) -> None:
-        """Give places to distinct values that have none."""
-        raw = values.to_pylist()
-        pseudonyms = list(map(pseudonym_of, raw))
-        exists = np.array(list(map(bool, pseudonyms)))
-        nobody = np.array([pseudonym == NO_NUMBER for pseudonym in pseudonyms])
-        places = np.where(exists, len(self) - 1 + np.cumsum(exists), np.where(nobody, NOBODY, ABSENT))
-
-        texts = list(filter(None, pseudonyms))
-        self._texts.append(pa.array(texts, pa.large_string()))
-        self.keys = np.append(self.keys, np.array(list(map(subscriber_key, texts)), np.int64))
-        self.leading_bits = np.append(self.leading_bits, leading_bits(texts))
-
-        numbers = _numbers(values)
-        self._other_places.update((raw[at], int(places[at])) for at in np.flatnonzero(numbers < 0))
-        order = np.argsort(numbers)[np.count_nonzero(numbers < 0) :]
-        at = np.searchsorted(self._numbers, numbers[order])
-        self._numbers = np.insert(self._numbers, at, numbers[order])
-        self._number_places = np.insert(self._number_places, at, places[order])
-
-
-def _numbers(values: pa.Array) -> np.ndarray:
-    """Return each text as the number that it canonically spells; -1 otherwise.
-
-    Nulls are -1, too.
-    """
-    usual = pc.and_(
-        pc.and_(pc.ascii_is_decimal(values), pc.less_equal(pc.binary_length(values), _NUMBER_DIGITS)),
-        pc.invert(pc.starts_with(values, "0")),
-    )
-    return pc.fill_null(pc.if_else(usual, values, None).cast(pa.int64()), -1).to_numpy()
-
-
-class Pseudonyms(NamedTuple):
-    """Hold one identifier column: its label's known values and each row's place."""
-
-    known: Known
-    places: np.ndarray
-
-    def row_keys(self) -> pa.Array:
-        """Return the 64-bit key of each row; null without an identifier."""
-        return pa.array(self.known.keys[self.places], mask=self.places <= NOBODY)
-
-    def row_says_nobody(self) -> pa.Array:
-        """Return for each row whether its text states the absence of an identifier."""
-        return pa.array(self.places == NOBODY)
-
-    def row_leading_bits(self) -> pa.Array:
-        """Return unsigned integers that sort as the pseudonyms; 0 without an identifier."""
-        return pa.array(self.known.leading_bits[self.places])
-
-
-class Texts:
-    """Keep the text behind each key of one label once for all rows.
-
-    ``ambiguous`` tells whether two texts had one key.
-    """
-
-    def __init__(self) -> None:
-        self.ambiguous = False
-        self._keys = np.empty(0, np.int64)
-        self._texts = pa.array([], pa.large_string())
-        self._known = Known()
-        self._used = np.zeros(2, bool)
-        self._fresh: list[pa.Table] = []
-
-    def add(self, found: Pseudonyms) -> None:
-        """Keep one column's pseudonyms, of which some may be kept already."""
-        if found.known is not self._known:
-            self._take_used()
-            self._known = found.known
-            # Newly known values may be fewer than the forgotten values.
-            self._used = np.zeros(2, bool)
-        self._used = np.pad(self._used, (0, len(found.known) - len(self._used)))
-        self._used[found.places] = True
-
-    def sorted(self) -> tuple[np.ndarray, pa.Array]:
-        """Return every key, in order, and its text."""
-        self._take_used()
-        self._sort()
-        return self._keys, self._texts
-
-    def of(self, keys: pa.Array) -> pa.Array:
-        """Return the text behind each of these known keys; null for a null."""
-        known, texts = self.sorted()
-        places = pa.array(np.searchsorted(known, pc.fill_null(keys, 0).to_numpy(zero_copy_only=False)))
-        return texts.take(pc.if_else(pc.is_valid(keys), places, None))
-
-    def _take_used(self) -> None:
-        """Copy the texts that the rows used of known values, which may be forgotten later."""
-        self._used[: NOBODY + 1] = False
-        used = np.flatnonzero(self._used)
-        if not len(used):
-            return
-        texts = self._known.texts().take(pa.array(used))
-        self._fresh.append(pa.table({"key": self._known.keys[used], "text": texts}))
-        self._used[:] = False
-        # Sorting only when as many wait as are sorted keeps the total cost of sorting small.
-        if sum(map(len, self._fresh)) > max(len(self._keys), REMEMBERED):
-            self._sort()
-
-    def _sort(self) -> None:
-        if not self._fresh:
-            return
-        fresh, self._fresh = pa.concat_tables(self._fresh).combine_chunks(), []
-        keys = np.concatenate([self._keys, fresh.column("key").to_numpy()])
-        texts = pa.concat_arrays([self._texts, *fresh.column("text").chunks])
-        order = np.argsort(keys, kind="stable")
-        keys = keys[order]
-        repeats = np.flatnonzero(keys[1:] == keys[:-1]) + 1
-        one, other = (texts.take(pa.array(order[at])) for at in (repeats, repeats - 1))
-        self.ambiguous |= not one.equals(other)
-        self._keys = np.delete(keys, repeats)
-        self._texts = texts.take(pa.array(np.delete(order, repeats)))
+    return check_random(key)
 
 
 class Spelling(NamedTuple):
@@ -259,12 +94,16 @@ class Reading(NamedTuple):
     counterpart: Spelling = Spelling()
     filler: str = ""
 
+    def spelling(self, name: str) -> Spelling:
+        """Return how values of the column ``name`` are written."""
+        return self.counterpart if name == "msisdn_counterpart" else self.subscriber
+
     def normal(self, name: str, value: str) -> str | None:
         """Normalise a value of the column ``name``.
 
         Returns ``NO_NUMBER``, or None if the value is unreadable.
         """
-        spelling = self.subscriber if name == "msisdn" else self.counterpart
+        spelling = self.spelling(name)
         if name in ("msisdn", "msisdn_counterpart") and spelling.form == "text":
             text = value.strip()
             good = 0 < len(text) <= LONGEST_IDENTIFIER and re.fullmatch(spelling.pattern or ".*", text)
@@ -280,9 +119,25 @@ class Reading(NamedTuple):
             return None if sim is None else f"imsi:{sim}"
         return normalise_number(value, self.numbering, spelling.form)
 
+    def deciding_digits(self, name: str) -> int | None:
+        """Return how many first digits, with their number, decide how digits are read.
+
+        None if no number of them does.
+        """
+        if name in ("imsi", "imei"):
+            return 1
+        if self.spelling(name).form == "text":
+            return None
+        # Behind calling code or trunk prefix one more digit counts: a second zero is a fault.
+        return max(len(self.numbering.calling_code), len(self.numbering.trunk)) + 1
+
+    def all_digits_decide(self, name: str, digits: str) -> bool:
+        """Return whether all digits of such a number decide how it is read."""
+        return name == "imei" and has_lost_zero(digits)
+
     def expected(self, name: str) -> str:
         """Describe in words what a value of the column must look like."""
-        spelling = self.subscriber if name == "msisdn" else self.counterpart
+        spelling = self.spelling(name)
         if spelling.form == "text":
             return f"text that matches {spelling.pattern!r}" if spelling.pattern else "text"
         if spelling.form == "imsi":
@@ -305,47 +160,73 @@ class Pseudonymiser:
     """
 
     def __init__(self, key: bytes, reading: Reading = AS_USUAL) -> None:
-        self._keyed = hmac.new(key, digestmod="sha256")
+        self._keyed = KeyedHash(key)
         self.reading = reading
         self._known: dict[str, dict[Spelling, Known]] = {label: {} for label in LABELS.values()}
+        self._normal = {name: _reader(reading, name) for name in LABELS}
+
+    def begin_day(self, threads: int) -> None:
+        """Make room for the identifiers of a day, which ``threads`` hash."""
+        use_threads(threads)
+        total = sum(known.nbytes for spelled in self._known.values() for known in spelled.values())
+        share = REMEMBERED_BYTES * _KEPT_SHARE / total if total > REMEMBERED_BYTES else None
+        for spelled in self._known.values():
+            for spelling, known in spelled.items():
+                known.begin_day()
+                if share is not None:
+                    spelled[spelling] = known.younger(int(len(known) * share))
 
     def column(self, name: str, raw: pa.ChunkedArray) -> Pseudonyms:
         """Return one identifier column's pseudonyms.
 
         ``name`` is the target column and chooses the label.
         """
-        known = self._remembered(name)
-        return Pseudonyms(known, known.places(raw.combine_chunks(), partial(self._pseudonym, name)))
-
-    def _remembered(self, name: str) -> Known:
         # A subscriber's text may mean another person where counterparts are written differently.
-        known = self._known[LABELS[name]]
-        spelling = self.reading.counterpart if name == "msisdn_counterpart" else self.reading.subscriber
-        if spelling not in known or known[spelling].full:
-            known[spelling] = Known()
-        return known[spelling]
+        known = self._known[LABELS[name]].setdefault(self.reading.spelling(name), Known())
+        return Pseudonyms(known, known.places(raw.combine_chunks(), partial(self._make, name)))
 
-    def _pseudonym(self, name: str, value: str) -> str | None:
-        normal = self.reading.normal(name, value)
-        return self._hash(LABELS[name], normal) if normal else normal
-
-    def _hash(self, label: str, normal: str) -> str:
-        keyed = self._keyed.copy()
-        keyed.update(f"{label}:{normal}".encode())
-        return keyed.hexdigest()
+    def _make(self, name: str, values: pa.Array) -> New:
+        """Return the pseudonyms of distinct values, and their keys."""
+        label = LABELS[name]
+        normals = self._normal[name](values)
+        nobody = pc.fill_null(pc.equal(normals, NO_NUMBER), False)
+        exists = pc.and_not(pc.is_valid(normals), nobody)
+        # Only subscribers' keys are stored. For others, the hash itself has enough bits.
+        hashed = self._keyed.block(label, normals.filter(exists), with_keys=label == "msisdn")
+        return New(_mask(exists), _mask(nobody), hashed.digests, hashed.keys)
 
     def line_hash(self, content: str) -> str:
         """Return a keyed hash of a refused line.
 
         Equal lines can be recognised, and no line can be recovered.
         """
-        return self._hash("line", content)
+        return self._keyed.of("line", [content])[0]
+
+
+def _mask(values: pa.Array) -> np.ndarray:
+    return values.to_numpy(zero_copy_only=False)
+
+
+def _reader(reading: Reading, name: str) -> Callable[[pa.Array], pa.Array]:
+    """Return what brings values of a column to their normal form."""
+    read = partial(reading.normal, name)
+    leading = reading.deciding_digits(name)
+    if leading is None:
+        return lambda values: pa.array(list(map(read, values.to_pylist())), values.type)
+    return PlainNumbers(read, leading, partial(reading.all_digits_decide, name)).normals
 
 
 class UpstreamPseudonyms(Pseudonymiser):
     """Pass the operator's pseudonyms on and refuse values that still look raw."""
 
-    def _pseudonym(self, name: str, value: str) -> str | None:
+    def _make(self, name: str, values: pa.Array) -> New:
+        pseudonyms = [self._checked(name, value) for value in values.to_pylist()]
+        texts = [text for text in pseudonyms if text]
+        exists = np.array(list(map(bool, pseudonyms)), bool)
+        keys = subscriber_keys(pa.array(texts, pa.string())).to_numpy(zero_copy_only=False)
+        return New(exists, np.zeros(len(exists), bool), Digests.of_texts(texts), keys)
+
+    def _checked(self, name: str, value: str) -> str | None:
         """Return the value in lower case; None unless 32 to 64 hexadecimal characters.
 
         Raises
@@ -385,9 +266,3 @@ def tac(raw_imei: pa.ChunkedArray, filler: str = "") -> pa.ChunkedArray:
         found = [read.get(text) for text in plain.to_pylist()]
         models = pc.coalesce(models, pa.chunked_array([pa.array(found, models.type)]))
     return pc.utf8_slice_codeunits(models, 0, 8)
-
-
-def leading_bits(texts: Sequence[str]) -> np.ndarray:
-    """Return hexadecimal texts' first 64 bits as integers, which sort as the texts do."""
-    digits = "".join([text[:16] for text in texts])
-    return np.frombuffer(bytes.fromhex(digits), ">u8").astype(np.uint64)

@@ -34,7 +34,7 @@ class Load:
 
 
 @contextmanager
-def day_lock(connection: Connection, cdr_type: CdrType, date: dt.date) -> Iterator[None]:
+def day_lock(connection: Connection, cdr_type: str, date: dt.date) -> Iterator[None]:
     """Lock a day against other loaders.
 
     The lock ends with the connection, so a killed loader holds nothing.
@@ -59,7 +59,7 @@ def day_lock(connection: Connection, cdr_type: CdrType, date: dt.date) -> Iterat
                 connection.close()
 
 
-def is_held(cursor: Cursor, cdr_type: CdrType, date: dt.date) -> bool:
+def is_held(cursor: Cursor, cdr_type: str, date: dt.date) -> bool:
     """Return whether a loader is working on a day now.
 
     The lock is looked up instead of tried, because a loader starting at that moment would find the day taken.
@@ -73,7 +73,7 @@ def is_held(cursor: Cursor, cdr_type: CdrType, date: dt.date) -> bool:
     return cursor.fetchone() == (True,)
 
 
-def _lock_name(cdr_type: CdrType, date: dt.date) -> str:
+def _lock_name(cdr_type: str, date: dt.date) -> str:
     return f"flowetl {cdr_type} {date}"
 
 
@@ -175,7 +175,7 @@ def current_load(cursor: Cursor, cdr_type: CdrType, date: dt.date) -> uuid.UUID 
     return uuid.UUID(row[0]) if row else None
 
 
-def dropped_days(cursor: Cursor, cdr_type: CdrType) -> set[dt.date]:
+def dropped_days(cursor: Cursor, cdr_type: str) -> set[dt.date]:
     """List one event type's days that were withdrawn and not loaded since."""
     cursor.execute(
         "SELECT cdr_date FROM etl.etl_records WHERE cdr_type = %s AND state = 'dropped' "
@@ -185,7 +185,7 @@ def dropped_days(cursor: Cursor, cdr_type: CdrType) -> set[dt.date]:
     return {date for (date,) in cursor.fetchall()}
 
 
-def set_absent(cursor: Cursor, cdr_type: CdrType, date: dt.date, reason: str | None) -> None:
+def set_absent(cursor: Cursor, cdr_type: str, date: dt.date, reason: str | None) -> None:
     """Record why a day will have no file; None removes the record."""
     cursor.execute("DELETE FROM etl.absent_days WHERE cdr_type = %s AND cdr_date = %s", (cdr_type, date))
     if reason is not None:
@@ -195,7 +195,7 @@ def set_absent(cursor: Cursor, cdr_type: CdrType, date: dt.date, reason: str | N
         )
 
 
-def absent_days(cursor: Cursor, cdr_type: CdrType) -> set[dt.date]:
+def absent_days(cursor: Cursor, cdr_type: str) -> set[dt.date]:
     """List one event type's days without a file, as the operator says."""
     cursor.execute("SELECT cdr_date FROM etl.absent_days WHERE cdr_type = %s", (cdr_type,))
     return {date for (date,) in cursor.fetchall()}

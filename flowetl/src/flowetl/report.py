@@ -6,9 +6,12 @@ from typing import Any
 from psycopg2.extensions import cursor as Cursor
 
 from flowetl import records
-from flowetl.arrival import Folder
 from flowetl.deployment import Deployment
-from flowetl.events import CDR_TYPES, CdrType
+from flowetl.errors import LoadError
+from flowetl.events import CDR_TYPES
+from flowetl.moneysource import MONEY, MoneySource
+from flowetl.readers import place_of
+from flowetl.schedules import without_file
 from flowetl.source import Source, days
 
 SHOWN_DAYS = 14
@@ -21,12 +24,14 @@ def coverage(deployment: Deployment) -> list[dict[str, Any]]:
     Problems are days whose newest load is not visible.
     """
     found = []
+    money = [MONEY] if deployment.money_sources() else []
     with deployment.connect() as connection, connection.cursor() as cursor:
-        for cdr_type in CDR_TYPES:
+        for cdr_type in (*CDR_TYPES, *money):
+            visible = "true" if cdr_type == MONEY else "load_id IN (SELECT load_id FROM etl.current_loads)"
             cursor.execute(
-                "SELECT count(*), min(loads.cdr_date), max(loads.cdr_date), coalesce(sum(rows), 0)::bigint, "
-                "coalesce(sum(rejects), 0)::bigint FROM etl.current_loads AS visible JOIN etl.loads AS loads USING (load_id) "
-                "WHERE visible.cdr_type = %s",
+                "SELECT count(*), min(cdr_date), max(cdr_date), coalesce(sum(rows), 0)::bigint, "  # noqa: S608 - SQL of ours
+                "coalesce(sum(rejects), 0)::bigint FROM etl.loads WHERE cdr_type = %s "
+                f"AND state = 'ingested' AND {visible}",
                 (cdr_type,),
             )
             days, first, last, rows, rejects = cursor.fetchone() or (0, None, None, 0, 0)
@@ -55,7 +60,7 @@ def coverage(deployment: Deployment) -> list[dict[str, Any]]:
 
 
 def _as_it_is(
-    cursor: Cursor, cdr_type: CdrType, date: dt.date, recorded: str, note: str | None
+    cursor: Cursor, cdr_type: str, date: dt.date, recorded: str, note: str | None
 ) -> tuple[str, str | None]:
     """Return a load's state and note, corrected for killed loads.
 
@@ -69,14 +74,15 @@ def _as_it_is(
 def calendar(deployment: Deployment, shown: int = SHOWN_DAYS) -> list[dict[str, Any]]:
     """Return the state and reason of each source's recent days.
 
-    ``loaded``; ``loading`` and ``waiting`` while a loader holds the day; ``failed``; ``held`` back until
-    accepted; ``dropped``; ``absent`` (the operator has no file); ``missing``: the day is over and its file
-    has not arrived; ``due``: its file has arrived and the next run loads it.
+    ``loaded``; ``loading`` while a loader holds the day; ``failed``; ``held`` back until accepted; ``dropped``;
+    ``absent`` (the operator has no file); ``due``: its file has arrived and the next run loads it. Of a day that is
+    over and whose file has not arrived: ``waiting`` before its first run, ``late`` while that run may wait,
+    ``missing`` afterwards.
     """
     today = dt.datetime.now(deployment.zone).date()
     found = []
     with deployment.connect() as connection, connection.cursor() as cursor:
-        for source in deployment.sources().values():
+        for source in deployment.all_sources():
             first = max(source.start, today - dt.timedelta(days=shown))
             last = min(source.end or today, today - dt.timedelta(days=1))
             if last < first:
@@ -98,12 +104,17 @@ def calendar(deployment: Deployment, shown: int = SHOWN_DAYS) -> list[dict[str, 
     return found
 
 
-def _known(cursor: Cursor, cdr_type: CdrType, first: dt.date, last: dt.date) -> dict[dt.date, dict[str, Any]]:
+def _known(cursor: Cursor, cdr_type: str, first: dt.date, last: dt.date) -> dict[dt.date, dict[str, Any]]:
     """Return what is recorded of days: visibility, newest load and remarks."""
     known: dict[dt.date, dict[str, Any]] = {date: {} for date in days(first, last)}
+    visible = (
+        "etl.loads"
+        if cdr_type == MONEY
+        else "etl.current_loads JOIN etl.loads USING (load_id, cdr_type, cdr_date)"
+    )
     cursor.execute(
-        "SELECT cdr_date, rows, rejects, note FROM etl.current_loads JOIN etl.loads USING (load_id, cdr_type, cdr_date) "
-        "WHERE cdr_type = %s AND cdr_date BETWEEN %s AND %s",
+        f"SELECT cdr_date, rows, rejects, note FROM {visible} WHERE state = 'ingested' "  # noqa: S608 - names of ours
+        "AND cdr_type = %s AND cdr_date BETWEEN %s AND %s",
         (cdr_type, first, last),
     )
     for date, rows, rejects, note in cursor.fetchall():
@@ -127,7 +138,11 @@ def _known(cursor: Cursor, cdr_type: CdrType, first: dt.date, last: dt.date) -> 
 
 
 def _of_day(
-    cursor: Cursor, deployment: Deployment, source: Source, date: dt.date, known: dict[str, Any] | None
+    cursor: Cursor,
+    deployment: Deployment,
+    source: Source | MoneySource,
+    date: dt.date,
+    known: dict[str, Any] | None,
 ) -> tuple[str, str | None]:
     day = known or {}
     recorded = day.get("state", "")
@@ -141,16 +156,15 @@ def _of_day(
         return "loaded", again
     if "absent" in day:
         return "absent", day["absent"]
-    if day.get("dropped"):
+    if day.get("dropped") or state == "dropped":
         return "dropped", "withdrawn; the command run loads it again"
-    found = source.files(deployment.landing, date)
-    there = bool(found)
-    if state in ("failed", "held") and (there or cause != _missing(source, deployment, date)):
+    place = place_of(deployment, source, date)
+    try:
+        there, missing = place.there(), place.missing
+    except LoadError as error:
+        there, missing = None, str(error)
+    if state in ("failed", "held") and cause != missing:
         return state, cause
     if there:
-        return "due", f"{found[0].name} is there and the next run loads it"
-    return "missing", _missing(source, deployment, date)
-
-
-def _missing(source: Source, deployment: Deployment, date: dt.date) -> str:
-    return Folder(source, deployment.landing, date).missing
+        return "due", f"{there} is there and the next run loads it"
+    return without_file(source, date, deployment.zone, dt.datetime.now(deployment.zone), missing)

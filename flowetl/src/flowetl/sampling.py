@@ -10,13 +10,15 @@ from pathlib import Path
 import psycopg2
 
 from flowetl import gates, paths
+from flowetl.arrival import Item
+from flowetl.databases import TableDay, newest_day
 from flowetl.deployment import Deployment
 from flowetl.errors import ConfigurationError, LoadError, NotReady
 from flowetl.identifiers import shape
 from flowetl.keyed import hasher
 from flowetl.lines import RawBatch
 from flowetl.mapped import made_fields, text_field
-from flowetl.readers import reader_of
+from flowetl.readers import place_of, reader_of
 from flowetl.rejects import Reject
 from flowetl.source import Source, read_source
 from flowetl.staging import StagedDay
@@ -30,19 +32,17 @@ def preview(
     deployment: Deployment, source: Source, date: dt.date, rows: int
 ) -> tuple[list[dict[str, object]], list[Reject]]:
     """Show how a day's first records would be stored or refused."""
-    found = source.files(deployment.landing, date)
-    if not found:
-        raise NotReady(f"{source.file(deployment.landing, date).name} is not in the landing folder")
+    found = next(iter(place_of(deployment, source, date).look()))
     key = hasher(source, deployment.pseudonym_key())
     with StagedDay(source, date, deployment.zone, key, 1) as day:
-        day.add(next(reader_of(found[0], source).batches()).first(rows))
-        return [row for batch in day.rows_for_postgresql() for row in batch.to_pylist()], day.rejects
+        day.add(next(reader_of(found, source).batches()).first(rows))
+        return day.first_rows(rows), day.rejects
 
 
 def find(
     deployment: Deployment, file: Path, name: str | None, date: dt.date | None
-) -> tuple[Source, Path, dt.date | None]:
-    """The source, the operator's file and the day that are meant.
+) -> tuple[Source, Item, dt.date | None]:
+    """The source, the operator's file or table and the day that are meant.
 
     Raises
     ------
@@ -53,6 +53,9 @@ def find(
     """
     if file.suffix in (".yml", ".yaml"):
         source = read_source(file)
+        if source.table is not None:
+            date = date or newest_day(source.table, deployment.zone)
+            return source, TableDay(source, source.table, date, deployment.zone), date
         newest = max(
             (path for path in deployment.landing.rglob("*") if paths.fits(source.path, path.name)),
             key=lambda path: (_day(source, path) or dt.date.min, path.name),
@@ -67,7 +70,9 @@ def find(
     if name is not None and name not in sources:
         raise ConfigurationError(f"--source: no source {name!r}; there are: {', '.join(sources)}")
     fitting = (
-        [sources[name]] if name else [one for one in sources.values() if paths.fits(one.path, file.name)]
+        [sources[name]]
+        if name
+        else [one for one in sources.values() if one.path and paths.fits(one.path, file.name)]
     )
     if len(fitting) != 1:
         told = ", ".join(one.name for one in fitting) or "none"
@@ -92,10 +97,11 @@ class Sample:
     refused: Counter[str] = field(default_factory=Counter)
     doubts: list[tuple[int, str, str]] = field(default_factory=list)
     suspicious: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
     fault: str = ""
 
 
-def sample(deployment: Deployment, source: Source, path: Path, date: dt.date | None, shown: int) -> Sample:
+def sample(deployment: Deployment, source: Source, path: Item, date: dt.date | None, shown: int) -> Sample:
     """Map, check and judge a sample of a whole file as a load would.
 
     Raises
@@ -117,8 +123,7 @@ def sample(deployment: Deployment, source: Source, path: Path, date: dt.date | N
             before = len(day.rejects)
             day.add(batch)
             found.doubts += _doubts(source, batch, day.rejects[before:], DOUBTS - len(found.doubts))
-        first = islice((row for batch in day.rows_for_postgresql() for row in batch.to_pylist()), shown)
-        found.first = list(first)
+        found.first = day.first_rows(shown)
         found.rows, found.passed, found.refused = day.rows, day.passed, day.refused
         found.records = day.rows + day.refused.total() + day.passed
         found.suspicious = [*reader.notes, *source.advice]
@@ -126,11 +131,13 @@ def sample(deployment: Deployment, source: Source, path: Path, date: dt.date | N
             day.check(path.name)
         except LoadError as error:
             found.fault = str(error)
-        found.suspicious += [*day.notes, *_suspicious(deployment, source, day)]
+        found.suspicious += [*day.notes, *_suspicious(source, day)]
+        held, told = _compared(deployment, source, day)
+        found.held, found.suspicious = held, found.suspicious + told
     return found
 
 
-def _most_frequent_day(deployment: Deployment, source: Source, path: Path) -> dt.date:
+def _most_frequent_day(deployment: Deployment, source: Source, path: Item) -> dt.date:
     """The day of most of the first records of a file whose name says none."""
     guess = source.start
     by_record = source.model_copy(update={"days": "by_record"})
@@ -158,7 +165,7 @@ def _doubts(
         yield line, reason, hint
 
 
-def _suspicious(deployment: Deployment, source: Source, day: StagedDay) -> Iterator[str]:
+def _suspicious(source: Source, day: StagedDay) -> Iterator[str]:
     if not day.rows:
         return
     (ways, models, short) = day.connection.execute(
@@ -176,13 +183,18 @@ def _suspicious(deployment: Deployment, source: Source, day: StagedDay) -> Itera
     if day.other_days:
         total = day.other_days.total()
         yield f"{total} records are of other days, {min(day.other_days)} to {max(day.other_days)}"
+
+
+def _compared(deployment: Deployment, source: Source, day: StagedDay) -> tuple[list[str], list[str]]:
+    """Return what would hold the day back, and doubts, by the lists loaded."""
+    if not day.rows:
+        return [], []
     minimum = source.minimum_known_cells
     minimum = deployment.minimum_known_cells if minimum is None else minimum
     try:
         with deployment.connect() as connection, connection.cursor() as cursor:
             verdict = gates.judge_content(cursor, day, minimum)
     except (LoadError, psycopg2.Error):
-        yield "cells, device models and usual rows were not compared: the database does not answer"
-    else:
-        # Of a sample, rows say nothing about those of a day.
-        yield from (text for text in [*verdict.held, *verdict.told] if "minimum_share" not in text)
+        return [], ["cells, device models and usual rows were not compared: the database does not answer"]
+    # Of a sample, rows say nothing about those of a day.
+    return [text for text in verdict.held if "minimum_share" not in text], verdict.told

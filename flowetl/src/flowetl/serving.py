@@ -87,13 +87,13 @@ def _begin_again(cause: str) -> None:
 
 
 def _serve(deployment: Deployment) -> None:
-    sources = deployment.sources().values()
+    sources = deployment.all_sources()
     served = [
         RunnerDeployment.from_flow(
             flow_of(source),
             name=source.name,
             schedule=Cron(source.schedule, timezone=str(source.zone(deployment.zone))),
-            description=f"Loads {source.cdr_type} from {source.path}",
+            description=f"Loads {source.cdr_type} from {source.origin}",
             # No limit: its slots outlive those who held them. The lock of a day in the database does not.
             concurrency_limit=None,
             entrypoint_type=EntrypointType.MODULE_PATH,
@@ -110,7 +110,7 @@ def end_left_runs(deployment: Deployment) -> int:
 
     No process works on them, because this server has just started.
     """
-    names = [flow_name(source) for source in deployment.sources().values()]
+    names = [flow_name(source) for source in deployment.all_sources()]
     with get_client(sync_client=True) as client:
         left = _runs_at_work(client, names)
         for run in left:

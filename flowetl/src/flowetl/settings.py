@@ -8,11 +8,9 @@ from typing import Annotated
 from pydantic import Field, PlainValidator
 
 from flowetl.pseudonyms import parse_key
-from flowsettings.lookup import Unusable
 from flowsettings.service import ServiceSettings
+from flowsettings.strength import Secret
 from flowsettings.values import Port, TimeZone
-
-SHORTEST_PASSWORD = 16
 
 
 class LoaderSettings(ServiceSettings):
@@ -35,18 +33,10 @@ class LoaderSettings(ServiceSettings):
     password: str = Field(validation_alias="FLOWDB_POSTGRES_PASSWORD", repr=False)
 
 
-def _long(password: object) -> str:
-    if len(text := str(password)) < SHORTEST_PASSWORD:
-        raise Unusable(f"{SHORTEST_PASSWORD} characters or more, and has {len(text)}")
-    return text
-
-
 class OrchestratorSettings(ServiceSettings):
     """Hold the password of Prefect's server."""
 
-    password: Annotated[str, PlainValidator(_long)] = Field(
-        validation_alias="FLOWETL_PREFECT_PASSWORD", repr=False
-    )
+    password: Secret = Field(validation_alias="FLOWETL_PREFECT_PASSWORD", repr=False)
 
 
 class PseudonymSettings(ServiceSettings):

@@ -5,7 +5,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
@@ -21,22 +21,13 @@ from flowetl import paths
 from flowetl.errors import ConfigurationError
 from flowetl.events import COLUMNS, TAC_DIGITS, CdrType, column_names
 from flowetl.expressions import Expression, Strict, has_literal_z, shorthand
-from flowetl.formats import FileFormat, Layouts, Place, named, regular
-from flowetl.identifiers import Form
+from flowetl.formats import DatabaseTable, FileFormat, Layouts, Place, named
 from flowetl.limits import Gate, Rejects, Stability, Wait, Window
+from flowetl.schedules import require_cron
+from flowetl.spelled import Identifiers
 
-_CRON_FIELD = r"[0-9*,/\-A-Za-z]+"
-_CRON = re.compile(rf"{_CRON_FIELD}(\s+{_CRON_FIELD}){{4,5}}")
-
-_CRON_RANGES = (
-    ("minute", 0, 59),
-    ("hour", 0, 23),
-    ("day", 1, 31),
-    ("month", 1, 12),
-    ("weekday", 0, 7),
-    ("second", 0, 59),
-)
-
+MONEY_KEY: Final = "mobile_money"
+"""The key that only descriptions of mobile money have."""
 
 _PARTIES = {
     "caller": re.compile(
@@ -47,69 +38,6 @@ _PARTIES = {
     ),
 }
 """Names of fields that hold one party of a call, whichever way it went."""
-
-
-class Spelled(Strict):
-    """Say how subscribers are written.
-
-    ``number``: as telephone numbers, national or international by the country's rules. ``e164``:
-    international only. ``national``: always national without ``+`` or ``00``. ``imsi``: by the identity of
-    their SIM. ``text``: as any text that matches ``pattern``.
-    """
-
-    form: Form = "number"
-    pattern: str = ""
-
-    @field_validator("pattern")
-    @classmethod
-    def _readable(cls, pattern: str) -> str:
-        return regular(pattern)
-
-    @model_validator(mode="after")
-    def _fitting(self) -> "Spelled":
-        if self.pattern and self.form != "text":
-            raise ValueError(f"pattern is only for form: text, not {self.form}")
-        return self
-
-
-class Identifiers(Strict):
-    """Say how subscribers and devices become pseudonyms.
-
-    ``calling_code`` is the country's (``977``) and is put before national numbers. ``trunk_prefix`` and
-    ``national_lengths`` distinguish national from international numbers; see ``Numbering``. ``key_id`` names
-    the secret's period of use: a new secret needs a new name. ``upstream`` means that the operator delivers
-    pseudonyms. Those that are not 32 to 64 hexadecimal digits need a ``pattern``, and are hashed like text.
-    ``msisdn`` and ``msisdn_counterpart`` say how subscribers are written where they are not telephone
-    numbers. ``filler`` is the digit that fills numbers to a fixed width.
-    """
-
-    pseudonymise: Literal["here", "upstream"] = "here"
-    calling_code: str = Field(default="", pattern=r"^[0-9]{0,3}$")
-    trunk_prefix: str | None = Field(default=None, pattern=r"^[0-9]{0,3}$")
-    national_lengths: tuple[Annotated[int, Field(ge=7, le=14)], ...] = ()
-    key_id: str = Field(default="1", pattern=r"^[A-Za-z0-9_.-]{1,32}$")
-    msisdn: Spelled = Spelled()
-    msisdn_counterpart: Spelled | None = None
-    filler: Literal["", "F", "f"] = ""
-    pattern: str = ""
-
-    @field_validator("pattern")
-    @classmethod
-    def _readable(cls, pattern: str) -> str:
-        return regular(pattern)
-
-    @model_validator(mode="after")
-    def _fitting(self) -> "Identifiers":
-        if self.pattern and self.pseudonymise == "here":
-            raise ValueError(
-                "pattern is that of pseudonyms of pseudonymise: upstream; here it is msisdn.pattern"
-            )
-        return self
-
-    @property
-    def keyed(self) -> bool:
-        """Return whether stored pseudonyms use our key."""
-        return self.pseudonymise == "here" or bool(self.pattern)
 
 
 def _lists(given: Any) -> Any:
@@ -132,18 +60,18 @@ def _of_kind(given: Any, kind: str) -> Any:
     )
 
 
-_PARQUET_TIMES = ("%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%d %H:%M:%S.%f%z")
-"""How times that are no text are read from a Parquet file."""
+_TYPED_TIMES = ("%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%d %H:%M:%S.%f%z")
+"""How times of a Parquet file or a table that are no text are read."""
 
 
 class Source(Strict):
-    """Describe one feed of one event type; ``path`` is below the landing folder.
+    """Describe one feed of one event type: files below the landing folder, or a table.
 
     ``fields`` are names; of a file of fixed places also where they stand; of one with several ``layouts`` they are
     taken from those. With ``days: by_record`` the records tell their day, and a file may hold some of ``late.days`` days
     before its own and ``late.early`` days after. ``only`` and ``skip`` say which records are wanted by the text of a field; others are passed over.
 
-    ``path`` holds ``{date}`` and is relative to the landing folder. ``timezone`` is that of the file's clock,
+    ``path`` holds ``{date}`` and is relative to the landing folder; ``table`` stands instead of it. ``timezone`` is that of the file's clock,
     by default the deployment's. ``minimum_rows`` refuses a day with fewer valid records. ``minimum_share``
     holds back a day with less than this share of its weekday's usual rows. ``minimum_known_cells`` (by
     default the deployment's) holds back a day whose cells are not in the cell list. ``gates`` does so by the
@@ -152,7 +80,8 @@ class Source(Strict):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,40}$")
     cdr_type: CdrType
-    path: str
+    path: str = ""
+    table: DatabaseTable | None = None
     timezone: str | None = None
     schedule: str
     start: dt.date
@@ -183,7 +112,12 @@ class Source(Strict):
 
     @model_validator(mode="after")
     def _days_told(self) -> "Source":
-        if self.days == "named" and not paths.has_date(self.path):
+        if bool(self.path) == (self.table is not None):
+            raise ValueError("needs either path, for files, or table, for a table of a database")
+        if self.table is not None:
+            if self.days == "by_record" and self.table.day is None:
+                raise ValueError("days: by_record needs table.day, the column whose days are read")
+        elif self.days == "named" and not paths.has_date(self.path):
             raise ValueError(
                 f"path: {self.path!r} holds no {{date}}, so that the day of a file is not known: put {{date}} or its form, such as "
                 "{date:%Y%m%d}, in; or let the records tell their day with days: by_record"
@@ -237,17 +171,7 @@ class Source(Strict):
     @field_validator("schedule")
     @classmethod
     def _cron(cls, schedule: str) -> str:
-        if not _CRON.fullmatch(schedule.strip()):
-            raise ValueError(f"{schedule!r} is not a cron expression of five fields (or six, seconds last)")
-        for (name, first, last), given in zip(_CRON_RANGES, schedule.split(), strict=False):
-            if re.search(r"/0+(?![0-9])", given):
-                raise ValueError(f"{schedule!r}: a step of {name} is 0; it must be 1 or more")
-            # A step, after the slash, may be any other number.
-            numbers = re.findall(r"[0-9]+", re.sub(r"/[0-9]+", "", given))
-            for number in numbers:
-                if not first <= int(number) <= last:
-                    raise ValueError(f"{schedule!r}: {name} {number} is not within {first} to {last}")
-        return schedule.strip()
+        return require_cron(schedule)
 
     @field_validator("fields")
     @classmethod
@@ -363,6 +287,7 @@ class Source(Strict):
         """Return a text that changes with everything that shapes the loaded rows."""
         shaping = self.model_dump_json(
             include={
+                *(("table",) if self.table else ()),
                 "cdr_type",
                 "timezone",
                 "format",
@@ -425,13 +350,50 @@ class Source(Strict):
     @property
     def may_grow(self) -> bool:
         """Whether a file may come that belongs to a day which is loaded already."""
-        return self.days == "by_record" or paths.has_star(self.path)
+        return self.days == "by_record" or self.table is not None or paths.has_star(self.path)
+
+    @property
+    def origin(self) -> str:
+        """Where the records come from, in words."""
+        return self.table.full_name if self.table else self.path
 
     @property
     def time_patterns(self) -> tuple[str, ...]:
         """The forms of the time of a record, in the order in which they are tried."""
         given = self.mapping["datetime"].patterns
-        return (*given, *_PARQUET_TIMES) if self.format.kind == "parquet" else given
+        return (*given, *_TYPED_TIMES) if self.table or self.format.kind == "parquet" else given
+
+
+Described = TypeVar("Described", bound=Strict)
+
+
+def content_of(path: Path) -> dict[str, Any]:
+    """Read the keys of one YAML file; ConfigurationError if it has none."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"{path.name}: cannot be read as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{path.name}: must be a mapping of keys to values")
+    return content
+
+
+def described(path: Path, kind: type[Described], content: dict[str, Any]) -> Described:
+    """Return what a file describes.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming the file and every wrong key, with the value found and what is allowed.
+    """
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join(map(str, fault['loc'])) or 'source'}: {fault['msg'].removeprefix('Value error, ')}"
+            for fault in error.errors(include_url=False)
+        ]
+        raise ConfigurationError(f"{path.name}: " + "; ".join(faults)) from error
 
 
 def read_source(path: Path) -> Source:
@@ -442,24 +404,16 @@ def read_source(path: Path) -> Source:
     ConfigurationError
         Naming the file and every wrong key, with the value found and what is allowed.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"{path.name}: cannot be read as YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigurationError(f"{path.name}: must be a mapping of keys to values")
-    try:
-        return Source.model_validate(content)
-    except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, fault['loc'])) or 'source'}: {fault['msg'].removeprefix('Value error, ')}"
-            for fault in error.errors(include_url=False)
-        ]
-        raise ConfigurationError(f"{path.name}: " + "; ".join(faults)) from error
+    content = content_of(path)
+    if MONEY_KEY in content:
+        raise ConfigurationError(
+            f"{path.name} describes mobile money, which has no records to preview or check: the command run loads a day of it"
+        )
+    return described(path, Source, content)
 
 
 def read_sources(folder: Path) -> dict[str, Source]:
-    """Read every source of a folder (``*.yml``) by name, in order of file name.
+    """Read a folder's sources of events (``*.yml``), in order of file name.
 
     Raises
     ------
@@ -468,6 +422,8 @@ def read_sources(folder: Path) -> dict[str, Source]:
     """
     sources: dict[str, Source] = {}
     for path in sorted(folder.glob("*.yml")):
+        if MONEY_KEY in content_of(path):
+            continue
         source = read_source(path)
         if source.name in sources:
             raise ConfigurationError(f"{path.name}: name {source.name!r} is taken by another source")

@@ -7,7 +7,9 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from zoneinfo import ZoneInfo
@@ -17,14 +19,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flowdb.keys import subscriber_keys
 from flowetl import mapped, pseudonyms, quality
 from flowetl.errors import DataFault
 from flowetl.events import COLUMNS, HAS_COUNTERPARTS, CdrType, columnar_columns
+from flowetl.hashing import key_sql
 from flowetl.identifiers import shape
+from flowetl.known import Pseudonyms, Texts
 from flowetl.lines import RawBatch
 from flowetl.mapped import STAGED_TYPES, literal
-from flowetl.pseudonyms import LABELS, Pseudonymiser, Pseudonyms, Texts
+from flowetl.pseudonyms import LABELS, Pseudonymiser
 from flowetl.quality import Check
 from flowetl.rejects import Reject
 from flowetl.source import Source
@@ -111,6 +114,7 @@ class StagedDay:
         self._zone = zone
         self._clock = str(source.zone(zone))
         source.require_clock(zone)
+        hasher.begin_day(threads)
         self._hasher = hasher
         self.other_days: Counter[dt.date] = Counter()
         self.passed = 0
@@ -131,6 +135,7 @@ class StagedDay:
         # place is the beginning of the subscriber's text, because keys do not sort as texts do.
         self._texts = {label: Texts() for label in LABELS.values()}
         self._select = mapped.selection(source)
+        self._times = mapped.times(source)
 
     def __enter__(self) -> "StagedDay":
         return self
@@ -150,6 +155,8 @@ class StagedDay:
         for reject in batch.rejects:
             self._reject(reject.line, reject.reason, reject.content)
         table = mapped.made_fields(batch.table, self.source)
+        if self.source.days == "by_record":
+            table, batch = self._of_this_day(table, batch)
         found = self._pseudonymise(table)
         own = {name: values.row_keys() for name, values in found.items()}
         columns = {mapped.raw_name(name): table.column(name) for name in table.column_names}
@@ -165,7 +172,7 @@ class StagedDay:
         self.connection.unregister("batch")
 
         instants = self._instants(typed)
-        local = pc.local_timestamp(instants.cast(pa.timestamp("us", str(self._zone))))
+        local = self._local(instants)
         dates = local.cast(pa.date32())
         malformed = pc.is_valid(typed.column("reason"))
         elsewhere = pc.and_(
@@ -173,16 +180,11 @@ class StagedDay:
         )
         self._refuse(batch, typed.filter(malformed))
         self._remember_shapes(table, typed.filter(malformed))
-        for entry in pc.value_counts(dates.filter(elsewhere)).to_pylist():
-            self.other_days[entry["values"]] += entry["counts"]
-        # Where the records tell their day, those of other days are loaded with them.
-        if self.source.days == "named":
-            self._refuse(
-                batch,
-                typed.filter(elsewhere)
-                .drop(["reason"])
-                .append_column("reason", _repeat("other_day", elsewhere)),
-            )
+        self._count_other_days(dates.filter(elsewhere))
+        self._refuse(
+            batch,
+            typed.filter(elsewhere).drop(["reason"]).append_column("reason", _repeat("other_day", elsewhere)),
+        )
 
         good = pc.invert(pc.or_(malformed, elsewhere))
         if self._opted_out is not None:
@@ -190,6 +192,31 @@ class StagedDay:
         utc = instants.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
         own["place"] = found["msisdn"].row_leading_bits()
         self._stage(typed.filter(good), own, utc.filter(good), local.filter(good))
+
+    def _of_this_day(self, table: pa.Table, batch: RawBatch) -> tuple[pa.Table, RawBatch]:
+        """Leave out records of other days, which are loaded with those days.
+
+        A file is read for each day that it may hold records of. What costs most, pseudonyms, is done for one of them.
+        """
+        names = [mapped.raw_name(name) for name in table.column_names]
+        self.connection.register("batch", table.rename_columns(names))
+        typed = self.connection.execute(self._times).to_arrow_table()
+        self.connection.unregister("batch")
+        dates = self._local(self._instants(typed)).cast(pa.date32())
+        # A record whose day cannot be read is refused.
+        elsewhere = pc.fill_null(pc.not_equal(dates, pa.scalar(self.date)), False)
+        self._count_other_days(dates.filter(elsewhere))
+        kept = pc.invert(elsewhere)
+        own = table.filter(kept)
+        return own, replace(batch, table=own, lines=batch.lines[kept.to_numpy()])
+
+    def _count_other_days(self, dates: pa.ChunkedArray) -> None:
+        for entry in pc.value_counts(dates).to_pylist():
+            self.other_days[entry["values"]] += entry["counts"]
+
+    def _local(self, instants: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return the deployment's clock at each instant."""
+        return pc.local_timestamp(instants.cast(pa.timestamp("us", str(self._zone))))
 
     def _without_opted_out(
         self, good: pa.ChunkedArray, own: dict[str, pa.Array], opted_out: pa.Array
@@ -247,9 +274,9 @@ class StagedDay:
         for column in self._columns:
             if column.kind != "identifier":
                 staged[column.name] = utc if column.kind == "timestamp" else good.column(column.name)
-        staged |= {"event_id": subscriber_keys(staged["id"]), "local_time": local}
-        self.connection.register("good", pa.table(staged))
-        self.connection.execute("INSERT INTO day BY NAME SELECT * FROM good")
+        self.connection.register("good", pa.table(staged | {"local_time": local}))
+        event_id = key_sql("id")
+        self.connection.execute(f"INSERT INTO day BY NAME SELECT *, {event_id} AS event_id FROM good")  # noqa: S608 - SQL of ours
         self.connection.unregister("good")
         self.rows += len(rows)
         for name in self.unread:
@@ -299,7 +326,7 @@ class StagedDay:
         self._judge_unread(file_name)
         self._judge_served_party(file_name)
         for texts in self._texts.values():
-            texts.sorted()
+            texts.sort()
         if any(texts.ambiguous for texts in self._texts.values()):
             raise DataFault(f"{file_name}: two pseudonyms have one 64-bit key; the day was not loaded")
 
@@ -379,7 +406,7 @@ class StagedDay:
     def subscribers(self) -> pa.Table:
         """Return distinct ``subscriber_key`` and ``pseudonym`` of both parties.
 
-        Pairs are sorted by key.
+        Pairs are sorted by key; pseudonyms are as ``Digests.packed``.
         """
         parties = "SELECT DISTINCT msisdn AS key FROM day"
         if self.cdr_type in HAS_COUNTERPARTS:
@@ -404,6 +431,14 @@ class StagedDay:
             "CREATE VIEW described AS SELECT * REPLACE (make_timestamptz(epoch_us(datetime)) AS datetime) FROM day"
         )
         return quality.describe(self.connection, "described", checks, self.cdr_type, self.date)
+
+    def first_rows(self, count: int) -> list[dict[str, object]]:
+        """Return the first of ``rows_for_postgresql``, with pseudonyms as text."""
+        rows = islice((row for batch in self.rows_for_postgresql() for row in batch.to_pylist()), count)
+        return [
+            {name: value.hex() if isinstance(value, bytes) else value for name, value in row.items()}
+            for row in rows
+        ]
 
     def rows_for_postgresql(self) -> Iterator[pa.RecordBatch]:
         """Yield the day's rows in ``events.<type>`` column order, by pseudonym and time."""

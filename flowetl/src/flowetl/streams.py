@@ -7,16 +7,21 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
 
 from flowetl.errors import DataFault
+from flowetl.sizes import Sizes
 
 READ_BYTES = 1 << 20
 MOST_BYTES = 4 << 20
 """Bytes that one step may unpack, so that a small file cannot fill the memory."""
+
+_XZ_MEMORY = 256 << 20
+"""Bytes that unpacking an xz file may take; the strongest usual setting takes 65 MB."""
 
 _MAGIC = {
     "gzip": b"\x1f\x8b",
@@ -49,9 +54,10 @@ class _Hashed:
 class Stream:
     """Unpack one file; ``sha256`` and ``notes`` are complete at its end."""
 
-    def __init__(self, path: Path, encoding: str) -> None:
+    def __init__(self, path: Path, encoding: str, sizes: Sizes) -> None:
         self._path = path
         self._encoding = encoding
+        self._sizes = sizes
         self.sha256 = ""
         self.notes: list[str] = []
 
@@ -61,7 +67,7 @@ class Stream:
         Raises
         ------
         DataFault
-            When the file is empty, truncated, damaged, or not what its name says.
+            When the file is empty, truncated, damaged, too large, or not what its name says.
         """
         if self._path.stat().st_size == 0:
             raise DataFault(f"{self._path.name} is empty (0 bytes)")
@@ -69,7 +75,7 @@ class Stream:
             kind = self._kind(raw)
             hashed = _Hashed(raw)
             try:
-                yield from self._recoded(self._unpacked(kind, raw, hashed))
+                yield from self._recoded(self._limited(self._unpacked(kind, raw, hashed)))
             except EOFError as error:
                 raise DataFault(f"{self._path.name} is truncated: its {kind} stream ends early") from error
             except (zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException, OSError) as error:
@@ -81,6 +87,13 @@ class Stream:
             while hashed.read(READ_BYTES):
                 pass
             self.sha256 = hashed.sha256.hexdigest()
+
+    def _limited(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        delivered, content = self._path.stat().st_size, 0
+        for chunk in chunks:
+            content += len(chunk)
+            self._sizes.require(self._path.name, delivered, content)
+            yield chunk
 
     def _kind(self, raw: IO[bytes]) -> str:
         start = raw.read(8)
@@ -105,7 +118,7 @@ class Stream:
         if kind == "bzip2":
             return self._members(hashed, bz2.BZ2Decompressor, _MAGIC["bzip2"])
         if kind == "xz":
-            return self._members(hashed, lzma.LZMADecompressor, _MAGIC["xz"])
+            return self._members(hashed, partial(lzma.LZMADecompressor, memlimit=_XZ_MEMORY), _MAGIC["xz"])
         if kind == "zstd":
             return _read_all(pa.CompressedInputStream(pa.PythonFile(hashed, mode="r"), "zstd"))
         if kind == "zip":
