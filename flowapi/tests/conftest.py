@@ -18,7 +18,7 @@ from flowapi.app import create_app
 from flowapi.logs import Logs
 from flowapi.settings import Settings, parse_public_keys
 from flowapi.testing import TokenBuilder
-from flowmachine.testing import Processes, country
+from flowmachine.testing import KEY, Processes, country
 
 __all__ = ["country"]
 
@@ -106,6 +106,7 @@ def lonely_settings(tokens: TokenBuilder, silent_port: int, free_port: Callable[
         public_keys=parse_public_keys(tokens.public_key),
         engine_host="127.0.0.1",
         engine_port=silent_port,
+        engine_key=KEY,
         engine_timeout=0.3,
         run_timeout=0.3,
         database_host="127.0.0.1",
@@ -141,6 +142,7 @@ def settings(engine: Processes, tokens: TokenBuilder) -> Settings:
         public_keys=parse_public_keys(tokens.public_key),
         engine_host="127.0.0.1",
         engine_port=engine.port,
+        engine_key=KEY,
         database_host=url.host or "",
         database_port=url.port or 0,
         database_user=url.username or "",

@@ -14,6 +14,7 @@ import signal
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
+from contextlib import closing as closed
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from quart.typing import TestClientProtocol as Client
 from flowapi.app import create_app
 from flowapi.settings import Settings
 from flowapi.testing import TokenBuilder
-from flowmachine.testing import Processes
+from flowmachine.testing import Processes, wait_for
 
 pytestmark = pytest.mark.anyio
 
@@ -170,6 +171,29 @@ async def test_every_state_through_poll_and_get(
             assert document["msg"]
     finally:
         execute(engine, "DELETE FROM engine.jobs WHERE query_id = %s", query_id)
+
+
+async def test_the_request_id_of_the_caller_is_in_every_log_and_in_the_audit_trail(
+    engine: Processes, client: Client, headers: dict[str, str], captured: Any
+) -> None:
+    spec = {**SPEC, "locations": {**DAILY, "hours": {"start_hour": 5, "end_hour": 7}}}
+    answer = await client.post("/api/0/run", json=spec, headers=headers | {"X-Request-ID": "notebook-7"})
+    request_id = answer.headers["X-Request-ID"]
+    assert request_id.startswith("notebook-7.")
+    [closing] = captured.lines("access", event="request finished")
+    assert closing["request"]["request_id"] == request_id
+
+    def heard() -> bool:
+        events = [line["event"] for line in engine.lines() if line.get("request_id") == request_id]
+        return {"received", "answered", "computed"} <= set(events)
+
+    await asyncio.to_thread(wait_for, heard)
+    with closed(engine.country.database.connect("flowdb")) as connection:
+        cursor = connection.cursor()
+        cursor.execute(
+            "SELECT action FROM audit.engine_requests WHERE request_id = %s ORDER BY 1", (request_id,)
+        )
+        assert cursor.fetchall() == [("authorise",), ("run_query",)]
 
 
 async def test_an_unknown_id_is_awol(client: Client, headers: dict[str, str]) -> None:
@@ -330,7 +354,7 @@ def _scopes_by_hand(schemas: dict[str, Any]) -> set[str]:
                 closure(other, seen)
         return seen
 
-    scopes = {"run", "get_result", "get_available_dates", "get_qa_checks", "cancel"}
+    scopes = {"run", "get_result", "get_available_dates", "get_qa_checks", "cancel", "extremes"}
     for kind, reference in schemas["FlowmachineQuerySchema"]["discriminator"]["mapping"].items():
         name = reference.rpartition("/")[2]
         below = {
@@ -438,7 +462,7 @@ async def test_a_full_queue_is_429(
             assert int(answer.headers["Retry-After"]) > 0
 
 
-async def test_an_engine_killed_in_mid_request_is_504_and_its_successor_is_found(
+async def test_an_engine_killed_in_mid_request_is_503_and_its_successor_is_found(
     engine: Processes,
     settings: Settings,
     headers: dict[str, str],
@@ -460,7 +484,8 @@ async def test_an_engine_killed_in_mid_request_is_504_and_its_successor_is_found
             server.kill()
             server.wait()
             answered = await asked
-            assert answered.status_code == 504
+            assert answered.status_code == 503
+            assert int(answered.headers["Retry-After"]) > 0
             assert (await answered.get_json())["msg"]
             own.start("server")
             await asyncio.to_thread(own.client)

@@ -6,6 +6,7 @@ import csv
 import datetime
 import io
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -60,6 +61,13 @@ def test_json_rows_keep_the_order_of_columns_across_batches() -> None:
     expected = [[("b", 1), ("a", "x")], [("b", 2), ("a", None)], [("b", 3), ("a", "y")]]
     assert text == ('{"query_id":"abc", "query_result":[{"b":1,"a":"x"},{"b":2,"a":null},{"b":3,"a":"y"}]}')
     assert [list(row.items()) for row in json.loads(text)["query_result"]] == expected
+
+
+@pytest.mark.parametrize("encoder_of", [lambda said: JsonEncoder("abc", said), GeoJsonEncoder])
+def test_metadata_stand_beside_the_rows(encoder_of: Callable[[Any], Encoder]) -> None:
+    said = {"withheld": ["floor"], "repeats": ["0f"]}
+    assert json.loads(encoded(encoder_of(said), ["a"], [(1,)]))["metadata"] == said
+    assert "metadata" not in json.loads(encoded(encoder_of(None), ["a"], [(1,)]))
 
 
 @pytest.mark.parametrize("encoder", [JsonEncoder("abc"), GeoJsonEncoder()])

@@ -13,13 +13,15 @@ import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 import zmq
 
-from flowapi.engine import ATTEMPTS, EngineClient, EngineSilent
-from flowmachine.testing import Processes, wait_for
+from flowapi.engine import ATTEMPTS, AWAY_SECONDS, EngineAway, EngineClient, EngineSilent
+from flowmachine.testing import KEY, Processes, wait_for
+from flowsettings import channel
 
 pytestmark = pytest.mark.anyio
 
@@ -86,13 +88,15 @@ def relay(engine: Engine) -> Iterator[Relay]:
         for socket in (front, back):
             socket.setsockopt(zmq.LINGER, 0)
             socket.setsockopt(zmq.RCVTIMEO, 10_000)
+        channel.connect(back, KEY)
+        channel.serve(front, KEY)
         back.connect(f"tcp://127.0.0.1:{engine.port}")
         yield Relay(front, back, front.bind_to_random_port("tcp://127.0.0.1"))
 
 
 @pytest.fixture
 async def client(relay: Relay) -> AsyncIterator[EngineClient]:
-    client = EngineClient("127.0.0.1", relay.port, timeout=TIMEOUT, run_timeout=0.3)
+    client = EngineClient("127.0.0.1", relay.port, KEY, timeout=TIMEOUT, run_timeout=0.3)
     await client.open()
     yield client
     await client.close()
@@ -143,10 +147,20 @@ async def test_reading_is_repeated_and_a_late_reply_is_not_taken_for_the_next(
     assert (await asked).message == "Unknown query id: 'b'"
 
 
-async def test_running_is_never_repeated(client: EngineClient, relay: Relay) -> None:
-    asked = asyncio.create_task(client.conversation("id-1").ask("run_query", {"query_kind": "flows"}))
-    assert (await relay.carry()).request["action"] == "run_query"
-    with pytest.raises(EngineSilent, match="run_query"):
+@pytest.mark.parametrize(
+    ("action", "params"),
+    [
+        ("run_query", {"query_kind": "flows"}),
+        ("explain_query", {"query_kind": "flows"}),
+        ("authorise", {"spec": {"query_kind": "flows"}}),
+    ],
+)
+async def test_what_may_be_under_way_is_never_repeated(
+    client: EngineClient, relay: Relay, action: str, params: dict[str, Any]
+) -> None:
+    asked = asyncio.create_task(client.conversation("id-1").ask(action, params, timeout=0.3))
+    assert (await relay.carry()).request["action"] == action
+    with pytest.raises(EngineSilent, match=action):
         await asked
     marker = asyncio.create_task(client.conversation("id-2").ask("ping"))
     exchange = await relay.carry()
@@ -158,7 +172,7 @@ async def test_running_is_never_repeated(client: EngineClient, relay: Relay) -> 
 async def test_a_stopped_engine_is_given_up_and_its_late_replies_are_nobodys(
     engine: Engine, country: Any
 ) -> None:
-    client = EngineClient("127.0.0.1", engine.port, timeout=0.6)
+    client = EngineClient("127.0.0.1", engine.port, KEY, timeout=0.6)
     await client.open()
     conversation = client.conversation("stopped-1")
     try:
@@ -176,6 +190,39 @@ async def test_a_stopped_engine_is_given_up_and_its_late_replies_are_nobodys(
     finally:
         engine.process.send_signal(signal.SIGCONT)
         await client.close()
+
+
+async def test_an_engine_that_leaves_is_told_at_once_and_found_again(
+    country: Any, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    with ExitStack() as stack:
+        processes = Processes(country, tmp_path, stack, free_port())
+        process = processes.start("server")
+        client = EngineClient("127.0.0.1", processes.port, KEY)
+        await client.open()
+        try:
+            # The first request waits for the engine, which is just starting.
+            await client.until_connected(60)
+            conversation = client.conversation("id-1")
+            assert (await conversation.ask("ping")).ok
+            process.send_signal(signal.SIGSTOP)
+            asked = asyncio.create_task(conversation.ask("run_query", {"query_kind": "flows"}))
+            reading = asyncio.create_task(client.conversation("id-2").ask("ping", timeout=90))
+            await asyncio.sleep(0)
+            process.kill()
+            started = asyncio.get_running_loop().time()
+            with pytest.raises(EngineAway):
+                await asked
+            with pytest.raises(EngineAway):
+                await client.conversation("id-3").ask("run_query", {"query_kind": "flows"})
+            with pytest.raises(EngineAway):
+                await reading
+            assert asyncio.get_running_loop().time() - started < 2.5 * AWAY_SECONDS
+            processes.start("server")
+            await client.until_connected(60)
+            assert (await client.conversation("id-4").ask("ping")).ok
+        finally:
+            await client.close()
 
 
 def _asked(country: Any, action: str) -> int:

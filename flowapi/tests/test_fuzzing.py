@@ -24,7 +24,7 @@ from flowapi.server import hypercorn_config, serve_until
 from flowapi.services import services_of
 from flowapi.settings import Settings, parse_public_keys
 from flowapi.testing import TokenBuilder
-from flowmachine.testing import Processes, wait_for
+from flowmachine.testing import KEY, Processes, wait_for
 
 LOADED_DAYS = ["2016-01-01", "2016-01-02", "2016-01-03"]
 
@@ -51,6 +51,7 @@ def url(
             public_keys=parse_public_keys(tokens.public_key),
             engine_host="127.0.0.1",
             engine_port=processes.port,
+            engine_key=KEY,
             database_host=database.host or "",
             database_port=database.port or 0,
             database_user=database.username or "",

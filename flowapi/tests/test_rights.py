@@ -111,7 +111,7 @@ async def test_a_subset_needs_a_right_to_the_kinds_that_it_is_made_of(
     client: Client, settings: Settings, tokens: TokenBuilder, captured: Any
 ) -> None:
     # This subset is part of a query that was run, so an id can name it.
-    may_count = {"counts": ["run", "nonspatial:histogram_aggregate:histogram_aggregate", COUNTED]}
+    may_count = {"counts": ["run", "extremes", "nonspatial:histogram_aggregate:histogram_aggregate", COUNTED]}
     await submit(client, tokens.header(may_count), HISTOGRAM)
     named = among(load_any(EVENTS).query_id)
     whole = among(EVENTS)
@@ -132,6 +132,61 @@ async def test_a_subset_needs_a_right_to_the_kinds_that_it_is_made_of(
         f"/api/0/cancel/{query_id}", headers=tokens.header({"one": [*own, "cancel"]})
     )
     assert cancelled.status_code == 403
+
+
+async def test_values_of_one_subscriber_need_a_scope_of_their_own(
+    client: Client, settings: Settings, tokens: TokenBuilder, captured: Any
+) -> None:
+    own = ["run", "get_result", COUNTED, "nonspatial:histogram_aggregate:histogram_aggregate"]
+    enough, without = tokens.header({"one": [*own, "extremes"]}), tokens.header({"one": own})
+    query_id = await submit(client, enough, HISTOGRAM)
+    assert await everywhere(client, settings, captured, HISTOGRAM, query_id, without) == [403] * 6
+    refused = await client.post("/api/0/run", json=HISTOGRAM, headers=without)
+    assert (await refused.get_json())["payload"] == {"role": "one", "missing_scopes": ["extremes"]}
+    bounded = HISTOGRAM | {"range": [0, 1000]}
+    query_id = await submit(client, without, bounded)
+    assert await everywhere(client, settings, captured, bounded, query_id, without) == ALLOWED
+
+
+async def test_a_part_at_a_finer_unit_needs_the_right_for_that_unit(
+    client: Client, settings: Settings, tokens: TokenBuilder, captured: Any
+) -> None:
+    window = {"start_date": "2016-01-01", "end_date": "2016-01-03"}
+    metric = {"query_kind": "unique_location_counts", **window, "aggregation_unit": "lon-lat"}
+    home = {**DAILY, "aggregation_unit": "admin2"}
+    spec = {"query_kind": "joined_spatial_aggregate", "locations": home, "metric": metric, "method": "avg"}
+    kinds = ("joined_spatial_aggregate", "daily_location", "unique_location_counts")
+    own = ["run", "get_result", *(f"admin2:joined_spatial_aggregate:{kind}" for kind in kinds)]
+    finer = "lon-lat:joined_spatial_aggregate:unique_location_counts"
+    enough, without = tokens.header({"one": [*own, finer]}), tokens.header({"one": own, "two": [finer]})
+    query_id = await submit(client, enough, spec)
+    assert await everywhere(client, settings, captured, spec, query_id, without) == [403] * 6
+    assert await everywhere(client, settings, captured, spec, query_id, enough) == ALLOWED
+    for unit in ("admin2", "admin1"):
+        same = {**spec, "metric": {**metric, "aggregation_unit": unit}}
+        query_id = await submit(client, without, same)
+        assert await everywhere(client, settings, captured, same, query_id, without) == ALLOWED
+
+
+async def test_the_log_has_the_canonical_spec_whole(
+    client: Client, tokens: TokenBuilder, captured: Any
+) -> None:
+    scopes = ["run", *SPATIAL, "admin3:spatial_aggregate:modal_location", COUNTED]
+    headers = tokens.header({"all": scopes})
+    await submit(client, headers, among(EVENTS))
+    spec = among(load_any(EVENTS).query_id)
+    spec["locations"]["event_types"] = ["sms", "calls"] * 1500
+    days = [{**spec["locations"], "hours": {"start_hour": hour, "end_hour": 24}} for hour in range(24)]
+    spec["locations"] = {"query_kind": "modal_location", "locations": days}
+    for path in ("run", "explain"):
+        answer = await client.post(f"/api/0/{path}", json=spec, headers=headers)
+        assert answer.status_code in (200, 202)
+        [line] = captured.lines("query", event=f"{path}_query")[-1:]
+        logged = line["query"]["locations"]["locations"]
+        assert [day["event_types"] for day in logged] == [["calls", "sms"]] * 24
+        assert {json.dumps(day["subscriber_subset"]) for day in logged} == {
+            json.dumps(load_any(EVENTS).spec())
+        }
 
 
 async def test_a_subset_adds_nothing_to_what_the_query_itself_needs(

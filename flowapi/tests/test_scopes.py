@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from flowapi.scopes import geography_scope, lacking_scopes, needed_scopes, offered_scopes
 from flowmachine.queries.catalogue import load
 from flowmachine.queries.schema import query_schemas
-from flowmachine.spec.nested import kinds_within
+from flowmachine.spec.nested import finer_within, kinds_within
 from flowmachine.spec.places import UNITS as ALL_UNITS
 
 UNITS = ["admin1", "lon-lat"]
@@ -66,6 +66,13 @@ def test_cancel_is_offered_only_where_the_feature_is_on() -> None:
     assert set(offered_scopes(SCHEMAS, cancel=True)) - set(offered_scopes(SCHEMAS)) == {"cancel"}
 
 
+def test_further_scopes_are_offered_where_a_kind_may_need_them() -> None:
+    more = SCHEMAS | {"Histogram": SCHEMAS["Histogram"] | {"x-scopes": {"extremes": {"range": [None]}}}}
+    assert set(offered_scopes(more)) - set(offered_scopes(SCHEMAS)) == {"extremes"}
+    needed = needed_scopes(None, "histogram", ["histogram"], further=["extremes"])
+    assert needed == {"nonspatial:histogram:histogram", "extremes"}
+
+
 def test_needed_are_the_kinds_under_the_unit_of_the_whole() -> None:
     kinds = ["joined_spatial_aggregate", "daily_location", "displacement", "modal_location"]
     needed = needed_scopes("admin3", "joined_spatial_aggregate", kinds)
@@ -98,6 +105,7 @@ CASES = Path(__file__).parents[2] / "flowclient" / "tests" / "data" / "expected_
 def test_the_kinds_of_the_first_release_offer_as_many_scopes_as_the_published_ones() -> None:
     first = {case["spec"]["query_kind"] for case in json.loads(CASES.read_text())} | {"geography"}
     scopes = [scope.split(":") for scope in offered_scopes(query_schemas())]
+    scopes.remove(["extremes"])
     assert len([scope for scope in scopes if first.issuperset(scope[1:])]) == 628
 
 
@@ -164,7 +172,7 @@ def _submitted(unit: str) -> st.SearchStrategy[Any]:
 def test_whoever_holds_all_that_is_offered_lacks_nothing_for_a_valid_spec(spec: dict[str, Any]) -> None:
     query = load(spec)
     unit = None if query.unit is None else query.unit.name
-    needed = needed_scopes(unit, query.kind, *kinds_within(query))
+    needed = needed_scopes(unit, query.kind, *kinds_within(query), query.further_scopes, finer_within(query))
     offered = set(offered_scopes(query_schemas()))
     assert lacking_scopes(offered, needed) == set()
     assert {scope for scope in needed if not scope.startswith("*:*:")} <= offered

@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from quart import Response
 
 import flowapi.recording
+import flowapi.server
 from flowapi.access import public
 from flowapi.app import create_app
 from flowapi.delivery import deliver
@@ -232,7 +233,8 @@ async def test_the_head_of_a_result_streams_nothing(served: Served, captured: An
 
 # Over HTTP/2 the server's GOAWAY can overtake the end of the last stream, which clients report as cut off.
 @pytest.mark.parametrize("served", ["HTTP/1.1"], indirect=True)
-async def test_a_stop_lets_replies_finish(served: Served) -> None:
+async def test_a_stop_lets_replies_finish(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flowapi.server, "SHUTDOWN_SECONDS", 60)
     async with served() as serving:
         received = b""
         async with serving.client.stream("GET", "/deliver/many") as response:
@@ -286,6 +288,7 @@ def _environment(settings: Settings, tokens: TokenBuilder, tmp_path: Path) -> di
         "FLOWAPI_PORT": str(settings.port),
         "FLOWAPI_LOG_LEVEL": "warning",
         "FLOWMACHINE_PORT": str(settings.engine_port),
+        "FLOWMACHINE_KEY": settings.engine_key,
         "FLOWDB_HOST": settings.database_host,
         "FLOWDB_PORT": str(settings.database_port),
         "FLOWDB_DATABASE": settings.database_name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import re
 from pathlib import Path
@@ -20,6 +21,7 @@ def environment(tokens: TokenBuilder, tmp_path: Path) -> dict[str, str]:
         "FLOWAPI_IDENTIFIER": "test_server",
         "PUBLIC_JWT_SIGNING_KEY": tokens.public_key,
         "FLOWAPI_FLOWDB_PASSWORD": "from the environment",
+        "FLOWMACHINE_KEY": hashlib.sha256(b"the engine of a test").hexdigest(),
     }
 
 

@@ -17,6 +17,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.parse_args(arguments)
     # Imported late, so that `--help` and `--version` answer at once.
     from flowapi.app import create_app
+    from flowapi.fetched import NoList
     from flowapi.logs import Logs
     from flowapi.server import serve
     from flowapi.services import services_of
@@ -28,7 +29,10 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"flowapi: {error}")
     logs = Logs(settings.log_level)
     logs.adopt_libraries()
-    app = create_app(settings, logs)
+    try:
+        app = create_app(settings, logs)
+    except NoList as error:
+        sys.exit(f"flowapi: {error}")
     asyncio.run(serve(app, settings, services_of(app)))
 
 

@@ -13,6 +13,7 @@ from quart import Quart, abort, current_app, g, request
 from flowapi.bodies import drain_body
 from flowapi.errors import ApiError
 from flowapi.logs import Logs, bounded
+from flowapi.rates import Rates
 from flowapi.record import current_record
 from flowapi.scopes import lacking_scopes
 from flowapi.services import services
@@ -33,8 +34,8 @@ def public(view: View) -> View:
     return view
 
 
-def install_access_control(app: Quart, reader: TokenReader, logs: Logs, use: TokenUse) -> None:
-    """Check the token of each request to a non-public route before its view runs."""
+def install_access_control(app: Quart, reader: TokenReader, logs: Logs, use: TokenUse, rates: Rates) -> None:
+    """Check the token and the rate of each request to a non-public route."""
 
     @app.before_request
     async def authenticate() -> None:
@@ -61,6 +62,11 @@ def install_access_control(app: Quart, reader: TokenReader, logs: Logs, use: Tok
         logs.access.info(
             "user loaded", route=record.route, roles=sorted(caller.roles), roles_digest=caller.digest()
         )
+        try:
+            rates.count(request.url_rule.endpoint, caller.token_id)
+        except ApiError:
+            await drain_body()
+            raise
 
 
 def caller() -> Caller:

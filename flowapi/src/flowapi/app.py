@@ -10,24 +10,33 @@ from sqlalchemy import URL
 from flowapi.access import install_access_control
 from flowapi.bodies import DRAINED_FACTOR
 from flowapi.description import Description
-from flowapi.engine import EngineClient, EngineSilent, EngineWithoutDatabase
+from flowapi.engine import EngineAway, EngineClient, EngineSilent, EngineWithoutDatabase
 from flowapi.errors import ApiError, install_error_handlers, json_response
+from flowapi.fetched import FetchedTokens
 from flowapi.logs import Logs
 from flowapi.metrics import Metrics
 from flowapi.openapi import operations_of
 from flowapi.queries import KnownQueries
+from flowapi.rates import Rates
 from flowapi.recording import RequestRecorder
 from flowapi.results import DatabaseDown, ResultGone, ResultStore, ResultWithheld
-from flowapi.revocation import RevokedTokens
+from flowapi.revocation import AnyOf, RevokedTokens
 from flowapi.routes import catalogue, description, geography, health, queries
 from flowapi.services import Services, install_services
 from flowapi.settings import Settings
 from flowapi.tokens import TokenReader
+from flowapi.turns import Turns
 from flowapi.usage import TokenUse
 
 
 def create_app(settings: Settings, logs: Logs | None = None) -> Quart:
-    """Build the HTTP API as an ASGI app; connections open when serving starts."""
+    """Build the HTTP API as an ASGI app; connections open when serving starts.
+
+    Raises
+    ------
+    NoList
+        The list of revoked tokens can be neither fetched nor read from its copy.
+    """
     logs = logs or Logs(settings.log_level)
     app = Quart("flowapi", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = DRAINED_FACTOR * settings.max_body
@@ -42,6 +51,7 @@ def create_app(settings: Settings, logs: Logs | None = None) -> Quart:
         engine=EngineClient(
             settings.engine_host,
             settings.engine_port,
+            settings.engine_key,
             timeout=settings.engine_timeout,
             run_timeout=settings.run_timeout,
         ),
@@ -49,17 +59,20 @@ def create_app(settings: Settings, logs: Logs | None = None) -> Quart:
             _database_url(settings), pool_size=settings.database_pool_size, timeout=settings.database_timeout
         ),
         queries=KnownQueries(),
+        turns=Turns(),
         description=Description(
             settings.identifier, lambda: operations_of(app), cancel=settings.cancel_enabled
         ),
+        fetched=_fetched(settings, logs),
     )
     install_services(app, shared)
     install_error_handlers(app, logs)
     _install_outage_handlers(app)
-    revoked = RevokedTokens(settings.revocation_file)
-    reader = TokenReader(settings.public_keys, settings.identifier, settings.token_issuer, revoked)
+    lists = (RevokedTokens(settings.revocation_file), shared.fetched or ())
+    reader = TokenReader(settings.public_keys, settings.identifier, settings.token_issuer, AnyOf(lists))
     use = TokenUse(settings.token_use_file, logs)
-    install_access_control(app, reader, logs, use)
+    rates = Rates(settings.rate_runs, settings.rate_requests)
+    install_access_control(app, reader, logs, use, rates)
     for blueprint in (
         health.blueprint,
         queries.blueprint,
@@ -67,6 +80,7 @@ def create_app(settings: Settings, logs: Logs | None = None) -> Quart:
         catalogue.dates,
         catalogue.quality,
         description.blueprint,
+        description.resource,
     ):
         app.register_blueprint(blueprint)
     if settings.cancel_enabled:
@@ -74,6 +88,9 @@ def create_app(settings: Settings, logs: Logs | None = None) -> Quart:
 
     app.before_serving(shared.engine.open)
     app.before_serving(use.open)
+    if shared.fetched is not None:
+        app.before_serving(shared.fetched.open)
+        app.after_serving(shared.fetched.close)
 
     @app.after_serving
     async def close() -> None:
@@ -89,6 +106,12 @@ def create_app(settings: Settings, logs: Logs | None = None) -> Quart:
         tls=settings.tls,
     )
     return app
+
+
+def _fetched(settings: Settings, logs: Logs) -> FetchedTokens | None:
+    if settings.revocation_url is None or settings.revocation_copy is None:
+        return None
+    return FetchedTokens(settings.revocation_url, settings.revocation_copy, settings.public_keys, logs)
 
 
 def _database_url(settings: Settings) -> URL:
@@ -107,6 +130,9 @@ def _install_outage_handlers(app: Quart) -> None:
         body = {"status": "error", "msg": str(error)}
         return json_response(body, 504, {"Retry-After": "10"})
 
+    async def engine_away(error: EngineAway) -> Response:
+        return json_response({"status": "error", "msg": str(error)}, 503, {"Retry-After": "5"})
+
     async def database_down(error: DatabaseDown | EngineWithoutDatabase) -> Response:
         message = str(error) or "The database cannot be reached."
         return json_response({"status": "error", "msg": message}, 503, {"Retry-After": "10"})
@@ -121,6 +147,7 @@ def _install_outage_handlers(app: Quart) -> None:
         refusal = ApiError(403, "The result has not been released, so it cannot be served.", status="Error")
         return json_response(refusal.body(), refusal.code)
 
+    app.register_error_handler(EngineAway, engine_away)
     app.register_error_handler(EngineSilent, engine_silent)
     app.register_error_handler(DatabaseDown, database_down)
     app.register_error_handler(EngineWithoutDatabase, database_down)

@@ -69,12 +69,16 @@ async def read_json_object(limit: int) -> dict[str, Any]:
         deeply or is not sent as ``application/json``, 413 if it is too large.
     """
     body = await read_body(limit)
+    value = await asyncio.to_thread(_parsed, body, limit, request.mimetype)
+    g.spec = value
+    return value
+
+
+def _parsed(body: bytes | None, limit: int, mimetype: str) -> dict[str, Any]:
     if body is None:
         raise ApiError(413, f"The request body is larger than the {limit} bytes allowed.")
-    if request.mimetype != "application/json":
-        raise ApiError(
-            400, f"The content type must be application/json, not {request.mimetype or 'absent'!r}."
-        )
+    if mimetype != "application/json":
+        raise ApiError(400, f"The content type must be application/json, not {mimetype or 'absent'!r}.")
     try:
         value = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError:
@@ -85,7 +89,6 @@ async def read_json_object(limit: int) -> dict[str, Any]:
         raise ApiError(400, "The request body must be a JSON object.")
     if problem := _problem_within(value):
         raise ApiError(400, problem)
-    g.spec = value
     return value
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from flowapi.engine import Conversation, EngineSilent, EngineWithoutDatabase
+from flowapi.engine import Conversation, EngineWithoutDatabase, NoAnswer
 from flowapi.errors import ApiError
 from flowapi.openapi import Operation, build_document
 from flowapi.scopes import offered_scopes
@@ -82,7 +82,7 @@ class Description:
         timeout = None if self._published is None else REFRESH_SECONDS
         try:
             reply = await engine.ask("get_query_schemas", timeout=timeout)
-        except (EngineSilent, EngineWithoutDatabase):
+        except (NoAnswer, EngineWithoutDatabase):
             reply = None
         self._fresh_until = time.monotonic() + FRESH_SECONDS
         if reply is None or not reply.ok:

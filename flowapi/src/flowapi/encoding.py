@@ -12,7 +12,7 @@ import io
 import json
 import math
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from json.encoder import encode_basestring
 from typing import Any, Protocol
@@ -126,30 +126,41 @@ class _ObjectEncoder:
         )
 
 
+def _end_with(metadata: Mapping[str, Any] | None) -> str:
+    return "]}" if metadata is None else f'], "metadata":{encode_value(dict(metadata))}}}'
+
+
 class JsonEncoder(_ObjectEncoder):
-    """Encode ``{"query_id": id, "query_result": [{column: value}, ...]}``."""
+    """Encode ``{"query_id": id, "query_result": [{column: value}, ...]}``.
+
+    ``metadata`` of the result follow the rows, if there are any.
+    """
 
     media_type = "application/json"
     batch_rows = 2_000
 
-    def __init__(self, query_id: str) -> None:
+    def __init__(self, query_id: str, metadata: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         self.prefix = f'{{"query_id":{encode_text(query_id)}, "query_result":['
-        self.suffix = "]}"
+        self.suffix = _end_with(metadata)
 
 
 class GeoJsonEncoder(_ObjectEncoder):
     """Encode a FeatureCollection from GeoJSON columns.
 
-    The columns are ``type``, ``id``, ``geometry`` and ``properties``.
+    The columns are ``type``, ``id``, ``geometry`` and ``properties``. ``metadata`` of the result are a foreign
+    member of the collection.
     """
 
     media_type = "application/geo+json"
     # A single boundary can have megabytes of coordinates.
     batch_rows = 50
     prefix = '{"type":"FeatureCollection", "features":['
-    suffix = "]}"
     json_columns = frozenset({"geometry", "properties"})
+
+    def __init__(self, metadata: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self.suffix = _end_with(metadata)
 
     def start(self, columns: Sequence[str]) -> str:
         self._json_positions = [

@@ -16,15 +16,31 @@ from typing import Any
 
 import zmq
 import zmq.asyncio
+from zmq.utils.monitor import parse_monitor_message
 
 from flowapi.record import current_record_or_none
+from flowsettings import channel
 
 ATTEMPTS = 3
-CHANGING_ACTIONS = frozenset({"run_query", "cancel_query"})
-_HEARTBEAT_MILLISECONDS = 5_000
+#: Actions that change something, or that the engine may still be busy with when no reply has come.
+UNREPEATED_ACTIONS = frozenset({"run_query", "cancel_query", "explain_query"})
+#: Seconds for which requests wait for an engine that is away.
+AWAY_SECONDS = 4.0
+_HEARTBEAT_MILLISECONDS = 1_000
 
 
-class EngineSilent(Exception):
+class NoAnswer(Exception):
+    """Report that the engine gave no answer."""
+
+
+class EngineAway(NoAnswer):
+    """Report that no engine is connected, or that it left before it answered."""
+
+    def __init__(self) -> None:
+        super().__init__("The query engine is away.")
+
+
+class EngineSilent(NoAnswer):
     """Report that the engine did not answer ``action`` within ``seconds``."""
 
     def __init__(self, action: str, seconds: float) -> None:
@@ -70,42 +86,56 @@ class EngineClient:
     ----------
     host, port
         Where the engine's server listens.
+    key
+        The secret of its port.
     timeout
         Seconds within which any action but ``run_query`` must be answered, repeats included.
     run_timeout
         Seconds for ``run_query``.
     """
 
-    def __init__(self, host: str, port: int, *, timeout: float = 30.0, run_timeout: float = 120.0) -> None:
+    def __init__(
+        self, host: str, port: int, key: str, *, timeout: float = 30.0, run_timeout: float = 120.0
+    ) -> None:
         self._address = f"tcp://{host}:{port}"
+        self._key = key
         self.timeout = timeout
         self.run_timeout = run_timeout
         self._waiting: dict[str, asyncio.Future[Reply]] = {}
         self._context: zmq.asyncio.Context | None = None
         self._socket: zmq.asyncio.Socket | None = None
-        self._receiver: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._connected = asyncio.Event()
 
     async def open(self) -> None:
         """Connect; ZeroMQ retries in the background until the engine has started."""
         self._context = zmq.asyncio.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
+        # A request must not lie in wait for an engine that comes back when its caller has gone.
+        self._socket.setsockopt(zmq.IMMEDIATE, 1)
         # Without heartbeats, a peer that vanished without closing its connection is never noticed.
         self._socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MILLISECONDS)
         self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * _HEARTBEAT_MILLISECONDS)
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1_000)
+        channel.connect(self._socket, self._key)
+        changes = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
         self._socket.connect(self._address)
-        self._receiver = asyncio.create_task(self._receive())
+        self._tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._watch(changes))]
 
     async def close(self) -> None:
         """Disconnect; waiting requests are told that the engine is silent."""
-        if self._receiver is not None:
-            self._receiver.cancel()
+        for task in self._tasks:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._receiver
+                await task
         for reply in self._waiting.values():
             reply.cancel()
         if self._socket is not None:
+            changes = self._socket.get_monitor_socket()
+            self._socket.disable_monitor()
+            # The context does not end before all of its sockets are closed.
+            changes.close()
             self._socket.close()
         if self._context is not None:
             self._context.term()
@@ -114,6 +144,13 @@ class EngineClient:
         """Return the exchange of messages for one HTTP request."""
         return Conversation(self, request_id)
 
+    async def until_connected(self, seconds: float) -> None:
+        """Wait for the engine, at most ``seconds``; raises EngineAway."""
+        try:
+            await asyncio.wait_for(self._connected.wait(), seconds)
+        except TimeoutError:
+            raise EngineAway from None
+
     async def exchange(self, message: dict[str, Any], timeout: float) -> Reply:
         """Send one message and await its reply.
 
@@ -121,6 +158,8 @@ class EngineClient:
         ------
         TimeoutError
             No reply within ``timeout`` seconds.
+        EngineAway
+            The engine left before it replied.
         """
         if self._socket is None:
             raise RuntimeError("The connection to the engine is not open.")
@@ -133,6 +172,18 @@ class EngineClient:
                 return await reply
         finally:
             self._waiting.pop(request_id, None)
+
+    async def _watch(self, changes: zmq.asyncio.Socket) -> None:
+        """Follow whether the engine is connected; tell waiting requests if it leaves."""
+        while True:
+            change = parse_monitor_message(await changes.recv_multipart())
+            if change["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._connected.set()
+                continue
+            self._connected.clear()
+            for reply in self._waiting.values():
+                if not reply.done():
+                    reply.set_exception(EngineAway())
 
     async def _receive(self) -> None:
         assert self._socket is not None
@@ -164,22 +215,26 @@ class Conversation:
     async def ask(
         self, action: str, params: Mapping[str, Any] | None = None, *, timeout: float | None = None
     ) -> Reply:
-        """Ask the engine to do ``action``; repeat read-only actions without a reply.
+        """Ask the engine to do ``action``; repeat quick reading without a reply.
 
         Raises
         ------
+        EngineAway
+            No engine within ``AWAY_SECONDS``.
         EngineSilent
             No reply in time.
         EngineWithoutDatabase
             The engine cannot do it for now.
         """
-        changing = action in CHANGING_ACTIONS
         limit = timeout or (self._client.run_timeout if action == "run_query" else self._client.timeout)
-        attempts = 1 if changing else ATTEMPTS
+        # The engine may still be reading a specification whose reply does not come.
+        once = action in UNREPEATED_ACTIONS or "spec" in (params or ())
+        attempts = 1 if once else ATTEMPTS
         started = time.perf_counter()
         record = current_record_or_none()
         try:
-            for _ in range(attempts):
+            for left in reversed(range(attempts)):
+                await self._client.until_connected(min(AWAY_SECONDS, limit))
                 message: dict[str, Any] = {"action": action, "request_id": self._wire_id()}
                 if params is not None:
                     message["params"] = dict(params)
@@ -190,6 +245,11 @@ class Conversation:
                 except TimeoutError:
                     self._lost += 1
                     continue
+                except EngineAway:
+                    self._lost += 1
+                    if left:
+                        continue
+                    raise
                 if reply.code == "database_unavailable":
                     raise EngineWithoutDatabase(reply.message)
                 return reply

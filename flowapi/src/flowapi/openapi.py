@@ -12,9 +12,24 @@ import flowapi
 
 Json = dict[str, Any]
 
-QUERY_SCOPES = ["<unit>:<top kind>:<each kind outside of subsets>", "*:*:<each kind in a subset>"]
+QUERY_SCOPES = [
+    "<unit>:<top kind>:<each kind outside of subsets>",
+    "*:*:<each kind in a subset>",
+    "extremes, for values that may be one subscriber's own",
+]
 
 ERROR_SCHEMA = "ErrorReply"
+
+#: What is said beside the rows of a result; absent where the result is older than its server.
+RESULT_METADATA: Json = {
+    "type": "object",
+    "description": "Why rows are absent, and the earlier queries whose answers or subsets are used.",
+    "required": ["withheld", "repeats"],
+    "properties": {
+        "withheld": {"type": "array", "items": {"type": "string", "enum": ["floor", "parts"]}},
+        "repeats": {"type": "array", "items": {"type": "string"}},
+    },
+}
 
 FEATURES: Json = {
     "type": "object",
@@ -60,11 +75,11 @@ _ERRORS = {
     409: "Another user submitted the query",
     413: "The request body is too large",
     500: "The query failed or was cancelled, or a fault of the server",
-    429: "Too many queries are waiting or running; try again later",
-    503: "The database cannot be reached",
-    504: "The query engine does not answer",
+    429: "Too many requests, or too many queries that wait or run; try again later",
+    503: "The query engine or the database is away; try again later",
+    504: "The query engine takes too long to answer",
 }
-_COMMON_ERRORS = (401, 403, 500, 503, 504)
+_COMMON_ERRORS = (401, 403, 429, 500, 503, 504)
 RETRY_AFTER: Json = {
     "Retry-After": {"description": "Seconds to wait before the next attempt.", "schema": {"type": "integer"}}
 }

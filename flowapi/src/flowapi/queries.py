@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
+from typing import Any
 
 from flowapi.engine import Conversation, Reply
 from flowapi.errors import ApiError, refused_by_engine
@@ -22,15 +23,18 @@ def unknown_query(query_id: str) -> ApiError:
     return ApiError(404, f"Unknown query id: '{query_id[:128]}'", status="awol")
 
 
-async def scopes_of_spec(spec: Mapping[str, object], engine: Conversation) -> frozenset[str]:
-    """Return the complex scopes that a spec needs; validate the spec.
+async def read_spec(
+    spec: Mapping[str, object], engine: Conversation
+) -> tuple[frozenset[str], dict[str, Any]]:
+    """Return the scopes that a spec needs and its canonical form; validate the spec.
 
     Raises
     ------
     ApiError
         400, with the engine's findings, if it refuses the spec; 500 if it fails.
     """
-    return _scopes_told(await engine.ask("authorise", {"spec": spec}))
+    reply = await engine.ask("authorise", {"spec": spec})
+    return _scopes_told(reply), reply.payload["spec"]
 
 
 class KnownQueries:
@@ -74,4 +78,11 @@ def _scopes_told(reply: Reply) -> frozenset[str]:
     if not reply.ok:
         raise refused_by_engine(reply)
     told = reply.payload
-    return needed_scopes(told["aggregation_unit"], told["query_kind"], told["kinds"], told["subset_kinds"])
+    return needed_scopes(
+        told["aggregation_unit"],
+        told["query_kind"],
+        told["kinds"],
+        told["subset_kinds"],
+        told["further_scopes"],
+        told["finer_kinds"],
+    )

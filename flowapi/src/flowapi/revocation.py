@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -39,3 +41,13 @@ class RevokedTokens:
             lines = (line.partition("#")[0].strip() for line in path.read_text().splitlines())
             self._token_ids = frozenset(line for line in lines if line)
             self._version = version
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    """Hold the ids of several lists."""
+
+    lists: tuple[Container[str], ...]
+
+    def __contains__(self, token_id: object) -> bool:
+        return any(token_id in one for one in self.lists)

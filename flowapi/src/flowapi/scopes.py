@@ -1,7 +1,8 @@
 """Compute the scopes that a server offers and a request needs.
 
 A complex scope is ``unit:top kind:kind``. Offered scopes come from the engine's published schemas, needed
-scopes from its report of the kinds in a query. A new kind therefore needs no change here.
+scopes from its report of the kinds in a query and of further scopes, which ``x-scopes`` of the schemas offer.
+A new kind therefore needs no change here.
 
 A kind in a subset of subscribers is needed as ``*:*:kind``: any scope for the kind is enough, whatever its
 unit and top kind. A subset decides who is counted, but is itself neither placed nor published.
@@ -9,7 +10,7 @@ unit and top kind. A subset decides who is counted, but is itself neither placed
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 RUN = "run"
@@ -40,9 +41,14 @@ def geography_scope(unit: str) -> str:
 
 
 def needed_scopes(
-    unit: str | None, top_kind: str, kinds: Iterable[str], subset_kinds: Iterable[str] = ()
+    unit: str | None,
+    top_kind: str,
+    kinds: Iterable[str],
+    subset_kinds: Iterable[str] = (),
+    further: Iterable[str] = (),
+    finer: Iterable[Sequence[str]] = (),
 ) -> frozenset[str]:
-    """Return the complex scopes that a query needs, all in one role.
+    """Return the scopes that a query needs, all in one role.
 
     Parameters
     ----------
@@ -52,9 +58,14 @@ def needed_scopes(
         Its own kind, and the kinds that it is made of outside of subsets, its own among them.
     subset_kinds
         The kinds that its subsets of subscribers are made of, at any depth, given whole or by their ids.
+    further
+        Simple scopes that the engine asks for beside them, such as ``extremes``.
+    finer
+        Units and kinds of parts at finer units than the result, which need the right for that unit.
     """
     own = {scope(unit, top_kind, kind) for kind in kinds}
-    return frozenset(own | {scope(ANY, ANY, kind) for kind in subset_kinds})
+    own |= {scope(finer_unit, top_kind, kind) for finer_unit, kind in finer}
+    return frozenset(own | {scope(ANY, ANY, kind) for kind in subset_kinds} | set(further))
 
 
 def lacking_scopes(held: Collection[str], needed: Iterable[str]) -> set[str]:
@@ -82,6 +93,7 @@ def offered_scopes(schemas: Mapping[str, Any], *, cancel: bool = False) -> list[
         offered.add(CANCEL)
     for alternative in schemas[ROOT_SCHEMA]["oneOf"]:
         own = _resolve(alternative, schemas)
+        offered.update(own.get("x-scopes", ()))
         for top_kind in _own_kinds(own, schemas):
             for kind in _kinds_below(own, schemas):
                 offered.update(scope(unit, top_kind, kind) for unit in _units(own, schemas))

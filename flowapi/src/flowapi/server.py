@@ -24,7 +24,7 @@ from flowapi.services import Services
 from flowapi.settings import Settings
 
 LARGEST_HEADERS = 64 * 1024
-SHUTDOWN_SECONDS = 20
+SHUTDOWN_SECONDS = 8
 
 
 class _ResettingH2Protocol(H2Protocol):

@@ -8,12 +8,14 @@ from quart import Quart, current_app, g
 
 from flowapi.description import Description
 from flowapi.engine import Conversation, EngineClient
+from flowapi.fetched import FetchedTokens
 from flowapi.logs import Logs
 from flowapi.metrics import Metrics
 from flowapi.queries import KnownQueries
 from flowapi.record import current_record
 from flowapi.results import ResultStore
 from flowapi.settings import Settings
+from flowapi.turns import Turns
 
 _EXTENSION = "flowapi"
 
@@ -28,7 +30,9 @@ class Services:
     engine: EngineClient
     results: ResultStore
     queries: KnownQueries
+    turns: Turns
     description: Description
+    fetched: FetchedTokens | None = None
 
 
 def install_services(app: Quart, shared: Services) -> None:

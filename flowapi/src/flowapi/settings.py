@@ -15,8 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from pydantic import Field, PlainValidator
 
+from flowsettings import SettingError
 from flowsettings.lookup import Unusable, find, secrets_folder
 from flowsettings.service import ServiceSettings
+from flowsettings.strength import Secret
 from flowsettings.values import (
     LogLevel,
     Networks,
@@ -24,6 +26,7 @@ from flowsettings.values import (
     ReadableFile,
     Seconds,
     Switch,
+    WebAddress,
     WholeNumber,
     WritableFile,
 )
@@ -73,6 +76,7 @@ class Settings(ServiceSettings):
     )
     engine_host: str = Field("localhost", validation_alias="FLOWMACHINE_HOST")
     engine_port: Port = Field(5555, validation_alias="FLOWMACHINE_PORT")
+    engine_key: Secret = Field(validation_alias="FLOWMACHINE_KEY", repr=False)
     database_host: str = Field("localhost", validation_alias="FLOWDB_HOST")
     database_port: Port = Field(9000, validation_alias="FLOWDB_PORT")
     database_user: str = Field("flowapi", validation_alias="FLOWAPI_FLOWDB_USER")
@@ -91,8 +95,21 @@ class Settings(ServiceSettings):
     max_body: Annotated[int, PlainValidator(WholeNumber(1024))] = Field(
         4 * 1024 * 1024, validation_alias="FLOWAPI_MAX_BODY"
     )
+    #: From this many bytes on, a user's specifications are read one after the other.
+    large_spec: Annotated[int, PlainValidator(WholeNumber(1024))] = Field(
+        256 * 1024, validation_alias="FLOWAPI_LARGE_SPEC"
+    )
+    rate_runs: Annotated[int, PlainValidator(WholeNumber(1))] = Field(
+        3000, validation_alias="FLOWAPI_RATE_RUNS"
+    )
+    rate_requests: Annotated[int, PlainValidator(WholeNumber(1))] = Field(
+        6000, validation_alias="FLOWAPI_RATE_REQUESTS"
+    )
     token_issuer: str | None = Field(None, validation_alias="FLOWAPI_TOKEN_ISSUER")
     revocation_file: ReadableFile = Field(None, validation_alias="FLOWAPI_REVOCATION_FILE")
+    revocation_url: WebAddress = Field(None, validation_alias="FLOWAPI_REVOCATION_URL")
+    revocation_copy: WritableFile = Field(None, validation_alias="FLOWAPI_REVOCATION_COPY")
+    auth_app_url: WebAddress = Field(None, validation_alias="FLOWAPI_FLOWAUTH_URL")
     token_use_file: WritableFile = Field(None, validation_alias="FLOWAPI_TOKEN_USE_FILE")
     trusted_proxies: Networks = Field((), validation_alias="FLOWAPI_TRUSTED_PROXIES")
     cancel_enabled: Switch = Field(False, validation_alias="FLOWAPI_CANCEL")
@@ -112,7 +129,12 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """
     given = os.environ if environment is None else environment
     files = {name: secret_file(file, given) for name, file in CERTIFICATES.items()}
-    return Settings.load(given).model_copy(update=files)
+    settings = Settings.load(given).model_copy(update=files)
+    if settings.revocation_url and settings.revocation_copy is None:
+        raise SettingError(
+            "FLOWAPI_REVOCATION_COPY: with FLOWAPI_REVOCATION_URL, name a file that keeps the list."
+        )
+    return settings
 
 
 def secret_file(name: str, environment: Mapping[str, str]) -> Path | None:

@@ -24,7 +24,7 @@ _UNITS = ["admin0", "admin1", "admin2", "admin3", "lon-lat"]
         path="/api/0/geography/{aggregation_unit}",
         method="get",
         name="geography.get_geography",
-        summary="The shapes of a spatial unit, in WGS84.",
+        summary="The shapes of a spatial unit, in WGS84, with names and the codes of the areas that they lie in.",
         scopes=["get_result", "<aggregation_unit>:geography:geography"],
         parameters=[
             parameter("aggregation_unit", "Spatial unit.", {"type": "string", "enum": list(_UNITS)}),

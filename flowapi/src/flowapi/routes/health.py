@@ -6,7 +6,7 @@ from quart import Blueprint, Response
 
 from flowapi import __version__
 from flowapi.access import public
-from flowapi.engine import EngineSilent
+from flowapi.engine import NoAnswer
 from flowapi.errors import json_response
 from flowapi.results import DatabaseDown
 from flowapi.services import engine, services
@@ -33,23 +33,29 @@ async def live() -> Response:
 @blueprint.get("/api/0/health/ready")
 @public
 async def ready() -> Response:
-    """Return 200 if every needed part answers, else 503 and name the silent parts."""
+    """Return 200 if every needed part answers, else 503 and name the silent parts.
+
+    The age of the fetched list of revoked tokens is told; an old list stays in force.
+    """
     parts = {
         "engine": "ok" if await _engine_answers() else "silent",
         "database": "ok" if await _database_answers() else "down",
         "key": "ok" if services().settings.public_keys else "missing",
     }
+    told: dict[str, object] = {"version": __version__, "parts": parts}
+    if (fetched := services().fetched) is not None:
+        told["revoked_tokens_age_seconds"] = fetched.age_seconds
     if all(state == "ok" for state in parts.values()):
-        return json_response({"status": "ready", "version": __version__, "parts": parts})
+        return json_response({"status": "ready", **told})
     failing = ", ".join(f"{part} {state}" for part, state in parts.items() if state != "ok")
-    body = {"status": "error", "msg": f"Not ready: {failing}.", "version": __version__, "parts": parts}
+    body = {"status": "error", "msg": f"Not ready: {failing}.", **told}
     return json_response(body, 503, {"Retry-After": "5"})
 
 
 async def _engine_answers() -> bool:
     try:
         return (await engine().ask("ping", timeout=min(PING_SECONDS, services().engine.timeout))).ok
-    except EngineSilent:
+    except NoAnswer:
         return False
 
 

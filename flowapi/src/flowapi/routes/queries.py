@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 from quart import Blueprint, Response, request, url_for
 
-from flowapi.access import require, require_kind
-from flowapi.bodies import read_json_object
+from flowapi.access import caller, require, require_kind
+from flowapi.bodies import read_body, read_json_object
 from flowapi.delivery import accepts_gzip, deliver, matches_etag, not_modified
 from flowapi.encoding import CsvEncoder, Encoder, GeoJsonEncoder, JsonEncoder
 from flowapi.engine import Reply
 from flowapi.errors import ApiError, json_response, refused_by_engine
-from flowapi.logs import bounded
 from flowapi.openapi import (
     FEATURES,
     QUERY_SCOPES,
+    RESULT_METADATA,
     RETRY_AFTER,
     Json,
     Operation,
@@ -27,7 +28,7 @@ from flowapi.openapi import (
     object_of,
     parameter,
 )
-from flowapi.queries import scopes_of_spec, unknown_query
+from flowapi.queries import read_spec, unknown_query
 from flowapi.scopes import CANCEL, GET_RESULT, RUN, geography_scope
 from flowapi.services import engine, services
 
@@ -56,8 +57,10 @@ _ROWS: Json = {
     "properties": {
         "query_id": {"type": "string"},
         "query_result": {"type": "array", "items": {"type": "object"}},
+        "metadata": RESULT_METADATA,
     },
 }
+_FEATURES: Json = {**FEATURES, "properties": {**FEATURES["properties"], "metadata": RESULT_METADATA}}
 _CSV: Json = {"type": "string"}
 _QUERY_ID = parameter(
     "query_id", "Id of a submitted query.", {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,128}$"}
@@ -112,14 +115,13 @@ def _result(path: str, name: str, summary: str, content: Mapping[str, Json], **m
                 _LOCATION,
             )
         },
-        errors=(400, 413, 429),
+        errors=(400, 413),
     )
 )
 async def run_query() -> Response:
     """Submit the spec in the body; return 202 and the polling path."""
-    spec, scopes = await _permitted_spec()
-    services().logs.query.info("run_query", query=bounded(spec))
-    reply = await engine().ask("run_query", spec)
+    async with _permitted_spec("run_query") as (spec, scopes):
+        reply = await engine().ask("run_query", spec)
     if not reply.ok:
         raise refused_by_engine(reply)
     query_id = reply.payload["query_id"]
@@ -153,6 +155,7 @@ async def run_query() -> Response:
                             "days",
                             "missing_days",
                             "forecast_seconds",
+                            "floor",
                         ],
                         query_id={"type": "string"},
                         parts={"type": "integer"},
@@ -161,6 +164,10 @@ async def run_query() -> Response:
                         days=_DAYS,
                         missing_days=_DAYS,
                         forecast_seconds={"type": "number", "nullable": True},
+                        floor={
+                            "type": "integer",
+                            "description": "Rows of this many subscribers or fewer are withheld",
+                        },
                     )
                 },
             )
@@ -170,9 +177,8 @@ async def run_query() -> Response:
 )
 async def explain_query() -> Response:
     """Explain a spec without starting it: parts, stored parts, days, a forecast."""
-    spec, _ = await _permitted_spec()
-    services().logs.query.info("explain_query", query=bounded(spec))
-    reply = await engine().ask("explain_query", spec)
+    async with _permitted_spec("explain_query") as (spec, _):
+        reply = await engine().ask("explain_query", spec)
     if not reply.ok:
         raise refused_by_engine(reply)
     return json_response(dict(reply.payload))
@@ -248,7 +254,7 @@ async def poll_query(query_id: str) -> Response:
         "/api/0/get/{query_id}.{filetype}",
         "query.get_query_result_file",
         "The result of a query in a given format; geojson also needs the shapes' scope.",
-        {"application/json": _ROWS, "application/geo+json": FEATURES, "text/csv": _CSV},
+        {"application/json": _ROWS, "application/geo+json": _FEATURES, "text/csv": _CSV},
         scopes=["get_result", *QUERY_SCOPES, "geojson: <unit>:geography:geography"],
         parameters=[
             _QUERY_ID,
@@ -282,7 +288,7 @@ async def get_query_result(query_id: str) -> Response:
         return not_modified(etag)
     return await deliver(
         reply.payload["sql"],
-        _encoder(file_type, query_id, safe),
+        _encoder(file_type, query_id, safe, reply.payload.get("metadata")),
         filename=f"{query_id}.{file_type}",
         headers={"ETag": etag},
     )
@@ -326,15 +332,28 @@ async def cancel_query(query_id: str) -> Response:
     return json_response({"query_id": query_id, "query_state": reply.state})
 
 
-async def _permitted_spec() -> tuple[dict[str, Any], frozenset[str]]:
-    """Return the body's spec and its complex scopes if the token allows running it."""
-    spec = await read_json_object(services().settings.max_body)
+@asynccontextmanager
+async def _permitted_spec(event: str) -> AsyncIterator[tuple[dict[str, Any], frozenset[str]]]:
+    """Provide the body's spec and its scopes if the token allows running it.
+
+    A large spec waits for its user's turn. The log gets the event with the canonical spec whole.
+    """
+    limit = services().settings.max_body
+    body = await read_body(limit)
+    large = body is not None and len(body) >= services().settings.large_spec
+    async with services().turns.of(caller().name) if large else nullcontext():
+        yield await _read_permitted(event, limit)
+
+
+async def _read_permitted(event: str, limit: int) -> tuple[dict[str, Any], frozenset[str]]:
+    spec = await read_json_object(limit)
     top_kind = spec.get("query_kind")
     if not isinstance(top_kind, str):
         raise ApiError(400, "The query spec must name its kind: query_kind is missing or not a text.")
     require_kind(RUN, top_kind)
-    scopes = await scopes_of_spec(spec, engine())
+    scopes, canonical = await read_spec(spec, engine())
     require(scopes | {RUN})
+    services().logs.query.info(event, query=canonical)
     return spec, scopes
 
 
@@ -393,9 +412,9 @@ def _is_safe(text: str) -> bool:
     return text == "1"
 
 
-def _encoder(file_type: str, query_id: str, safe: bool) -> Encoder:
+def _encoder(file_type: str, query_id: str, safe: bool, metadata: Mapping[str, Any] | None) -> Encoder:
     if file_type == "csv":
         return CsvEncoder(safe=safe)
     if file_type == "geojson":
-        return GeoJsonEncoder()
-    return JsonEncoder(query_id)
+        return GeoJsonEncoder(metadata)
+    return JsonEncoder(query_id, metadata)
