@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from flask import Flask
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+import flowauth
 from flowauth import __version__
 from flowauth.access import Access, access_of, allow
 from flowauth.models import User
@@ -24,6 +28,7 @@ _ARGUMENTS = {
     "user_id": 999_999,
     "role_id": 999_999,
     "token_id": 999_999,
+    "credential_id": 999_999,
     "filename": "style.css",
 }
 
@@ -95,6 +100,43 @@ def test_an_administrator_is_let_in(app: Flask, root: Any) -> None:
             reply = call(app.test_client(), route, bearer) if route.is_api else call(root.client, route)
             assert reply.status_code in (200, 302, 303, 404), route
             assert route.level is Access.ANYONE or not is_refused(reply, route), route
+
+
+@pytest.mark.parametrize("value", ["\0", "\r\nX-Other: 1\x1b[2J\x07\x85\u2028", "a\ud800b"], ids=ascii)
+def test_no_control_character_in_any_parameter_is_a_fault(
+    app: Flask, root: Any, world: Any, value: str
+) -> None:
+    """Check every route that reads, with every parameter that any view names."""
+    names = parameters()
+    assert {"next", "page", "search"} <= names
+    query = "&".join(f"{name}={quote(value, errors='surrogatepass')}" for name in sorted(names))
+    for route in routes(app):
+        if route.method == "GET":
+            client = app.test_client() if route.level is Access.ANYONE else root.client
+            reply = client.get(f"{route.path}?{query}", buffered=True)
+            assert reply.status_code < 500, route
+            assert "X-Other" not in reply.headers
+    visitor = Visitor(app)
+    for path in ("/sign-in", "/sign-in/code"):
+        form = f"csrf_token={quote(visitor.token())}&{query}"
+        reply = visitor.client.post(path, data=form, content_type="application/x-www-form-urlencoded")
+        assert reply.status_code in (303, 400, 401), path
+
+
+def parameters() -> set[str]:
+    """Return every name that a module of views or of the scripts' API writes down.
+
+    Parameters are looked up by their names in several ways, and a name too many does no harm.
+    """
+    modules = [
+        path for folder in ("views", "api") for path in (Path(flowauth.__file__).parent / folder).glob("*.py")
+    ]
+    return {
+        node.value
+        for path in modules
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier()
+    } - {"csrf_token"}
 
 
 @pytest.mark.parametrize("reason", ["require_two_factor", "must_change_password"])

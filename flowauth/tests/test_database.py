@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect, select
+from sqlalchemy import inspect, select, text
 from sqlalchemy.orm import Session
 
+from flowauth.actions import trail
+from flowauth.copying import copy_database
 from flowauth.database import is_current, migrate, opened, reset
+from flowauth.errors import Refusal
 from flowauth.models import Base, Server
 from flowauth.services import Services
 from flowauth.settings import Settings
+from flowauth.testing import World, add_user
 
 
 def test_the_migrations_build_what_the_models_say(services: Services) -> None:
@@ -45,6 +50,15 @@ def test_a_schema_is_built_kept_and_built_anew(new_uri: str) -> None:
         with Session(engine) as session:
             assert session.scalars(select(Server.name)).all() == []
         assert "audit_event" in inspect(engine).get_table_names()
+
+
+@pytest.mark.parametrize("new_uri", ["postgresql"], indirect=True)
+def test_no_request_inherits_the_endless_wait_of_a_migration(new_uri: str) -> None:
+    with opened(new_uri) as engine:
+        migrate(engine)
+        with engine.connect() as one, engine.connect() as other:
+            limits = {each.execute(text("SHOW lock_timeout")).scalar_one() for each in (one, other)}
+    assert limits == {"10s"}
 
 
 def test_many_may_migrate_at_once(new_uri: str) -> None:
@@ -78,3 +92,22 @@ def test_readiness_tells_of_a_schema_behind(settings: Settings, app: object, ser
     finally:
         with services.engine.begin() as connection:
             connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{current}'")
+
+
+def test_a_copy_has_every_row_and_goes_on(services: Services, world: World, new_uri: str) -> None:
+    with opened(new_uri) as new:
+        with pytest.raises(Refusal, match="another schema"):
+            copy_database(new, services.engine)
+        assert copy_database(services.engine, new) > 20
+        with services.engine.connect() as before, new.connect() as after:
+            for table in Base.metadata.sorted_tables:
+                rows = [sorted(map(repr, each.execute(select(table)))) for each in (before, after)]
+                assert rows[0] == rows[1], table.name
+        copied = replace(services, engine=new)
+        with copied.session() as session:
+            assert trail.check(session, everything=True) is None
+            # New rows do not collide with copied ids, and the audit trail goes on.
+            add_user(session, copied, "newcomer")
+            assert trail.check(session, everything=True) is None
+        with pytest.raises(Refusal, match="in use"):
+            copy_database(services.engine, new)

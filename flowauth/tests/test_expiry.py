@@ -57,7 +57,9 @@ def test_a_token_ends_when_asked_and_never_beyond_a_cap(limits: list[Limit], dat
 
 def test_a_life_may_be_as_long_as_its_cap_to_the_microsecond() -> None:
     limit = Limit("role r", timedelta(days=4), None)
-    assert expiry([limit], NOW, NOW + timedelta(days=4)) == Cap(NOW + timedelta(days=4), "your choice")
+    assert expiry([limit], NOW, NOW + timedelta(days=4)) == Cap(
+        NOW + timedelta(days=4), "your choice", is_chosen=True
+    )
     with pytest.raises(Refusal, match="longest life of role r"):
         expiry([limit], NOW, NOW + timedelta(days=4) + MOMENT)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
 from flowauth import api_description
-from flowauth.presets import PRESETS, forgotten, preset
+from flowauth.presets import PRESETS, forgotten, preset, sentence
 from flowauth.testing import SCOPES, Visitor, description_of, form_of, role_form, server_named, signed, upload
 
 OFFERED = [
@@ -26,6 +26,11 @@ OFFERED = [
     "run",
 ]
 COARSE = {"admin2:flows:daily_location", "admin2:flows:flows", "nonspatial:dates:dates"}
+
+
+def test_no_preset_lets_out_values_of_one_subscriber() -> None:
+    assert not any("extremes" in preset(name, [*OFFERED, "extremes"], []) for name in PRESETS)
+    assert "one subscriber's own" in sentence("extremes", {})
 
 
 def test_each_preset_is_what_it_says() -> None:

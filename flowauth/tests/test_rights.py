@@ -74,6 +74,10 @@ def test_the_apis_refusal_can_be_pasted(root: Visitor, world: World) -> None:
     refusal = {"msg": "None of ...", "payload": {"role": "analyst", "missing_scopes": ["run", "get_result"]}}
     page = ask(root, pasted=json.dumps(refusal))
     assert "<code>get_result</code>, <code>run</code>" in page
+    unread = json.dumps({"payload": {"missing_scopes": ["<unit>:flows:<kind>"]}})
+    form = {"server": "north", "user": "ada", "asked": "run", "pasted": unread}
+    reply = root.post("/admin/access/denied", form)
+    assert (reply.status_code, "ask for flows at any unit" in reply.text) == (400, True)
 
 
 def test_a_token_is_asked_for_what_it_holds_and_not_what_its_roles_hold_by_now(
@@ -160,6 +164,22 @@ def test_nested_kinds_subsets_and_units_count_as_in_the_api() -> None:
         needed_for(server, " " * 10, "run")
 
 
+def test_a_part_at_a_finer_unit_counts_as_in_the_api() -> None:
+    top = "joined_spatial_aggregate"
+    server = Server(name="s", scopes=[Scope(name=f"{unit}:{top}:{top}") for unit in ("admin2", "lon-lat")])
+    points = {"query_kind": "daily_location", "aggregation_unit": "lon-lat"}
+    spec = {
+        "query_kind": top,
+        "locations": {"query_kind": "daily_location", "aggregation_unit": "admin2"},
+        "metric": {"query_kind": "unique_location_counts", "aggregation_unit": "lon-lat"},
+    }
+    own = {f"admin2:{top}:{kind}" for kind in (top, "daily_location", "unique_location_counts")}
+    assert needed_for(server, json.dumps(spec), "poll") == own | {f"lon-lat:{top}:unique_location_counts"}
+    spec["metric"] = {"query_kind": "displacement", "reference_location": points}
+    own = {f"admin2:{top}:{kind}" for kind in (top, "daily_location", "displacement")}
+    assert needed_for(server, json.dumps(spec), "poll") == own
+
+
 words = st.sampled_from(["a:b:c", "a:b:d", "x:y:c", "run", "get"])
 
 
@@ -169,3 +189,30 @@ def test_holding_more_never_lacks_more(held: set[str], more: set[str], needed: s
     assert lacking(held, held) == set()
     assert lacking({"x:y:c"}, {"*:*:c"}) == set()
     assert lacking({"run"}, {"*:*:c"}) == {"*:*:c"}
+
+
+OF_METRICS = [
+    "admin1:joined_spatial_aggregate:joined_spatial_aggregate",
+    "nonspatial:histogram_aggregate:histogram_aggregate",
+]
+
+
+@pytest.mark.parametrize(
+    ("spec", "is_extreme"),
+    [
+        *(
+            (
+                {"query_kind": "joined_spatial_aggregate", "locations": DAILY, "method": method},
+                method == "max",
+            )
+            for method in ("avg", "max", "distr")
+        ),
+        ({"query_kind": "histogram_aggregate", "bins": {"n_bins": 3}}, True),
+        ({"query_kind": "histogram_aggregate", "bins": {"n_bins": 3}, "range": None}, True),
+        ({"query_kind": "histogram_aggregate", "bins": {"n_bins": 3}, "range": [0, 9]}, False),
+        ({"query_kind": "histogram_aggregate", "bins": {"bin_list": [0, 9]}}, False),
+    ],
+)
+def test_values_of_one_subscriber_need_a_scope_of_their_own(spec: dict[str, Any], is_extreme: bool) -> None:
+    server = Server(name="north", scopes=[Scope(name=name) for name in OF_METRICS])
+    assert ("extremes" in needed_for(server, json.dumps(spec), "run")) == is_extreme

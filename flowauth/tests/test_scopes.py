@@ -1,13 +1,16 @@
 """Test scopes and the tree built from them."""
 
 from dataclasses import FrozenInstanceError
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flowapi.scopes import lacking_scopes
-from flowauth.scopes import NONSPATIAL, Scope, ScopeTree, State, is_scope, lacking
+from flowauth import scopes
+from flowauth.scopes import EXTREMES, NONSPATIAL, Scope, ScopeTree, State, is_scope, lacking
+from flowmachine.spec.published import EXTREMES as ENGINE_EXTREMES
 
 part = st.from_regex(r"[A-Za-z0-9_-]{1,12}", fullmatch=True)
 scope = st.one_of(part, st.tuples(part, part, part).map(":".join))
@@ -117,12 +120,18 @@ def test_branches_say_where_they_are() -> None:
     unit = tree.root.branches["admin3"]
     assert (unit.label, unit.path, unit.total, unit.chosen, unit.leaves) == ("admin3", "admin3", 1, 0, {})
     kind = unit.branches["flows"]
-    assert (kind.label, kind.path, list(kind.leaves.values())) == (
-        "flows",
-        "admin3:flows",
-        [Scope("admin3:flows:flows")],
-    )
+    assert (kind.label, kind.path) == ("flows", "admin3:flows")
+    other = ScopeTree(["admin3:flows:daily_location"]).root.branches["admin3"].branches["flows"]
+    assert other.leaves == {"daily_location": Scope("admin3:flows:daily_location")}
     with pytest.raises(ValueError, match="Scope run is offered twice"):
         ScopeTree(["run", "run"])
     with pytest.raises(ValueError, match="Scope b is chosen but not offered"):
         ScopeTree(["run"], {"c", "b"})
+
+
+def test_the_app_s_words_are_those_that_others_read() -> None:
+    """Check words that the engine and the page's script know, too."""
+    assert EXTREMES == ENGINE_EXTREMES
+    script = (Path(scopes.__file__).parent / "static" / "app.js").read_text()
+    for state in (State.SOME, State.ALL):
+        assert f'"{state.value}"' in script

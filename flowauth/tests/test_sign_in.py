@@ -11,10 +11,10 @@ import pyotp
 import pytest
 from cryptography.fernet import Fernet
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from flowauth import clock, two_factor
+from flowauth import clock, throttle, two_factor
 from flowauth.actions import account
 from flowauth.actions.sign_in import CodeNeeded, HalfSignedIn, sign_in, sign_in_with_code
 from flowauth.audit import Actor
@@ -173,8 +173,10 @@ def test_of_many_tries_with_one_code_at_once_exactly_one_succeeds(
 
 
 def test_guessing_is_slowed_for_known_and_unknown_alike(
-    visitor: Visitor, world: World, database: Session
+    visitor: Visitor, world: World, database: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)
     for name in (world.user, "nobody"):
         answers = [visitor.sign_in(name, "wrong-password-here").status_code for _ in range(ACCOUNT_TRIES + 2)]
         assert answers == [401] * ACCOUNT_TRIES + [429, 429]
@@ -185,6 +187,48 @@ def test_guessing_is_slowed_for_known_and_unknown_alike(
     refused = visitor.sign_in(world.user)
     assert refused.status_code == 429, "the right password waits too"
     assert int(refused.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_tries_of_strangers_do_not_lock_an_account_at_a_place_that_it_knows(
+    services: Services, database: Session, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office, stranger = HERE, Actor("", "203.0.113.9")
+    # Time stands still, so that no wait ends on a slow machine.
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)
+
+    def answers(actor: Actor, password: str, number: int = 1) -> list[int]:
+        found = []
+        for _ in range(number):
+            try:
+                sign_in(database, services, actor, world.user, password)
+                found.append(200)
+            except Refusal as refusal:
+                found.append(refusal.status)
+        return found
+
+    assert answers(office, PASSWORD) == [200]
+    assert answers(stranger, "wrong-password-here", ACCOUNT_TRIES + 1) == [401] * ACCOUNT_TRIES + [429]
+    assert answers(stranger, PASSWORD) == [429]
+    assert throttle.blocked(database, [world.user, world.admin]) == [world.user]
+    # The owner gets in, and that gives the stranger no further tries.
+    assert answers(office, PASSWORD) == [200]
+    assert answers(stranger, "wrong-password-here") == [429]
+    # Guessing at the known place is slowed down alike, and an administrator ends both waits.
+    assert answers(office, "wrong-password-here", ACCOUNT_TRIES + 1) == [401] * ACCOUNT_TRIES + [429]
+    assert throttle.blocked_until(database, world.user) is not None
+    throttle.unlock(database, world.user)
+    database.commit()
+    assert throttle.blocked_until(database, world.user) is None
+    assert answers(office, PASSWORD) == [200]
+    database.execute(delete(SignInAttempts))
+    database.commit()
+    # After a while the place is known no more.
+    assert throttle._signed_in_before(database, world.user, office.address)
+    assert not throttle._signed_in_before(database, world.admin, office.address)
+    monkeypatch.setattr(throttle, "KNOWN_FOR", timedelta(0))
+    assert not throttle._signed_in_before(database, world.user, office.address)
 
 
 def test_waits_double_and_end(services: Services, database: Session, world: World) -> None:

@@ -16,12 +16,13 @@ from cryptography.fernet import Fernet
 from sqlalchemy import select
 
 from flowauth import __version__, api_description, clock, logs, revocation
-from flowauth.actions import keys, trail
+from flowauth.actions import keys, signing_keys, trail
 from flowauth.actions.demo import OtherUsersError, load_demo
 from flowauth.actions.users import change_user, create_user, unlock_user
 from flowauth.app import LARGEST_REQUEST, create_app
 from flowauth.audit import CONSOLE
-from flowauth.database import migrate, reset
+from flowauth.copying import copy_database
+from flowauth.database import migrate, opened, reset
 from flowauth.errors import Refusal
 from flowauth.models import User
 from flowauth.services import Services
@@ -54,6 +55,12 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("init-db", help="create the schema or bring it up to date")
     command.add_argument("--force", action="store_true", help="drop everything first")
     command.set_defaults(run=init_db)
+
+    command = commands.add_parser(
+        "copy-database", help="copy all rows of another database into the empty one of DB_URI"
+    )
+    command.add_argument("source", help="address of the other database, such as sqlite:////old.sqlite")
+    command.set_defaults(run=copy)
 
     command = commands.add_parser("add-admin", help="create an administrator; asks for the password")
     command.add_argument("username")
@@ -103,6 +110,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--bits", type=int, default=4096, choices=(2048, 3072, 4096))
     command.set_defaults(run=generate_signing_keys)
 
+    command = commands.add_parser(
+        "signing-keys", help="print the public keys for API servers, or replace the key that signs tokens"
+    )
+    command.add_argument(
+        "action", nargs="?", choices=("show", "prepare", "activate", "discard"), default="show"
+    )
+    command.set_defaults(run=replace_signing_key)
+
     command = commands.add_parser("serve", help="migrate the schema and serve the app")
     command.set_defaults(run=serve)
     return parser
@@ -115,6 +130,12 @@ def init_db(options: argparse.Namespace) -> None:
         else:
             migrate(services.engine)
         ensure_configured_admin(services)
+
+
+def copy(options: argparse.Namespace) -> None:
+    with Services.of(Settings.load()) as services, opened(options.source) as source:
+        copied = copy_database(source, services.engine)
+    sys.stdout.write(f"{copied} rows are copied.\n")
 
 
 def ensure_configured_admin(services: Services) -> None:
@@ -231,7 +252,9 @@ def generate_fernet_key(_options: argparse.Namespace) -> None:
 def encrypt_again(_options: argparse.Namespace) -> None:
     with Services.of(Settings.load()) as services, services.session() as database:
         count = keys.encrypt_again(database, services)
-    sys.stdout.write(f"{count} stored tokens and second factors are encrypted with the first key.\n")
+    sys.stdout.write(
+        f"{count} stored tokens, second factors and signing keys are encrypted with the first key.\n"
+    )
 
 
 def generate_signing_keys(options: argparse.Namespace) -> None:
@@ -250,11 +273,24 @@ def generate_signing_keys(options: argparse.Namespace) -> None:
             file.write(text)
 
 
+def replace_signing_key(options: argparse.Namespace) -> None:
+    """Make, activate or discard the next signing key; print the public keys."""
+    with Services.of(Settings.load()) as services, services.session() as database:
+        if options.action == "prepare":
+            signing_keys.prepare(database, services, CONSOLE)
+        elif options.action == "activate":
+            signing_keys.activate(database, services, CONSOLE)
+        elif options.action == "discard":
+            signing_keys.discard(database, CONSOLE)
+        sys.stdout.write(signing_keys.public_pems(database, services))
+
+
 def serve(_options: argparse.Namespace) -> None:
     settings = Settings.load()
     logs.configure(settings.log_level)
     with Services.of(settings) as services:
         migrate(services.engine)
+        signing_keys.enrol(services)
         ensure_configured_admin(services)
         _say_if_nobody_administers(services)
         if settings.revocation_file is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
+from flask_babel import gettext
 
 from flowauth.errors import Refusal
 from flowauth.names import check_audience
@@ -34,11 +35,15 @@ class ApiDescription:
         check_audience(self.audience, _FIELD)
         if not 0 < len(self.scopes) <= MOST_SCOPES:
             raise Refusal(
-                f"The description offers {len(self.scopes)} scopes: 1 to {MOST_SCOPES} are allowed.",
+                gettext(
+                    "The description offers %(count)s scopes: 1 to %(most_scopes)s are allowed.",
+                    count=len(self.scopes),
+                    most_scopes=MOST_SCOPES,
+                ),
                 field=_FIELD,
             )
         if len(set(self.scopes)) != len(self.scopes):
-            raise Refusal("The description offers a scope twice.", field=_FIELD)
+            raise Refusal(gettext("The description offers a scope twice."), field=_FIELD)
         for text in self.scopes:
             try:
                 Scope(text)
@@ -57,7 +62,12 @@ def parse(document: bytes) -> ApiDescription:
     """
     if len(document) > LARGEST_BYTES:
         raise Refusal(
-            f"The description is larger than {LARGEST_BYTES // 1024 // 1024} MiB.", 413, field=_FIELD
+            gettext(
+                "The description is larger than %(largest_bytes)s MiB.",
+                largest_bytes=LARGEST_BYTES // 1024 // 1024,
+            ),
+            413,
+            field=_FIELD,
         )
     return from_document(_load(document))
 
@@ -65,18 +75,18 @@ def parse(document: bytes) -> ApiDescription:
 def from_document(document: Any) -> ApiDescription:
     """Read a description from a parsed document."""
     if not isinstance(document, dict) or not str(document.get("openapi", "")).startswith("3."):
-        raise Refusal("This is not an OpenAPI 3 document.", field=_FIELD)
+        raise Refusal(gettext("This is not an OpenAPI 3 document."), field=_FIELD)
     scheme: Any = document
     for key in ("components", "securitySchemes", "token"):
         scheme = scheme.get(key) if isinstance(scheme, dict) else None
     if not isinstance(scheme, dict):
-        raise Refusal("The description has no components.securitySchemes.token.", field=_FIELD)
+        raise Refusal(gettext("The description has no components.securitySchemes.token."), field=_FIELD)
     audience, scopes = scheme.get("x-audience"), scheme.get("x-security-scopes")
     if not isinstance(audience, str):
-        raise Refusal("components.securitySchemes.token has no text x-audience.", field=_FIELD)
+        raise Refusal(gettext("components.securitySchemes.token has no text x-audience."), field=_FIELD)
     if not isinstance(scopes, list) or not all(isinstance(scope, str) for scope in scopes):
         raise Refusal(
-            "components.securitySchemes.token has no list of texts x-security-scopes.", field=_FIELD
+            gettext("components.securitySchemes.token has no list of texts x-security-scopes."), field=_FIELD
         )
     return ApiDescription(
         audience, tuple(sorted(scopes)), _sentences(document["components"].get("schemas"), scopes)
@@ -108,7 +118,7 @@ def _load(document: bytes) -> Any:
         _check_depth(document)
         return yaml.load(document, Loader=_LOADER)
     except (yaml.YAMLError, ValueError, RecursionError):
-        raise Refusal("The description is neither JSON nor YAML.", field=_FIELD) from None
+        raise Refusal(gettext("The description is neither JSON nor YAML."), field=_FIELD) from None
 
 
 def _check_depth(document: bytes) -> None:
@@ -120,4 +130,7 @@ def _check_depth(document: bytes) -> None:
     for event in yaml.parse(document, Loader=_LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _DEEPEST:
-            raise Refusal(f"The description nests deeper than {_DEEPEST} levels.", field=_FIELD)
+            raise Refusal(
+                gettext("The description nests deeper than %(deepest)s levels.", deepest=_DEEPEST),
+                field=_FIELD,
+            )

@@ -9,7 +9,9 @@ import uuid
 from typing import Any
 
 import structlog
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from flask import Flask, Response, g, jsonify, render_template, request
+from flask_babel import gettext, ngettext
 from flask_jwt_extended import JWTManager
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from sqlalchemy.exc import IntegrityError, OperationalError
@@ -18,10 +20,11 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map
 
-from flowauth import __version__, clock, revocation
-from flowauth.access import Access, allow, current_session, database, find_user, guard, is_api
+from flowauth import __version__, clock, language, revocation
+from flowauth.access import Access, allow, current_session, database, find_user, guard, is_api, may_open
 from flowauth.database import LARGEST_ID
 from flowauth.errors import Refusal
+from flowauth.language import mark
 from flowauth.logs import logger
 from flowauth.models import WebSession
 from flowauth.names import OWN_AUDIENCE
@@ -29,13 +32,14 @@ from flowauth.presets import sentence
 from flowauth.services import Services
 from flowauth.sessions import ServerSessions, digest_of
 from flowauth.settings import Settings
+from flowauth.signing import signing_with
 
-_UNPUBLISHED = (
+_UNPUBLISHED = mark(
     "It is revoked here, but the list for the API servers cannot be written, so they still take it. Tell an "
     "administrator: once FLOWAUTH_REVOCATION_FILE can be written, the list is written by itself, or at once by its "
     "button under Public key."
 )
-_BUSY = "The database is busy or does not answer. Nothing is saved: try again in a moment."
+_BUSY = mark("The database is busy or does not answer. Nothing is saved: try again in a moment.")
 _BUSY_SECONDS = 5
 LARGEST_REQUEST = 12 * 1024 * 1024
 
@@ -95,10 +99,11 @@ def create_app(settings: Settings) -> Flask:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     csrf = CSRFProtect(app)
-    _guard_tokens(JWTManager(app))
+    _guard_tokens(JWTManager(app), settings)
     _handle_requests(app, services, csrf)
     _handle_errors(app)
     _register(app, services)
+    language.install(app)
     return app
 
 
@@ -108,7 +113,11 @@ def _register(app: Flask, services: Services) -> None:
         account,
         all_tokens,
         audit,
+        credentials,
+        devices,
         health,
+        identities,
+        keys,
         rights,
         roles,
         servers,
@@ -117,10 +126,14 @@ def _register(app: Flask, services: Services) -> None:
         users,
     )
 
-    for module in (signing_in, tokens, all_tokens, rights, account, users, servers, roles, audit, health, v1):
+    own = (signing_in, identities, tokens, devices, account, credentials)
+    for module in (*own, all_tokens, rights, users, servers, roles, audit, keys, health, v1):
         app.register_blueprint(module.blueprint)
+    identities.install(app, services.settings)
     allow(Access.ANYONE)(app.view_functions["static"])
     app.jinja_env.globals["version"] = __version__
+    app.jinja_env.globals["may_open"] = may_open
+    app.jinja_env.globals["oidc_name"] = services.settings.oidc_issuer and services.settings.oidc_name
     app.jinja_env.globals["now"] = clock.now
     app.jinja_env.globals["revocations_are_published"] = services.settings.revocation_file is not None
     app.jinja_env.globals["sentence"] = sentence
@@ -128,6 +141,7 @@ def _register(app: Flask, services: Services) -> None:
     app.jinja_env.filters["moment"] = clock.readable
     app.jinja_env.filters["picker"] = clock.picker
     app.jinja_env.filters["span"] = span
+    app.jinja_env.filters["reason"] = language.reason
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
 
@@ -135,11 +149,15 @@ def _register(app: Flask, services: Services) -> None:
 def span(minutes: int) -> str:
     """Write a duration such as ``1 day 2 hours 3 minutes``."""
     parts = []
-    for unit, size in (("day", 24 * 60), ("hour", 60), ("minute", 1)):
-        count, minutes = divmod(minutes, size)
-        if count:
-            parts.append(f"{count} {unit}{'' if count == 1 else 's'}")
-    return " ".join(parts) or "0 minutes"
+    days, minutes = divmod(minutes, 24 * 60)
+    hours, minutes = divmod(minutes, 60)
+    if days:
+        parts.append(ngettext("%(num)s day", "%(num)s days", days))
+    if hours:
+        parts.append(ngettext("%(num)s hour", "%(num)s hours", hours))
+    if minutes or not parts:
+        parts.append(ngettext("%(num)s minute", "%(num)s minutes", minutes))
+    return " ".join(parts)
 
 
 def _handle_requests(app: Flask, services: Services, csrf: CSRFProtect) -> None:
@@ -167,6 +185,8 @@ def _handle_requests(app: Flask, services: Services, csrf: CSRFProtect) -> None:
         if (left := current_session().seconds_left) is not None:
             response.headers["X-Session-Seconds"] = str(left)
         response.headers["X-Request-ID"] = g.request_id
+        if request.path.startswith("/health/") and response.status_code == 200:
+            return response  # Containers ask every few seconds, and their lines would bury all others.
         # Log the rule instead of the path, so that names and ids stay out of the log.
         logger().info(
             "request",
@@ -189,11 +209,15 @@ def _publish_revocations(services: Services, response: Response) -> Response:
         revocation.publish(services, path)
     except OSError as error:
         logger().error("revocations not published", error=type(error).__name__)
-        return _answer(Refusal(_UNPUBLISHED, 500))
+        return _answer(Refusal(gettext(_UNPUBLISHED), 500))
     return response
 
 
-def _guard_tokens(manager: JWTManager) -> None:
+def _guard_tokens(manager: JWTManager, settings: Settings) -> None:
+    @manager.encode_key_loader
+    def private_key(_identity: object) -> RSAPrivateKey:
+        return signing_with.get() or settings.private_key
+
     @manager.token_in_blocklist_loader
     def has_ended(_header: dict[str, Any], claims: dict[str, Any]) -> bool:
         row = database().get(WebSession, digest_of(str(claims["jti"])))
@@ -233,11 +257,13 @@ def _handle_errors(app: Flask) -> None:
     def forged(_error: CSRFError) -> Response:
         if request.endpoint == "signing_in.sign_in":
             # A user who has just typed a password gets the form again, with a valid token.
-            problem = Refusal("This page was open for too long: sign in again.", 403)
+            problem = Refusal(gettext("This page was open for too long: sign in again."), 403)
             target, username = request.form.get("next", ""), request.form.get("username", "")
             page = render_template("sign_in.html", target=target, username=username, problem=problem)
             return Response(page, problem.status)
-        return _answer(Refusal("This form is out of date: go back, reload the page and try again.", 403))
+        return _answer(
+            Refusal(gettext("This form is out of date: go back, reload the page and try again."), 403)
+        )
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:
@@ -245,7 +271,11 @@ def _handle_errors(app: Flask) -> None:
             # The failure came from storing the session, after the view.
             return busy(cause)
         code = error.code or 500
-        texts = {404: "There is nothing here.", 405: "This cannot be done here.", 413: "This is too large."}
+        texts = {
+            404: gettext("There is nothing here."),
+            405: gettext("This cannot be done here."),
+            413: gettext("This is too large."),
+        }
         return _answer(Refusal(texts.get(code, error.name + "."), code))
 
     @app.errorhandler(IntegrityError)
@@ -255,7 +285,9 @@ def _handle_errors(app: Flask) -> None:
         database().rollback()
         # The page shows the signed-in user, who may be the deleted record.
         find_user()
-        message = "Somebody else changed or deleted this at the same moment. Load the page again and look."
+        message = gettext(
+            "Somebody else changed or deleted this at the same moment. Load the page again and look."
+        )
         return _answer(Refusal(message, 409))
 
     @app.errorhandler(OperationalError)
@@ -265,12 +297,12 @@ def _handle_errors(app: Flask) -> None:
         # The page shows the signed-in user, which needs no lock. Without a database it shows none.
         with contextlib.suppress(OperationalError):
             find_user()
-        return _answer(Refusal(_BUSY, 503, retry_after=_BUSY_SECONDS))
+        return _answer(Refusal(gettext(_BUSY), 503, retry_after=_BUSY_SECONDS))
 
     @app.errorhandler(Exception)
     def fault(error: Exception) -> Response:
         logger().error("fault", route=str(request.url_rule), error=type(error).__name__, trace=_frames(error))
-        return _answer(Refusal("Something went wrong on our side.", 500))
+        return _answer(Refusal(gettext("Something went wrong on our side."), 500))
 
 
 def _frames(error: Exception) -> list[str]:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from babel.dates import format_datetime
+
+from flowauth import language
+
 #: Beyond these years a zone's offset leads out of the range of Python and the databases.
 _FIRST, _LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -19,8 +23,13 @@ def iso(moment: datetime) -> str:
 
 
 def readable(moment: datetime) -> str:
-    """Write a time for people: ``2016-01-01 00:00:00 UTC``."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    """Write a time for people: ``2016-01-01 00:00:00 UTC``.
+
+    French and Spanish pages show it as their readers write it.
+    """
+    if language.current() == language.ENGLISH:
+        return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return format_datetime(moment.astimezone(UTC), "medium", locale=language.current()) + " UTC"
 
 
 def picker(moment: datetime) -> str:

@@ -13,6 +13,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from flask_babel import gettext
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.orm import Session
 
@@ -104,7 +105,14 @@ def all_of(database: Session, kind: type[R], ids: Iterable[object], field: str) 
         known = type(identity) is int and 0 < identity <= LARGEST_ID
         row = database.get(kind, identity) if known else None
         if row is None:
-            raise Refusal(f"There is no {kind.__name__.lower()} with id {str(identity)[:20]}.", field=field)
+            raise Refusal(
+                gettext(
+                    "There is no %(kind)s with id %(identity)s.",
+                    kind=gettext(kind.__name__.lower()),
+                    identity=str(identity)[:20],
+                ),
+                field=field,
+            )
         found.append(row)
     return found
 
@@ -152,7 +160,9 @@ def _migration_lock(engine: Engine) -> Iterator[None]:
             yield
         return
     with engine.connect() as connection:
-        # Another process may be migrating for longer than a request's lock timeout.
+        # Another process may be migrating for longer than a request's lock timeout. A request must never
+        # inherit the endless wait, so this connection does not go back to the pool.
+        connection.detach()
         connection.execute(text("SET lock_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
         connection.commit()

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from flask_babel import gettext
+
 from flowauth.errors import Refusal
 
 #: Upper bound of every limit (ten years), so that date arithmetic cannot overflow.
@@ -27,14 +29,17 @@ class Cap:
 
     at: datetime
     reason: str
+    is_chosen: bool = False
 
 
 def cap_of(limit: Limit, now: datetime) -> Cap:
     """Return the cap that one limit sets at a moment."""
     end = now + limit.longest_life
     if limit.latest is not None and limit.latest < end:
-        return Cap(limit.latest.replace(microsecond=0), f"latest expiry of {limit.owner}")
-    return Cap(end, f"longest life of {limit.owner}")
+        return Cap(
+            limit.latest.replace(microsecond=0), gettext("latest expiry of %(owner)s", owner=limit.owner)
+        )
+    return Cap(end, gettext("longest life of %(owner)s", owner=limit.owner))
 
 
 def earliest(limits: Iterable[Limit], now: datetime) -> Cap:
@@ -57,11 +62,13 @@ def expiry(limits: Iterable[Limit], now: datetime, requested: datetime | None = 
     """
     cap = earliest(limits, now)
     if cap.at <= now:
-        raise Refusal(f"No token can be made: the {cap.reason} has passed.", 401)
+        raise Refusal(gettext("No token can be made: the %(reason)s has passed.", reason=cap.reason), 401)
     if requested is None:
         return cap
     if requested <= now:
-        raise Refusal("The expiry must be in the future.", field="expires")
+        raise Refusal(gettext("The expiry must be in the future."), field="expires")
     if requested > cap.at:
-        raise Refusal(f"The expiry may be no later than the {cap.reason}.", field="expires")
-    return Cap(requested, "your choice")
+        raise Refusal(
+            gettext("The expiry may be no later than the %(reason)s.", reason=cap.reason), field="expires"
+        )
+    return Cap(requested, gettext("your choice"), is_chosen=True)

@@ -25,6 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from flowauth import clock
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """Store a moment with its zone, even in a database without zones."""
@@ -77,6 +79,7 @@ def _link(name: str, left: str, right: str) -> Table:
 scopes_in_role = _link("scopes_in_role", "scope", "role")
 users_with_roles = _link("users_with_roles", "user", "role")
 tokens_with_roles = _link("tokens_with_roles", "token", "role")
+server_administrators = _link("server_administrators", "user", "server")
 
 
 class User(Base):
@@ -86,11 +89,19 @@ class User(Base):
     username: Mapped[str] = mapped_column(String(75), unique=True)
     password_hash: Mapped[str] = mapped_column("_password", Text)
     is_admin: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    #: May read everything that administrators see, and change nothing of it.
+    is_auditor: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     require_two_factor: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     must_change_password: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    #: Language of the pages, such as ``fr``; None follows the browser.
+    language: Mapped[str | None] = mapped_column(String(2))
 
     roles: Mapped[list[Role]] = relationship(
         secondary=users_with_roles, back_populates="users", order_by="Role.name", passive_deletes=True
+    )
+    #: Servers whose roles, scopes, limits and tokens the user administers.
+    administers: Mapped[list[Server]] = relationship(
+        secondary=server_administrators, order_by="Server.name", passive_deletes=True
     )
     tokens: Mapped[list[Token]] = relationship(
         back_populates="user", cascade="all, delete-orphan", passive_deletes=True
@@ -216,12 +227,19 @@ class Token(Base):
     revoked_because: Mapped[str | None] = mapped_column(String(300))
     #: Last use as reported by API servers, to the minute.
     last_used: Mapped[datetime | None]
+    #: The owner's list leaves it out; administrators see it.
+    is_hidden: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
 
     user: Mapped[User] = relationship(back_populates="tokens")
     server: Mapped[Server] = relationship(back_populates="tokens")
     roles: Mapped[list[Role]] = relationship(
         secondary=tokens_with_roles, order_by="Role.name", passive_deletes=True
     )
+
+    @property
+    def has_ended(self) -> bool:
+        """Return whether the token is revoked or expired."""
+        return self.revoked_at is not None or self.expiry <= clock.now()
 
 
 class Revocation(Base):
@@ -231,6 +249,73 @@ class Revocation(Base):
 
     jti: Mapped[str] = mapped_column(String(36), primary_key=True)
     expiry: Mapped[datetime]
+
+
+class SigningKey(Base):
+    """Hold a key pair that signs tokens.
+
+    One key is active, at most one is next. The private key is empty for the key of the settings and for
+    retired keys.
+    """
+
+    __tablename__ = "signing_key"
+
+    kid: Mapped[str] = mapped_column(String(43), primary_key=True)
+    state: Mapped[str] = mapped_column(String(10))
+    public_pem: Mapped[str] = mapped_column(Text)
+    encrypted_private: Mapped[str | None] = mapped_column(Text)
+    created: Mapped[datetime]
+    retired: Mapped[datetime | None]
+
+
+class DeviceGrant(Base):
+    """Hold what a program without a browser waits for: a user who approves its code."""
+
+    __tablename__ = "device_grant"
+
+    #: Digest of the code with which the program asks for its token.
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_code: Mapped[str] = mapped_column(String(8), unique=True)
+    server_id: Mapped[int] = mapped_column(ForeignKey("server.id", ondelete="CASCADE"))
+    client: Mapped[str] = mapped_column(String(75))
+    address: Mapped[str] = mapped_column(String(60))
+    created: Mapped[datetime]
+    expires: Mapped[datetime]
+    last_poll: Mapped[datetime | None]
+    denied: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    token_id: Mapped[int | None] = mapped_column(ForeignKey("token_history.id", ondelete="CASCADE"))
+
+    server: Mapped[Server] = relationship()
+    token: Mapped[Token | None] = relationship()
+
+
+class ApiCredential(Base):
+    """Hold a user's credential for scripts; the digest opens nothing."""
+
+    __tablename__ = "api_credential"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(75))
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
+    rights: Mapped[list[str]]
+    created: Mapped[datetime]
+    expires: Mapped[datetime]
+    #: To the hour.
+    last_used: Mapped[datetime | None]
+
+    user: Mapped[User] = relationship()
+
+
+class Identity(Base):
+    """Connect a provider's identity with the account that it signs in to."""
+
+    __tablename__ = "identity"
+
+    issuer: Mapped[str] = mapped_column(String(255), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(255), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
+    created: Mapped[datetime]
 
 
 class WebSession(Base):

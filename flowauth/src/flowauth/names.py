@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from flask_babel import gettext
+
 from flowauth.errors import Refusal
 
 LONGEST = 75
@@ -22,7 +24,14 @@ def check_name(value: object, field: str) -> str:
     A name is 1 to 75 letters, digits and underscores.
     """
     if not isinstance(value, str) or not _WORD.fullmatch(value) or len(value) > LONGEST:
-        raise Refusal(f"{field} must be 1 to {LONGEST} letters, digits and underscores.", field=field)
+        raise Refusal(
+            gettext(
+                "%(field)s must be 1 to %(longest)s letters, digits and underscores.",
+                field=field,
+                longest=LONGEST,
+            ),
+            field=field,
+        )
     return value
 
 
@@ -33,11 +42,20 @@ def check_audience(value: object, field: str = "name") -> str:
     """
     if not isinstance(value, str) or not _AUDIENCE.fullmatch(value) or len(value) > LONGEST:
         raise Refusal(
-            f"A server's name must be 1 to {LONGEST} characters without spaces, slashes or quotes.",
+            gettext(
+                "A server's name must be 1 to %(longest)s characters without spaces, slashes or quotes.",
+                longest=LONGEST,
+            ),
             field=field,
         )
     if value in _NOT_AUDIENCES:
-        raise Refusal(f"A server's name may not be {' or '.join(sorted(_NOT_AUDIENCES))}.", field=field)
+        raise Refusal(
+            gettext(
+                "A server's name may not be %(not_audiences)s.",
+                not_audiences=" or ".join(sorted(_NOT_AUDIENCES)),
+            ),
+            field=field,
+        )
     if value == OWN_AUDIENCE:
-        raise Refusal(f"{OWN_AUDIENCE} is this app's own audience.", field=field)
+        raise Refusal(gettext("%(audience)s is this app's own audience.", audience=OWN_AUDIENCE), field=field)
     return value

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+from flask_babel import gettext
+
+from flowauth.language import mark
+
 SIMPLE_SENTENCES = {
-    "run": "Submit queries of the kinds below.",
-    "get_result": "Fetch results of the kinds below, whoever ran them.",
-    "get_available_dates": "See for which days there is data.",
-    "get_qa_checks": "See the outcomes of the quality checks.",
-    "cancel": "Stop a query that no other user asked for.",
+    "run": mark("Submit queries of the kinds below."),
+    "get_result": mark("Fetch results of the kinds below, whoever ran them."),
+    "get_available_dates": mark("See for which days there is data."),
+    "get_qa_checks": mark("See the outcomes of the quality checks."),
+    "cancel": mark("Stop a query that no other user asked for."),
+    "extremes": mark(
+        "See values that may be one subscriber's own: max, min and mode, and histograms without a range."
+    ),
 }
 _COARSE_UNITS = frozenset({"nonspatial", "admin0", "admin1", "admin2"})
 _MOST_HINTS = 10
 
 PRESETS = {
-    "coarse": "All kinds at admin2 and coarser",
-    "viewer": "Viewer: fetches what others ran, at admin2 and coarser",
-    "analyst": "Analyst: runs and fetches, at admin2 and coarser",
-    "monitor": "Monitor: days and quality checks, no results",
+    "coarse": mark("All kinds at admin2 and coarser"),
+    "viewer": mark("Viewer: fetches what others ran, at admin2 and coarser"),
+    "analyst": mark("Analyst: runs and fetches, at admin2 and coarser"),
+    "monitor": mark("Monitor: days and quality checks, no results"),
 }
 _SIMPLE = {
     "viewer": {"get_result", "get_available_dates"},
@@ -44,7 +51,10 @@ def preset(name: str, offered: Collection[str], chosen: Iterable[str]) -> set[st
 
 def sentence(scope: str, kinds: Mapping[str, str]) -> str:
     """Explain a scope by its kinds' descriptions; empty where there are none."""
-    return SIMPLE_SENTENCES.get(scope, "") if ":" not in scope else kinds.get(scope.rpartition(":")[2], "")
+    if ":" not in scope:
+        known = SIMPLE_SENTENCES.get(scope)
+        return gettext(known) if known else ""
+    return kinds.get(scope.rpartition(":")[2], "")
 
 
 def forgotten(chosen: Collection[str], offered: Collection[str]) -> list[str]:
@@ -59,8 +69,16 @@ def forgotten(chosen: Collection[str], offered: Collection[str]) -> list[str]:
         own = group.partition(":")[2]
         inner = {one.rpartition(":")[2] for one in offered if one.rpartition(":")[0] == group} - {own}
         if own not in kinds and f"{group}:{own}" in offered:
-            told.append(f"{group}: nothing can be asked without {group}:{own}.")
+            told.append(
+                gettext("%(group)s: nothing can be asked without %(group)s:%(own)s.", group=group, own=own)
+            )
         elif kinds == {own} and inner:
-            told.append(f"{group}: queries with another kind inside, such as {min(inner)}, are denied.")
+            told.append(
+                gettext(
+                    "%(group)s: queries with another kind inside, such as %(inner)s, are denied.",
+                    group=group,
+                    inner=min(inner),
+                )
+            )
     more = len(told) - _MOST_HINTS
-    return told[:_MOST_HINTS] + ([f"And {more} more like these."] if more > 0 else [])
+    return told[:_MOST_HINTS] + ([gettext("And %(more)s more like these.", more=more)] if more > 0 else [])

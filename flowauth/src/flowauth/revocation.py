@@ -1,6 +1,6 @@
-"""Keep the list of revoked tokens for API servers: one ``jti`` a line.
+"""Keep the list of revoked tokens, as a file and as a signed text.
 
-Rows outlive their tokens, which are deleted with their user or server. An expired token needs no line.
+The file has one ``jti`` a line. Rows outlive their tokens, which are deleted with their user or server. An expired token needs no line.
 """
 
 from __future__ import annotations
@@ -11,17 +11,22 @@ import tempfile
 import threading
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 
+import jwt
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from flowauth import clock
 from flowauth.models import Revocation, Token
 from flowauth.services import Services
+from flowauth.signing import Signer
 
 #: Allowance for API servers whose clocks are slow.
 _GRACE = timedelta(hours=1)
+#: API servers take no token for a list, and no list for a token.
+LIST_TYPE = "revoked-tokens+jwt"
 _CHANGED = "revocations_changed"
 _writing = threading.Lock()
 
@@ -48,6 +53,18 @@ def listing(database: Session) -> str:
         select(Revocation.jti).where(Revocation.expiry > clock.now() - _GRACE).order_by(Revocation.jti)
     )
     return "".join(f"{jti}\n" for jti in ids)
+
+
+@lru_cache(maxsize=1)
+def _signed(signer: Signer, ids: tuple[str, ...], second: int) -> str:
+    # Anyone may ask, so the same list is signed only once a second.
+    header = {"typ": LIST_TYPE, "kid": signer.kid}
+    return jwt.encode({"iat": second, "revoked": list(ids)}, signer.key, algorithm="RS256", headers=header)
+
+
+def signed_listing(database: Session, signer: Signer) -> str:
+    """Return the list as a JSON Web Token: ``iat`` and the ids, ``revoked``."""
+    return _signed(signer, tuple(listing(database).split()), int(clock.now().timestamp()))
 
 
 def publish(services: Services, path: Path) -> None:

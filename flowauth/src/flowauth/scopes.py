@@ -16,6 +16,8 @@ LONGEST = 512
 #: Pseudo-scope for kinds in subsets: any scope for the kind satisfies this, whatever its unit and top kind.
 ANYWHERE = "*:*:"
 NONSPATIAL = "nonspatial"
+#: Scope for values that may be a single subscriber's own.
+EXTREMES = "extremes"
 
 
 def is_scope(text: str) -> bool:

@@ -31,7 +31,7 @@ ANONYMOUS = timedelta(hours=1)
 SCRIPTED = timedelta(hours=1)
 _TOUCH_EVERY = timedelta(seconds=20)
 #: Paths that need no browser session.
-_WITHOUT = ("/static/", "/health/", "/api/")
+_WITHOUT = ("/static/", "/health/", "/api/", "/.well-known/")
 
 
 def digest_of(key: str) -> str:

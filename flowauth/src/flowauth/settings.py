@@ -20,7 +20,8 @@ from sqlalchemy.exc import ArgumentError
 from flowsettings import SettingError
 from flowsettings.lookup import Unusable
 from flowsettings.service import ServiceSettings
-from flowsettings.values import Files, LogLevel, WholeNumber, WritableFile
+from flowsettings.strength import Secret, check_random
+from flowsettings.values import Files, LogLevel, Switch, WebAddress, WholeNumber, WritableFile
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,15 @@ def _fernet(value: object) -> MultiFernet:
     if isinstance(value, MultiFernet):
         return value
     try:
-        return MultiFernet([Fernet(key) for key in str(value).replace(",", " ").split()])
+        keys = str(value).replace(",", " ").split()
+        ciphers = [Fernet(key) for key in keys]
     except ValueError:
         raise Unusable(
             "a Fernet key, as `python -m flowauth generate-fernet-key` prints one, or several in lines of their own"
         ) from None
+    for key in keys:
+        check_random(base64.urlsafe_b64decode(key))
+    return MultiFernet(ciphers)
 
 
 def _database(value: object) -> str:
@@ -83,8 +88,8 @@ class Settings(ServiceSettings):
     fernet: Annotated[MultiFernet, PlainValidator(_fernet)] = Field(
         validation_alias="FLOWAUTH_FERNET_KEY", repr=False
     )
-    secret_key: str = Field(validation_alias="SECRET_KEY", repr=False)
-    #: May contain ``{}`` for the password; see `database_uri`.
+    secret_key: Secret = Field(validation_alias="SECRET_KEY", repr=False)
+    #: May leave the user's password out, or contain ``{}`` for it; see `database_uri`.
     db_uri: Annotated[str, PlainValidator(_database)] = Field("", validation_alias="DB_URI", repr=False)
     db_password: str = Field("", validation_alias="FLOWAUTH_DB_PASSWORD", repr=False)
     bind: str = Field("127.0.0.1", validation_alias="FLOWKIT_BIND")
@@ -104,13 +109,22 @@ class Settings(ServiceSettings):
     argon2_parallelism: Annotated[int, _between(1, 64)] = Field(
         2, validation_alias="FLOWAUTH_ARGON2_PARALLELISM"
     )
+    oidc_issuer: WebAddress = Field(None, validation_alias="FLOWAUTH_OIDC_ISSUER")
+    oidc_client_id: str = Field("flowauth", validation_alias="FLOWAUTH_OIDC_CLIENT_ID")
+    oidc_client_secret: str = Field("", validation_alias="FLOWAUTH_OIDC_CLIENT_SECRET", repr=False)
+    oidc_name: str = Field("Single sign-on", validation_alias="FLOWAUTH_OIDC_NAME")
+    #: Create an account without roles for an identity that is not connected.
+    oidc_create: Switch = Field(False, validation_alias="FLOWAUTH_OIDC_CREATE")
     admin_username: str | None = Field(None, validation_alias="FLOWAUTH_ADMIN_USERNAME")
     admin_password: str | None = Field(None, validation_alias="FLOWAUTH_ADMIN_PASSWORD", repr=False)
 
     @property
     def database_uri(self) -> str:
         """Return the address of the app's database with its password."""
-        return (self.db_uri or default_database_uri()).replace("{}", self.db_password)
+        url = make_url((self.db_uri or default_database_uri()).replace("{}", self.db_password))
+        if url.username and url.password is None and self.db_password:
+            url = url.set(password=self.db_password)
+        return url.render_as_string(hide_password=False)
 
     @property
     def hashing(self) -> PasswordHashing:

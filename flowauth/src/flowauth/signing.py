@@ -4,15 +4,31 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from flask_jwt_extended import create_access_token
+from jwt.algorithms import RSAAlgorithm
+
+#: The private key for the token being signed; the settings' key where none is set.
+signing_with: ContextVar[RSAPrivateKey | None] = ContextVar("signing_with", default=None)
+
+
+@dataclass(frozen=True)
+class Signer:
+    """Hold a private key and its id."""
+
+    kid: str
+    key: RSAPrivateKey = field(repr=False)
 
 
 def compress_claims(roles: Mapping[str, Sequence[str]]) -> str:
@@ -38,6 +54,7 @@ def claims_of(token: str) -> dict[str, list[str]]:
 
 
 def sign(
+    signer: Signer,
     username: str,
     audience: str,
     roles: Mapping[str, Sequence[str]],
@@ -49,19 +66,42 @@ def sign(
 
     ``exp`` is passed as a moment instead of a lifetime, so that the signed moment is the checked one.
     """
-    return create_access_token(
-        identity=username,
-        fresh=False,
-        expires_delta=False,
-        additional_claims={
-            "aud": audience,
-            "jti": jti,
-            "iat": issued,
-            "nbf": issued,
-            "exp": expires,
-            "user_claims": compress_claims(roles),
-        },
-    )
+    reset = signing_with.set(signer.key)
+    try:
+        return create_access_token(
+            identity=username,
+            fresh=False,
+            expires_delta=False,
+            additional_claims={
+                "aud": audience,
+                "jti": jti,
+                "iat": issued,
+                "nbf": issued,
+                "exp": expires,
+                "user_claims": compress_claims(roles),
+            },
+            additional_headers={"kid": signer.kid},
+        )
+    finally:
+        signing_with.reset(reset)
+
+
+def jwk_of(public_pem: str) -> dict[str, Any]:
+    """Return a public key as JSON Web Key (RFC 7517)."""
+    key = RSAAlgorithm(RSAAlgorithm.SHA256).prepare_key(public_pem)
+    jwk = RSAAlgorithm.to_jwk(key, as_dict=True)
+    return {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": _thumbprint(jwk), "n": jwk["n"], "e": jwk["e"]}
+
+
+def kid_of(public_pem: str) -> str:
+    """Return a public key's id: its thumbprint (RFC 7638)."""
+    return str(jwk_of(public_pem)["kid"])
+
+
+def _thumbprint(jwk: Mapping[str, Any]) -> str:
+    members = {name: jwk[name] for name in ("e", "kty", "n")}
+    digest = hashlib.sha256(json.dumps(members, sort_keys=True, separators=(",", ":")).encode()).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def private_pem(key: RSAPrivateKey) -> str:

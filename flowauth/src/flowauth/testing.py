@@ -24,12 +24,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from flowauth.actions import signing_keys
 from flowauth.actions.roles import save_role
 from flowauth.actions.servers import register_server
 from flowauth.actions.users import create_user
 from flowauth.api_description import ApiDescription
 from flowauth.app import create_app
 from flowauth.audit import CONSOLE
+from flowauth.database import migrate
 from flowauth.models import Role, Server, User
 from flowauth.services import Services
 from flowauth.settings import Settings
@@ -107,6 +109,8 @@ def server_named(session: Session, name: str) -> Server:
 def opened(settings: Settings) -> Iterator[Flask]:
     """Provide an app and close its database connections at the end."""
     app = create_app(settings)
+    migrate(app.extensions["flowauth"].engine)
+    signing_keys.enrol(app.extensions["flowauth"])
     with app.extensions["flowauth"]:
         yield app
 

@@ -1,5 +1,8 @@
 """Slow down password guessing per account and per address.
 
+Tries at a place where the account has signed in before are counted apart, so that a stranger's tries elsewhere do
+not lock its owner out.
+
 Each try beyond the allowance doubles the wait. A try is counted *before* the password is checked, so that
 parallel tries cannot all slip through. Unknown accounts are counted like known accounts, so that the wait
 reveals nothing.
@@ -12,24 +15,30 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from flask_babel import ngettext
+from sqlalchemy import ColumnElement, delete, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from flowauth import clock
 from flowauth.database import transaction
 from flowauth.errors import Refusal
-from flowauth.models import SignInAttempts
+from flowauth.models import AuditEvent, SignInAttempts
 
 ACCOUNT_TRIES = 5
 ADDRESS_TRIES = 30
 LONGEST_WAIT = timedelta(minutes=15)
 FORGOTTEN_AFTER = timedelta(hours=1)
+#: An address is a known place of an account for this long after a sign-in.
+KNOWN_FOR = timedelta(days=90)
 
 
 @dataclass(frozen=True)
 class Try:
-    """Identify one counted try and its number since the last success."""
+    """Identify one counted try and its number since the last success.
+
+    ``account`` stands for the account at unknown places, or at one known place.
+    """
 
     account: str
     address: str
@@ -40,6 +49,14 @@ class Try:
 def _account(username: str) -> str:
     # Names are hashed, because people type passwords into the wrong field.
     return "account:" + hashlib.sha256(username.encode()).hexdigest()[:64]
+
+
+def _at_known(username: str, address: str) -> str:
+    return f"{_known(username)}{hashlib.sha256(address.encode()).hexdigest()[:32]}"
+
+
+def _known(username: str) -> str:
+    return f"known:{hashlib.sha256(username.encode()).hexdigest()[:40]}:"
 
 
 def _address(address: str) -> str:
@@ -55,10 +72,23 @@ def reserve(database: Session, username: str, address: str) -> Try:
     Refusal
         429 with ``retry_after`` in seconds while the account or the address has to wait.
     """
-    account, place = _account(username), _address(address)
+    known = _signed_in_before(database, username, address)
+    account = _at_known(username, address) if known else _account(username)
+    place = _address(address)
     return Try(
         account, place, _count(database, account, ACCOUNT_TRIES), _count(database, place, ADDRESS_TRIES)
     )
+
+
+def _signed_in_before(database: Session, username: str, address: str) -> bool:
+    """Return whether the trail has a recent sign-in of the account at the address."""
+    found = select(AuditEvent.id).where(
+        AuditEvent.subject == username,
+        AuditEvent.action == "sign_in.succeeded",
+        AuditEvent.address == address,
+        AuditEvent.at > clock.now() - KNOWN_FOR,
+    )
+    return bool(address) and database.scalar(found.limit(1)) is not None
 
 
 def succeed(database: Session, attempt: Try) -> None:
@@ -79,14 +109,16 @@ def give_back(database: Session, attempt: Try) -> None:
 
 
 def unlock(database: Session, username: str) -> None:
-    """Clear an account's wait."""
-    database.execute(delete(SignInAttempts).where(SignInAttempts.subject == _account(username)))
+    """Clear an account's waits, at known places, too."""
+    database.execute(delete(SignInAttempts).where(_of_account(username)))
 
 
 def blocked_until(database: Session, username: str) -> datetime | None:
-    """Return the end of an account's wait, or None."""
-    row = database.get(SignInAttempts, _account(username))
-    return row.blocked_until if row and row.blocked_until and row.blocked_until > clock.now() else None
+    """Return the end of an account's last wait, or None."""
+    ends = select(SignInAttempts.blocked_until).where(
+        _of_account(username), SignInAttempts.blocked_until > clock.now()
+    )
+    return max((end for end in database.scalars(ends) if end is not None), default=None)
 
 
 def blocked(database: Session, usernames: Iterable[str]) -> list[str]:
@@ -94,7 +126,16 @@ def blocked(database: Session, usernames: Iterable[str]) -> list[str]:
     waiting = set(
         database.scalars(select(SignInAttempts.subject).where(SignInAttempts.blocked_until > clock.now()))
     )
-    return [name for name in usernames if _account(name) in waiting] if waiting else []
+    known = {subject.rpartition(":")[0] + ":" for subject in waiting if subject.startswith("known:")}
+    return (
+        [name for name in usernames if _account(name) in waiting or _known(name) in known] if waiting else []
+    )
+
+
+def _of_account(username: str) -> ColumnElement[bool]:
+    return or_(
+        SignInAttempts.subject == _account(username), SignInAttempts.subject.startswith(_known(username))
+    )
 
 
 def _row(database: Session, subject: str) -> SignInAttempts:
@@ -114,8 +155,11 @@ def _count(database: Session, subject: str, free: int) -> int:
     row, now = _row(database, subject), clock.now()
     if row.blocked_until and row.blocked_until > now:
         wait = max(int((row.blocked_until - now).total_seconds()), 1)
-        unit = "second" if wait == 1 else "seconds"
-        raise Refusal(f"Too many tries. Wait {wait} {unit}.", 429, retry_after=wait)
+        raise Refusal(
+            ngettext("Too many tries. Wait %(num)s second.", "Too many tries. Wait %(num)s seconds.", wait),
+            429,
+            retry_after=wait,
+        )
     if now - row.last_attempt > FORGOTTEN_AFTER:
         row.attempts = 0
     row.attempts += 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from flask_babel import gettext
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -15,6 +16,7 @@ from flowauth.actions.sign_in import consume_code
 from flowauth.audit import Actor
 from flowauth.database import transaction
 from flowauth.errors import Refusal
+from flowauth.language import LANGUAGES
 from flowauth.models import BackupCode, Server, TwoFactor, User
 from flowauth.passwords import check_strength
 from flowauth.services import Services
@@ -46,8 +48,23 @@ def prove_identity(
     stored = user.password_hash
     database.rollback()
     if not services.passwords.matches(stored, password):
-        raise Refusal("This is not your present password.", field="password")
+        raise Refusal(gettext("This is not your present password."), field="password")
     _prove_code(database, services, user, code, attempt)
+
+
+@transaction
+def choose_language(database: Session, actor: Actor, user: User, chosen: str) -> None:
+    """Set the language of the user's pages; an empty text follows the browser."""
+    if chosen and chosen not in LANGUAGES:
+        raise Refusal(
+            gettext("Choose one of %(languages)s.", languages=", ".join(LANGUAGES)), field="language"
+        )
+    if (user.language or "") == chosen:
+        return
+    before, user.language = user.language, chosen or None
+    audit.record(
+        database, actor, "account.language_chosen", user.username, before=before, after=chosen or None
+    )
 
 
 @transaction
@@ -55,7 +72,7 @@ def _prove_code(
     database: Session, services: Services, user: User, code: str | None, attempt: throttle.Try
 ) -> None:
     if code is not None and user.has_two_factor and not consume_code(database, services, user.id, code):
-        raise Refusal("Wrong or used code.", field="two_factor_code")
+        raise Refusal(gettext("Wrong or used code."), field="two_factor_code")
     throttle.succeed(database, attempt)
 
 
@@ -71,7 +88,7 @@ def change_password(
     """Replace the password, given the present one."""
     prove_identity(database, services, actor, user, old)
     if old == new:
-        raise Refusal("The new password is the old one.", field="new_password")
+        raise Refusal(gettext("The new password is the old one."), field="new_password")
     hashed = hash_of_new(database, services, user.username, new, "new_password")
     _replace_password(database, actor, user, hashed, session_digest)
 
@@ -106,7 +123,9 @@ def confirm_two_factor(
     )
     if step is None:
         raise Refusal(
-            "Wrong code. Codes change every 30 seconds: try the present one.", 401, field="two_factor_code"
+            gettext("Wrong code. Codes change every 30 seconds: try the present one."),
+            401,
+            field="two_factor_code",
         )
     if user.two_factor is not None:
         database.delete(user.two_factor)
@@ -130,9 +149,9 @@ def disable_two_factor(
 ) -> None:
     """Switch two-factor sign-in off, given password and code, unless required."""
     if not user.has_two_factor:
-        raise Refusal("Two-factor sign-in is not on.")
+        raise Refusal(gettext("Two-factor sign-in is not on."))
     if user.require_two_factor:
-        raise Refusal("Two-factor sign-in is required for this account.", 403)
+        raise Refusal(gettext("Two-factor sign-in is required for this account."), 403)
     prove_identity(database, services, actor, user, password, code)
     _remove_two_factor(database, actor, user, session_digest)
 
@@ -149,7 +168,7 @@ def replace_backup_codes(
 ) -> list[str]:
     """Replace all backup codes; the new ones are shown only once."""
     if not user.has_two_factor:
-        raise Refusal("Two-factor sign-in is not on.", 404)
+        raise Refusal(gettext("Two-factor sign-in is not on."), 404)
     prove_identity(database, services, actor, user, password)
     return _replace_backup_codes(database, services, actor, user)
 

@@ -7,10 +7,27 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask_babel import gettext
+
 from flowauth.errors import Refusal
+from flowauth.language import mark
 
 _MOST = 5
-_WORDS = {True: "on", False: "off", None: "without limit"}
+_WORDS = {True: mark("on"), False: mark("off"), None: mark("without limit")}
+#: The fields that forms compare, as `_told` names them.
+_FIELDS = (
+    mark("username"),
+    mark("is admin"),
+    mark("is auditor"),
+    mark("require two factor"),
+    mark("administers"),
+    mark("roles"),
+    mark("name"),
+    mark("scopes"),
+    mark("users"),
+    mark("longest token life minutes"),
+    mark("latest token expiry"),
+)
 
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
@@ -40,10 +57,13 @@ def refuse_if_changed(shown: dict[str, Any] | None, present: dict[str, Any]) -> 
     if shown is None or shown == present:
         return
     if not _is_alike(shown, present):
-        raise Refusal("This form is out of date: go back, load the page again and try again.")
+        raise Refusal(gettext("This form is out of date: go back, load the page again and try again."))
     meanwhile = "; ".join(_told(key, change) for key, change in changes(shown, present).items())
     raise Refusal(
-        f"Somebody else changed this meanwhile: {meanwhile}. Your input is kept: save again to replace that.",
+        gettext(
+            "Somebody else changed this meanwhile: %(meanwhile)s. Your input is kept: save again to replace that.",
+            meanwhile=meanwhile,
+        ),
         409,
     )
 
@@ -59,14 +79,21 @@ def _is_alike(shown: dict[str, Any], present: dict[str, Any]) -> bool:
 
 
 def _told(key: str, change: dict[str, Any]) -> str:
-    name = key.replace("_", " ")
+    name = gettext(key.replace("_", " "))
     if "before" in change:
         after = change["after"]
-        return f"{name} is now {_WORDS.get(after, after)}"
-    parts = [f"{word} {_few(change[word])}" for word in ("added", "removed") if change[word]]
-    return f"{name} {' and '.join(parts)}"
+        told = gettext(_WORDS[after]) if after in _WORDS else after
+        return gettext("%(field)s is now %(value)s", field=name, value=told)
+    parts = []
+    if change["added"]:
+        parts.append(gettext("added %(items)s", items=_few(change["added"])))
+    if change["removed"]:
+        parts.append(gettext("removed %(items)s", items=_few(change["removed"])))
+    return name + " " + f" {gettext('and')} ".join(parts)
 
 
 def _few(names: list[str]) -> str:
     more = len(names) - _MOST
-    return ", ".join(str(name)[:120] for name in names[:_MOST]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(str(name)[:120] for name in names[:_MOST]) + (
+        " " + gettext("and %(number)s more", number=more) if more > 0 else ""
+    )

@@ -26,8 +26,8 @@ PASSWORD = "DUMMY_PASSWORD"
 USERS = {"TEST_USER": False, "TEST_ADMIN": True}
 #: Simple scopes of each demo role; each role also gets every complex scope.
 ROLES = {
-    "viewer": ("get_result", "get_available_dates", "get_qa_checks"),
-    "runner": ("run", "get_available_dates", "cancel"),
+    "viewer": ("get_result", "get_available_dates", "get_qa_checks", "extremes"),
+    "runner": ("run", "get_available_dates", "cancel", "extremes"),
 }
 _SERVER_DAYS, _SERVER_LATEST_DAYS, _ROLE_DAYS = 31, 365, 30
 _DAY_MINUTES = 24 * 60

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import jwt
+from flask_babel import gettext
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from flowauth.errors import Refusal
 from flowauth.models import Role, Scope, Server, Token, User, scopes_in_role, users_with_roles
-from flowauth.scopes import ANYWHERE, NONSPATIAL, is_scope, lacking
+from flowauth.scopes import ANYWHERE, EXTREMES, NONSPATIAL, is_scope, lacking
 from flowauth.services import Services
 from flowauth.signing import claims_of
 
@@ -107,6 +108,26 @@ def roles_of(database: Session, server: int, users: Iterable[int]) -> dict[int, 
     return found
 
 
+@dataclass(frozen=True)
+class FirstSteps:
+    """Say what a new installation has already."""
+
+    server: bool
+    role: bool
+    member: bool
+
+    @property
+    def are_done(self) -> bool:
+        return self.server and self.role and self.member
+
+
+def first_steps(database: Session) -> FirstSteps:
+    """Return how far the first administrator has come."""
+    tables = (Server.id, Role.id, users_with_roles.c.user_id)
+    found = [database.scalar(select(column).limit(1)) is not None for column in tables]
+    return FirstSteps(*found)
+
+
 def needed_for(server: Server, pasted: str, asked: str) -> frozenset[str]:
     """Return the scopes that a pasted text needs.
 
@@ -118,18 +139,29 @@ def needed_for(server: Server, pasted: str, asked: str) -> frozenset[str]:
         It is none of these, or its kinds and unit are none of the server's.
     """
     if asked not in ASKED:
-        raise Refusal(f"asked must be one of {', '.join(ASKED)}.", field="asked")
+        raise Refusal(gettext("asked must be one of %(asked)s.", asked=", ".join(ASKED)), field="asked")
     if not pasted.strip() or len(pasted) > LARGEST_SPEC:
-        raise Refusal("Paste a query spec, the API's refusal or scopes.", field="pasted")
+        raise Refusal(gettext("Paste a query spec, the API's refusal or scopes."), field="pasted")
     try:
         content = json.loads(pasted)
     except (ValueError, RecursionError):
         return _listed(pasted.replace(",", " ").split())
     if not isinstance(content, dict):
-        raise Refusal("This is JSON, but neither a query spec nor an API's refusal.", field="pasted")
+        raise Refusal(gettext("This is JSON, but neither a query spec nor an API's refusal."), field="pasted")
     payload = content.get("payload")
     if isinstance(payload, dict) and isinstance(payload.get("missing_scopes"), list):
-        return _listed([str(one) for one in payload["missing_scopes"]])
+        missing = [str(one) for one in payload["missing_scopes"]]
+        # The API refuses before it reads the spec when no role has any right to the kind.
+        if kind := next((one.split(":")[1] for one in missing if one.startswith("<unit>:")), None):
+            raise Refusal(
+                gettext(
+                    "No role of the token lets its holder ask for %(kind)s at any unit. Paste the query's spec to see "
+                    "which scopes it needs.",
+                    kind=kind[:64],
+                ),
+                field="pasted",
+            )
+        return _listed(missing)
     simple = ASKED[asked]
     return _needed_by_spec(server, content) | ({simple} if simple else set())
 
@@ -138,8 +170,10 @@ def _listed(words: list[str]) -> frozenset[str]:
     wrong = [word for word in words if not is_scope(word)]
     if wrong or len(words) > _MOST_SCOPES:
         raise Refusal(
-            f"'{(wrong or words)[0][:80]}' is not a scope, and what was pasted is no JSON. A query id names no "
-            "scopes: paste its spec or the API's refusal.",
+            gettext(
+                "'%(words)s' is not a scope, and what was pasted is no JSON. A query id names no scopes: paste its spec or the API's refusal.",
+                words=(wrong or words)[0][:80],
+            ),
             field="pasted",
         )
     return frozenset(words)
@@ -148,38 +182,78 @@ def _listed(words: list[str]) -> frozenset[str]:
 def _needed_by_spec(server: Server, spec: Mapping[str, Any]) -> frozenset[str]:
     top = spec.get("query_kind")
     if not isinstance(top, str):
-        raise Refusal("The spec names no query_kind.", field="pasted")
+        raise Refusal(gettext("The spec names no query_kind."), field="pasted")
     offered = [parts for scope in server.scopes if len(parts := scope.name.split(":")) == 3]
     units = {parts[0] for parts in offered if parts[1] == top}
     if not units:
-        raise Refusal(f"{server.name} does not offer the kind {top[:64]}.", field="pasted")
-    kinds, subset_kinds, told = _walk(spec)
+        raise Refusal(
+            gettext("%(name)s does not offer the kind %(top)s.", name=server.name, top=top[:64]),
+            field="pasted",
+        )
+    kinds, subset_kinds, told, placed = _walk(spec)
     unit = NONSPATIAL if units == {NONSPATIAL} else next((one for one in told if one in units), None)
     if unit is None:
         raise Refusal(
-            f"The spec names none of the units of {top[:64]}: {', '.join(sorted(units))}.", field="pasted"
+            gettext(
+                "The spec names none of the units of %(top)s: %(units)s.",
+                top=top[:64],
+                units=", ".join(sorted(units)),
+            ),
+            field="pasted",
         )
     own = {f"{unit}:{top}:{kind}" for kind in kinds}
-    return frozenset(own | {f"{ANYWHERE}{kind}" for kind in subset_kinds})
+    if unit in _UNITS:
+        finer = _UNITS[_UNITS.index(unit) + 1 :]
+        own |= {f"{of_part}:{top}:{kind}" for of_part, kind in placed if of_part in finer}
+    extremes = {EXTREMES} if _publishes_extremes(spec) else set()
+    return frozenset(own | {f"{ANYWHERE}{kind}" for kind in subset_kinds} | extremes)
 
 
-def _walk(spec: Mapping[str, Any]) -> tuple[set[str], set[str], list[str]]:
-    """Return kinds outside subsets, kinds within subsets, and units, outermost first."""
+def _publishes_extremes(spec: Mapping[str, Any]) -> bool:
+    """Return whether the engine asks for the scope of single values."""
+    bins = spec.get("bins")
+    if isinstance(bins, dict):
+        return "n_bins" in bins and spec.get("range") is None
+    return spec.get("query_kind") == "joined_spatial_aggregate" and spec.get("method") in (
+        "max",
+        "min",
+        "mode",
+    )
+
+
+#: Spatial units, each finer than the one before.
+_UNITS = ("admin0", "admin1", "admin2", "admin3", "lon-lat")
+
+#: The field of places of which only distances are taken.
+_DISTANCES = "reference_location"
+
+
+def _walk(spec: Mapping[str, Any]) -> tuple[set[str], set[str], list[str], set[tuple[str, str]]]:
+    """Return kinds outside and within subsets, units, and units with their kinds.
+
+    Units are listed outermost first.
+    """
+    placed: set[tuple[str, str]] = set()
     kinds: set[str] = set()
     subset_kinds: set[str] = set()
     units: list[str] = []
-    pending: list[tuple[Any, bool]] = [(spec, False)]
+    pending: list[tuple[Any, bool, bool]] = [(spec, False, False)]
     while pending:
-        node, within = pending.pop(0)
+        node, within, measured = pending.pop(0)
         if isinstance(node, list):
-            pending.extend((item, within) for item in node)
+            pending.extend((item, within, measured) for item in node)
         elif isinstance(node, dict):
             if isinstance(kind := node.get("query_kind"), str):
                 (subset_kinds if within else kinds).add(kind)
             if isinstance(unit := node.get("aggregation_unit"), str) and not within:
                 units.append(unit)
-            pending.extend((value, within or key == "subscriber_subset") for key, value in node.items())
-    return kinds, subset_kinds, units
+                if isinstance(kind, str) and not measured:
+                    placed.add((unit, kind))
+            pending.extend(
+                (value, within or key == "subscriber_subset", measured or key == _DISTANCES)
+                for key, value in node.items()
+            )
+    return kinds, subset_kinds, units, placed
 
 
 def explain(
@@ -212,7 +286,7 @@ def held_by_user(database: Session, server: Server, username: str) -> dict[str, 
     """Return a user's roles on a server with the scopes a new token would have."""
     user = database.scalars(select(User).where(User.username == username)).one_or_none()
     if user is None:
-        raise Refusal(f"There is no user {username[:75]}.", 404, field="user")
+        raise Refusal(gettext("There is no user %(name)s.", name=username[:75]), 404, field="user")
     return {role.name: role.scope_names for role in user.roles if role.server_id == server.id}
 
 
@@ -222,13 +296,17 @@ def held_by_token(services: Services, token: Token) -> dict[str, list[str]]:
     try:
         return claims_of(text or "")
     except (jwt.PyJWTError, ValueError):
-        raise Refusal("The text of this token cannot be read any more.", 410, field="token") from None
+        raise Refusal(
+            gettext("The text of this token cannot be read any more."), 410, field="token"
+        ) from None
 
 
 def find_token(database: Session, token_id: int) -> Token:
     token = database.get(Token, token_id)
     if token is None:
-        raise Refusal(f"There is no token with id {token_id}.", 404, field="token")
+        raise Refusal(
+            gettext("There is no token with id %(identity)s.", identity=token_id), 404, field="token"
+        )
     return token
 
 
@@ -237,5 +315,5 @@ def find_any_server(database: Session, name: str) -> Server | None:
     query = select(Server).order_by(Server.name).limit(1)
     server = database.scalars(query.where(Server.name == name) if name else query).one_or_none()
     if server is None and name:
-        raise Refusal(f"There is no server '{name[:75]}'.", 404, field="server")
+        raise Refusal(gettext("There is no server '%(name)s'.", name=name[:75]), 404, field="server")
     return server

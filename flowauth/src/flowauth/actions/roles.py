@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from flask_babel import gettext
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
@@ -24,7 +25,7 @@ from flowauth.names import check_name
 def find_role(database: Session, role_id: int) -> Role:
     role = database.get(Role, role_id)
     if role is None:
-        raise Refusal(f"There is no role with id {role_id}.", 404)
+        raise Refusal(gettext("There is no role with id %(role_id)s.", role_id=role_id), 404)
     return role
 
 
@@ -34,7 +35,7 @@ def _locked(database: Session, role_id: int) -> Role:
     # would deadlock.
     role = database.get(Role, role_id, with_for_update={"key_share": True}, populate_existing=True)
     if role is None:
-        raise Refusal(f"There is no role with id {role_id}.", 404)
+        raise Refusal(gettext("There is no role with id %(role_id)s.", role_id=role_id), 404)
     return role
 
 
@@ -71,7 +72,10 @@ def save_role(
         select(Role).where(Role.name == checked, Role.server_id == server.id)
     ).one_or_none()
     if clash is not None and clash is not role:
-        raise Refusal(f"{server.name} has a role {checked} already.", field="name")
+        raise Refusal(
+            gettext("%(name)s has a role %(checked)s already.", name=server.name, checked=checked),
+            field="name",
+        )
     _check_limits(server, check_life(longest_token_life_minutes), latest_token_expiry)
     check_latest(latest_token_expiry, role.latest_token_expiry if role else None)
     chosen, members = _scopes(server, scopes), all_of(database, User, users, "users")
@@ -128,12 +132,18 @@ def delete_role(database: Session, actor: Actor, role: Role, after: After = Afte
 def _check_limits(server: Server, life: int, latest: datetime | None) -> None:
     if life > server.longest_token_life_minutes:
         raise Refusal(
-            f"The longest life may be no more than the server's {server.longest_token_life_minutes} minutes.",
+            gettext(
+                "The longest life may be no more than the server's %(longest_token_life_minutes)s minutes.",
+                longest_token_life_minutes=server.longest_token_life_minutes,
+            ),
             field="longest_token_life_minutes",
         )
     if server.latest_token_expiry is not None and (latest is None or latest > server.latest_token_expiry):
         raise Refusal(
-            f"The latest expiry may be no later than the server's {clock.iso(server.latest_token_expiry)}.",
+            gettext(
+                "The latest expiry may be no later than the server's %(latest_token_expiry)s.",
+                latest_token_expiry=clock.iso(server.latest_token_expiry),
+            ),
             field="latest_token_expiry",
         )
 
@@ -141,9 +151,12 @@ def _check_limits(server: Server, life: int, latest: datetime | None) -> None:
 def _scopes(server: Server, names: Sequence[str]) -> list[Scope]:
     offered = {scope.name: scope for scope in server.scopes}
     if strange := sorted({str(name)[:120] for name in names if name not in offered}):
-        raise Refusal(f"{server.name} does not offer the scope {strange[0]}.", field="scopes")
+        raise Refusal(
+            gettext("%(name)s does not offer the scope %(strange)s.", name=server.name, strange=strange[0]),
+            field="scopes",
+        )
     if not names:
-        raise Refusal("Choose at least one scope.", field="scopes")
+        raise Refusal(gettext("Choose at least one scope."), field="scopes")
     return [offered[name] for name in sorted(set(names))]
 
 

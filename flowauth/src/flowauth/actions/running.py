@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, NoReturn
 
+from flask_babel import gettext, ngettext
 from sqlalchemy import ColumnElement, Select, false, func, or_, select
 from sqlalchemy.orm import Session, contains_eager, defer
 
@@ -36,7 +37,7 @@ class TokensKeepIt(Refusal):
 
     def __init__(self, kept: Kept) -> None:
         super().__init__(
-            f"{kept.told} Nothing is saved yet: decide what becomes of them and save again.",
+            f"{kept.told} {gettext('Nothing is saved yet: decide what becomes of them and save again.')}",
             409,
             running={"tokens": kept.count, "until": clock.iso(kept.until)},
         )
@@ -52,8 +53,12 @@ class Kept:
 
     @property
     def told(self) -> str:
-        which = "1 running token keeps" if self.count == 1 else f"{self.count} running tokens keep"
-        return f"{which} it until {clock.readable(self.until)}."
+        return ngettext(
+            "%(num)s running token keeps it until %(moment)s.",
+            "%(num)s running tokens keep it until %(moment)s.",
+            self.count,
+            moment=clock.readable(self.until),
+        )
 
 
 @dataclass(frozen=True)
@@ -140,14 +145,19 @@ def _running(database: Session, condition: ColumnElement[bool]) -> Sequence[Toke
     return database.scalars(query.order_by(Token.id).with_for_update()).all()
 
 
-def search(wanted: Wanted) -> Select[tuple[Token]]:
-    """Return the matching tokens with users and servers, without token texts."""
+def search(wanted: Wanted, within: frozenset[int] | None = None) -> Select[tuple[Token]]:
+    """Return the matching tokens with users and servers, without token texts.
+
+    ``within`` are the servers that the searching user administers; None means all.
+    """
     query = (
         select(Token)
         .join(Token.user)
         .join(Token.server)
         .options(contains_eager(Token.user), contains_eager(Token.server), defer(Token.encrypted_token))
     )
+    if within is not None:
+        query = query.where(Token.server_id.in_(within))
     if wanted.search:
         texts = (Token.name, User.username, Server.name)
         query = query.where(or_(*(text.icontains(wanted.search, autoescape=True) for text in texts)))
@@ -168,13 +178,17 @@ def search(wanted: Wanted) -> Select[tuple[Token]]:
 def check_state(value: str) -> str:
     """Return a valid search state."""
     if value not in STATES:
-        raise Refusal(f"state must be one of {', '.join(STATES)}.", field="state")
+        raise Refusal(gettext("state must be one of %(states)s.", states=", ".join(STATES)), field="state")
     return value
 
 
 @transaction
 def revoke_chosen(
-    database: Session, actor: Actor, identities: Sequence[object], reason: str = ""
+    database: Session,
+    actor: Actor,
+    identities: Sequence[object],
+    reason: str = "",
+    within: frozenset[int] | None = None,
 ) -> list[str]:
     """Revoke the given tokens that still run; return ``user: server/name`` of each.
 
@@ -186,35 +200,50 @@ def revoke_chosen(
     if not identities:
         _choose_some()
     if len(identities) > MOST_AT_ONCE:
-        raise Refusal(f"No more than {MOST_AT_ONCE} tokens are revoked at once.", field="tokens")
+        raise Refusal(
+            gettext("No more than %(most_at_once)s tokens are revoked at once.", most_at_once=MOST_AT_ONCE),
+            field="tokens",
+        )
     chosen = set()
     for identity in identities:
         if type(identity) is not int or not 0 < identity <= LARGEST_ID:
-            raise Refusal(f"There is no token with id {str(identity)[:20]}.", field="tokens")
+            raise Refusal(
+                gettext("There is no token with id %(identity)s.", identity=str(identity)[:20]),
+                field="tokens",
+            )
         chosen.add(identity)
-    known = set(database.scalars(select(Token.id).where(Token.id.in_(chosen))))
+    reachable = search(Wanted(state="all"), within).with_only_columns(Token.id)
+    known = set(database.scalars(reachable.where(Token.id.in_(chosen))))
     if unknown := chosen - known:
-        raise Refusal(f"There is no token with id {min(unknown)}.", field="tokens")
+        raise Refusal(
+            gettext("There is no token with id %(identity)s.", identity=min(unknown)), field="tokens"
+        )
     return _revoke(database, actor, select(Token).where(Token.id.in_(chosen)), {}, reason)
 
 
 @transaction
-def revoke_found(database: Session, actor: Actor, wanted: Wanted, reason: str = "") -> list[str]:
+def revoke_found(
+    database: Session, actor: Actor, wanted: Wanted, reason: str = "", within: frozenset[int] | None = None
+) -> list[str]:
     """Revoke every running token of a user, server, role or search."""
     if wanted.is_everything:
         _choose_some()
     if wanted.user and not database.scalar(select(User.id).where(User.username == wanted.user)):
-        raise Refusal(f"There is no user {wanted.user[:75]}.", 404, field="user")
+        raise Refusal(gettext("There is no user %(name)s.", name=wanted.user[:75]), 404, field="user")
     if wanted.server and not database.scalar(select(Server.id).where(Server.name == wanted.server)):
-        raise Refusal(f"There is no server {wanted.server[:75]}.", 404, field="server")
+        raise Refusal(
+            gettext("There is no server %(server)s.", server=wanted.server[:75]), 404, field="server"
+        )
     if wanted.role is not None and database.get(Role, wanted.role) is None:
-        raise Refusal(f"There is no role with id {wanted.role}.", 404, field="role")
+        raise Refusal(
+            gettext("There is no role with id %(role_id)s.", role_id=wanted.role), 404, field="role"
+        )
     asked = {name: value for name, value in vars(wanted).items() if value and name != "state"}
-    return _revoke(database, actor, search(wanted), asked, reason)
+    return _revoke(database, actor, search(wanted, within), asked, reason)
 
 
 def _choose_some() -> NoReturn:
-    raise Refusal("Choose tokens, or a user, a server or a role.", field="tokens")
+    raise Refusal(gettext("Choose tokens, or a user, a server or a role."), field="tokens")
 
 
 def _revoke(
@@ -222,7 +251,12 @@ def _revoke(
 ) -> list[str]:
     why = reason.strip()
     if len(why) > LONGEST_REASON:
-        raise Refusal(f"The reason may have at most {LONGEST_REASON} characters.", field="reason")
+        raise Refusal(
+            gettext(
+                "The reason may have at most %(longest_reason)s characters.", longest_reason=LONGEST_REASON
+            ),
+            field="reason",
+        )
     ids = select(query.with_only_columns(Token.id).subquery().c.id)
     tokens = _running(database, Token.id.in_(ids))
     names = [f"{token.user.username}: {token.server.name}/{token.name}" for token in tokens]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from flask_babel import gettext
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
@@ -39,7 +40,7 @@ class Difference:
 def find_server(database: Session, name: str) -> Server:
     server = database.scalars(select(Server).where(Server.name == name)).one_or_none()
     if server is None:
-        raise Refusal(f"There is no server '{name[:75]}'.", 404)
+        raise Refusal(gettext("There is no server '%(name)s'.", name=name[:75]), 404)
     return server
 
 
@@ -55,7 +56,11 @@ def difference(server: Server | None, description: ApiDescription) -> Difference
         return Difference(description.scopes, (), {})
     if description.audience != server.name:
         raise Refusal(
-            f"This description is of server {description.audience}, not of {server.name}.",
+            gettext(
+                "This description is of server %(audience)s, not of %(name)s.",
+                audience=description.audience,
+                name=server.name,
+            ),
             field="description",
         )
     present, offered = {scope.name for scope in server.scopes}, set(description.scopes)
@@ -72,7 +77,10 @@ def check_life(value: object) -> int:
     """Return the longest token lifetime in minutes."""
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LONGEST_LIFE_MINUTES:
         raise Refusal(
-            f"The longest life must be a whole number of minutes from 1 to {LONGEST_LIFE_MINUTES}.",
+            gettext(
+                "The longest life must be a whole number of minutes from 1 to %(longest_life_minutes)s.",
+                longest_life_minutes=LONGEST_LIFE_MINUTES,
+            ),
             field="longest_token_life_minutes",
         )
     return value
@@ -81,7 +89,7 @@ def check_life(value: object) -> int:
 def check_latest(value: datetime | None, present: datetime | None = None) -> datetime | None:
     """Return the latest expiry, which must be in the future or unchanged."""
     if value is not None and value != present and value <= clock.now():
-        raise Refusal("The latest expiry must be in the future.", field="latest_token_expiry")
+        raise Refusal(gettext("The latest expiry must be in the future."), field="latest_token_expiry")
     return value
 
 
@@ -96,7 +104,10 @@ def register_server(
     """Register a server from its description."""
     name = check_audience(description.audience)
     if database.scalars(select(Server.id).where(Server.name == name)).first() is not None:
-        raise Refusal(f"Server {name} is registered already: open it to update its scopes.", field="name")
+        raise Refusal(
+            gettext("Server %(name)s is registered already: open it to update its scopes.", name=name),
+            field="name",
+        )
     server = Server(
         name=name,
         longest_token_life_minutes=check_life(longest_token_life_minutes),
@@ -231,7 +242,7 @@ def delete_server(database: Session, actor: Actor, server: Server) -> None:
     # A token being made refers to this row, so the lock waits for the token and then sees it.
     locked = database.get(Server, server.id, with_for_update=True, populate_existing=True)
     if locked is None:
-        raise Refusal(f"There is no server '{server.name}'.", 404)
+        raise Refusal(gettext("There is no server '%(name)s'.", name=server.name), 404)
     facts = {**_facts(server), **goes_with(database, server)}
     facts["revoked"] = len(revocation.revoke(database, server.tokens, "the server is deleted"))
     name = server.name

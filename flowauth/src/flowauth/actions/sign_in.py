@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from flask_babel import gettext
 from sqlalchemy import Delete, Update, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
@@ -12,11 +13,12 @@ from flowauth import audit, clock, throttle, two_factor
 from flowauth.audit import Actor
 from flowauth.database import transaction
 from flowauth.errors import Refusal
+from flowauth.language import mark
 from flowauth.models import AuditEvent, BackupCode, TwoFactor, User
 from flowauth.services import Services
 from flowauth.throttle import Try
 
-WRONG = "Wrong user name, password or code."
+WRONG = mark("Wrong user name, password or code.")
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,9 @@ class CodeNeeded(Refusal):
     """Report that the password is right and the code is missing."""
 
     def __init__(self, half: HalfSignedIn) -> None:
-        super().__init__("A two-factor code is needed.", field="two_factor_code", need_two_factor=True)
+        super().__init__(
+            gettext("A two-factor code is needed."), field="two_factor_code", need_two_factor=True
+        )
         self.half = half
 
 
@@ -66,12 +70,12 @@ def sign_in(
     database.rollback()
     if not services.passwords.matches(stored, password) or user is None:
         _failed(database, actor, username if user else "(unknown)", "password")
-        raise Refusal(WRONG, 401)
+        raise Refusal(gettext(WRONG), 401)
     if stored is not None and services.passwords.is_outdated(stored):
         _rehash(database, user, stored, services.passwords.hash(password))
     if user.has_two_factor and not code:
         throttle.give_back(database, attempt)
-        raise CodeNeeded(HalfSignedIn(user.id, _proof(user)))
+        raise CodeNeeded(HalfSignedIn(user.id, proof_of(user)))
     return _finish(database, services, actor, user, code, attempt)
 
 
@@ -80,13 +84,14 @@ def sign_in_with_code(
 ) -> SignedIn:
     """Check the code of a user whose password was right a moment ago."""
     user = database.get(User, half.user_id)
-    if user is None or _proof(user) != half.proof:
-        raise Refusal(WRONG, 401)
+    if user is None or proof_of(user) != half.proof:
+        raise Refusal(gettext(WRONG), 401)
     attempt = throttle.reserve(database, user.username, actor.address)
     return _finish(database, services, actor, user, code, attempt)
 
 
-def _proof(user: User) -> str:
+def proof_of(user: User) -> str:
+    """Return a text that changes with the user's password."""
     return hashlib.sha256(user.password_hash.encode()).hexdigest()
 
 
@@ -95,7 +100,7 @@ def _finish(
 ) -> SignedIn:
     if user.has_two_factor and not _second_factor(database, services, user.id, code or ""):
         _failed(database, actor, user.username, "code")
-        raise Refusal(WRONG, 401, field="two_factor_code", need_two_factor=True)
+        raise Refusal(gettext(WRONG), 401, field="two_factor_code", need_two_factor=True)
     return _succeeded(database, actor, user, attempt)
 
 

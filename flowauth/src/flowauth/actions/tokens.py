@@ -6,10 +6,12 @@ import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+from flask_babel import gettext
 from sqlalchemy import select
 from sqlalchemy.orm import Session, defer, joinedload
 
 from flowauth import audit, clock, revocation
+from flowauth.actions import signing_keys
 from flowauth.audit import Actor
 from flowauth.database import transaction
 from flowauth.errors import Refusal
@@ -24,13 +26,13 @@ def limits(server: Server, roles: Iterable[Role]) -> list[Limit]:
     """Return the server's cap and each role's cap on expiry."""
     return [
         Limit(
-            f"server {server.name}",
+            gettext("server %(name)s", name=server.name),
             timedelta(minutes=server.longest_token_life_minutes),
             server.latest_token_expiry,
         ),
         *(
             Limit(
-                f"role {role.name}",
+                gettext("role %(name)s", name=role.name),
                 timedelta(minutes=role.longest_token_life_minutes),
                 role.latest_token_expiry,
             )
@@ -77,18 +79,24 @@ def _named(servers: Iterable[Server], name: str) -> Server:
     for server in servers:
         if server.name == name:
             return server
-    raise Refusal(f"There is no server '{name[:75]}' on which you hold a role.", 404)
+    raise Refusal(gettext("There is no server '%(name)s' on which you hold a role.", name=name[:75]), 404)
 
 
 def chosen_roles(user: User, server: Server, names: object) -> list[Role]:
     """Return the named roles that the user holds on this server, without repeats."""
     if not isinstance(names, Sequence) or isinstance(names, str) or not names:
-        raise Refusal("Choose at least one role.", field="roles")
+        raise Refusal(gettext("Choose at least one role."), field="roles")
     if not all(isinstance(name, str) for name in names):
-        raise Refusal("roles must be a list of role names.", field="roles")
+        raise Refusal(gettext("roles must be a list of role names."), field="roles")
     held = {role.name: role for role in roles_on(user, server)}
     if missing := sorted({name[:75] for name in names if name not in held}):
-        raise Refusal(f"You do not hold on {server.name}: {', '.join(missing)}.", 401, field="roles")
+        raise Refusal(
+            gettext(
+                "You do not hold on %(name)s: %(missing)s.", name=server.name, missing=", ".join(missing)
+            ),
+            401,
+            field="roles",
+        )
     return [held[name] for name in sorted(set(names))]
 
 
@@ -99,12 +107,15 @@ def requested_end(
     if lifetime_minutes is None:
         return None
     if not isinstance(lifetime_minutes, int) or isinstance(lifetime_minutes, bool) or lifetime_minutes < 1:
-        raise Refusal("lifetime_minutes must be a whole number above 0.", field="lifetime_minutes")
+        raise Refusal(gettext("lifetime_minutes must be a whole number above 0."), field="lifetime_minutes")
     cap = earliest(limits(server, roles), now)
     most = max(int((cap.at - now).total_seconds()) // 60, 0)
     if lifetime_minutes > most and cap.at > now:
         raise Refusal(
-            f"lifetime_minutes may be no more than {most}: the {cap.reason}.", field="lifetime_minutes"
+            gettext(
+                "lifetime_minutes may be no more than %(most)s: the %(reason)s.", most=most, reason=cap.reason
+            ),
+            field="lifetime_minutes",
         )
     # When a cap has passed, every lifetime is too long; `expiry` reports this better.
     return None if cap.at <= now else now + timedelta(minutes=lifetime_minutes)
@@ -160,11 +171,16 @@ def renew(
     _hold(database, user)
     old = own_token(database, user, token_id)
     if old.revoked_at is not None:
-        raise Refusal("A revoked token cannot be renewed.")
+        raise Refusal(gettext("A revoked token cannot be renewed."))
     if not old.role_names:
-        raise Refusal("No roles are recorded for this token.")
+        raise Refusal(gettext("No roles are recorded for this token."))
     if lost := _lost_roles(user, old):
-        raise Refusal(f"You no longer hold roles of this token: {', '.join(lost)}. Make a new token.", 401)
+        raise Refusal(
+            gettext(
+                "You no longer hold roles of this token: %(lost)s. Make a new token.", lost=", ".join(lost)
+            ),
+            401,
+        )
     now = clock.now()
     roles = list(old.roles)
     end = requested_end(old.server, roles, lifetime_minutes, now)
@@ -203,10 +219,10 @@ def reveal(
     """Return the text of the user's own token; record each look."""
     token = own_token(database, user, token_id)
     if token.revoked_at is not None:
-        raise Refusal("A revoked token cannot be viewed, copied or downloaded: make a new one.")
+        raise Refusal(gettext("A revoked token cannot be viewed, copied or downloaded: make a new one."))
     text = services.decrypt(token.encrypted_token)
     if text is None:
-        raise Refusal("The key that this token was stored with is gone: make a new token.", 410)
+        raise Refusal(gettext("The key that this token was stored with is gone: make a new token."), 410)
     audit.record(database, actor, "token.revealed", f"{token.server.name}/{token.name}", jti=token.jti)
     return token, text
 
@@ -223,10 +239,44 @@ def revoke(database: Session, actor: Actor, user: User, token_id: int) -> Token:
     return token
 
 
+@transaction
+def hide(database: Session, actor: Actor, user: User, server: Server, token_id: int | None = None) -> int:
+    """Hide one ended token of the user, or all on a server; return how many.
+
+    Raises
+    ------
+    Refusal
+        409 for a running token: it would be used unseen.
+    """
+    ended = [token for token in tokens_on(database, user, server) if token.has_ended and not token.is_hidden]
+    if token_id is not None:
+        token = own_token(database, user, token_id)
+        if not token.has_ended:
+            raise Refusal(gettext("A running token cannot be hidden: revoke it first."), 409)
+        ended = [one for one in ended if one.id == token.id]
+    for token in ended:
+        token.is_hidden = True
+    if ended:
+        names = [token.name for token in ended]
+        audit.record(database, actor, "tokens.hidden", server.name, tokens=names)
+    return len(ended)
+
+
+@transaction
+def show_hidden(database: Session, actor: Actor, user: User, server: Server) -> int:
+    """Put the user's hidden tokens on a server back into the list; return how many."""
+    hidden = [token for token in tokens_on(database, user, server) if token.is_hidden]
+    for token in hidden:
+        token.is_hidden = False
+    if hidden:
+        audit.record(database, actor, "tokens.shown", server.name, tokens=[token.name for token in hidden])
+    return len(hidden)
+
+
 def own_token(database: Session, user: User, token_id: int) -> Token:
     token = database.get(Token, token_id)
     if token is None or token.user_id != user.id:
-        raise Refusal("There is no such token.", 404)
+        raise Refusal(gettext("There is no such token."), 404)
     return token
 
 
@@ -256,7 +306,10 @@ def _issue(
 ) -> tuple[Token, str]:
     end = resulting_expiry(server, roles, requested, now).at
     jti = str(uuid.uuid4())
-    text = sign(user.username, server.name, {role.name: role.scope_names for role in roles}, jti, now, end)
+    signer = signing_keys.signer(database, services)
+    text = sign(
+        signer, user.username, server.name, {role.name: role.scope_names for role in roles}, jti, now, end
+    )
     token = Token(
         name=name,
         encrypted_token=services.encrypt(text),

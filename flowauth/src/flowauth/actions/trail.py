@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from flask_babel import gettext
 from sqlalchemy import Select, Text, cast, delete, func, or_, select
 from sqlalchemy.orm import Session
 
@@ -124,23 +125,32 @@ def check(database: Session, *, everything: bool = False) -> str | None:
         known = database.get(AuditEvent, begin.event_id)
         count = database.scalar(select(func.count(AuditEvent.id)).where(AuditEvent.id <= begin.event_id)) or 0
         if known is None or known.hash != begin.hash or known.hash != audit.hash_of(known):
-            return f"The trail does not hold at event {begin.event_id}."
+            return gettext("The trail does not hold at event %(id)s.", id=begin.event_id)
         if start.length + count != begin.length:
-            return f"Up to event {begin.event_id} the trail should have {begin.length - start.length} events and has {count}."
+            return gettext(
+                "Up to event %(id)s the trail should have %(expected)s events and has %(found)s.",
+                id=begin.event_id,
+                expected=begin.length - start.length,
+                found=count,
+            )
     previous, count, last = begin.hash, begin.length, begin.event_id
     while True:
         query = select(AuditEvent).where(AuditEvent.id > last).order_by(AuditEvent.id).limit(_AT_ONCE)
         found = database.scalars(query).all()
         for event in found:
             if event.previous_hash != previous or event.hash != audit.hash_of(event):
-                return f"The trail does not hold from event {event.id} on."
+                return gettext("The trail does not hold from event %(id)s on.", id=event.id)
             previous, count, last = event.hash, count + 1, event.id
             database.expunge(event)
         if len(found) < _AT_ONCE:
             break
     head = database.scalars(select(AuditHead)).one()
     if (head.length, head.hash) != (count, previous):
-        return f"The trail should have {head.length - start.length} events and has {count - start.length}."
+        return gettext(
+            "The trail should have %(expected)s events and has %(found)s.",
+            expected=head.length - start.length,
+            found=count - start.length,
+        )
     if last != database.get_one(AuditAnchor, CHECKED).event_id:
         _remember(database, last, count, previous)
     return None
@@ -166,7 +176,7 @@ def forget(database: Session, actor: Actor, before: datetime) -> int:
     """
     problem = check(database, everything=True)
     if problem:
-        raise Refusal(f"{problem} Nothing is deleted.", 409)
+        raise Refusal(gettext("%(problem)s Nothing is deleted.", problem=problem), 409)
     youngest = select(func.min(AuditEvent.id)).where(AuditEvent.at >= before).scalar_subquery()
     last = database.scalars(
         select(AuditEvent)

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from flask_babel import gettext
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, selectinload
 
 from flowauth import audit, revocation, sessions, throttle
-from flowauth.actions import running
+from flowauth.actions import credentials, running
 from flowauth.actions.account import hash_of_new
 from flowauth.actions.changes import refuse_if_changed
 from flowauth.actions.running import After
 from flowauth.audit import Actor
 from flowauth.database import all_of, transaction
 from flowauth.errors import Refusal
-from flowauth.models import Role, User
+from flowauth.models import Role, Server, User
 from flowauth.names import check_name
 from flowauth.services import Services
 
@@ -24,7 +25,7 @@ from flowauth.services import Services
 def find_user(database: Session, user_id: int) -> User:
     user = database.get(User, user_id, options=[selectinload(User.roles).joinedload(Role.server)])
     if user is None:
-        raise Refusal(f"There is no user with id {user_id}.", 404)
+        raise Refusal(gettext("There is no user with id %(user_id)s.", user_id=user_id), 404)
     return user
 
 
@@ -37,7 +38,7 @@ def _locked(database: Session, user_id: int, *, with_tokens: bool = False) -> Us
     lock = {"key_share": not with_tokens}
     user = database.get(User, user_id, with_for_update=lock, populate_existing=True)
     if user is None:
-        raise Refusal(f"There is no user with id {user_id}.", 404)
+        raise Refusal(gettext("There is no user with id %(user_id)s.", user_id=user_id), 404)
     return user
 
 
@@ -49,6 +50,8 @@ def create_user(
     password: object,
     *,
     is_admin: bool = False,
+    is_auditor: bool = False,
+    administers: Sequence[object] = (),
     require_two_factor: bool = False,
     must_change_password: bool = True,
     roles: Sequence[object] = (),
@@ -62,16 +65,20 @@ def create_user(
         username=name,
         password_hash=hash_of_new(database, services, name, password, "password"),
         is_admin=is_admin,
+        is_auditor=is_auditor,
         require_two_factor=require_two_factor,
         must_change_password=must_change_password,
     )
-    return _add_user(database, actor, user, roles)
+    return _add_user(database, actor, user, roles, administers)
 
 
 @transaction
-def _add_user(database: Session, actor: Actor, user: User, roles: Sequence[object]) -> User:
+def _add_user(
+    database: Session, actor: Actor, user: User, roles: Sequence[object], administers: Sequence[object]
+) -> User:
     _free_name(database, user.username)
     user.roles = all_of(database, Role, roles, "roles")
+    user.administers = all_of(database, Server, administers, "administers")
     database.add(user)
     database.flush()
     audit.record(database, actor, "user.created", user.username, **user_facts(user))
@@ -87,6 +94,8 @@ def change_user(
     username: object = None,
     password: object = None,
     is_admin: bool | None = None,
+    is_auditor: bool | None = None,
+    administers: Sequence[object] | None = None,
     require_two_factor: bool | None = None,
     remove_two_factor: bool = False,
     roles: Sequence[object] | None = None,
@@ -102,7 +111,7 @@ def change_user(
     """
     present = find_user(database, user_id).username
     if actor.username == present and (password or remove_two_factor):
-        raise Refusal("Change your own password and second factor under My account.", 403)
+        raise Refusal(gettext("Change your own password and second factor under My account."), 403)
     hashed = None
     if password:
         name = username if isinstance(username, str) else present
@@ -114,6 +123,8 @@ def change_user(
         username=username,
         password_hash=hashed,
         is_admin=is_admin,
+        is_auditor=is_auditor,
+        administers=administers,
         require_two_factor=require_two_factor,
         remove_two_factor=remove_two_factor,
         roles=roles,
@@ -132,6 +143,8 @@ def _change_user(
     username: object,
     password_hash: str | None,
     is_admin: bool | None,
+    is_auditor: bool | None,
+    administers: Sequence[object] | None,
     require_two_factor: bool | None,
     remove_two_factor: bool,
     roles: Sequence[object] | None,
@@ -150,10 +163,16 @@ def _change_user(
     if password_hash is not None:
         user.password_hash = password_hash
         user.must_change_password = True
+        # Somebody else may have made them.
+        credentials.remove_all(database, user.id)
     if is_admin is not None and is_admin != user.is_admin:
         if not is_admin:
             _keep_an_administrator(database, user, "is_admin")
         user.is_admin = is_admin
+    if is_auditor is not None:
+        user.is_auditor = is_auditor
+    if administers is not None:
+        user.administers = all_of(database, Server, administers, "administers")
     if require_two_factor is not None:
         user.require_two_factor = require_two_factor
     if remove_two_factor and user.two_factor is not None:
@@ -225,7 +244,7 @@ def _free_name(database: Session, username: object, own: User | None = None) -> 
     like = select(User).where(func.lower(User.username) == name.lower())
     taken = [user.username for user in database.scalars(like) if user is not own]
     if taken:
-        raise Refusal(f"The user name {taken[0]} is taken.", field="username")
+        raise Refusal(gettext("The user name %(taken)s is taken.", taken=taken[0]), field="username")
     return name
 
 
@@ -239,7 +258,7 @@ def _administrators(database: Session) -> Sequence[int]:
 
 def _keep_an_administrator(database: Session, user: User, field: str | None) -> None:
     if [identity for identity in _administrators(database) if identity != user.id] == []:
-        raise Refusal("The last administrator can be neither deleted nor demoted.", field=field)
+        raise Refusal(gettext("The last administrator can be neither deleted nor demoted."), field=field)
 
 
 def user_facts(user: User) -> dict[str, Any]:
@@ -247,6 +266,8 @@ def user_facts(user: User) -> dict[str, Any]:
     return {
         "username": user.username,
         "is_admin": user.is_admin,
+        "is_auditor": user.is_auditor,
+        "administers": sorted(server.name for server in user.administers),
         "require_two_factor": user.require_two_factor,
         "has_two_factor": user.has_two_factor,
         "roles": sorted(f"{role.server.name}/{role.name}" for role in user.roles),

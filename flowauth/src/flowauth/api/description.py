@@ -26,9 +26,24 @@ def _object(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
 
 _SCHEMAS: dict[str, Any] = {
     "Problem": _object(
-        {"message": _TEXT, "code": _WHOLE}, bad_field=_TEXT, need_two_factor=_FLAG, retry_after=_WHOLE
+        {"message": _TEXT, "code": _WHOLE},
+        bad_field=_TEXT,
+        need_two_factor=_FLAG,
+        retry_after=_WHOLE,
+        error=_TEXT,
     ),
     "Session": _object({"access_token": _TEXT, "expires": _MOMENT}),
+    "DeviceCodes": _object(
+        {
+            "device_code": _TEXT,
+            "user_code": _TEXT,
+            "verification_uri": _TEXT,
+            "verification_uri_complete": _TEXT,
+            "expires_in": _WHOLE,
+            "interval": _WHOLE,
+        }
+    ),
+    "DeviceToken": _object({"access_token": _TEXT, "token_type": _TEXT, "expires_in": _WHOLE}),
     "Server": _object(
         {
             "name": _TEXT,
@@ -63,6 +78,8 @@ _SCHEMAS: dict[str, Any] = {
             "id": _WHOLE,
             "username": _NAME,
             "is_admin": _FLAG,
+            "is_auditor": _FLAG,
+            "administers": {**_list(_TEXT), "description": "Names of servers."},
             "has_two_factor": _FLAG,
             "require_two_factor": _FLAG,
             "roles": _list(_object({"id": _WHOLE, "name": _NAME, "server": _TEXT})),
@@ -166,7 +183,12 @@ def describe() -> dict[str, Any]:
     ended = _object({}, revoke_tokens=_REVOKE_TOKENS)
     lifetime = _object({}, lifetime_minutes=_OPTIONAL_MINUTES)
     new_user = _object(
-        {"username": _NAME, "password": _TEXT}, is_admin=_FLAG, require_two_factor=_FLAG, roles=_list(_WHOLE)
+        {"username": _NAME, "password": _TEXT},
+        is_admin=_FLAG,
+        is_auditor=_FLAG,
+        administers=_list(_WHOLE),
+        require_two_factor=_FLAG,
+        roles=_list(_WHOLE),
     )
     server, token, one = _parameter("name", _TEXT), _parameter("token_id", _WHOLE), _parameter
     return {
@@ -176,12 +198,30 @@ def describe() -> dict[str, Any]:
             "version": __version__,
             "description": "Servers, roles, users and tokens.",
         },
-        "security": [{"session": []}],
+        "security": [{"session": []}, {"credential": []}],
         "paths": {
             "/api/v1/openapi.json": {"get": {**_operation("This document", 200, anyone=True)}},
             "/api/v1/session": {
                 "post": _operation("Sign in", 200, "Session", body=credentials, anyone=True),
                 "delete": _operation("Sign out", 204),
+            },
+            "/api/v1/device-authorization": {
+                "post": _operation(
+                    "Start the device grant (RFC 8628): a code for a user to approve",
+                    200,
+                    "DeviceCodes",
+                    body=_object({"audience": _TEXT, "client_id": _TEXT}),
+                    anyone=True,
+                ),
+            },
+            "/api/v1/device-token": {
+                "post": _operation(
+                    "The token that a user approved (RFC 8628)",
+                    200,
+                    "DeviceToken",
+                    body=_object({"grant_type": _TEXT, "device_code": _TEXT, "client_id": _TEXT}),
+                    anyone=True,
+                ),
             },
             "/api/v1/servers": {
                 "get": _operation("Servers on which you hold a role", 200, "Server", many=True),
@@ -269,6 +309,9 @@ def describe() -> dict[str, Any]:
         },
         "components": {
             "schemas": _SCHEMAS,
-            "securitySchemes": {"session": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "securitySchemes": {
+                "session": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "credential": {"type": "http", "scheme": "bearer", "bearerFormat": "personal credential"},
+            },
         },
     }

@@ -10,15 +10,15 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from flask import Blueprint, Response, g, jsonify, request
+from flask import Blueprint, Response, g, jsonify, request, url_for
 from flask_jwt_extended import create_access_token, get_jwt
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 
 from flowauth import api_description, clock, sessions
-from flowauth.access import Access, actor, allow, database, user
+from flowauth.access import Access, Delegated, actor, allow, database, reach, user
+from flowauth.actions import device, running, signing_keys
 from flowauth.actions import roles as role_actions
-from flowauth.actions import running
 from flowauth.actions import servers as server_actions
 from flowauth.actions import sign_in as sign_in_actions
 from flowauth.actions import tokens as token_actions
@@ -30,12 +30,15 @@ from flowauth.errors import Refusal
 from flowauth.expiry import cap_of
 from flowauth.models import Role, Server, Token, User
 from flowauth.names import OWN_AUDIENCE
-from flowauth.signing import public_pem
 from flowauth.views import services
 from flowauth.views.all_tokens import found_tokens, wanted
 
 blueprint = Blueprint("v1", __name__, url_prefix="/api/v1")
-_WITH_ROLES = (selectinload(User.roles).joinedload(Role.server), selectinload(User.two_factor))
+_WITH_ROLES = (
+    selectinload(User.roles).joinedload(Role.server),
+    selectinload(User.two_factor),
+    selectinload(User.administers),
+)
 _WHOLE_ROLE = (joinedload(Role.server), selectinload(Role.scopes), selectinload(Role.users))
 
 
@@ -72,6 +75,36 @@ def close_session() -> tuple[str, int]:
     return "", 204
 
 
+@blueprint.post("/device-authorization")
+@allow(Access.ANYONE)
+def authorize_device() -> Response:
+    """Start a grant for a program without a browser (RFC 8628)."""
+    body = _form("audience", "client_id")
+    grant, device_code = device.begin(database(), body["audience"], body["client_id"], actor().address)
+    code = device.shown_code(grant)
+    return jsonify(
+        device_code=device_code,
+        user_code=code,
+        verification_uri=url_for("devices.enter", _external=True),
+        verification_uri_complete=url_for("devices.enter", code=code, _external=True),
+        expires_in=int(device.LIFE.total_seconds()),
+        interval=device.INTERVAL,
+    )
+
+
+@blueprint.post("/device-token")
+@allow(Access.ANYONE)
+def collect_token() -> Response:
+    """Return the approved token, once (RFC 8628)."""
+    body = _form("grant_type", "device_code", "client_id")
+    if body["grant_type"] != device.GRANT_TYPE:
+        raise device.NotGranted("unsupported_grant_type", f"grant_type must be {device.GRANT_TYPE}.")
+    token, text = device.collect(database(), services(), body["device_code"])
+    g.username = token.user.username
+    seconds = max(int((token.expiry - clock.now()).total_seconds()), 0)
+    return jsonify(access_token=text, token_type="Bearer", expires_in=seconds)
+
+
 @blueprint.get("/servers")
 @allow(Access.USER)
 def servers() -> Response:
@@ -93,7 +126,7 @@ def register_server() -> tuple[Response, int]:
 
 
 @blueprint.put("/servers/<name>/scopes")
-@allow(Access.ADMIN)
+@allow(Access.ADMIN, Delegated.SERVER)
 def update_scopes(name: str) -> Response:
     body = _body("description", optional=("revoke_tokens",))
     description = api_description.from_document(body["description"])
@@ -158,7 +191,7 @@ def revoke(token_id: int) -> Response:
 
 
 @blueprint.get("/tokens")
-@allow(Access.ADMIN)
+@allow(Access.ADMIN, Delegated.SERVER)
 def all_tokens() -> Response:
     found = found_tokens(wanted(request.args))
     rows = [_any_token(token) for token in found.rows]
@@ -166,20 +199,21 @@ def all_tokens() -> Response:
 
 
 @blueprint.post("/tokens/revoke")
-@allow(Access.ADMIN)
+@allow(Access.ADMIN, Delegated.SERVER)
 def revoke_any() -> Response:
     body = _body(optional=("tokens", "user", "server", "role", "reason"))
     reason = _text(body, "reason") if body.get("reason") else ""
     if "tokens" in body:
         if len(body.keys() - {"reason"}) > 1:
             raise Refusal("Give either tokens, or user, server or role.", field="tokens")
-        names = running.revoke_chosen(database(), actor(), _list(body, "tokens"), reason)
+        names = running.revoke_chosen(database(), actor(), _list(body, "tokens"), reason, reach())
     else:
         role = body.get("role")
         if role is not None and (type(role) is not int or not 0 < role <= LARGEST_ID):
             raise Refusal("role must be the id of a role.", field="role")
         user, server = (_text(body, key) if body.get(key) else "" for key in ("user", "server"))
-        names = running.revoke_found(database(), actor(), Wanted(user=user, server=server, role=role), reason)
+        found = Wanted(user=user, server=server, role=role)
+        names = running.revoke_found(database(), actor(), found, reason, reach())
     return jsonify(revoked=len(names))
 
 
@@ -194,7 +228,11 @@ def users() -> Response:
 @blueprint.post("/users")
 @allow(Access.ADMIN)
 def create_user() -> tuple[Response, int]:
-    body = _body("username", "password", optional=("is_admin", "require_two_factor", "roles"))
+    body = _body(
+        "username",
+        "password",
+        optional=("is_admin", "is_auditor", "administers", "require_two_factor", "roles"),
+    )
     created = user_actions.create_user(
         database(),
         services(),
@@ -202,6 +240,8 @@ def create_user() -> tuple[Response, int]:
         body["username"],
         body["password"],
         is_admin=_flag(body, "is_admin"),
+        is_auditor=_flag(body, "is_auditor"),
+        administers=_list(body, "administers"),
         require_two_factor=_flag(body, "require_two_factor"),
         roles=_list(body, "roles"),
     )
@@ -216,28 +256,27 @@ def delete_user(user_id: int) -> tuple[str, int]:
 
 
 @blueprint.get("/roles")
-@allow(Access.ADMIN)
+@allow(Access.ADMIN, Delegated.SERVER)
 def roles() -> Response:
-    return jsonify(
-        [
-            _role(role)
-            for role in database().scalars(
-                select(Role).options(*_WHOLE_ROLE).order_by(Role.server_id, Role.name)
-            )
-        ]
-    )
+    within, query = reach(), select(Role).options(*_WHOLE_ROLE).order_by(Role.server_id, Role.name)
+    if within is not None:
+        query = query.where(Role.server_id.in_(within))
+    return jsonify([_role(role) for role in database().scalars(query)])
 
 
 @blueprint.post("/roles")
-@allow(Access.ADMIN)
+@allow(Access.ADMIN, Delegated.SERVER)
 def create_role() -> tuple[Response, int]:
     body = _role_body("server")
     server = server_actions.find_server(database(), _text(body, "server"))
+    within = reach()
+    if within is not None and server.id not in within:
+        raise Refusal("You do not administer this server.", 403)
     return jsonify(_role(_save_role(server, None, body))), 201
 
 
 @blueprint.put("/roles/<int:role_id>")
-@allow(Access.ADMIN)
+@allow(Access.ADMIN, Delegated.SERVER)
 def replace_role(role_id: int) -> Response:
     role = role_actions.find_role(database(), role_id)
     body = _role_body(optional=("revoke_tokens",))
@@ -245,7 +284,7 @@ def replace_role(role_id: int) -> Response:
 
 
 @blueprint.delete("/roles/<int:role_id>")
-@allow(Access.ADMIN)
+@allow(Access.ADMIN, Delegated.SERVER)
 def delete_role(role_id: int) -> tuple[str, int]:
     body = _body(optional=("revoke_tokens",)) if request.data else {}
     role = role_actions.find_role(database(), role_id)
@@ -256,7 +295,7 @@ def delete_role(role_id: int) -> tuple[str, int]:
 @blueprint.get("/public-key")
 @allow(Access.USER)
 def public_key() -> Response:
-    return jsonify(public_key=public_pem(services().settings.private_key))
+    return jsonify(public_key=signing_keys.public_pems(database(), services()))
 
 
 def _body(*required: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -279,6 +318,20 @@ def _body(*required: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
             f"{unknown[0][:75]} is not among {', '.join((*required, *optional))}.", field=unknown[0][:75]
         )
     return body
+
+
+def _form(*required: str) -> dict[str, str]:
+    """Return the texts of a form, as the standard has it, or of a JSON object."""
+    if request.form:
+        body: dict[str, Any] = {key: request.form[key] for key in required if request.form.get(key)}
+        if any("\0" in value for value in body.values()):
+            raise Refusal("A text holds the character NUL, which is allowed nowhere.")
+        for key in required:
+            if key not in body:
+                raise Refusal(f"{key} is missing.", field=key)
+    else:
+        body = _body(*required)
+    return {key: _text(body, key) for key in required}
 
 
 def _after(body: dict[str, Any]) -> After:
@@ -382,6 +435,8 @@ def _user(one: User) -> dict[str, Any]:
         "id": one.id,
         "username": one.username,
         "is_admin": one.is_admin,
+        "is_auditor": one.is_auditor,
+        "administers": [server.name for server in one.administers],
         "has_two_factor": one.has_two_factor,
         "require_two_factor": one.require_two_factor,
         "roles": [{"id": role.id, "name": role.name, "server": role.server.name} for role in one.roles],

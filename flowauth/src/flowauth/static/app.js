@@ -1,6 +1,10 @@
 // Add what plain forms lack: branch tick boxes, copying, the dialog, the warning before a session ends.
 "use strict";
 
+// The page brings the texts in its language.
+const words = JSON.parse(document.body.dataset.words);
+const say = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+
 const announce = (text) => {
   const place = document.getElementById("announcer");
   place.textContent = "";
@@ -26,7 +30,7 @@ const showState = (branch) => {
   const ticked = tickedOf(shown);
   box.checked = ticked > 0 && ticked === shown.length;
   box.indeterminate = ticked > 0 && ticked < shown.length;
-  branch.querySelector(":scope > summary > [data-branch-count]").textContent = `${tickedOf(leaves)} of ${leaves.length}`;
+  branch.querySelector(":scope > summary > [data-branch-count]").textContent = say(words.count, { some: tickedOf(leaves), all: leaves.length });
 };
 
 const showStatesAbove = (element) => {
@@ -61,21 +65,21 @@ const prepareSearch = (tree) => {
   const branches = [...tree.querySelectorAll("[data-branch]")];
   const field = tools.querySelector("[data-tree-search]");
   const search = () => {
-    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const asked = field.value.toLowerCase().split(/\s+/).filter(Boolean);
     let found = 0;
     for (const leaf of leaves) {
       const text = leaf.dataset.leaf.toLowerCase();
-      leaf.hidden = !words.every((word) => text.includes(word));
+      leaf.hidden = !asked.every((word) => text.includes(word));
       found += !leaf.hidden;
     }
     for (const branch of branches) {
       const any = branch.querySelector("li[data-leaf]:not([hidden])") !== null;
       branch.parentElement.hidden = !any;
       // Opening many branches would lay out the whole tree.
-      branch.open = words.length > 0 && any && found <= 200;
+      branch.open = asked.length > 0 && any && found <= 200;
       if (boxOf(branch)) showState(branch);
     }
-    tools.querySelector("[data-tree-count]").textContent = words.length ? `${found} of ${leaves.length} found` : "";
+    tools.querySelector("[data-tree-count]").textContent = asked.length ? say(words.found, { some: found, all: leaves.length }) : "";
   };
   field.addEventListener("input", search);
   field.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
@@ -93,16 +97,16 @@ for (const picks of document.querySelectorAll("[data-picks]")) {
   const count = picks.querySelector("[data-picks-count]");
   picks.addEventListener("change", () => {
     const ticked = labels.filter((label) => label.querySelector("input").checked).length;
-    count.textContent = `${ticked} of ${labels.length}`;
+    count.textContent = say(words.count, { some: ticked, all: labels.length });
   });
   const field = picks.querySelector("[data-picks-search]");
   if (!field) continue;
   field.hidden = false;
   field.addEventListener("input", () => {
-    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const asked = field.value.toLowerCase().split(/\s+/).filter(Boolean);
     for (const label of labels) {
       const text = label.textContent.toLowerCase();
-      label.hidden = !words.every((word) => text.includes(word));
+      label.hidden = !asked.every((word) => text.includes(word));
     }
   });
   field.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
@@ -156,7 +160,7 @@ for (const form of document.querySelectorAll("form[data-copy]")) {
     try {
       if (!text) throw new Error("refused");
       await navigator.clipboard.writeText(text.value);
-      said(form.querySelector("button"), "Copied");
+      said(form.querySelector("button"), words.copied);
     } catch {
       // Browsers deny the clipboard over plain HTTP, so show the text selected for copying by hand.
       content.replaceChildren(...page.body.childNodes);
@@ -177,10 +181,10 @@ for (const button of document.querySelectorAll("[data-copy-from]")) {
   button.addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(textOf(button.dataset.copyFrom));
-      said(button, "Copied");
+      said(button, words.copied);
     } catch {
       getSelection().selectAllChildren(document.querySelector(button.dataset.copyFrom));
-      announce("Selected: copy it with your keyboard.");
+      announce(words.selected);
     }
   });
 }
@@ -201,7 +205,7 @@ for (const field of document.querySelectorAll("[data-generate]")) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "quiet";
-  button.textContent = "Generate";
+  button.textContent = words.generate;
   const row = document.createElement("div");
   row.className = "with-button";
   field.replaceWith(row);
@@ -229,20 +233,20 @@ if (lasting) {
   const notice = document.createElement("p");
   notice.className = "notice warning session-end";
   notice.setAttribute("role", "status");
-  const words = document.createElement("span");
+  const line = document.createElement("span");
   const stay = document.createElement("button");
   stay.className = "quiet";
-  notice.append(words, " ", stay);
+  notice.append(line, " ", stay);
   // Store the end time instead of a countdown, because timers stop while a machine sleeps.
   let end;
   const show = () => {
     const left = end - Date.now();
     if (left > WARNED_FOR) { notice.remove(); return; }
     const minutes = Math.ceil(left / 60000);
-    const text = left <= 0 ? "Your session has ended."
-      : `You will be signed out in ${minutes === 1 ? "less than a minute" : `${minutes} minutes`}.`;
-    if (words.textContent !== text) words.textContent = text;
-    stay.textContent = left <= 0 ? "Sign in again" : "Stay signed in";
+    const text = left <= 0 ? words.ended
+      : minutes === 1 ? words.ending_soon : say(words.ending, { minutes });
+    if (line.textContent !== text) line.textContent = text;
+    stay.textContent = left <= 0 ? words.again : words.stay;
     if (!notice.isConnected) document.body.append(notice);
   };
   const lasts = (seconds) => { end = Date.now() + Number(seconds) * 1000; show(); };

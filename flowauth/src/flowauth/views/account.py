@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask_babel import gettext
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
-from flowauth import two_factor
+from flowauth import language, two_factor
 from flowauth.access import Access, actor, allow, current_session, database, user
 from flowauth.actions import account as actions
-from flowauth.actions import trail
+from flowauth.actions import identities, trail
 from flowauth.errors import Refusal
 from flowauth.models import AuditEvent
 from flowauth.views import forms, services
@@ -32,6 +33,7 @@ def _page(problem: Refusal | None = None, form: str = "") -> str:
         problem=problem,
         form=form,
         backup_codes=two_factor.BACKUP_CODES,
+        identities=identities.of_user(database(), user()),
     )
 
 
@@ -46,12 +48,24 @@ def events() -> str:
     )
 
 
+@blueprint.post("/language")
+@allow(Access.PENDING)
+def choose_language() -> Response | tuple[str, int]:
+    try:
+        actions.choose_language(database(), actor(), user(), forms.text("language"))
+    except Refusal as refusal:
+        return _page(refusal, "language"), refusal.status
+    language.speak(user().language)
+    flash(gettext("Your language is saved."), "success")
+    return redirect(url_for("account.show"), 303)
+
+
 @blueprint.post("/password")
 @allow(Access.PENDING)
 def password() -> Response | tuple[str, int]:
     try:
         if forms.secret("new_password") != forms.secret("new_password_again"):
-            raise Refusal("The two new passwords differ.", field="new_password_again")
+            raise Refusal(gettext("The two new passwords differ."), field="new_password_again")
         actions.change_password(
             database(),
             services(),
@@ -63,9 +77,9 @@ def password() -> Response | tuple[str, int]:
         )
     except Refusal as refusal:
         return _page(refusal, "password"), refusal.status
-    flash("Your password is changed. Your other sessions are ended.", "success")
+    flash(gettext("Your password is changed. Your other sessions are ended."), "success")
     if user().must_set_up_two_factor:
-        flash("Two-factor sign-in is required for this account: set it up now.", "warning")
+        flash(gettext("Two-factor sign-in is required for this account: set it up now."), "warning")
     return redirect(url_for("account.show"), 303)
 
 
@@ -123,7 +137,7 @@ def confirm_two_factor() -> Response | tuple[str, int]:
     except Refusal as refusal:
         return _qr_page(refusal), refusal.status
     del current_session()[_SETUP]
-    flash("Two-factor sign-in is on.", "success")
+    flash(gettext("Two-factor sign-in is on."), "success")
     return redirect(url_for("account.show"), 303)
 
 
@@ -148,7 +162,7 @@ def disable_two_factor() -> Response | tuple[str, int]:
         )
     except Refusal as refusal:
         return _page(refusal, "disable"), refusal.status
-    flash("Two-factor sign-in is off.", "success")
+    flash(gettext("Two-factor sign-in is off."), "success")
     return redirect(url_for("account.show"), 303)
 
 

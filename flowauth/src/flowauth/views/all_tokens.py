@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask_babel import gettext, ngettext
 from sqlalchemy import func, select
 from werkzeug.wrappers import Response
 
 from flowauth import usage
-from flowauth.access import Access, actor, allow, database
+from flowauth.access import Access, Delegated, actor, allow, database, reach
 from flowauth.actions import running
 from flowauth.actions.running import Wanted
 from flowauth.errors import Refusal
@@ -35,7 +36,7 @@ def wanted(values: Any) -> Wanted:
         if not value:
             return None
         if not value.isascii() or not value.isdecimal() or len(value) > 9:
-            raise Refusal(f"{name} must be a whole number.", field=name)
+            raise Refusal(gettext("%(name)s must be a whole number.", name=name), field=name)
         return int(value)
 
     return Wanted(
@@ -53,31 +54,31 @@ def found_tokens(shown: Wanted) -> Page[Token]:
     usage.take_up(services())
     # A SQLite session would go on reading the earlier state.
     database().rollback()
-    return paged(running.search(shown), Token.expiry.desc(), Token.id.desc())
+    return paged(running.search(shown, reach()), Token.expiry.desc(), Token.id.desc())
 
 
 @blueprint.get("")
-@allow(Access.ADMIN)
+@allow(Access.ADMIN, Delegated.SERVER)
 def listing() -> str:
     shown = wanted(request.args)
     template = "fragments/all_token_rows.html" if "HX-Request" in request.headers else "all_tokens.html"
-    roles = database().execute(
-        select(Role.id, Role.name, Server.name.label("server"))
-        .join(Role.server)
-        .order_by(Server.name, Role.name)
-    )
+    within = reach()
+    servers = select(Server.name).order_by(Server.name)
+    roles = select(Role.id, Role.name, Server.name.label("server")).join(Role.server)
+    if within is not None:
+        servers, roles = servers.where(Server.id.in_(within)), roles.where(Server.id.in_(within))
     return render_template(
         template,
         wanted=shown,
         arguments={name: value for name, value in vars(shown).items() if value},
         found=found_tokens(shown),
-        servers=database().scalars(select(Server.name).order_by(Server.name)).all(),
-        roles=roles.all(),
+        servers=database().scalars(servers).all(),
+        roles=database().execute(roles.order_by(Server.name, Role.name)).all(),
     )
 
 
 @blueprint.post("/revoke")
-@allow(Access.ADMIN)
+@allow(Access.ADMIN, Delegated.SERVER)
 def revoke() -> Response | str:
     """Revoke ticked tokens, or all results of a search, after a confirmation page."""
     ids = forms.numbers("tokens")
@@ -87,18 +88,18 @@ def revoke() -> Response | str:
         return _confirm(shown, ids, found)
     reason = forms.text("reason")
     if found:
-        names = running.revoke_found(database(), actor(), shown, reason)
+        names = running.revoke_found(database(), actor(), shown, reason, reach())
     else:
-        names = running.revoke_chosen(database(), actor(), ids, reason)
-    flash(f"{len(names)} token{' is' if len(names) == 1 else 's are'} revoked.", "success")
+        names = running.revoke_chosen(database(), actor(), ids, reason, reach())
+    flash(ngettext("%(num)s token is revoked.", "%(num)s tokens are revoked.", len(names)), "success")
     return redirect(url_for("all_tokens.listing"), 303)
 
 
 def _confirm(shown: Wanted, ids: list[int | str], found: bool) -> str:
     if not found and not ids:
-        raise Refusal("Tick the tokens to revoke.", field="tokens")
+        raise Refusal(gettext("Tick the tokens to revoke."), field="tokens")
     whole = [identity for identity in ids if isinstance(identity, int)]
-    query = running.search(shown)
+    query = running.search(shown, reach())
     if not found:
         query = query.where(Token.id.in_(whole))
     counted = query.with_only_columns(func.count(), maintain_column_froms=True)

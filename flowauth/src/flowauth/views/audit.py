@@ -1,4 +1,4 @@
-"""Serve the audit trail, the public key and the list of revoked tokens."""
+"""Serve the audit trail."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from flask_babel import gettext
 from sqlalchemy import Select
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from flowauth import clock, revocation
-from flowauth.access import Access, allow, database
+from flowauth import clock
+from flowauth.access import Access, Delegated, allow, database
 from flowauth.actions import trail as actions
 from flowauth.audit import START
 from flowauth.errors import Refusal
 from flowauth.models import AuditAnchor, AuditEvent
-from flowauth.signing import public_pem
 from flowauth.views import audit_rows, services
 from flowauth.views.paging import paged
 
@@ -41,10 +41,13 @@ def trail() -> str:
 
 
 @blueprint.post("/audit/check")
-@allow(Access.ADMIN)
+@allow(Access.ADMIN, Delegated.READING)
 def check_all() -> WerkzeugResponse:
     broken = actions.check(database(), everything=True)
-    flash(broken or "Every event was hashed again: the chain is whole.", "error" if broken else "success")
+    flash(
+        broken or gettext("Every event was hashed again: the chain is whole."),
+        "error" if broken else "success",
+    )
     return redirect(url_for("audit.trail"), 303)
 
 
@@ -88,51 +91,4 @@ def _day(arguments: dict[str, str], name: str) -> datetime | None:
     try:
         return clock.parse(arguments[name])
     except ValueError:
-        raise Refusal(f"{name} must be a day such as 2016-01-31.", field=name) from None
-
-
-@blueprint.get("/public-key")
-@allow(Access.ADMIN)
-def public_key() -> str:
-    path = services().settings.revocation_file
-    return render_template(
-        "public_key.html",
-        pem=public_pem(services().settings.private_key),
-        revoked=revocation.listing(database()).count("\n"),
-        is_published=path is None or revocation.is_published(services(), path),
-    )
-
-
-@blueprint.get("/public-key/flowauth_public_key.pub")
-@allow(Access.ADMIN)
-def public_key_file() -> Response:
-    return Response(
-        public_pem(services().settings.private_key),
-        mimetype="application/x-pem-file",
-        headers={"Content-Disposition": "attachment; filename=flowauth_public_key.pub"},
-    )
-
-
-@blueprint.post("/revoked-tokens")
-@allow(Access.ADMIN)
-def publish() -> WerkzeugResponse:
-    """Write the list of revoked tokens again."""
-    path = services().settings.revocation_file
-    if path is None:
-        raise Refusal("FLOWAUTH_REVOCATION_FILE names no file to write the list to.", 404)
-    try:
-        revocation.publish(services(), path)
-    except OSError as error:
-        raise Refusal(f"The list cannot be written: {error.strerror}.", 500) from None
-    flash("The list of revoked tokens is written.", "success")
-    return redirect(url_for("audit.public_key"), 303)
-
-
-@blueprint.get("/revoked-tokens/revoked_tokens.txt")
-@allow(Access.ADMIN)
-def revoked_tokens_file() -> Response:
-    return Response(
-        revocation.listing(database()),
-        mimetype="text/plain",
-        headers={"Content-Disposition": "attachment; filename=revoked_tokens.txt"},
-    )
+        raise Refusal(gettext("%(name)s must be a day such as 2016-01-31.", name=name), field=name) from None

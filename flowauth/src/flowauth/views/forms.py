@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from flask import request
+from flask_babel import gettext
 
 from flowauth import clock
 from flowauth.actions.running import After
@@ -66,7 +67,7 @@ def moment(name: str) -> datetime | None:
     try:
         return clock.parse(value)
     except ValueError:
-        raise Refusal("This is not a date and time, such as 2016-01-31T18:30.", field=name) from None
+        raise Refusal(gettext("This is not a date and time, such as 2016-01-31T18:30."), field=name) from None
 
 
 def page() -> int:

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask import Blueprint, Response, render_template, request
+from flask_babel import gettext
 from sqlalchemy import Select, func, select
 
-from flowauth.access import Access, allow, database
+from flowauth.access import Access, Delegated, allow, database
 from flowauth.actions import rights as actions
 from flowauth.errors import Refusal
 from flowauth.models import Server
@@ -83,7 +84,7 @@ def _lines(shared: Services, query: Select[Any]) -> Iterator[str]:
 
 
 @blueprint.route("/denied", methods=["GET", "POST"])
-@allow(Access.ADMIN)
+@allow(Access.ADMIN, Delegated.READING)
 def denied() -> str | tuple[str, int]:
     """Compare the scopes that a request needs with those of a user or a token."""
     values = {
@@ -118,5 +119,5 @@ def denied() -> str | tuple[str, int]:
 
 def _number(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > 9:
-        raise Refusal("token must be the id of a token.", field="token")
+        raise Refusal(gettext("token must be the id of a token."), field="token")
     return int(text)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask_babel import gettext
 from sqlalchemy import func, select
 from sqlalchemy.orm import selectinload
 from werkzeug.wrappers import Response
 
 from flowauth import presets
-from flowauth.access import Access, actor, allow, database
+from flowauth.access import Access, Delegated, actor, allow, database, reach
 from flowauth.actions import roles as actions
 from flowauth.actions import running
 from flowauth.actions.running import TokensKeepIt
@@ -22,9 +23,12 @@ blueprint = Blueprint("roles", __name__, url_prefix="/admin/roles")
 
 
 @blueprint.get("")
-@allow(Access.ADMIN)
+@allow(Access.ADMIN, Delegated.SERVER)
 def listing() -> str:
     servers = select(Server).options(selectinload(Server.roles)).order_by(Server.name)
+    within = reach()
+    if within is not None:
+        servers = servers.where(Server.id.in_(within))
     return render_template(
         "roles.html",
         servers=database().scalars(servers).all(),
@@ -34,13 +38,13 @@ def listing() -> str:
 
 
 @blueprint.route("/new/<server_name>", methods=["GET", "POST"])
-@allow(Access.ADMIN)
+@allow(Access.ADMIN, Delegated.SERVER)
 def new(server_name: str) -> Response | str | tuple[str, int]:
     return _edit(find_server(database(), server_name), None)
 
 
 @blueprint.route("/<int:role_id>", methods=["GET", "POST"])
-@allow(Access.ADMIN)
+@allow(Access.ADMIN, Delegated.SERVER)
 def edit(role_id: int) -> Response | str | tuple[str, int]:
     role = actions.find_role(database(), role_id)
     return _edit(role.server, role)
@@ -51,7 +55,7 @@ def _edit(server: Server, role: Role | None) -> Response | str | tuple[str, int]
         return _form(server, role)
     if preset := request.form.get("preset"):
         if preset not in presets.PRESETS:
-            raise Refusal(f"There is no preset {preset[:20]}.", field="preset")
+            raise Refusal(gettext("There is no preset %(preset)s.", preset=preset[:20]), field="preset")
         return _form(server, role)
     try:
         saved = actions.save_role(
@@ -69,7 +73,10 @@ def _edit(server: Server, role: Role | None) -> Response | str | tuple[str, int]
         )
     except Refusal as refusal:
         return _form(server, role, refusal), refusal.status
-    flash(f"Role {saved.name} on {saved.server.name} is saved.", "success")
+    flash(
+        gettext("Role %(name)s on %(server_name)s is saved.", name=saved.name, server_name=saved.server.name),
+        "success",
+    )
     for hint in presets.forgotten(request.form.getlist("scopes"), {one.name for one in saved.server.scopes}):
         flash(hint, "warning")
     return redirect(url_for("roles.listing"), 303)
@@ -103,7 +110,7 @@ def _form(server: Server, role: Role | None, problem: Refusal | None = None) -> 
 
 
 @blueprint.route("/<int:role_id>/delete", methods=["GET", "POST"])
-@allow(Access.ADMIN)
+@allow(Access.ADMIN, Delegated.SERVER)
 def delete(role_id: int) -> Response | str | tuple[str, int]:
     role = actions.find_role(database(), role_id)
     if request.method == "GET":
@@ -113,7 +120,9 @@ def delete(role_id: int) -> Response | str | tuple[str, int]:
         actions.delete_role(database(), actor(), role, forms.after())
     except TokensKeepIt:
         return _delete_page(actions.find_role(database(), role_id)), 409
-    flash(f"Role {name} on {server_name} is deleted.", "success")
+    flash(
+        gettext("Role %(name)s on %(server_name)s is deleted.", name=name, server_name=server_name), "success"
+    )
     return redirect(url_for("roles.listing"), 303)
 
 

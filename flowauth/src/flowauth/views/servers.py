@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask_babel import gettext
 from itsdangerous import BadData, URLSafeTimedSerializer
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from flowauth import api_description
-from flowauth.access import Access, actor, allow, database
+from flowauth.access import Access, Delegated, actor, allow, database, reach, user
 from flowauth.actions import running
 from flowauth.actions import servers as actions
 from flowauth.api_description import ApiDescription
@@ -24,11 +25,14 @@ _AN_HOUR = 3600
 
 
 @blueprint.get("")
-@allow(Access.ADMIN)
+@allow(Access.ADMIN, Delegated.SERVER)
 def listing() -> str:
+    within, query = reach(), select(Server).order_by(Server.name)
+    if within is not None:
+        query = query.where(Server.id.in_(within))
     return render_template(
         "servers.html",
-        servers=database().scalars(select(Server).order_by(Server.name)).all(),
+        servers=database().scalars(query).all(),
         scopes=counting.scopes_of_servers(),
         roles=counting.roles_of_servers(),
     )
@@ -41,7 +45,7 @@ def new() -> str:
 
 
 @blueprint.post("/preview")
-@allow(Access.ADMIN)
+@allow(Access.ADMIN, Delegated.SERVER)
 def preview() -> str | tuple[str, int]:
     """Show the effect of an uploaded description without storing it.
 
@@ -50,11 +54,13 @@ def preview() -> str | tuple[str, int]:
     """
     server = None
     try:
+        if reach() is not None and forms.text("server") not in {one.name for one in user().administers}:
+            raise Refusal(gettext("You do not administer this server."), 403)
         if name := forms.text("server"):
             server = actions.find_server(database(), name)
         upload = request.files.get("description")
         if upload is None or not upload.filename:
-            raise Refusal("Choose the description file of the API server.", field="description")
+            raise Refusal(gettext("Choose the description file of the API server."), field="description")
         description = api_description.parse(upload.stream.read())
         change = actions.difference(server, description)
         if (
@@ -62,7 +68,10 @@ def preview() -> str | tuple[str, int]:
             and database().scalars(select(Server.id).where(Server.name == description.audience)).first()
         ):
             raise Refusal(
-                f"Server {description.audience} is registered already: open it to update its scopes.",
+                gettext(
+                    "Server %(name)s is registered already: open it to update its scopes.",
+                    name=description.audience,
+                ),
                 field="description",
             )
     except Refusal as refusal:
@@ -110,12 +119,19 @@ def register() -> Response | str | tuple[str, int]:
         )
     except Refusal as refusal:
         return _confirm(None, description, actions.difference(None, description), refusal), refusal.status
-    flash(f"Server {server.name} is registered with {len(description.scopes)} scopes.", "success")
+    flash(
+        gettext(
+            "Server %(name)s is registered with %(count)s scopes.",
+            name=server.name,
+            count=len(description.scopes),
+        ),
+        "success",
+    )
     return redirect(url_for("servers.edit", name=server.name), 303)
 
 
 @blueprint.route("/<name>", methods=["GET", "POST"])
-@allow(Access.ADMIN)
+@allow(Access.ADMIN, Delegated.SERVER)
 def edit(name: str) -> Response | str | tuple[str, int]:
     server = actions.find_server(database(), name)
     if request.method == "GET":
@@ -131,7 +147,7 @@ def edit(name: str) -> Response | str | tuple[str, int]:
         )
     except Refusal as refusal:
         return _page(actions.find_server(database(), name), refusal), refusal.status
-    flash(f"The limits of {name} are saved.", "success")
+    flash(gettext("The limits of %(name)s are saved.", name=name), "success")
     return redirect(url_for("servers.edit", name=name), 303)
 
 
@@ -150,26 +166,34 @@ def _page(server: Server, problem: Refusal | None = None, scopes_problem: Refusa
 
 
 @blueprint.post("/<name>/scopes")
-@allow(Access.ADMIN)
+@allow(Access.ADMIN, Delegated.SERVER)
 def update_scopes(name: str) -> Response | tuple[str, int]:
     server, description = actions.find_server(database(), name), _signed_description()
     try:
         change = actions.update_scopes(database(), actor(), server, description, forms.after())
     except Refusal as refusal:
         return _confirm(server, description, actions.difference(server, description), refusal), refusal.status
-    flash(f"{len(change.added)} scopes added to {name}, {len(change.removed)} removed.", "success")
+    flash(
+        gettext(
+            "%(added)s scopes added to %(name)s, %(removed)s removed.",
+            added=len(change.added),
+            name=name,
+            removed=len(change.removed),
+        ),
+        "success",
+    )
     return redirect(url_for("servers.edit", name=name), 303)
 
 
 @blueprint.post("/<name>/scopes/enabled")
-@allow(Access.ADMIN)
+@allow(Access.ADMIN, Delegated.SERVER)
 def enable_scopes(name: str) -> Response | tuple[str, int]:
     server = actions.find_server(database(), name)
     try:
         actions.enable_scopes(database(), actor(), server, set(request.form.getlist("scopes")), forms.after())
     except Refusal as refusal:
         return _page(server, scopes_problem=refusal), refusal.status
-    flash(f"The scopes of {name} are saved.", "success")
+    flash(gettext("The scopes of %(name)s are saved.", name=name), "success")
     return redirect(url_for("servers.edit", name=name), 303)
 
 
@@ -182,7 +206,7 @@ def delete(name: str) -> Response | str:
             "delete_server.html", server=server, goes=actions.goes_with(database(), server)
         )
     actions.delete_server(database(), actor(), server)
-    flash(f"Server {name} is deleted.", "success")
+    flash(gettext("Server %(name)s is deleted.", name=name), "success")
     return redirect(url_for("servers.listing"), 303)
 
 
@@ -194,5 +218,5 @@ def _signed_description() -> ApiDescription:
     try:
         content: Any = _serializer().loads(forms.text("signed"), max_age=_AN_HOUR)
     except BadData:
-        raise Refusal("This page is too old: upload the description again.") from None
+        raise Refusal(gettext("This page is too old: upload the description again.")) from None
     return ApiDescription(content["audience"], tuple(content["scopes"]), content["sentences"])

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from datetime import timedelta
 
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from flask_babel import ngettext
 from werkzeug.wrappers import Response
 
 from flowauth import clock
@@ -32,13 +33,11 @@ def sign_in() -> Response | str | tuple[str, int, dict[str, str]]:
     try:
         done = actions.sign_in(database(), services(), actor(), username, forms.secret("password"))
     except actions.CodeNeeded as needed:
-        until = clock.now() + _CODE_WITHIN
-        current_session()[_HALF] = {**asdict(needed.half), "until": until.timestamp(), "next": target}
-        return redirect(url_for("signing_in.code"), 303)
+        return wait_for_code(needed.half, target)
     except Refusal as refusal:
         page = render_template("sign_in.html", target=target, username=username, problem=refusal)
         return page, refusal.status, refusal.headers
-    return _enter(done, target)
+    return enter(done, target)
 
 
 @blueprint.route("/sign-in/code", methods=["GET", "POST"])
@@ -56,7 +55,7 @@ def code() -> Response | str | tuple[str, int, dict[str, str]]:
         )
     except Refusal as refusal:
         return render_template("sign_in_code.html", problem=refusal), refusal.status, refusal.headers
-    return _enter(done, half["next"])
+    return enter(done, half["next"])
 
 
 @blueprint.post("/sign-out")
@@ -66,13 +65,25 @@ def sign_out() -> Response:
     return redirect(url_for("signing_in.sign_in"), 303)
 
 
-def _enter(done: actions.SignedIn, target: str) -> Response:
+def wait_for_code(half: actions.HalfSignedIn, target: str) -> Response:
+    """Ask for the second factor of a user whose first factor was right."""
+    until = clock.now() + _CODE_WITHIN
+    current_session()[_HALF] = {**asdict(half), "until": until.timestamp(), "next": target}
+    return redirect(url_for("signing_in.code"), 303)
+
+
+def enter(done: actions.SignedIn, target: str) -> Response:
+    """Start the session of a signed-in user."""
     current_session().sign_in(done.user_id)
     g.username = done.username
     if done.failures_before:
-        times = "once" if done.failures_before == 1 else f"{done.failures_before} times"
         flash(
-            f"Somebody tried to sign in to this account and failed {times} since your last visit.", "warning"
+            ngettext(
+                "Somebody tried to sign in to this account and failed once since your last visit.",
+                "Somebody tried to sign in to this account and failed %(num)s times since your last visit.",
+                done.failures_before,
+            ),
+            "warning",
         )
     return redirect(_own_page(target), 303)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from flask_babel import gettext, ngettext
 from sqlalchemy import func, select
 from werkzeug.wrappers import Response as BaseResponse
 
 from flowauth import clock
 from flowauth.access import Access, actor, allow, database, user
 from flowauth.actions import tokens as actions
+from flowauth.actions.rights import first_steps
 from flowauth.actions.running import is_running, of_users
 from flowauth.errors import Refusal
 from flowauth.expiry import Cap, cap_of
@@ -27,7 +29,8 @@ def servers() -> str:
     ]
     counted = select(Token.server_id, func.count()).where(of_users([user().id]), is_running())
     active = dict(database().execute(counted.group_by(Token.server_id)).tuples().all())
-    return render_template("my_servers.html", servers=held, active=active)
+    steps = first_steps(database()) if user().is_admin else None
+    return render_template("my_servers.html", servers=held, active=active, steps=steps)
 
 
 @blueprint.get("/servers/<name>")
@@ -37,14 +40,15 @@ def server(name: str) -> str:
 
 
 def _list(shown: Server, problem: Refusal | None = None, problem_token: int | None = None) -> str:
-    tokens, now = actions.tokens_on(database(), user(), shown), clock.now()
-    active = [token for token in tokens if token.expiry > now and token.revoked_at is None]
+    tokens = actions.tokens_on(database(), user(), shown)
+    ended = [token for token in tokens if token.has_ended]
     return render_template(
         "my_server.html",
         server=shown,
         roles_here=actions.roles_on(user(), shown),
-        active=active,
-        ended=[token for token in tokens if token not in active],
+        active=[token for token in tokens if not token.has_ended],
+        ended=[token for token in ended if not token.is_hidden],
+        hidden=sum(token.is_hidden for token in ended),
         problem=problem,
         problem_token=problem_token,
     )
@@ -69,7 +73,14 @@ def new(name: str) -> BaseResponse | str | tuple[str, int]:
         )
     except Refusal as refusal:
         return _form(actions.own_server(user(), name), refusal), refusal.status
-    flash(f"Token {token.name} is ready. It ends on {clock.readable(token.expiry)}.", "success")
+    flash(
+        gettext(
+            "Token %(name)s is ready. It ends on %(expiry)s.",
+            name=token.name,
+            expiry=clock.readable(token.expiry),
+        ),
+        "success",
+    )
     return redirect(url_for("tokens.server", name=name), 303)
 
 
@@ -134,7 +145,33 @@ def renew(token_id: int) -> BaseResponse | tuple[str, int]:
         token, _ = actions.renew(database(), services(), actor(), user(), token_id)
     except Refusal as refusal:
         return _list(actions.shown_server(database(), user(), name), refusal, token_id), refusal.status
-    flash(f"Token {token.name} is renewed: a new one ends on {clock.readable(token.expiry)}.", "success")
+    flash(
+        gettext(
+            "Token %(name)s is renewed: a new one ends on %(expiry)s.",
+            name=token.name,
+            expiry=clock.readable(token.expiry),
+        ),
+        "success",
+    )
+    return redirect(url_for("tokens.server", name=name), 303)
+
+
+@blueprint.post("/servers/<name>/tokens/hide")
+@allow(Access.USER)
+def hide(name: str) -> BaseResponse:
+    """Hide one ended token, or all of them."""
+    shown = actions.shown_server(database(), user(), name)
+    chosen = request.form.get("token", type=int)
+    count = actions.hide(database(), actor(), user(), shown, chosen)
+    flash(ngettext("%(num)s token is hidden.", "%(num)s tokens are hidden.", count), "success")
+    return redirect(url_for("tokens.server", name=name), 303)
+
+
+@blueprint.post("/servers/<name>/tokens/show")
+@allow(Access.USER)
+def show_hidden(name: str) -> BaseResponse:
+    """Show all hidden tokens again."""
+    actions.show_hidden(database(), actor(), user(), actions.shown_server(database(), user(), name))
     return redirect(url_for("tokens.server", name=name), 303)
 
 
@@ -146,5 +183,5 @@ def revoke(token_id: int) -> BaseResponse | str:
     if request.method == "GET":
         return render_template("revoke_token.html", token=token)
     actions.revoke(database(), actor(), user(), token_id)
-    flash(f"Token {token.name} is revoked.", "success")
+    flash(gettext("Token %(name)s is revoked.", name=token.name), "success")
     return redirect(url_for("tokens.server", name=name), 303)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask_babel import gettext, ngettext
 from sqlalchemy import Select, select
 from sqlalchemy.orm import contains_eager, selectinload
 from werkzeug.wrappers import Response
@@ -53,6 +54,8 @@ def _only(query: Select[tuple[User]], kind: str) -> Select[tuple[User]]:
     protected = User.two_factor.has(TwoFactor.enabled)
     conditions = {
         "administrators": lambda: User.is_admin,
+        "auditors": lambda: User.is_auditor,
+        "server_administrators": lambda: User.administers.any(),
         "two_factor": lambda: protected,
         "no_two_factor": lambda: ~protected,
         "locked": lambda: User.username.in_(
@@ -76,13 +79,18 @@ def new() -> Response | str | tuple[str, int]:
             forms.text("username"),
             forms.secret("password"),
             is_admin=forms.flag("is_admin"),
+            is_auditor=forms.flag("is_auditor"),
+            administers=forms.numbers("administers"),
             require_two_factor=forms.flag("require_two_factor"),
             roles=forms.numbers("roles"),
         )
     except Refusal as refusal:
         return _form(None, refusal), refusal.status
     flash(
-        f"User {created.username} is created and has to choose a new password at the first sign-in.",
+        gettext(
+            "User %(name)s is created and has to choose a new password at the first sign-in.",
+            name=created.username,
+        ),
         "success",
     )
     return redirect(url_for("users.listing"), 303)
@@ -102,6 +110,8 @@ def edit(user_id: int) -> Response | str | tuple[str, int]:
             username=forms.text("username"),
             password=forms.secret("password"),
             is_admin=forms.flag("is_admin"),
+            is_auditor=forms.flag("is_auditor"),
+            administers=forms.numbers("administers"),
             require_two_factor=forms.flag("require_two_factor"),
             remove_two_factor=forms.flag("remove_two_factor"),
             roles=forms.numbers("roles"),
@@ -111,7 +121,7 @@ def edit(user_id: int) -> Response | str | tuple[str, int]:
         )
     except Refusal as refusal:
         return _form(actions.find_user(database(), user_id), refusal), refusal.status
-    flash(f"User {changed.username} is saved.", "success")
+    flash(gettext("User %(name)s is saved.", name=changed.username), "success")
     return redirect(url_for("users.listing"), 303)
 
 
@@ -122,7 +132,7 @@ def delete(user_id: int) -> Response | str:
         shown = actions.find_user(database(), user_id)
         return render_template("delete_user.html", shown=shown)
     name = actions.delete_user(database(), actor(), user_id)
-    flash(f"User {name} is deleted.", "success")
+    flash(gettext("User %(name)s is deleted.", name=name), "success")
     return redirect(url_for("users.listing"), 303)
 
 
@@ -133,7 +143,15 @@ def revoke_tokens(user_id: int) -> Response | str:
         shown = actions.find_user(database(), user_id)
         return render_template("revoke_tokens_of.html", shown=shown, running=_running(shown))
     shown, count = actions.revoke_tokens(database(), actor(), user_id)
-    flash(f"{count} token{'' if count == 1 else 's'} of {shown.username} revoked.", "success")
+    flash(
+        ngettext(
+            "%(num)s token of %(name)s revoked.",
+            "%(num)s tokens of %(name)s revoked.",
+            count,
+            name=shown.username,
+        ),
+        "success",
+    )
     return redirect(url_for("users.edit", user_id=user_id), 303)
 
 
@@ -141,7 +159,7 @@ def revoke_tokens(user_id: int) -> Response | str:
 @allow(Access.ADMIN)
 def unlock(user_id: int) -> Response:
     unlocked = actions.unlock_user(database(), actor(), user_id)
-    flash(f"User {unlocked.username} may try to sign in again.", "success")
+    flash(gettext("User %(name)s may try to sign in again.", name=unlocked.username), "success")
     return redirect(url_for("users.edit", user_id=user_id), 303)
 
 
@@ -156,14 +174,21 @@ def _form(shown: User | None, problem: Refusal | None = None) -> str:
     )
     if request.method == "POST":
         chosen = {identity for identity in forms.numbers("roles") if isinstance(identity, int)}
+        administered = {identity for identity in forms.numbers("administers") if isinstance(identity, int)}
     else:
         chosen = {role.id for role in shown.roles} if shown else set()
+        administered = {server.id for server in shown.administers} if shown else set()
     return render_template(
         "user.html",
         shown=shown,
         facts=actions.user_facts(shown) if shown else None,
         roles=[(role.id, role.name, f"on {role.server.name}") for role in roles],
         chosen=chosen,
+        servers=[
+            (row.id, row.name, "")
+            for row in database().execute(select(Server.id, Server.name).order_by(Server.name))
+        ],
+        administered=administered,
         problem=problem,
         running=_running(shown) if shown else 0,
         is_self=shown is not None and shown.id == user().id,

@@ -1,0 +1,43 @@
+"""A first administrator is led to a server, a role and a user."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+
+from flowauth.services import Services
+from flowauth.testing import Visitor, add_user, description_of, role_form, signed, upload
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_each_step_is_done_in_turn(app: Flask, services: Services) -> None:
+    with services.session() as session:
+        add_user(session, services, "first", is_admin=True)
+        add_user(session, services, "second")
+    visitor = Visitor(app)
+    visitor.sign_in("first")
+    assert done(visitor) == 0
+    preview = upload(visitor, description_of())
+    visitor.post(
+        "/admin/servers/register", {"signed": signed(preview.text), "longest_token_life_minutes": "1440"}
+    )
+    assert done(visitor) == 1
+    visitor.post("/admin/roles/new/east", role_form())
+    assert done(visitor) == 2
+    visitor.post("/admin/roles/1", role_form(users=["2"]))
+    assert "First steps" not in visitor.get("/").text
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_others_see_no_steps(app: Flask, services: Services) -> None:
+    with services.session() as session:
+        add_user(session, services, "second")
+    visitor = Visitor(app)
+    visitor.sign_in("second")
+    assert "First steps" not in visitor.get("/").text
+
+
+def done(visitor: Visitor) -> int:
+    page = visitor.get("/").text
+    assert "First steps" in page
+    return page.count("chip good")

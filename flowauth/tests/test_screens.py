@@ -1,0 +1,249 @@
+"""Look at every screen in a real browser: accessibility, and a phone's width."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from axe_playwright_python.sync_playwright import Axe
+from flask import Flask
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from flowauth.actions.demo import PASSWORD
+from flowauth.testing import SCOPES, served
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+#: Endpoint to the path of its screen in the demo data.
+SCREENS = {
+    "tokens.servers": "/",
+    "tokens.server": "/servers/TEST_SERVER",
+    "tokens.new": "/servers/TEST_SERVER/tokens/new",
+    "tokens.revoke": "/tokens/1/revoke",
+    "devices.enter": "/device",
+    "account.show": "/account",
+    "account.two_factor_codes": "/account/two-factor",
+    "account.two_factor_app": "/account/two-factor/app",
+    "credentials.listing": "/account/credentials",
+    "account.events": "/account/events",
+    "users.listing": "/admin/users",
+    "users.new": "/admin/users/new",
+    "users.edit": "/admin/users/1",
+    "users.delete": "/admin/users/1/delete",
+    "users.revoke_tokens": "/admin/users/1/revoke-tokens",
+    "servers.listing": "/admin/servers",
+    "servers.new": "/admin/servers/new",
+    "servers.edit": "/admin/servers/TEST_SERVER",
+    "servers.delete": "/admin/servers/TEST_SERVER/delete",
+    "roles.listing": "/admin/roles",
+    "roles.new": "/admin/roles/new/TEST_SERVER",
+    "roles.edit": "/admin/roles/1",
+    "roles.delete": "/admin/roles/1/delete",
+    "all_tokens.listing": "/admin/tokens",
+    "rights.table": "/admin/access",
+    "rights.denied": "/admin/access/denied",
+    "keys.public_key": "/admin/public-key",
+    "audit.trail": "/admin/audit",
+}
+#: Screens that need no sign-in, or one of another kind; they have tests of their own below.
+OTHERS = {"signing_in.sign_in", "signing_in.code"}
+#: What a GET sends that is no screen.
+FILES = {
+    "static",
+    "audit.export",
+    "audit.export_json",
+    "rights.export",
+    "keys.jwks",
+    "keys.public_key_file",
+    "keys.revoked_tokens",
+    "keys.revoked_tokens_file",
+    "devices.metadata",
+    "identities.go",
+    "identities.back",
+    "health.live",
+    "health.ready",
+}
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_every_screen_is_listed(app: Flask) -> None:
+    found = {
+        rule.endpoint
+        for rule in app.url_map.iter_rules()
+        if "GET" in (rule.methods or set()) and not rule.rule.startswith("/api/")
+    }
+    assert found == SCREENS.keys() | OTHERS | FILES
+
+
+browsing = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's chromium is not installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve the demo data with one token, so that every screen has something to show."""
+    with served(tmp_path_factory.mktemp("screens"), SCOPES) as deployment:
+        base = f"{deployment.address}/api/v1"
+        signed = requests.post(
+            f"{base}/session", json={"username": "TEST_ADMIN", "password": PASSWORD}, timeout=30
+        ).json()
+        made = requests.post(
+            f"{base}/servers/TEST_SERVER/tokens",
+            json={"name": "january", "roles": ["viewer"]},
+            headers={"Authorization": f"Bearer {signed['access_token']}"},
+            timeout=30,
+        )
+        assert made.status_code == 201, made.text
+        yield deployment.address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """Provide a page of an administrator who is signed in."""
+    context = browser.new_context(base_url=address, viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    page.goto("/")
+    page.get_by_label("User name").fill("TEST_ADMIN")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="My servers")).to_be_visible()
+    yield page
+    context.close()
+
+
+def faults(page: Page, *rules: str) -> list[str]:
+    """Return what axe finds, a line for each element."""
+    options: dict[str, object] = {"resultTypes": ["violations"]}
+    options["runOnly"] = {"type": "rule", "values": list(rules)} if rules else {"type": "tag", "values": TAGS}
+    found = Axe().run(page, options=options).response["violations"]
+    return [f"{one['id']}: {node['html'][:160]}" for one in found for node in one["nodes"]]
+
+
+def look(page: Page, name: str) -> None:
+    """Check a screen in light and dark at two widths."""
+    page.wait_for_load_state("load")
+    page.emulate_media(color_scheme="light")
+    assert faults(page) == [], name
+    page.emulate_media(color_scheme="dark")
+    assert faults(page, "color-contrast") == [], name
+    page.set_viewport_size({"width": 375, "height": 740})
+    try:
+        assert page.evaluate("document.documentElement.scrollWidth") <= 375, name
+        assert faults(page, "target-size", "scrollable-region-focusable") == [], name
+    finally:
+        page.set_viewport_size({"width": 1280, "height": 800})
+        page.emulate_media(color_scheme="light")
+
+
+class TestScreens:
+    pytestmark = browsing
+
+    @pytest.mark.parametrize("endpoint", SCREENS)
+    def test_a_screen(self, page: Page, endpoint: str) -> None:
+        reply = page.goto(SCREENS[endpoint])
+        assert reply is not None
+        assert reply.status == 200
+        look(page, endpoint)
+
+    @pytest.mark.parametrize(("spoken", "heading"), [("fr", "Mes serveurs"), ("es", "Mis servidores")])
+    def test_screens_in_another_language(
+        self, browser: Browser, page: Page, address: str, spoken: str, heading: str
+    ) -> None:
+        """Longer words neither widen a phone's screen nor lose a control its name."""
+        context = browser.new_context(
+            base_url=address,
+            locale=spoken,
+            viewport={"width": 375, "height": 740},
+            storage_state=page.context.storage_state(),
+        )
+        other = context.new_page()
+        other.goto("/")
+        expect(other.get_by_role("heading", name=heading)).to_be_visible()
+        for endpoint, path in SCREENS.items():
+            other.goto(path, wait_until="load")
+            assert other.locator("html").get_attribute("lang") == spoken
+            assert other.evaluate("document.documentElement.scrollWidth") <= 375, endpoint
+            assert faults(other, "html-lang-valid", "valid-lang", "label", "button-name", "link-name") == []
+        context.close()
+
+    def test_the_screen_of_a_waiting_program(self, page: Page, address: str) -> None:
+        codes = requests.post(
+            f"{address}/api/v1/device-authorization",
+            data={"client_id": "flowclient", "audience": "TEST_SERVER"},
+            timeout=30,
+        ).json()
+        page.goto(codes["verification_uri_complete"])
+        expect(page.get_by_role("heading", name="Connect a program to TEST_SERVER?")).to_be_visible()
+        look(page, "devices.decide")
+        page.get_by_role("button", name="Approve").click()
+        expect(page.get_by_text("The program gets token")).to_be_visible()
+
+    def test_the_screen_of_a_new_credential(self, page: Page) -> None:
+        page.goto("/account/credentials")
+        page.get_by_label("Credential name").fill("nightly")
+        page.get_by_role("button", name="Make the credential").click()
+        expect(page.get_by_text("it is shown only this once")).to_be_visible()
+        look(page, "credentials.made")
+
+    def test_the_screen_of_a_refused_form(self, page: Page) -> None:
+        page.goto("/admin/users/new")
+        page.get_by_label("User name").fill("TEST_USER")
+        page.get_by_label("Password").fill("x")
+        page.get_by_role("button", name="Save").click()
+        expect(page).to_have_title(re.compile("^Error: "))
+        look(page, "users.refused")
+
+    def test_the_screen_of_sign_in(self, browser: Browser, address: str) -> None:
+        context = browser.new_context(base_url=address, viewport={"width": 1280, "height": 800})
+        page = context.new_page()
+        page.goto("/sign-in")
+        look(page, "signing_in.sign_in")
+        page.get_by_label("User name").fill("TEST_USER")
+        page.get_by_label("Password").fill("wrong")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("alert")).to_be_visible()
+        look(page, "signing_in.refused")
+        context.close()
+
+    def test_a_token_by_keyboard_alone(self, page: Page) -> None:
+        page.goto("/servers/TEST_SERVER/tokens/new")
+        page.wait_for_load_state("load")
+        page.get_by_label("Token name").focus()
+        page.keyboard.type("by_keyboard")
+        for _ in range(12):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.name === 'roles' && !document.activeElement.checked"):
+                page.keyboard.press("Space")
+                break
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("row").filter(has_text="by_keyboard")).to_be_visible()
+
+    def test_a_key_is_replaced_by_keyboard_alone(self, page: Page) -> None:
+        page.goto("/admin/public-key")
+        page.wait_for_load_state("load")
+        for button in ("Make the next key", "Activate the next key"):
+            target = page.get_by_role("button", name=button)
+            for _ in range(40):
+                page.keyboard.press("Tab")
+                if target.evaluate("button => button === document.activeElement"):
+                    break
+            page.keyboard.press("Enter")
+            # Making a key takes seconds.
+            expect(page.get_by_role("button", name="Activate the next key")).to_have_count(
+                1 if button.startswith("Make") else 0, timeout=60_000
+            )
