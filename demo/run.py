@@ -15,8 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,12 @@ from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
+import flowclient
+from flowclient.pages import collect_crisis, render
+
 FIRST_DAY = DEMO_FIRST_DAY
+EVENT = date(2016, 2, 10)
+EVENT_NAME = {"en": "Flood, north-west", "fr": "Inondation, nord-ouest", "es": "Inundación, noroeste"}
 SEED = 12_345
 CDR_TYPES = ("calls", "sms", "mds", "topups")
 # Counts up to this number are never shown; see docs/decisions.
@@ -101,7 +107,12 @@ def main() -> int:
             chromium(),
         )
     with stages.stage("notebook", "The analyst's notebook asks where people went"):
-        run_notebook(layout.url("FLOWAPI_PORT"), token, options.out)
+        truth = layout.landing / "truth" / "displacement_by_day.csv"
+        # A country that an earlier version made has no such file.
+        known = truth if truth.exists() else None
+        run_notebook(layout.url("FLOWAPI_PORT"), token, options.out, truth=known)
+    with stages.stage("page", "A page for people who decide, in three languages"):
+        make_pages(layout.url("FLOWAPI_PORT"), token, options.out)
     summary = compare_with_truth(layout.landing, options.out)
     summary |= {
         "subscribers": options.subscribers,
@@ -157,10 +168,13 @@ def loaded(layout: Layout, days: int) -> bool:
     return all(found.get(kind, {}).get("days", 0) >= days for kind in CDR_TYPES)
 
 
-def run_notebook(api_url: str, token: str, out: Path, parameters: str | None = None) -> None:
+def run_notebook(
+    api_url: str, token: str, out: Path, parameters: str | None = None, truth: Path | None = None
+) -> None:
     """Execute the notebook and save it as a self-contained page.
 
-    ``parameters`` is Python that takes the place of the notebook's own parameter cell.
+    ``parameters`` is Python that takes the place of the notebook's own parameter cell. ``truth`` is the file
+    of who is away and back by day, where the country is synthetic.
     """
     notebook = nbformat.read(CHECKOUT / "demo" / "notebook.ipynb", as_version=4)
     if parameters is not None:
@@ -168,6 +182,8 @@ def run_notebook(api_url: str, token: str, out: Path, parameters: str | None = N
         cell.source = parameters
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     environment |= {"FLOWAPI_URL": api_url, "FLOWAPI_TOKEN": token, "FLOWKIT_DEMO_OUT": str(out.resolve())}
+    if truth is not None:
+        environment["FLOWKIT_DEMO_TRUTH"] = str(truth)
     with tempfile.TemporaryDirectory() as folder:
         # Sockets in a private folder instead of TCP ports keep other users out of the kernel.
         kernel = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{folder}/kernel")
@@ -190,6 +206,19 @@ def run_notebook(api_url: str, token: str, out: Path, parameters: str | None = N
     exporter = HTMLExporter(preprocessors=[CoalesceStreamsPreprocessor(enabled=True)], **empty)
     page, _resources = exporter.from_notebook_node(notebook)
     (out / "notebook.html").write_text(page)
+
+
+def make_pages(api_url: str, token: str, out: Path) -> None:
+    """Write the crisis page in each language, for the fortnight after the disaster."""
+    with warnings.catch_warnings():
+        # The demonstration's server listens on this machine only.
+        warnings.filterwarnings("ignore", message="Communications with this server are NOT SECURE")
+        connection = flowclient.connect(url=api_url, token=token)
+    data = collect_crisis(
+        connection=connection, event=EVENT, until=EVENT + timedelta(days=14), title=EVENT_NAME
+    )
+    for language in EVENT_NAME:
+        render(data, language).save(out / f"crisis.{language}.html")
 
 
 def _announce(cell: Any) -> None:
@@ -228,7 +257,7 @@ def report(summary: dict[str, Any], layout: Layout, out: Path) -> None:
         f"\nEmptied districts: {', '.join(summary['emptied']) or 'none'}"
         f"\n   {verdict} the truth of the synthetic country: {', '.join(summary['truth'])}"
         f"\nDemonstration took {summary['seconds']['total']} s."
-        f"\n\n   {out / 'map.png'}\n   {out / 'result.csv'}\n   {out / 'notebook.html'}"
+        f"\n\n   {out / 'crisis.en.html'} (and .fr, .es)\n   {out / 'map.png'}\n   {out / 'result.csv'}\n   {out / 'notebook.html'}"
         f"\n   {out / 'screenshots'}\n   {out / 'summary.json'}"
         f"\n\nThe stack is still up: HTTP API {layout.url('FLOWAPI_PORT')}, auth app {layout.url('FLOWAUTH_PORT')} "
         f"(user {DEMO['user']}, password {DEMO['password']}), loading {layout.url('PREFECT_PORT')}."

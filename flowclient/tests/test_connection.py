@@ -181,10 +181,23 @@ def test_a_get_is_given_up(token, retries, outcomes):
     assert script.outcomes == []
 
 
-def test_a_post_is_never_repeated(token):
+def test_a_post_of_the_caller_is_never_repeated(token):
     script = Scripted(LOST, Plain(202))
     with pytest.raises(flowclient.FlowclientConnectionError, match="gone"):
         script.drive(secure(token).post("x", {}))
+    assert script.pauses == []
+
+
+def test_a_query_is_run_again_after_a_lost_connection_and_where_the_server_is_full(token):
+    script = Scripted(LOST, Plain(503), Plain(429, {"Retry-After": "7"}), Plain(202))
+    assert script.drive(secure(token).post("run", {}, idempotent=True)).status_code == 202
+    assert script.pauses == [0.5, 1.0, 7.0]
+
+
+def test_work_that_may_be_under_way_is_not_asked_for_twice(token):
+    script = Scripted(Plain(504), Plain(202))
+    with pytest.raises(flowclient.FlowclientConnectionError):
+        script.drive(secure(token).post("run", {}, idempotent=True))
     assert script.pauses == []
 
 

@@ -18,6 +18,28 @@ from matplotlib.patches import FancyArrowPatch
 from flowclient import maps
 
 
+@pytest.mark.parametrize(
+    ("withheld", "words"),
+    [
+        (["floor"], "withheld (too few subscribers) or none"),
+        (["floor", "new"], "withheld (too few subscribers, new) or none"),
+        ([], "none"),
+    ],
+)
+def test_maps_say_why_areas_have_no_row(shell, server, query, withheld, words):
+    said = {"withheld": withheld, "repeats": ["0f"]}
+    server.script("POST", "run", RUN)
+    server.script("GET", "poll/abc", *polls())
+    server.script(
+        "GET", "get/abc", Answer(200, {"query_id": "abc", "query_result": RECORDS, "metadata": said})
+    )
+    server.script("GET", "geography/admin3", Answer(200, GEOGRAPHY))
+    axes = shell.finish(query.plot())
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [words]
+    page = shell.finish(query.explore()).get_root().render()
+    assert f"</svg> {words}" in page
+
+
 def test_places(shell, server, query):
     server.script("POST", "run", RUN)
     server.script("GET", "poll/abc", *polls())

@@ -31,7 +31,7 @@ def derived(kind, with_options):
             spec[argument.name] = value(argument)
         elif with_options:
             spec[argument.name] = option(argument)
-        elif not argument.may_be_absent:
+        elif not argument.may_be_absent and not argument.added:
             spec[argument.name] = argument.default
         if argument.required or with_options:
             written = spec[argument.name] == argument.example

@@ -36,6 +36,21 @@ def test_get_result_runs_waits_and_fetches(shell, server, query):
     assert query.last_seen == "completed"
 
 
+def test_tables_have_what_is_said_beside_the_rows(shell, server, query):
+    said = {"withheld": ["floor"], "repeats": ["0f"], "of a later server": 1}
+    server.script("POST", "run", RUN)
+    server.script("GET", "poll/abc", *polls())
+    server.script(
+        "GET", "get/abc", Answer(200, {"query_id": "abc", "query_result": RECORDS, "metadata": said})
+    )
+    server.script("GET", "get/abc.geojson", Answer(200, {**GEOGRAPHY, "metadata": said}))
+    for frame in (shell.finish(query.get_result()), shell.finish(query.get_result("geopandas"))):
+        assert frame.attrs["withheld"] == ["floor"]
+        assert frame.attrs["repeats"] == ["0f"]
+    table = shell.call("get_result_by_query_id", connection=query.connection, query_id="abc")
+    assert table.attrs == {"withheld": ["floor"], "repeats": ["0f"]}
+
+
 @pytest.mark.parametrize("route", ["poll/abc", "get/abc"])
 def test_a_forgotten_query_is_run_once_more(shell, server, query, route):
     server.script("POST", "run", RUN)

@@ -31,6 +31,8 @@ from flowclient.values import (
 __all__ = [
     "active_at_reference_location_counts",
     "active_at_reference_location_counts_spec",
+    "active_residents",
+    "active_residents_spec",
     "aggregate_network_objects",
     "aggregate_network_objects_spec",
     "calendar_activity",
@@ -39,6 +41,8 @@ __all__ = [
     "consecutive_trips_od_matrix_spec",
     "dfs_metric_total_amount",
     "dfs_metric_total_amount_spec",
+    "displaced_counts",
+    "displaced_counts_spec",
     "flows",
     "flows_spec",
     "histogram_aggregate",
@@ -65,6 +69,8 @@ __all__ = [
     "meaningful_locations_between_label_od_matrix_spec",
     "outflows",
     "outflows_spec",
+    "residence_change",
+    "residence_change_spec",
     "spatial_aggregate",
     "spatial_aggregate_spec",
     "total_network_objects",
@@ -95,7 +101,7 @@ def active_at_reference_location_counts_spec(
         Specification of ``unique_locations``.
     reference_locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location`` or ``coalesced_location``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
 
     Returns
     -------
@@ -125,7 +131,7 @@ def active_at_reference_location_counts(
         Specification of ``unique_locations``.
     reference_locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location`` or ``coalesced_location``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
 
     Returns
     -------
@@ -136,6 +142,88 @@ def active_at_reference_location_counts(
         active_at_reference_location_counts_spec(
             unique_locations=unique_locations,
             reference_locations=reference_locations,
+        )
+    )
+
+
+def active_residents_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    reference_location: Spec,
+    active: str = "anywhere",
+    event_types: EventTypes = None,
+) -> Spec:
+    """The residents of each location and those of them with an event, by day.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    reference_location : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
+    active : str, optional
+        ``anywhere`` or ``at_home``. Where an event makes a resident active.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "active_residents",
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "reference_location": reference_location,
+        "active": active,
+        "event_types": list_of_types(event_types, "event_types"),
+    }
+
+
+def active_residents(
+    *,
+    connection: Connection,
+    start_date: DateLike,
+    end_date: DateLike,
+    reference_location: Spec,
+    active: str = "anywhere",
+    event_types: EventTypes = None,
+) -> APIQuery:
+    """The residents of each location and those of them with an event, by day.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    reference_location : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
+    active : str, optional
+        ``anywhere`` or ``at_home``. Where an event makes a resident active.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), date, residents, active, active_share.
+    """
+    return connection.make_api_query(
+        active_residents_spec(
+            start_date=start_date,
+            end_date=end_date,
+            reference_location=reference_location,
+            active=active,
+            event_types=event_types,
         )
     )
 
@@ -485,11 +573,69 @@ def dfs_metric_total_amount(
     )
 
 
+def displaced_counts_spec(
+    *,
+    displacement_status: Spec,
+    normal: Spec | None = None,
+) -> Spec:
+    """Residents at home, away, displaced, returned or unseen, by place and period.
+
+    Parameters
+    ----------
+    displacement_status : Spec
+        Specification of ``displacement_status``.
+    normal : Spec | None, optional
+        Specification of ``displacement_status``. Before the event; None for no comparison.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "displaced_counts",
+        "displacement_status": displacement_status,
+        "normal": normal,
+    }
+
+
+def displaced_counts(
+    *,
+    connection: Connection,
+    displacement_status: Spec,
+    normal: Spec | None = None,
+) -> APIQuery:
+    """Residents at home, away, displaced, returned or unseen, by place and period.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    displacement_status : Spec
+        Specification of ``displacement_status``.
+    normal : Spec | None, optional
+        Specification of ``displacement_status``. Before the event; None for no comparison.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), period, status, value, share,
+        normal_share, excess.
+    """
+    return connection.make_api_query(
+        displaced_counts_spec(
+            displacement_status=displacement_status,
+            normal=normal,
+        )
+    )
+
+
 def flows_spec(
     *,
     from_location: Spec,
     to_location: Spec,
     join_type: str = "inner",
+    exclude_stayers: bool = False,
 ) -> Spec:
     """The number of subscribers at one location first and at any location second.
 
@@ -497,12 +643,16 @@ def flows_spec(
     ----------
     from_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``unique_locations``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``unique_locations``.
     to_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``unique_locations``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
+    exclude_stayers : bool, optional
+        Whether to leave out subscribers with the same location in both; by default they count.
 
     Returns
     -------
@@ -514,6 +664,7 @@ def flows_spec(
         "from_location": from_location,
         "to_location": to_location,
         "join_type": join_type,
+        **({} if exclude_stayers is False else {"exclude_stayers": exclude_stayers}),
     }
 
 
@@ -523,6 +674,7 @@ def flows(
     from_location: Spec,
     to_location: Spec,
     join_type: str = "inner",
+    exclude_stayers: bool = False,
 ) -> APIQuery:
     """The number of subscribers at one location first and at any location second.
 
@@ -532,12 +684,16 @@ def flows(
         The server.
     from_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``unique_locations``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``unique_locations``.
     to_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``unique_locations``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
+    exclude_stayers : bool, optional
+        Whether to leave out subscribers with the same location in both; by default they count.
 
     Returns
     -------
@@ -550,6 +706,7 @@ def flows(
             from_location=from_location,
             to_location=to_location,
             join_type=join_type,
+            exclude_stayers=exclude_stayers,
         )
     )
 
@@ -567,7 +724,8 @@ def histogram_aggregate_spec(
     metric : Spec
         Specification of ``radius_of_gyration``, ``unique_location_counts``, ``topup_balance``,
         ``subscriber_degree``, ``topup_amount``, ``event_count``, ``pareto_interactions``,
-        ``nocturnal_events``, ``displacement`` or ``total_active_periods``.
+        ``nocturnal_events``, ``displacement``, ``total_active_periods``, ``jump_lengths``,
+        ``distance_travelled``, ``k_radius_of_gyration``, ``mobility_entropy`` or ``activity_statistic``.
     bins : int | Sequence[float]
         Number of bins, or their edges.
     range : Sequence[float] | Mapping[str, float] | None, optional
@@ -602,7 +760,8 @@ def histogram_aggregate(
     metric : Spec
         Specification of ``radius_of_gyration``, ``unique_location_counts``, ``topup_balance``,
         ``subscriber_degree``, ``topup_amount``, ``event_count``, ``pareto_interactions``,
-        ``nocturnal_events``, ``displacement`` or ``total_active_periods``.
+        ``nocturnal_events``, ``displacement``, ``total_active_periods``, ``jump_lengths``,
+        ``distance_travelled``, ``k_radius_of_gyration``, ``mobility_entropy`` or ``activity_statistic``.
     bins : int | Sequence[float]
         Number of bins, or their edges.
     range : Sequence[float] | Mapping[str, float] | None, optional
@@ -627,6 +786,7 @@ def inflows_spec(
     from_location: Spec,
     to_location: Spec,
     join_type: str = "inner",
+    exclude_stayers: bool = False,
 ) -> Spec:
     """The flows to each location from all origins, including those who stayed.
 
@@ -634,12 +794,16 @@ def inflows_spec(
     ----------
     from_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``unique_locations``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``unique_locations``.
     to_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``unique_locations``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
+    exclude_stayers : bool, optional
+        Whether to leave out subscribers with the same location in both; by default they count.
 
     Returns
     -------
@@ -651,6 +815,7 @@ def inflows_spec(
         "from_location": from_location,
         "to_location": to_location,
         "join_type": join_type,
+        **({} if exclude_stayers is False else {"exclude_stayers": exclude_stayers}),
     }
 
 
@@ -660,6 +825,7 @@ def inflows(
     from_location: Spec,
     to_location: Spec,
     join_type: str = "inner",
+    exclude_stayers: bool = False,
 ) -> APIQuery:
     """The flows to each location from all origins, including those who stayed.
 
@@ -669,12 +835,16 @@ def inflows(
         The server.
     from_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``unique_locations``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``unique_locations``.
     to_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``unique_locations``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
+    exclude_stayers : bool, optional
+        Whether to leave out subscribers with the same location in both; by default they count.
 
     Returns
     -------
@@ -686,6 +856,7 @@ def inflows(
             from_location=from_location,
             to_location=to_location,
             join_type=join_type,
+            exclude_stayers=exclude_stayers,
         )
     )
 
@@ -702,11 +873,13 @@ def joined_spatial_aggregate_spec(
     ----------
     locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location`` or ``coalesced_location``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
     metric : Spec
         Specification of ``radius_of_gyration``, ``unique_location_counts``, ``topup_balance``,
         ``subscriber_degree``, ``topup_amount``, ``event_count``, ``pareto_interactions``,
-        ``nocturnal_events``, ``displacement``, ``total_active_periods`` or ``handset``.
+        ``nocturnal_events``, ``displacement``, ``total_active_periods``, ``jump_lengths``,
+        ``distance_travelled``, ``k_radius_of_gyration``, ``mobility_entropy``, ``activity_statistic`` or
+        ``handset``.
     method : str, optional
         ``count``, ``sum``, ``avg``, ``max``, ``min``, ``median``, ``stddev``, ``variance``, ``mode`` or
         ``distr``. For handsets ``distr`` or ``mode`` only.
@@ -739,11 +912,13 @@ def joined_spatial_aggregate(
         The server.
     locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location`` or ``coalesced_location``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
     metric : Spec
         Specification of ``radius_of_gyration``, ``unique_location_counts``, ``topup_balance``,
         ``subscriber_degree``, ``topup_amount``, ``event_count``, ``pareto_interactions``,
-        ``nocturnal_events``, ``displacement``, ``total_active_periods`` or ``handset``.
+        ``nocturnal_events``, ``displacement``, ``total_active_periods``, ``jump_lengths``,
+        ``distance_travelled``, ``k_radius_of_gyration``, ``mobility_entropy``, ``activity_statistic`` or
+        ``handset``.
     method : str, optional
         ``count``, ``sum``, ``avg``, ``max``, ``min``, ``median``, ``stddev``, ``variance``, ``mode`` or
         ``distr``. For handsets ``distr`` or ``mode`` only.
@@ -912,7 +1087,7 @@ def localised_calendar_activity_spec(
         Number of periods.
     locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location`` or ``coalesced_location``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
     period_length : int, optional
         Length of a period, in that unit.
     period_unit : str, optional
@@ -966,7 +1141,7 @@ def localised_calendar_activity(
         Number of periods.
     locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location`` or ``coalesced_location``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
     period_length : int, optional
         Length of a period, in that unit.
     period_unit : str, optional
@@ -1733,6 +1908,7 @@ def outflows_spec(
     from_location: Spec,
     to_location: Spec,
     join_type: str = "inner",
+    exclude_stayers: bool = False,
 ) -> Spec:
     """The flows from each location to all destinations, including those who stayed.
 
@@ -1740,12 +1916,16 @@ def outflows_spec(
     ----------
     from_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``unique_locations``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``unique_locations``.
     to_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``unique_locations``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
+    exclude_stayers : bool, optional
+        Whether to leave out subscribers with the same location in both; by default they count.
 
     Returns
     -------
@@ -1757,6 +1937,7 @@ def outflows_spec(
         "from_location": from_location,
         "to_location": to_location,
         "join_type": join_type,
+        **({} if exclude_stayers is False else {"exclude_stayers": exclude_stayers}),
     }
 
 
@@ -1766,6 +1947,7 @@ def outflows(
     from_location: Spec,
     to_location: Spec,
     join_type: str = "inner",
+    exclude_stayers: bool = False,
 ) -> APIQuery:
     """The flows from each location to all destinations, including those who stayed.
 
@@ -1775,12 +1957,16 @@ def outflows(
         The server.
     from_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``unique_locations``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``unique_locations``.
     to_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``unique_locations``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
+    exclude_stayers : bool, optional
+        Whether to leave out subscribers with the same location in both; by default they count.
 
     Returns
     -------
@@ -1792,6 +1978,76 @@ def outflows(
             from_location=from_location,
             to_location=to_location,
             join_type=join_type,
+            exclude_stayers=exclude_stayers,
+        )
+    )
+
+
+def residence_change_spec(
+    *,
+    homes: list[Spec],
+    window: int = 13,
+    minimum_months: int = 7,
+) -> Spec:
+    """Subscribers by their stable homes before and after a move, by month.
+
+    Parameters
+    ----------
+    homes : list[Spec]
+        Specifications of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``, at least
+        14. One a month, in order.
+    window : int, optional
+        Months that a stable home is judged by.
+    minimum_months : int, optional
+        Months at a location that make it a stable home.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "residence_change",
+        "homes": homes,
+        "window": window,
+        "minimum_months": minimum_months,
+    }
+
+
+def residence_change(
+    *,
+    connection: Connection,
+    homes: list[Spec],
+    window: int = 13,
+    minimum_months: int = 7,
+) -> APIQuery:
+    """Subscribers by their stable homes before and after a move, by month.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    homes : list[Spec]
+        Specifications of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``, at least
+        14. One a month, in order.
+    window : int, optional
+        Months that a stable home is judged by.
+    minimum_months : int, optional
+        Months at a location that make it a stable home.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod_from (for ``lon-lat`` lon_from, lat_from), pcod_to (for ``lon-lat``
+        lon_to, lat_to), month, value, subscribers.
+    """
+    return connection.make_api_query(
+        residence_change_spec(
+            homes=homes,
+            window=window,
+            minimum_months=minimum_months,
         )
     )
 
@@ -1806,7 +2062,7 @@ def spatial_aggregate_spec(
     ----------
     locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location`` or ``coalesced_location``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
 
     Returns
     -------
@@ -1832,7 +2088,7 @@ def spatial_aggregate(
         The server.
     locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location`` or ``coalesced_location``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
 
     Returns
     -------
@@ -2260,7 +2516,7 @@ def unmoving_at_reference_location_counts_spec(
         Specification of ``unique_locations``.
     reference_locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location`` or ``coalesced_location``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
 
     Returns
     -------
@@ -2290,7 +2546,7 @@ def unmoving_at_reference_location_counts(
         Specification of ``unique_locations``.
     reference_locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location`` or ``coalesced_location``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
 
     Returns
     -------

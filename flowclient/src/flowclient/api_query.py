@@ -154,8 +154,10 @@ class APIQuery:
         Parameters
         ----------
         format : str
-            ``pandas`` for a DataFrame (its ``attrs["missing_days"]`` has the days without data, by event type), ``geojson`` for a FeatureCollection, ``geopandas`` for a GeoDataFrame in WGS 84,
-            ``csv`` for text. Parquet and Arrow are not offered.
+            ``pandas`` for a DataFrame (its ``attrs["missing_days"]`` has the days without data, by event type;
+            ``attrs["withheld"]`` why rows were withheld; ``attrs["repeats"]`` the earlier queries that this result repeats in
+            rows or subsets), ``geojson`` for a FeatureCollection, ``geopandas`` for a GeoDataFrame in WGS 84, ``csv`` for
+            text. Parquet and Arrow are not offered.
         poll_interval, disable_progress, timeout
             As in :meth:`wait_until_ready`.
 
@@ -186,7 +188,7 @@ class APIQuery:
         -------
         dict
             ``parts`` to run, those ``stored`` already, the ``days`` covered, the ``missing_days`` without data, and
-            ``forecast_seconds``.
+            ``forecast_seconds``, and the server's release ``floor``: rows of as many subscribers or fewer are withheld.
         """
         return self.connection.perform(operations.explain(self.connection, self.parameters))
 

@@ -15,13 +15,14 @@ from flowclient.transport import Reply, RequestsTransport, Timeout, Transport, T
 def get_token(
     *,
     flowauth_url: str,
-    username: str,
-    password: str,
+    username: str | None = None,
+    password: str | None = None,
     server: str,
     roles: list[str],
     nickname: str,
     lifetime: int | None = None,
     two_factor_code: str | None = None,
+    credential: str | None = None,
     ssl_certificate: str | bool | ssl.SSLContext | None = True,
     timeout: Timeout = (30.0, 60.0),
     transport: Transport | None = None,
@@ -32,8 +33,8 @@ def get_token(
     ----------
     flowauth_url : str
         Scheme, host and port of the authentication app.
-    username, password : str
-        Of the app's user.
+    username, password : str, optional
+        Of the app's user; not needed with a credential.
     server : str
         Name of the FlowKit server that the token is for.
     roles : list of str
@@ -44,6 +45,8 @@ def get_token(
         Minutes; by default the longest that the roles allow.
     two_factor_code : str, optional
         The current code, where the user has two-factor authentication.
+    credential : str, optional
+        A personal credential with the right ``tokens``, from the app's page **My account**.
     ssl_certificate, timeout, transport
         As in :func:`flowclient.connect`.
 
@@ -51,20 +54,25 @@ def get_token(
     ------
     FlowclientConnectionError
         If the app cannot be reached or refuses.
+    ValueError
+        If there is neither a credential nor a user name with its password.
     """
+    if credential is None and (username is None or password is None):
+        raise ValueError("Give either credential, or username and password.")
     base = f"{flowauth_url.rstrip('/')}/api/v1"
     if not base.lower().startswith("https://"):
         warn_caller("Communications with this server are NOT SECURE.")
     through = transport if transport is not None else RequestsTransport(ssl_certificate)
-    login: dict[str, Any] = {"username": username, "password": password}
+    login = {"username": username, "password": password}
     if two_factor_code is not None:
         login["two_factor_code"] = two_factor_code
     wanted: dict[str, Any] = {"name": nickname, "roles": roles}
     if lifetime is not None:
         wanted["lifetime_minutes"] = lifetime
     try:
-        session = _post(through, f"{base}/session", {}, login, timeout)
-        authorization = {"Authorization": f"Bearer {session['access_token']}"}
+        if credential is None:
+            credential = str(_post(through, f"{base}/session", {}, login, timeout)["access_token"])
+        authorization = {"Authorization": f"Bearer {credential}"}
         made = _post(
             through, f"{base}/servers/{quote(server, safe='')}/tokens", authorization, wanted, timeout
         )

@@ -38,18 +38,35 @@ def specification_problems(spec: Mapping[str, Any], schemas: Mapping[str, Any]) 
     ]
 
 
-def missing_scopes(spec: Mapping[str, Any], permissions: Mapping[str, list[str]]) -> list[str]:
+def missing_scopes(
+    spec: Mapping[str, Any], permissions: Mapping[str, list[str]], schemas: Mapping[str, Any]
+) -> list[str]:
     """Return the scopes that the closest role lacks; none if a role has them all.
 
-    The kinds of a subset need some scope each, whatever it is granted for: ``*:*:<kind>``.
+    The kinds of a subset need some scope each, whatever it is granted for: ``*:*:<kind>``. A kind's schema
+    says with which values of its fields a query needs further scopes: ``x-scopes``.
     """
     kind, unit = spec.get("query_kind"), unit_of(spec) or "nonspatial"
     needed = {"run"}
     needed |= {f"*:*:{each}" if subset else f"{unit}:{kind}:{each}" for each, subset in kinds_in(spec)}
+    needed |= {
+        scope
+        for schema in schemas.values()
+        if kind in schema.get("properties", {}).get("query_kind", {}).get("enum", ())
+        for scope, values in schema.get("x-scopes", {}).items()
+        if all(_value_at(spec, name) in accepted for name, accepted in values.items())
+    }
     # The server never adds up what several roles allow.
     return min(
         (sorted(needed - _held(scopes)) for scopes in permissions.values()), key=len, default=sorted(needed)
     )
+
+
+def _value_at(spec: Any, name: str) -> Any:
+    """Return the value of a field with a dotted name, or None."""
+    for part in name.split("."):
+        spec = spec.get(part) if isinstance(spec, Mapping) else None
+    return spec
 
 
 def _held(scopes: Iterable[str]) -> set[str]:

@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from flowclient import operations
+from flowclient import device, operations
 from flowclient.connection import Connection
 from flowclient.errors import FlowclientConnectionError
 from flowclient.transport import Reply, Timeout, Transport
@@ -51,20 +51,24 @@ __all__ = [
 def connect(
     *,
     url: str,
-    token: str,
+    token: str | None = None,
     api_version: int = 0,
     ssl_certificate: str | bool | ssl.SSLContext | None = True,
     timeout: Timeout = (30.0, 60.0),
     retries: int = 3,
     transport: Transport | None = None,
+    flowauth_url: str | None = None,
 ) -> Connection:
-    """Return a connection to a FlowKit server; nothing is sent yet.
+    """Return a connection to a FlowKit server.
+
+    With a token, nothing is sent yet. Without one, an address and a short code are printed; open the address,
+    sign in to the authentication app and approve the code. The function waits for that.
 
     Parameters
     ----------
     url : str
         Scheme, host and port, such as ``https://flowapi.example.org:9090``.
-    token : str
+    token : str, optional
         JSON Web Token from the server's authentication app.
     api_version : int
         Version of the HTTP API.
@@ -74,17 +78,29 @@ def connect(
     timeout : float, (float, float) or None
         Seconds to connect and to wait for bytes. None waits for ever.
     retries : int
-        How often a GET is repeated after a lost connection or a status of 429, 502, 503 or 504.
+        How often reading, running, explaining and cancelling are repeated after a lost connection, or a status of
+        429, 502 or 503; reading also after 504.
     transport : Transport, optional
         What sends the requests; by default HTTP as described above.
+    flowauth_url : str, optional
+        Scheme, host and port of the authentication app, if there is no token and the server does not name the
+        app.
 
     Raises
     ------
     FlowclientConnectionError
-        If the token cannot be read or names no user.
+        If the token cannot be read or names no user; if the user refuses or the code ends.
     TypeError, OSError
         If ``ssl_certificate`` is none of these, such as 0; if its path leads to no certificates.
     """
+    if token is None:
+        token = device.get_token(
+            url=url,
+            flowauth_url=flowauth_url,
+            ssl_certificate=ssl_certificate,
+            timeout=timeout,
+            transport=transport,
+        )
     return Connection(
         url=url,
         token=token,
@@ -229,6 +245,12 @@ def get_geography(*, connection: Connection, aggregation_unit: str, format: str 
         ``admin0`` to ``admin3`` or ``lon-lat``.
     format : str
         ``geojson`` for a FeatureCollection, ``geopandas`` for a GeoDataFrame.
+
+    Returns
+    -------
+    dict or geopandas.GeoDataFrame
+        For each area its ``pcod``, ``name``, ``parent`` (the code of the area that it lies in) and ``parent_name``;
+        for each point its ``lon`` and ``lat``.
     """
     return connection.perform(operations.get_geography(connection, aggregation_unit, format))
 

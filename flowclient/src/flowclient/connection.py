@@ -31,7 +31,8 @@ class Connection(Server):
     timeout : float, (float, float) or None
         Seconds to connect and to wait for bytes. None waits for ever.
     retries : int
-        How often a GET is repeated after a lost connection or a status of 429, 502, 503 or 504.
+        How often reading, running, explaining and cancelling are repeated after a lost connection, or a status of
+        429, 502 or 503; reading also after 504.
     transport : Transport, optional
         What sends the requests; by default HTTP as described above.
 

@@ -30,6 +30,16 @@ def table(
     return _typed(pandas.DataFrame(list(records), dtype=object), fractions)
 
 
+def with_metadata(frame: Any, metadata: Any) -> Any:
+    """Add what a server says beside the rows to a table's ``attrs``.
+
+    ``withheld`` lists why rows were withheld, ``repeats`` the earlier queries whose answers or subsets are used.
+    """
+    if isinstance(metadata, Mapping):
+        frame.attrs.update({name: list(metadata.get(name) or ()) for name in ("withheld", "repeats")})
+    return frame
+
+
 def _typed(frame: pandas.DataFrame, fractions: Collection[str]) -> pandas.DataFrame:
     return frame.assign(**{name: _column(frame[name], name in fractions) for name in frame.columns})
 

@@ -6,10 +6,12 @@ from __future__ import annotations
 #: Columns of a result; ``location`` stands for the identifying columns of its aggregation unit.
 RESULT_COLUMNS: dict[str, tuple[str, ...]] = {
     "active_at_reference_location_counts": ("location", "value"),
+    "active_residents": ("location", "date", "residents", "active", "active_share"),
     "aggregate_network_objects": ("location", "value", "datetime"),
     "calendar_activity": ("grp", "value"),
     "consecutive_trips_od_matrix": ("location_from", "location_to", "value"),
     "dfs_metric_total_amount": ("date", "location", "value"),
+    "displaced_counts": ("location", "period", "status", "value", "share", "normal_share", "excess"),
     "flows": ("location_from", "location_to", "value"),
     "histogram_aggregate": ("value", "lower_edge", "upper_edge"),
     "inflows": ("location", "value"),
@@ -35,6 +37,7 @@ RESULT_COLUMNS: dict[str, tuple[str, ...]] = {
         "value",
     ),
     "outflows": ("location", "value"),
+    "residence_change": ("location_from", "location_to", "month", "value", "subscribers"),
     "spatial_aggregate": ("location", "value"),
     "total_network_objects": ("location", "value", "datetime"),
     "trips_od_matrix": ("location_from", "location_to", "value"),
@@ -55,8 +58,10 @@ RESULT_COLUMNS_WITH: dict[str, dict[tuple[str, str], tuple[str, ...]]] = {
 
 #: Columns that are no whole numbers, by kind.
 FRACTIONS: dict[str, tuple[str, ...]] = {
+    "active_residents": ("active_share",),
     "aggregate_network_objects": ("value",),
     "dfs_metric_total_amount": ("value",),
+    "displaced_counts": ("share", "normal_share", "excess"),
     "histogram_aggregate": ("lower_edge", "upper_edge"),
     "joined_spatial_aggregate": ("value",),
     "location_introversion": ("value",),
@@ -67,15 +72,22 @@ FRACTIONS: dict[str, tuple[str, ...]] = {
 
 #: Kinds that are computed only inside others, and some of those.
 INSIDE: dict[str, str] = {
+    "activity_statistic": "histogram_aggregate or joined_spatial_aggregate",
     "coalesced_location": "spatial_aggregate or flows",
     "daily_location": "spatial_aggregate or flows",
     "displacement": "histogram_aggregate or joined_spatial_aggregate",
+    "displacement_status": "displaced_counts",
+    "distance_travelled": "histogram_aggregate or joined_spatial_aggregate",
     "event_count": "histogram_aggregate or joined_spatial_aggregate",
     "handset": "joined_spatial_aggregate",
+    "jump_lengths": "histogram_aggregate or joined_spatial_aggregate",
+    "k_radius_of_gyration": "histogram_aggregate or joined_spatial_aggregate",
     "location_visits": "majority_location or coalesced_location",
     "majority_location": "spatial_aggregate or flows",
     "mobility_classification": "labelled_spatial_aggregate or labelled_flows",
+    "mobility_entropy": "histogram_aggregate or joined_spatial_aggregate",
     "modal_location": "spatial_aggregate or flows",
+    "monthly_location": "spatial_aggregate or flows",
     "most_frequent_location": "spatial_aggregate or flows",
     "nocturnal_events": "histogram_aggregate or joined_spatial_aggregate",
     "pareto_interactions": "histogram_aggregate or joined_spatial_aggregate",

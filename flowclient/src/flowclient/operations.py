@@ -24,7 +24,7 @@ from flowclient.errors import (
     QueryValidationError,
 )
 from flowclient.exchange import Operation, Pause
-from flowclient.frames import numbers_by_check, table
+from flowclient.frames import numbers_by_check, table, with_metadata
 from flowclient.kinds import INSIDE, RESULT_COLUMNS
 from flowclient.progress import PartsBar
 from flowclient.server import Server
@@ -45,7 +45,7 @@ _LONGEST_WAIT = 30.0
 
 def run_query(connection: Server, query_spec: Mapping[str, Any]) -> Operation[str]:
     try:
-        reply = yield from connection.post("run", dict(query_spec))
+        reply = yield from connection.post("run", dict(query_spec), idempotent=True)
     except (PermissionDeniedError, QueryValidationError) as error:
         _say_what_to_do(error, connection, query_spec)
         raise
@@ -212,13 +212,13 @@ def result_location(
 
 
 def cancel(connection: Server, query_id: str) -> Operation[dict[str, Any]]:
-    reply = yield from connection.post(f"cancel/{quote(query_id, safe='')}", {}, expected=200)
+    reply = yield from connection.post(f"cancel/{quote(query_id, safe='')}", {}, 200, idempotent=True)
     return replies.json_object(reply)
 
 
 def explain(connection: Server, query_spec: Mapping[str, Any]) -> Operation[dict[str, Any]]:
     try:
-        reply = yield from connection.post("explain", dict(query_spec), expected=200)
+        reply = yield from connection.post("explain", dict(query_spec), 200, idempotent=True)
     except (PermissionDeniedError, QueryValidationError) as error:
         _say_what_to_do(error, connection, query_spec)
         raise
@@ -230,7 +230,8 @@ def check(connection: Server, query_spec: Mapping[str, Any]) -> Operation[list[s
     schemas = description.get("components", {}).get("schemas", {})
     found = checks.specification_problems(query_spec, schemas)
     found += [
-        f"The token lacks {scope}." for scope in checks.missing_scopes(query_spec, connection.permissions)
+        f"The token lacks {scope}."
+        for scope in checks.missing_scopes(query_spec, connection.permissions, schemas)
     ]
     try:
         available = yield from get_available_dates(connection)
@@ -242,9 +243,7 @@ def check(connection: Server, query_spec: Mapping[str, Any]) -> Operation[list[s
 # -- results -----------------------------------------------------------------------------------------------------
 
 
-def _fetch(
-    connection: Server, route: str, what: str, params: dict[str, str] | None = None
-) -> Operation[Reply]:
+def _fetch(connection: Server, route: str, what: str, params: Any = None) -> Operation[Reply]:
     """GET what must be there whole: 200 or an error that begins with ``what``."""
     reply = yield from connection.get(route, params=params)
     if reply.status_code != 200:
@@ -270,13 +269,15 @@ def _member(connection: Server, route: str, reply: Reply, name: str) -> Any:
     return body[name]
 
 
-def get_records(connection: Server, location: str) -> Operation[list[dict[str, Any]]]:
+def get_records(connection: Server, location: str) -> Operation[tuple[list[dict[str, Any]], Any]]:
+    """Return the rows of a result, and the metadata beside them, if any."""
     reply = yield from _fetch(connection, location, "Could not get result")
-    return _member(connection, location, reply, "query_result")
+    return _member(connection, location, reply, "query_result"), reply.json().get("metadata")
 
 
 def get_json_dataframe(connection: Server, location: str) -> Operation[pandas.DataFrame]:
-    return table((yield from get_records(connection, location)))
+    records, metadata = yield from get_records(connection, location)
+    return with_metadata(table(records), metadata)
 
 
 def get_geojson(connection: Server, location: str) -> Operation[dict[str, Any]]:

@@ -20,17 +20,24 @@ from flowclient.values import (
 )
 
 __all__ = [
+    "activity_statistic_spec",
     "coalesced_location_spec",
     "daily_location_spec",
     "displacement_spec",
+    "displacement_status_spec",
+    "distance_travelled_spec",
     "dummy_query_spec",
     "event_count_spec",
     "handset_spec",
+    "jump_lengths_spec",
+    "k_radius_of_gyration_spec",
     "location_visits_spec",
     "majority_location_spec",
     "mobility_classification_spec",
+    "mobility_entropy_spec",
     "modal_location_from_dates_spec",
     "modal_location_spec",
+    "monthly_location_spec",
     "most_frequent_location_spec",
     "nocturnal_events_spec",
     "pareto_interactions_spec",
@@ -44,6 +51,52 @@ __all__ = [
     "unique_locations_spec",
     "visited_most_days_spec",
 ]
+
+
+def activity_statistic_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    measure: str,
+    statistic: str = "avg",
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> Spec:
+    """A statistic over days of how much each subscriber used their phone.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    measure : str
+        ``events``, ``cells``, ``locations``, ``hours``, ``mean_gap`` or ``stddev_gap``.
+    statistic : str, optional
+        ``count``, ``sum``, ``avg``, ``max``, ``min``, ``median``, ``stddev``, ``variance`` or ``mode``.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "activity_statistic",
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "measure": measure,
+        "statistic": statistic,
+        "event_types": list_of_types(event_types, "event_types"),
+        "subscriber_subset": subscriber_subset,
+        "hours": hours_of_day(hours, "hours"),
+    }
 
 
 def coalesced_location_spec(
@@ -156,7 +209,8 @@ def displacement_spec(
         ``count``, ``sum``, ``avg``, ``max``, ``min``, ``median``, ``stddev``, ``variance`` or ``mode``.
     reference_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location`` or ``coalesced_location``. At ``lon-lat``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``. At
+        ``lon-lat``.
     event_types : EventTypes, optional
         Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
     subscriber_subset : Subset, optional
@@ -175,6 +229,89 @@ def displacement_spec(
         "end_date": iso_date(end_date, "end_date"),
         "statistic": statistic,
         "reference_location": reference_location,
+        "event_types": list_of_types(event_types, "event_types"),
+        "subscriber_subset": subscriber_subset,
+        "hours": hours_of_day(hours, "hours"),
+    }
+
+
+def displacement_status_spec(
+    *,
+    reference_location: Spec,
+    locations: list[Spec],
+    minimum_periods: int = 1,
+) -> Spec:
+    """A status by subscriber and period: at home, away, displaced, returned, not seen.
+
+    Parameters
+    ----------
+    reference_location : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
+    locations : list[Spec]
+        Specifications of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``, at least
+        one, at most 366. One per period, in order of time.
+    minimum_periods : int, optional
+        Periods elsewhere that make a subscriber displaced.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "displacement_status",
+        "reference_location": reference_location,
+        "locations": locations,
+        "minimum_periods": minimum_periods,
+    }
+
+
+def distance_travelled_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    clean: bool = False,
+    max_gap_hours: float | None = None,
+    look_back_days: int = 0,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> Spec:
+    """The distance in km that each subscriber travels from event to event.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    clean : bool, optional
+        Leave out events that are over 10 km from the events before and after, at over 55 m/s.
+    max_gap_hours : float | None, optional
+        Jumps over a longer gap do not count; None counts all.
+    look_back_days : int, optional
+        Days before the window in which the first jump may begin.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "distance_travelled",
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "clean": clean,
+        "max_gap_hours": max_gap_hours,
+        "look_back_days": look_back_days,
         "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
         "hours": hours_of_day(hours, "hours"),
@@ -311,6 +448,110 @@ def handset_spec(
     }
 
 
+def jump_lengths_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    statistic: str,
+    clean: bool = False,
+    max_gap_hours: float | None = None,
+    look_back_days: int = 0,
+    exclude_zero: bool = False,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> Spec:
+    """A statistic of the distances in km between each subscriber's successive events.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    statistic : str
+        ``count``, ``sum``, ``avg``, ``max``, ``min``, ``median``, ``stddev``, ``variance`` or ``mode``.
+    clean : bool, optional
+        Leave out events that are over 10 km from the events before and after, at over 55 m/s.
+    max_gap_hours : float | None, optional
+        Jumps over a longer gap do not count; None counts all.
+    look_back_days : int, optional
+        Days before the window in which the first jump may begin.
+    exclude_zero : bool, optional
+        Leave out jumps to the same place.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "jump_lengths",
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "statistic": statistic,
+        "clean": clean,
+        "max_gap_hours": max_gap_hours,
+        "look_back_days": look_back_days,
+        "exclude_zero": exclude_zero,
+        "event_types": list_of_types(event_types, "event_types"),
+        "subscriber_subset": subscriber_subset,
+        "hours": hours_of_day(hours, "hours"),
+    }
+
+
+def k_radius_of_gyration_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    clean: bool = False,
+    k: int = 2,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> Spec:
+    """How far from their centre subscribers' most frequent places lie, in kilometres.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    clean : bool, optional
+        Leave out events that are over 10 km from the events before and after, at over 55 m/s.
+    k : int, optional
+        Number of places.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "k_radius_of_gyration",
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "clean": clean,
+        "k": k,
+        "event_types": list_of_types(event_types, "event_types"),
+        "subscriber_subset": subscriber_subset,
+        "hours": hours_of_day(hours, "hours"),
+    }
+
+
 def location_visits_spec(
     *,
     locations: list[Spec],
@@ -386,6 +627,56 @@ def mobility_classification_spec(
         "query_kind": "mobility_classification",
         "locations": locations,
         "stay_length_threshold": stay_length_threshold,
+    }
+
+
+def mobility_entropy_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    clean: bool = False,
+    entropy: str = "uncorrelated",
+    normalise: bool = False,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    hours: Hours = None,
+) -> Spec:
+    """How evenly each subscriber's events are spread over places, in bits.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    clean : bool, optional
+        Leave out events that are over 10 km from the events before and after, at over 55 m/s.
+    entropy : str, optional
+        ``random`` or ``uncorrelated``.
+    normalise : bool, optional
+        Only for ``uncorrelated``.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "mobility_entropy",
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "clean": clean,
+        "entropy": entropy,
+        "normalise": normalise,
+        "event_types": list_of_types(event_types, "event_types"),
+        "subscriber_subset": subscriber_subset,
+        "hours": hours_of_day(hours, "hours"),
     }
 
 
@@ -470,6 +761,64 @@ def modal_location_from_dates_spec(
             for day in days(start_date, end_date)
         ]
     )
+
+
+def monthly_location_spec(
+    *,
+    aggregation_unit: str,
+    month: str,
+    method: str,
+    minimum_days: int = 10,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+    hours: Hours = None,
+) -> Spec:
+    """One location per subscriber: the most frequent daily location of a month.
+
+    Parameters
+    ----------
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    month : str
+        The month, such as ``2016-01``.
+    method : str
+        ``last`` or ``most-common``.
+    minimum_days : int, optional
+        Days with a daily location that a subscriber needs.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+    hours : Hours, optional
+        Start and end hour of the day, 0 to 24; a start after the end wraps past midnight. None for all day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "monthly_location",
+        "aggregation_unit": aggregation_unit,
+        "month": month,
+        "method": method,
+        "minimum_days": minimum_days,
+        "event_types": list_of_types(event_types, "event_types"),
+        "subscriber_subset": subscriber_subset,
+        "mapping_table": mapping_table,
+        "geom_table": geom_table,
+        "geom_table_join_column": geom_table_join_column,
+        "hours": hours_of_day(hours, "hours"),
+    }
 
 
 def most_frequent_location_spec(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowclient import operations
 from flowclient.exchange import Operation
-from flowclient.frames import table
+from flowclient.frames import table, with_metadata
 from flowclient.kinds import FRACTIONS, RESULT_COLUMNS, RESULT_COLUMNS_WITH
 from flowclient.server import Server
 from flowclient.units import unit_of
@@ -32,9 +32,11 @@ def fetch(connection: Server, location: str, format: str, spec: Mapping[str, Any
     if format == "geopandas":
         from flowclient.maps import geodataframe
 
-        return geodataframe((yield from operations.get_geojson(connection, location)))
+        collection = yield from operations.get_geojson(connection, location)
+        return with_metadata(geodataframe(collection), collection.get("metadata"))
     if format == "pandas":
-        return frame((yield from operations.get_records(connection, location)), spec)
+        records, metadata = yield from operations.get_records(connection, location)
+        return with_metadata(frame(records, spec), metadata)
     content: bytes = yield from operations.get_file(connection, location, format)
     return content.decode("utf-8")
 

@@ -24,8 +24,10 @@ from flowclient.values import writable
 # By the name of the module that users know, for it is what they switch on and off.
 logger = logging.getLogger("flowclient.connection")
 
-#: Statuses that pass by themselves; a GET may be repeated after them.
+#: Statuses that pass by themselves, after which a request may be repeated.
 _TRANSIENT_STATUSES = frozenset({429, 502, 503, 504})
+#: After 504 the work that a POST asked for may still be under way, and would be done twice.
+_REFUSING_STATUSES = _TRANSIENT_STATUSES - {504}
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 60.0
 
@@ -133,10 +135,14 @@ class Server(ABC):
             raise self._access_error(reply, url)
         raise replies.unexpected_get(reply, url)
 
-    def post(self, route: str, data: Any, expected: int = 202) -> Operation[Reply]:
-        """POST JSON to a route, once."""
+    def post(
+        self, route: str, data: Any, expected: int = 202, *, idempotent: bool = False
+    ) -> Operation[Reply]:
+        """POST JSON to a route, once; if ``idempotent``, repeated as a GET is."""
         url = self.route_url(route)
-        reply = yield from self._send("POST", url, data, None, attempts=1)
+        reply = yield from self._send(
+            "POST", url, data, None, attempts=1 + self.retries * idempotent, transient=_REFUSING_STATUSES
+        )
         if reply.status_code == expected:
             return reply
         if reply.status_code == 404:
@@ -185,7 +191,13 @@ class Server(ABC):
         return {"Authorization": f"Bearer {self.token}"}
 
     def _send(
-        self, method: str, url: str, data: Any, params: dict[str, str] | None, attempts: int
+        self,
+        method: str,
+        url: str,
+        data: Any,
+        params: dict[str, str] | None,
+        attempts: int,
+        transient: frozenset[int] = _TRANSIENT_STATUSES,
     ) -> Operation[Reply]:
         data = writable(data)
         pause = _FIRST_PAUSE
@@ -201,7 +213,7 @@ class Server(ABC):
                         f"Unable to connect to FlowKit API at {self.url}: {cause}", url=url
                     ) from None
             else:
-                if not (left and reply.status_code in _TRANSIENT_STATUSES):
+                if not (left and reply.status_code in transient):
                     return reply
                 wanted = _retry_after(reply, otherwise=pause)
             yield Pause(min(wanted, _LONGEST_PAUSE))

@@ -115,6 +115,7 @@ def _async_client(blocking: str) -> str:
         "async def connect(", "async def connect_async("
     )
     body = body.replace("return connection.perform(", "return await connection.perform(")
+    body = body.replace("= device.get_token(", "= await device.get_token_async(")
     text = (header + body).replace('"connect",', '"connect_async",')
     text = text.replace("from flowclient.connection ", "from flowclient.async_connection ")
     text = re.sub(r"\bConnection\b", "ASyncConnection", text)
@@ -185,6 +186,8 @@ def _entry(argument: Argument) -> str:
     value = (
         f"{argument.write}({argument.keyword}, {argument.keyword!r})" if argument.write else argument.keyword
     )
+    if argument.added:
+        return f"**({{}} if {argument.keyword} is {argument.default!r} else {{{argument.name!r}: {value}}})"
     if argument.may_be_absent:
         return f"**({{}} if {argument.keyword} is None else {{{argument.name!r}: {value}}})"
     return f"{argument.name!r}: {value}"

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from flowmachine.queries.catalogue import kinds
 from flowmachine.queries.examples import query, variants
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.arguments import Argument, declared
 from flowmachine.spec.fields import (
     Choice,
@@ -25,7 +26,7 @@ from flowmachine.spec.fields import (
 )
 from flowmachine.spec.nested import Nested, NestedList, SubscriberSubset
 from flowmachine.spec.published import Region
-from flowmachine.spec.query import Aggregate, Query
+from flowmachine.spec.query import Query
 from flowmachine.spec.sampling import METHODS
 
 #: Kinds without a function of their own: the areas have a route, and ``get_geography`` asks that.
@@ -128,13 +129,19 @@ def inside(kind: str) -> str:
         name for name, cls in kinds().items() if any(kind in _taken(field) for field in cls.fields.values())
     ]
     released = [name for name in taking if issubclass(kinds()[name], Aggregate)]
-    easiest = sorted(released or taking, key=lambda name: (len(_needed(name)), len(name), name))
+    easiest = sorted(
+        released or taking, key=lambda name: (_needs_lists(name), len(_needed(name)), len(name), name)
+    )
     return " or ".join(easiest[:2])
 
 
 def _taken(field: Any) -> tuple[str, ...]:
     nested = field.inner if isinstance(field, NestedList) else field
     return nested.kinds if isinstance(nested, Nested) else ()
+
+
+def _needs_lists(kind: str) -> bool:
+    return any(field.required and isinstance(field, NestedList) for field in kinds()[kind].fields.values())
 
 
 def _needed(kind: str) -> list[Argument]:

@@ -8,7 +8,6 @@ from typing import Any
 from flowclient.maps.panels import Panel, values_of
 from flowclient.maps.places import keys_of, names_of, points_of, rows
 
-WITHHELD_LABEL = "withheld or none"
 _WITHHELD = {"facecolor": "lightgrey", "edgecolor": "grey", "hatch": "///", "linewidth": 0.5}
 _OUTLINE = {"facecolor": "whitesmoke", "edgecolor": "darkgrey", "linewidth": 0.5}
 _WIDEST_LINE = 6.0
@@ -68,11 +67,11 @@ def _common_legend(
     colours = matplotlib.cm.ScalarMappable(scale, options.get("cmap"))
     figure.colorbar(colours, ax=list(grid.flat), label=column, shrink=0.6)
     if any(panel.places[column].isna().any() for panel in panels):
-        figure.legend(handles=[_withheld_patch(matplotlib)], loc="outside lower left")
+        figure.legend(handles=[_withheld_patch(matplotlib, panels[0])], loc="outside lower left")
 
 
-def _withheld_patch(matplotlib: Any) -> Any:
-    return matplotlib.patches.Patch(**_WITHHELD, label=WITHHELD_LABEL)
+def _withheld_patch(matplotlib: Any, panel: Panel) -> Any:
+    return matplotlib.patches.Patch(**_WITHHELD, label=panel.without_row)
 
 
 def _draw(panel: Panel, axes: Any, column: str, kind: str | None, options: dict[str, Any]) -> None:
@@ -102,7 +101,7 @@ def _draw_areas(panel: Panel, axes: Any, column: str, options: dict[str, Any]) -
         shown.astype({column: "float64"}).plot(column=column, ax=axes, **given)
     if not withheld.empty:
         withheld.plot(ax=axes, **_WITHHELD)
-        axes.legend(handles=[_withheld_patch(matplotlib)], loc="lower left")
+        axes.legend(handles=[_withheld_patch(matplotlib, panel)], loc="lower left")
 
 
 def _draw_flows(panel: Panel, axes: Any, column: str, options: dict[str, Any]) -> None:

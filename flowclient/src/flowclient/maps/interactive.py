@@ -9,7 +9,6 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from flowclient.maps.figure import WITHHELD_LABEL
 from flowclient.maps.panels import Panel, values_of
 from flowclient.maps.places import keys_of, names_of, rows
 
@@ -100,8 +99,7 @@ def _area_features(panel: Panel, column: str, low: float, high: float) -> list[d
         style = {"color": "#666666", "weight": 1, "fillOpacity": 0.8}
         style["fillColor"] = "url(#withheld)" if missing else _colour(float(value), low, high)
         properties = {
-            name: "" if _is_missing(row[name]) and name != column else _text(row[name])
-            for name in _shown(panel)
+            name: _text(row[name], panel.without_row if name == column else "") for name in _shown(panel)
         }
         features.append(
             _feature(row["geometry"], {"place": _called(names, key), **properties, "style": style})
@@ -179,9 +177,9 @@ def _is_missing(value: Any) -> bool:
     return not isinstance(value, list | tuple) and bool(pandas.isna(value))
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, missing: str = "") -> str:
     if _is_missing(value):
-        return WITHHELD_LABEL
+        return escape(missing)
     return f"{value:,.6g}" if isinstance(value, float) else escape(str(value))
 
 
@@ -216,7 +214,7 @@ def _legend(panel: Panel, column: str, low: float, high: float) -> str:
         if panel.places[column].isna().any():
             lines.append(
                 '<svg width="18" height="12" style="vertical-align:middle"><rect width="18" height="12" '
-                f'fill="url(#withheld)" stroke="#666666"/></svg> {WITHHELD_LABEL}'
+                f'fill="url(#withheld)" stroke="#666666"/></svg> {escape(panel.without_row)}'
             )
     return (
         '<div class="legend" style="position:absolute;bottom:24px;left:10px;z-index:1000;background:#fffffff0;'

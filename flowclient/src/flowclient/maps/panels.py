@@ -16,15 +16,21 @@ if TYPE_CHECKING:
 _MOST_PANELS = 36
 #: Members of a column that a message names.
 _MOST_NAMED = 12
+#: Why a server withholds rows, in words.
+_REASONS = {"floor": "too few subscribers", "parts": "a total would give them away"}
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Hold one map: title, places of its rows, and areas of the whole country."""
+    """Hold one map: title, places of its rows, and areas of the whole country.
+
+    ``without_row`` says why an area may have no row.
+    """
 
     title: str
     places: Any
     areas: Any
+    without_row: str = "withheld or none"
 
     @property
     def of_flows(self) -> bool:
@@ -60,20 +66,31 @@ def panels(
         If a place has several rows on one map, or a name or a value is not in the result.
     """
     areas = geodataframe(geography)
+    said = _without_row(result.attrs.get("withheld"))
     _column_of(result, column)
     for name, value in (where or {}).items():
         result = result[_equal(_column_of(result, name), value)]
     if by is None:
-        return [_panel("", result, areas, column)]
+        return [_panel("", result, areas, column, said)]
     steps = _steps(_column_of(result, by))
     if len(steps) > _MOST_PANELS:
         raise ValueError(
             f"by = {by!r} makes {len(steps)} maps, at most {_MOST_PANELS} are drawn: choose some rows by where."
         )
-    return [_panel(f"{by} {_text(step)}", result[_is(result[by], step)], areas, column) for step in steps]
+    return [
+        _panel(f"{by} {_text(step)}", result[_is(result[by], step)], areas, column, said) for step in steps
+    ]
 
 
-def _panel(title: str, result: pandas.DataFrame, areas: Any, column: str) -> Panel:
+def _without_row(withheld: list[str] | None) -> str:
+    """Say why areas have no row, given the reasons that the server names, if it does."""
+    if withheld is None:
+        return "withheld or none"
+    reasons = ", ".join(_REASONS.get(reason, reason) for reason in withheld)
+    return f"withheld ({reasons}) or none" if reasons else "none"
+
+
+def _panel(title: str, result: pandas.DataFrame, areas: Any, column: str, without_row: str) -> Panel:
     keys = keys_of(areas)
     ends = [f"{key}{end}" for end in ("_from", "_to") for key in keys]
     place = ends if ends_of(result) else keys
@@ -86,7 +103,7 @@ def _panel(title: str, result: pandas.DataFrame, areas: Any, column: str) -> Pan
             f"A place has several rows, by {', '.join(differ)}. Choose one for each, such as "
             f"where={{{first!r}: {example!r}}}, or draw a map for each with by={first!r}."
         )
-    return Panel(title, placed(result, areas), areas)
+    return Panel(title, placed(result, areas), areas, without_row)
 
 
 def _column_of(result: pandas.DataFrame, name: str) -> pandas.Series:

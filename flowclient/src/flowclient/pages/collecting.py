@@ -1,0 +1,227 @@
+"""Ask the API once for all that a crisis page shows."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import flowclient
+from flowclient import operations
+from flowclient.pages.data import LOWEST_FLOOR, WEEK, Area, Counts, CrisisData, Move
+from flowclient.values import DateLike, iso_date
+
+if TYPE_CHECKING:
+    import pandas
+
+    from flowclient.api_query import APIQuery
+    from flowclient.connection import Connection
+
+#: Kinds without event types read these.
+EVENT_TYPES = ("calls", "sms")
+_DAY = datetime.timedelta(days=1)
+
+
+def collect_crisis(
+    *,
+    connection: Connection,
+    event: DateLike,
+    baseline_weeks: int = 2,
+    until: DateLike | None = None,
+    aggregation_unit: str = "admin3",
+    title: str | Mapping[str, str] = "",
+    disable_progress: bool | None = None,
+) -> CrisisData:
+    """Ask for residents before and since an event, moves between areas, and phone use.
+
+    Periods are tumbling: the baseline, days, and weeks from the event's day. A week is asked for when it is over
+    and all its days are loaded.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server. The token needs the rights to ``spatial_aggregate`` of ``modal_location`` and of
+        ``daily_location``, and to ``flows`` and ``geography``, at the unit; to ``unique_subscriber_counts`` at
+        ``admin0``; and ``get_available_dates``.
+    event : DateLike
+        Day of the event, the first of the first week.
+    baseline_weeks : int
+        Weeks before the event that are compared with, 1 to 52.
+    until : DateLike, optional
+        The first day that no longer counts; by default the day after the last day with data.
+    aggregation_unit : str
+        ``admin1`` to ``admin3``.
+    title : str or mapping
+        Name of the event, one for all languages or by language, such as ``{"en": "Flood, north-west"}``.
+    disable_progress : bool, optional
+        As in :meth:`APIQuery.get_result`.
+
+    Returns
+    -------
+    CrisisData
+        For :func:`render`; nothing is asked again.
+
+    Raises
+    ------
+    ValueError
+        If there is no day with data before the event, or none since.
+    FlowclientConnectionError
+        If the server cannot be reached or refuses a query.
+    """
+    if not 1 <= baseline_weeks <= 52:
+        raise ValueError(f"baseline_weeks = {baseline_weeks}: must be from 1 to 52.")
+    if aggregation_unit not in ("admin1", "admin2", "admin3"):
+        raise ValueError(
+            f"aggregation_unit = '{aggregation_unit}': must be one of 'admin1', 'admin2', 'admin3'."
+        )
+    struck = datetime.date.fromisoformat(iso_date(event, "event"))
+    start = struck - baseline_weeks * WEEK
+    available = {
+        name: [datetime.date.fromisoformat(day) for day in days]
+        for name, days in flowclient.get_available_dates(
+            connection=connection, event_types=list(EVENT_TYPES)
+        ).items()
+    }
+    loaded = set.intersection(*(set(available.get(name, ())) for name in EVENT_TYPES))
+    end = (
+        max(loaded, default=struck) + _DAY
+        if until is None
+        else datetime.date.fromisoformat(iso_date(until, "until"))
+    )
+    days = _days(start, end)
+    baseline = [day for day in days if day < struck and day in loaded]
+    if not baseline:
+        raise ValueError(f"event = {struck}: no day of the {baseline_weeks} weeks before has data.")
+    if not any(day in loaded for day in days if day >= struck):
+        raise ValueError(f"event = {struck}: no day from then to before {end} has data.")
+
+    unit = aggregation_unit
+    weeks = [struck + n * WEEK for n in range((end - struck) // WEEK)]
+    complete = [week for week in weeks if loaded.issuperset(_days(week, week + WEEK))]
+    asked: dict[str, APIQuery] = {"before": _residents(connection, baseline, unit)}
+    asked |= {f"week {week}": _residents(connection, _days(week, week + WEEK), unit) for week in complete}
+    if complete:
+        asked["moves"] = flowclient.flows(
+            connection=connection,
+            from_location=_homes(baseline, unit),
+            to_location=_homes(_days(complete[-1], complete[-1] + WEEK), unit),
+        )
+    with_data = sorted(loaded.intersection(days))
+    for day in with_data:
+        asked[f"use {day}"] = flowclient.unique_subscriber_counts(
+            connection=connection, start_date=day, end_date=day + _DAY, aggregation_unit="admin0"
+        )
+    answers = _answers(asked, disable_progress)
+    # The country's numbers come first: of a total and its parts, rows of the later may be withheld.
+    daily = {f"day {day}": _daily(connection, day, unit) for day in with_data}
+    answers |= _answers(daily, disable_progress)
+    asked |= daily
+    explained = asked["before"].explain()
+    geography = flowclient.get_geography(connection=connection, aggregation_unit=unit, format="geopandas")
+    description = connection.perform(operations.get_service_description(connection))
+
+    def counts(name: str, first: datetime.date, after_last: datetime.date) -> Counts:
+        if name not in answers:
+            return Counts(first, after_last - _DAY, None)
+        return _counts(answers[name], first, after_last - _DAY, asked[name].query_id)
+
+    return CrisisData(
+        title={"": title} if isinstance(title, str) else dict(title),
+        unit=unit,
+        event=struck,
+        floor=int(explained.get("floor", LOWEST_FLOOR)),
+        areas=tuple(_areas(geography)),
+        before=counts("before", start, struck),
+        weeks=tuple(counts(f"week {week}", week, week + WEEK) for week in weeks),
+        days=tuple(counts(f"day {day}", day, day + _DAY) for day in days),
+        use={
+            day: int(answers[f"use {day}"]["value"].iloc[0])
+            for day in days
+            if f"use {day}" in answers and len(answers[f"use {day}"])
+        },
+        moves=tuple(_moves(answers.get("moves"))),
+        days_used={name: tuple(sorted(set(found).intersection(days))) for name, found in available.items()},
+        days_missing={
+            name: tuple(day for day in days if day not in available.get(name, ())) for name in EVENT_TYPES
+        },
+        query_ids={name: str(query.query_id) for name, query in asked.items()},
+        made=datetime.datetime.now().astimezone().replace(microsecond=0),
+        versions={
+            "FlowKit": str(description.get("info", {}).get("version", "")),
+            "flowclient": flowclient.__version__,
+        },
+    )
+
+
+def _days(start: datetime.date, end: datetime.date) -> list[datetime.date]:
+    """Return the days from ``start`` to before ``end``."""
+    return [start + n * _DAY for n in range((end - start).days)]
+
+
+def _homes(days: Iterable[datetime.date], unit: str) -> dict[str, Any]:
+    """Return the homes of days that have data; the server refuses any other day."""
+    return flowclient.modal_location_spec(
+        locations=[
+            flowclient.daily_location_spec(date=day, aggregation_unit=unit, method="most-common")
+            for day in days
+        ]
+    )
+
+
+def _daily(connection: Connection, day: datetime.date, unit: str) -> APIQuery:
+    located = flowclient.daily_location_spec(date=day, aggregation_unit=unit, method="most-common")
+    return flowclient.spatial_aggregate(connection=connection, locations=located)
+
+
+def _answers(asked: Mapping[str, APIQuery], disable_progress: bool | None) -> dict[str, pandas.DataFrame]:
+    results: list[pandas.DataFrame] = flowclient.gather_results(
+        list(asked.values()), poll_interval=None, on_error="raise", disable_progress=disable_progress
+    )
+    return dict(zip(asked, results, strict=True))
+
+
+def _residents(connection: Connection, days: Iterable[datetime.date], unit: str) -> APIQuery:
+    return flowclient.spatial_aggregate(connection=connection, locations=_homes(days, unit))
+
+
+def _counts(
+    answer: pandas.DataFrame, first: datetime.date, last: datetime.date, query_id: str | None
+) -> Counts:
+    reasons = answer.attrs.get("withheld")
+    return Counts(
+        first,
+        last,
+        {str(pcod): int(value) for pcod, value in zip(answer["pcod"], answer["value"], strict=True)},
+        None if reasons is None else tuple(reasons),
+        query_id,
+        tuple(answer.attrs.get("repeats") or ()),
+    )
+
+
+def _areas(geography: Any) -> Iterable[Area]:
+    """Return the areas by name; a server without names gives codes."""
+    areas = [
+        Area(
+            row.pcod,
+            getattr(row, "name", None) or row.pcod,
+            getattr(row, "parent", None),
+            getattr(row, "parent_name", None),
+            row.geometry,
+        )
+        for row in geography.itertuples(index=False)
+    ]
+    return sorted(areas, key=lambda area: (area.name, area.pcod))
+
+
+def _moves(answer: pandas.DataFrame | None) -> Iterable[Move]:
+    """Return the moves between two areas, the largest first."""
+    if answer is None:
+        return []
+    rows = zip(answer["pcod_from"], answer["pcod_to"], answer["value"], strict=True)
+    # Those who stayed, and those who are not seen in one of the periods, did not move.
+    moves = [
+        Move(origin, target, int(value))
+        for origin, target, value in rows
+        if isinstance(origin, str) and isinstance(target, str) and origin != target
+    ]
+    return sorted(moves, key=lambda move: (-move.value, move.origin, move.target))

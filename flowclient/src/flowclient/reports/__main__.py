@@ -1,0 +1,165 @@
+"""Commands: list, check, run, prune; ``make`` is what ``run`` starts."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import flowclient
+from flowclient.reports.definition import Definition, DefinitionError, read_definition
+from flowclient.reports.making import ReportError, make, run
+from flowclient.reports.shelf import Shelf
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command and return its status.
+
+    0 is good, 1 a failure, 2 a wrong definition or argument.
+    """
+    options = _parser().parse_args(arguments)
+    # Whether the server is asked over TLS is decided by its address, once, by the operator who set it.
+    warnings.filterwarnings("ignore", message="Communications with this server are NOT SECURE")
+    try:
+        status: int = options.command(options)
+    except ReportError as error:
+        _say(f"{error.reason}: {error}")
+        return 1
+    except (DefinitionError, ValueError) as error:
+        _say(str(error))
+        return 2
+    return status
+
+
+def _list(options: argparse.Namespace) -> int:
+    reports = [(definition, Shelf(definition, _out())) for definition in _definitions(options)]
+    contents = {definition.name: shelf.contents() for definition, shelf in reports}
+    failures = [period for periods in contents.values() for period in periods if period["failure"]]
+    if options.json:
+        _say(json.dumps(contents, indent=1))
+    else:
+        for name, periods in contents.items():
+            good = next((period for period in periods if period["versions"]), None)
+            last = f"{good['period']} {good['versions'][0]['version']}" if good else "none yet"
+            failed = "; ".join(f"{p['period']}: {p['failure']['reason']}" for p in periods if p["failure"])
+            _say(f"{name}: last good {last}; failures: {failed or 'none'}")
+    return 1 if failures else 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    status = 0
+    connection = flowclient.connect(url=_setting("FLOWAPI_URL"), token=_token())
+    for definition in _definitions(options):
+        unit = definition.parameters.aggregation_unit
+        needed = [
+            "run",
+            "get_result",
+            "get_available_dates",
+            f"{unit}:geography:geography",
+            f"{unit}:spatial_aggregate:modal_location",
+            f"{unit}:spatial_aggregate:daily_location",
+            f"{unit}:flows:modal_location",
+            "admin0:unique_subscriber_counts:unique_subscriber_counts",
+        ]
+        lacks = [
+            scope for scope in needed if not any(scope in held for held in connection.permissions.values())
+        ]
+        _say(f"{definition.name}: " + (f"the token lacks {', '.join(lacks)}" if lacks else "ready"))
+        status = max(status, 1 if lacks else 0)
+    return status
+
+
+def _run(options: argparse.Namespace) -> int:
+    path = _folder() / f"{options.name}.yml"
+    definition = read_definition(path)
+    period = options.period or _last_period(definition)
+    version = run(definition, path.resolve(), period, _out())
+    _say(f"{definition.name} {period}: " + (f"published {version}" if version else "nothing new"))
+    return 0
+
+
+def _make(options: argparse.Namespace) -> int:
+    make(read_definition(options.path), options.period, options.into)
+    return 0
+
+
+def _prune(options: argparse.Namespace) -> int:
+    for definition in _definitions(options):
+        for folder in Shelf(definition, _out()).prune():
+            _say(f"removed {definition.name} {folder.parent.name}/{folder.name}")
+    return 0
+
+
+def _last_period(definition: Definition) -> str:
+    """Return the period of the last day with data of calls and text messages."""
+    connection = flowclient.connect(url=_setting("FLOWAPI_URL"), token=_token())
+    days = flowclient.get_available_dates(connection=connection, event_types=["calls", "sms"])
+    both = set.intersection(*map(set, days.values())) if days else set()
+    if not both:
+        raise ReportError("refused", "The server has no day with data.")
+    return definition.period_of(datetime.date.fromisoformat(max(both)))
+
+
+def _definitions(options: argparse.Namespace) -> list[Definition]:
+    if options.name:
+        return [read_definition(_folder() / f"{options.name}.yml")]
+    return [read_definition(path) for path in sorted(_folder().glob("*.yml"))]
+
+
+def _setting(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise ValueError(f"{name} is not set.")
+    return value
+
+
+def _folder() -> Path:
+    return Path(_setting("FLOWKIT_REPORTS"))
+
+
+def _out() -> Path:
+    return Path(_setting("FLOWKIT_REPORTS_OUT"))
+
+
+def _token() -> str:
+    return Path(_setting("FLOWAPI_TOKEN_FILE")).read_text().strip()
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m flowclient.reports", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+
+    def add(name: str, command: object, text: str, *, name_required: bool = False) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(command=command)
+        if name_required:
+            added.add_argument("name")
+        elif name != "make":
+            added.add_argument("name", nargs="?")
+        return added
+
+    listing = add("list", _list, "Show each report's last good version and failures; exit 1 if one failed.")
+    listing.add_argument("--json", action="store_true")
+    add("check", _check, "Check definitions and what the token may ask; run nothing.")
+    running = add("run", _run, "Make, verify and publish a report now.", name_required=True)
+    running.add_argument(
+        "--period", help="such as 2016-02-14, 2016-W06 or 2016-02; by default the last with data"
+    )
+    add("prune", _prune, "Remove versions and periods beyond what the definitions keep.")
+    making = add("make", _make, "Used by run: make pages into a folder.")
+    making.add_argument("path", type=Path)
+    making.add_argument("period")
+    making.add_argument("into", type=Path)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

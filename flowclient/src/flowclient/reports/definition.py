@@ -1,0 +1,143 @@
+"""Read what a report is: one YAML file each."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from flowclient.pages.languages import LOCALES
+
+_NAME = r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$"
+Name = Annotated[str, Field(pattern=_NAME)]
+Language = Annotated[str, Field(pattern=f"^(?:{'|'.join(LOCALES)})$")]
+
+
+class DefinitionError(ValueError):
+    """Report a file that defines no report, with each field and what is wrong with it."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Body(_Strict):
+    """Name the page that the report draws."""
+
+    page: Literal["crisis"]
+
+
+class Parameters(_Strict):
+    """Hold the arguments of :func:`flowclient.pages.collect_crisis`."""
+
+    event: datetime.date
+    baseline_weeks: int = Field(default=2, ge=1, le=52)
+    aggregation_unit: Literal["admin1", "admin2", "admin3"] = "admin3"
+    title: dict[Language, str] = Field(default_factory=dict)
+
+
+class Limits(_Strict):
+    """Bound the process that makes a page."""
+
+    minutes: int = Field(default=30, ge=1, le=240)
+    memory_mb: int = Field(default=2048, ge=256)
+    page_kb: int = Field(default=1000, ge=50, le=1000)
+
+
+class Keep(_Strict):
+    """Say how many versions of a period, and how many periods, ``prune`` leaves."""
+
+    versions: int = Field(default=3, ge=1)
+    periods: int = Field(default=400, ge=1)
+
+
+class Definition(_Strict):
+    """Hold a report's definition; unknown keys are refused."""
+
+    name: Name
+    body: Body
+    period: Literal["day", "week", "month"]
+    parameters: Parameters
+    languages: tuple[Language, ...] = Field(default=tuple(LOCALES), min_length=1)
+    recipients: Name
+    limits: Limits = Field(default_factory=Limits)
+    keep: Keep = Field(default_factory=Keep)
+
+    def period_of(self, day: datetime.date) -> str:
+        """Return the period that a day lies in: 2016-02-14, 2016-W06 or 2016-02."""
+        if self.period == "day":
+            return day.isoformat()
+        if self.period == "month":
+            return f"{day:%Y-%m}"
+        year, week, _ = day.isocalendar()
+        return f"{year}-W{week:02}"
+
+    def end_of(self, period: str) -> datetime.date:
+        """Return the first day after a period.
+
+        Raises
+        ------
+        ValueError
+            If the text is no period of this report.
+        """
+        try:
+            if self.period == "day" and re.fullmatch(r"\d{4}-\d\d-\d\d", period):
+                return datetime.date.fromisoformat(period) + datetime.timedelta(days=1)
+            if self.period == "week" and (found := re.fullmatch(r"(\d{4})-W(\d\d)", period)):
+                first = datetime.date.fromisocalendar(int(found[1]), int(found[2]), 1)
+                return first + datetime.timedelta(days=7)
+            if self.period == "month" and (found := re.fullmatch(r"(\d{4})-(\d\d)", period)):
+                return (datetime.date(int(found[1]), int(found[2]), 28) + datetime.timedelta(days=4)).replace(
+                    day=1
+                )
+        except ValueError:
+            pass
+        example = {"day": "2016-02-14", "week": "2016-W06", "month": "2016-02"}[self.period]
+        raise ValueError(f"period = '{period}': must be a {self.period}, such as {example}.")
+
+    def folder(self, out: Path) -> Path:
+        """Return the folder of the report's periods."""
+        return out / self.recipients / self.name
+
+
+def read_definition(path: Path) -> Definition:
+    """Return the definition in a file.
+
+    Raises
+    ------
+    DefinitionError
+        If it is none: each field, its value, and what is allowed.
+    """
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DefinitionError(f"{path.name} cannot be read: {error}") from None
+    try:
+        # YAML has lists and dates of its own; whole numbers and texts have to be what they are.
+        definition = Definition.model_validate(_with_tuples(content))
+    except ValidationError as error:
+        lines = [
+            f"{path.name}: {'.'.join(map(str, fault['loc'])) or 'the file'} = {fault['input']!r}: {fault['msg']}."
+            for fault in error.errors()
+        ]
+        raise DefinitionError("\n".join(lines)) from None
+    if definition.name != path.stem:
+        raise DefinitionError(
+            f"{path.name}: name = '{definition.name}': must be '{path.stem}', as the file is."
+        )
+    return definition
+
+
+def _with_tuples(content: Any) -> Any:
+    if isinstance(content, dict) and isinstance(content.get("languages"), list):
+        return {**content, "languages": tuple(content["languages"])}
+    return content
+
+
+def read_definitions(folder: Path) -> list[Definition]:
+    """Return all definitions of a folder, by name."""
+    return [read_definition(path) for path in sorted(folder.glob("*.yml"))]

@@ -1,0 +1,236 @@
+"""What a crisis page says: bounds, gaps, names, languages."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import string
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from crisis_world import DAY, EVENT, PLACES, crisis, with_reasons
+
+from flowclient.pages import CrisisData, Page, PageTooLargeError, render
+from flowclient.pages import crisis as drawing
+from flowclient.pages.data import change_class, count_breaks, fell_by_more_than
+from flowclient.pages.languages import LOCALES, messages
+
+LANGUAGES = list(LOCALES)
+
+
+@pytest.fixture(scope="module")
+def data() -> CrisisData:
+    return crisis()
+
+
+def embedded(page: Page) -> dict[str, Any]:
+    [text] = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page.html, re.DOTALL)
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def table(page: Page) -> dict[str, tuple[str, ...]]:
+    """Return the cells of each area by name."""
+    body = page.html[page.html.index('class="areas"') :]
+    rows = re.findall(r'scope="row">(.*?)</th>(.*?)</tr>', body)
+    return {name: tuple(re.findall(r">([^<]+)</td>", cells)) for name, cells in rows}
+
+
+def headline(page: Page) -> str:
+    return re.findall(r'<p class="headline">(.*?)</p>', page.html)[0]
+
+
+def test_bounds_are_below_the_least_possible_fall() -> None:
+    assert fell_by_more_than(143, 15) == 89
+    # A fall of exactly 90 % is not more than 90 %.
+    assert fell_by_more_than(150, 15) == 89
+    for before in range(16, 500):
+        bound = fell_by_more_than(before, 15)
+        assert 100 * (before - 15) > bound * before
+        assert 100 * (before - 15) <= (bound + 1) * before
+
+
+def test_the_page_tells_shown_from_withheld(data: CrisisData) -> None:
+    shown = table(render(data))
+    assert len(shown) == len(PLACES)
+    assert shown["Emptied"] == ("143", "withheld", "fell by more than 89%")
+    assert shown["Halved"] == ("100", "50", "−50%")
+    assert shown["Never seen"] == ("withheld", "withheld", "withheld")
+    # From at most 15 to 300: a rise, but nobody knows how large.
+    assert shown["New &lt;camp&gt;"] == ("withheld", "300", "withheld")
+    assert shown["=Grown &amp; sons"] == ("1,000", "1,700", "+70%")
+    # The smallest bound is true of both.
+    assert headline(render(data)) == "2 districts lost more than 89% of their residents each."
+
+
+@pytest.mark.parametrize("reasons", [("floor",), None])
+def test_areas_that_may_have_emptied_come_first(data: CrisisData, reasons: tuple[str, ...] | None) -> None:
+    names = list(table(render(with_reasons(data, reasons))))
+    assert names[:3] == ["Emptied", "Emptied too", "Halved"]
+    assert set(names[-2:]) == {"Never seen", "New &lt;camp&gt;"}
+
+
+@pytest.mark.parametrize("reasons", [None, (), ("parts",), ("floor", "parts")])
+def test_without_the_floor_as_the_one_reason_there_is_no_bound(
+    data: CrisisData, reasons: tuple[str, ...] | None
+) -> None:
+    page = render(with_reasons(data, reasons))
+    assert table(page)["Emptied"] == ("143", "withheld", "withheld")
+    # Areas that may have emptied: nothing calm may be said over them.
+    assert headline(page) == ("2 districts had residents that could be shown before and are withheld now.")
+
+
+def test_equal_names_have_the_name_of_the_area_above(data: CrisisData) -> None:
+    shown = table(render(data))
+    assert {name for name in shown if name.startswith("Twin")} == {"Twin (Parent 1)", "Twin (Parent 0)"}
+
+
+def test_withheld_is_never_drawn_as_zero(data: CrisisData) -> None:
+    """Hold drawing, table and file to the places that were released, in each period."""
+    page = render(data)
+    inside = embedded(page)
+    order = [area.pcod for area in data.areas]
+    for name, period in (("before", data.before), ("after", data.weeks[-1])):
+        assert period.values is not None
+        classes = inside["views"][name]["classes"]
+        assert {code for code, letter in zip(order, classes, strict=True) if letter.isdigit()} == set(
+            period.values
+        )
+        assert set(classes) <= set("01234w")
+    for day, drawn in zip(data.days, inside["days"], strict=True):
+        expected = ["n"] * len(order) if day.values is None else [day.values.get(code, "w") for code in order]
+        assert drawn["values"] == expected
+        assert [letter if letter in "wn" else 0 for letter in drawn["classes"]] == [
+            each if isinstance(each, str) else 0 for each in expected
+        ]
+    rows = {row["pcod"]: row for row in csv.DictReader(io.StringIO(page.csv))}
+    assert set(rows) == set(order)
+    for code, _name, *values in PLACES:
+        given = [rows[code][column] for column in ("before", "week_2016-02-10", "week_2016-02-17")]
+        assert given == ["" if value is None else str(value) for value in values]
+    assert rows["X.8"]["name"] == "'=Grown & sons"
+
+
+def test_a_week_with_a_missing_day_has_no_data(data: CrisisData) -> None:
+    gap = replace(data.weeks[1], values=None, withheld=None)
+    page = render(replace(data, weeks=(data.weeks[0], gap)))
+    # The last complete week is shown instead.
+    assert table(page)["Emptied"][1] == "20"
+    early = render(replace(data, weeks=(gap,)))
+    assert headline(early).startswith("The first week is not complete")
+    assert table(early)["Emptied"][1:] == ("no data", "no data")
+
+
+def test_the_last_day_of_a_period_belongs_to_it(data: CrisisData) -> None:
+    page = render(data)
+    assert "Homes from 17–23 Feb 2016, compared with homes from 27 Jan" in page.html
+    assert re.search(r"27 Jan.{1,3}9 Feb 2016", page.html)
+    assert data.last == EVENT + 13 * DAY
+
+
+def test_moves_are_a_least_number(data: CrisisData) -> None:
+    page = render(data)
+    assert "<strong>1,234</strong> moved to another area, at least" in page.html
+    assert "<td>Emptied</td><td>New &lt;camp&gt;</td>" in page.html
+
+
+def test_phone_use_is_compared_with_the_same_weekday(data: CrisisData) -> None:
+    assert "<strong>97%</strong> of usual phone use on 23 February" in render(data).html
+
+
+def test_the_same_data_give_the_same_bytes(data: CrisisData) -> None:
+    assert render(data, "fr").html == render(crisis(), "fr").html
+    assert render(data).html != render(replace(data, floor=20)).html
+
+
+def test_the_page_says_where_its_numbers_are_from(data: CrisisData) -> None:
+    page = render(data)
+    assert all(query_id in page.html for query_id in data.query_ids.values())
+    assert "2016-03-01 02:15 UTC, 2016-03-01 08:00 local time" in page.html
+    assert data.digest in page.html
+    assert "Days missing, text messages</dt><dd>12 Feb 2016" in page.html
+
+
+def test_a_note_is_shown_as_words(data: CrisisData) -> None:
+    assert "<blockquote>&lt;b&gt;Roads&lt;/b&gt;</blockquote>" in render(data, note="<b>Roads</b>").html
+
+
+def test_names_cannot_end_the_data(data: CrisisData) -> None:
+    areas = tuple(replace(area, name=f"</script>{area.pcod}") for area in data.areas)
+    page = render(replace(data, areas=areas))
+    assert page.html.count("</script>") == 2
+    assert embedded(page)["names"][0].startswith("</script>")
+
+
+def test_a_page_over_the_limit_is_refused(data: CrisisData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawing, "AIM", 1_000)
+    monkeypatch.setattr(drawing, "LIMIT", 2_000)
+    with pytest.raises(PageTooLargeError, match="kB; at most 2 are allowed"):
+        render(data)
+
+
+def test_changes_on_a_limit_belong_to_the_outer_class() -> None:
+    assert [change_class(100, after) for after in (50, 51, 90, 91, 109, 110, 149, 150)] == [
+        0,
+        1,
+        1,
+        2,
+        2,
+        3,
+        3,
+        4,
+    ]
+
+
+def test_classes_of_counts_rise(data: CrisisData) -> None:
+    breaks = count_breaks(data.before, 15)
+    assert list(breaks) == sorted(set(breaks))
+    assert breaks[0] > 15
+
+
+# -- languages ---------------------------------------------------------------------------------------------------
+
+
+def placeholders(message: str | dict[str, str]) -> set[str]:
+    forms = [message] if isinstance(message, str) else list(message.values())
+    found = [{name for _, name, _, _ in string.Formatter().parse(form) if name} for form in forms]
+    assert all(each == found[0] for each in found)
+    return found[0]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_says_everything(language: str) -> None:
+    english, other = messages("en"), messages(language)
+    assert english.keys() == other.keys()
+    for name, message in english.items():
+        assert placeholders(message) == placeholders(other[name]), name
+        assert isinstance(message, dict) == isinstance(other[name], dict)
+        if isinstance(message, dict):
+            assert message.keys() == other[name].keys()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("language", ["fr", "es"])
+def test_no_english_sentence_is_left(data: CrisisData, language: str) -> None:
+    page = render(data, language).html
+    assert f'<html lang="{language}">' in page
+    for name, message in messages("en").items():
+        for form in [message] if isinstance(message, str) else message.values():
+            for part in re.split(r"\{\w+\}", form):
+                if len(part.split()) > 2:
+                    assert part.strip() not in page, name
+
+
+def test_numbers_and_dates_are_written_as_the_language_does(data: CrisisData) -> None:
+    french = render(data, "fr")
+    assert "1\u202f234" in french.html
+    assert "89\u202f%" in headline(french).replace("\u00a0", "\u202f")
+    assert "23 février" in french.html
+    assert "23 de febrero" in render(data, "es").html
+
+
+def test_another_language_is_refused(data: CrisisData) -> None:
+    with pytest.raises(ValueError, match=r"language = 'de': must be one of en, fr, es\."):
+        render(data, "de")
