@@ -33,13 +33,17 @@ APT_LOCKED = (
 )
 APT_INTERRUPTED = ("dpkg was interrupted", "Unmet dependencies", "unmet dependencies")
 
+#: The group for tests of the Spark executor is large, and neither the demonstration nor the stack needs it.
+WITHOUT_CLUSTER = ("--no-group", "cluster")
 
-def bootstrap(*, echo: bool = True) -> None:
+
+def bootstrap(*, echo: bool = True, cluster: bool = True) -> None:
     """Install whatever is missing.
 
+    ``cluster`` adds what tests of the Spark executor need.
     Raises StackError with the exact command when a person has to act.
     """
-    ready = synchronised()
+    ready = synchronised(cluster=cluster)
     if not ready:
         finish_interrupted_packages()
     install_system_packages(missing_system_packages())
@@ -52,7 +56,7 @@ def bootstrap(*, echo: bool = True) -> None:
     print("Installing the locked Python packages ...", flush=True)
     environment = uv_environment()
     done = subprocess.run(
-        [uv, "sync", "--frozen", "--all-packages", "--all-groups"],
+        [uv, "sync", "--frozen", "--all-packages", "--all-groups", *([] if cluster else WITHOUT_CLUSTER)],
         cwd=CHECKOUT,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -62,7 +66,7 @@ def bootstrap(*, echo: bool = True) -> None:
             "uv could not install the packages of uv.lock; its message is above. "
             "Package downloads need the internet or a mirror (UV_DEFAULT_INDEX) once."
         )
-    STAMP.write_text(fingerprint())
+    STAMP.write_text(fingerprint(cluster=cluster))
     print("Everything is installed.")
 
 
@@ -189,9 +193,9 @@ def _as_root(prefix: list[str], command: list[str]) -> tuple[int, str]:
         time.sleep(2)
 
 
-def fingerprint() -> str:
+def fingerprint(*, cluster: bool) -> str:
     """Return a hash that changes whenever the environment must be rebuilt."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(b"cluster" if cluster else b"")
     for path in [
         CHECKOUT / "uv.lock",
         *sorted(CHECKOUT.glob("*/pyproject.toml")),
@@ -202,9 +206,10 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
-def synchronised() -> bool:
-    """Return whether the virtual environment matches uv.lock."""
-    return PYTHON.exists() and STAMP.exists() and STAMP.read_text() == fingerprint()
+def synchronised(*, cluster: bool) -> bool:
+    """Return whether the virtual environment matches uv.lock; more in it does no harm."""
+    enough = {fingerprint(cluster=more) for more in (True, cluster)}
+    return PYTHON.exists() and STAMP.exists() and STAMP.read_text() in enough
 
 
 def discard_half_made_environment() -> None:

@@ -152,6 +152,30 @@ class Cluster:
         """Return the command that runs the prepared cluster in the foreground."""
         return [str(binaries() / "postgres"), "-D", str(self.data)]
 
+    def set_password(self, role: str, password: str, *more: str) -> None:
+        """Set a role's password while the server is down, then run more statements.
+
+        Nobody else can connect meanwhile, and the statement with the password reaches no log.
+        """
+        quoted = "'" + password.replace("'", "''") + "'"
+        create = f"IF to_regrole('{role}') IS NULL THEN CREATE ROLE {role} LOGIN; END IF;"
+        statements = [f"DO $$BEGIN {create} END$$;", f"ALTER ROLE {role} PASSWORD {quoted};", *more]
+        user, group = self.owner() or (None, None)
+        program, *options = self.command()
+        done = subprocess.run(
+            [program, "--single", *options, "-c", "log_min_messages=error", "postgres"],
+            user=user,
+            group=group,
+            extra_groups=None if user is None else [],
+            cwd="/",
+            input="\n".join(statements) + "\n",
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode != 0 or "ERROR" in done.stderr:
+            told = [line for line in done.stderr.splitlines() if "STATEMENT" not in line]
+            raise ClusterError(f"PostgreSQL did not take the password of {role}: {' '.join(told)[-500:]}")
+
     def owner(self) -> tuple[int, int] | None:
         """Return user and group that must run the command; None for our own."""
         if os.geteuid() != 0:

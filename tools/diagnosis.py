@@ -28,7 +28,7 @@ def diagnose(stack: Native) -> int:
     missing = missing_system_packages()
     if missing:
         findings.append(f"missing packages: {' '.join(missing)}; `make bootstrap` installs them or says how")
-    if not synchronised():
+    if not synchronised(cluster=False):
         findings.append("the Python environment is not the locked one; `make bootstrap` makes it")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     existing = next(folder for folder in (stack.layout.state, *stack.layout.state.parents) if folder.exists())

@@ -54,6 +54,7 @@ DATABASE_SETTINGS = (
     "MAX_LOCKS_PER_TRANSACTION",
     "STATS_TARGET",
     "FLOWDB_LOG_DEST",
+    "FLOWDB_ARCHIVE",
 )
 
 
@@ -167,7 +168,11 @@ class Layout:
             "flowapi": {"url": self.url("FLOWAPI_PORT")},
             "flowauth": {"url": self.url("FLOWAUTH_PORT")},
             "prefect": {"url": self.url("PREFECT_PORT"), "password_file": str(self.prefect_password)},
-            "flowmachine": {"host": "127.0.0.1", "port": self.ports["FLOWMACHINE_PORT"]},
+            "flowmachine": {
+                "host": "127.0.0.1",
+                "port": self.ports["FLOWMACHINE_PORT"],
+                "key_file": str(self.secrets / "FLOWMACHINE_KEY"),
+            },
             "flowdb": {
                 "host": "127.0.0.1",
                 "port": self.ports["FLOWDB_PORT"],
@@ -199,6 +204,7 @@ class Layout:
             "FLOWAPI_PORT": str(self.ports["FLOWAPI_PORT"]),
             "FLOWAPI_IDENTIFIER": DEMO["server"],
             "FLOWAPI_FLOWDB_USER": "flowapi",
+            "FLOWAPI_FLOWAUTH_URL": self.url("FLOWAUTH_PORT"),
             "FLOWAPI_REVOCATION_FILE": str(self.revoked_tokens),
             "FLOWAPI_TOKEN_USE_FILE": str(self.token_use),
             "FLOWAUTH_PORT": str(self.ports["FLOWAUTH_PORT"]),

@@ -209,6 +209,7 @@ class Native:
             "FLOWMACHINE_FLOWDB_PASSWORD": lambda: secrets.token_urlsafe(24),
             "FLOWAPI_FLOWDB_PASSWORD": lambda: secrets.token_urlsafe(24),
             "FLOWETL_PREFECT_PASSWORD": lambda: secrets.token_urlsafe(24),
+            "FLOWMACHINE_KEY": lambda: secrets.token_hex(32),
             "FLOWETL_PSEUDONYM_KEY": lambda: secrets.token_hex(32),
             "FLOWAUTH_FERNET_KEY": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             "SECRET_KEY": lambda: secrets.token_urlsafe(48),

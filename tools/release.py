@@ -1,30 +1,25 @@
 """Run `make release`: build wheels in dist/ and, with an engine, images.
 
+Bills of materials of the lock and of the images lie beside the wheels.
+
 Standard library only.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import subprocess
 import tomllib
 
+import images
+import sbom
 from bootstrap import uv, uv_environment
 from layout import CHECKOUT, StackError
 
 DIST = CHECKOUT / "dist"
 CHANGES = CHECKOUT / "CHANGELOG.md"
-
-# Settings that the compose file requires before a build, although no image depends on them.
-PLACEHOLDERS = {
-    "FLOWDB_TIMEZONE": "UTC",
-    "FLOWAPI_IDENTIFIER": "build",
-    "FLOWETL_SOURCES": "/srv/flowkit/sources",
-    "FLOWETL_LANDING": "/srv/flowkit/landing",
-}
 
 
 def workspace_version() -> str:
@@ -40,6 +35,7 @@ def release() -> None:
     version = workspace_version()
     refuse_unfit(version, tags_of_head(), uncommitted(), CHANGES.read_text())
     build_wheels(version)
+    sbom.write_bill_of_lock(DIST)
     build_images(version)
 
 
@@ -83,28 +79,14 @@ def build_wheels(version: str) -> None:
 
 def build_images(version: str) -> None:
     """Build the images with the tag ``version``, or report that no engine answers."""
-    compose = _compose()
-    if compose is None:
-        print(
-            "No container engine with compose answers: no images. `make doctor` says what is missing.",
-            flush=True,
-        )
+    engine = images.find_engine()
+    if engine is None:
+        print(f"No images: {images.what_is_missing()}.", flush=True)
         return
-    environment = {**PLACEHOLDERS, **os.environ, "FLOWKIT_VERSION": version}
-    for step in (["--profile", "build", "build", "base"], ["build"]):
-        if subprocess.run([*compose, *step], cwd=CHECKOUT, env=environment).returncode != 0:
-            raise StackError(f"`{' '.join([*compose, *step])}` failed; its message is above.")
-    print(f"The images have the tag {version}.", flush=True)
-
-
-def _compose() -> list[str] | None:
-    """Return the command of compose that reaches an engine, or None."""
-    if not shutil.which("docker"):
-        return None
-    for command in (["docker", "info"], ["docker", "compose", "version"]):
-        if subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode != 0:
-            return None
-    return ["docker", "compose"]
+    images.build(engine, version)
+    for name in images.NAMES:
+        sbom.write_bill_of_image(engine, f"{name}:{version}", DIST)
+    print(f"The images have the tag {version}; *.cdx.json in {DIST} say what is in them.", flush=True)
 
 
 def _git(*arguments: str) -> str:

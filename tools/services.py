@@ -177,15 +177,18 @@ def _flowmachine(layout: Layout) -> str | None:
     # The wire protocol needs pyzmq, which only the environment's Python has.
     probe = """
 import json, sys, zmq
+from flowsettings import channel
 with zmq.Context() as context, context.socket(zmq.REQ) as socket:
     socket.setsockopt(zmq.LINGER, 0)
     socket.setsockopt(zmq.RCVTIMEO, 3000)
+    channel.connect(socket, open(sys.argv[2]).read().strip())
     socket.connect(sys.argv[1])
     socket.send_json({"request_id": "health", "action": "ping"})
     sys.exit(0 if socket.recv_json()["status"] == "success" else 1)
 """
     address = f"tcp://127.0.0.1:{layout.ports['FLOWMACHINE_PORT']}"
-    done = subprocess.run([str(PYTHON), "-c", probe, address], capture_output=True, text=True)
+    key = str(layout.secrets / "FLOWMACHINE_KEY")
+    done = subprocess.run([str(PYTHON), "-c", probe, address, key], capture_output=True, text=True)
     return None if done.returncode == 0 else "does not answer a ping"
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bootstrap import TOOLS, bootstrap, install_for_benchmarks
+from bootstrap import TOOLS, bootstrap, install_for_benchmarks, install_system_packages
 from cluster import Cluster, ClusterError
 from layout import CHECKOUT, PYTHON, VENV, Layout, StackError, demo_size
 from native import Native
@@ -27,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = _parser()
     options, others = parser.parse_known_args(arguments)
-    if others and options.run not in (test, test_fast, mutants, soak, bench, flowetl):
+    if others and options.run not in (test, test_fast, coverage, mutants, soak, bench, flowetl, containers):
         parser.error(f"unrecognized arguments: {' '.join(others)}")
     options.arguments = others
     try:
@@ -59,9 +60,12 @@ The stack
 Development
   make bootstrap              install what is missing, and nothing else
   make test-fast              the tests that need no database, for the inner loop; ARGS as for make test
+  make coverage               the whole suite, with the share of lines that it runs and the least share allowed
   make check                  style, types, imports, lock, container files
   make docs                   build the documentation into site/
   make bench                  the benchmark questions; ARGS="--scale smoke" for a small country
+  make containers             build the images, start the compose file, test it; needs Docker; ARGS="--short"
+  make containers-down        remove what an interrupted `make containers` left
   make release                build the wheels and images of the commit's tag
   make mutants                change security-bearing code; tell what no test notices; ARGS="expiry" for some
   make soak                   kill and fuzz for MINUTES=30, run mutants, draw EXAMPLES=1000 worlds for each kind
@@ -84,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
             demo,
             test,
             test_fast,
+            coverage,
             mutants,
             soak,
             up,
@@ -96,6 +101,8 @@ def _parser() -> argparse.ArgumentParser:
             check,
             bench,
             docs,
+            containers,
+            containers_down,
             release,
             reset,
             doctor,
@@ -106,6 +113,10 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         if run in (restart, logs):
             command.add_argument("service", nargs="?")
+        if run is containers:
+            length = command.add_mutually_exclusive_group()
+            length.add_argument("--short", action="store_true")
+            length.add_argument("--long", action="store_true")
     return parser
 
 
@@ -116,7 +127,7 @@ def bootstrap_only(_options: argparse.Namespace) -> None:
 def demo(_options: argparse.Namespace) -> int:
     # Check the settings before minutes of installing and loading.
     demo_size()
-    bootstrap(echo=False)
+    bootstrap(echo=False, cluster=False)
     stack = Native(Layout.from_environment())
     stack.up()
     return _python("demo/run.py", environment={"PYTHONPATH": str(CHECKOUT / "tools")})
@@ -143,6 +154,16 @@ def test_fast(options: argparse.Namespace) -> int:
     return _python("-m", "pytest", *spread, *quick, *options.arguments, environment=few)
 
 
+#: Lowest share of lines that the suite runs, in percent; docs/developers/testing.md tells what is measured.
+COVERAGE_FLOOR = 90
+
+
+def coverage(options: argparse.Namespace) -> int:
+    """Run the test suite; fail if it runs too small a share of the lines."""
+    options.arguments[:0] = ["--cov", "--cov-report=", f"--cov-fail-under={COVERAGE_FLOOR}"]
+    return test(options)
+
+
 def mutants(options: argparse.Namespace) -> int:
     """Change security-bearing modules one small way at a time; list unnoticed changes."""
     bootstrap(echo=False)
@@ -156,8 +177,10 @@ def soak(options: argparse.Namespace) -> int:
     With arguments such as ``-k flows``, only random worlds are drawn.
     """
     bootstrap(echo=False)
-    campaign = ["flowmachine/tests/test_soak.py", "flowmachine/tests/test_fuzz.py"]
-    worlds = ["-n", "2", "--timeout", "0", "-m", "hypothesis", "flowmachine/tests/kinds", *options.arguments]
+    endless = ["--timeout", "0", "-o", "faulthandler_timeout=0"]
+    campaign = [*endless, "flowmachine/tests/test_soak.py", "flowmachine/tests/test_fuzz.py"]
+    campaign.append("flowetl/tests/test_killed_together.py")
+    worlds = ["-n", "2", *endless, "-m", "hypothesis", "flowmachine/tests/kinds", *options.arguments]
     with _tests_cluster():
         killed = 0 if options.arguments else _python("-m", "pytest", *campaign)
         survived = 0 if options.arguments else _python("-m", "mutants")
@@ -181,7 +204,7 @@ def _tests_cluster() -> Iterator[None]:
 
 
 def up(_options: argparse.Namespace) -> None:
-    bootstrap(echo=False)
+    bootstrap(echo=False, cluster=False)
     stack = Native(Layout.from_environment())
     stack.up()
     _print_access(stack.layout)
@@ -238,6 +261,45 @@ def docs(_options: argparse.Namespace) -> int:
     if code == 0:
         print(f"{CHECKOUT / 'site' / 'index.html'} is the first page; nothing needs the network.")
     return code
+
+
+def containers(options: argparse.Namespace) -> int:
+    """Build the images, then start, test and take down the compose stack.
+
+    With ``--short`` only confinement, a day's journey and the stop are tested, with ``--long`` every fault, too.
+    Without an engine this fails, but on a machine of continuous integration it only says so.
+    """
+    bootstrap(echo=False)
+    import images
+
+    engine = images.find_engine()
+    if engine is None:
+        print(f"make containers: skipped: {images.what_is_missing()}", flush=True)
+        return 0 if os.environ.get("CI") else 1
+    if not os.environ.get("FLOWKIT_DEBIAN"):
+        install_system_packages([] if shutil.which("mmdebstrap") else ["mmdebstrap"])
+        os.environ["FLOWKIT_DEBIAN"] = images.make_debian(engine)
+    images.build(engine, images.TAG)
+    chosen = {"WITH_CONTAINERS": "long" if options.long else "1"}
+    try:
+        # The first test waits for the whole stack to start and load.
+        patience = ("--timeout", "1800", "-o", "faulthandler_timeout=1860", "--durations", "0")
+        folder = "integration_tests/containers"
+        short = (f"{folder}/test_confinement.py", f"{folder}/test_journey.py")
+        tests = short if options.short else (folder,)
+        arguments = ("-n", "0", *patience, "--durations-min", "5", *tests, *options.arguments)
+        return _python("-m", "pytest", *arguments, environment=chosen)
+    finally:
+        if not os.environ.get("CONTAINERS_KEEP"):
+            containers_down(options)
+
+
+def containers_down(_options: argparse.Namespace) -> None:
+    """Remove what `make containers` left, as with CONTAINERS_KEEP=1."""
+    import images
+
+    if engine := images.find_engine():
+        images.take_down(engine, images.TEST_STACK)
 
 
 def release(_options: argparse.Namespace) -> None:

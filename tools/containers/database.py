@@ -1,6 +1,6 @@
 """Start the database's container: create the cluster, then become PostgreSQL.
 
-The cluster is created on first start only.
+The cluster is created on first start only. The superuser's password is that of the secret at each start.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from cluster import Cluster, ClusterError
+from cluster import SUPERUSER, Cluster, ClusterError
 
 from flowdb.configuration import server_settings
 
@@ -24,6 +24,7 @@ def main() -> None:
     )
     try:
         server.prepare(server_settings())
+        server.set_password(SUPERUSER, server.password())
     except (ClusterError, ValueError) as error:
         sys.exit(f"flowdb: {error}")
     command = server.command()

@@ -1,13 +1,15 @@
 """Check a service inside its container; exit with 0 when healthy.
 
-Arguments: `http URL`, `api ADDRESS` or `zmq ADDRESS`.
+Arguments: `http URL`, `api ADDRESS`, `zmq ADDRESS` or `beats URL SECONDS`.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import ssl
 import sys
+import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +36,10 @@ def zmq(address: str) -> bool:
     """Return whether the engine answers a ping."""
     import zmq as library
 
+    from flowsettings import channel
+
     with library.Context() as context, context.socket(library.REQ) as socket:
+        channel.connect(socket, (Path("/run/secrets") / "FLOWMACHINE_KEY").read_text().strip())
         socket.setsockopt(library.LINGER, 0)
         socket.setsockopt(library.RCVTIMEO, 4000)
         socket.connect(address)
@@ -43,7 +48,20 @@ def zmq(address: str) -> bool:
     return isinstance(reply, dict) and reply.get("status") == "success"
 
 
+def beats(url: str, seconds: str) -> bool:
+    """Return whether a process of the engine, by its metrics, worked this lately."""
+    with urllib.request.urlopen(url, timeout=4) as reply:
+        text = reply.read().decode()
+    found = re.search(r"^flowmachine_heartbeat_seconds (\S+)$", text, re.MULTILINE)
+    return found is not None and float(found[1]) > time.time() - float(seconds)
+
+
 if __name__ == "__main__":
-    kind, target = sys.argv[1:]
-    checks: dict[str, Callable[[str], bool]] = {"http": http, "api": api, "zmq": zmq}
-    sys.exit(0 if checks[kind](target) else 1)
+    kind, *target = sys.argv[1:]
+    checks: dict[str, Callable[..., bool]] = {
+        "http": http,
+        "api": api,
+        "zmq": zmq,
+        "beats": beats,
+    }
+    sys.exit(0 if checks[kind](*target) else 1)

@@ -22,7 +22,18 @@ from flowmachine.settings import Settings as EngineSettings
 TEXT = (CHECKOUT / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-LONG_RUNNING = sorted(set(SERVICES) - {"base", "migrate"})
+LONG_RUNNING = sorted(set(SERVICES) - {"base", "migrate", "demo"})
+# The native stack has neither TLS nor monitoring, and keeps the auth app's accounts in SQLite.
+ONLY_IN_CONTAINERS = {"accounts", "proxy", "monitoring"}
+
+# What only the file knows: its services, networks and users.
+DEFAULTS_OF_THE_FILE = {
+    "DB_URI",
+    "FLOWAPI_TRUSTED_PROXIES",
+    "FLOWAUTH_ADMIN_USERNAME",
+    "FLOWAUTH_TRUSTED_PROXIES",
+    "FLOWKIT_HOST",
+}
 
 PACKAGES = ("flowdb", "flowmachine", "flowapi", "flowauth", "flowetl")
 
@@ -31,7 +42,11 @@ NATIVE_ONLY = {"PATH", "HOME", "LANG", "TZ", "FLOWKIT_SECRETS", "FLOWKIT_BIND", 
 # Temporary files, Prefect's pages on a read-only file system and the health of the flows' runner.
 COMPOSE_ONLY = {
     "TMPDIR",
+    "FLOWKIT_HOST",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
     "PREFECT_RUNNER_SERVER_ENABLE",
+    "PREFECT_RUNNER_SERVER_HOST",
     "PREFECT_SERVER_UI_API_URL",
     "PREFECT_SERVER_UI_STATIC_DIRECTORY",
 }
@@ -74,21 +89,35 @@ def test_a_service_may_write_only_where_it_must(name: str) -> None:
     assert "no-new-privileges:true" in service["security_opt"]
 
 
-def test_only_the_api_and_the_auth_app_are_published() -> None:
-    assert {name for name, service in SERVICES.items() if "ports" in service} == {"flowapi", "flowauth"}
+def test_only_the_proxy_and_the_monitoring_are_published() -> None:
+    assert {name for name, service in SERVICES.items() if "ports" in service} == {"proxy", "monitoring"}
     outside = {network for network, options in COMPOSE["networks"].items() if not options.get("internal")}
     reachable = {name for name, service in SERVICES.items() if outside & set(service.get("networks", []))}
-    assert reachable == {"flowapi", "flowauth"}
+    assert reachable == {"proxy", "monitoring"}
+    # Nobody but this host sees the pages without password, whatever FLOWKIT_PUBLISH says.
+    assert SERVICES["monitoring"]["ports"][0].startswith("127.0.0.1:")
+    assert SERVICES["proxy"]["ports"][0].startswith("${FLOWKIT_PUBLISH:-127.0.0.1}:")
+
+
+def test_the_api_trusts_the_network_of_the_proxy() -> None:
+    [configuration] = COMPOSE["networks"]["front"]["ipam"]["config"]
+    subnet = configuration["subnet"].partition(":-")[2]
+    assert SERVICES["flowapi"]["environment"]["FLOWAPI_TRUSTED_PROXIES"].partition(":-")[2] == subnet
+    assert {name for name, service in SERVICES.items() if "front" in service.get("networks", [])} == {
+        "proxy",
+        "flowapi",
+        "flowauth",
+    }
 
 
 def test_each_secret_is_a_file_and_goes_to_who_needs_it() -> None:
     needed = {
         "flowdb": {"FLOWDB_POSTGRES_PASSWORD"},
         "migrate": {"FLOWDB_POSTGRES_PASSWORD", "FLOWMACHINE_FLOWDB_PASSWORD", "FLOWAPI_FLOWDB_PASSWORD"},
-        "flowmachine": {"FLOWMACHINE_FLOWDB_PASSWORD"},
+        "flowmachine": {"FLOWMACHINE_FLOWDB_PASSWORD", "FLOWMACHINE_KEY"},
         "worker": {"FLOWMACHINE_FLOWDB_PASSWORD"},
         "evict": {"FLOWMACHINE_FLOWDB_PASSWORD"},
-        "flowapi": {"FLOWAPI_FLOWDB_PASSWORD", "PUBLIC_JWT_SIGNING_KEY"},
+        "flowapi": {"FLOWAPI_FLOWDB_PASSWORD", "FLOWMACHINE_KEY", "PUBLIC_JWT_SIGNING_KEY"},
         "flowauth": {
             "PRIVATE_JWT_SIGNING_KEY",
             "FLOWAUTH_FERNET_KEY",
@@ -96,6 +125,8 @@ def test_each_secret_is_a_file_and_goes_to_who_needs_it() -> None:
             "FLOWAUTH_ADMIN_PASSWORD",
             "FLOWAUTH_DB_PASSWORD",
         },
+        "accounts": {"FLOWAUTH_DB_PASSWORD"},
+        "demo": {"FLOWDB_POSTGRES_PASSWORD", "FLOWETL_PSEUDONYM_KEY"},
         "prefect": {"FLOWETL_PREFECT_PASSWORD"},
         "flowetl": {"FLOWDB_POSTGRES_PASSWORD", "FLOWETL_PREFECT_PASSWORD", "FLOWETL_PSEUDONYM_KEY"},
     }
@@ -119,7 +150,9 @@ def test_both_routes_know_the_same_settings(tmp_path: Path) -> None:
 
 def test_both_routes_run_the_same_services(tmp_path: Path) -> None:
     native = services(Layout(state=tmp_path, ports=DEFAULT_PORTS))
-    assert {service.name.partition("-")[0] for service in native} | {"flowdb"} == set(LONG_RUNNING)
+    assert {service.name.partition("-")[0] for service in native} | {"flowdb"} == set(
+        LONG_RUNNING
+    ) - ONLY_IN_CONTAINERS
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -135,12 +168,20 @@ def test_every_service_of_the_engine_has_all_of_its_settings() -> None:
     """
     for name, service in SERVICES.items():
         if package_of(service) == "flowmachine":
-            assert settings_table()["flowmachine"] - settings_given_to(service) - NOT_PASSED == set(), name
+            left = settings_table()["flowmachine"] - settings_given_to(service) - NOT_PASSED
+            # Only the server opens the port that this secret guards.
+            assert left == (set() if name == "flowmachine" else {"FLOWMACHINE_KEY"}), name
 
 
 def test_every_setting_that_is_passed_is_in_the_table() -> None:
     passed = {setting for service in SERVICES.values() for setting in settings_given_to(service)}
-    assert passed - set().union(*settings_table().values()) == {"TMPDIR"}
+    folders = {"TMPDIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME"}
+    assert passed - set().union(*settings_table().values()) == folders
+
+
+def test_every_variable_of_the_file_is_in_the_table() -> None:
+    variables = set(re.findall(r"\$\{([A-Z0-9_]+)", TEXT)) | {"COMPOSE_PROFILES"}
+    assert variables - set().union(*settings_table().values()) == set()
 
 
 def test_a_setting_is_passed_under_its_own_name() -> None:
@@ -149,7 +190,7 @@ def test_a_setting_is_passed_under_its_own_name() -> None:
         assert re.fullmatch(rf"\$\{{{name}:[-?].*\}}|[^$]*", value), (name, value)
         # A default in the file would hide the default of the table.
         if value.startswith("$"):
-            assert ":?" in value or value == f"${{{name}:-}}" or name in ("DB_URI", "FLOWAUTH_ADMIN_USERNAME")
+            assert ":?" in value or value == f"${{{name}:-}}" or name in DEFAULTS_OF_THE_FILE
 
 
 def left_out(name: str) -> dict[str, str]:
@@ -167,10 +208,11 @@ def test_what_is_left_out_has_its_default(tmp_path: Path, monkeypatch: pytest.Mo
         "FLOWKIT_SECRETS": str(tmp_path),
         "FLOWAPI_IDENTIFIER": "server",
         "FLOWAPI_FLOWDB_PASSWORD": "password",
+        "FLOWMACHINE_KEY": "q8Fz2mVd0Lk5Rw7X",
         "PUBLIC_JWT_SIGNING_KEY": public_pem(key),
         "PRIVATE_JWT_SIGNING_KEY": private_pem(key),
         "FLOWAUTH_FERNET_KEY": Fernet.generate_key().decode(),
-        "SECRET_KEY": "secret",
+        "SECRET_KEY": "h3Vn8QwzJ5rTb0Ym",
         "DB_URI": "sqlite://",
     }
     assert load_settings(given | left_out("flowapi")) == load_settings(given)
@@ -202,7 +244,7 @@ def test_only_the_engine_s_workers_and_its_cleaner_have_the_folder_of_results() 
         for name, volumes in mounts.items()
         if any(each.startswith("columnar:") and not each.endswith(":ro") for each in volumes)
     }
-    assert writers == {"flowetl"}
+    assert writers == {"flowetl", "demo"}
 
 
 def test_all_images_are_of_one_version_that_the_operator_names() -> None:
@@ -221,39 +263,31 @@ def test_every_folder_that_a_service_writes_is_made_in_the_base_image_for_its_us
     [made] = re.findall(r"for folder in ([a-z ]+); do", (CHECKOUT / "Dockerfile.base").read_text())
     volumes = [each for service in SERVICES.values() for each in service.get("volumes", [])]
     written = {each.split(":")[0] for each in volumes if not each.startswith("$")}
-    assert written - set(made.split()) == {"database"}  # flowdb's Dockerfile makes it
+    # Both databases have the same folder, each in its own container.
+    assert written - set(made.split()) == {"accounts"}
+    targets = {each.split(":")[1] for service in SERVICES.values() for each in service.get("volumes", [])}
+    assert {target for target in targets if target.startswith("/var/lib/flowkit/")} <= {
+        f"/var/lib/flowkit/{folder}" for folder in made.split()
+    }
 
 
 @pytest.mark.parametrize("name", LONG_RUNNING)
-def test_every_service_has_a_health_check(name: str) -> None:
-    service = SERVICES[name]
-    if name in ("worker", "evict"):
-        assert service["healthcheck"] == {"disable": True}
-    elif "healthcheck" not in service:
-        assert "HEALTHCHECK" in (CHECKOUT / package_of(service) / "Dockerfile").read_text()
-
-
-def test_a_health_check_asks_the_service_itself() -> None:
-    checks = [
-        str(service["healthcheck"].get("test", ""))
-        for service in SERVICES.values()
-        if "healthcheck" in service
-    ]
-    checks += [(CHECKOUT / package / "Dockerfile").read_text() for package in PACKAGES]
-    addresses = [
-        address
-        for check in checks
-        for address in re.findall(r"(?:http://|tcp://|\"api\", \")([^:/]+)", check)
-    ]
-    assert len(addresses) >= 4
-    assert set(addresses) == {"127.0.0.1"}
+def test_every_service_has_a_health_check_that_asks_the_service_itself(name: str) -> None:
+    check = SERVICES[name]["healthcheck"]
+    assert {"interval", "timeout", "start_period", "retries"} < set(check)
+    assert "127.0.0.1" in str(check["test"])
+    assert "localhost" not in str(check["test"])
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_images_end_as_a_numeric_user_and_are_built_from_the_lock(package: str) -> None:
     lines = (CHECKOUT / package / "Dockerfile").read_text().splitlines()
     assert [line for line in lines if line.startswith("USER")][-1] == "USER 10001:10001"
-    assert any("uv sync --frozen" in line for line in lines)
+    for part in ("dependencies", "package"):
+        assert f"RUN sh /opt/flowkit/install {part} {package}" in lines
+    install = (CHECKOUT / "tools" / "containers" / "install").read_text()
+    assert install.count("uv export --quiet --frozen --no-dev") == 2
+    assert "--require-hashes" in install
 
 
 def test_the_base_image_depends_on_no_shell_but_the_standard_one() -> None:
@@ -266,26 +300,65 @@ def test_the_base_image_depends_on_no_shell_but_the_standard_one() -> None:
     assert "{" not in re.sub(r"\$\{[^}]*\}", "", text)
 
 
-def test_the_base_image_knows_every_member_of_the_workspace() -> None:
-    """Check that the base image has every workspace member's pyproject.toml.
+def test_a_build_knows_every_member_of_the_workspace_and_copies_what_it_installs() -> None:
+    """Check that each image has the sources of its package's parts.
 
-    Without these files uv cannot read the workspace, and no image is built.
+    A stub stands for every other member, so a forgotten source would install an empty package.
     """
-    text = (CHECKOUT / "Dockerfile.base").read_text()
+    lock = tomllib.loads((CHECKOUT / "uv.lock").read_text())["package"]
     members = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["uv"]["workspace"]["members"]
-    assert re.findall(r"^COPY .* (\w+)/pyproject.toml", text, re.MULTILINE) == members
+    needs = {
+        package["name"]: {each["name"] for each in package.get("dependencies", [])} & set(members)
+        for package in lock
+        if package["name"] in members
+    }
     ignored = (CHECKOUT / ".dockerignore").read_text().splitlines()
-    for member in members:
-        assert {f"!{member}/pyproject.toml", f"!{member}/src"} <= set(ignored)
+    for package in PACKAGES:
+        wanted = {package} | needs[package]
+        wanted |= {each for other in wanted for each in needs[other]}
+        text = (CHECKOUT / package / "Dockerfile").read_text()
+        assert set(re.findall(r"^COPY (\w+) /src/\1$", text, re.MULTILINE)) == wanted
+        for each in wanted:
+            assert {f"!{each}/pyproject.toml", f"!{each}/src"} <= set(ignored)
 
 
 def test_what_the_guide_adds_to_the_file_fits_it() -> None:
     page = (CHECKOUT / "docs" / "operators" / "production.md").read_text()
     [text] = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    added = yaml.safe_load(text)
-    assert set(added["services"]) <= set(SERVICES)
-    for service in added["services"].values():
-        assert set(service["secrets"]) == set(added["secrets"])
-    for name, secret in added["secrets"].items():
-        assert Path(secret["file"]).parent == Path(COMPOSE["secrets"]["SECRET_KEY"]["file"]).parent
-        assert secret["file"].endswith(f"/{name}")
+    added = yaml.safe_load(text)["services"]
+    caddyfile = (CHECKOUT / "proxy" / "Caddyfile").read_text()
+    # The operator's own proxy reaches the same two services as ours.
+    assert set(added) == set(re.findall(r"import backend (\w+):", caddyfile))
+    for name, service in added.items():
+        address, outer, inner = service["ports"][0].split(":")
+        assert address == "127.0.0.1"
+        assert outer == inner == re.search(rf"import backend {name}:(\d+)", caddyfile)[1]  # type: ignore[index]
+        assert set(service["networks"]) <= set(COMPOSE["networks"])
+
+
+def test_each_alert_is_on_the_page_and_asks_for_a_metric_of_the_page() -> None:
+    page = (CHECKOUT / "docs" / "operators" / "monitoring.md").read_text()
+    rules = yaml.safe_load((CHECKOUT / "monitoring" / "rules.yml").read_text())["groups"][0]["rules"]
+    alerts = page.partition("## Alerts")[2].partition("## Metrics")[0]
+    assert re.findall(r"^\| `(\w+)` \|", alerts, re.MULTILINE) == [rule["alert"] for rule in rules]
+    known = set(re.findall(r"`(flow\w+)`", page.partition("## Metrics")[2]))
+    dashboard = (CHECKOUT / "monitoring" / "dashboard.json").read_text()
+    for text in (*(rule["expr"] for rule in rules), dashboard):
+        used = {name.removesuffix("_bucket") for name in re.findall(r"\bflow(?:api|machine)_\w+", text)}
+        assert used <= known
+
+
+def test_prometheus_asks_the_ports_that_serve_metrics() -> None:
+    told = yaml.safe_load((CHECKOUT / "monitoring" / "prometheus.yml").read_text())["scrape_configs"]
+    asked = {job["job_name"]: str(job["dns_sd_configs"][0]["port"]) for job in told}
+    served = {
+        name: service["environment"][setting]
+        for name, service in SERVICES.items()
+        for setting in ("FLOWAPI_METRICS_PORT", "FLOWMACHINE_METRICS_PORT")
+        if setting in service.get("environment", {})
+    }
+    assert asked == served
+    assert {name for name in SERVICES if "metrics" in SERVICES[name].get("networks", [])} == {
+        *served,
+        "monitoring",
+    }
