@@ -13,7 +13,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tools"))
 
-from benchmarks import kinds, kinds_report, report, scaling
+from benchmarks import kinds, kinds_report, ledger, loading, report, scaling
 from benchmarks.country import Size
 from benchmarks.measure import Say, measure
 from benchmarks.record import OtherSettings
@@ -35,6 +35,11 @@ def main() -> int:
         return _every_kind(options, say)
     if options.docs:
         return _written(report.write_docs())
+    if options.ledger:
+        ledger.measure(say)
+        return 0
+    if options.loading:
+        return _written(loading.measure(say, report.write_docs))
     if options.scaling:
         return _written(scaling.measure(options.workers, say, report.write_scaling))
     base = SCALES[options.scale]
@@ -118,6 +123,12 @@ def _parser() -> argparse.ArgumentParser:
         "--kinds", action="store_true", help="measure every query kind instead of the nine questions"
     )
     parser.add_argument("--scaling", action="store_true", help="only measure how cost grows with the data")
+    parser.add_argument(
+        "--ledger", action="store_true", help="only measure what judging answers together costs"
+    )
+    parser.add_argument(
+        "--loading", action="store_true", help="only measure the loader at an operator's size"
+    )
     parser.add_argument(
         "--docs", action="store_true", help="only make the page and picture from the latest numbers"
     )

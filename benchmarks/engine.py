@@ -6,6 +6,7 @@ Both speak one protocol, so one client measures both.
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from cluster import free_port
 from benchmarks.country import Country
 from benchmarks.memory import PeakMemory
 from benchmarks.questions import Spec
+from flowsettings import channel
 
 STORED_REPEATS = 15
 #: Seconds in which a server has to answer for the first time; a busy machine takes long to import things.
@@ -99,8 +101,9 @@ class Client:
     ``waits`` says whether the engine can hold a poll until there is news; one that cannot is asked again and again.
     """
 
-    def __init__(self, country: Country, port: int, *, waits: bool) -> None:
+    def __init__(self, country: Country, port: int, *, waits: bool, key: str | None = None) -> None:
         self._waits = waits
+        self._key = key
         self._context = zmq.Context()
         self._address = f"tcp://127.0.0.1:{port}"
         self._requester = self._connect()
@@ -109,6 +112,8 @@ class Client:
     def _connect(self) -> zmq.Socket[bytes]:
         requester = self._context.socket(zmq.REQ)
         requester.linger = 0
+        if self._key is not None:
+            channel.connect(requester, self._key)
         requester.connect(self._address)
         return requester
 
@@ -187,8 +192,10 @@ class Ours:
         self._country = country
         port = free_port()
         self._processes = Processes(country.folder / "logs" / f"flowmachine-{executor}.log")
+        key = secrets.token_hex(32)
         environment = {
             **country.environment(),
+            "FLOWMACHINE_KEY": key,
             "FLOWMACHINE_PORT": str(port),
             "FLOWMACHINE_EXECUTOR": executor,
             **settings,
@@ -197,7 +204,7 @@ class Ours:
         self._processes.start([sys.executable, "-m", "flowmachine", "server"], environment)
         for _ in range(workers):
             self._processes.start([sys.executable, "-m", "flowmachine", "worker"], environment)
-        self.client = Client(country, port, waits=True)
+        self.client = Client(country, port, waits=True, key=key)
 
     def __enter__(self) -> Ours:
         try:

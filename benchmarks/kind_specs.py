@@ -17,6 +17,9 @@ from flowmachine.spec.nested import Nested
 
 _DAY = dt.timedelta(days=1)
 
+#: Kinds about months, which no window of the benchmark holds; they are not compared.
+ABOUT_MONTHS = ("monthly_location", "residence_change")
+
 #: What the periods of the inputs of ``mobility_classification`` are: days of the window by number, each period its own.
 PERIODS = ((0, 3), (2, 5), (4, 7))
 RADIUS_KM = 1.0

@@ -20,7 +20,7 @@ from benchmarks.compare import TOLERANCE, compare
 from benchmarks.country import START, Country, Size
 from benchmarks.engine import EngineFailed, forget_results
 from benchmarks.hand_written import Files, connect
-from benchmarks.kind_specs import specification
+from benchmarks.kind_specs import ABOUT_MONTHS, specification
 from benchmarks.kind_statements import DATABASE_STATEMENTS, STATEMENTS
 from benchmarks.measure import Say, machine, rounded
 from benchmarks.questions import Window
@@ -31,7 +31,8 @@ from flowmachine.jobs.table import RELEASED, Key
 from flowmachine.logs import configure_logs
 from flowmachine.queries.catalogue import kinds, load_any
 from flowmachine.settings import Computing, Database
-from flowmachine.spec.query import Aggregate, Query
+from flowmachine.spec.aggregate import Aggregate
+from flowmachine.spec.query import Query
 from flowmachine.stores.columnar import stored_path
 from flowmachine.tables import result_name
 from flowmachine.worker import Worker
@@ -138,7 +139,7 @@ def compare_stored(path: Path, theirs: Any) -> str:
 
 def queries(window: Window) -> dict[str, Query]:
     """The representative query of each registered kind."""
-    return {kind: load_any(specification(kind, window)) for kind in kinds()}
+    return {kind: load_any(specification(kind, window)) for kind in kinds() if kind not in ABOUT_MONTHS}
 
 
 class ByHand:

@@ -9,6 +9,7 @@ from typing import Any
 
 from layout import CHECKOUT
 
+from benchmarks import loading_report
 from benchmarks.measure import with_means
 from benchmarks.record import write_whole
 
@@ -233,12 +234,13 @@ no table of released rows. They say what is left to gain. [Every query kind](kin
 
 *Stored* is the time to get a result that was computed before. *Peak* is the private memory of all processes of the engine and
 of the database server together.
-{_scaling()}
+{_scaling()}{loading_report.section()}
 ## Try it
 
 ```console
 $ make bench ARGS="--scale smoke"    # 20,000 subscribers, a few minutes
 $ make bench                         # 200,000 subscribers, 14 days, 1.5 million events a day
+$ make bench ARGS="--loading"        # only the loader, with two million subscribers
 ```
 
 The data stay in the state folder for the next run, and so does a record of every answer, written as soon as there is one: `--resume` goes on with the

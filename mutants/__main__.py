@@ -122,8 +122,10 @@ def mutants(name: str, area: dict[str, Any], table: dict[str, Any]) -> Iterator[
             (entry["before"], entry["after"]) for entry in table["equivalent"] if entry["file"] == path
         }
         for change in changes((CHECKOUT / path).read_text()):
-            within = not scopes or change.scope.split(".")[0] in scopes.split(",")
-            if within and (change.before, change.after) not in equivalent:
+            inside = not scopes or any(
+                f"{change.scope}.".startswith(f"{name}.") for name in scopes.split(",")
+            )
+            if inside and (change.before, change.after) not in equivalent:
                 yield Mutant(name, path, change)
 
 

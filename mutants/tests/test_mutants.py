@@ -57,13 +57,18 @@ def test_a_change_has_its_place_and_the_whole_module() -> None:
 
 
 def test_the_table_names_what_there_is() -> None:
-    all_changes = {
-        (mutant.file, mutant.change.before, mutant.change.after)
+    found = [
+        mutant
         for name, area in TABLE_OF_AREAS["area"].items()
         for mutant in mutants(name, area, {"equivalent": []})
-    }
+    ]
+    scopes = {(mutant.file, f"{mutant.change.scope}.") for mutant in found}
     for area in TABLE_OF_AREAS["area"].values():
+        for path, _, names in (file.partition("::") for file in area["files"]):
+            for name in filter(None, names.split(",")):
+                assert any(file == path and scope.startswith(f"{name}.") for file, scope in scopes), name
         assert all((CHECKOUT / name.split("::")[0]).exists() for stage in area["tests"] for name in stage)
+    all_changes = {(mutant.file, mutant.change.before, mutant.change.after) for mutant in found}
     for entry in TABLE_OF_AREAS["equivalent"]:
         assert (entry["file"], entry["before"], entry["after"]) in all_changes, "it is stale"
         assert len(entry["why"]) > 20
