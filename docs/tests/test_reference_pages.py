@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from reference_pages import pages
+from reference_pages import pages, refusals
 from reference_pages.layers import imports
 from reference_pages.routes import api_routes, auth_routes
 
@@ -68,3 +68,30 @@ def test_every_room_of_the_engine_has_its_row() -> None:
         for name in re.findall(r"\w+", row)
     }
     assert named == set(imports())
+
+
+def test_every_refusal_of_the_loader_is_on_its_page() -> None:
+    grouped = [module for modules in refusals.GROUPS.values() for module in modules]
+    assert sorted(grouped) == refusals.modules()
+    page = (ROOT / "docs" / "operators" / "refusals.md").read_text()
+    told = [message for module in grouped for message in refusals.messages(module)]
+    assert len(set(told)) > 100
+    assert [message for message in told if message not in page] == []
+
+
+def test_the_first_week_has_a_cure_for_each_reason_of_a_refused_record() -> None:
+    page = (ROOT / "docs" / "operators" / "first-week.md").read_text()
+    rows = re.findall(r"^\| ((?:`[a-z_<>]+`(?:, )?)+) \| [^|]+ \| [^|]+ \|$", page, re.MULTILINE)
+    assert sorted(re.findall("`([^`]+)`", " ".join(rows))) == refusals.reasons()
+
+
+def test_a_list_of_refusals_finds_each_form_of_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "new.py").write_text(
+        "def f(a, b):\n"
+        "    faults.append(f'{a} is too long')\n"
+        "    raise DataFault(f'{a}{b} is ' + ('none' if a else 'one') + f': send {b} again')\n"
+        "    raise KeyError('no refusal')\n"
+        "    raise ValueError(f'{a}')\n"
+    )
+    monkeypatch.setattr(refusals, "SOURCE", tmp_path)
+    assert sorted(refusals.messages("new")) == ["… is too long", "… is …: send … again"]

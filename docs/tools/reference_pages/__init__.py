@@ -19,13 +19,14 @@ def pages() -> dict[Path, str]:
     """Return the text of every generated page."""
     from benchmarks import kinds_report
 
-    from reference_pages import client, kinds, layers, notebook, routes
+    from reference_pages import client, kinds, layers, notebook, refusals, routes
 
     return {
         DOCS / "analysts" / "client.md": client.page(),
         DOCS / "analysts" / "direct-use.ipynb": notebook.text(),
         DOCS / "analysts" / "query-kinds.md": kinds.page(),
         DOCS / "benchmarks" / "kinds.md": kinds_report.page(kinds_report.numbers()),
+        DOCS / "operators" / "refusals.md": refusals.page(),
         DOCS / "developers" / "http-api.md": routes.page(),
         DOCS / "developers" / "rooms.svg": layers.picture(),
     }

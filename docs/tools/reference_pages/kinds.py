@@ -16,6 +16,7 @@ import flowclient
 from flowmachine.queries.catalogue import kinds, submittable_kinds
 from flowmachine.queries.examples import example, query, variants
 from flowmachine.settings import LOWEST_FLOOR
+from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.fields import EventTypes
 from flowmachine.spec.nested import Nested, NestedList
 from flowmachine.spec.published import (
@@ -26,7 +27,7 @@ from flowmachine.spec.published import (
     NothingPersonal,
     Rule,
 )
-from flowmachine.spec.query import Aggregate, Query
+from flowmachine.spec.query import Query
 from reference_pages.evidence import Evidence, evidence
 
 _HEAD = f"""\
@@ -66,6 +67,7 @@ _SHAPES = {
     "WeekdayScores": "a number from -1 to 1 for each of `monday` to `sunday`",
     "SubscriberSubset": "a specification of any kind with a row for each subscriber, or a query's id",
     "Moment": "date",
+    "Month": "month such as `2016-01`",
     "TableName": "table, as `schema.table`",
     "ColumnName": "column",
     "Text": "text",
@@ -247,16 +249,23 @@ def _rule(one: Query) -> str:
         else f"more than {LOWEST_FLOOR} distinct subscribers stand behind it"
     )
     if isinstance(rule, KeepOver):
-        return f"row by row: a row leaves if {counted}"
+        return f"row by row: a row leaves if {counted}{_beside(rule)}"
     if isinstance(rule, KeepGroups):
         place = "pair of places" if len(rule.by) > 1 else "place"
         return f"{place} by {place}: all rows of a {place} leave if in each {counted}, else none; rows at no place never leave"
     if isinstance(rule, KeepShares):
         return (
             f"share by share: a row leaves if {counted}, and those withheld at its place are together nobody or "
-            f"more than {LOWEST_FLOOR}, too"
+            f"more than {LOWEST_FLOOR}, too{_beside(rule)}"
         )
     return f"all or nothing: all rows leave if in each {counted}; else there is one row, of nulls"
+
+
+def _beside(rule: KeepOver | KeepShares) -> str:
+    if not rule.beside:
+        return ""
+    counts = " and ".join(name.replace("_", " ") for name in rule.beside)
+    return f". Of {counts} each is nobody or more than {LOWEST_FLOOR}"
 
 
 def _client(name: str) -> str:
@@ -314,9 +323,10 @@ def _number(field: Any) -> str:
     low, high = field.at_least, field.at_most
     if (low, high) == (None, None):
         return word
+    exclusive = getattr(field, "exclusive", False)
     if high is None:
-        return f"{word}, {low} or more"
-    if getattr(field, "exclusive", False):
+        return f"{word} over {low:g}" if exclusive else f"{word}, {low} or more"
+    if exclusive:
         return f"{word} between {low:g} and {high:g}, exclusive"
     return f"{word} from {low:g} to {high:g}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -58,6 +59,7 @@ The pages are forms for people; they answer with HTML, and their paths may chang
 #: The success and the failures of routes that need no token and are not in the description of queries.
 OPEN = {
     "/": (200,),
+    "/.well-known/oauth-protected-resource": (200,),
     "/api/0/health/live": (200,),
     "/api/0/health/ready": (200, 503),
     "/api/0/spec/openapi.json": (200, 304, 503),
@@ -95,6 +97,7 @@ def api_routes() -> list[Route]:
         public_keys=(),
         engine_host="localhost",
         engine_port=1,
+        engine_key=secrets.token_hex(),
         database_host="localhost",
         database_port=1,
         database_user="",
@@ -110,7 +113,7 @@ def auth_routes() -> list[tuple[Route, Access | None]]:
     settings = flowauth.settings.Settings(
         private_key=rsa.generate_private_key(65537, 2048),
         fernet=MultiFernet([Fernet(Fernet.generate_key())]),
-        secret_key="documented",
+        secret_key=secrets.token_hex(),
         db_uri="sqlite://",
     )
     app = flowauth.app.create_app(settings)
