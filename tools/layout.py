@@ -85,15 +85,16 @@ class Layout:
 
     @classmethod
     def from_environment(cls) -> Layout:
-        """Read ports from the environment, or from ``endpoints.json`` of a started stack."""
+        """Read settings from the environment, or what a started stack recorded."""
         state = default_state()
-        known = _recorded_ports(state / "endpoints.json")
+        recorded = _recorded(state / "endpoints.json")
+        known = _recorded_ports(recorded)
         ports = {
             name: _integer(name, os.environ.get(name) or known.get(name, default))
             for name, default in DEFAULT_PORTS.items()
         }
         workers = _integer("FLOWMACHINE_WORKERS", os.environ.get("FLOWMACHINE_WORKERS") or 2)
-        return cls(state=state, ports=ports, workers=workers)
+        return cls(state=state, ports=ports, workers=workers, extra=_remembered(recorded))
 
     @property
     def secrets(self) -> Path:
@@ -183,6 +184,11 @@ class Layout:
                     "flowapi": str(self.secrets / "FLOWAPI_FLOWDB_PASSWORD"),
                 },
             },
+            "flowetl": {
+                "sources": self.environment()["FLOWETL_SOURCES"],
+                "landing": str(self.landing),
+                "timezone": self.environment()["FLOWDB_TIMEZONE"],
+            },
             "columnar": {"path": str(self.columnar)},
             "demo": DEMO,
         }
@@ -194,7 +200,7 @@ class Layout:
             "FLOWKIT_BIND": "127.0.0.1",
             "FLOWDB_HOST": "127.0.0.1",
             "FLOWDB_PORT": str(self.ports["FLOWDB_PORT"]),
-            "FLOWDB_TIMEZONE": os.environ.get("FLOWDB_TIMEZONE", "UTC"),
+            "FLOWDB_TIMEZONE": os.environ.get("FLOWDB_TIMEZONE") or "UTC",
             "FLOWDB_COLUMNAR_PATH": str(self.columnar),
             "FLOWMACHINE_HOST": "127.0.0.1",
             "FLOWMACHINE_PORT": str(self.ports["FLOWMACHINE_PORT"]),
@@ -221,7 +227,7 @@ class Layout:
             "PREFECT_SERVER_UI_V2_ENABLED": "false",
             "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
             "DO_NOT_TRACK": "1",
-            "FLOWETL_SOURCES": os.environ.get("FLOWETL_SOURCES", str(SOURCES)),
+            "FLOWETL_SOURCES": str(Path(os.environ.get("FLOWETL_SOURCES") or SOURCES).resolve()),
             "FLOWETL_LANDING": str(self.landing),
             "PYTHONUNBUFFERED": "1",
         }
@@ -277,10 +283,27 @@ def _integer(name: str, value: object) -> int:
         raise StackError(f"{name} is {value!r}; it must be a whole number.") from None
 
 
-def _recorded_ports(endpoints: Path) -> dict[str, int]:
+#: Settings of a started stack that a later command has without naming them, and where they are recorded.
+REMEMBERED = {"FLOWETL_SOURCES": "sources", "FLOWDB_TIMEZONE": "timezone"}
+
+
+def _recorded(endpoints: Path) -> dict[str, Any]:
     try:
-        known = json.loads(endpoints.read_text())
+        known: dict[str, Any] = json.loads(endpoints.read_text())
     except (OSError, ValueError):
+        return {}
+    return known
+
+
+def _remembered(known: dict[str, Any]) -> dict[str, str]:
+    loading = known.get("flowetl", {})
+    return {
+        name: loading[key] for name, key in REMEMBERED.items() if key in loading and not os.environ.get(name)
+    }
+
+
+def _recorded_ports(known: dict[str, Any]) -> dict[str, int]:
+    if not known:
         return {}
     return {
         "FLOWDB_PORT": known["flowdb"]["port"],

@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cluster import Cluster, binaries
@@ -170,7 +171,9 @@ def _deployments(layout: Layout) -> str | None:
         found = get_json(f"{layout.url('PREFECT_PORT')}/api/deployments/filter", {}, account=account)
     except (OSError, ValueError) as error:
         return f"the Prefect server does not answer ({error})"
-    return None if found else "no deployment is registered yet"
+    # A new installation has no source yet; the service waits for one.
+    expected = any(Path(layout.environment()["FLOWETL_SOURCES"]).glob("*.yml"))
+    return None if found or not expected else "no deployment is registered yet"
 
 
 def _flowmachine(layout: Layout) -> str | None:

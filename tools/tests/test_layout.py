@@ -15,7 +15,7 @@ import layout
 import pytest
 import stack
 from cluster import Cluster, ClusterError, free_port
-from layout import DEFAULT_PORTS, Layout, StackError
+from layout import DEFAULT_PORTS, REMEMBERED, Layout, StackError
 from native import Native
 
 pytestmark = pytest.mark.slow
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in (*DEFAULT_PORTS, "FLOWMACHINE_WORKERS"):
+    for name in (*DEFAULT_PORTS, *REMEMBERED, "FLOWMACHINE_WORKERS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FLOWKIT_STATE", str(tmp_path))
     return tmp_path
@@ -44,6 +44,22 @@ def test_a_stack_started_on_other_ports_is_found_without_naming_them(
     started.endpoints_file.write_text(json.dumps(started.endpoints()))
     monkeypatch.delenv("FLOWAPI_PORT")
     assert Layout.from_environment().ports["FLOWAPI_PORT"] == 19090
+
+
+def test_later_commands_have_the_sources_and_the_zone_that_a_stack_was_started_with(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(state)
+    monkeypatch.setenv("FLOWETL_SOURCES", "mine")
+    monkeypatch.setenv("FLOWDB_TIMEZONE", "Asia/Kathmandu")
+    started = Layout.from_environment()
+    started.endpoints_file.write_text(json.dumps(started.endpoints()))
+    monkeypatch.delenv("FLOWETL_SOURCES")
+    monkeypatch.delenv("FLOWDB_TIMEZONE")
+    found = Layout.from_environment().environment()
+    assert (found["FLOWETL_SOURCES"], found["FLOWDB_TIMEZONE"]) == (str(state / "mine"), "Asia/Kathmandu")
+    monkeypatch.setenv("FLOWETL_SOURCES", "others")
+    assert Layout.from_environment().environment()["FLOWETL_SOURCES"] == str(state / "others")
 
 
 def test_a_port_that_is_no_number_is_named(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
