@@ -145,7 +145,7 @@ def test_changed_cells_are_replaced_new_versions_added_and_boundaries_follow_the
             FILES["cells.csv"].replace("2016-01-10", "2014-01-10"),
             "is before date_of_first_service",
         ),
-        ("cells.csv", FILES["cells.csv"].replace("c2,s1,0", "c1,s1,0"), "c1 version 0 occurs twice"),
+        ("cells.csv", FILES["cells.csv"].replace("c2,s1,0", "c1,s1,0"), "c1 version 0 occurs 2 times"),
         ("tacs.csv", FILES["tacs.csv"].replace("35123456", "x"), "tacs.csv line 2: id 'x'"),
         ("tacs.csv", FILES["tacs.csv"].replace(",Google", ""), "tacs.csv line 2: has not 6 fields"),
         ("boundaries/admin0.geojson", collection(), "admin0.geojson holds 0 units; level 0 is the country"),

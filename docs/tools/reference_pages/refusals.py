@@ -38,6 +38,7 @@ GROUPS = {
         "tables",
         "mappings",
         "boundaries",
+        "boundaryfiles",
         "vectorfiles",
         "placing",
     ),

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,29 +12,38 @@ from psycopg2.extensions import cursor as Cursor
 
 from flowetl.errors import DataFault
 from flowetl.mappings import BoundaryMapping
+from flowetl.streams import content_of
 from flowetl.vectorfiles import read_layer
 
-MAXIMUM_LEVEL = 3
 DEGREES = 4326
 _FAULTS_SHOWN = 20
 _EPSG = re.compile(r"EPSG:{1,2}(?:[0-9.]*:)?([0-9]{4,6})$|^EPSG:([0-9]{4,6})$")
 
 
 class Properties(NamedTuple):
-    """Name the properties of a boundary; ``parent`` is None where files have none."""
+    """Name the properties of a boundary; ``parent`` is empty where files have none."""
 
     pcod: str
     name: str
     parent: str
 
 
-def _layouts(level: int) -> list[Properties]:
-    """List our property names and those of GADM 4, HDX and geoBoundaries."""
+def _layouts(level: int, present: Iterable[str] = ()) -> list[Properties]:
+    """List our property names and those of GADM 4, HDX and geoBoundaries.
+
+    HDX's names are in the languages of a country, of which a file that has no English ``present`` has others.
+    """
+    languages = sorted(name for name in present if re.fullmatch(rf"ADM{level}_[A-Z]{{2}}", name))
     return [
         Properties("pcod", "name", "parent"),
         Properties(f"GID_{level}", f"NAME_{level}" if level else "COUNTRY", f"GID_{level - 1}"),
-        Properties(f"ADM{level}_PCODE", f"ADM{level}_EN", f"ADM{level - 1}_PCODE"),
-        Properties("shapeID", "shapeName", "shapeGroup"),
+        *(
+            Properties(f"ADM{level}_PCODE", name, f"ADM{level - 1}_PCODE")
+            for name in (f"ADM{level}_EN", *languages)
+        ),
+        Properties(f"adm{level}_pcode", f"adm{level}_name", f"adm{level - 1}_pcode"),
+        # Its shapeGroup is the country, whatever the level.
+        Properties("shapeID", "shapeName", ""),
     ]
 
 
@@ -101,11 +111,11 @@ Described = tuple[dict[str, Any], str | None, str | bytes | None]
 
 def _features(path: Path, layer: str | None) -> tuple[list[Described], int]:
     """The features of a file, and the EPSG code of their coordinates."""
-    if path.suffix not in (".geojson", ".json"):
+    if path.suffix not in (".geojson", ".json", ".zip"):
         found = read_layer(path, layer)
         return [(one.properties, _kind(one.geometry), one.geometry) for one in found.features], found.system
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(content_of(path).decode("utf-8-sig"))
         features = content["features"]
     except (ValueError, KeyError, TypeError) as error:
         raise DataFault(f"{path.name} is not a GeoJSON FeatureCollection: {error}") from error
@@ -132,7 +142,7 @@ def _kind(geometry: bytes | None) -> str:
 def _names_of(properties: list[dict[str, Any]], level: int) -> Properties:
     """The names of properties that the file uses; ours if it uses none that is known."""
     present = set(properties[0] if properties else ())
-    layouts = _layouts(level)
+    layouts = _layouts(level, present)
     return next((layout for layout in layouts if {layout.pcod, layout.name} <= present), layouts[0])
 
 

@@ -6,7 +6,7 @@ stay fresh.
 
 import datetime as dt
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,13 +19,13 @@ from psycopg2.extras import execute_values
 from psycopg2.sql import SQL, Identifier
 
 from flowetl import dictionary
-from flowetl.boundaries import MAXIMUM_LEVEL, read_boundaries, shape
+from flowetl.boundaries import read_boundaries, shape
+from flowetl.boundaryfiles import boundary_files, named
 from flowetl.deployment import Deployment
 from flowetl.errors import DataFault
-from flowetl.mappings import BoundaryMapping, TableMapping, read_boundary_mappings, read_table_mapping
+from flowetl.mappings import BoundaryMapping, TableMapping, read_table_mapping
 from flowetl.placing import examine
 from flowetl.tables import CELL_COLUMNS, PLACE_COLUMNS, PLACE_NEEDS, TAC_COLUMNS, read_table
-from flowetl.vectorfiles import SUFFIXES
 
 _POINT = ", CASE WHEN %s IS NOT NULL THEN ST_SetSRID(ST_MakePoint(%s, %s), 4326) END"
 
@@ -64,7 +64,8 @@ def load_geography(
         Naming the file, the line and the field of all that is wrong in the first file that is, a folder without any of
         the files, or cells and regions that do not fit together. Nothing is loaded then.
     """
-    present = [*_tables(folder), *_boundaries(folder, repair)]
+    doubts: list[str] = []
+    present = [*_tables(folder, doubts.append), *_boundaries(folder, repair)]
     if not present:
         raise DataFault(
             f"{folder} holds neither cells.csv, sites.csv, tacs.csv nor boundaries/admin<level>.geojson, nor a mapping of "
@@ -74,7 +75,8 @@ def load_geography(
         connection.autocommit = False
         with connection, connection.cursor() as cursor:
             changes = [load(cursor, path) for path, load in present]
-            for doubt in (*examine(cursor), *_unread(folder, {path for path, _ in present})):
+            unread = _unread(folder, {path for path, _ in present})
+            for doubt in (*doubts, *examine(cursor), *unread):
                 tell(doubt)
             return changes
 
@@ -82,47 +84,27 @@ def load_geography(
 Loader = Callable[[Cursor, Path], Changes]
 
 
-def _tables(folder: Path) -> list[tuple[Path, Loader]]:
+def _tables(folder: Path, tell: Callable[[str], None]) -> list[tuple[Path, Loader]]:
     """The lists of a folder, each by its own name or by that which its mapping gives."""
     found: list[tuple[Path, Loader]] = []
     for name, load in (("sites", _load_sites), ("cells", _load_cells), ("tacs", _load_tacs)):
         mapping = folder / f"{name}.yml"
         if mapping.exists():
             given = read_table_mapping(mapping)
-            found.append((_named(folder, mapping, given.file), partial(load, given=given)))
-        elif (folder / f"{name}.csv").exists():
-            found.append((folder / f"{name}.csv", load))
+            found.append((named(mapping, given.file), partial(load, given=given, tell=tell)))
+            continue
+        there = [path for path in (folder / f"{name}.csv", folder / f"{name}.csv.gz") if path.exists()]
+        if there:
+            found.append((there[0], partial(load, given=None, tell=tell)))
     return found
 
 
 def _boundaries(folder: Path, repair: bool) -> list[tuple[Path, Loader]]:
-    """Find each level's boundaries by its name or by ``boundaries.yml``."""
-    found: list[tuple[Path, Loader]] = []
-    mappings = [
-        path
-        for path in (folder / "boundaries" / "boundaries.yml", folder / "boundaries.yml")
-        if path.exists()
+    """Find each level's boundaries; see ``boundary_files``."""
+    return [
+        (path, partial(_load_boundaries, level=level, repair=repair, given=mapping))
+        for level, path, mapping in boundary_files(folder)
     ]
-    given = read_boundary_mappings(mappings[0]) if mappings else {}
-    for level in range(MAXIMUM_LEVEL + 1):
-        mapping = given.get(level)
-        if mapping is not None:
-            path = _named(mappings[0].parent, mappings[0], mapping.file)
-        else:
-            names = [folder / "boundaries" / f"admin{level}{suffix}" for suffix in SUFFIXES]
-            there = [name for name in names if name.exists()]
-            if not there:
-                continue
-            path = there[0]
-        found.append((path, partial(_load_boundaries, level=level, repair=repair, given=mapping)))
-    return found
-
-
-def _named(folder: Path, mapping: Path, name: str) -> Path:
-    path = folder / name
-    if Path(name).is_absolute() or ".." in Path(name).parts or not path.is_file():
-        raise DataFault(f"{mapping.name}: file {name!r} is not in the folder of {mapping.name}")
-    return path
 
 
 _LIKE_OURS = re.compile(
@@ -141,31 +123,47 @@ def _unread(folder: Path, read: set[Path]) -> list[str]:
     return [f"{name} was not read: give it one of our names, or name it in a mapping" for name in found]
 
 
-def _load_sites(cursor: Cursor, path: Path, given: TableMapping | None = None) -> Changes:
-    sites = read_table(path, PLACE_COLUMNS, PLACE_NEEDS, given)
+def _load_sites(
+    cursor: Cursor, path: Path, given: TableMapping | None, tell: Callable[[str], None]
+) -> Changes:
+    sites = read_table(path, PLACE_COLUMNS, PLACE_NEEDS, given, tell)
     _check_places(path, sites, _other_versions(cursor, Identifier("infrastructure", "sites"), sites))
     return _correct(cursor, path, Identifier("infrastructure", "sites"), ("id", "version"), sites)
 
 
-def _load_cells(cursor: Cursor, path: Path, given: TableMapping | None = None) -> Changes:
-    cells = read_table(path, CELL_COLUMNS, PLACE_NEEDS, given)
+def _load_cells(
+    cursor: Cursor, path: Path, given: TableMapping | None, tell: Callable[[str], None]
+) -> Changes:
+    cells = read_table(path, CELL_COLUMNS, PLACE_NEEDS, given, tell)
     _check_places(path, cells, _other_versions(cursor, Identifier("infrastructure", "cells"), cells))
     dictionary.location_keys(cursor, sorted({cell["id"] for cell in cells}))
     return _correct(cursor, path, Identifier("infrastructure", "cells"), ("id", "version"), cells)
 
 
-def _load_tacs(cursor: Cursor, path: Path, given: TableMapping | None = None) -> Changes:
-    tacs = read_table(path, TAC_COLUMNS, ("id",), given)
+def _load_tacs(
+    cursor: Cursor, path: Path, given: TableMapping | None, tell: Callable[[str], None]
+) -> Changes:
+    tacs = read_table(path, TAC_COLUMNS, ("id",), given, tell)
     _check_unique(path, ((tac["id"],) for tac in tacs))
     return _correct(cursor, path, Identifier("infrastructure", "tacs"), ("id",), tacs)
 
 
+_FAULTS_SHOWN = 20
+
+
+def _require_none(path: Path, faults: Sequence[str]) -> None:
+    """Raise ``DataFault`` with the first of the faults and the number of the others."""
+    if faults:
+        more = f"; and {len(faults) - _FAULTS_SHOWN} more" if len(faults) > _FAULTS_SHOWN else ""
+        raise DataFault(f"{path.name}: " + "; ".join(faults[:_FAULTS_SHOWN]) + more)
+
+
 def _check_unique(path: Path, keys: Iterable[tuple[Any, ...]]) -> None:
-    seen = set()
-    for key in keys:
-        if key in seen:
-            raise DataFault(f"{path.name}: {' version '.join(map(str, key))} occurs twice")
-        seen.add(key)
+    faults = []
+    for key, count in Counter(keys).items():
+        if count > 1:
+            faults.append(f"{' version '.join(map(str, key))} occurs {count} times")
+    _require_none(path, faults)
 
 
 def _other_versions(
@@ -193,13 +191,16 @@ def _check_places(
     beside the delivered versions.
     """
     _check_unique(path, ((place["id"], place["version"]) for place in places))
+    faults = []
     periods = defaultdict(list)
     for place in places:
         first = place["date_of_first_service"] or dt.date.min
         last = place["date_of_last_service"] or dt.date.max
-        where = f"{path.name}: {place['id']} version {place['version']}"
         if last < first:
-            raise DataFault(f"{where}: date_of_last_service {last} is before date_of_first_service {first}")
+            faults.append(
+                f"{place['id']} version {place['version']}: date_of_last_service {last} is before "
+                f"date_of_first_service {first}"
+            )
         periods[place["id"]].append((first, last, place["version"]))
     for identifier, version, first, last in loaded:
         periods[identifier].append((first or dt.date.min, last or dt.date.max, version))
@@ -214,9 +215,10 @@ def _check_places(
                     for version in (one, other)
                     if (identifier, version) in stays
                 )
-                raise DataFault(
-                    f"{path.name}: versions {one} and {other} of {identifier} are both in service on {first}{cure}"
+                faults.append(
+                    f"versions {one} and {other} of {identifier} are both in service on {first}{cure}"
                 )
+    _require_none(path, faults)
 
 
 def _correct(
@@ -276,6 +278,7 @@ def _load_boundaries(
     for pcod, unit in units.items():
         name, parent, _ = unit
         region = shape(cursor, f"{path.name}: {pcod}", unit, system, repair=repair)
+        parent = parent or _region_around(cursor, level - 1, region)
         if known.get(pcod) == (name, parent, region):
             continue
         added, changed = (added, changed + 1) if pcod in known else (added + 1, changed)
@@ -294,3 +297,14 @@ def _load_boundaries(
             (level, gone),
         )
     return Changes(path.name, len(units), added, changed, len(gone))
+
+
+def _region_around(cursor: Cursor, level: int, region: bytes) -> str | None:
+    """Return the region of a level in which a point of another region lies."""
+    cursor.execute(
+        "SELECT short_name FROM geography.geoms WHERE geo_kind_id = 1 AND spatial_resolution = %s "
+        "AND ST_Contains(geom, ST_PointOnSurface(ST_GeomFromWKB(%s, 4326))) ORDER BY short_name LIMIT 1",
+        (level, region),
+    )
+    ((found,),) = cursor.fetchall() or [(None,)]
+    return found

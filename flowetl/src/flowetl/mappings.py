@@ -24,10 +24,13 @@ def _shorthand(given: Any) -> Any:
 class TableMapping(Strict):
     """Map each of our columns to columns of a list's ``file``.
 
-    ``dates`` are strptime patterns, tried in order. Columns of the file that are not named are passed over.
+    ``fields`` name the columns of a file without header. ``only`` chooses lines by the texts of columns. ``dates``
+    are strptime patterns, tried in order. Columns of the file that are not named are passed over.
     """
 
     file: str
+    fields: tuple[str, ...] = ()
+    only: dict[str, tuple[Annotated[str, BeforeValidator(_shorthand)], ...]] = Field(default={})
     columns: dict[str, Annotated[str | Joined, BeforeValidator(_shorthand)]]
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     encoding: str = "utf-8-sig"

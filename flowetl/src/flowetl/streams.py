@@ -20,6 +20,9 @@ READ_BYTES = 1 << 20
 MOST_BYTES = 4 << 20
 """Bytes that one step may unpack, so that a small file cannot fill the memory."""
 
+MOST_LISTED = 4 << 30
+"""Bytes of a list of cells or of boundaries, which are read as a whole."""
+
 _XZ_MEMORY = 256 << 20
 """Bytes that unpacking an xz file may take; the strongest usual setting takes 65 MB."""
 
@@ -52,9 +55,12 @@ class _Hashed:
 
 
 class Stream:
-    """Unpack one file; ``sha256`` and ``notes`` are complete at its end."""
+    """Unpack one file; ``sha256`` and ``notes`` are complete at its end.
 
-    def __init__(self, path: Path, encoding: str, sizes: Sizes) -> None:
+    Without an encoding the content comes as it is.
+    """
+
+    def __init__(self, path: Path, encoding: str | None, sizes: Sizes) -> None:
         self._path = path
         self._encoding = encoding
         self._sizes = sizes
@@ -198,6 +204,9 @@ class Stream:
 
     def _recoded(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """Yield the text in an encoding whose lines end in one byte."""
+        if self._encoding is None:
+            yield from chunks
+            return
         if not self._encoding.lower().startswith("utf-16"):
             first = next(chunks, b"")
             if first.startswith(_RECODED_FROM):
@@ -214,6 +223,17 @@ class Stream:
             raise DataFault(
                 f"{self._path.name} is not {self._encoding}: set format.encoding to that of the file"
             ) from None
+
+
+def content_of(path: Path) -> bytes:
+    """Return the whole content of a list or of boundaries, unpacked.
+
+    Raises
+    ------
+    DataFault
+        When the file is empty, truncated or damaged, is an archive of several files, or is too large.
+    """
+    return b"".join(Stream(path, None, Sizes(file=MOST_LISTED)).chunks())
 
 
 def _read_all(source: Any) -> Iterator[bytes]:

@@ -3,12 +3,15 @@
 import csv
 import datetime as dt
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from flowetl import celldatabase
+from flowetl.celldatabase import Line, Row, is_whole
 from flowetl.errors import DataFault
 from flowetl.mappings import Joined, TableMapping
+from flowetl.streams import content_of
 
 
 def _text(value: str) -> str | None:
@@ -55,9 +58,6 @@ def _degrees(limit: float) -> Callable[[str], float | None]:
     return parse
 
 
-Row = dict[str | Any, str | Any]
-"""One line: its texts by column."""
-
 PLACE_COLUMNS: dict[str, Callable[[str], Any]] = {
     "id": _required,
     "version": _version,
@@ -81,9 +81,6 @@ _SPELLINGS = {
     "antenna_id": "id", "site": "site_id", "radio": "type",
 }  # fmt: skip
 """Other names of columns, which are compared without regard to capitals."""
-_PARTS = ("mcc", "net", "area", "cell")
-_CELL_DATABASE = {name: name for name in _PARTS} | {"radio": "type", "lon": "longitude", "lat": "latitude"}
-"""An export of OpenCelliD: a cell is network, area and number, as ``429-1-1538-11137``; other columns are passed over."""
 
 
 def read_table(
@@ -91,58 +88,68 @@ def read_table(
     columns: dict[str, Callable[[str], Any]],
     needed: Sequence[str],
     given: TableMapping | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> list[dict[str, Any]]:
     """Read a delimited file's records; only the needed columns must be there.
+
+    The file may be compressed. ``tell`` takes what is doubtful.
 
     Raises
     ------
     DataFault
         Naming the missing and unexpected columns, or every line, field and value that cannot be parsed.
     """
-    try:
-        text = path.read_text(encoding=given.encoding if given else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataFault(
-            f"{path.name} is not {given.encoding if given else 'UTF-8'}: byte {error.start} is {error.object[error.start]:#04x}; convert it first"
-        ) from error
+    text = _text_of(path, given.encoding if given else "utf-8-sig")
     first = text.partition("\n")[0]
     delimiter = (given and given.delimiter) or max(",;\t|", key=first.count)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    towers = celldatabase.is_export(first, delimiter) and "id" in columns and "latitude" in columns
+    names = given.fields if given else ()
+    if towers and not first.startswith(celldatabase.COLUMNS[0]):
+        names = celldatabase.COLUMNS
+    reader = csv.DictReader(io.StringIO(text, newline=""), names or None, delimiter=delimiter, strict=True)
     try:
+        reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
+        lines: Iterable[Line] = ((reader.line_num, row) for row in reader)
+        if towers:
+            lines = celldatabase.distinct(lines, tell, path.name)
         if given is not None:
-            return _read_mapped(path, reader, columns, needed, given)
-        names = [name.strip() for name in reader.fieldnames or []]
-        layout = _CELL_DATABASE if _CELL_DATABASE.keys() <= set(names) and "id" in columns else {}
-        found = [layout.get(name, _SPELLINGS.get(name.casefold(), name.casefold())) for name in names]
-        if layout:
-            found = [name if name in columns or name in _PARTS else f"unused {name}" for name in found]
-        missing = [name for name in needed if name not in found] if not layout else []
-        unexpected = [name for name in found if name not in columns] if not layout else []
+            return _read_mapped(path, reader.fieldnames, lines, columns, needed, given)
+        if towers:
+            return _parsed(path, lines, columns, len(reader.fieldnames), celldatabase.ours)
+        found = [_SPELLINGS.get(name.casefold(), name.casefold()) for name in reader.fieldnames]
+        missing = [name for name in needed if name not in found]
+        unexpected = [name for name in found if name not in columns]
         if missing or unexpected or len(set(found)) != len(found):
             raise DataFault(
                 f"{path.name}: wrong columns: missing {', '.join(missing) or 'none'}; "
                 f"unexpected {', '.join(unexpected) or 'none'}; expected {', '.join(columns)}, of which "
-                f"{', '.join(needed)} are needed"
+                f"{', '.join(needed)} are needed. Other columns are described in {path.name.partition('.')[0]}.yml"
             )
         reader.fieldnames = found
-
-        def ours(row: Row) -> Row:
-            return row | {"id": "-".join(str(row[part]).strip() for part in _PARTS)} if layout else row
-
-        return _parsed(path, reader, columns, len(found), ours)
+        return _parsed(path, lines, columns, len(found), lambda row: row)
     except csv.Error as error:
         raise DataFault(f"{path.name} after line {reader.line_num}: {error}") from error
 
 
+def _text_of(path: Path, encoding: str) -> str:
+    try:
+        return content_of(path).decode(encoding)
+    except UnicodeDecodeError as error:
+        told = "UTF-8" if encoding == "utf-8-sig" else encoding
+        raise DataFault(
+            f"{path.name} is not {told}: byte {error.start} is {error.object[error.start]:#04x}; convert it first"
+        ) from error
+
+
 def _read_mapped(
     path: Path,
-    reader: "csv.DictReader[str]",
+    names: Sequence[str],
+    lines: Iterable[Line],
     columns: dict[str, Callable[[str], Any]],
     needed: Sequence[str],
     given: TableMapping,
 ) -> list[dict[str, Any]]:
     """The records of a file whose columns the operator has named."""
-    reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
     unknown = [name for name in given.columns if name not in columns]
     missing = [name for name in needed if name not in given.columns]
     if unknown or missing:
@@ -151,37 +158,43 @@ def _read_mapped(
             f"allowed {', '.join(columns)}, of which {', '.join(needed)} are needed"
         )
     theirs = {name: one.join if isinstance(one, Joined) else (one,) for name, one in given.columns.items()}
-    absent = [column for ones in theirs.values() for column in ones if column not in reader.fieldnames]
+    absent = [
+        column for ones in (*theirs.values(), tuple(given.only)) for column in ones if column not in names
+    ]
     if absent:
-        raise DataFault(
-            f"{path.name} has no column {', '.join(absent)}; there are: {', '.join(reader.fieldnames)}"
-        )
+        raise DataFault(f"{path.name} has no column {', '.join(absent)}; there are: {', '.join(names)}")
     between = {name: one.with_ for name, one in given.columns.items() if isinstance(one, Joined)}
     parsers = {name: _date_in(given.dates) if parse is _date else parse for name, parse in columns.items()}
 
     def ours(row: Row) -> Row:
-        if None in row or None in row.values():
+        if not is_whole(row):
             return row
         return {
             name: between.get(name, "").join(row[column].strip() for column in ones)
             for name, ones in theirs.items()
         }
 
-    return _parsed(path, reader, parsers, len(reader.fieldnames), ours)
+    wanted = (
+        (number, row)
+        for number, row in lines
+        # A line of another width is told whatever it is of.
+        if not is_whole(row) or all(row[name].strip() in texts for name, texts in given.only.items())
+    )
+    return _parsed(path, wanted, parsers, len(names), ours)
 
 
 def _parsed(
     path: Path,
-    reader: "csv.DictReader[str]",
+    lines: Iterable[Line],
     columns: Mapping[str, Callable[[str], Any]],
     width: int,
     ours: Callable[[Row], Row],
 ) -> list[dict[str, Any]]:
     """Every record, or all that is wrong with them."""
     records, faults = [], []
-    for row in reader:
+    for number, row in lines:
         record, wrong = _parse_record(ours(row), columns, width)
-        faults += [f"line {reader.line_num}: {fault}" for fault in wrong]
+        faults += [f"line {number}: {fault}" for fault in wrong]
         records.append(record)
     if faults:
         more = f"; and {len(faults) - _FAULTS_SHOWN} more" if len(faults) > _FAULTS_SHOWN else ""
@@ -195,7 +208,7 @@ def _parse_record(
     row: Row, columns: Mapping[str, Callable[[str], Any]], width: int
 ) -> tuple[dict[str, Any], list[str]]:
     """The values of a line, and what is wrong with them."""
-    if None in row or None in row.values():
+    if not is_whole(row):
         return {}, [f"has not {width} fields"]
     record, faults = {}, []
     for name, parse in columns.items():

@@ -32,20 +32,19 @@ def read_layer(path: Path, layer: str | None) -> Layer:
     DataFault
         When the file cannot be read, has several layers, or does not say which system its coordinates are of.
     """
+    layers = layers_of(path)
     # Imported here, because most deliveries are GeoJSON and the library takes long to load.
     import pyogrio
     from pyogrio.raw import read
 
     try:
-        layers = [str(name) for name, _ in pyogrio.list_layers(path)]
         if layer is None and len(layers) != 1:
             raise DataFault(f"{path.name} has the layers {', '.join(layers)}: name one in boundaries.yml")
         if layer is not None and layer not in layers:
             raise DataFault(f"{path.name} has no layer {layer!r}; there are: {', '.join(layers)}")
         meta, _, geometries, values = read(path, layer=layer, force_2d=True)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, UnicodeDecodeError) as error:
-        told = str(error).splitlines()[0].replace(str(path), path.name)
-        raise DataFault(f"{path.name} cannot be read: {told}") from error
+        raise DataFault(f"{path.name} cannot be read: {_told(path, error)}") from error
     names = [str(name) for name in meta["fields"]]
     rows = zip(*(column.tolist() for column in values), strict=True) if names else ((),) * len(geometries)
     features = [
@@ -53,6 +52,26 @@ def read_layer(path: Path, layer: str | None) -> Layer:
         for row, geometry in zip(rows, geometries, strict=True)
     ]
     return Layer(features, _system(path, meta["crs"]))
+
+
+def layers_of(path: Path) -> list[str]:
+    """Return the names of a file's layers.
+
+    Raises
+    ------
+    DataFault
+        When the file cannot be read.
+    """
+    import pyogrio
+
+    try:
+        return [str(name) for name, _ in pyogrio.list_layers(path)]
+    except pyogrio.errors.DataSourceError as error:
+        raise DataFault(f"{path.name} cannot be read: {_told(path, error)}") from error
+
+
+def _told(path: Path, error: Exception) -> str:
+    return str(error).splitlines()[0].replace(str(path), path.name)
 
 
 def _system(path: Path, given: str | None) -> int:
