@@ -120,12 +120,12 @@ def operator(server: Killable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     return found
 
 
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(7200)
 def test_a_schedule_goes_on_whatever_is_killed_at_whatever_step(
     operator: Operator, server: Killable, prefect: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Three programs start again for each step, which takes minutes on a busy machine.
-    monkeypatch.setattr(test_flows, "DEADLINE_SECONDS", 600)
+    # Three programs start again for each step. On a machine that is busy with other work each takes minutes.
+    monkeypatch.setattr(test_flows, "DEADLINE_SECONDS", 1800)
     before, yesterday = scheduled_every_five_seconds(operator, **{"timeout: 5, poll": "timeout: 0, poll"})
     (tmp_path / "sitecustomize.py").write_text(textwrap.dedent(STOPS))
     step = tmp_path / "step"

@@ -5,9 +5,28 @@ import sys
 
 import structlog
 
+from flowetl.errors import LoadError
+
+
+class _Foreseen(logging.Filter):
+    """Leave out the stack of calls of an error that says what to do."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and isinstance(record.exc_info[1], LoadError):
+            record.exc_info = None
+            record.exc_text = None
+        return True
+
 
 def configure_logging(level: int = logging.INFO) -> None:
-    """Log one JSON object a line: time, level, event and the caller's fields."""
+    """Log one JSON object a line: time, level, event and the caller's fields.
+
+    Prefect's lines on runs tell an error of the data without the stack of calls.
+    """
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        logger = logging.getLogger(name)
+        if not any(isinstance(one, _Foreseen) for one in logger.filters):
+            logger.addFilter(_Foreseen())
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

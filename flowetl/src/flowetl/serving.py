@@ -25,12 +25,15 @@ from flowetl.deployment import Deployment, available_cores
 from flowetl.errors import LoadError
 from flowetl.flows import flow_name, flow_of
 from flowetl.repair import watch
+from flowetl.source import has_sources
 
 _log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 2.0
 _OUTAGE_SECONDS = 20.0
 """A restart that is faster hurts no part of Prefect."""
+_SLOW_SECONDS = 300.0
+"""A server that is there and does not answer for so long counts as away."""
 _AT_WORK = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
 
 
@@ -50,8 +53,11 @@ def serve_sources(deployment: Deployment) -> None:
         _wait_for_server()
         threading.Thread(target=_begin_again_after_outage, name="outages", daemon=True).start()
         try:
-            end_left_runs(deployment)
-            _serve(deployment)
+            if has_sources(deployment.sources_folder):
+                end_left_runs(deployment)
+                _serve(deployment)
+            else:
+                _serve_nothing(deployment)
         except LoadError:
             raise
         except Exception as error:
@@ -64,16 +70,18 @@ def _begin_again_after_outage() -> None:
 
     Parts of Prefect's runner give up during an outage, and do not come back: it neither looks for runs nor ends.
     """
-    answered = time.monotonic()
+    answered, away = time.monotonic(), False
     with get_client(sync_client=True) as client:
         while True:
             time.sleep(_LOOK_SECONDS)
-            # One look may take long, because the client tries again by itself.
-            if client.api_healthcheck() is not None:
+            fault = client.api_healthcheck()
+            if fault is not None:
+                # A busy machine makes the server slow. Beginning again would kill the runs at work for nothing.
+                away = away or not type(fault).__name__.endswith("Timeout")
                 continue
-            if time.monotonic() - answered > _OUTAGE_SECONDS:
+            if time.monotonic() - answered > (_OUTAGE_SECONDS if away else _SLOW_SECONDS):
                 _begin_again("outage of the Prefect server")
-            answered = time.monotonic()
+            answered, away = time.monotonic(), False
 
 
 def _begin_again(cause: str) -> None:
@@ -103,6 +111,21 @@ def _serve(deployment: Deployment) -> None:
     # A run that waits for its file must not keep the other sources from theirs.
     limit = max(available_cores(), len(sources))
     serve(*served, pause_on_shutdown=False, print_starting_message=False, limit=limit)
+
+
+def _serve_nothing(deployment: Deployment) -> None:
+    """Serve a new installation, and begin again once its first source is there."""
+    folder = deployment.sources_folder
+    _log.warning("no source yet: a description of one, *.yml, is waited for", folder=str(folder))
+
+    def wait_for_sources() -> None:
+        while not has_sources(folder):
+            time.sleep(_LOOK_SECONDS)
+        _begin_again("the first source")
+
+    threading.Thread(target=wait_for_sources, name="first source", daemon=True).start()
+    # The runner answers the health check and stops when it is told to.
+    serve(pause_on_shutdown=False, print_starting_message=False)
 
 
 def end_left_runs(deployment: Deployment) -> int:

@@ -412,6 +412,11 @@ def read_source(path: Path) -> Source:
     return described(path, Source, content)
 
 
+def has_sources(folder: Path) -> bool:
+    """Return whether a folder has any description of a source, sound or not."""
+    return any(folder.glob("*.yml"))
+
+
 def read_sources(folder: Path) -> dict[str, Source]:
     """Read a folder's sources of events (``*.yml``), in order of file name.
 
@@ -435,7 +440,9 @@ def read_sources(folder: Path) -> dict[str, Source]:
                 )
         sources[source.name] = source
     if not sources:
-        raise ConfigurationError(f"{folder} holds no source (*.yml)")
+        raise ConfigurationError(
+            f"{folder} holds no source (*.yml): describe one, or correct FLOWETL_SOURCES"
+        )
     return sources
 
 
