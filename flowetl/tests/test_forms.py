@@ -449,4 +449,4 @@ def test_source_check_of_a_description_takes_the_newest_file(operator) -> None:
     assert "wrong header: missing kind, started, number, other, cell" in told.stderr
     assert "as none" not in told.stdout
     unknown = operator.command("source", "check", str(operator.folder / "x.csv"), check=False)
-    assert "x.csv is not there" in unknown.stderr
+    assert "x.csv is not there, neither among the sources" in unknown.stderr

@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         return subparser
 
     geography = add("geography", commands.geography, "Load cells, sites, device models and boundaries.")
-    geography.add_argument("folder", type=Path)
+    geography.add_argument("folder", type=Path, nargs="?", help="default: FLOWETL_LANDING")
     geography.add_argument("--repair", action="store_true", help="make polygons valid that cross themselves")
 
     money = add(
@@ -125,7 +125,9 @@ def _parser() -> argparse.ArgumentParser:
     report = add(
         "report", commands.report, "Write the state of all loading as one HTML file that opens offline."
     )
-    report.add_argument("--output", type=Path, default=Path("loading.html"), help="default: loading.html")
+    report.add_argument(
+        "--output", type=Path, default=Path("loading.html"), help="default: loading.html; - for the output"
+    )
 
     add("opt-out", commands.opt_out, "Remove the records of subscribers who opted out (FLOWETL_OPT_OUT).")
 
@@ -148,7 +150,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     check = source.add_parser("check", help="Say what a file would load, without writing anything.")
     check.set_defaults(command=commands.check_source)
-    check.add_argument("file", type=Path, help="an operator's file, or a source description")
+    check.add_argument(
+        "file",
+        type=Path,
+        help="an operator's file, or a source description; of the folders of either, the name is enough",
+    )
     check.add_argument("--source", help="a source's name; default: the one whose path fits the file")
     check.add_argument("--date", type=_day, help="default: the day that the file's name says")
     check.add_argument("--rows", type=_positive, default=5, help="records shown; default: 5")

@@ -35,7 +35,8 @@ def geography(options: argparse.Namespace) -> int:
 
     doubts: list[str] = []
     deployment = Deployment.from_settings()
-    for changes in load_geography(deployment, options.folder, repair=options.repair, tell=doubts.append):
+    folder = options.folder or deployment.landing
+    for changes in load_geography(deployment, folder, repair=options.repair, tell=doubts.append):
         _say(
             f"{changes.file}: {changes.records:,} records, {changes.added:,} added, {changes.changed:,} changed, "
             f"{changes.removed:,} removed"
@@ -204,9 +205,13 @@ def drop(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """Write the state of all loading as one HTML file."""
-    from flowetl.nightreport import write_report
+    from flowetl.nightreport import render, write_report
 
-    write_report(Deployment.from_settings(), options.output)
+    deployment = Deployment.from_settings()
+    if str(options.output) == "-":
+        sys.stdout.write(render(deployment))
+        return OK
+    write_report(deployment, options.output)
     _say(f"{options.output}: open it in a browser")
     return OK
 

@@ -51,6 +51,7 @@ def find(
     NotReady
         When the file is not there, or a source description is given whose folder is empty.
     """
+    file = _there(deployment, file)
     if file.suffix in (".yml", ".yaml"):
         source = read_source(file)
         if source.table is not None:
@@ -64,8 +65,6 @@ def find(
         if newest is None:
             raise NotReady(f"no file of {source.path} is in the landing folder: name one")
         return source, newest, date or _day(source, newest)
-    if not file.is_file():
-        raise NotReady(f"{file.name} is not there")
     sources = deployment.sources()
     if name is not None and name not in sources:
         raise ConfigurationError(f"--source: no source {name!r}; there are: {', '.join(sources)}")
@@ -78,6 +77,24 @@ def find(
         told = ", ".join(one.name for one in fitting) or "none"
         raise ConfigurationError(f"{file.name} fits the path of {told}: say which is meant with --source")
     return fitting[0], file, date or _day(fitting[0], file)
+
+
+def _there(deployment: Deployment, file: Path) -> Path:
+    """Return a file by its path, or by its name in the folder of sources or files.
+
+    The name of a source description needs no ending.
+
+    Raises
+    ------
+    NotReady
+        When it is in none of them.
+    """
+    sources, landing = deployment.sources_folder, deployment.landing
+    places = (file, sources / file, sources / f"{file}.yml", landing / file)
+    for path in places:
+        if path.is_file():
+            return path
+    raise NotReady(f"{file} is not there, neither among the sources ({sources}) nor the files ({landing})")
 
 
 def _day(source: Source, path: Path) -> dt.date | None:
