@@ -1,4 +1,4 @@
-"""Follow the page of the first week word by word, with files as a new operator has them."""
+"""Follow the page of the first week word by word, with an operator's new files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Stranger:
     folder: Path
 
     def does(self, heading: str) -> str:
-        """Run the shell blocks under a heading, the last as one with Python's; return what they print."""
+        """Run the blocks under a heading as one script; return what it prints."""
         shell, python = (guide.blocks(PAGE, heading, language) for language in ("bash", "python"))
         assert shell
         code = "".join(shell)
@@ -91,7 +91,7 @@ def test_from_a_sample_of_files_to_the_first_map(stranger: Stranger) -> None:
     said = stranger.does("Day 2: describe the source")
     assert "good: calls.yml: calls (calls), 0 2 * * *" in said
     assert "1,440 records in all: 1,440 would be loaded, 0 refused, 0 passed over" in said
-    # Withheld callers and numbers of services are nobody's.
+    # Withheld callers, and the numbers of services.
     assert re.findall("^doubt: (.*)$", said, re.MULTILINE) == [
         "msisdn_counterpart could not be read in 14 of 1440 records and would be empty"
     ]

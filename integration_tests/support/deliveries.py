@@ -1,4 +1,4 @@
-"""Write what a new operator delivers, and what they download, each in its public form."""
+"""Write what a new operator delivers and downloads, each in its public form."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def district_code(province: int, district: int) -> str:
 
 
 def write_gadm(folder: Path) -> None:
-    """Write GADM 4.1's GeoJSON of three levels: the country plain, the others as archives."""
+    """Write GADM 4.1's GeoJSON of three levels, the lower ones as archives."""
     folder.mkdir(parents=True, exist_ok=True)
     country = {"GID_0": "NPL", "COUNTRY": "Nepal"}
     wide, high = float(DISTRICTS_PER_PROVINCE), float(len(PROVINCES))
