@@ -101,7 +101,9 @@ class Folder:
 
     @property
     def missing(self) -> str:
-        return f"{self._path.name} is not in {self._path.parent.name}/ of the landing folder"
+        folder = self._path.parent
+        inside = "" if folder == self.landing else f"{folder.name}/ of "
+        return f"{self._path.name} is not in {inside}the landing folder"
 
     @property
     def _path(self) -> Path:

@@ -7,6 +7,7 @@ command needs them: only ``serve`` needs Prefect, whose import takes seconds.
 import argparse
 import json
 import sys
+from collections import Counter
 from itertools import islice
 
 from flowetl import orchestrator
@@ -165,12 +166,18 @@ def status(options: argparse.Namespace) -> int:
         ]
         _say(json.dumps(told, indent=2, default=str))
         return OK
+    shown = {(day["cdr_type"], day["date"]) for day in by_day}
+    expected = {source.cdr_type for source in deployment.all_sources()}
     for entry in found:
+        if not entry["days"] and not entry["problems"] and entry["cdr_type"] not in expected:
+            continue
         span = f"{entry['first']} to {entry['last']}" if entry["days"] else "nothing loaded"
         _say(
             f"{entry['cdr_type']}: {entry['days']:,} days, {span}, {entry['rows']:,} rows, {entry['rejects']:,} rejected"
         )
         for problem in entry["problems"]:
+            if (entry["cdr_type"], problem["date"]) in shown:
+                continue
             _say(
                 f"  {problem['date']} {problem['state']}: {problem['note'] or 'since ' + str(problem['started'])}"
             )
@@ -300,8 +307,12 @@ def check_source(options: argparse.Namespace) -> int:
     )
     for reason, count in found.refused.most_common():
         _say(f"refused: {reason}: {count:,} ({count / max(found.records, 1):.1%})")
+    alike = Counter((reason, hint) for _, reason, hint in found.doubts)
     for line, reason, hint in found.doubts:
-        _say(f"line {line}: {reason}{': ' + hint if hint else ''}")
+        # Of lines that are wrong alike, the first is told.
+        if more := alike.pop((reason, hint), 0):
+            others = f", and {more - 1} of the next refused lines" if more > 1 else ""
+            _say(f"line {line}{others}: {reason}{': ' + hint if hint else ''}")
     for text in found.suspicious:
         _say(f"doubt: {text}")
     for text in found.held:

@@ -96,7 +96,7 @@ def load_missing(source_name: str, date: dt.date | None) -> int:
     """
     deployment = Deployment.from_settings()
     source = deployment.sources()[source_name]
-    yesterday = dt.datetime.now(deployment.zone).date() - dt.timedelta(days=1)
+    yesterday = _yesterday(deployment)
     wanted, dropped = Missing([date], []) if date else find_missing_days(source_name, yesterday)
     if dropped:
         _log.info("dropped days left alone", source=source_name, days=len(dropped))
@@ -138,7 +138,7 @@ def load_missing_money(name: str, date: dt.date | None) -> int:
     """Do as ``load_missing`` for mobile money; return the transactions loaded."""
     deployment = Deployment.from_settings()
     money = deployment.money_sources()[name]
-    yesterday = dt.datetime.now(deployment.zone).date() - dt.timedelta(days=1)
+    yesterday = _yesterday(deployment)
     wanted = [date] if date else missing_money_days(deployment, money, yesterday)
     transactions, failures = 0, []
     for day in wanted:
@@ -181,6 +181,11 @@ def _at_work(deployment: Deployment, source: Source, day: dt.date) -> bool:
         return records.is_held(cursor, source.cdr_type, day)
 
 
+def _yesterday(deployment: Deployment) -> dt.date:
+    """Return the last day that is over on the deployment's clock."""
+    return dt.datetime.now(deployment.zone).date() - dt.timedelta(days=1)
+
+
 def flow_name(source: Source | MoneySource) -> str:
     """Return the name of a source's flow."""
     return f"load-{source.name}"
@@ -205,7 +210,7 @@ def flow_of(source: Source | MoneySource) -> Flow[..., int]:
 
     def named() -> str:
         date = flow_run.parameters.get("date")
-        return f"{name} {date or dt.date.today() - dt.timedelta(days=1)}"
+        return f"{name} {date or _yesterday(Deployment.from_settings())}"
 
     return flow(name=flow_name(source), flow_run_name=named, persist_result=False)(load)
 

@@ -36,7 +36,7 @@ _COLOURS = {
 }
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #212529 }
-table { border-collapse: collapse } td, th { padding: .15rem .8rem .15rem 0; text-align: left; vertical-align: top }
+table { border-collapse: collapse } td, th { padding: .15rem .8rem .15rem 0; } td:first-child { white-space: nowrap } td, th { text-align: left; vertical-align: top }
 .day { display: inline-block; width: 1.1rem; height: 1.1rem; margin: 1px; border-radius: 2px }
 svg { background: #f8f9fa; display: block }
 """

@@ -32,8 +32,6 @@ _log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 2.0
 _OUTAGE_SECONDS = 20.0
 """A restart that is faster hurts no part of Prefect."""
-_SLOW_SECONDS = 300.0
-"""A server that is there and does not answer for so long counts as away."""
 _AT_WORK = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
 
 
@@ -70,18 +68,16 @@ def _begin_again_after_outage() -> None:
 
     Parts of Prefect's runner give up during an outage, and do not come back: it neither looks for runs nor ends.
     """
-    answered, away = time.monotonic(), False
+    answered = time.monotonic()
     with get_client(sync_client=True) as client:
         while True:
             time.sleep(_LOOK_SECONDS)
-            fault = client.api_healthcheck()
-            if fault is not None:
-                # A busy machine makes the server slow. Beginning again would kill the runs at work for nothing.
-                away = away or not type(fault).__name__.endswith("Timeout")
+            # One look may take long, because the client tries again by itself.
+            if client.api_healthcheck() is not None:
                 continue
-            if time.monotonic() - answered > (_OUTAGE_SECONDS if away else _SLOW_SECONDS):
+            if time.monotonic() - answered > _OUTAGE_SECONDS:
                 _begin_again("outage of the Prefect server")
-            answered, away = time.monotonic(), False
+            answered = time.monotonic()
 
 
 def _begin_again(cause: str) -> None:
