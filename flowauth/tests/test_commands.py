@@ -251,12 +251,24 @@ def test_a_bad_key_is_not_repeated(environment: dict[str, str]) -> None:
 
 
 def test_the_password_of_the_database_is_put_into_its_address(environment: dict[str, str]) -> None:
+    made = "6d1f0a93c5e27b48d0b6"
     for uri in ("postgresql://u:{}@h/d", "postgresql://u@h/d"):
-        settings = Settings.load(environment | {"DB_URI": uri, "FLOWAUTH_DB_PASSWORD": "hush"})
-        assert settings.database_uri == "postgresql://u:hush@h/d"
+        settings = Settings.load(environment | {"DB_URI": uri, "FLOWAUTH_DB_PASSWORD": made})
+        assert settings.database_uri == f"postgresql://u:{made}@h/d"
     # A password that only an address can hold in another form is the same password.
-    odd = Settings.load(environment | {"DB_URI": "postgresql://u@h/d", "FLOWAUTH_DB_PASSWORD": "a/b@c"})
-    assert make_url(odd.database_uri).password == "a/b@c"
+    odd = Settings.load(environment | {"DB_URI": "postgresql://u@h/d", "FLOWAUTH_DB_PASSWORD": f"{made}/b@c"})
+    assert make_url(odd.database_uri).password == f"{made}/b@c"
+
+
+@pytest.mark.parametrize(
+    ("weak", "told"), [("hush", "16 characters or more, and has 4"), ("secret" * 5, "repeats itself")]
+)
+def test_a_password_of_the_database_that_could_be_guessed_is_refused(
+    environment: dict[str, str], weak: str, told: str
+) -> None:
+    with pytest.raises(SettingError, match=f"FLOWAUTH_DB_PASSWORD.*{told}") as refused:
+        Settings.load(environment | {"FLOWAUTH_DB_PASSWORD": weak})
+    assert weak not in str(refused.value)
 
 
 def test_a_served_scenario_whose_log_holds_no_secret(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flowetl import streams
+from flowetl import parquetfile, streams
 from flowetl.errors import DataFault
 from flowetl.fixedwidth import FixedReader
 from flowetl.formats import FileFormat, Place
@@ -110,21 +110,48 @@ def test_a_parquet_file_that_unpacks_to_too_much_is_refused_before_it_is_read(tm
     path = tmp_path / "f.parquet"
     columns = {name: ["x" * 100_000] * 100 for name in ("day", "caller")}
     pq.write_table(pa.table(columns), path, compression="zstd", use_dictionary=False)
-    source = Source.model_validate(
+    with pytest.raises(DataFault, match="unpacks to more than 10 times"):
+        next(ParquetReader(path, of_parquet(ratio=10, free=0)).batches())
+
+
+@pytest.mark.parametrize("repeated", [True, False])
+def test_a_long_record_of_parquet_is_refused_and_takes_no_memory(tmp_path, repeated) -> None:
+    """Check that a long text is not written out for each record that has it."""
+    path = tmp_path / "f.parquet"
+    long = pa.DictionaryArray.from_arrays([0] * 300 + [1] * 400, ["1", "2" * 200_000])
+    written = long if repeated else long.dictionary_decode()
+    table = pa.table({"day": ["1"] * 700, "caller": written})
+    pq.write_table(table, path, compression="zstd", use_dictionary=repeated)
+    del table, written
+    before = pa.total_allocated_bytes()
+    with pytest.raises(DataFault, match=r"record 301 is longer than 100000 bytes.*format\.sizes\.line$"):
+        list(ParquetReader(path, of_parquet(line=100_000, ratio=10_000_000)).batches())
+    assert pa.total_allocated_bytes() - before < 24 * MEGABYTE
+
+
+def test_long_texts_of_parquet_come_in_small_batches(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(parquetfile, "BATCH_BYTES", 5_000)
+    path = tmp_path / "f.parquet"
+    pq.write_table(pa.table({"day": ["1"] * 30, "caller": [None, "2" * 999, "3" * 2_000] * 10}), path)
+    batches = list(ParquetReader(path, of_parquet()).batches())
+    assert [len(batch.lines) for batch in batches] == [5, *[3] * 8, 1]
+    assert [line for batch in batches for line in batch.lines] == list(range(1, 31))
+
+
+def of_parquet(**sizes: int) -> Source:
+    return Source.model_validate(
         {
             "name": "s",
             "cdr_type": "calls",
             "path": "f_{date}.parquet",
             "schedule": "0 2 * * *",
             "start": "2020-01-01",
-            "fields": list(columns),
+            "fields": ["day", "caller"],
             "mapping": {"outgoing": {"constant": True}, "datetime": "day", "msisdn": "caller"},
             "identifiers": {"calling_code": "977", "trunk_prefix": "0", "national_lengths": [8, 10]},
-            "format": {"kind": "parquet", "sizes": {"ratio": 10, "free": 0}},
+            "format": {"kind": "parquet", "sizes": sizes},
         }
     )
-    with pytest.raises(DataFault, match="unpacks to more than 10 times"):
-        next(ParquetReader(path, source).batches())
 
 
 def test_an_xz_file_that_wants_gigabytes_to_unpack_is_refused(tmp_path) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError
 from flowsettings import SettingError
 from flowsettings.lookup import Unusable
 from flowsettings.service import ServiceSettings
-from flowsettings.strength import Secret, check_random
+from flowsettings.strength import Secret, check_random, check_secret
 from flowsettings.values import Files, LogLevel, Switch, WebAddress, WholeNumber, WritableFile
 
 
@@ -78,6 +78,11 @@ def _between(low: int, high: int) -> PlainValidator:
     return PlainValidator(WholeNumber(low, high))
 
 
+def _database_password(value: object) -> str:
+    """Return the database's password; it may be left out where ``DB_URI`` has it."""
+    return check_secret(value) if str(value) else ""
+
+
 class Settings(ServiceSettings):
     """Hold all settings, checked once at the start."""
 
@@ -91,7 +96,9 @@ class Settings(ServiceSettings):
     secret_key: Secret = Field(validation_alias="SECRET_KEY", repr=False)
     #: May leave the user's password out, or contain ``{}`` for it; see `database_uri`.
     db_uri: Annotated[str, PlainValidator(_database)] = Field("", validation_alias="DB_URI", repr=False)
-    db_password: str = Field("", validation_alias="FLOWAUTH_DB_PASSWORD", repr=False)
+    db_password: Annotated[str, PlainValidator(_database_password)] = Field(
+        "", validation_alias="FLOWAUTH_DB_PASSWORD", repr=False
+    )
     bind: str = Field("127.0.0.1", validation_alias="FLOWKIT_BIND")
     port: Annotated[int, _between(0, 65535)] = Field(9091, validation_alias="FLOWAUTH_PORT")
     log_level: LogLevel = Field("info", validation_alias="FLOWAUTH_LOG_LEVEL")

@@ -3,7 +3,9 @@
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -14,6 +16,9 @@ from flowetl.source import Source
 from flowetl.typed import typed_batch
 
 BATCH_ROWS = 100_000
+
+#: Bytes of text of a batch, unless a single record has more.
+BATCH_BYTES = 64_000_000
 
 
 class ParquetReader:
@@ -42,10 +47,14 @@ class ParquetReader:
                 content = sum(group.total_byte_size for group in groups)
                 self._source.format.sizes.require(self._path.name, self._path.stat().st_size, content)
                 first = 1
+                texts = [name for name in self._source.fields if _is_text(file.schema_arrow.field(name).type)]
+            # A long text that is repeated stays one text until its length is known.
+            with pq.ParquetFile(self._path, read_dictionary=texts) as file:
                 for batch in file.iter_batches(BATCH_ROWS, columns=list(self._source.fields)):
-                    columns = [as_text(batch.column(name)) for name in self._source.fields]
-                    yield typed_batch(columns, self._source, first)
-                    first += batch.num_rows
+                    for piece in self._pieces(batch, texts, first):
+                        columns = [as_text(piece.column(name)) for name in self._source.fields]
+                        yield typed_batch(columns, self._source, first)
+                        first += piece.num_rows
         except (pa.ArrowException, OSError) as error:
             raise DataFault(
                 f"{self._path.name} is not a sound Parquet file ({type(error).__name__}): have it sent again, or correct format"
@@ -53,12 +62,47 @@ class ParquetReader:
         with self._path.open("rb") as raw:
             self.sha256 = hashlib.file_digest(raw, "sha256").hexdigest()
 
+    def _pieces(self, batch: pa.RecordBatch, texts: list[str], first: int) -> Iterator[pa.RecordBatch]:
+        """Cut a batch into pieces with at most so many bytes of text; refuse a record over the limit of lines."""
+        longest = self._source.format.sizes.line
+        lengths = np.zeros(batch.num_rows, np.int64)
+        for name in texts:
+            lengths += _lengths(batch.column(name))
+        if len(lengths) and lengths.max() > longest:
+            number = first + int((lengths > longest).argmax())
+            raise DataFault(
+                f"{self._path.name}: record {number} is longer than {longest} bytes, so it is no record: look at the file; "
+                "if it is sound, raise format.sizes.line"
+            )
+        start = 0
+        before = np.concatenate([[0], lengths.cumsum()])
+        while start < batch.num_rows:
+            end = int(np.searchsorted(before, before[start] + BATCH_BYTES, "right")) - 1
+            end = max(end, start + 1)
+            yield batch.slice(start, end - start)
+            start = end
+
     def _require_fields(self, schema: pa.Schema) -> None:
         missing = [name for name in self._source.fields if name not in schema.names]
         if missing:
             raise DataFault(
                 f"{self._path.name}: fields {', '.join(missing)} are not in the file, which has {', '.join(schema.names)}"
             )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind)
+
+
+def _lengths(values: pa.Array) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return the bytes of each text, 0 for a gap."""
+    if pa.types.is_dictionary(values.type):
+        lengths = pc.binary_length(values.dictionary).take(values.indices)
+    else:
+        lengths = pc.binary_length(values)
+    return np.asarray(pc.fill_null(lengths, 0), np.int64)
 
 
 def as_text(values: pa.Array) -> pa.Array:
