@@ -107,16 +107,17 @@ class Family:
     groups: Mapping[int, frozenset[int]]
     withheld: set[int] = field(default_factory=set)
     causes: set[int] = field(default_factory=set)
+    #: How many groups of parts were looked at and compared.
+    work: int = 0
 
     def cut(self) -> None:
         """Withhold rows until no total has a small rest."""
-        paths = list(self._paths())
+        tests = list(self._tests())
         changed = True
         while changed:
             changed = False
-            for total, path in paths:
-                for row in self._totals(total, path):
-                    changed |= self._cut_at(total, row, path)
+            for total, row, path in tests:
+                changed |= self._cut_at(total, row, path)
 
     def _cut_at(self, total: int, row: Row, path: Path) -> bool:
         """Withhold rows until the rest of one total is safe; return whether one was."""
@@ -133,27 +134,72 @@ class Family:
             changed = True
         return changed
 
-    def _paths(self) -> Iterator[tuple[int, Path]]:
-        """Yield each total with each chain of parts through the new release."""
-        below: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    def _tests(self) -> Iterator[tuple[int, Row, Path]]:
+        """Yield each published total with each chain of parts through the new release.
+
+        Totals of the same people are one total, and releases with the same parts of it are one release: many
+        may ask about the same people.
+        """
+        alike: dict[Any, list[tuple[int, Row]]] = defaultdict(list)
+        for total in self._below:
+            for row in self.rows[total].values():
+                if row.published:
+                    alike[total == self.new, row.key, row.people].append((total, row))
+        for (is_new, *_), same in alike.items():
+            releases = [total for total, _ in same]
+            total, row = same[0]
+            for path in self._chains(releases, [row], frozenset(releases), through_new=is_new):
+                if is_new or any(part == self.new for part, _ in path):
+                    yield total, row, path
+
+    def _chains(
+        self, releases: Sequence[int], rows: Sequence[Row], seen: frozenset[int], *, through_new: bool
+    ) -> Iterator[Path]:
+        """Yield the chains of parts of rows, which are the same rows in all of the releases.
+
+        What is published needs no parts, but rows of the new release may be withheld.
+        """
+        alike: dict[Any, list[tuple[int, int]]] = {}
+        for step in dict.fromkeys(step for release in releases for step in self._below.get(release, ())):
+            if step[0] in seen or not (through_new or step[0] in self._to_new):
+                continue
+            parts = tuple((row.key, self._parts[step].get(row.key, ())) for row in rows)
+            self.work += len(parts)
+            if any(group for _, group in parts):
+                same = tuple(
+                    (key, tuple((row.key, row.people, row.published) for row in group))
+                    for key, group in parts
+                )
+                alike.setdefault((step[0] == self.new, same), []).append(step)
+        for (is_new, _), steps in alike.items():
+            first, below = steps[0], [part for part, _ in steps]
+            yield (first,)
+            found = (part for row in rows for part in self._parts[first].get(row.key, ()))
+            not_out = [part for part in found if is_new or not part.published]
+            if not_out:
+                more = seen | set(below)
+                for longer in self._chains(below, not_out, more, through_new=through_new or is_new):
+                    yield (first, *longer)
+
+    @cached_property
+    def _to_new(self) -> frozenset[int]:
+        """Return the new release, and all of which it is a part."""
+        above: dict[int, set[int]] = defaultdict(set)
         for link in self.links:
-            below[link.total].append((link.part, link.position))
+            above[link.part].add(link.total)
+        reached, frontier = {self.new}, {self.new}
+        while frontier:
+            frontier = {total for part in frontier for total in above[part]} - reached
+            reached |= frontier
+        return frozenset(reached)
 
-        def chains(path: Path, seen: frozenset[int]) -> Iterator[Path]:
-            for step in below[path[-1][0]]:
-                if step[0] not in seen:
-                    longer = (*path, step)
-                    yield longer
-                    yield from chains(longer, seen | {step[0]})
-
-        for total in list(below):
-            for path in chains(((total, 0),), frozenset({total})):
-                if any(part == self.new for part, _ in path):
-                    yield total, path[1:]
-
-    def _totals(self, total: int, path: Path) -> list[Row]:
-        parts = self._parts[path[0]]
-        return [row for row in self.rows[total].values() if row.key in parts]
+    @cached_property
+    def _below(self) -> Mapping[int, Sequence[tuple[int, int]]]:
+        """Return the parts of each release, with the positions of their totals' keys."""
+        found: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for link in self.links:
+            found[link.total].append((link.part, link.position))
+        return dict(found)
 
     @cached_property
     def _parts(self) -> Mapping[tuple[int, int], Mapping[int, Sequence[Row]]]:
@@ -165,6 +211,8 @@ class Family:
             by_key = found[part, position] = defaultdict(list)
             for row in self.rows[part].values():
                 by_key[row.parts_of[position - 1]].append(row)
+            for found_rows in by_key.values():
+                found_rows.sort(key=lambda row: row.key)
         return {step: dict(rows) for step, rows in found.items()}
 
     def _is_published(self, release: int, row: Row) -> bool:
@@ -183,6 +231,7 @@ class Family:
         return people if found else None
 
     def _leaves_few(self, row: Row, path: Path) -> bool:
+        self.work += 1
         covered = self._covered(row.key, path)
         if covered is None:
             return False
@@ -227,19 +276,24 @@ def distinct_links(new: int, links: Sequence[Link], rows: Mapping[int, Mapping[i
 
 
 def links_of(connection: sa.Connection, release: int) -> list[Link]:
-    """Return the links to all totals above a release, and to all parts below."""
+    """Return the links to all totals above a release, and to all parts below.
+
+    Further away than next to the release only those links are returned that go through a row that did not leave:
+    what left needs no parts.
+    """
     found: dict[Link, None] = {}
     for upwards in (True, False):
         reached, frontier = {release}, {release}
         while frontier:
-            links = _next(connection, frontier, upwards=upwards)
+            further = frontier != {release}
+            links = _next(connection, frontier, upwards=upwards, further=further)
             found |= dict.fromkeys(links)
             frontier = {link.total if upwards else link.part for link in links} - reached
             reached |= frontier
     return list(found)
 
 
-def _next(connection: sa.Connection, releases: set[int], *, upwards: bool) -> list[Link]:
+def _next(connection: sa.Connection, releases: set[int], *, upwards: bool, further: bool) -> list[Link]:
     """Return the links from releases to their totals, or to their parts."""
     results, totals, sums, rows, own = ledger_results, ledger_totals, ledger_sums, ledger_rows, _OF_PARTS
     by_question = (
@@ -255,7 +309,8 @@ def _next(connection: sa.Connection, releases: set[int], *, upwards: bool) -> li
     )
     by_people = (
         sa.select(rows.c.release, sums.c.release, sums.c.position)
-        .join(sums, same)
+        .select_from(sums)
+        .join(rows, same)
         .join(results, results.c.release == rows.c.release)
         .join(own, own.c.release == sums.c.release)
         .where(
@@ -264,7 +319,29 @@ def _next(connection: sa.Connection, releases: set[int], *, upwards: bool) -> li
             results.c.measure == own.c.measure,
         )
     )
-    return [Link(*row) for row in connection.execute(by_question.union(by_people))]
+    if not upwards:
+        linked = [by_people.where(~rows.c.served) if further else by_people]
+    else:
+        if further:
+            by_people = by_people.where(_has_part_not_out(sums))
+        # Of totals of the same people that left, one is enough.
+        sum_ = (sums.c.release, sums.c.position, sums.c.row_key)
+        first = sa.func.min(rows.c.release)
+        linked = [
+            by_people.with_only_columns(first, sums.c.release, sums.c.position)
+            .where(rows.c.served)
+            .group_by(*sum_),
+            by_people.where(~rows.c.served),
+        ]
+    return [Link(*row) for row in connection.execute(by_question.union(*linked))]
+
+
+def _has_part_not_out(sums: FromClause) -> sa.Exists:
+    """Return whether a row did not leave that is part of a sum."""
+    part = ledger_rows.alias("part")
+    return sa.exists().where(
+        part.c.release == sums.c.release, ~part.c.served, part.c.parts_of[sums.c.position] == sums.c.row_key
+    )
 
 
 def _rows(connection: sa.Connection, releases: set[int]) -> dict[int, dict[int, Row]]:
