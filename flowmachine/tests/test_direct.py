@@ -49,6 +49,7 @@ from flowmachine.queries.catalogue import all_kinds, kinds, load, load_any, subm
 from flowmachine.queries.schema import query_schemas
 from flowmachine.settings import Computing, Database
 from flowmachine.spec.query import NotBuildable, Query
+from flowmachine.spec.subsets import SubscriberSet
 from flowmachine.testing import Country
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -203,6 +204,46 @@ def test_what_is_stored_is_not_computed_again(session: Session) -> None:
     assert (after["stored"], after["forecast_seconds"]) == (3, 0)
     session.store(SpatialAggregate(locations=modal))
     assert session.explain(SpatialAggregate(locations=modal))["stored"] == 4
+
+
+def test_explain_names_earlier_answers_that_are_near(session: Session) -> None:
+    """Check that questions are compared, and neither days apart nor other questions named."""
+
+    def home(*days: int, unit: str = "admin2", **more: Any) -> SpatialAggregate:
+        of_days = [
+            DailyLocation(date=f"2016-01-{day:02}", method="most-common", aggregation_unit=unit, **more)
+            for day in days
+        ]
+        return SpatialAggregate(locations=ModalLocation(locations=of_days))
+
+    first, finer, other = home(1, 2), home(1, 2, unit="admin3"), SpatialAggregate(locations=daily(1))
+    for asked in (first, finer, other):
+        session.store(asked)
+    assert session.explain(first)["near"] == [{"query_id": finer.query_id, "reason": "part"}]
+    assert session.explain(home(1, 2, 3))["near"] == [{"query_id": first.query_id, "reason": "twin"}]
+    assert session.explain(home(3, 4))["near"] == []
+    assert session.explain(home(1, 2, event_types=["calls"]))["near"][0]["query_id"] == first.query_id
+    finer_still = home(1, 2, unit="lon-lat")
+    assert session.explain(finer_still)["near"] == [
+        {"query_id": first.query_id, "reason": "total"},
+        {"query_id": finer.query_id, "reason": "total"},
+    ]
+
+
+def test_explain_names_the_subset_that_is_used(session: Session) -> None:
+    def of_callers(**more: Any) -> SpatialAggregate:
+        rang = {"query_kind": "event_count", "start_date": "2016-01-01", "end_date": "2016-01-03", **more}
+        located = DailyLocation(
+            date="2016-01-02", method="last", aggregation_unit="admin2", subscriber_subset=rang
+        )
+        return SpatialAggregate(locations=located)
+
+    first, same = of_callers(), of_callers(direction="both", hours={"start_hour": 0, "end_hour": 24})
+    session.store(first)
+    assert {"query_id": first.query_id, "reason": "twin"} in session.explain(same)["near"]
+    session.store(same)
+    subset = next(part.query for part in first.graph() if isinstance(part, SubscriberSet))
+    assert {"query_id": subset.query_id, "reason": "subset"} in session.explain(same)["near"]
 
 
 def test_the_graph_is_a_picture(session: Session) -> None:

@@ -189,6 +189,9 @@ class APIQuery:
         dict
             ``parts`` to run, those ``stored`` already, the ``days`` covered, the ``missing_days`` without data, and
             ``forecast_seconds``, and the server's release ``floor``: rows of as many subscribers or fewer are withheld.
+            ``near`` lists earlier answers that this one may be near to, each with ``query_id`` and ``reason``:
+            ``subset`` if the subset of that query is used, ``twin`` if rows that differ by few repeat its rows,
+            ``total`` or ``part`` if rows may be withheld beside it.
         """
         return self.connection.perform(operations.explain(self.connection, self.parameters))
 

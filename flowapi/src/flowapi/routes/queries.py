@@ -156,6 +156,7 @@ async def run_query() -> Response:
                             "missing_days",
                             "forecast_seconds",
                             "floor",
+                            "near",
                         ],
                         query_id={"type": "string"},
                         parts={"type": "integer"},
@@ -167,6 +168,15 @@ async def run_query() -> Response:
                         floor={
                             "type": "integer",
                             "description": "Rows of this many subscribers or fewer are withheld",
+                        },
+                        near={
+                            "type": "array",
+                            "description": "Earlier answers that this one may repeat, or be cut beside",
+                            "items": object_of(
+                                ["query_id", "reason"],
+                                query_id={"type": "string"},
+                                reason={"type": "string", "enum": ["subset", "twin", "total", "part"]},
+                            ),
                         },
                     )
                 },

@@ -9,13 +9,14 @@ import sqlalchemy as sa
 
 from flowmachine.data import DataState
 from flowmachine.jobs import table
+from flowmachine.server.foreseeing import foreseen
 from flowmachine.spec.published import floor
 from flowmachine.spec.query import Query
 from flowmachine.tables import jobs as job_table
 
 
 def explain(connection: sa.Connection, query: Query, data: DataState, executor: str) -> dict[str, Any]:
-    """Return parts, stored parts, days read and missing, a forecast and the floor.
+    """Return parts, stored parts, days read and missing, a forecast, the floor and near answers.
 
     The forecast adds up, over the parts not stored, what parts of the same kind took on average; it is null while
     some kind has never run. ``executor`` is the one that ``stores.choice.choose_executor`` names.
@@ -41,6 +42,7 @@ def explain(connection: sa.Connection, query: Query, data: DataState, executor: 
         "missing_days": _sorted(missing),
         "forecast_seconds": _forecast(connection, unstored),
         "floor": floor(),
+        "near": foreseen(connection, query, data),
     }
 
 
