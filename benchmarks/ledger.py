@@ -7,7 +7,6 @@ they add to the ledger is taken back.
 from __future__ import annotations
 
 import datetime as dt
-import math
 import os
 import tempfile
 import time
@@ -27,17 +26,23 @@ from flowmachine.ledger import packing
 from flowmachine.ledger.twins import TooNear
 from flowmachine.queries.catalogue import load
 from flowmachine.settings import Computing
-from flowmachine.spec.places import ADMIN_LEVELS
 from flowmachine.spec.subsets import SubscriberSet
-from flowmachine.sql.sketches import SKETCH
-from flowmachine.tables import ledger_results, ledger_rows, ledger_subsets, ledger_sums, ledger_totals
+from flowmachine.tables import (
+    audit,
+    ledger_margins,
+    ledger_results,
+    ledger_rows,
+    ledger_subsets,
+    ledger_sums,
+    ledger_totals,
+)
 
 SIZE = Size(10_000, 14, 50_000)
 DAYS = [START + dt.timedelta(number) for number in range(SIZE.days)]
 #: Each of the nine questions is asked so often, with the ledger and without in turn; the best time counts.
 REPEATS = 5
 _DAY = dt.timedelta(1)
-_LEDGER = (ledger_results, ledger_rows, ledger_totals, ledger_sums, ledger_subsets)
+_LEDGER = (ledger_results, ledger_rows, ledger_totals, ledger_sums, ledger_margins, ledger_subsets)
 
 
 def daily(day: dt.date, method: str = "last", unit: str = "admin3", **more: Any) -> Spec:
@@ -162,15 +167,16 @@ def measure(say: Say) -> dict[str, Any]:
         useful = {name: _useful(engine, asked) for name, asked in series().items()}
         for name, found in useful.items():
             say(f"{name}: {found}")
-        for name, (refused, of) in margins(engine).items():
-            say(f"margins, {name}: {refused} of {of} would be refused")
+        sums = margins(engine)
+        for name, (refused, of) in sums.items():
+            say(f"sums of rows, {name}: {refused} of {of} would be refused")
         seconds = _seconds(country, database)
         ratio = sum(on for on, _ in seconds.values()) / sum(off for _, off in seconds.values())
         for name, (on, off) in seconds.items():
             say(f"{name}: {on:.3f} s with the ledger, {off:.3f} s without")
         load_average = os.getloadavg()[0]
         say(f"all nine: {ratio:.2f} times; load of the machine {load_average:.1f}")
-    return {"series": useful, "seconds": seconds, "ratio": ratio, "load": load_average}
+    return {"series": useful, "sums": sums, "seconds": seconds, "ratio": ratio, "load": load_average}
 
 
 def _useful(engine: Engine, asked: Sequence[Spec]) -> dict[str, Any]:
@@ -202,7 +208,7 @@ def _useful(engine: Engine, asked: Sequence[Spec]) -> dict[str, Any]:
         ).scalar_one()
         size = sum(
             connection.execute(sa.select(sa.func.pg_total_relation_size(table.fullname))).scalar_one()
-            for table in (ledger_rows, ledger_totals, ledger_sums)
+            for table in (ledger_rows, ledger_totals, ledger_sums, ledger_margins)
         )
         every = connection.execute(sa.select(sa.func.count()).select_from(ledger_rows)).scalar_one()
     return {
@@ -237,68 +243,80 @@ def _seconds(country: Country, database: sa.Engine) -> dict[str, tuple[float, fl
     return found
 
 
-def margins(engine: Engine) -> dict[str, tuple[int, int]]:
-    """Return how many questions a rule about margins would refuse, of how many.
+def visited(first: int, days: int) -> Spec:
+    """Return where people were most days, by coalescing, for labels."""
+    weights = {
+        "query_kind": "location_visits",
+        "locations": [daily(day, "most-common") for day in DAYS[first : first + days]],
+    }
+    there = {
+        "query_kind": "majority_location",
+        "subscriber_location_weights": weights,
+        "include_unlocatable": True,
+    }
+    return {
+        "query_kind": "coalesced_location",
+        "preferred_location": there,
+        "fallback_location": there,
+        "subscriber_location_weights": weights,
+        "weight_threshold": 1,
+    }
 
-    The rule would refuse a result whose rows, summed by larger regions, differ from the regions of an earlier
-    answer by as few subscribers as twins do, or the other way round. Each series asks for districts of some
-    windows and for regions of the others.
-    """
-    found = {}
-    for name, asked in {
-        "last location by day": [daily(day, unit=unit) for day in DAYS for unit in ("admin3", "admin2")],
-        "homes of a week, rolling": [
-            home(first, 7, unit) for first in range(len(DAYS) - 6) for unit in ("admin3", "admin2")
+
+def labelled(first: int) -> Spec:
+    labels = {
+        "query_kind": "mobility_classification",
+        "locations": [visited(first, 3), visited(first + 3, 3)],
+        "stay_length_threshold": 2,
+    }
+    located = visited(first + 3, 3)
+    return {"query_kind": "labelled_spatial_aggregate", "locations": located, "labels": labels}
+
+
+def of_sums() -> dict[str, list[Spec]]:
+    """Return series of questions whose rows add up to rows of others of the series."""
+    weeks = range(len(DAYS) - 6)
+    return {
+        "two levels by day": [
+            counted(daily(day, unit=unit)) for day in DAYS for unit in ("admin3", "admin2")
         ],
-    }.items():
+        "levels in turn by day": [
+            counted(daily(day, unit=("admin3", "admin2")[number % 2])) for number, day in enumerate(DAYS)
+        ],
+        "two levels of homes of a week, rolling": [
+            counted(home(first, 7, unit)) for first in weeks for unit in ("admin3", "admin2")
+        ],
+        "levels in turn of homes of a week": [
+            counted(home(first, 7, ("admin3", "admin2")[first % 2])) for first in weeks
+        ],
+        "homes of ten days, rolling": [
+            counted(home(first, 10, unit)) for first in range(5) for unit in ("admin3", "admin2")
+        ],
+        "homes of windows that grow": [counted(home(0, days)) for days in range(3, len(DAYS) + 1)],
+        "flows between weeks": [
+            moves(kind, home(0, 7), home(first, 7)) for first in weeks[1:] for kind in ("flows", "inflows")
+        ],
+        "flows from day to day": [
+            moves(kind, daily(day), daily(day + _DAY)) for day in DAYS[:-1] for kind in ("flows", "outflows")
+        ],
+        "labels, and everybody": [
+            asked for first in range(8) for asked in (labelled(first), counted(visited(first + 3, 3)))
+        ],
+        "the nine questions": [question.spec for question in questions(SIZE)],
+    }
+
+
+def margins(engine: Engine) -> dict[str, tuple[int, int]]:
+    """Return for each series how many answers have sums near to an earlier answer, of how many."""
+    found = {}
+    os.environ["FLOWMACHINE_MARGINS"] = "report"
+    for name, asked in (series() | of_sums()).items():
         with engine.empty_ledger() as (connection, data):
-            for located in asked:
-                engine.ask(connection, data, counted(located))
-            sums = [_regions(connection, number) for number in range(1, len(asked) + 1)]
-        refused = 0
-        for later, regions in enumerate(sums):
-            # Of the same window, a total and its parts are equal, and their rests are tested.
-            others = (sums[earlier] for earlier in range(later) if earlier // 2 != later // 2)
-            levels = (earlier % 2 for earlier in range(later) if earlier // 2 != later // 2)
-            refused += any(
-                level != later % 2 and _are_twins(regions, other)
-                for other, level in zip(others, levels, strict=True)
+            for spec in asked:
+                engine.ask(connection, data, spec)
+            near = sa.select(sa.func.count(audit.c.query_id.distinct())).where(
+                audit.c.action == "differences", audit.c.params.has_key("margins")
             )
-        found[name] = refused, len(asked)
+            found[name] = connection.execute(near).scalar_one(), len(asked)
+    del os.environ["FLOWMACHINE_MARGINS"]
     return found
-
-
-def _regions(connection: sa.Connection, release: int) -> dict[int, tuple[int, tuple[int, ...]]]:
-    """Return the published rows of a release, summed by regions: number and sketch."""
-    first = connection.execute(sa.select(sa.func.min(ledger_results.c.release))).scalar_one()
-    rows = connection.execute(
-        sa.select(ledger_rows).where(ledger_rows.c.release == first + release - 1, ledger_rows.c.served)
-    )
-    found: dict[int, tuple[int, tuple[int, ...]]] = {}
-    for row in rows:
-        # A district is part of a region, a country and what lies between; a region of one fewer.
-        key = row.parts_of[0] if len(row.parts_of) == len(ADMIN_LEVELS) - 1 else row.row_key
-        number, sketch = found.get(key, (0, (0,) * len(SKETCH)))
-        own = (getattr(row, name) for name in SKETCH)
-        found[key] = number + row.subscribers, tuple(a ^ b for a, b in zip(sketch, own, strict=True))
-    return found
-
-
-def _are_twins(
-    one: dict[int, tuple[int, tuple[int, ...]]], other: dict[int, tuple[int, tuple[int, ...]]]
-) -> bool:
-    common = one.keys() & other.keys()
-    if not common:
-        return False
-    smaller = min(sum(of[key][0] for key in common) for of in (one, other))
-    difference = sum(_difference(one[key][1], other[key][1]) for key in common)
-    return difference <= max(30, 0.0025 * smaller)
-
-
-def _difference(one: Sequence[int], other: Sequence[int]) -> float:
-    """Estimate by how many subscribers two sketches differ, as ``sql.sketches`` does."""
-    bits = [((a ^ b) % 2**64).bit_count() for a, b in zip(one, other, strict=True)]
-    for found, size, weight in ((sum(bits[1:5]), 256, 1), (bits[5], 64, 64), (bits[6], 64, 4096)):
-        if found <= 0.4 * size:
-            return -size / 2 * weight * math.log(1 - 2 * found / size)
-    return math.inf

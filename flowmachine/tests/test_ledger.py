@@ -106,6 +106,12 @@ def stored(
     return release(query, DataState({}, {}, 0, "UTC"), SOURCES, fill, connection, "flowapi")
 
 
+@pytest.fixture(autouse=True)
+def rows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judge no sums of rows: the places of these rows are in no larger region."""
+    monkeypatch.setenv("FLOWMACHINE_MARGINS", "off")
+
+
 @pytest.fixture
 def connection(engine: sa.Engine) -> Iterator[sa.Connection]:
     with engine.begin() as connection:
@@ -125,6 +131,15 @@ def test_a_row_that_lacks_one_person_repeats_the_earlier_value(connection: sa.Co
     without_one = whole | {"b": range(101, 300)}
     assert answer(connection, homes(2), without_one) == {"a": 100, "b": 200, "c": 40}
     assert last(connection) == {100: (None, True), 199: (1, True), 40: (None, True)}
+
+
+def test_a_country_of_one_row_repeats(connection: sa.Connection) -> None:
+    def everybody(day: int) -> SpatialAggregate:
+        located = DailyLocation(date=f"2016-01-{day:02}", method="last", aggregation_unit="admin0")
+        return SpatialAggregate(locations=located)
+
+    assert answer(connection, everybody(1), {"c": range(1000)}) == {"c": 1000}
+    assert answer(connection, everybody(2), {"c": range(1, 1000)}) == {"c": 1000}
 
 
 @pytest.mark.parametrize("missing", [1, 2, 15])

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from flowmachine.settings import Settings
-from flowmachine.spec.published import differences, subset_radius, twin_share
+from flowmachine.spec.published import differences, margins_judged, subset_radius, twin_share
 from flowsettings import SettingError
 
 GIVEN = {
@@ -51,6 +51,18 @@ def test_answers_are_judged_together_unless_a_setting_says_otherwise(monkeypatch
         SettingError, match="FLOWMACHINE_DIFFERENCES is 'never'; it must be one of on, report, off"
     ):
         differences()
+
+
+def test_sums_of_rows_are_reported_unless_a_setting_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert margins_judged() == "report"
+    for word in ("on", "off", "report"):
+        monkeypatch.setenv("FLOWMACHINE_MARGINS", word)
+        assert margins_judged() == word
+    monkeypatch.setenv("FLOWMACHINE_MARGINS", "never")
+    with pytest.raises(
+        SettingError, match="FLOWMACHINE_MARGINS is 'never'; it must be one of on, report, off"
+    ):
+        margins_judged()
 
 
 def test_a_password_is_never_shown() -> None:

@@ -225,6 +225,10 @@ class Gate(ServiceSettings):
     differences: Annotated[str, PlainValidator(OneOf(DIFFERENCES))] = Field(
         "on", validation_alias="FLOWMACHINE_DIFFERENCES"
     )
+    #: Whether an answer is refused whose rows add up to an earlier answer but for a few subscribers.
+    margins: Annotated[str, PlainValidator(OneOf(DIFFERENCES))] = Field(
+        "report", validation_alias="FLOWMACHINE_MARGINS"
+    )
     #: Share of the smaller of two subsets by which they have to differ to be used both.
     subset_radius: Annotated[float, PlainValidator(_share)] = Field(
         0.01, validation_alias="FLOWMACHINE_SUBSET_RADIUS"

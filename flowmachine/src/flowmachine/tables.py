@@ -96,6 +96,7 @@ ledger_results = sa.Table(
     sa.Column("measure", sa.Text),
     sa.Column("statistic", sa.Text),
     sa.Column("withheld", sa.ARRAY(sa.Text)),
+    sa.Column("family", sa.Text),
     sa.Column("at", sa.DateTime(timezone=True)),
     schema="engine",
 )
@@ -134,6 +135,21 @@ ledger_sums = sa.Table(
     sa.Column("row_key", sa.BigInteger, primary_key=True),
     sa.Column("whole", sa.BigInteger),
     sa.Column("subscribers", sa.Integer),
+    schema="engine",
+)
+
+#: The published rows of a release together, by the row of the total that they are part of.
+ledger_margins = sa.Table(
+    "ledger_margins",
+    metadata,
+    sa.Column("row_key", sa.BigInteger, primary_key=True),
+    *(sa.Column(name, sa.BigInteger) for name in SKETCH),
+    sa.Column("release", sa.Integer, primary_key=True),
+    sa.Column("subscribers", sa.Integer),
+    sa.Column("position", sa.SmallInteger, primary_key=True),
+    sa.Column("served", sa.Boolean),
+    sa.Column("valued", sa.Boolean),
+    sa.Column("everybody", sa.BigInteger),
     schema="engine",
 )
 

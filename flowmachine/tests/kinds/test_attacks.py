@@ -144,6 +144,10 @@ SUBTLE: dict[str, tuple[Aggregate, Aggregate]] = {
         HistogramAggregate(metric=calls("2016-01-01"), bins={"bin_list": [0, 100]}),
         HistogramAggregate(metric=of_all_but_v(calls("2016-01-01")), bins={"bin_list": [0, 100]}),
     ),
+    "the smallest value": (
+        JoinedSpatialAggregate(locations=homes(), metric=calls("2016-01-01"), method="min"),
+        JoinedSpatialAggregate(locations=of_all_but_v(homes()), metric=calls("2016-01-01"), method="min"),
+    ),
     "values of equal subscribers": (
         JoinedSpatialAggregate(locations=homes(), metric=calls("2016-01-01 23:00:00"), method="sum"),
         JoinedSpatialAggregate(locations=homes(), metric=calls("2016-01-01 23:00:01"), method="sum"),

@@ -57,10 +57,7 @@ def record_totals(connection: sa.Connection, query: Aggregate, totals: Sequence[
         for position, total in enumerate(totals, start=1)
     ]
     connection.execute(sa.insert(ledger_totals), made)
-    # Rows that are the same rows of another question have no sums.
-    summed = [
-        position for position, total in enumerate(totals, start=1) if form(total.question) != form(query)
-    ]
+    positions = [position for position, _ in summed(query, totals)]
     key = (
         sa.func.unnest(ledger_rows.c.parts_of)
         .table_valued(sa.column("row_key", sa.BigInteger), with_ordinality="position")
@@ -75,11 +72,22 @@ def record_totals(connection: sa.Connection, query: Aggregate, totals: Sequence[
             sa.func.sum(ledger_rows.c.subscribers),
         )
         .join(key, sa.true())
-        .where(ledger_rows.c.release == release, key.c.position.in_(summed))
+        .where(ledger_rows.c.release == release, key.c.position.in_(positions))
         .group_by(ledger_rows.c.release, key.c.position, key.c.row_key)
     )
     columns = ["release", "position", "row_key", "whole", "subscribers"]
     connection.execute(sa.insert(ledger_sums).from_select(columns, sums))
+
+
+def summed(query: Aggregate, totals: Sequence[Total]) -> list[tuple[int, Total]]:
+    """Return the totals that are sums, with their positions.
+
+    Rows that are the same rows of another question have no sums.
+    """
+    own = form(query)
+    return [
+        (position, total) for position, total in enumerate(totals, start=1) if form(total.question) != own
+    ]
 
 
 def _levels(region: Region, rows: FromClause) -> sa.Select[Any]:

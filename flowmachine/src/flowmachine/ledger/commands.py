@@ -11,7 +11,15 @@ from datetime import date
 import sqlalchemy as sa
 
 from flowmachine.settings import Settings
-from flowmachine.tables import audit, ledger_results, ledger_rows, ledger_subsets, ledger_sums, ledger_totals
+from flowmachine.tables import (
+    audit,
+    ledger_margins,
+    ledger_results,
+    ledger_rows,
+    ledger_subsets,
+    ledger_sums,
+    ledger_totals,
+)
 
 
 def run(chosen: argparse.Namespace, settings: Settings) -> int:
@@ -71,7 +79,7 @@ def prune(connection: sa.Connection, before: date) -> Pruned:
     replaced by it. The audit trail records the pruning.
     """
     old = sa.select(ledger_results.c.release).where(ledger_results.c.at < before)
-    for table in (ledger_totals, ledger_sums):
+    for table in (ledger_totals, ledger_sums, ledger_margins):
         connection.execute(sa.delete(table).where(table.c.release.in_(old)))
     rows = connection.execute(sa.delete(ledger_rows).where(ledger_rows.c.release.in_(old))).rowcount
     releases = connection.execute(sa.delete(ledger_results).where(ledger_results.c.at < before)).rowcount

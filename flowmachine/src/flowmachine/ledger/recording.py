@@ -25,7 +25,12 @@ def record(connection: sa.Connection, query: Aggregate, rows: FromClause) -> int
     release = connection.execute(
         sa.insert(ledger_results)
         .values(
-            query_id=query.query_id, kind=query.kind, form=form(query), measure=measure, statistic=statistic
+            query_id=query.query_id,
+            kind=query.kind,
+            form=form(query),
+            measure=measure,
+            statistic=statistic,
+            family=query.family,
         )
         .returning(ledger_results.c.release)
     ).scalar_one()
@@ -42,7 +47,7 @@ def record(connection: sa.Connection, query: Aggregate, rows: FromClause) -> int
         "served": rows.c.kept,
         "value": value,
     }
-    totals, joined = query.totals, rows
+    totals, joined = query.all_totals, rows
     if totals:
         found["parts_of"], joined = keys_of_totals(query, totals, rows)
     columns = (column.label(name) for name, column in found.items())

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy.sql import FromClause, Select
 
 from flowmachine.data import DataState
-from flowmachine.ledger import packing, parts, twins
+from flowmachine.ledger import margins, packing, parts, twins
 from flowmachine.ledger.recording import note, record, repeating, settle, withhold
 from flowmachine.spec.aggregate import Aggregate
-from flowmachine.spec.published import differences
+from flowmachine.spec.published import differences, margins_judged
 from flowmachine.spec.query import Sources
 from flowmachine.sql.release import judged, leaving
 from flowmachine.sql.samples import released_sample
@@ -74,10 +74,15 @@ def _judge_together(connection: sa.Connection, query: Aggregate, rows: FromClaus
     cut: set[int] = set()
     if differences() == "on":
         earlier = twins.repeat(connection, query, made)
+        # Before parts are withheld: a part that is withheld beside another question's total tells of its place.
+        _judge_margins(connection, query, made)
         cut = parts.to_withhold(connection, query, rows, made).keys
         withhold(connection, made, cut)
+        if cut:
+            _judge_margins(connection, query, made, again=True)
     else:
         twins.report(connection, query, made)
+        _judge_margins(connection, query, made)
         parts.report(connection, query, rows, made)
     settle(connection, query, made)
     if earlier or cut:
@@ -89,6 +94,17 @@ def _judge_together(connection: sa.Connection, query: Aggregate, rows: FromClaus
     note(connection, made, withheld)
     others = [twin.query_id for twin in earlier if twin.query_id != query.query_id]
     return _Answer(rows, withheld, others)
+
+
+def _judge_margins(connection: sa.Connection, query: Aggregate, made: int, *, again: bool = False) -> None:
+    """Record sums of rows, and refuse or report those that are near an earlier answer; report once."""
+    if margins_judged() == "off":
+        return
+    margins.record(connection, query, made)
+    if differences() == "on" and margins_judged() == "on":
+        margins.refuse(connection, query, made)
+    elif not again:
+        margins.report(connection, query, made)
 
 
 def _judge_apart(connection: sa.Connection, part: Aggregate, sources: Sources, fill: Fill) -> None:

@@ -39,9 +39,10 @@ _MINE, _THEIRS, _WHOLE = (ledger_rows.alias(name) for name in ("mine", "theirs",
 class TooNear(NotBuildable):
     """Report an earlier answer that differs by few and cannot be repeated."""
 
-    def __init__(self, query_id: str) -> None:
+    def __init__(self, query_id: str, told: str | None = None) -> None:
         super().__init__(
-            f"This answer differs by few subscribers from that of query {query_id}, and a value of another kind"
+            told
+            or f"This answer differs by few subscribers from that of query {query_id}, and a value of another kind"
             " cannot be repeated. Ask for the same statistic, or about days, hours or subscribers that differ"
             " by more."
         )
@@ -121,7 +122,7 @@ def _released_before(connection: sa.Connection, query: Aggregate, release: int) 
         .where(
             mine.c.release == release,
             own.c.release.in_([row.release for row in first]),
-            equal(_pairs(mine), _pairs(own)),
+            equal(behind_values(mine), behind_values(own)),
         )
         .distinct(mine.c.row_key)
         .order_by(mine.c.row_key, own.c.release)
@@ -167,12 +168,9 @@ def found(connection: sa.Connection, query: Aggregate, release: int) -> list[Twi
     pair = sa.and_(theirs.c.row_key == mine.c.row_key, theirs.c.release.in_(candidates))
     smaller = sa.func.least(sa.func.sum(mine.c.subscribers), sa.func.sum(theirs.c.subscribers))
     # Of shares, only who is in one row: everybody in a group would count again in each of its rows.
-    both = (mine.c, theirs.c) if query.shares_of else (_pairs(mine), _pairs(theirs))
+    both = (mine.c, theirs.c) if query.shares_of else (behind_values(mine), behind_values(theirs))
     of_values = sa.false() if query.shares_of else sa.func.bool_or(_has_values(mine, theirs))
-    most = sa.case(
-        (of_values, sa.func.greatest(_PAIRS * 2 * floor(), _WIDER_FOR_VALUES * twin_share() * smaller)),
-        else_=sa.func.greatest(2 * floor(), twin_share() * smaller),
-    )
+    most = few_of_all(of_values, smaller)
     difference = sa.func.sum(estimated_difference(*both))
     near = (
         sa.select(theirs.c.release)
@@ -190,6 +188,19 @@ def found(connection: sa.Connection, query: Aggregate, release: int) -> list[Twi
     )
     with _by_hashing(connection):
         return [Twin(*row) for row in connection.execute(statement)]
+
+
+def few(valued: ColumnElement[bool]) -> ColumnElement[int]:
+    """Return in how many bits the sketches of two near rows may differ."""
+    return sa.case((valued, _PAIRS * floor()), else_=floor())
+
+
+def few_of_all(valued: ColumnElement[bool], smaller: ColumnElement[int]) -> ColumnElement[float]:
+    """Return by how many two results may differ in all their common rows."""
+    return sa.case(
+        (valued, sa.func.greatest(_PAIRS * 2 * floor(), _WIDER_FOR_VALUES * twin_share() * smaller)),
+        else_=sa.func.greatest(2 * floor(), twin_share() * smaller),
+    )
 
 
 @contextmanager
@@ -214,7 +225,7 @@ def _nearest(connection: sa.Connection, release: int, twins: Sequence[Twin]) -> 
     if not twins:
         return []
     mine, theirs = _MINE, _THEIRS
-    same = equal(_pairs(mine), _pairs(theirs))
+    same = equal(behind_values(mine), behind_values(theirs))
     choice = (
         sa.select(
             mine.c.row_key,
@@ -270,7 +281,7 @@ def _candidates(query: Aggregate, release: int) -> Select[Any]:
         )
         .join(ledger_results, ledger_results.c.release == maybe.c.release)
         .where(
-            sa.or_(_near(mine, whole), equal(_pairs(mine), _pairs(whole))),
+            sa.or_(_near(mine, whole), equal(behind_values(mine), behind_values(whole))),
             ledger_results.c.measure == query.measure[0],
             ledger_results.c.query_id != query.query_id,
         )
@@ -278,7 +289,7 @@ def _candidates(query: Aggregate, release: int) -> Select[Any]:
     )
 
 
-def _pairs(rows: FromClause) -> dict[str, ColumnElement[int]]:
+def behind_values(rows: FromClause) -> dict[str, ColumnElement[int]]:
     """Return the sketch of subscribers with values.
 
     Where each subscriber counts as one, this is the sketch of the subscribers.
@@ -291,6 +302,5 @@ def _has_values(mine: FromClause, theirs: FromClause) -> ColumnElement[bool]:
 
 
 def _near(mine: FromClause, theirs: FromClause) -> ColumnElement[bool]:
-    one, other = _pairs(mine), _pairs(theirs)
-    most = sa.case((_has_values(mine, theirs), _PAIRS * floor()), else_=floor())
-    return sa.and_(~equal(one, other), differing_bits(one, other) <= most)
+    one, other = behind_values(mine), behind_values(theirs)
+    return sa.and_(~equal(one, other), differing_bits(one, other) <= few(_has_values(mine, theirs)))

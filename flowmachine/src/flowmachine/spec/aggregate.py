@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from operator import attrgetter
 from typing import Any, ClassVar
 
@@ -93,6 +94,20 @@ class Aggregate(Query):
         in none of its parts: the gate compares who is in them.
         """
         return [Total(question) for question in coarser(self)] if self.adds_up else []
+
+    @cached_property
+    def all_totals(self) -> tuple[Total, ...]:
+        """Return ``totals``, made once."""
+        return tuple(self.totals)
+
+    @property
+    def family(self) -> str:
+        """Return the id of this question at its coarsest level.
+
+        Rows of one family that add up differ by what the gate keeps to nobody or many.
+        """
+        levels = [total.question for total in self.all_totals if total.question.kind == self.kind]
+        return (levels[-1] if levels else self).query_id
 
     def rows(self, sources: Sources, counted: Select[Any]) -> Select[Any]:
         """Turn the counted groups of contributors into rows; other columns must stay.

@@ -17,7 +17,7 @@ from flowsettings.lookup import find
 EXTREMES = "extremes"
 
 #: Settings that processes look up again each time.
-_ASKED_ANEW = ("floor", "differences", "subset_radius", "twin_share")
+_ASKED_ANEW = ("floor", "differences", "margins", "subset_radius", "twin_share")
 
 
 def floor() -> int:
@@ -31,6 +31,11 @@ def floor() -> int:
 def differences() -> str:
     """Return whether answers are judged together: ``on``, ``report`` or ``off``."""
     return _gate(*_texts()).differences
+
+
+def margins_judged() -> str:
+    """Return whether sums of rows are judged, too: ``on``, ``report`` or ``off``."""
+    return _gate(*_texts()).margins
 
 
 def subset_radius() -> float:

@@ -1,0 +1,203 @@
+"""Refuse answers whose rows add up to an earlier answer but for a few subscribers.
+
+A margin is the sum of the published rows that are part of one row of a total: districts of a region, labels of a
+district, flows from a place. If a margin differs by few from a row or a margin of another question, the difference
+is these few, at that place. The rows cannot repeat the earlier answer, because nobody knows in which of them the
+few are. So the later answer is refused whole.
+
+Levels of one question, a question and its totals, and sums of the same people are not compared here: what is left of
+a total is nobody or many already. Equal sums tell nothing. A margin of the whole country tells of no place.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import ColumnElement, FromClause, Select
+
+from flowmachine.ledger.adding_up import summed
+from flowmachine.ledger.recording import note_differences
+from flowmachine.ledger.twins import TooNear, behind_values, few, few_of_all
+from flowmachine.spec.aggregate import Aggregate
+from flowmachine.spec.published import Region, floor
+from flowmachine.sql.sketches import SKETCH, bits_between, differing_bits, equal, estimated_difference
+from flowmachine.tables import ledger_margins, ledger_results, ledger_rows, ledger_totals
+
+_WHOLE_COUNTRY = "admin0"
+
+
+class SumsTooNear(TooNear):
+    """Report an earlier answer from which the sums of rows differ by few."""
+
+    def __init__(self, query_id: str) -> None:
+        super().__init__(
+            query_id,
+            f"Rows of this answer add up to rows of query {query_id}, or to sums of them, but for a few"
+            " subscribers. Ask for the same unit and labels as that query, or about days, hours or subscribers"
+            " that differ by more.",
+        )
+
+
+def record(connection: sa.Connection, query: Aggregate, release: int) -> None:
+    """Write the margins of a release, in place of those that are written already."""
+    connection.execute(sa.delete(ledger_margins).where(ledger_margins.c.release == release))
+    positions = [
+        position for position, total in summed(query, query.all_totals) if _tells_of_places(total.question)
+    ]
+    if not positions:
+        return
+    own, first = ledger_rows.alias("own"), ledger_rows.alias("first")
+    # A row that repeats an earlier one has the earlier number, so that those behind that one count.
+    repeated = sa.and_(first.c.release == own.c.repeats, first.c.row_key == own.c.row_key)
+    key = (
+        sa.func.unnest(own.c.parts_of)
+        .table_valued(sa.column("row_key", sa.BigInteger), with_ordinality="position")
+        .render_derived("keys")
+    )
+
+    def together(function: Any, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Aggregate the published rows, or all if none is published."""
+        return sa.func.coalesce(function(column).filter(own.c.served), function(column))
+
+    people = sa.func.coalesce(first.c.subscribers, own.c.subscribers)
+    of_own, of_first = behind_values(own), behind_values(first)
+    found = {
+        "release": sa.literal(release, sa.Integer),
+        "position": sa.cast(key.c.position, sa.SmallInteger),
+        "row_key": key.c.row_key,
+        "subscribers": together(sa.func.sum, people),
+        "served": sa.func.bool_or(own.c.served),
+        "everybody": sa.func.bit_xor(of_own["whole"]),
+        "valued": sa.func.bool_or(own.c.value_whole.is_not(None)),
+        **{
+            name: together(sa.func.bit_xor, sa.func.coalesce(of_first[name], of_own[name])) for name in SKETCH
+        },
+    }
+    sums = (
+        sa.select(*(column.label(name) for name, column in found.items()))
+        .select_from(own.outerjoin(first, repeated).join(key, sa.true()))
+        .where(own.c.release == release, key.c.position.in_(positions))
+        .group_by(key.c.position, key.c.row_key)
+    )
+    connection.execute(sa.insert(ledger_margins).from_select(list(found), sums))
+
+
+def _tells_of_places(question: Aggregate) -> bool:
+    """Return whether rows are about more than the country as a whole."""
+    of_country = {
+        name
+        for part in question.published.parts
+        if isinstance(part, Region) and part.unit.name == _WHOLE_COUNTRY
+        for name in part.columns
+    }
+    return not set(question.published.keys) <= of_country
+
+
+def refuse(connection: sa.Connection, query: Aggregate, release: int) -> None:
+    """Raise SumsTooNear if a margin of a release is near an earlier answer, or a row an earlier margin."""
+    for query_id in near(connection, query, release):
+        raise SumsTooNear(query_id)
+
+
+def report(connection: sa.Connection, query: Aggregate, release: int) -> None:
+    """Write an audit row that names the earlier queries whose sums are near."""
+    earlier = near(connection, query, release)
+    if earlier:
+        told = f"Rows of {query.query_id} add up to those of {', '.join(earlier)} but for few subscribers."
+        note_differences(connection, query, release, {"margins": earlier}, told)
+
+
+def near(connection: sa.Connection, query: Aggregate, release: int) -> list[str]:
+    """Return the earlier queries that differ by few from sums of rows, the first first."""
+    candidates = connection.execute(_candidates(query, release)).all()
+    found = [
+        candidate.release
+        for candidate in candidates
+        if connection.execute(_are_twins(release, candidate)).scalar_one()
+    ]
+    if not found:
+        return []
+    results = ledger_results.c
+    earlier = sa.select(results.query_id).where(results.release.in_(found)).order_by(results.release)
+    return list(dict.fromkeys(connection.execute(earlier).scalars()))
+
+
+def _entries() -> FromClause:
+    """Return the rows of all releases, at position 0, and their margins."""
+    names = ("row_key", "release", "subscribers", "served")
+    sketch = behind_values(ledger_rows)
+    rows = sa.select(
+        *(ledger_rows.c[name] for name in names),
+        sa.cast(sa.literal_column("0"), sa.SmallInteger).label("position"),
+        ledger_rows.c.value_whole.is_not(None).label("valued"),
+        ledger_rows.c.repeats.is_(None).label("own"),
+        sketch["whole"].label("everybody"),
+        *(sketch[name].label(name) for name in SKETCH),
+    )
+    margins = sa.select(
+        *(ledger_margins.c[name] for name in names),
+        ledger_margins.c.position,
+        ledger_margins.c.valued,
+        sa.true().label("own"),
+        ledger_margins.c.everybody,
+        *(ledger_margins.c[name] for name in SKETCH),
+    )
+    return sa.union_all(rows, margins).subquery()
+
+
+def _candidates(query: Aggregate, release: int) -> Select[Any]:
+    """Select the releases and positions with an entry near one of a release, and its position.
+
+    Of rows with rows nothing is selected, because twins are.
+    """
+    mine = sa.select(_entries()).where(sa.column("release") == release).cte("mine")
+    mine = mine.prefix_with("MATERIALIZED")
+    theirs, results = _entries().alias("theirs"), ledger_results.c
+    own = sa.select(results.measure, results.family).where(results.release == release).subquery("of_release")
+    of_mine, of_theirs = ledger_totals.alias("of_mine"), ledger_totals.alias("of_theirs")
+    # The totals of a question are at all levels, so the coarsest of each is its family's.
+    is_total = sa.exists().where(of_mine.c.release == release, of_mine.c.question == results.family)
+    is_part = sa.exists().where(of_theirs.c.release == theirs.c.release, of_theirs.c.question == own.c.family)
+    most = few(sa.or_(mine.c.valued, theirs.c.valued))
+    return (
+        sa.select(mine.c.position.label("own_position"), theirs.c.release, theirs.c.position)
+        .select_from(mine)
+        .join(theirs, theirs.c.row_key == mine.c.row_key)
+        .join(ledger_results, results.release == theirs.c.release)
+        .join(own, own.c.measure == results.measure)
+        .where(
+            theirs.c.subscribers.between(mine.c.subscribers - floor(), mine.c.subscribers + floor()),
+            bits_between(mine.c.part0, theirs.c.part0) <= most,
+            sa.func.greatest(mine.c.subscribers, theirs.c.subscribers) > floor(),
+            theirs.c.release < release,
+            sa.or_(mine.c.position > 0, theirs.c.position > 0),
+            sa.and_(mine.c.own, theirs.c.own),
+            sa.or_(mine.c.served, theirs.c.served),
+            ~equal(mine.c, theirs.c),
+            differing_bits(mine.c, theirs.c) <= most,
+            results.query_id != query.query_id,
+            results.family != own.c.family,
+            ~is_total,
+            ~is_part,
+            mine.c.everybody != theirs.c.everybody,
+        )
+        .distinct()
+    )
+
+
+def _are_twins(release: int, near: Any) -> Select[Any]:
+    """Select whether entries at two positions of two releases differ by few in all."""
+    mine, theirs = _entries().alias("mine"), _entries().alias("theirs")
+    smaller = sa.func.least(sa.func.sum(mine.c.subscribers), sa.func.sum(theirs.c.subscribers))
+    valued = sa.func.bool_or(sa.or_(mine.c.valued, theirs.c.valued))
+    return (
+        sa.select(sa.func.sum(estimated_difference(mine.c, theirs.c)) <= few_of_all(valued, smaller))
+        .select_from(mine.join(theirs, theirs.c.row_key == mine.c.row_key))
+        .where(
+            mine.c.release == release,
+            mine.c.position == near.own_position,
+            theirs.c.release == near.release,
+            theirs.c.position == near.position,
+        )
+    )
