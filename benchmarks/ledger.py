@@ -307,7 +307,9 @@ def of_sums() -> dict[str, list[Spec]]:
 
 
 def margins(engine: Engine) -> dict[str, tuple[int, int]]:
-    """Return for each series how many answers have sums near to an earlier answer, of how many."""
+    """Return for each series how many answers have sums near to an earlier one.
+
+    The second number is that of its questions."""
     found = {}
     os.environ["FLOWMACHINE_MARGINS"] = "report"
     for name, asked in (series() | of_sums()).items():

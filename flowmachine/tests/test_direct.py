@@ -206,30 +206,6 @@ def test_what_is_stored_is_not_computed_again(session: Session) -> None:
     assert session.explain(SpatialAggregate(locations=modal))["stored"] == 4
 
 
-def test_explain_names_earlier_answers_that_are_near(session: Session) -> None:
-    """Check that questions are compared, and neither days apart nor other questions named."""
-
-    def home(*days: int, unit: str = "admin2", **more: Any) -> SpatialAggregate:
-        of_days = [
-            DailyLocation(date=f"2016-01-{day:02}", method="most-common", aggregation_unit=unit, **more)
-            for day in days
-        ]
-        return SpatialAggregate(locations=ModalLocation(locations=of_days))
-
-    first, finer, other = home(1, 2), home(1, 2, unit="admin3"), SpatialAggregate(locations=daily(1))
-    for asked in (first, finer, other):
-        session.store(asked)
-    assert session.explain(first)["near"] == [{"query_id": finer.query_id, "reason": "part"}]
-    assert session.explain(home(1, 2, 3))["near"] == [{"query_id": first.query_id, "reason": "twin"}]
-    assert session.explain(home(3, 4))["near"] == []
-    assert session.explain(home(1, 2, event_types=["calls"]))["near"][0]["query_id"] == first.query_id
-    finer_still = home(1, 2, unit="lon-lat")
-    assert session.explain(finer_still)["near"] == [
-        {"query_id": first.query_id, "reason": "total"},
-        {"query_id": finer.query_id, "reason": "total"},
-    ]
-
-
 def test_explain_names_the_subset_that_is_used(session: Session) -> None:
     def of_callers(**more: Any) -> SpatialAggregate:
         rang = {"query_kind": "event_count", "start_date": "2016-01-01", "end_date": "2016-01-03", **more}

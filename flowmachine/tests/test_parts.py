@@ -144,7 +144,7 @@ def test_rows_of_every_kind_have_the_keys_of_its_totals(kind: str, unit: str) ->
 
 
 def asked_often(times: int) -> Family:
-    """Return one of so many questions at each of three levels about the same 600 people.
+    """Return one of so many questions at three levels about the same people.
 
     Each question divides in its own way the 60 people of a district that did not leave, and the other people.
     """
@@ -175,7 +175,7 @@ def asked_often(times: int) -> Family:
 
 
 def test_work_grows_with_the_answers_about_the_same_people_and_not_with_their_chains() -> None:
-    """Check that a release looks at each earlier answer a few times, however often people were asked about."""
+    """Check that a release looks at each earlier answer a few times."""
     work = {}
     for times in (20, 80):
         family = asked_often(times)

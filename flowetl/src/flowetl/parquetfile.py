@@ -63,7 +63,7 @@ class ParquetReader:
             self.sha256 = hashlib.file_digest(raw, "sha256").hexdigest()
 
     def _pieces(self, batch: pa.RecordBatch, texts: list[str], first: int) -> Iterator[pa.RecordBatch]:
-        """Cut a batch into pieces with at most so many bytes of text; refuse a record over the limit of lines."""
+        """Cut a batch into pieces of so much text; refuse a record over the limit."""
         longest = self._source.format.sizes.line
         lengths = np.zeros(batch.num_rows, np.int64)
         for name in texts:

@@ -1,4 +1,4 @@
-"""Check that earlier answers that a question is near to are named before it is computed."""
+"""Check that near earlier answers are named before a question is computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Add up published rows, and compare the sums with an answer about one person less.
+"""Add up published rows, and compare the sums with answers about one less.
 
 The rows of two answers at different units, with and without labels, or of flows and of their sums, have no row
 in common. Their sums have.

@@ -95,7 +95,7 @@ def _tells_of_places(question: Aggregate) -> bool:
 
 
 def refuse(connection: sa.Connection, query: Aggregate, release: int) -> None:
-    """Raise SumsTooNear if a margin of a release is near an earlier answer, or a row an earlier margin."""
+    """Refuse a release whose sums are near an earlier answer; raises SumsTooNear."""
     for query_id in near(connection, query, release):
         raise SumsTooNear(query_id)
 
@@ -109,7 +109,7 @@ def report(connection: sa.Connection, query: Aggregate, release: int) -> None:
 
 
 def near(connection: sa.Connection, query: Aggregate, release: int) -> list[str]:
-    """Return the earlier queries that differ by few from sums of rows, the first first."""
+    """Return the earlier queries that differ by few from sums of rows, by age."""
     candidates = connection.execute(_candidates(query, release)).all()
     found = [
         candidate.release
@@ -147,7 +147,7 @@ def _entries() -> FromClause:
 
 
 def _candidates(query: Aggregate, release: int) -> Select[Any]:
-    """Select the releases and positions with an entry near one of a release, and its position.
+    """Select releases and positions with an entry near one of a release.
 
     Of rows with rows nothing is selected, because twins are.
     """

@@ -155,7 +155,7 @@ class Family:
     def _chains(
         self, releases: Sequence[int], rows: Sequence[Row], seen: frozenset[int], *, through_new: bool
     ) -> Iterator[Path]:
-        """Yield the chains of parts of rows, which are the same rows in all of the releases.
+        """Yield the chains of parts of rows that are the same in all the releases.
 
         What is published needs no parts, but rows of the new release may be withheld.
         """

@@ -97,7 +97,7 @@ def _judge_together(connection: sa.Connection, query: Aggregate, rows: FromClaus
 
 
 def _judge_margins(connection: sa.Connection, query: Aggregate, made: int, *, again: bool = False) -> None:
-    """Record sums of rows, and refuse or report those that are near an earlier answer; report once."""
+    """Record sums of rows; refuse or report near ones, and report only once."""
     if margins_judged() == "off":
         return
     margins.record(connection, query, made)

@@ -16,7 +16,7 @@ from flowmachine.tables import jobs as job_table
 
 
 def explain(connection: sa.Connection, query: Query, data: DataState, executor: str) -> dict[str, Any]:
-    """Return parts, stored parts, days read and missing, a forecast, the floor and near answers.
+    """Return parts, days, a forecast, the floor and near answers.
 
     The forecast adds up, over the parts not stored, what parts of the same kind took on average; it is null while
     some kind has never run. ``executor`` is the one that ``stores.choice.choose_executor`` names.

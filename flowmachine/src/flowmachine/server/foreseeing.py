@@ -38,7 +38,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d([ T][0-9:.]+)?")
 
 
 def foreseen(connection: sa.Connection, query: Query, data: DataState) -> list[dict[str, str]]:
-    """Return ``query_id`` and ``reason`` of the earlier answers that a query may be near to."""
+    """Return ``query_id`` and ``reason`` of earlier answers that may be near."""
     if not isinstance(query, Aggregate) or differences() == "off":
         return []
     found = [("subset", query_id) for query_id in packing.used_by(query, data, connection)]
@@ -99,7 +99,7 @@ def _named(connection: sa.Connection, releases: sa.Select[Any]) -> list[str]:
 
 
 def _shape(value: Any) -> Any:
-    """Return a spec without what it says of days and subscribers; equal lists of parts count once."""
+    """Return a spec without days and subscribers; equal parts of lists count once."""
     if isinstance(value, dict):
         return {name: _shape(inner) for name, inner in value.items() if name not in _ABOUT_WHOM}
     if isinstance(value, list):
