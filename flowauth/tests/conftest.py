@@ -1,4 +1,4 @@
-"""Provide the app and a small world on fresh SQLite and PostgreSQL databases."""
+"""Provide the app and a small world on fresh databases, and a browser."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import psycopg2
 import pytest
 from cryptography.fernet import Fernet, MultiFernet
 from flask import Flask
+from playwright.sync_api import Browser, expect, sync_playwright
 from psycopg2 import sql
 from sqlalchemy import URL
 from sqlalchemy.orm import Session
@@ -24,6 +25,17 @@ from flowauth.services import Services
 from flowauth.settings import Settings
 from flowauth.signing import new_key
 from flowauth.testing import Visitor, World, build_world
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -167,3 +179,16 @@ def root(app: Flask, world: World) -> Visitor:
     visitor = Visitor(app)
     assert visitor.sign_in(world.admin).status_code == 303
     return visitor
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Start Debian's chromium for a file of tests."""
+    if not CHROMIUM.exists():
+        pytest.skip("Debian's chromium is not installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        # A deadline: a busy machine answers late.
+        expect.set_options(timeout=30_000)
+        yield browser
+        browser.close()

@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import jwt
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from flowauth.actions.demo import PASSWORD
 from flowauth.testing import served
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 UNITS = ("admin0", "admin1", "admin2", "admin3", "lon-lat")
 MANY = [f"{unit}:kind_{top}:kind_{kind}" for unit in UNITS for top in range(25) for kind in range(5)]
 SIMPLE = ["get_available_dates", "get_qa_checks", "get_result", "run"]
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's chromium is not installed"),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +23,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the served app's address; the demo has as many scopes as a real server."""
     with served(tmp_path_factory.mktemp("served"), sorted(MANY + SIMPLE)) as deployment:
         yield deployment.address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -175,6 +153,104 @@ def test_the_end_of_a_session_is_announced_and_can_be_put_off(page: Page) -> Non
     page.context.clear_cookies()
     page.get_by_role("button", name="Sign in again").click()
     page.wait_for_url("**/sign-in?next=/servers/TEST_SERVER")
+
+
+def lose_session(page: Page) -> None:
+    """End the visit as its time limit would."""
+    settled(page)
+    page.context.clear_cookies()
+
+
+def sign_in_again(page: Page, username: str) -> None:
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    settled(page)
+    page.get_by_label("User name").fill(username)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def test_a_new_user_comes_back_without_the_password(page: Page) -> None:
+    sign_in(page, "TEST_ADMIN")
+    page.goto("/admin/users/new")
+    settled(page)
+    page.get_by_label("User name").fill("half_made")
+    page.get_by_role("button", name="Generate").click()
+    page.get_by_role("checkbox", name="Two-factor sign-in required").check()
+    page.get_by_role("checkbox", name="viewer on TEST_SERVER").check()
+    lose_session(page)
+    page.get_by_role("button", name="Save").click()
+    sign_in_again(page, "TEST_ADMIN")
+    expect(page.get_by_text("The form is as you left it")).to_be_visible()
+    expect(page.get_by_label("User name")).to_have_value("half_made")
+    expect(page.get_by_label("Password")).to_have_value("")
+    expect(page.get_by_role("checkbox", name="Two-factor sign-in required")).to_be_checked()
+    expect(page.get_by_role("checkbox", name="viewer on TEST_SERVER")).to_be_checked()
+    expect(page.get_by_role("checkbox", name="runner on TEST_SERVER")).not_to_be_checked()
+    assert page.evaluate("sessionStorage.length") == 0
+    # Another form of the tab starts empty.
+    page.goto("/admin/users/new")
+    expect(page.get_by_label("User name")).to_have_value("")
+
+
+def test_a_role_comes_back_with_the_state_it_was_made_from(page: Page) -> None:
+    sign_in(page, "TEST_ADMIN")
+    page.goto("/admin/roles/2")
+    settled(page)
+    shown = page.locator("input[name=shown]").input_value()
+    page.get_by_label("Longest life of a token, in minutes").fill("77")
+    page.get_by_role("checkbox", name="All of admin2", exact=True).uncheck()
+    # Somebody else changes the role meanwhile.
+    other = page.context.new_page()
+    other.goto("/admin/roles/2")
+    settled(other)
+    other.get_by_label("Longest life of a token, in minutes").fill("1234")
+    other.get_by_role("button", name="Save").last.click()
+    expect(other.get_by_role("heading", name="Roles")).to_be_visible()
+    other.close()
+    lose_session(page)
+    page.get_by_role("button", name="Save").last.click()
+    sign_in_again(page, "TEST_ADMIN")
+    expect(page.get_by_text("The form is as you left it")).to_be_visible()
+    expect(page.get_by_label("Longest life of a token, in minutes")).to_have_value("77")
+    unit = page.locator("li.twig", has=page.get_by_role("checkbox", name="All of admin2", exact=True)).first
+    expect(unit.locator("summary").first).to_contain_text("0 of 125")
+    expect(page.locator("input[name=shown]")).to_have_value(shown)
+    page.get_by_role("button", name="Save").last.click()
+    expect(page.get_by_text("Somebody else changed this meanwhile")).to_be_visible()
+
+
+def test_a_new_token_comes_back_after_the_warning(page: Page) -> None:
+    page.clock.install()
+    sign_in(page, "TEST_USER")
+    page.goto("/servers/TEST_SERVER/tokens/new")
+    settled(page)
+    page.get_by_label("Token name").fill("half_token")
+    page.get_by_role("checkbox", name="viewer").check()
+    expect(page.locator("#resulting-expiry")).to_contain_text("role viewer")
+    page.clock.fast_forward("21:00")
+    lose_session(page)
+    page.get_by_role("button", name="Sign in again").click()
+    sign_in_again(page, "TEST_USER")
+    expect(page.get_by_text("The form is as you left it")).to_be_visible()
+    expect(page.get_by_label("Token name")).to_have_value("half_token")
+    expect(page.locator("#resulting-expiry")).to_contain_text("role viewer")
+
+
+def test_a_form_comes_back_to_its_user_only(page: Page) -> None:
+    sign_in(page, "TEST_ADMIN")
+    page.goto("/account/credentials")
+    settled(page)
+    page.get_by_label("Credential name").fill("of_the_administrator")
+    lose_session(page)
+    page.get_by_role("button", name="Make the credential").click()
+    sign_in_again(page, "TEST_USER")
+    expect(page.get_by_label("Credential name")).to_have_value("")
+    assert page.evaluate("sessionStorage.length") == 0
+    page.get_by_label("Credential name").fill("kept")
+    settled(page)
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert page.evaluate("sessionStorage.length") == 0, "who signs out leaves nothing behind"
 
 
 def test_going_back_to_a_search_shows_the_whole_page(page: Page) -> None:

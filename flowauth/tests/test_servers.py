@@ -139,6 +139,8 @@ def test_lowering_a_servers_limit_points_out_the_roles_above_it(root: Visitor, d
     assert {role.name for role in exceeding_roles(server_named(database, "north"))} == {"analyst", "reader"}
     database.rollback()
     assert "have no effect in" in root.get("/admin/servers/north").text
+    listed = root.get("/admin/roles").text
+    assert listed.count("the server allows 1 hour") == 2, "of two roles on each of two servers"
 
 
 @pytest.mark.parametrize("life", ["", "0", "-5", "1.5", "x", "99999999"])

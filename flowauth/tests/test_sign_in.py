@@ -186,7 +186,9 @@ def test_guessing_is_slowed_for_known_and_unknown_alike(
         database.commit()
     refused = visitor.sign_in(world.user)
     assert refused.status_code == 429, "the right password waits too"
-    assert int(refused.headers["Retry-After"]) > 0
+    seconds = int(refused.headers["Retry-After"])
+    assert seconds > 0
+    assert f"Too many tries. Wait {seconds} second{'s' if seconds > 1 else ''}." in refused.text
 
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -365,3 +366,17 @@ def test_no_token_holds_a_scope_of_a_role_not_held_there(
         }
     else:
         assert reply.status_code in (401, 404)
+
+
+def test_a_renewed_token_marks_the_one_that_it_replaces(ada: Visitor, script: Script) -> None:
+    made = script("POST", "/servers/north/tokens", {"name": "nightly", "roles": ["analyst"]}).json
+    script("POST", "/servers/north/tokens", {"name": "other", "roles": ["analyst"]})
+    page = ada.post(f"/tokens/{made['id']}/renew", follow_redirects=True).text
+    assert "The old one works until its own end." in page
+    rows = [row for row in re.findall(r"<tr>.*?</tr>", page, re.DOTALL) if "<td" in row]
+    # The newest stands first.
+    assert [("nightly" in row, "replaced" in row, "/renew" in row) for row in rows] == [
+        (True, False, True),
+        (False, False, True),
+        (True, True, False),
+    ]

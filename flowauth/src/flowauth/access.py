@@ -229,9 +229,9 @@ def _check_origin() -> None:
 
 
 def _sign_in_first() -> BaseResponse:
-    target = url_for(
-        "signing_in.sign_in", next=request.full_path.rstrip("?") if request.method == "GET" else None
-    )
+    # A form's page mostly has the address that the form is sent to.
+    is_page = request.url_rule is not None and "GET" in (request.url_rule.methods or ())
+    target = url_for("signing_in.sign_in", next=request.full_path.rstrip("?") if is_page else None)
     if "HX-Request" in request.headers:
         return Response(status=204, headers={"HX-Redirect": target})
     if request.method != "GET":
@@ -241,7 +241,13 @@ def _sign_in_first() -> BaseResponse:
 
 def _gate(pending: User) -> BaseResponse:
     if pending.must_change_password:
-        flash(gettext("Choose your own password before you go on."), "warning")
+        told = gettext("Choose your own password before you go on.")
+        if pending.must_set_up_two_factor:
+            told = gettext(
+                "Choose your own password before you go on. Then set up two-factor sign-in: it is required for "
+                "this account."
+            )
+        flash(told, "warning")
         return redirect(url_for("account.show"), 303)
     flash(gettext("Set up two-factor sign-in before you go on."), "warning")
     return redirect(url_for("account.two_factor_codes"), 303)

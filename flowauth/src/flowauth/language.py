@@ -133,4 +133,14 @@ def words_of_scripts() -> dict[str, str]:
         "ending_soon": gettext("You will be signed out in less than a minute."),
         "again": gettext("Sign in again"),
         "stay": gettext("Stay signed in"),
+        "error": gettext("Error: "),
+        "check": gettext("Nothing is saved yet. Please check:"),
+        "missing": gettext("This is missing."),
+        "short": gettext("It must have {min} characters or more."),
+        "between": gettext("It must be a whole number from {min} to {max}."),
+        "within": gettext("It must be a date and time from {min} to {max}."),
+        "least": gettext("It must be {min} or later."),
+        "restored": gettext(
+            "The form is as you left it, and nothing is saved yet. Type passwords and choose files again."
+        ),
     }

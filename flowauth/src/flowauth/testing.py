@@ -207,7 +207,7 @@ def command(environment: dict[str, str], *arguments: str, **kwargs: Any) -> subp
     """Run ``python -m flowauth`` to its end."""
     program = [sys.executable, "-m", "flowauth", *arguments]
     return subprocess.run(
-        program, env=environment, capture_output=True, text=True, timeout=120, check=False, **kwargs
+        program, env=environment, capture_output=True, text=True, timeout=300, check=False, **kwargs
     )
 
 

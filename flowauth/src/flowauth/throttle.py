@@ -11,6 +11,7 @@ reveals nothing.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -154,7 +155,7 @@ def _row(database: Session, subject: str) -> SignInAttempts:
 def _count(database: Session, subject: str, free: int) -> int:
     row, now = _row(database, subject), clock.now()
     if row.blocked_until and row.blocked_until > now:
-        wait = max(int((row.blocked_until - now).total_seconds()), 1)
+        wait = math.ceil((row.blocked_until - now).total_seconds())
         raise Refusal(
             ngettext("Too many tries. Wait %(num)s second.", "Too many tries. Wait %(num)s seconds.", wait),
             429,

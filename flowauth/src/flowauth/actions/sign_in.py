@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flask_babel import gettext
 from sqlalchemy import Delete, Update, delete, func, or_, select, update
@@ -23,11 +23,15 @@ WRONG = mark("Wrong user name, password or code.")
 
 @dataclass(frozen=True)
 class SignedIn:
-    """Hold the signed-in user and the number of failed tries since the last success."""
+    """Hold the signed-in user and the number of failed tries since the last success.
+
+    ``backup_codes_left`` is the number of unused backup codes if one was used up now.
+    """
 
     user_id: int
     username: str
     failures_before: int
+    backup_codes_left: int | None = None
 
 
 @dataclass(frozen=True)
@@ -98,10 +102,20 @@ def proof_of(user: User) -> str:
 def _finish(
     database: Session, services: Services, actor: Actor, user: User, code: str | None, attempt: Try
 ) -> SignedIn:
+    before = _backup_codes(database, user)
     if user.has_two_factor and not _second_factor(database, services, user.id, code or ""):
         _failed(database, actor, user.username, "code")
         raise Refusal(gettext(WRONG), 401, field="two_factor_code", need_two_factor=True)
-    return _succeeded(database, actor, user, attempt)
+    left = _backup_codes(database, user)
+    return replace(
+        _succeeded(database, actor, user, attempt), backup_codes_left=left if left < before else None
+    )
+
+
+def _backup_codes(database: Session, user: User) -> int:
+    """Return how many backup codes of the user are unused."""
+    unused = select(func.count()).select_from(BackupCode).where(BackupCode.auth_id == user.id)
+    return database.scalar(unused) or 0
 
 
 @transaction

@@ -177,6 +177,20 @@ const textOf = (selector) => {
 
 for (const element of document.querySelectorAll("[data-with-script]")) element.hidden = false;
 
+// The way on opens once something is copied or downloaded.
+for (const link of document.querySelectorAll("a[data-after-keeping]")) {
+  const address = link.getAttribute("href");
+  link.removeAttribute("href");
+  link.setAttribute("role", "link");
+  link.setAttribute("aria-disabled", "true");
+  for (const button of document.querySelectorAll("[data-copy-from], [data-download-from]")) {
+    button.addEventListener("click", () => {
+      link.href = address;
+      link.removeAttribute("aria-disabled");
+    });
+  }
+}
+
 for (const button of document.querySelectorAll("[data-copy-from]")) {
   button.addEventListener("click", async () => {
     try {
@@ -254,7 +268,7 @@ if (lasting) {
     const reply = await fetch("/account", { headers: { "HX-Request": "true" } });
     const seconds = reply.headers.get("X-Session-Seconds");
     // Without a session, this page's address leads to the sign-in form and back.
-    if (seconds === null) window.location.assign(window.location.pathname + window.location.search);
+    if (seconds === null) window.location.assign(document.body.dataset.back || window.location.pathname + window.location.search);
     else lasts(seconds);
   });
   document.addEventListener("htmx:afterRequest", (event) => {

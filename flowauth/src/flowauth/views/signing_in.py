@@ -85,6 +85,15 @@ def enter(done: actions.SignedIn, target: str) -> Response:
             ),
             "warning",
         )
+    if done.backup_codes_left is not None:
+        flash(
+            ngettext(
+                "A backup code is used up: %(num)s code is left.",
+                "A backup code is used up: %(num)s codes are left.",
+                done.backup_codes_left,
+            ),
+            "warning",
+        )
     return redirect(_own_page(target), 303)
 
 

@@ -39,14 +39,23 @@ def server(name: str) -> str:
     return _list(actions.shown_server(database(), user(), name))
 
 
+def _kind(token: Token) -> tuple[str, ...]:
+    """Return what a renewed token shares with the one that it replaces."""
+    return token.name, *sorted(token.role_names)
+
+
 def _list(shown: Server, problem: Refusal | None = None, problem_token: int | None = None) -> str:
     tokens = actions.tokens_on(database(), user(), shown)
+    active = [token for token in tokens if not token.has_ended]
     ended = [token for token in tokens if token.has_ended]
+    newest = {_kind(token): token.id for token in sorted(active, key=lambda one: one.id)}
     return render_template(
         "my_server.html",
         server=shown,
         roles_here=actions.roles_on(user(), shown),
-        active=[token for token in tokens if not token.has_ended],
+        active=active,
+        # A renewed token works until it ends, beside the new one of its name.
+        older={token.id for token in active if newest[_kind(token)] != token.id},
         ended=[token for token in ended if not token.is_hidden],
         hidden=sum(token.is_hidden for token in ended),
         problem=problem,
@@ -147,7 +156,8 @@ def renew(token_id: int) -> BaseResponse | tuple[str, int]:
         return _list(actions.shown_server(database(), user(), name), refusal, token_id), refusal.status
     flash(
         gettext(
-            "Token %(name)s is renewed: a new one ends on %(expiry)s.",
+            "Token %(name)s is renewed: the new one ends on %(expiry)s. The old one works until its own end. Revoke "
+            "it once nothing uses it.",
             name=token.name,
             expiry=clock.readable(token.expiry),
         ),
