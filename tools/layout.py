@@ -123,6 +123,11 @@ class Layout:
         return self.state / "token-use"
 
     @property
+    def query_scopes(self) -> Path:
+        """Return the file of queries' scopes: the API writes it, the auth app reads it."""
+        return self.state / "query-scopes"
+
+    @property
     def plan_file(self) -> Path:
         """Return the file that tells the supervisor what to run."""
         return self.state / "run" / "plan.json"
@@ -150,9 +155,9 @@ class Layout:
     def open_to_others(self) -> list[Path]:
         """Return private folders and files that another user of the machine can use.
 
-        Lists of token ids open nothing; the two services that exchange them may run as two users.
+        Lists of ids open nothing; the two services that exchange them may run as two users.
         """
-        shared = {self.revoked_tokens, self.token_use}
+        shared = {self.revoked_tokens, self.token_use, self.query_scopes}
         files = [path for path in self.state.glob("*") if path.is_file() and path not in shared]
         found = [path for path in (*self.private_folders, *files) if path.exists()]
         return [path for path in found if path.stat().st_mode & PRIVATE]
@@ -213,9 +218,11 @@ class Layout:
             "FLOWAPI_FLOWAUTH_URL": self.url("FLOWAUTH_PORT"),
             "FLOWAPI_REVOCATION_FILE": str(self.revoked_tokens),
             "FLOWAPI_TOKEN_USE_FILE": str(self.token_use),
+            "FLOWAPI_QUERY_SCOPES_FILE": str(self.query_scopes),
             "FLOWAUTH_PORT": str(self.ports["FLOWAUTH_PORT"]),
             "FLOWAUTH_REVOCATION_FILE": str(self.revoked_tokens),
             "FLOWAUTH_TOKEN_USE_FILES": str(self.token_use),
+            "FLOWAUTH_QUERY_SCOPES_FILES": str(self.query_scopes),
             "DB_URI": f"sqlite:///{self.state / 'flowauth.sqlite'}",
             "PREFECT_API_URL": f"{self.url('PREFECT_PORT')}/api",
             "PREFECT_HOME": str(self.state / "prefect"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -196,6 +197,22 @@ async def test_a_subset_adds_nothing_to_what_the_query_itself_needs(
     headers = tokens.header({"own": ["run", "get_result", *SPATIAL]})
     query_id = await submit(client, headers, spec)
     assert await everywhere(client, settings, captured, spec, query_id, headers) == ALLOWED
+
+
+async def test_what_a_query_needs_is_told_to_whoever_explains_refusals(
+    client: Client, settings: Settings, tokens: TokenBuilder, captured: Any, tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    spec = among({**DAILY, "date": "2016-01-02"})
+    query_id = await submit(client, tokens.header({"own": ["run", *SPATIAL]}), spec)
+    other = create_app(settings.model_copy(update={"query_scopes_file": told}), captured.logs())
+    async with other.test_app() as running:
+        asked = running.test_client()
+        headers = tokens.header({"none": ["get_result"]})
+        assert (await asked.get(f"/api/0/get/{query_id}", headers=headers)).status_code == 403
+        assert (await asked.get(f"/api/0/get/{'0' * 32}", headers=headers)).status_code == 404
+    [line] = told.read_text().splitlines()
+    assert [line.split()[0], *line.split()[2:]] == [query_id, *sorted({*SPATIAL, "*:*:daily_location"})]
 
 
 async def test_kinds_for_direct_use_are_no_subsets_here(

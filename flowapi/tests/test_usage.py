@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from flowapi.app import create_app
+from flowapi.noting import FORGOTTEN_AFTER
 from flowapi.settings import Settings
 from flowapi.testing import TokenBuilder
-from flowapi.usage import FORGOTTEN_AFTER, TokenUse
+from flowapi.usage import QueryScopes, TokenUse
 
 pytestmark = pytest.mark.anyio
 NOON = datetime(2016, 1, 1, 12, tzinfo=UTC)
@@ -59,6 +60,22 @@ def test_a_restart_forgets_nothing_but_what_is_old(path: Path, captured: Any) ->
     second.note("c")
     second.write()
     assert [jti for jti, _ in lines(path)] == ["b", "c"]
+
+
+def test_scopes_of_queries_are_told_and_the_oldest_forgotten(
+    path: Path, captured: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowapi.usage._MOST_QUERIES", 2)
+    moment = NOON
+    told = QueryScopes(path, captured.logs(), lambda: moment)
+    for minute, query_id in enumerate(("b", "c", "a")):
+        moment = NOON + timedelta(minutes=minute)
+        told.note(query_id, frozenset({"admin1:flows:flows", "*:*:event_count"}))
+    told.write()
+    assert lines(path) == [
+        ["a", "2016-01-01T12:02:00Z", "*:*:event_count", "admin1:flows:flows"],
+        ["c", "2016-01-01T12:01:00Z", "*:*:event_count", "admin1:flows:flows"],
+    ]
 
 
 def test_what_cannot_be_written_is_kept_for_the_next_time(path: Path, captured: Any) -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from flowauth.actions.rights import needed_for
 from flowauth.errors import Refusal
 from flowauth.models import Scope, Server
 from flowauth.scopes import lacking
+from flowauth.settings import Settings
 from flowauth.testing import SCOPES, Script, Visitor, World, role_form, user_named
 
 DAILY = {"query_kind": "daily_location", "date": "2016-01-01", "aggregation_unit": "admin1"}
@@ -80,6 +82,36 @@ def test_the_apis_refusal_can_be_pasted(root: Visitor, world: World) -> None:
     assert (reply.status_code, "ask for flows at any unit" in reply.text) == (400, True)
 
 
+QUERY, OTHER, BROKEN = (digit * 32 for digit in "abc")
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+class TestQueryIds:
+    @pytest.fixture
+    def settings(self, settings: Settings, tmp_path: Path) -> Settings:
+        """Name a missing file before the one that an API server writes."""
+        told = tmp_path / "told"
+        told.write_text(
+            f"{QUERY} 2016-01-01T12:00:00Z admin1:flows:daily_location admin1:flows:flows\n"
+            f"{BROKEN} 2016-01-01T12:00:00Z not:a-scope\n"
+        )
+        return settings.model_copy(update={"query_scopes_files": (tmp_path / "missing", told)})
+
+    def test_a_query_id_is_enough(self, root: Visitor, world: World) -> None:
+        assert "It is allowed" in ask(root, pasted=QUERY, asked="poll")
+        page = ask(root, pasted=f" {QUERY}\n", asked="fetch")
+        assert "It is denied" in page
+        assert "<dd><code>get_result</code></dd>" in page
+        assert "All 3 scopes needed" in page
+
+    @pytest.mark.parametrize("query_id", [OTHER, BROKEN])
+    def test_an_id_that_no_server_told(self, root: Visitor, world: World, query_id: str) -> None:
+        form = {"server": "north", "user": "ada", "asked": "fetch", "pasted": query_id}
+        reply = root.post("/admin/access/denied", form)
+        assert reply.status_code == 400
+        assert f"No API server has told this app about query {query_id}." in reply.text
+
+
 def test_a_token_is_asked_for_what_it_holds_and_not_what_its_roles_hold_by_now(
     root: Visitor, app: Flask, world: World, database: Session
 ) -> None:
@@ -104,10 +136,11 @@ def test_a_token_is_asked_for_what_it_holds_and_not_what_its_roles_hold_by_now(
 @pytest.mark.parametrize(
     ("form", "status", "text"),
     [
-        ({"pasted": "0123456789abcdef0123456789abcdef:"}, 400, "query id names no scopes"),
+        ({"pasted": "0123456789abcdef0123456789abcdef:"}, 400, "A query id has 32 digits"),
         ({"pasted": "{"}, 400, "is not a scope"),
         ({"pasted": "[]"}, 400, "neither a query spec"),
-        ({"pasted": ""}, 400, "Paste a query spec"),
+        ({"pasted": "0" * 32}, 400, "No API server tells this app about queries"),
+        ({"pasted": ""}, 400, "Paste a query id, a query spec"),
         ({"pasted": "{}"}, 400, "names no query_kind"),
         ({"pasted": '{"query_kind": "nothing"}'}, 400, "does not offer the kind nothing"),
         ({"pasted": '{"query_kind": "flows"}'}, 400, "names none of the units"),

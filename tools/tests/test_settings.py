@@ -39,7 +39,7 @@ FOREIGN = re.compile(r"PREFECT_\w+|DO_NOT_TRACK")
 FREE = (str, str | None, Path, Path | None)
 
 # So it will for files that need not be there yet.
-LISTS = {"FLOWAUTH_TOKEN_USE_FILES"}
+LISTS = {"FLOWAUTH_TOKEN_USE_FILES", "FLOWAUTH_QUERY_SCOPES_FILES"}
 
 WRONG = "no such value"
 

@@ -26,7 +26,7 @@ from flowapi.services import Services, install_services
 from flowapi.settings import Settings
 from flowapi.tokens import TokenReader
 from flowapi.turns import Turns
-from flowapi.usage import TokenUse
+from flowapi.usage import QueryScopes, TokenUse
 
 
 def create_app(settings: Settings, logs: Logs | None = None) -> Quart:
@@ -44,6 +44,7 @@ def create_app(settings: Settings, logs: Logs | None = None) -> Quart:
     # Clients of this API do not follow redirects, so an odd path gets 404.
     app.url_map.merge_slashes = False
     metrics = Metrics()
+    query_scopes = QueryScopes(settings.query_scopes_file, logs)
     shared = Services(
         settings=settings,
         logs=logs,
@@ -58,7 +59,7 @@ def create_app(settings: Settings, logs: Logs | None = None) -> Quart:
         results=ResultStore(
             _database_url(settings), pool_size=settings.database_pool_size, timeout=settings.database_timeout
         ),
-        queries=KnownQueries(),
+        queries=KnownQueries(query_scopes),
         turns=Turns(),
         description=Description(
             settings.identifier, lambda: operations_of(app), cancel=settings.cancel_enabled
@@ -88,6 +89,7 @@ def create_app(settings: Settings, logs: Logs | None = None) -> Quart:
 
     app.before_serving(shared.engine.open)
     app.before_serving(use.open)
+    app.before_serving(query_scopes.open)
     if shared.fetched is not None:
         app.before_serving(shared.fetched.open)
         app.after_serving(shared.fetched.close)
@@ -95,6 +97,7 @@ def create_app(settings: Settings, logs: Logs | None = None) -> Quart:
     @app.after_serving
     async def close() -> None:
         await use.close()
+        await query_scopes.close()
         await shared.engine.close()
         await asyncio.to_thread(shared.results.close)
 

@@ -10,6 +10,7 @@ from typing import Any
 from flowapi.engine import Conversation, Reply
 from flowapi.errors import ApiError, refused_by_engine
 from flowapi.scopes import needed_scopes
+from flowapi.usage import QueryScopes
 
 REMEMBERED = 10_000
 _QUERY_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -44,11 +45,14 @@ class KnownQueries:
     never become stale.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, told: QueryScopes) -> None:
         self._scopes: OrderedDict[str, frozenset[str]] = OrderedDict()
+        self._told = told
 
     def remember(self, query_id: str, scopes: frozenset[str]) -> None:
         """Store a query's scopes; evict the least recently used beyond the limit."""
+        if query_id not in self._scopes:
+            self._told.note(query_id, scopes)
         self._scopes[query_id] = scopes
         self._scopes.move_to_end(query_id)
         if len(self._scopes) > REMEMBERED:

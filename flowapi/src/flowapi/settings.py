@@ -111,6 +111,7 @@ class Settings(ServiceSettings):
     revocation_copy: WritableFile = Field(None, validation_alias="FLOWAPI_REVOCATION_COPY")
     auth_app_url: WebAddress = Field(None, validation_alias="FLOWAPI_FLOWAUTH_URL")
     token_use_file: WritableFile = Field(None, validation_alias="FLOWAPI_TOKEN_USE_FILE")
+    query_scopes_file: WritableFile = Field(None, validation_alias="FLOWAPI_QUERY_SCOPES_FILE")
     trusted_proxies: Networks = Field((), validation_alias="FLOWAPI_TRUSTED_PROXIES")
     cancel_enabled: Switch = Field(False, validation_alias="FLOWAPI_CANCEL")
     certificate: Path | None = None

@@ -107,6 +107,7 @@ class Settings(ServiceSettings):
     trusted_proxies: Annotated[int, _between(0, 10)] = Field(0, validation_alias="FLOWAUTH_TRUSTED_PROXIES")
     revocation_file: WritableFile = Field(None, validation_alias="FLOWAUTH_REVOCATION_FILE")
     token_use_files: Files = Field((), validation_alias="FLOWAUTH_TOKEN_USE_FILES")
+    query_scopes_files: Files = Field((), validation_alias="FLOWAUTH_QUERY_SCOPES_FILES")
     argon2_time_cost: Annotated[int, _between(1, 100)] = Field(
         3, validation_alias="FLOWAUTH_ARGON2_TIME_COST"
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -17,6 +18,7 @@ from flowauth.models import Role, Scope, Server, Token, User, scopes_in_role, us
 from flowauth.scopes import ANYWHERE, EXTREMES, NONSPATIAL, is_scope, lacking
 from flowauth.services import Services
 from flowauth.signing import claims_of
+from flowauth.told_scopes import is_query_id, scopes_of_query
 
 LARGEST_SPEC = 1024 * 1024
 _MOST_SCOPES = 2000
@@ -128,10 +130,11 @@ def first_steps(database: Session) -> FirstSteps:
     return FirstSteps(*found)
 
 
-def needed_for(server: Server, pasted: str, asked: str) -> frozenset[str]:
+def needed_for(server: Server, pasted: str, asked: str, told: Sequence[Path] = ()) -> frozenset[str]:
     """Return the scopes that a pasted text needs.
 
-    The text is a query spec, an API's refusal, or scopes with spaces between them.
+    The text is a query id, a query spec, an API's refusal, or scopes with spaces between them. ``told`` are the
+    files in which API servers tell the scopes of queries.
 
     Raises
     ------
@@ -141,7 +144,10 @@ def needed_for(server: Server, pasted: str, asked: str) -> frozenset[str]:
     if asked not in ASKED:
         raise Refusal(gettext("asked must be one of %(asked)s.", asked=", ".join(ASKED)), field="asked")
     if not pasted.strip() or len(pasted) > LARGEST_SPEC:
-        raise Refusal(gettext("Paste a query spec, the API's refusal or scopes."), field="pasted")
+        raise Refusal(gettext("Paste a query id, a query spec, the API's refusal or scopes."), field="pasted")
+    simple = frozenset([one] if (one := ASKED[asked]) else [])
+    if is_query_id(pasted.strip()):
+        return _needed_by_query(pasted.strip(), told) | simple
     try:
         content = json.loads(pasted)
     except (ValueError, RecursionError):
@@ -162,8 +168,29 @@ def needed_for(server: Server, pasted: str, asked: str) -> frozenset[str]:
                 field="pasted",
             )
         return _listed(missing)
-    simple = ASKED[asked]
-    return _needed_by_spec(server, content) | ({simple} if simple else set())
+    return _needed_by_spec(server, content) | simple
+
+
+def _needed_by_query(query_id: str, told: Sequence[Path]) -> frozenset[str]:
+    if not told:
+        raise Refusal(
+            gettext(
+                "No API server tells this app about queries: FLOWAUTH_QUERY_SCOPES_FILES is not set. Paste the "
+                "query's spec or the API's refusal."
+            ),
+            field="pasted",
+        )
+    scopes = scopes_of_query(told, query_id)
+    if scopes is None:
+        raise Refusal(
+            gettext(
+                "No API server has told this app about query %(query_id)s. It tells a query once a minute, after "
+                "somebody has run or asked for it. Try again in a minute, or paste the query's spec or the API's refusal.",
+                query_id=query_id,
+            ),
+            field="pasted",
+        )
+    return scopes
 
 
 def _listed(words: list[str]) -> frozenset[str]:
@@ -171,7 +198,7 @@ def _listed(words: list[str]) -> frozenset[str]:
     if wrong or len(words) > _MOST_SCOPES:
         raise Refusal(
             gettext(
-                "'%(words)s' is not a scope, and what was pasted is no JSON. A query id names no scopes: paste its spec or the API's refusal.",
+                "'%(words)s' is not a scope, and what was pasted is no JSON. A query id has 32 digits and letters from a to f.",
                 words=(wrong or words)[0][:80],
             ),
             field="pasted",

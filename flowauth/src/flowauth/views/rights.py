@@ -97,7 +97,8 @@ def denied() -> str | tuple[str, int]:
             values |= {"server": token.server.name, "user": token.user.username}
         server = actions.find_any_server(database(), values["server"])
         if request.method == "POST" and server is not None:
-            needed = actions.needed_for(server, values["pasted"], values["asked"])
+            told = services().settings.query_scopes_files
+            needed = actions.needed_for(server, values["pasted"], values["asked"], told)
             if token is not None:
                 held = actions.held_by_token(services(), token)
             else:
