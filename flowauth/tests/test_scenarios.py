@@ -5,9 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pyotp
 import pytest
@@ -123,25 +122,19 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         yield deployment
 
 
-class Administrator:
-    """Act as the demo's administrator by script, to prepare what a scenario starts from."""
+@pytest.fixture(scope="module")
+def add_user(deployment: Deployment) -> Callable[..., None]:
+    """Return a function that adds a user with `PASSWORD`, to be changed at the first sign-in."""
+    base, person = f"{deployment.address}/api/v1", {"username": "TEST_ADMIN", "password": DEMO_PASSWORD}
+    signed = requests.post(f"{base}/session", json=person, timeout=60).json()
+    headers = {"Authorization": f"Bearer {signed['access_token']}"}
 
-    def __init__(self, address: str) -> None:
-        self.base = f"{address}/api/v1"
-        person = {"username": "TEST_ADMIN", "password": DEMO_PASSWORD}
-        signed = requests.post(f"{self.base}/session", json=person, timeout=60).json()
-        self.headers = {"Authorization": f"Bearer {signed['access_token']}"}
-
-    def add_user(self, username: str, **properties: Any) -> None:
-        """Add a user with `PASSWORD`, to be changed at the first sign-in."""
+    def add(username: str, **properties: bool) -> None:
         user = {"username": username, "password": PASSWORD, **properties}
-        made = requests.post(f"{self.base}/users", json=user, headers=self.headers, timeout=60)
+        made = requests.post(f"{base}/users", json=user, headers=headers, timeout=60)
         assert made.status_code == 201, made.text
 
-
-@pytest.fixture(scope="module")
-def administrator(deployment: Deployment) -> Administrator:
-    return Administrator(deployment.address)
+    return add
 
 
 @pytest.fixture
@@ -232,8 +225,8 @@ def test_refused_sign_ins(page: Page) -> None:
     assert len(said) == 1, "an unknown user reads the same as a wrong password"
 
 
-def test_a_required_second_factor(page: Page, administrator: Administrator) -> None:
-    administrator.add_user("required", require_two_factor=True)
+def test_a_required_second_factor(page: Page, add_user: Callable[..., None]) -> None:
+    add_user("required", require_two_factor=True)
     sign_in(page, "required", PASSWORD)
     expect(page.get_by_text("Then set up two-factor sign-in")).to_be_visible()
     choose_password(page, PASSWORD, NEW_PASSWORD)
@@ -286,8 +279,8 @@ def activate(page: Page) -> str:
     return code
 
 
-def test_a_second_factor_by_choice(page: Page, administrator: Administrator) -> None:
-    administrator.add_user("careful")
+def test_a_second_factor_by_choice(page: Page, add_user: Callable[..., None]) -> None:
+    add_user("careful")
     sign_in(page, "careful", PASSWORD)
     choose_password(page, PASSWORD, NEW_PASSWORD)
     save(page)
@@ -302,8 +295,8 @@ def test_a_second_factor_by_choice(page: Page, administrator: Administrator) -> 
     expect(page.get_by_text("Move to another device").first).to_be_visible()
 
 
-def test_the_password_changes(page: Page, administrator: Administrator) -> None:
-    administrator.add_user("changing")
+def test_the_password_changes(page: Page, add_user: Callable[..., None]) -> None:
+    add_user("changing")
     sign_in(page, "changing", PASSWORD)
     choose_password(page, PASSWORD, NEW_PASSWORD)
     save(page)
@@ -317,8 +310,8 @@ def test_the_password_changes(page: Page, administrator: Administrator) -> None:
     expect(page.get_by_role("heading", name="My servers")).to_be_visible()
 
 
-def test_refused_passwords(page: Page, administrator: Administrator) -> None:
-    administrator.add_user("clumsy")
+def test_refused_passwords(page: Page, add_user: Callable[..., None]) -> None:
+    add_user("clumsy")
     sign_in(page, "clumsy", PASSWORD)
     for old, new, again, field in (
         ("wrong", NEW_PASSWORD, NEW_PASSWORD, "password"),

@@ -1,22 +1,26 @@
-"""Look at every screen in a real browser: accessibility, and a phone's width."""
+"""Look at every screen in a real browser: accessibility, a phone's width, pictures.
+
+With ``FLOWAUTH_PICTURES=1`` the tests also take the pictures of the screens' page in the documentation.
+"""
 
 from __future__ import annotations
 
+import base64
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyotp
 import pytest
 import requests
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from flowauth.actions.demo import PASSWORD
 from flowauth.testing import SCOPES, served
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 #: Endpoint to the path of its screen in the demo data.
@@ -52,6 +56,27 @@ SCREENS = {
 }
 #: Screens that need no sign-in, or one of another kind; they have tests of their own below.
 OTHERS = {"signing_in.sign_in", "signing_in.code"}
+#: What screens look like after something was done on them.
+AFTERWARDS = {"signing_in.refused", "devices.decide", "credentials.made", "users.refused", "rights.explained"}
+OPERATORS = Path(__file__).parents[2] / "docs" / "operators"
+PICTURES = OPERATORS / "screens"
+TALLEST = 1400
+#: Words of up to 30 letters that stand on two lines.
+BROKEN_WORDS = r"""() => {
+  const found = [], range = document.createRange();
+  const walker = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode;
+    if (!node.parentElement.checkVisibility()) continue;
+    for (const word of node.data.matchAll(/[\p{L}\p{N}_]+/gu)) {
+      if (word[0].length > 30) continue;
+      range.setStart(node, word.index);
+      range.setEnd(node, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map((one) => one.top)).size > 1) found.push(word[0]);
+    }
+  }
+  return found;
+}"""
 #: What a GET sends that is no screen.
 FILES = {
     "static",
@@ -80,16 +105,20 @@ def test_every_screen_is_listed(app: Flask) -> None:
     assert found == SCREENS.keys() | OTHERS | FILES
 
 
-browsing = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's chromium is not installed"),
-]
+def test_every_screen_is_in_the_documentation() -> None:
+    names = SCREENS.keys() | OTHERS | AFTERWARDS
+    assert {path.stem for path in PICTURES.iterdir()} == names
+    shown = re.findall(
+        r"^!\[[^\]]+\]\(screens/(.+)\.webp\)$", (OPERATORS / "screens.md").read_text(), re.MULTILINE
+    )
+    assert sorted(shown) == sorted(names)
+    assert sum(path.stat().st_size for path in PICTURES.iterdir()) < 1_500_000
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Serve the demo data with one token, so that every screen has something to show."""
-    with served(tmp_path_factory.mktemp("screens"), SCOPES) as deployment:
+    with served(tmp_path_factory.mktemp("screens"), SCOPES, TWO_FACTOR_VALID_WINDOW="1") as deployment:
         base = f"{deployment.address}/api/v1"
         signed = requests.post(
             f"{base}/session", json={"username": "TEST_ADMIN", "password": PASSWORD}, timeout=30
@@ -102,14 +131,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         )
         assert made.status_code == 201, made.text
         yield deployment.address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 def still(browser: Browser, address: str) -> BrowserContext:
@@ -144,10 +165,24 @@ def faults(page: Page, *rules: str) -> list[str]:
     return [f"{one['id']}: {node['html'][:160]}" for one in found for node in one["nodes"]]
 
 
+def take_picture(page: Page, name: str) -> None:
+    """Put a picture of a screen into the documentation, if asked for."""
+    if not os.environ.get("FLOWAUTH_PICTURES"):
+        return
+    height = min(page.evaluate("document.documentElement.scrollHeight"), TALLEST)
+    clip = {"x": 0, "y": 0, "width": 1280, "height": height, "scale": 1}
+    asked = {"format": "webp", "quality": 60, "clip": clip, "captureBeyondViewport": True}
+    taken = page.context.new_cdp_session(page).send("Page.captureScreenshot", asked)
+    PICTURES.mkdir(exist_ok=True)
+    (PICTURES / f"{name}.webp").write_bytes(base64.b64decode(taken["data"]))
+
+
 def look(page: Page, name: str) -> None:
     """Check a screen in light and dark at two widths."""
     page.wait_for_load_state("load")
     page.emulate_media(color_scheme="light")
+    take_picture(page, name)
+    assert page.evaluate(BROKEN_WORDS) == [], name
     assert faults(page) == [], name
     page.emulate_media(color_scheme="dark")
     assert faults(page, "color-contrast") == [], name
@@ -161,7 +196,7 @@ def look(page: Page, name: str) -> None:
 
 
 class TestScreens:
-    pytestmark = browsing
+    pytestmark = pytest.mark.slow
 
     @pytest.mark.parametrize("endpoint", SCREENS)
     def test_a_screen(self, page: Page, endpoint: str) -> None:
@@ -218,6 +253,14 @@ class TestScreens:
         expect(page).to_have_title(re.compile("^Error: "))
         look(page, "users.refused")
 
+    def test_the_screen_of_an_explained_refusal(self, page: Page) -> None:
+        page.goto("/admin/access/denied?user=TEST_USER")
+        # No role of the demo holds both.
+        page.get_by_label("The query's id or spec").fill("run get_result admin3:flows:flows")
+        page.get_by_role("button", name="Explain").click()
+        expect(page.get_by_role("heading", name="It is denied")).to_be_visible()
+        look(page, "rights.explained")
+
     def test_the_screen_of_sign_in(self, browser: Browser, address: str) -> None:
         context = still(browser, address)
         page = context.new_page()
@@ -228,6 +271,20 @@ class TestScreens:
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_role("alert")).to_be_visible()
         look(page, "signing_in.refused")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.goto("/account/two-factor/app")
+        page.get_by_role("button", name="Copy").click()
+        page.get_by_role("link", name="I have saved them: next").click()
+        key = page.locator(".key code").inner_text()
+        page.get_by_label("Code that the app shows").fill(pyotp.TOTP(key).now())
+        page.get_by_role("button", name="Activate").click()
+        page.get_by_role("button", name="Sign out").click()
+        page.get_by_label("User name").fill("TEST_USER")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("heading", name="Two-factor code")).to_be_visible()
+        look(page, "signing_in.code")
         context.close()
 
     def test_a_token_by_keyboard_alone(self, page: Page) -> None:
