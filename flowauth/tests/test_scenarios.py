@@ -124,7 +124,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
 
 @pytest.fixture(scope="module")
 def add_user(deployment: Deployment) -> Callable[..., None]:
-    """Return a function that adds a user with `PASSWORD`, to be changed at the first sign-in."""
+    """Return a function that adds a user whose `PASSWORD` must be changed."""
     base, person = f"{deployment.address}/api/v1", {"username": "TEST_ADMIN", "password": DEMO_PASSWORD}
     signed = requests.post(f"{base}/session", json=person, timeout=60).json()
     headers = {"Authorization": f"Bearer {signed['access_token']}"}

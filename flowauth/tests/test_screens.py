@@ -1,6 +1,7 @@
-"""Look at every screen in a real browser: accessibility, a phone's width, pictures.
+"""Look at every screen in a real browser.
 
-With ``FLOWAUTH_PICTURES=1`` the tests also take the pictures of the screens' page in the documentation.
+Axe finds what is hard to reach, and no screen is wider than a phone. With ``FLOWAUTH_PICTURES=1`` the tests also
+take the pictures of the screens' page in the documentation.
 """
 
 from __future__ import annotations

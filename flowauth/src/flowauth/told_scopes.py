@@ -1,4 +1,7 @@
-"""Find the scopes that an API server told of a query: an id, a moment and scopes a line."""
+"""Find the scopes that an API server told of a query.
+
+A line has the query's id, a moment and scopes.
+"""
 
 from __future__ import annotations
 
