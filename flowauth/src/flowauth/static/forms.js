@@ -74,6 +74,17 @@
     return summary;
   };
 
+  // A text that appears while a button is being pressed would move the button away from under the pointer.
+  let isPressed = false;
+  const waiting = [];
+  document.addEventListener("pointerdown", () => { isPressed = true; }, true);
+  for (const released of ["pointerup", "pointercancel"]) {
+    document.addEventListener(released, () => {
+      isPressed = false;
+      setTimeout(() => waiting.splice(0).forEach((say) => say()));
+    }, true);
+  }
+
   const checked = (form) => [...form.elements].filter((field) => field.id && field.willValidate && field.type !== "checkbox");
 
   for (const form of forms) {
@@ -91,7 +102,8 @@
     });
     for (const field of fields) {
       // Nothing is said while somebody still types.
-      field.addEventListener("change", () => { if (field.value && !field.validity.valid) tell(field); });
+      const say = () => { if (field.value && !field.validity.valid) tell(field); };
+      field.addEventListener("change", () => { if (isPressed) waiting.push(say); else say(); });
       field.addEventListener("input", () => { if (field.hasAttribute("aria-invalid") && field.validity.valid) clear(field); });
     }
     const refused = fields.filter((field) => field.hasAttribute("aria-invalid"));
