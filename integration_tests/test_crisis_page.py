@@ -6,14 +6,21 @@ import csv
 import io
 import json
 import re
+import subprocess
+import sys
+import time
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import flowclient
 from flowclient.pages import collect_crisis, render
 from flowclient.reports.__main__ import main
+
+if TYPE_CHECKING:
+    from conftest import Stack
 
 EVENT = date(2016, 1, 4)
 
@@ -99,3 +106,50 @@ def test_a_report_is_one_version_until_something_changes(
     assert said("list") == "flood: last good 2016-01-06 v2; failures: none"
     index = json.loads((tmp_path / "out" / "cell" / "flood" / "index.json").read_text())
     assert [each["because"] for each in index["periods"][0]["versions"]] == ["definition", "first"]
+
+
+def test_reports_are_made_when_they_are_due(
+    stack: Stack, connection: flowclient.Connection, tmp_path: Path
+) -> None:
+    """Serve a report through the stack's Prefect server, until SIGTERM."""
+    (tmp_path / "flood.yml").write_text(
+        "{name: flood, body: {page: crisis}, period: day, languages: [en], recipients: cell, keep: {periods: 1},"
+        " parameters: {event: 2016-01-04, baseline_weeks: 1}}"
+    )
+    (tmp_path / "token").write_text(connection.token)
+    environment = stack.layout.environment() | {
+        "FLOWAPI_URL": connection.url,
+        "FLOWAPI_TOKEN_FILE": str(tmp_path / "token"),
+        "FLOWKIT_REPORTS": str(tmp_path),
+        "FLOWKIT_REPORTS_OUT": str(tmp_path / "out"),
+    }
+    command = [sys.executable, "-m", "flowetl", "reports"]
+
+    def said(*arguments: str) -> str:
+        return subprocess.run(
+            [*command, *arguments], env=environment, capture_output=True, text=True, check=True
+        ).stdout
+
+    assert said("due") == "flood 2016-01-07\n"
+    index = tmp_path / "out" / "cell" / "flood" / "index.json"
+    log = tmp_path / "log"
+    with log.open("w") as output:
+        serving = subprocess.Popen([*command, "serve"], env=environment, stdout=output, stderr=output)
+    try:
+        deadline = time.monotonic() + 180
+        while not index.exists():
+            assert serving.poll() is None, log.read_text()[-3000:]
+            assert time.monotonic() < deadline, log.read_text()[-3000:]
+            time.sleep(0.2)
+        # A second maker would take the runs of the first for abandoned.
+        second = subprocess.run([*command, "serve"], env=environment, capture_output=True, text=True)
+        assert second.returncode == 2
+        assert "stop it first" in second.stderr
+        serving.terminate()
+        assert serving.wait(timeout=30) == 0
+    finally:
+        serving.kill()
+        serving.wait()
+    assert said("due") == ""
+    assert said("list") == "flood: last good 2016-01-07 v1; failures: none\n"
+    assert connection.token not in log.read_text()

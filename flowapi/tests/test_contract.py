@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
 from contextlib import closing as closed
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +300,13 @@ async def test_a_unit_that_is_none(client: Client, tokens: TokenBuilder) -> None
 async def test_days_with_data(client: Client, headers: dict[str, str]) -> None:
     document = await (await client.get("/api/0/available_dates", headers=headers)).get_json()
     assert document["available_dates"]["calls"] == ["2016-01-01", "2016-01-02", "2016-01-03"]
+
+
+async def test_loads(client: Client, headers: dict[str, str]) -> None:
+    loads = (await (await client.get("/api/0/loads", headers=headers)).get_json())["loads"]
+    assert ("calls", "2016-01-01") in {(load["event_type"], load["date"]) for load in loads}
+    assert len({load["load_id"] for load in loads}) == len(loads)
+    assert all(datetime.fromisoformat(load["loaded_at"]).tzinfo for load in loads)
 
 
 async def test_quality_checks(client: Client, headers: dict[str, str]) -> None:

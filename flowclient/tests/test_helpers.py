@@ -18,6 +18,12 @@ CHECKS = [
     {"cdr_type": "calls", "type_of_query_or_check": "count"},
     {"cdr_type": "sms", "type_of_query_or_check": "count"},
 ]
+LOADS = {
+    "loads": [
+        {"event_type": "sms", "date": "2016-01-02", "load_id": "b", "loaded_at": "2016-01-03T01:00:00+00:00"}
+    ],
+    "cells_version": 3,
+}
 OUTCOMES = [
     {"cdr_date": "2016-01-01", "type_of_query_or_check": "count", "outcome": "12"},
     {"cdr_date": "2016-01-02", "type_of_query_or_check": "count", "outcome": "13.5"},
@@ -49,6 +55,7 @@ def logged(request, caplog, server):
     server.script("GET", "qa/calls/count/2016-01-01", Answer(200, "1254"))
     server.script("GET", "qa/calls/count?start_date=2016-01-01&end_date=2016-01-02", Answer(200, OUTCOMES))
     server.script("GET", "spec/openapi.json", Answer(200, DESCRIPTION))
+    server.script("GET", "loads", Answer(200, LOADS))
     server.script("GET", "queries", Answer(200, {"queries": [{"query_id": "abc"}]}))
     return caplog
 
@@ -76,6 +83,7 @@ CALLS = {
             index=pandas.DatetimeIndex(["2016-01-01", "2016-01-02"], name="date"),
         ),
     ),
+    "get_loads": ({}, LOADS),
     "get_available_qa_checks": ({"event_types": ["calls"]}, CHECKS[:1]),
     "get_available_qa_checks_df": ({}, pandas.DataFrame(CHECKS)),
     "get_qa_check_outcome": ({**CALL_CHECK, "event_date": datetime.date(2016, 1, 1)}, "1254"),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import socket
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import yaml
@@ -18,8 +18,9 @@ from flowclient.pages import CrisisData, render
 from flowclient.reports import Definition, read_definition
 from flowclient.reports.__main__ import main
 from flowclient.reports.definition import DefinitionError
+from flowclient.reports.due import Loads, due, parts_of_run, run_key
 from flowclient.reports.making import ReportError, _write, verify
-from flowclient.reports.shelf import Shelf
+from flowclient.reports.shelf import Placed, Shelf
 
 FILE = {
     "name": "crisis-displacement",
@@ -31,6 +32,9 @@ FILE = {
     "keep": {"versions": 2, "periods": 2},
 }
 TOKEN = "a-token-of-this-test"
+DAYS = [date(2016, 1, 27) + timedelta(days=n) for n in range(28)]
+LOADS = Loads({name: {day: f"{name} {day} a" for day in DAYS} for name in ("calls", "sms")}, 7)
+LOADED_AGAIN = replace(LOADS, ids={**LOADS.ids, "sms": {**LOADS.ids["sms"], DAYS[-1]: "b"}})
 
 
 def written(folder: Path, **changes: object) -> Path:
@@ -44,17 +48,19 @@ def definition(tmp_path: Path) -> Definition:
     return read_definition(written(tmp_path))
 
 
-Make = Callable[[CrisisData], Path]
+class Make(Protocol):
+    def __call__(self, data: CrisisData, loads: Loads = ...) -> Path: ...
 
 
 @pytest.fixture
 def make(definition: Definition, tmp_path: Path) -> Make:
-    def make(data: CrisisData) -> Path:
+    def make(data: CrisisData, loads: Loads = LOADS) -> Path:
         into = tmp_path / "made"
         shutil.rmtree(into, ignore_errors=True)
         into.mkdir()
         pages = {language: render(data, language) for language in definition.languages}
-        _write(definition, "2016-02-23", into, pages, data.facts())
+        parts = parts_of_run(definition, "2016-02-23", loads)
+        _write(into, pages, parts, data.facts())
         return into
 
     return make
@@ -69,6 +75,21 @@ def make(definition: Definition, tmp_path: Path) -> Make:
         ({"parameters": {"event": date(2016, 2, 10), "baseline_weeks": 0}}, "parameters.baseline_weeks = 0"),
         ({"recipients": "../x"}, "recipients = '../x'"),
         ({"languages": ["de"]}, "languages.0 = 'de'"),
+        (
+            {"trigger": {}},
+            "trigger = {}: Value error, must have exactly one of 'days_loaded', 'complete', 'cron'",
+        ),
+        (
+            {"trigger": {"cron": "0 6 * *"}},
+            "trigger.cron = '0 6 * *': Value error, must be a cron expression",
+        ),
+        ({"trigger": {"complete": ["calls"], "late": "18:00"}}, "'late' goes with 'days_loaded' alone"),
+        (
+            {"trigger": {"days_loaded": ["calls"], "late": "6 pm"}},
+            "trigger.late = '6 pm': Value error, must be a",
+        ),
+        ({"publish": "later"}, "publish = 'later': Input should be 'at-once' or 'by-hand'"),
+        ({"on_failure": ["tell", "{token}"]}, "may name only {report}, {period} and {reason}"),
         ({"name": "another"}, "name = 'another': must be 'crisis-displacement'"),
     ],
 )
@@ -99,26 +120,47 @@ def test_periods(tmp_path: Path, period: str, text: str, end: date) -> None:
             definition.end_of(wrong)
 
 
-def test_the_same_numbers_are_one_version_and_others_the_next(
+def test_the_same_loads_are_one_version_and_others_the_next(
     definition: Definition, make: Make, tmp_path: Path
 ) -> None:
     shelf = Shelf(definition, tmp_path / "out")
     shelf.folder.mkdir(parents=True)
-    data = crisis()
-    assert shelf.publish("2016-02-23", make(data)) == "v1"
+    assert shelf.place("2016-02-23", make(crisis())) == Placed("v1")
     first = (shelf.folder / "2016-02-23" / "v1" / "page.en.html").read_bytes()
-    assert shelf.publish("2016-02-23", make(data)) is None
-    loaded_again = replace(data, use={day: value + 1 for day, value in data.use.items()})
-    assert shelf.publish("2016-02-23", make(loaded_again)) == "v2"
+    assert shelf.place("2016-02-23", make(crisis())) is None
+    assert shelf.place("2016-02-23", make(crisis(), LOADED_AGAIN)) == Placed("v2")
+    assert shelf.place("2016-02-23", make(crisis(), replace(LOADED_AGAIN, cells=8))) == Placed("v3")
     assert (shelf.folder / "2016-02-23" / "v1" / "page.en.html").read_bytes() == first
     [period] = json.loads((shelf.folder / "index.json").read_text())["periods"]
     assert period["versions"] == [
-        {"version": "v2", "because": "facts"},
+        {"version": "v3", "because": "cells"},
+        {"version": "v2", "because": "loads"},
         {"version": "v1", "because": "first"},
     ]
     french = (shelf.folder / "index.fr.html").read_text()
-    assert "les données ont changé" in french
+    assert "des données ont été chargées plus tard ou de nouveau" in french
     assert 'href="2016-02-23/v2/page.fr.html"' in french
+
+
+def test_a_version_waits_for_its_approval(make: Make, tmp_path: Path) -> None:
+    definition = read_definition(written(tmp_path, publish="by-hand"))
+    shelf = Shelf(definition, tmp_path / "out")
+    shelf.folder.mkdir(parents=True)
+    with pytest.raises(LookupError, match="no version is held; periods with one: none"):
+        shelf.approve("2016-02-23")
+    assert shelf.place("2016-02-23", make(crisis())) == Placed("held", held=True)
+    assert "page.en.html" not in (shelf.folder / "index.en.html").read_text()
+    held = shelf.folder / "2016-02-23" / "held"
+    assert held.stat().st_mode & 0o077 == 0
+    # What waits was made from the same loads, so that there is nothing to make.
+    assert shelf.made("2016-02-23") == {run_key(definition, "2016-02-23", LOADS)}
+    assert shelf.place("2016-02-23", make(crisis())) is None
+    # A newer one takes its place.
+    assert shelf.place("2016-02-23", make(crisis(), LOADED_AGAIN)) == Placed("held", held=True)
+    assert shelf.approve("2016-02-23") == "v1"
+    assert shelf.made("2016-02-23") == {run_key(definition, "2016-02-23", LOADED_AGAIN)}
+    assert not held.exists()
+    assert "2016-02-23/v1/page.en.html" in (shelf.folder / "index.en.html").read_text()
 
 
 def test_old_versions_and_periods_go(definition: Definition, make: Make, tmp_path: Path) -> None:
@@ -126,9 +168,9 @@ def test_old_versions_and_periods_go(definition: Definition, make: Make, tmp_pat
     shelf.folder.mkdir(parents=True)
     data = crisis()
     for n in range(3):
-        shelf.publish("2016-02-23", make(replace(data, floor=15 + n)))
+        shelf.place("2016-02-23", make(data, replace(LOADS, cells=n)))
     for period in ("2016-02-22", "2016-02-21"):
-        shelf.publish(period, make(data))
+        shelf.place(period, make(data))
     shelf.prune()
     assert shelf.periods() == ["2016-02-23", "2016-02-22"]
     assert [path.name for path in shelf.versions("2016-02-23")] == ["v3", "v2"]
@@ -171,17 +213,18 @@ def test_a_page_of_nothing_is_not_published(definition: Definition, make: Make) 
 
 @pytest.mark.slow
 def test_a_failure_stands_beside_the_last_good_version(
-    definition: Definition,
     make: Make,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     token: str,
 ) -> None:
-    """Run against a port where nobody listens, in the maker's own process."""
+    """Run against a port where nobody listens."""
+    told = ["/usr/bin/touch", f"{tmp_path}/{{report}} {{period}} {{reason}}"]
+    definition = read_definition(written(tmp_path, on_failure=told))
     shelf = Shelf(definition, tmp_path / "out")
     shelf.folder.mkdir(parents=True)
-    shelf.publish("2016-02-23", make(crisis()))
+    shelf.place("2016-02-23", make(crisis()))
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     (tmp_path / "token").write_text(token)
@@ -201,6 +244,106 @@ def test_a_failure_stands_beside_the_last_good_version(
     assert "the server could not be reached" in index
     assert "page.en.html" in index
     assert [path.name for path in shelf.folder.iterdir() if path.name.startswith(".making")] == []
+    # Only a server that stays away is told of.
+    told_of = tmp_path / "crisis-displacement 2016-02-23 connection"
+    assert main(["run", "crisis-displacement", "--period", "2016-02-23"]) == 1
+    assert not told_of.exists()
+    assert main(["run", "crisis-displacement", "--period", "2016-02-23"]) == 1
+    assert told_of.exists()
     # The next good run takes the failure away.
-    shelf.publish("2016-02-23", make(crisis()))
+    shelf.place("2016-02-23", make(crisis(), LOADED_AGAIN))
     assert main(["list"]) == 0
+
+
+def at(day: int, hour: int = 12, month: int = 2) -> datetime:
+    return datetime(2016, month, day, hour, tzinfo=timezone.utc)
+
+
+def without(loads: Loads, event_type: str, *days: date) -> Loads:
+    left = {day: load for day, load in loads.ids[event_type].items() if day not in days}
+    return replace(loads, ids={**loads.ids, event_type: left})
+
+
+LAST = date(2016, 2, 23)
+WEEK_OF_EVENT = [f"2016-02-{day}" for day in range(10, 24)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "loads", "now", "periods"),
+    [
+        # Days until the last that has both types; the last day of the loads is the 23rd.
+        ({}, LOADS, at(24), WEEK_OF_EVENT),
+        ({}, without(LOADS, "sms", LAST), at(24), WEEK_OF_EVENT[:-1]),
+        # A day without one of its types is made after its hour, on the next day.
+        (
+            {"trigger": {"days_loaded": ["calls", "sms"], "late": "18:00"}},
+            without(LOADS, "sms", LAST),
+            at(24, 17),
+            WEEK_OF_EVENT[:-1],
+        ),
+        (
+            {"trigger": {"days_loaded": ["calls", "sms"], "late": "18:00"}},
+            without(LOADS, "sms", LAST),
+            at(24, 18),
+            WEEK_OF_EVENT,
+        ),
+        # The 22nd is a Monday: its week is not over.
+        ({"period": "week"}, LOADS, at(24), ["2016-W06", "2016-W07"]),
+        (
+            {"period": "week", "trigger": {"complete": ["sms"]}},
+            without(LOADS, "sms", date(2016, 2, 16)),
+            at(24),
+            ["2016-W06"],
+        ),
+        ({"period": "month"}, LOADS, at(24), []),
+        # Mondays at six: the week that ended before.
+        ({"period": "week", "trigger": {"cron": "0 6 * * 1"}}, LOADS, at(22, 5), ["2016-W06"]),
+        ({"period": "week", "trigger": {"cron": "0 6 * * 1"}}, LOADS, at(22, 7), ["2016-W07"]),
+        ({"keep": {"periods": 3}}, LOADS, at(24), WEEK_OF_EVENT[-3:]),
+        # Nothing of the days since the event.
+        ({}, Loads({"calls": {date(2016, 2, 9): "a"}}, 7), at(24), []),
+    ],
+)
+def test_periods_are_due_when_their_time_has_come(
+    tmp_path: Path, changes: dict[str, object], loads: Loads, now: datetime, periods: list[str]
+) -> None:
+    definition = read_definition(written(tmp_path, **{"keep": {"periods": 400}, **changes}))
+    assert due(definition, loads, Shelf(definition, tmp_path / "out"), now) == periods
+
+
+def test_only_periods_whose_loads_changed_are_due_again(
+    definition: Definition, make: Make, tmp_path: Path
+) -> None:
+    shelf = Shelf(definition, tmp_path / "out")
+    shelf.folder.mkdir(parents=True)
+    shelf.place("2016-02-23", make(crisis()))
+    assert due(definition, LOADS, shelf, at(24)) == ["2016-02-22"]
+    # The day before does not read the day that was loaded again.
+    assert due(definition, LOADED_AGAIN, shelf, at(24)) == ["2016-02-22", "2016-02-23"]
+    # A second baseline week's day is read by both; a third is not read at all.
+    baseline = replace(LOADS, ids={**LOADS.ids, "calls": {**LOADS.ids["calls"], date(2016, 1, 27): "b"}})
+    assert due(definition, baseline, shelf, at(24)) == ["2016-02-22", "2016-02-23"]
+    earlier = replace(LOADS, ids={**LOADS.ids, "calls": {**LOADS.ids["calls"], date(2016, 1, 26): "b"}})
+    assert due(definition, earlier, shelf, at(24)) == ["2016-02-22"]
+
+
+def test_a_failure_is_tried_again_only_where_that_may_help(definition: Definition, tmp_path: Path) -> None:
+    shelf = Shelf(definition, tmp_path / "out")
+    shelf.folder.mkdir(parents=True)
+    key = run_key(definition, "2016-02-23", LOADS)
+    refused = shelf.failed("2016-02-23", "refused", key)
+    later = refused.when + timedelta(days=1)
+    assert "2016-02-23" not in due(definition, LOADS, shelf, later)
+    assert "2016-02-23" in due(definition, LOADED_AGAIN, shelf, later)
+    pauses = []
+    for _ in range(4):
+        failure = shelf.failed("2016-02-23", "connection", None)
+        minutes = range(0, 100)
+        pauses.append(
+            next(
+                minute
+                for minute in minutes
+                if "2016-02-23" in due(definition, LOADS, shelf, failure.when + timedelta(minutes=minute))
+            )
+        )
+    assert pauses == [5, 15, 45, 60]

@@ -202,6 +202,7 @@ def test_missing_scopes_are_listed(shell, server, connection):
         ("get_json_dataframe", {"location": "get/abc"}, "get/abc", "Could not get result"),
         ("get_geography", {"aggregation_unit": "admin3"}, "geography/admin3", "Could not get result"),
         ("get_available_dates", {}, "available_dates", "Could not get available dates"),
+        ("get_loads", {}, "loads", "Could not get the loads"),
         ("get_available_qa_checks", {}, "qa/", "Could not get qa checks"),
         (
             "get_qa_check_outcome",

@@ -80,6 +80,7 @@ ACTIONS = [
     "get_geo_sql_for_query_result",
     "get_geography",
     "get_available_dates",
+    "get_loads",
     "get_aggregation_unit",
     "authorise",
     "list_qa_checks",

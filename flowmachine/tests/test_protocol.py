@@ -213,6 +213,10 @@ def test_regions_have_names_and_the_region_that_they_lie_in(client: Client, runn
 def test_dates_and_checks(client: Client) -> None:
     days = ["2016-01-01", "2016-01-02", "2016-01-03"]
     assert succeed(client, "get_available_dates") == dict.fromkeys(("calls", "mds", "sms", "topups"), days)
+    loads = succeed(client, "get_loads")["loads"]
+    assert [(load["event_type"], load["date"]) for load in loads] == [
+        (event_type, day) for event_type in ("calls", "mds", "sms", "topups") for day in days
+    ]
     checks = succeed(client, "list_qa_checks")["available_qa_checks"]
     assert {"cdr_type": "calls", "type_of_query_or_check": "count_added_rows"} in checks
     asked = {

@@ -50,6 +50,7 @@ GROUPS = {
         "partitions",
         "processes",
         "records",
+        "reportcommands",
         "withdrawal",
     ),
 }

@@ -49,6 +49,7 @@ ROUTES: list[tuple[str, str, list[str], int]] = [
     ("POST", "/api/0/cancel/{query_id}", ["cancel", *SPATIAL], 200),
     ("GET", "/api/0/geography/admin3", ["get_result", SHAPES], 200),
     ("GET", "/api/0/available_dates", ["get_available_dates"], 200),
+    ("GET", "/api/0/loads", ["get_available_dates"], 200),
     ("GET", "/api/0/qa/", ["get_qa_checks"], 200),
     (
         "GET",

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from flowclient import device, operations
+from flowclient import device, operations, quality
 from flowclient.async_connection import ASyncConnection
 from flowclient.errors import FlowclientConnectionError
 from flowclient.transport import Reply, Timeout, Transport
@@ -29,6 +29,7 @@ __all__ = [
     "get_geojson_result",
     "get_geojson_result_by_query_id",
     "get_json_dataframe",
+    "get_loads",
     "get_qa_check_outcome",
     "get_qa_check_outcomes",
     "get_qa_check_outcomes_df",
@@ -271,6 +272,19 @@ async def get_available_dates_df(
     return await connection.perform(operations.get_available_dates_df(connection, event_types))
 
 
+async def get_loads(*, connection: ASyncConnection) -> dict[str, Any]:
+    """Return when each day with data was loaded.
+
+    Returns
+    -------
+    dict
+        ``loads``, a list of dictionaries with ``event_type``, ``date``, ``load_id`` and ``loaded_at``, by event type
+        and date; a day that is loaded again has another ``load_id``. ``cells_version``, a number that grows with each
+        change of the cells.
+    """
+    return await connection.perform(operations.get_loads(connection))
+
+
 async def get_available_qa_checks(
     *, connection: ASyncConnection, event_types: list[str] | None = None
 ) -> list[dict[str, str]]:
@@ -278,14 +292,14 @@ async def get_available_qa_checks(
 
     Each is ``cdr_type`` and ``type_of_query_or_check``.
     """
-    return await connection.perform(operations.get_available_qa_checks(connection, event_types))
+    return await connection.perform(quality.get_available_qa_checks(connection, event_types))
 
 
 async def get_available_qa_checks_df(
     *, connection: ASyncConnection, event_types: list[str] | None = None
 ) -> pandas.DataFrame:
     """Return the quality checks that have outcomes as a table."""
-    return await connection.perform(operations.get_available_qa_checks_df(connection, event_types))
+    return await connection.perform(quality.get_available_qa_checks_df(connection, event_types))
 
 
 async def get_qa_check_outcome(
@@ -293,7 +307,7 @@ async def get_qa_check_outcome(
 ) -> str:
     """Return the outcome of one quality check on one day, as text."""
     return await connection.perform(
-        operations.get_qa_check_outcome(connection, event_type, check_type, event_date)
+        quality.get_qa_check_outcome(connection, event_type, check_type, event_date)
     )
 
 
@@ -307,7 +321,7 @@ async def get_qa_check_outcomes(
 ) -> list[dict[str, str]]:
     """Return the outcomes of a quality check from start to end, both days included."""
     return await connection.perform(
-        operations.get_qa_check_outcomes(connection, event_type, check_type, start_date, end_date)
+        quality.get_qa_check_outcomes(connection, event_type, check_type, start_date, end_date)
     )
 
 
@@ -334,7 +348,7 @@ async def get_qa_check_outcomes_df(
         The first and the last day.
     """
     return await connection.perform(
-        operations.get_qa_check_outcomes_df(connection, event_type, check_type, start_date, end_date)
+        quality.get_qa_check_outcomes_df(connection, event_type, check_type, start_date, end_date)
     )
 
 

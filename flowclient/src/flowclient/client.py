@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from flowclient import device, operations
+from flowclient import device, operations, quality
 from flowclient.connection import Connection
 from flowclient.errors import FlowclientConnectionError
 from flowclient.transport import Reply, Timeout, Transport
@@ -34,6 +34,7 @@ __all__ = [
     "get_geojson_result",
     "get_geojson_result_by_query_id",
     "get_json_dataframe",
+    "get_loads",
     "get_qa_check_outcome",
     "get_qa_check_outcomes",
     "get_qa_check_outcomes_df",
@@ -272,6 +273,19 @@ def get_available_dates_df(
     return connection.perform(operations.get_available_dates_df(connection, event_types))
 
 
+def get_loads(*, connection: Connection) -> dict[str, Any]:
+    """Return when each day with data was loaded.
+
+    Returns
+    -------
+    dict
+        ``loads``, a list of dictionaries with ``event_type``, ``date``, ``load_id`` and ``loaded_at``, by event type
+        and date; a day that is loaded again has another ``load_id``. ``cells_version``, a number that grows with each
+        change of the cells.
+    """
+    return connection.perform(operations.get_loads(connection))
+
+
 def get_available_qa_checks(
     *, connection: Connection, event_types: list[str] | None = None
 ) -> list[dict[str, str]]:
@@ -279,21 +293,21 @@ def get_available_qa_checks(
 
     Each is ``cdr_type`` and ``type_of_query_or_check``.
     """
-    return connection.perform(operations.get_available_qa_checks(connection, event_types))
+    return connection.perform(quality.get_available_qa_checks(connection, event_types))
 
 
 def get_available_qa_checks_df(
     *, connection: Connection, event_types: list[str] | None = None
 ) -> pandas.DataFrame:
     """Return the quality checks that have outcomes as a table."""
-    return connection.perform(operations.get_available_qa_checks_df(connection, event_types))
+    return connection.perform(quality.get_available_qa_checks_df(connection, event_types))
 
 
 def get_qa_check_outcome(
     *, connection: Connection, event_type: str, check_type: str, event_date: str | datetime.date
 ) -> str:
     """Return the outcome of one quality check on one day, as text."""
-    return connection.perform(operations.get_qa_check_outcome(connection, event_type, check_type, event_date))
+    return connection.perform(quality.get_qa_check_outcome(connection, event_type, check_type, event_date))
 
 
 def get_qa_check_outcomes(
@@ -306,7 +320,7 @@ def get_qa_check_outcomes(
 ) -> list[dict[str, str]]:
     """Return the outcomes of a quality check from start to end, both days included."""
     return connection.perform(
-        operations.get_qa_check_outcomes(connection, event_type, check_type, start_date, end_date)
+        quality.get_qa_check_outcomes(connection, event_type, check_type, start_date, end_date)
     )
 
 
@@ -333,7 +347,7 @@ def get_qa_check_outcomes_df(
         The first and the last day.
     """
     return connection.perform(
-        operations.get_qa_check_outcomes_df(connection, event_type, check_type, start_date, end_date)
+        quality.get_qa_check_outcomes_df(connection, event_type, check_type, start_date, end_date)
     )
 
 

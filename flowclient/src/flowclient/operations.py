@@ -8,7 +8,6 @@ See :mod:`flowclient.exchange`.
 from __future__ import annotations
 
 import asyncio
-import datetime
 import difflib
 import time
 from collections.abc import Iterator, Mapping
@@ -24,13 +23,12 @@ from flowclient.errors import (
     QueryValidationError,
 )
 from flowclient.exchange import Operation, Pause
-from flowclient.frames import numbers_by_check, table, with_metadata
+from flowclient.frames import table, with_metadata
 from flowclient.kinds import INSIDE, RESULT_COLUMNS
 from flowclient.progress import PartsBar
 from flowclient.server import Server
 from flowclient.transport import Reply
 from flowclient.units import nearest_unit, units_allowed
-from flowclient.values import iso_date, qa_route
 
 if TYPE_CHECKING:
     import pandas
@@ -243,7 +241,7 @@ def check(connection: Server, query_spec: Mapping[str, Any]) -> Operation[list[s
 # -- results -----------------------------------------------------------------------------------------------------
 
 
-def _fetch(connection: Server, route: str, what: str, params: Any = None) -> Operation[Reply]:
+def fetch(connection: Server, route: str, what: str, params: Any = None) -> Operation[Reply]:
     """GET what must be there whole: 200 or an error that begins with ``what``."""
     reply = yield from connection.get(route, params=params)
     if reply.status_code != 200:
@@ -251,7 +249,7 @@ def _fetch(connection: Server, route: str, what: str, params: Any = None) -> Ope
     return reply
 
 
-def _parsed(connection: Server, route: str, reply: Reply) -> Any:
+def parsed(connection: Server, route: str, reply: Reply) -> Any:
     try:
         return reply.json()
     except ValueError:
@@ -261,7 +259,7 @@ def _parsed(connection: Server, route: str, reply: Reply) -> Any:
 
 
 def _member(connection: Server, route: str, reply: Reply, name: str) -> Any:
-    body = _parsed(connection, route, reply)
+    body = parsed(connection, route, reply)
     if not isinstance(body, dict) or name not in body:
         raise replies.malformed(
             reply, connection.route_url(route), f"The reply to '{route}' has no '{name}'."
@@ -271,7 +269,7 @@ def _member(connection: Server, route: str, reply: Reply, name: str) -> Any:
 
 def get_records(connection: Server, location: str) -> Operation[tuple[list[dict[str, Any]], Any]]:
     """Return the rows of a result, and the metadata beside them, if any."""
-    reply = yield from _fetch(connection, location, "Could not get result")
+    reply = yield from fetch(connection, location, "Could not get result")
     return _member(connection, location, reply, "query_result"), reply.json().get("metadata")
 
 
@@ -282,12 +280,12 @@ def get_json_dataframe(connection: Server, location: str) -> Operation[pandas.Da
 
 def get_geojson(connection: Server, location: str) -> Operation[dict[str, Any]]:
     route = f"{location}.geojson"
-    reply = yield from _fetch(connection, route, "Could not get result")
-    return _parsed(connection, route, reply)
+    reply = yield from fetch(connection, route, "Could not get result")
+    return parsed(connection, route, reply)
 
 
 def get_file(connection: Server, location: str, ending: str) -> Operation[bytes]:
-    reply = yield from _fetch(connection, f"{location}.{ending}", "Could not get result")
+    reply = yield from fetch(connection, f"{location}.{ending}", "Could not get result")
     return reply.content
 
 
@@ -330,14 +328,14 @@ def get_geography(connection: Server, aggregation_unit: str, format: str = "geoj
         raise ValueError(f"Invalid format: '{format}'. Expected one of {{'geojson', 'geopandas'}}.")
     route = f"geography/{quote(aggregation_unit, safe='')}"
     try:
-        reply = yield from _fetch(connection, route, "Could not get result")
+        reply = yield from fetch(connection, route, "Could not get result")
     except PermissionDeniedError as error:
         units = yield from _units_or_none(connection)
         if units and aggregation_unit not in units:
             allowed = ", ".join(units)
             error.args = (f"aggregation_unit = '{aggregation_unit}': must be one of {allowed}.\n{error}",)
         raise
-    collection = _parsed(connection, route, reply)
+    collection = parsed(connection, route, reply)
     if format == "geopandas":
         from flowclient.maps import geodataframe
 
@@ -358,7 +356,7 @@ def _units_or_none(connection: Server) -> Operation[list[str]]:
 def get_available_dates(
     connection: Server, event_types: list[str] | None = None
 ) -> Operation[dict[str, list[str]]]:
-    reply = yield from _fetch(connection, "available_dates", "Could not get available dates")
+    reply = yield from fetch(connection, "available_dates", "Could not get available dates")
     dates = _member(connection, "available_dates", reply, "available_dates")
     return {name: days for name, days in dates.items() if event_types is None or name in event_types}
 
@@ -376,101 +374,14 @@ def get_available_dates_df(
     )
 
 
-def get_available_qa_checks(
-    connection: Server, event_types: list[str] | None = None
-) -> Operation[list[dict[str, str]]]:
-    reply = yield from _fetch(connection, "qa/", "Could not get qa checks")
-    checks = _parsed(connection, "qa/", reply)
-    return [check for check in checks if event_types is None or check["cdr_type"] in event_types]
-
-
-def get_available_qa_checks_df(
-    connection: Server, event_types: list[str] | None = None
-) -> Operation[pandas.DataFrame]:
-    checks = yield from get_available_qa_checks(connection, event_types)
-    return table(checks, columns=["cdr_type", "type_of_query_or_check"])
-
-
-def get_qa_check_outcome(
-    connection: Server, event_type: str, check_type: str, event_date: str | datetime.date
-) -> Operation[str]:
-    route = f"{qa_route(event_type, check_type)}/{quote(iso_date(event_date, 'event_date'), safe='')}"
-    try:
-        reply = yield from _fetch(connection, route, "Could not get qa check outcome")
-    except FileNotFoundError as error:
-        raise _no_outcome(error, event_type, check_type, f"on {event_date}") from None
-    return reply.text
-
-
-def _no_outcome(error: FileNotFoundError, event_type: str, check_type: str, when: str) -> FileNotFoundError:
-    return FileNotFoundError(
-        f"No outcome of the check '{check_type}' of {event_type} {when}. get_available_qa_checks lists the "
-        f"checks, get_available_dates the days.\n{error}"
-    )
-
-
-def get_qa_check_outcomes(
-    connection: Server,
-    event_type: str,
-    check_type: str,
-    start_date: str | datetime.date,
-    end_date: str | datetime.date,
-) -> Operation[list[dict[str, Any]]]:
-    route = qa_route(event_type, check_type)
-    params = {
-        "start_date": iso_date(start_date, "start_date"),
-        "end_date": iso_date(end_date, "end_date"),
-    }
-    try:
-        reply = yield from _fetch(connection, route, "Could not get qa check outcome", params)
-    except FileNotFoundError as error:
-        span = f"from {params['start_date']} to {params['end_date']}"
-        raise _no_outcome(error, event_type, check_type, span) from None
-    return _parsed(connection, route, reply)
-
-
-def get_qa_check_outcomes_df(
-    connection: Server,
-    event_type: str | None,
-    check_type: str | None,
-    start_date: str | datetime.date,
-    end_date: str | datetime.date,
-) -> Operation[pandas.DataFrame]:
-    columns = ["cdr_date", "type_of_query_or_check", "outcome"]
-    if event_type is None or check_type is None:
-        columns.insert(0, "cdr_type")
-        outcomes = yield from _outcomes_of_all(connection, event_type, check_type, start_date, end_date)
-    else:
-        outcomes = yield from get_qa_check_outcomes(connection, event_type, check_type, start_date, end_date)
-    rows = numbers_by_check(outcomes)
-    return table([{name: row.get(name) for name in columns} for row in rows], columns=columns)
-
-
-def _outcomes_of_all(
-    connection: Server,
-    event_type: str | None,
-    check_type: str | None,
-    start_date: str | datetime.date,
-    end_date: str | datetime.date,
-) -> Operation[list[dict[str, Any]]]:
-    """Return the outcomes of all checks of a type or name that have any."""
-    checks = yield from get_available_qa_checks(connection, None if event_type is None else [event_type])
-    found: list[dict[str, Any]] = []
-    for check in checks:
-        cdr_type, name = check["cdr_type"], check["type_of_query_or_check"]
-        if check_type not in (None, name):
-            continue
-        try:
-            outcomes = yield from get_qa_check_outcomes(connection, cdr_type, name, start_date, end_date)
-        except FileNotFoundError:
-            continue
-        found += [{"cdr_type": cdr_type, **outcome} for outcome in outcomes]
-    return found
+def get_loads(connection: Server) -> Operation[dict[str, Any]]:
+    reply = yield from fetch(connection, "loads", "Could not get the loads")
+    return {name: _member(connection, "loads", reply, name) for name in ("loads", "cells_version")}
 
 
 def get_service_description(connection: Server) -> Operation[dict[str, Any]]:
-    reply = yield from _fetch(connection, "spec/openapi.json", "Could not get service description")
-    return _parsed(connection, "spec/openapi.json", reply)
+    reply = yield from fetch(connection, "spec/openapi.json", "Could not get service description")
+    return parsed(connection, "spec/openapi.json", reply)
 
 
 def _offered_scopes(connection: Server) -> Operation[list[str]]:
@@ -496,5 +407,5 @@ def get_available_queries(connection: Server) -> Operation[dict[str, list[str]]]
 
 
 def get_queries(connection: Server) -> Operation[list[dict[str, Any]]]:
-    reply = yield from _fetch(connection, "queries", "Could not get queries")
+    reply = yield from fetch(connection, "queries", "Could not get queries")
     return _member(connection, "queries", reply, "queries")

@@ -179,6 +179,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     server.add_argument("--host", default="127.0.0.1")
     server.add_argument("--port", type=int, default=4200)
+    reports = add(
+        "reports",
+        commands.reports,
+        "serve: make reports when they are due, by Prefect, until told to stop. "
+        "Anything else: a command of `python -m flowclient.reports`, such as list, check, preview, run, approve.",
+    )
+    reports.add_argument("arguments", nargs=argparse.REMAINDER, metavar="command")
     return parser
 
 

@@ -14,6 +14,8 @@ from flowetl import orchestrator
 from flowetl.deployment import Deployment
 from flowetl.errors import ConfigurationError, LoadError
 from flowetl.moneysource import MoneySource, describes_money, read_money_sources
+from flowetl.reportcommands import become_command, require_client
+from flowetl.settings import ReportSettings
 from flowetl.source import Source, days, read_source, read_sources
 
 OK, FAILED, USAGE = 0, 1, 2
@@ -402,6 +404,19 @@ def serve(options: argparse.Namespace) -> int:
     from flowetl.serving import serve_sources
 
     serve_sources(Deployment.from_settings())
+    return OK
+
+
+def reports(options: argparse.Namespace) -> int:
+    """Serve the reports, or run one of the client's commands for reports."""
+    settings = ReportSettings.load()
+    require_client()
+    if options.arguments != ["serve"]:
+        become_command(settings, options.arguments or ["--help"])
+    orchestrator.present_password()
+    from flowetl.reporting import serve_reports
+
+    serve_reports(settings)
     return OK
 
 

@@ -48,11 +48,11 @@ def serve_sources(deployment: Deployment) -> None:
             ("hung runs", processes.end_hung_runs, (longest, stopping)),
         ):
             threading.Thread(target=target, args=options, name=name, daemon=True).start()
-        _wait_for_server()
-        threading.Thread(target=_begin_again_after_outage, name="outages", daemon=True).start()
+        wait_for_server()
+        threading.Thread(target=begin_again_after_outage, name="outages", daemon=True).start()
         try:
             if has_sources(deployment.sources_folder):
-                end_left_runs(deployment)
+                end_left_runs([flow_name(source) for source in deployment.all_sources()])
                 _serve(deployment)
             else:
                 _serve_nothing(deployment)
@@ -63,7 +63,7 @@ def serve_sources(deployment: Deployment) -> None:
         stopping.set()
 
 
-def _begin_again_after_outage() -> None:
+def begin_again_after_outage() -> None:
     """Begin again once the Prefect server answers after an outage.
 
     Parts of Prefect's runner give up during an outage, and do not come back: it neither looks for runs nor ends.
@@ -124,16 +124,15 @@ def _serve_nothing(deployment: Deployment) -> None:
     serve(pause_on_shutdown=False, print_starting_message=False)
 
 
-def end_left_runs(deployment: Deployment) -> int:
-    """End the runs that Prefect considers alive.
+def end_left_runs(flows: list[str]) -> int:
+    """End the runs of flows that Prefect considers alive.
 
     No process works on them, because this server has just started.
     """
-    names = [flow_name(source) for source in deployment.all_sources()]
     with get_client(sync_client=True) as client:
-        left = _runs_at_work(client, names)
+        left = _runs_at_work(client, flows)
         for run in left:
-            state: State[None] = Crashed(message="its process was killed; the next run loads what is missing")
+            state: State[None] = Crashed(message="its process was killed; the next run does what is missing")
             client.set_flow_run_state(run.id, state, force=True)
             _log.warning("left run ended", run=run.name, was=str(run.state_name))
     return len(left)
@@ -154,7 +153,7 @@ def _runs_at_work(client: SyncPrefectClient, names: list[str]) -> list[FlowRun]:
         found += page
 
 
-def _wait_for_server() -> None:
+def wait_for_server() -> None:
     """Wait until the Prefect server answers, because it starts more slowly."""
     waited = False
     with get_client(sync_client=True) as client:

@@ -39,6 +39,15 @@ class OrchestratorSettings(ServiceSettings):
     password: Secret = Field(validation_alias="FLOWETL_PREFECT_PASSWORD", repr=False)
 
 
+class ReportSettings(ServiceSettings):
+    """Hold what makes reports: definitions, versions, and a client's address and token."""
+
+    definitions: Path = Field(validation_alias="FLOWKIT_REPORTS")
+    out: Path = Field(validation_alias="FLOWKIT_REPORTS_OUT")
+    api: str = Field("http://localhost:9090", validation_alias="FLOWAPI_URL")
+    token_file: Path = Field(validation_alias="FLOWAPI_TOKEN_FILE")
+
+
 class PseudonymSettings(ServiceSettings):
     """Hold the key of the pseudonyms.
 

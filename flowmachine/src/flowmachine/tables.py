@@ -205,6 +205,13 @@ current_loads = sa.table(
     schema="etl",
 )
 
+loads = sa.table(
+    "loads",
+    sa.column("load_id", sa.Uuid),
+    sa.column("finished", sa.DateTime(timezone=True)),
+    schema="etl",
+)
+
 columnar_files = sa.table(
     "columnar_files",
     sa.column("cdr_type", sa.Text),

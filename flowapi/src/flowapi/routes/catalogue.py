@@ -58,6 +58,45 @@ async def get_available_dates() -> Response:
     return json_response({"available_dates": available})
 
 
+@dates.get("/loads")
+@describe(
+    Operation(
+        path="/api/0/loads",
+        method="get",
+        name="available_dates.get_loads",
+        summary="The loaded days: when each was loaded, and the id that changes when it is loaded again.",
+        scopes=["get_available_dates"],
+        replies={
+            200: answer(
+                "Loads by event type and day, and the version of the cells",
+                {
+                    "application/json": object_of(
+                        ["loads", "cells_version"],
+                        loads={
+                            "type": "array",
+                            "items": object_of(
+                                ["event_type", "date", "load_id", "loaded_at"],
+                                event_type={"type": "string"},
+                                date=_DATE,
+                                load_id={"type": "string", "format": "uuid"},
+                                loaded_at={"type": "string", "format": "date-time", "nullable": True},
+                            ),
+                        },
+                        cells_version={"type": "integer"},
+                    )
+                },
+            )
+        },
+        errors=(),
+    )
+)
+async def get_loads() -> Response:
+    """Return the loads of the days with data."""
+    require(frozenset({GET_AVAILABLE_DATES}))
+    services().logs.query.info("get_loads")
+    return json_response(_successful(await engine().ask("get_loads")).payload)
+
+
 @quality.get("/", strict_slashes=False)
 @describe(
     Operation(

@@ -3,9 +3,17 @@
 Needs the extra ``reports``.
 """
 
-from flowclient.pages.collecting import collect_crisis
+from flowclient.pages.collecting import EVENT_TYPES, collect_crisis, crisis_questions
 from flowclient.pages.crisis import render
 from flowclient.pages.data import CrisisData
 from flowclient.pages.page import Page, PageTooLargeError
 
-__all__ = ["CrisisData", "Page", "PageTooLargeError", "collect_crisis", "render"]
+__all__ = [
+    "EVENT_TYPES",
+    "CrisisData",
+    "Page",
+    "PageTooLargeError",
+    "collect_crisis",
+    "crisis_questions",
+    "render",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import flowclient
@@ -68,6 +69,80 @@ def collect_crisis(
     FlowclientConnectionError
         If the server cannot be reached or refuses a query.
     """
+    asked = crisis_questions(
+        connection=connection,
+        event=event,
+        baseline_weeks=baseline_weeks,
+        until=until,
+        aggregation_unit=aggregation_unit,
+    )
+    answers = _answers(asked.country, disable_progress)
+    # The country's numbers come first: of a total and its parts, rows of the later may be withheld.
+    answers |= _answers(asked.daily, disable_progress)
+    queries = asked.country | asked.daily
+    explained = asked.country["before"].explain()
+    unit, struck, days = aggregation_unit, asked.event, asked.days
+    geography = flowclient.get_geography(connection=connection, aggregation_unit=unit, format="geopandas")
+    description = connection.perform(operations.get_service_description(connection))
+
+    def counts(name: str, first: datetime.date, after_last: datetime.date) -> Counts:
+        if name not in answers:
+            return Counts(first, after_last - _DAY, None)
+        return _counts(answers[name], first, after_last - _DAY, queries[name].query_id)
+
+    return CrisisData(
+        title={"": title} if isinstance(title, str) else dict(title),
+        unit=unit,
+        event=struck,
+        floor=int(explained.get("floor", LOWEST_FLOOR)),
+        areas=tuple(_areas(geography)),
+        before=counts("before", days[0], struck),
+        weeks=tuple(counts(f"week {week}", week, week + WEEK) for week in asked.weeks),
+        days=tuple(counts(f"day {day}", day, day + _DAY) for day in days),
+        use={
+            day: int(answers[f"use {day}"]["value"].iloc[0])
+            for day in days
+            if f"use {day}" in answers and len(answers[f"use {day}"])
+        },
+        moves=tuple(_moves(answers.get("moves"))),
+        days_used={name: tuple(sorted(found.intersection(days))) for name, found in asked.available.items()},
+        days_missing={
+            name: tuple(day for day in days if day not in asked.available.get(name, ()))
+            for name in EVENT_TYPES
+        },
+        query_ids={name: str(query.query_id) for name, query in queries.items()},
+        made=datetime.datetime.now().astimezone().replace(microsecond=0),
+        versions={
+            "FlowKit": str(description.get("info", {}).get("version", "")),
+            "flowclient": flowclient.__version__,
+        },
+    )
+
+
+@dataclass(frozen=True)
+class CrisisQuestions:
+    """Hold the questions of a crisis page: about the country, then about days by area."""
+
+    event: datetime.date
+    days: list[datetime.date]
+    weeks: list[datetime.date]
+    available: Mapping[str, set[datetime.date]]
+    country: dict[str, APIQuery]
+    daily: dict[str, APIQuery]
+
+
+def crisis_questions(
+    *,
+    connection: Connection,
+    event: DateLike,
+    baseline_weeks: int = 2,
+    until: DateLike | None = None,
+    aggregation_unit: str = "admin3",
+) -> CrisisQuestions:
+    """Return the questions of :func:`collect_crisis` without asking them.
+
+    Arguments and errors are those of that function.
+    """
     if not 1 <= baseline_weeks <= 52:
         raise ValueError(f"baseline_weeks = {baseline_weeks}: must be from 1 to 52.")
     if aggregation_unit not in ("admin1", "admin2", "admin3"):
@@ -77,12 +152,12 @@ def collect_crisis(
     struck = datetime.date.fromisoformat(iso_date(event, "event"))
     start = struck - baseline_weeks * WEEK
     available = {
-        name: [datetime.date.fromisoformat(day) for day in days]
+        name: {datetime.date.fromisoformat(day) for day in days}
         for name, days in flowclient.get_available_dates(
             connection=connection, event_types=list(EVENT_TYPES)
         ).items()
     }
-    loaded = set.intersection(*(set(available.get(name, ())) for name in EVENT_TYPES))
+    loaded = set.intersection(*(available.get(name, set()) for name in EVENT_TYPES))
     end = (
         max(loaded, default=struck) + _DAY
         if until is None
@@ -111,45 +186,13 @@ def collect_crisis(
         asked[f"use {day}"] = flowclient.unique_subscriber_counts(
             connection=connection, start_date=day, end_date=day + _DAY, aggregation_unit="admin0"
         )
-    answers = _answers(asked, disable_progress)
-    # The country's numbers come first: of a total and its parts, rows of the later may be withheld.
-    daily = {f"day {day}": _daily(connection, day, unit) for day in with_data}
-    answers |= _answers(daily, disable_progress)
-    asked |= daily
-    explained = asked["before"].explain()
-    geography = flowclient.get_geography(connection=connection, aggregation_unit=unit, format="geopandas")
-    description = connection.perform(operations.get_service_description(connection))
-
-    def counts(name: str, first: datetime.date, after_last: datetime.date) -> Counts:
-        if name not in answers:
-            return Counts(first, after_last - _DAY, None)
-        return _counts(answers[name], first, after_last - _DAY, asked[name].query_id)
-
-    return CrisisData(
-        title={"": title} if isinstance(title, str) else dict(title),
-        unit=unit,
+    return CrisisQuestions(
         event=struck,
-        floor=int(explained.get("floor", LOWEST_FLOOR)),
-        areas=tuple(_areas(geography)),
-        before=counts("before", start, struck),
-        weeks=tuple(counts(f"week {week}", week, week + WEEK) for week in weeks),
-        days=tuple(counts(f"day {day}", day, day + _DAY) for day in days),
-        use={
-            day: int(answers[f"use {day}"]["value"].iloc[0])
-            for day in days
-            if f"use {day}" in answers and len(answers[f"use {day}"])
-        },
-        moves=tuple(_moves(answers.get("moves"))),
-        days_used={name: tuple(sorted(set(found).intersection(days))) for name, found in available.items()},
-        days_missing={
-            name: tuple(day for day in days if day not in available.get(name, ())) for name in EVENT_TYPES
-        },
-        query_ids={name: str(query.query_id) for name, query in asked.items()},
-        made=datetime.datetime.now().astimezone().replace(microsecond=0),
-        versions={
-            "FlowKit": str(description.get("info", {}).get("version", "")),
-            "flowclient": flowclient.__version__,
-        },
+        days=days,
+        weeks=weeks,
+        available=available,
+        country=asked,
+        daily={f"day {day}": _daily(connection, day, unit) for day in with_data},
     )
 
 

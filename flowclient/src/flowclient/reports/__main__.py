@@ -1,4 +1,4 @@
-"""Commands: list, check, run, prune; ``make`` is what ``run`` starts."""
+"""Commands: list, check, preview, due, run, approve, prune; ``make`` is what ``run`` starts."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import datetime
 import json
 import os
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 
 import flowclient
+from flowclient.pages import crisis_questions
 from flowclient.reports.definition import Definition, DefinitionError, read_definition
-from flowclient.reports.making import ReportError, make, run
+from flowclient.reports.due import due
+from flowclient.reports.making import ReportError, connection, current_loads, make, preview, run
 from flowclient.reports.shelf import Shelf
 
 
@@ -29,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ReportError as error:
         _say(f"{error.reason}: {error}")
         return 1
-    except (DefinitionError, ValueError) as error:
+    except (DefinitionError, LookupError, ValueError) as error:
         _say(str(error))
         return 2
     return status
@@ -46,13 +49,15 @@ def _list(options: argparse.Namespace) -> int:
             good = next((period for period in periods if period["versions"]), None)
             last = f"{good['period']} {good['versions'][0]['version']}" if good else "none yet"
             failed = "; ".join(f"{p['period']}: {p['failure']['reason']}" for p in periods if p["failure"])
-            _say(f"{name}: last good {last}; failures: {failed or 'none'}")
+            held = ", ".join(p["period"] for p in periods if p["held"])
+            waits = f"; waits for approval: {held}" if held else ""
+            _say(f"{name}: last good {last}; failures: {failed or 'none'}{waits}")
     return 1 if failures else 0
 
 
 def _check(options: argparse.Namespace) -> int:
     status = 0
-    connection = flowclient.connect(url=_setting("FLOWAPI_URL"), token=_token())
+    server = _connection()
     for definition in _definitions(options):
         unit = definition.parameters.aggregation_unit
         needed = [
@@ -65,9 +70,7 @@ def _check(options: argparse.Namespace) -> int:
             f"{unit}:flows:modal_location",
             "admin0:unique_subscriber_counts:unique_subscriber_counts",
         ]
-        lacks = [
-            scope for scope in needed if not any(scope in held for held in connection.permissions.values())
-        ]
+        lacks = [scope for scope in needed if not any(scope in held for held in server.permissions.values())]
         _say(f"{definition.name}: " + (f"the token lacks {', '.join(lacks)}" if lacks else "ready"))
         status = max(status, 1 if lacks else 0)
     return status
@@ -77,13 +80,62 @@ def _run(options: argparse.Namespace) -> int:
     path = _folder() / f"{options.name}.yml"
     definition = read_definition(path)
     period = options.period or _last_period(definition)
-    version = run(definition, path.resolve(), period, _out())
-    _say(f"{definition.name} {period}: " + (f"published {version}" if version else "nothing new"))
+    placed = run(definition, path.resolve(), period, _out())
+    _say(f"{definition.name} {period}: {placed or 'nothing new'}")
+    return 0
+
+
+def _preview(options: argparse.Namespace) -> int:
+    path = _folder() / f"{options.name}.yml"
+    definition = read_definition(path)
+    period = options.period or _last_period(definition)
+    parameters = definition.parameters
+    asked = crisis_questions(
+        connection=_connection(),
+        event=parameters.event,
+        baseline_weeks=parameters.baseline_weeks,
+        until=definition.end_of(period),
+        aggregation_unit=parameters.aggregation_unit,
+    )
+    explained = [query.explain() for query in (asked.country | asked.daily).values()]
+    stored = sum(each["stored"] == each["parts"] for each in explained)
+    forecasts = [each["forecast_seconds"] for each in explained]
+    seconds = "an unknown time" if None in forecasts else f"about {sum(forecasts):.0f} s of computing"
+    _say(f"{len(explained)} questions, {stored} of them stored; {seconds}.")
+    _say("The answers enter the ledger: later answers are judged against them, as after `run`.")
+    into = Path(tempfile.mkdtemp(prefix=f"{definition.name}-{period}-"))
+    preview(definition, path.resolve(), period, into)
+    _say(f"Nothing is published. Pages: {into}")
+    return 0
+
+
+def _due(options: argparse.Namespace) -> int:
+    definitions = _definitions(options)
+    loads, now = current_loads(), datetime.datetime.now().astimezone()
+    found = [
+        {"report": definition.name, "period": period}
+        for definition in definitions
+        for period in due(definition, loads, Shelf(definition, _out()), now)
+    ]
+    if options.json:
+        _say(json.dumps(found))
+    else:
+        for each in found:
+            _say(f"{each['report']} {each['period']}")
+    return 0
+
+
+def _approve(options: argparse.Namespace) -> int:
+    definition = read_definition(_folder() / f"{options.name}.yml")
+    definition.end_of(options.period)
+    version = Shelf(definition, _out()).approve(options.period)
+    _say(f"{definition.name} {options.period}: published {version}")
     return 0
 
 
 def _make(options: argparse.Namespace) -> int:
-    make(read_definition(options.path), options.period, options.into)
+    parts = json.loads(options.parts.read_text())
+    make(read_definition(options.path), options.period, options.into, parts)
     return 0
 
 
@@ -96,8 +148,7 @@ def _prune(options: argparse.Namespace) -> int:
 
 def _last_period(definition: Definition) -> str:
     """Return the period of the last day with data of calls and text messages."""
-    connection = flowclient.connect(url=_setting("FLOWAPI_URL"), token=_token())
-    days = flowclient.get_available_dates(connection=connection, event_types=["calls", "sms"])
+    days = flowclient.get_available_dates(connection=_connection(), event_types=["calls", "sms"])
     both = set.intersection(*map(set, days.values())) if days else set()
     if not both:
         raise ReportError("refused", "The server has no day with data.")
@@ -108,6 +159,12 @@ def _definitions(options: argparse.Namespace) -> list[Definition]:
     if options.name:
         return [read_definition(_folder() / f"{options.name}.yml")]
     return [read_definition(path) for path in sorted(_folder().glob("*.yml"))]
+
+
+def _connection() -> flowclient.Connection:
+    _setting("FLOWAPI_URL")
+    _setting("FLOWAPI_TOKEN_FILE")
+    return connection()
 
 
 def _setting(name: str) -> str:
@@ -123,10 +180,6 @@ def _folder() -> Path:
 
 def _out() -> Path:
     return Path(_setting("FLOWKIT_REPORTS_OUT"))
-
-
-def _token() -> str:
-    return Path(_setting("FLOWAPI_TOKEN_FILE")).read_text().strip()
 
 
 def _say(text: str) -> None:
@@ -153,11 +206,23 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument(
         "--period", help="such as 2016-02-14, 2016-W06 or 2016-02; by default the last with data"
     )
+    previewing = add(
+        "preview",
+        _preview,
+        "Say what a report would ask, then make its pages in a folder without publishing them.",
+        name_required=True,
+    )
+    previewing.add_argument("--period", help="as for run")
+    owing = add("due", _due, "List the periods that ought to be made now, the oldest first.")
+    owing.add_argument("--json", action="store_true")
+    approving = add("approve", _approve, "Publish the version that is held.", name_required=True)
+    approving.add_argument("period")
     add("prune", _prune, "Remove versions and periods beyond what the definitions keep.")
     making = add("make", _make, "Used by run: make pages into a folder.")
     making.add_argument("path", type=Path)
     making.add_argument("period")
     making.add_argument("into", type=Path)
+    making.add_argument("parts", type=Path)
     return parser
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from cronsim import CronSim, CronSimError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from flowclient.pages.languages import LOCALES
 
 _NAME = r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$"
 Name = Annotated[str, Field(pattern=_NAME)]
+EventType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Language = Annotated[str, Field(pattern=f"^(?:{'|'.join(LOCALES)})$")]
 
 
@@ -40,6 +42,52 @@ class Parameters(_Strict):
     title: dict[Language, str] = Field(default_factory=dict)
 
 
+class Trigger(_Strict):
+    """Say when a period's report is due; exactly one of the three is given.
+
+    ``days_loaded``: once the period's last day is loaded for these event types, or after the hour ``late`` of the
+    day after it, with gaps. ``complete``: once all its days are. ``cron``: at these times, for the last period that
+    is over.
+    """
+
+    days_loaded: tuple[EventType, ...] | None = Field(default=None, min_length=1)
+    late: datetime.time | None = None
+    complete: tuple[EventType, ...] | None = Field(default=None, min_length=1)
+    cron: str | None = None
+
+    @field_validator("days_loaded", "complete", mode="before")
+    @classmethod
+    def _tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("late", mode="before")
+    @classmethod
+    def _hour(cls, value: Any) -> Any:
+        try:
+            return datetime.time.fromisoformat(value) if isinstance(value, str) else value
+        except ValueError:
+            raise ValueError("must be a time of day in quotes, such as '18:00'") from None
+
+    @field_validator("cron")
+    @classmethod
+    def _expression(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                CronSim(value, datetime.datetime(2016, 1, 1))
+            except CronSimError as error:
+                raise ValueError(f"must be a cron expression of five fields: {error}") from None
+        return value
+
+    @model_validator(mode="after")
+    def _one(self) -> Trigger:
+        given = [name for name in ("days_loaded", "complete", "cron") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError("must have exactly one of 'days_loaded', 'complete', 'cron'")
+        if self.late is not None and self.days_loaded is None:
+            raise ValueError("'late' goes with 'days_loaded' alone")
+        return self
+
+
 class Limits(_Strict):
     """Bound the process that makes a page."""
 
@@ -61,11 +109,25 @@ class Definition(_Strict):
     name: Name
     body: Body
     period: Literal["day", "week", "month"]
+    trigger: Trigger = Field(default_factory=lambda: Trigger(days_loaded=("calls", "sms")))
     parameters: Parameters
     languages: tuple[Language, ...] = Field(default=tuple(LOCALES), min_length=1)
     recipients: Name
+    #: A program and its arguments, run without a shell; ``{report}``, ``{period}`` and ``{reason}`` are replaced.
+    on_failure: tuple[str, ...] = ()
+    publish: Literal["at-once", "by-hand"] = "at-once"
     limits: Limits = Field(default_factory=Limits)
     keep: Keep = Field(default_factory=Keep)
+
+    @field_validator("on_failure")
+    @classmethod
+    def _known_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for part in value:
+            try:
+                part.format_map({"report": "", "period": "", "reason": ""})
+            except (KeyError, IndexError, ValueError):
+                raise ValueError(f"{part!r} may name only {{report}}, {{period}} and {{reason}}") from None
+        return value
 
     def period_of(self, day: datetime.date) -> str:
         """Return the period that a day lies in: 2016-02-14, 2016-W06 or 2016-02."""
@@ -98,6 +160,13 @@ class Definition(_Strict):
             pass
         example = {"day": "2016-02-14", "week": "2016-W06", "month": "2016-02"}[self.period]
         raise ValueError(f"period = '{period}': must be a {self.period}, such as {example}.")
+
+    def start_of(self, period: str) -> datetime.date:
+        """Return the first day of a period; raises as :meth:`end_of`."""
+        last = self.end_of(period) - datetime.timedelta(days=1)
+        if self.period == "day":
+            return last
+        return last.replace(day=1) if self.period == "month" else last - datetime.timedelta(days=6)
 
     def folder(self, out: Path) -> Path:
         """Return the folder of the report's periods."""
@@ -133,9 +202,10 @@ def read_definition(path: Path) -> Definition:
 
 
 def _with_tuples(content: Any) -> Any:
-    if isinstance(content, dict) and isinstance(content.get("languages"), list):
-        return {**content, "languages": tuple(content["languages"])}
-    return content
+    if not isinstance(content, dict):
+        return content
+    lists = {name: tuple(value) for name, value in content.items() if isinstance(value, list)}
+    return {**content, **lists}
 
 
 def read_definitions(folder: Path) -> list[Definition]:

@@ -23,12 +23,16 @@ import flowclient
 from flowclient.errors import FlowclientConnectionError, PermissionDeniedError, QueryValidationError
 from flowclient.pages import Page, PageTooLargeError, collect_crisis, render
 from flowclient.reports.definition import Definition
-from flowclient.reports.shelf import Shelf
+from flowclient.reports.due import Loads, digest, parts_of_run, run_key
+from flowclient.reports.shelf import Placed, Shelf
 
 #: Reasons that readers see.
 REASONS = ("connection", "right", "refused", "size", "limits", "verification", "other")
 #: Settings that the maker gets; it has no secret of another service.
 _PASSED_ON = ("FLOWAPI_URL", "FLOWAPI_TOKEN_FILE", "PATH", "LANG", "SSL_CERTIFICATE_FILE")
+#: A server that is away for a moment is no news.
+_TRIES_BEFORE_TELLING = {"connection": 3}
+_TELLING_SECONDS = 30
 _JWT = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+")
 
 
@@ -40,13 +44,13 @@ class ReportError(RuntimeError):
         self.reason = reason
 
 
-def run(definition: Definition, path: Path, period: str, out: Path) -> str | None:
-    """Make a period's report, verify and publish it.
+def run(definition: Definition, path: Path, period: str, out: Path) -> Placed | None:
+    """Make a period's report, verify it, and publish or hold it.
 
     Returns
     -------
-    str or None
-        The new version, such as ``v2``; None if the last one says the same.
+    Placed or None
+        The new version; None if the last one was made from the same data.
 
     Raises
     ------
@@ -57,16 +61,72 @@ def run(definition: Definition, path: Path, period: str, out: Path) -> str | Non
     """
     definition.end_of(period)
     shelf = Shelf(definition, out)
+    key = None
     with _alone(shelf.folder), tempfile.TemporaryDirectory(prefix=".making-", dir=shelf.folder) as scratch:
         made = Path(scratch) / "version"
         made.mkdir()
         try:
-            _make_apart(definition, path, period, made, Path(scratch))
+            loads = current_loads()
+            key = run_key(definition, period, loads)
+            if key in shelf.made(period):
+                shelf.succeeded(period)
+                return None
+            _make_apart(definition, path, period, made, Path(scratch), loads)
             verify(definition, made, _token())
         except ReportError as error:
-            shelf.failed(period, error.reason)
+            failure = shelf.failed(period, error.reason, key)
+            if failure.tries == _TRIES_BEFORE_TELLING.get(failure.reason, 1):
+                _tell(definition, period, failure.reason)
             raise
-        return shelf.publish(period, made)
+        return shelf.place(period, made)
+
+
+def preview(definition: Definition, path: Path, period: str, into: Path) -> None:
+    """Make and verify a period's pages in a folder, and publish nothing.
+
+    The answers enter the ledger as those of a published version do. Raises as :func:`run`.
+    """
+    definition.end_of(period)
+    with tempfile.TemporaryDirectory(prefix="preview-") as scratch:
+        _make_apart(definition, path, period, into, Path(scratch), current_loads())
+    verify(definition, into, _token())
+
+
+def current_loads() -> Loads:
+    """Ask the server for the loads.
+
+    Raises
+    ------
+    ReportError
+        If it cannot be reached or refuses.
+    """
+    with _reasons(None):
+        return Loads.of(flowclient.get_loads(connection=connection()))
+
+
+def connection() -> flowclient.Connection:
+    """Connect to the server of the settings."""
+    return flowclient.connect(
+        url=os.environ["FLOWAPI_URL"],
+        token=_token(),
+        ssl_certificate=os.environ.get("SSL_CERTIFICATE_FILE"),
+    )
+
+
+def _tell(definition: Definition, period: str, reason: str) -> None:
+    """Run the definition's command for failures, without a shell and without secrets."""
+    if not definition.on_failure:
+        return
+    values = {"report": definition.name, "period": period, "reason": reason}
+    command = [part.format_map(values) for part in definition.on_failure]
+    environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    try:
+        subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, timeout=_TELLING_SECONDS, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        # The failure itself is on the index and in the status; it must not be hidden by this one.
+        sys.stderr.write(f"on_failure of {definition.name}: {error}\n")
 
 
 @contextlib.contextmanager
@@ -78,10 +138,14 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _make_apart(definition: Definition, path: Path, period: str, made: Path, home: Path) -> None:
+def _make_apart(
+    definition: Definition, path: Path, period: str, made: Path, home: Path, loads: Loads
+) -> None:
     """Run ``make`` in its own process group, and kill the group at the limit of time."""
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {"HOME": str(home)}
-    command = [sys.executable, "-m", "flowclient.reports", "make", str(path), period, str(made)]
+    parts = home / "parts.json"
+    parts.write_text(json.dumps(parts_of_run(definition, period, loads)))
+    command = [sys.executable, "-m", "flowclient.reports", "make", str(path), period, str(made), str(parts)]
     child = subprocess.Popen(
         command,
         env=environment,
@@ -108,8 +172,10 @@ def _make_apart(definition: Definition, path: Path, period: str, made: Path, hom
     raise ReportError(reason if reason in REASONS else "other", told or last or f"status {child.returncode}")
 
 
-def make(definition: Definition, period: str, into: Path) -> None:
+def make(definition: Definition, period: str, into: Path, parts: dict[str, Any]) -> None:
     """Ask the API, write pages, table and manifest; run by the limited process.
+
+    ``parts`` are those of the run key. Whatever is loaded meanwhile gives a new key, and so the next version.
 
     Raises
     ------
@@ -122,14 +188,9 @@ def make(definition: Definition, period: str, into: Path) -> None:
     most = definition.limits.memory_mb * 2**20
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     parameters = definition.parameters
-    try:
-        connection = flowclient.connect(
-            url=os.environ["FLOWAPI_URL"],
-            token=_token(),
-            ssl_certificate=os.environ.get("SSL_CERTIFICATE_FILE"),
-        )
+    with _reasons(definition):
         data = collect_crisis(
-            connection=connection,
+            connection=connection(),
             event=parameters.event,
             baseline_weeks=parameters.baseline_weeks,
             until=definition.end_of(period),
@@ -138,6 +199,14 @@ def make(definition: Definition, period: str, into: Path) -> None:
             disable_progress=True,
         )
         pages = {language: render(data, language) for language in definition.languages}
+    _write(into, pages, parts, data.facts())
+
+
+@contextlib.contextmanager
+def _reasons(definition: Definition | None) -> Iterator[None]:
+    """Turn what goes wrong into the reasons that readers see."""
+    try:
+        yield
     except PermissionDeniedError as error:
         raise ReportError("right", str(error)) from None
     except (QueryValidationError, FileNotFoundError) as error:
@@ -147,37 +216,26 @@ def make(definition: Definition, period: str, into: Path) -> None:
     except PageTooLargeError as error:
         raise ReportError("size", str(error)) from None
     except MemoryError:
-        raise ReportError("limits", f"It took more than {definition.limits.memory_mb} MB.") from None
+        most = f"{definition.limits.memory_mb} MB" if definition else "the memory"
+        raise ReportError("limits", f"It took more than {most}.") from None
     except ValueError as error:
         raise ReportError("refused", str(error)) from None
-    _write(definition, period, into, pages, data.facts())
 
 
-def _write(
-    definition: Definition, period: str, into: Path, pages: dict[str, Page], facts: dict[str, Any]
-) -> None:
+def _write(into: Path, pages: dict[str, Page], parts: dict[str, Any], facts: dict[str, Any]) -> None:
     for language, page in pages.items():
         page.save(into / f"page.{language}.html")
     (into / "data.csv").write_bytes(next(iter(pages.values())).csv.encode())
-    parts = {
-        "definition": definition.model_dump(mode="json", exclude={"keep", "limits", "recipients"}),
-        "version": flowclient.__version__,
-        "period": period,
-        "facts": facts,
-    }
     manifest = {
-        "run_key": _digest(parts),
-        "digests": {name: _digest(part) for name, part in parts.items()},
+        "run_key": digest(parts),
+        "digests": {name: digest(part) for name, part in parts.items()},
         **parts,
+        "facts": facts,
         "checksums": {
             file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(into.iterdir())
         },
     }
     (into / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def verify(definition: Definition, made: Path, token: str) -> None:

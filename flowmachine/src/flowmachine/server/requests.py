@@ -88,6 +88,7 @@ ACTIONS: dict[str, ma.Schema | None] = {
     "get_available_queries": _texts(),
     "get_geo_sql_for_query_result": _texts("query_id"),
     "get_geography": _texts("aggregation_unit"),
+    "get_loads": _texts(),
     "get_qa_checks": _texts("cdr_type", "start_date", "end_date", "check_type"),
     "get_query_kind": _texts("query_id"),
     "get_query_params": _texts("query_id"),

@@ -1,0 +1,62 @@
+"""Run the client's commands for reports, with a client's rights alone.
+
+Their process gets no secret of the loader.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from typing import NoReturn
+
+from flowetl.errors import ConfigurationError
+from flowetl.settings import ReportSettings
+
+_PASSED_ON = ("PATH", "LANG", "TZ", "HOME", "SSL_CERTIFICATE_FILE")
+
+
+def require_client() -> None:
+    """Check that the client and what reports need are installed.
+
+    Raises
+    ------
+    ConfigurationError
+        When they are not.
+    """
+    if any(importlib.util.find_spec(name) is None for name in ("flowclient", "babel", "matplotlib")):
+        raise ConfigurationError("reports need the client and its extra: install flowclient[reports]")
+
+
+def become_command(settings: ReportSettings, arguments: list[str]) -> NoReturn:
+    """Replace this process by one of the client's commands."""
+    os.execve(sys.executable, _command(*arguments), _environment(settings))
+
+
+def asked(settings: ReportSettings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run one of the client's commands to its end."""
+    return subprocess.run(
+        _command(*arguments),
+        env=_environment(settings),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+
+
+def last_line(done: subprocess.CompletedProcess[str]) -> str:
+    """Return a command's last word, which holds no value of an answer."""
+    *_, told = (done.stderr + done.stdout).strip().splitlines() or ["it said nothing"]
+    return told
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "flowclient.reports", *arguments]
+
+
+def _environment(settings: ReportSettings) -> dict[str, str]:
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {
+        "FLOWKIT_REPORTS": str(settings.definitions),
+        "FLOWKIT_REPORTS_OUT": str(settings.out),
+        "FLOWAPI_URL": settings.api,
+        "FLOWAPI_TOKEN_FILE": str(settings.token_file),
+    }
