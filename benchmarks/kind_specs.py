@@ -107,6 +107,11 @@ class _Specifications:
             "coalesced_location": periods[0],
             "mobility_classification": {"locations": periods},
             "labelled_spatial_aggregate": {"locations": periods[-1]},
+            # What is near a point reaches beyond it.
+            "present_population": {
+                "start_date": dt.datetime.combine(first, dt.time(12)).isoformat(sep=" "),
+                "end_date": dt.datetime.combine(after - _DAY, dt.time(12)).isoformat(sep=" "),
+            },
             "labelled_flows": {"from_location": periods[0], "to_location": periods[-1]},
             "displacement": {"reference_location": self.daily(first + _DAY, "last", "lon-lat")},
             # Seven days in all their combinations would leave no place at which each has enough subscribers.

@@ -69,6 +69,8 @@ __all__ = [
     "meaningful_locations_between_label_od_matrix_spec",
     "outflows",
     "outflows_spec",
+    "present_population",
+    "present_population_spec",
     "residence_change",
     "residence_change_spec",
     "spatial_aggregate",
@@ -1979,6 +1981,126 @@ def outflows(
             to_location=to_location,
             join_type=join_type,
             exclude_stayers=exclude_stayers,
+        )
+    )
+
+
+def present_population_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    interval_minutes: int = 720,
+    tolerance_minutes: int = 60,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+) -> Spec:
+    """The number of subscribers at each location at points of time.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        The first point of time, ISO text or a date.
+    end_date : DateLike
+        The last possible point of time, included.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    interval_minutes : int, optional
+        Minutes between two points.
+    tolerance_minutes : int, optional
+        Minutes that an event may be away from a point.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "present_population",
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "aggregation_unit": aggregation_unit,
+        "interval_minutes": interval_minutes,
+        "tolerance_minutes": tolerance_minutes,
+        "event_types": list_of_types(event_types, "event_types"),
+        "subscriber_subset": subscriber_subset,
+        "mapping_table": mapping_table,
+        "geom_table": geom_table,
+        "geom_table_join_column": geom_table_join_column,
+    }
+
+
+def present_population(
+    *,
+    connection: Connection,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    interval_minutes: int = 720,
+    tolerance_minutes: int = 60,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+) -> APIQuery:
+    """The number of subscribers at each location at points of time.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    start_date : DateLike
+        The first point of time, ISO text or a date.
+    end_date : DateLike
+        The last possible point of time, included.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    interval_minutes : int, optional
+        Minutes between two points.
+    tolerance_minutes : int, optional
+        Minutes that an event may be away from a point.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), datetime, value.
+    """
+    return connection.make_api_query(
+        present_population_spec(
+            start_date=start_date,
+            end_date=end_date,
+            aggregation_unit=aggregation_unit,
+            interval_minutes=interval_minutes,
+            tolerance_minutes=tolerance_minutes,
+            event_types=event_types,
+            subscriber_subset=subscriber_subset,
+            mapping_table=mapping_table,
+            geom_table=geom_table,
+            geom_table_join_column=geom_table_join_column,
         )
     )
 

@@ -37,6 +37,7 @@ RESULT_COLUMNS: dict[str, tuple[str, ...]] = {
         "value",
     ),
     "outflows": ("location", "value"),
+    "present_population": ("location", "datetime", "value"),
     "residence_change": ("location_from", "location_to", "month", "value", "subscribers"),
     "spatial_aggregate": ("location", "value"),
     "total_network_objects": ("location", "value", "datetime"),

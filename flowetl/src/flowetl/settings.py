@@ -40,7 +40,7 @@ class OrchestratorSettings(ServiceSettings):
 
 
 class ReportSettings(ServiceSettings):
-    """Hold what makes reports: definitions, versions, and a client's address and token."""
+    """Hold the folders of reports, and a client's address and token."""
 
     definitions: Path = Field(validation_alias="FLOWKIT_REPORTS")
     out: Path = Field(validation_alias="FLOWKIT_REPORTS_OUT")

@@ -1,4 +1,4 @@
-"""Commands: list, check, preview, due, run, approve, prune; ``make`` is what ``run`` starts."""
+"""Run the commands for reports; ``make`` is what ``run`` starts."""
 
 from __future__ import annotations
 
