@@ -89,7 +89,7 @@ def _told(key: str, change: dict[str, Any]) -> str:
         parts.append(gettext("added %(items)s", items=_few(change["added"])))
     if change["removed"]:
         parts.append(gettext("removed %(items)s", items=_few(change["removed"])))
-    return name + " " + f" {gettext('and')} ".join(parts)
+    return name + " " + (" " + gettext("and") + " ").join(parts)
 
 
 def _few(names: list[str]) -> str:

@@ -37,7 +37,7 @@ class TokensKeepIt(Refusal):
 
     def __init__(self, kept: Kept) -> None:
         super().__init__(
-            f"{kept.told} {gettext('Nothing is saved yet: decide what becomes of them and save again.')}",
+            kept.told + " " + gettext("Nothing is saved yet: decide what becomes of them and save again."),
             409,
             running={"tokens": kept.count, "until": clock.iso(kept.until)},
         )
