@@ -262,3 +262,20 @@ async def test_a_given_up_request_leaves_nothing_behind(client: EngineClient, re
         await asked
     relay.deliver(exchange)
     assert client._waiting == {}
+
+
+async def test_an_engine_that_leaves_before_it_takes_a_message_ends_the_wait(
+    free_port: Callable[[], int],
+) -> None:
+    client = EngineClient("127.0.0.1", free_port(), KEY)
+    await client.open()
+    try:
+        # Nobody listens, so that the message stays where it is.
+        asked = asyncio.create_task(client.exchange({"request_id": "a", "action": "ping"}, 60))
+        await asyncio.wait({asked}, timeout=0)
+        client._tell_waiting()
+        async with asyncio.timeout(10):
+            with pytest.raises(EngineAway):
+                await asked
+    finally:
+        await client.close()

@@ -166,12 +166,22 @@ class EngineClient:
         request_id = message["request_id"]
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting[request_id] = reply
+        frames = [b"", json.dumps(message, allow_nan=False).encode()]
+        sending: asyncio.Future[Any] = asyncio.ensure_future(self._socket.send_multipart(frames))
+        either: set[asyncio.Future[Any]] = {sending, reply}
         try:
             async with asyncio.timeout(timeout):
-                await self._socket.send_multipart([b"", json.dumps(message, allow_nan=False).encode()])
+                # An engine that leaves before it takes the message ends the wait, too.
+                sent, _ = await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+                if sending in sent:
+                    await sending
                 return await reply
         finally:
             self._waiting.pop(request_id, None)
+            sending.cancel()
+            if reply.done() and not reply.cancelled():
+                # Nobody asks for it after a timeout at the same moment, and asyncio would report it as lost.
+                reply.exception()
 
     async def _watch(self, changes: zmq.asyncio.Socket) -> None:
         """Follow whether the engine is connected; tell waiting requests if it leaves."""
@@ -181,9 +191,13 @@ class EngineClient:
                 self._connected.set()
                 continue
             self._connected.clear()
-            for reply in self._waiting.values():
-                if not reply.done():
-                    reply.set_exception(EngineAway())
+            self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
+        """Tell waiting requests that the engine has left."""
+        for reply in self._waiting.values():
+            if not reply.done():
+                reply.set_exception(EngineAway())
 
     async def _receive(self) -> None:
         assert self._socket is not None
