@@ -56,7 +56,7 @@ class Copy:
         self.folder = folder
         sources = [str(path) for path in sorted(folder.glob("flow*/src"))]
         self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))},
+            **{name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV"))},
             "PYTHONPATH": os.pathsep.join(sources),
             # The cluster holds nothing of a checkout, so that the copy need not make one.
             "FLOWKIT_TEST_CLUSTER": os.environ.get("FLOWKIT_TEST_CLUSTER", str(ROOT / ".flowkit" / "test")),
