@@ -112,3 +112,13 @@ def test_a_worker_that_was_given_up_does_not_replace_what_another_has_stored(
         connection.rollback()
     engine.dispose()
     assert [path for path in tmp_path.rglob(".*") if path.is_file()] == []
+
+
+def test_servers_and_workers_load_no_library_of_direct_use() -> None:
+    """Half the time that a process takes to start would go there."""
+    loaded = (
+        "import sys, flowmachine.worker, flowmachine.server.server;"
+        "print(sorted({'pandas', 'geopandas', 'pyspark'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 import sqlalchemy as sa
@@ -21,6 +20,9 @@ from flowmachine.spec.subsets import SubscriberSet
 from flowmachine.stores.base import Stored
 from flowmachine.stores.cache_tables import copy_table
 from flowmachine.stores.columnar import ColumnarStore, Folders, Reader
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class ColumnarExecutor(ColumnarStore, ABC):

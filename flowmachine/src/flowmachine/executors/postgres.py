@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, FromClause
 
@@ -29,6 +28,9 @@ from flowmachine.stores.base import Stored
 from flowmachine.stores.cache_tables import TableStore, stored_table, table_size
 from flowmachine.stores.maps import UnitMap, drop_old_maps, unit_map
 from flowmachine.tables import device_models, intermediate_name, subscriber_keys
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Columns of the event tables by the names that queries use, with the types that queries see.
 _COLUMN_TYPES: dict[str, Any] = {
@@ -170,6 +172,8 @@ class PostgresExecutor(TableStore):
         return None
 
     def frame(self, select: sa.Select[Any], connection: sa.Connection) -> pd.DataFrame:
+        import pandas as pd
+
         with _hash_joins(connection):
             result = connection.execute(select)
         # As objects, because pandas would make floats of whole numbers beside a null.

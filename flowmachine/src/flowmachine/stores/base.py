@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.sql import FromClause, Select
 
@@ -15,6 +14,9 @@ from flowmachine.data import DataState, Day
 from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.query import Query, Sources
 from flowmachine.spec.subsets import SubscriberSet
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Unreachable(Exception):
