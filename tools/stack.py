@@ -31,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     if others and options.run not in (test, test_fast, coverage, mutants, soak, bench, flowetl, containers):
         parser.error(f"unrecognized arguments: {' '.join(others)}")
     options.arguments = others
+    # Where a machine sets this, every process would compile all its modules again, which takes most of its start.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
         return int(options.run(options) or 0)
     except (StackError, ClusterError) as error:
