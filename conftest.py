@@ -1,9 +1,13 @@
-"""Import the packages before pytest names test modules after their folders.
+"""Import the packages before pytest names test modules, and set how many examples are drawn.
 
 A test file `flowapi/tests/test_x.py` becomes the module `flowapi.tests.test_x`. If `flowapi` were not
 imported yet, pytest would register the bare folder under that name, and nothing could be imported from the
 package.
 """
+
+import os
+
+from hypothesis import HealthCheck, settings
 
 import flowapi  # noqa: F401
 import flowauth  # noqa: F401
@@ -12,3 +16,12 @@ import flowdb  # noqa: F401
 import flowetl  # noqa: F401
 import flowmachine  # noqa: F401
 import flowsettings  # noqa: F401
+
+# How long an example takes depends on what else the machine does.
+_common = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+settings.register_profile("suite", settings(max_examples=50, derandomize=True, **_common))
+# For `make test-fast` and the mutants: what few examples miss, the whole suite finds.
+settings.register_profile("quick", settings(max_examples=10, derandomize=True, **_common))
+_examples = int(os.environ.get("FLOWKIT_SOAK_EXAMPLES", "1000"))
+settings.register_profile("soak", settings(max_examples=_examples, derandomize=False, **_common))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from flowdb.testing import TestCluster
 
@@ -18,14 +16,6 @@ from .world import EXECUTORS, Stage, stage
 for path in sorted(Path(__file__).parent.glob("*/*.py")):
     if not path.stem.startswith("test_"):
         importlib.import_module(f"{__package__}.{path.parent.name}.{path.stem}")
-
-_common = {"deadline": None, "suppress_health_check": list(HealthCheck)}
-settings.register_profile("kinds", settings(max_examples=50, derandomize=True, **_common))
-# For `make test-fast` and the mutants: what few examples miss, the whole suite finds.
-settings.register_profile("quick", settings(max_examples=10, derandomize=True, **_common))
-_examples = int(os.environ.get("FLOWKIT_SOAK_EXAMPLES", "1000"))
-settings.register_profile("soak", settings(max_examples=_examples, derandomize=False, **_common))
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "kinds"))
 
 
 @pytest.fixture(scope="session")
