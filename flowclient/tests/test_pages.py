@@ -114,6 +114,68 @@ def test_withheld_is_never_drawn_as_zero(data: CrisisData) -> None:
     assert rows["X.8"]["name"] == "'=Grown & sons"
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        # More than half: 51 of 101.
+        (
+            {"X.3": 101, "X.8": 1000},
+            {"X.3": 50, "X.8": 1000},
+            "1 district lost more than 50% of its residents.",
+        ),
+        # Half is not more than half.
+        (
+            {"X.3": 100, "X.8": 1000},
+            {"X.3": 50, "X.8": 1000},
+            "Halved lost 50% of its residents, the largest fall that is known.",
+        ),
+        (
+            {"X.3": 100, "X.8": 1000},
+            {"X.3": 80, "X.8": 700},
+            "=Grown &amp; sons lost 30% of its residents, the largest fall that is known.",
+        ),
+        # A tenth is enough, 9 % are not.
+        (
+            {"X.3": 100, "X.8": 1000},
+            {"X.3": 90, "X.8": 1000},
+            "Halved lost 10% of its residents, the largest fall that is known.",
+        ),
+        (
+            {"X.3": 100, "X.8": 1000},
+            {"X.3": 91, "X.8": 1000},
+            "No area is known to have lost a tenth of its residents.",
+        ),
+        ({}, {"X.3": 91}, "No area is known to have lost a tenth of its residents."),
+    ],
+)
+def test_the_headline_says_the_worst_that_is_known(
+    data: CrisisData, before: dict[str, int], after: dict[str, int], said: str
+) -> None:
+    first, last = data.weeks
+    told = replace(
+        data,
+        before=replace(data.before, values=before),
+        weeks=(first, replace(last, values=after)),
+    )
+    assert headline(render(told)) == said
+
+
+def test_a_fall_of_less_than_one_percent_has_no_bound(data: CrisisData) -> None:
+    # One of 201 left is half a percent; three of 203 are more than one.
+    assert data.before.bound(201, 200) is None
+    assert data.before.bound(203, 200) == 1
+
+
+def test_classes_of_change_are_one_letter_an_area(data: CrisisData) -> None:
+    order = ["X.2", "X.3", "X.8"]
+    before, after = data.before, data.weeks[1]
+    nothing = replace(after, values=None)
+    # Withheld, fell by half, rose by more than half.
+    assert drawing._change_classes(before, after, order) == "w04"
+    assert drawing._change_classes(before, nothing, order) == "nnn"
+    assert drawing._change_classes(nothing, after, order) == "nnn"
+
+
 def test_a_week_with_a_missing_day_has_no_data(data: CrisisData) -> None:
     gap = replace(data.weeks[1], values=None, withheld=None)
     page = render(replace(data, weeks=(data.weeks[0], gap)))

@@ -140,7 +140,8 @@ class CrisisData:
 
 def change(before: int, after: int) -> float:
     """Return a change in percent."""
-    return 100 * (after / before - 1)
+    # A tenth is a tenth: 90 / 100 - 1 is a little more than -0.1.
+    return 100 * (after - before) / before
 
 
 def fell_by_more_than(before: int, at_most: int) -> int:
