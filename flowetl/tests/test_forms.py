@@ -231,7 +231,7 @@ def test_a_file_that_comes_later_makes_the_day_due(operator, deliver) -> None:
 
 
 def test_a_star_finds_nothing(deliver) -> None:
-    with pytest.raises(NotReady, match=r"a_2020-04-15_\*.csv is not in landing/"):
+    with pytest.raises(NotReady, match=r"a_2020-04-15_\*.csv is not in the landing folder$"):
         deliver({}, path="a_{date}_*.csv")
 
 
