@@ -3,15 +3,18 @@
 import fcntl
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import structlog
 from prefect import flow, serve, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
 from prefect.deployments.runner import EntrypointType, RunnerDeployment
+from prefect.exceptions import ObjectNotFound
 from prefect.futures import wait
 from prefect.schedules import Interval
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -50,16 +53,28 @@ def serve_reports(settings: ReportSettings) -> None:
         serving.wait_for_server()
         threading.Thread(target=serving.begin_again_after_outage, name="outages", daemon=True).start()
         serving.end_left_runs([FLOW])
+        threading.Thread(target=_look_at_once, name="first look", daemon=True).start()
         deployment = RunnerDeployment.from_flow(
             make_due_reports,
             name="reports",
-            # The first look is now.
-            schedule=Interval(LOOK, anchor_date=datetime.now(UTC) + timedelta(seconds=2)),
+            schedule=Interval(LOOK),
             description="Makes the reports whose days have come",
             concurrency_limit=None,
             entrypoint_type=EntrypointType.MODULE_PATH,
         )
         serve(deployment, pause_on_shutdown=False, print_starting_message=False, limit=AT_ONCE)
+
+
+def _look_at_once() -> None:
+    """Ask for a first run, because the schedule begins five minutes after the start."""
+    with get_client(sync_client=True) as client:
+        while True:
+            try:
+                deployment = client.read_deployment_by_name(f"{FLOW}/reports")
+                break
+            except ObjectNotFound:
+                time.sleep(1)
+        client.create_flow_run_from_deployment(deployment.id)
 
 
 @flow(name=FLOW, persist_result=False, task_runner=_TASKS)
