@@ -1,4 +1,4 @@
-"""Import the packages before pytest names test modules, and set how many examples are drawn.
+"""Import the packages early, and set how many examples are drawn.
 
 A test file `flowapi/tests/test_x.py` becomes the module `flowapi.tests.test_x`. If `flowapi` were not
 imported yet, pytest would register the bare folder under that name, and nothing could be imported from the

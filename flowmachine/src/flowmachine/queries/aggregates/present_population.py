@@ -31,7 +31,7 @@ _EPOCH = datetime(1970, 1, 1)
     summary="The number of subscribers at each location at points of time.",
 )
 class PresentPopulation(Unit, Aggregate):
-    """Count subscribers by the location of the event that is nearest to each point of time.
+    """Count subscribers by the location of their event nearest to a point of time.
 
     Points lie on the wall clock: ``start_date``, and every ``interval_minutes`` after it until ``end_date``, which may
     be a point, too. An event counts if it is at most ``tolerance_minutes`` away. Of events equally near the earlier
