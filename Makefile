@@ -4,7 +4,7 @@ PYTHON := $(firstword $(wildcard /usr/bin/python3) python3)
 STACK := $(PYTHON) tools/stack.py
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test test-fast coverage mutants soak up down restart status logs token check bench docs containers containers-down release reset doctor flowetl
+.PHONY: help bootstrap demo test test-fast coverage mutants soak up down restart status logs token check bench docs containers containers-down release reset doctor flowetl reports
 
 help:       ; @$(STACK) --help
 bootstrap:  ; @$(STACK) bootstrap
@@ -20,6 +20,7 @@ restart:    ; @$(STACK) restart $(SERVICE)
 status:     ; @$(STACK) status
 logs:       ; @$(STACK) logs $(SERVICE)
 flowetl:    ; @$(STACK) flowetl $(ARGS)
+reports:    ; @$(STACK) reports $(ARGS)
 token:      ; @$(STACK) token
 check:      ; @$(STACK) check
 bench:      ; @$(STACK) bench $(ARGS)

@@ -113,6 +113,21 @@ class Layout:
         return self.state / "columnar"
 
     @property
+    def reports(self) -> Path:
+        """Return the folder of the definitions of reports."""
+        return self.state / "reports"
+
+    @property
+    def pages(self) -> Path:
+        """Return the folder of the versions of reports."""
+        return self.state / "pages"
+
+    @property
+    def report_token(self) -> Path:
+        """Return the file of the token with which reports ask."""
+        return self.secrets / "FLOWAPI_TOKEN"
+
+    @property
     def revoked_tokens(self) -> Path:
         """Return the list that the auth app writes and the API reads."""
         return self.state / "revoked-tokens"
@@ -150,7 +165,17 @@ class Layout:
     def private_folders(self) -> tuple[Path, ...]:
         """Return the folders that only the stack's own user may enter."""
         cache, prefect = self.state / "cache", self.state / "prefect"
-        return self.secrets, self.plan_file.parent, self.logs, self.landing, self.columnar, cache, prefect
+        reports = self.reports, self.pages
+        return (
+            self.secrets,
+            self.plan_file.parent,
+            self.logs,
+            self.landing,
+            self.columnar,
+            cache,
+            prefect,
+            *reports,
+        )
 
     def open_to_others(self) -> list[Path]:
         """Return private folders and files that another user of the machine can use.
@@ -213,6 +238,8 @@ class Layout:
             "FLOWMACHINE_CACHE_PATH": str(self.state / "cache"),
             "FLOWMACHINE_EXECUTOR": os.environ.get("FLOWMACHINE_EXECUTOR", "auto"),
             "FLOWAPI_PORT": str(self.ports["FLOWAPI_PORT"]),
+            "FLOWAPI_URL": self.url("FLOWAPI_PORT"),
+            "FLOWAPI_TOKEN_FILE": str(self.report_token),
             "FLOWAPI_IDENTIFIER": DEMO["server"],
             "FLOWAPI_FLOWDB_USER": "flowapi",
             "FLOWAPI_FLOWAUTH_URL": self.url("FLOWAUTH_PORT"),
@@ -236,6 +263,8 @@ class Layout:
             "DO_NOT_TRACK": "1",
             "FLOWETL_SOURCES": str(Path(os.environ.get("FLOWETL_SOURCES") or SOURCES).resolve()),
             "FLOWETL_LANDING": str(self.landing),
+            "FLOWKIT_REPORTS": str(self.reports),
+            "FLOWKIT_REPORTS_OUT": str(self.pages),
             "PYTHONUNBUFFERED": "1",
         }
         inherited = {

@@ -37,7 +37,7 @@ LOG_LINES = 20
 OTHER_USERS = 3
 # Entries of a stack in its state folder, which also holds tools and the tests' cluster.
 OWN_ENTRIES = (
-    *("cache", "columnar", "landing", "logs", "prefect", "rejects", "run", "secrets"),
+    *("cache", "columnar", "landing", "logs", "pages", "prefect", "rejects", "reports", "run", "secrets"),
     *("endpoints.json", "flowauth.sqlite*", "postgres.log", "revoked-tokens"),
 )
 
@@ -112,6 +112,18 @@ class Native:
         for pattern in OWN_ENTRIES:
             for entry in self.layout.state.glob(pattern):
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+    def serve_reports(self, definitions: Path) -> None:
+        """Start the process that makes reports, with a new token.
+
+        Where there are no definitions, it makes those of the given folder.
+        """
+        self.up()
+        if not any(self.layout.reports.glob("*.yml")):
+            for path in definitions.glob("*.yml"):
+                shutil.copyfile(path, self.layout.reports / path.name)
+        self._write_private(self.layout.report_token, self.token())
+        self._start()
 
     # -- what is there ----------------------------------------------------------------------------------------
 

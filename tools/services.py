@@ -93,7 +93,16 @@ def services(layout: Layout) -> list[Service]:
         ),
         Service("prefect", prefect_server, _answers("PREFECT_PORT", "/api/health"), port="PREFECT_PORT"),
         Service("flowetl", ("flowetl", "serve"), _deployments),
+        *[
+            Service("reports", ("flowetl", "reports", "serve"), _alive)
+            for _ in _definitions_of_reports(layout)
+        ],
     ]
+
+
+def _definitions_of_reports(layout: Layout) -> list[Path]:
+    """Return a definition of a report; without any, no process waits for days."""
+    return sorted(layout.reports.glob("*.yml"))[:1]
 
 
 def database_health(layout: Layout) -> str | None:
@@ -196,5 +205,5 @@ with zmq.Context() as context, context.socket(zmq.REQ) as socket:
 
 
 def _alive(_layout: Layout) -> str | None:
-    # Workers have no port to probe. The caller checks that every process has been running for a while.
+    # Workers and the process of reports have no port to probe. The caller checks that every process has been running for a while.
     return None

@@ -28,7 +28,17 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = _parser()
     options, others = parser.parse_known_args(arguments)
-    if others and options.run not in (test, test_fast, coverage, mutants, soak, bench, flowetl, containers):
+    if others and options.run not in (
+        test,
+        test_fast,
+        coverage,
+        mutants,
+        soak,
+        bench,
+        flowetl,
+        reports,
+        containers,
+    ):
         parser.error(f"unrecognized arguments: {' '.join(others)}")
     options.arguments = others
     # Where a machine sets this, every process would compile all its modules again, which takes most of its start.
@@ -56,6 +66,7 @@ The stack
   make logs                   the end of the logs; SERVICE=flowapi for one
   make restart                restart all but the database; SERVICE=worker-1 for one
   make flowetl                a command of the loader; ARGS="status"
+  make reports                make pages when their days have come; ARGS="list" for a command of reports
   make down                   stop it; the data stay
   make reset                  stop it and delete its data, keys and logs
 
@@ -100,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
             logs,
             token,
             flowetl,
+            reports,
             check,
             bench,
             docs,
@@ -244,6 +256,17 @@ def token(_options: argparse.Namespace) -> None:
 
 def flowetl(options: argparse.Namespace) -> int:
     return _python("-m", "flowetl", *options.arguments, environment=Layout.from_environment().environment())
+
+
+def reports(options: argparse.Namespace) -> int:
+    """Make reports when they are due; with arguments, run a command for reports."""
+    stack = Native(Layout.from_environment())
+    if options.arguments:
+        return _python("-m", "flowetl", "reports", *options.arguments, environment=stack.layout.environment())
+    bootstrap(echo=False, cluster=False)
+    stack.serve_reports(CHECKOUT / "demo" / "reports")
+    print(f"Definitions: {stack.layout.reports}. Pages: {stack.layout.pages}, within minutes.")
+    return 0
 
 
 def check(_options: argparse.Namespace) -> int:

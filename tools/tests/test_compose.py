@@ -129,6 +129,7 @@ def test_each_secret_is_a_file_and_goes_to_who_needs_it() -> None:
         "demo": {"FLOWDB_POSTGRES_PASSWORD", "FLOWETL_PSEUDONYM_KEY"},
         "prefect": {"FLOWETL_PREFECT_PASSWORD"},
         "flowetl": {"FLOWDB_POSTGRES_PASSWORD", "FLOWETL_PREFECT_PASSWORD", "FLOWETL_PSEUDONYM_KEY"},
+        "reports": {"FLOWETL_PREFECT_PASSWORD", "FLOWAPI_TOKEN"},
     }
     assert {
         name: set(service["secrets"]) for name, service in SERVICES.items() if "secrets" in service
@@ -140,6 +141,28 @@ def test_each_secret_is_a_file_and_goes_to_who_needs_it() -> None:
         assert not set(service.get("environment", {})) & set(COMPOSE["secrets"]), name
 
 
+def test_reports_are_made_with_a_client_s_rights_alone() -> None:
+    """Keep the maker of pages away from keys, databases and events."""
+    service = SERVICES["reports"]
+    beside = {
+        name for name, other in SERVICES.items() if set(other.get("networks", [])) & set(service["networks"])
+    }
+    assert beside == {"reports", "flowapi", "flowauth", "prefect"}
+    assert {each.partition(":/")[2] for each in service["volumes"]} == {
+        "var/lib/flowkit/reports",
+        "etc/flowkit/reports:ro",
+    }
+    known = {name for name in settings_given_to(service) if not name.startswith(("PREFECT_", "FLOWKIT_"))}
+    assert known == {
+        "DO_NOT_TRACK",
+        "FLOWAPI_TOKEN",
+        "FLOWAPI_TOKEN_FILE",
+        "FLOWAPI_URL",
+        "FLOWDB_TIMEZONE",
+        "FLOWETL_PREFECT_PASSWORD",
+    }
+
+
 def test_both_routes_know_the_same_settings(tmp_path: Path) -> None:
     native = set(Layout(state=tmp_path, ports=DEFAULT_PORTS).environment()) - NATIVE_ONLY
     compose = {setting for service in SERVICES.values() for setting in service.get("environment", {})}
@@ -149,10 +172,14 @@ def test_both_routes_know_the_same_settings(tmp_path: Path) -> None:
 
 
 def test_both_routes_run_the_same_services(tmp_path: Path) -> None:
-    native = services(Layout(state=tmp_path, ports=DEFAULT_PORTS))
-    assert {service.name.partition("-")[0] for service in native} | {"flowdb"} == set(
-        LONG_RUNNING
-    ) - ONLY_IN_CONTAINERS
+    layout = Layout(state=tmp_path, ports=DEFAULT_PORTS)
+    without = {service.name.partition("-")[0] for service in services(layout)} | {"flowdb"}
+    layout.reports.mkdir()
+    (layout.reports / "flood.yml").touch()
+    native = {service.name.partition("-")[0] for service in services(layout)} | {"flowdb"}
+    assert native == set(LONG_RUNNING) - ONLY_IN_CONTAINERS
+    # No process waits where no report is defined.
+    assert native - without == {"reports"}
 
 
 @pytest.mark.parametrize("package", PACKAGES)

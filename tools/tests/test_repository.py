@@ -31,6 +31,7 @@ MOST_LINES = 500
 NEEDED_UNSEEN = {
     "duckdb-extension-spatial": "files that DuckDB loads as its extension",
     "fastapi": "a version that Prefect works with",
+    "flowclient": "commands of its own process make reports",
     "psycopg2-binary": "SQLAlchemy's driver, named in addresses",
     "pyspark-client": "the client of Spark Connect, for the executor of clusters",
     "sqlalchemy": "a version that Prefect works with",

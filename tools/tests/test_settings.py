@@ -29,6 +29,7 @@ CLASSES: dict[str, tuple[type[ServiceSettings], ...]] = {
         flowetl.settings.LoaderSettings,
         flowetl.settings.OrchestratorSettings,
         flowetl.settings.PseudonymSettings,
+        flowetl.settings.ReportSettings,
     ),
 }
 
@@ -61,12 +62,15 @@ def required() -> dict[str, str]:
         "FLOWAPI_IDENTIFIER": "server",
         "FLOWAPI_FLOWDB_PASSWORD": "j7Xc3NpH5kWd1QyF",
         "FLOWAUTH_FERNET_KEY": "n0Jk3WtB9sVqYx1LZ4hRm7uPEcGdF5aTo2iSy8KbQwM=",
+        "FLOWAPI_TOKEN_FILE": "/token",
         "FLOWDB_COLUMNAR_PATH": "/columnar",
         "FLOWDB_POSTGRES_PASSWORD": "w4Lq9ZxT2mVb8RsK",
         "FLOWETL_LANDING": "/landing",
         "FLOWETL_PREFECT_PASSWORD": "t6Kx1ZbW9uNq4DsG",
         "FLOWETL_PSEUDONYM_KEY": "05405135639dac4945ee8ce31a67c8ff45b1cc9abf553f2a173b6378acfe0ac9",
         "FLOWETL_SOURCES": "/sources",
+        "FLOWKIT_REPORTS": "/reports",
+        "FLOWKIT_REPORTS_OUT": "/pages",
         "FLOWMACHINE_CACHE_PATH": "/cache",
         "FLOWMACHINE_FLOWDB_PASSWORD": "e6Bt0GvS8nZa4MuJ",
         "FLOWMACHINE_KEY": "q8Fz2mVd0Lk5Rw7X",

@@ -50,7 +50,6 @@ GROUPS = {
         "partitions",
         "processes",
         "records",
-        "reportcommands",
         "withdrawal",
     ),
 }

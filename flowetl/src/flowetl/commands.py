@@ -14,7 +14,7 @@ from flowetl import orchestrator
 from flowetl.deployment import Deployment
 from flowetl.errors import ConfigurationError, LoadError
 from flowetl.moneysource import MoneySource, describes_money, read_money_sources
-from flowetl.reportcommands import become_command, require_client
+from flowetl.reportcommands import become_command
 from flowetl.settings import ReportSettings
 from flowetl.source import Source, days, read_source, read_sources
 
@@ -410,7 +410,6 @@ def serve(options: argparse.Namespace) -> int:
 def reports(options: argparse.Namespace) -> int:
     """Serve the reports, or run one of the client's commands for reports."""
     settings = ReportSettings.load()
-    require_client()
     if options.arguments != ["serve"]:
         become_command(settings, options.arguments or ["--help"])
     orchestrator.present_password()

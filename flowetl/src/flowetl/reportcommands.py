@@ -3,28 +3,14 @@
 Their process gets no secret of the loader.
 """
 
-import importlib.util
 import os
 import subprocess
 import sys
 from typing import NoReturn
 
-from flowetl.errors import ConfigurationError
 from flowetl.settings import ReportSettings
 
-_PASSED_ON = ("PATH", "LANG", "TZ", "HOME", "SSL_CERTIFICATE_FILE")
-
-
-def require_client() -> None:
-    """Check that the client and what reports need are installed.
-
-    Raises
-    ------
-    ConfigurationError
-        When they are not.
-    """
-    if any(importlib.util.find_spec(name) is None for name in ("flowclient", "babel", "matplotlib")):
-        raise ConfigurationError("reports need the client and its extra: install flowclient[reports]")
+_PASSED_ON = ("PATH", "LANG", "HOME", "SSL_CERTIFICATE_FILE")
 
 
 def become_command(settings: ReportSettings, arguments: list[str]) -> NoReturn:
@@ -59,4 +45,5 @@ def _environment(settings: ReportSettings) -> dict[str, str]:
         "FLOWKIT_REPORTS_OUT": str(settings.out),
         "FLOWAPI_URL": settings.api,
         "FLOWAPI_TOKEN_FILE": str(settings.token_file),
+        "TZ": settings.timezone,
     }

@@ -40,12 +40,13 @@ class OrchestratorSettings(ServiceSettings):
 
 
 class ReportSettings(ServiceSettings):
-    """Hold the folders of reports, and a client's address and token."""
+    """Hold the folders, API, token and time zone of reports."""
 
     definitions: Path = Field(validation_alias="FLOWKIT_REPORTS")
     out: Path = Field(validation_alias="FLOWKIT_REPORTS_OUT")
     api: str = Field("http://localhost:9090", validation_alias="FLOWAPI_URL")
     token_file: Path = Field(validation_alias="FLOWAPI_TOKEN_FILE")
+    timezone: TimeZone = Field("UTC", validation_alias="FLOWDB_TIMEZONE")
 
 
 class PseudonymSettings(ServiceSettings):
