@@ -39,12 +39,37 @@ DURATIONS = {"count_null_durations", "max_duration", "median_duration"}
 
 
 def outcomes(operator, cdr_type: str) -> dict[str, str | None]:
+    """Return the outcomes of the checks alone."""
+    found = _all_outcomes(operator, cdr_type)
+    return {name: outcome for name, outcome in found.items() if not name.startswith(quality.REJECTED)}
+
+
+def _all_outcomes(operator, cdr_type: str) -> dict[str, str | None]:
     return dict(
         operator.rows(
             "SELECT type_of_query_or_check, outcome FROM etl.deduped_post_etl_queries WHERE cdr_type = %s",
             cdr_type,
         )
     )
+
+
+def test_refused_records_are_outcomes_by_reason(operator) -> None:
+    def rejected(*rows) -> dict[str, str | None]:
+        operator.write("calls", list(rows))
+        load_day(operator.deployment, operator.sources["calls"], operator.day)
+        found = _all_outcomes(operator, "calls")
+        return {name: outcome for name, outcome in found.items() if name.startswith(quality.REJECTED)}
+
+    good = [operator.call(name, "10:00:00", operator.alice, operator.bob) for name in "abc"]
+    timeless, numberless = (operator.call(name, "10:00:00", operator.alice, operator.bob) for name in "de")
+    timeless[2], numberless[4] = "soon", ""
+    assert rejected(*good) == {"count_rejected_rows": "0"}
+    both = rejected(*good, timeless, numberless)
+    assert both.pop("count_rejected_rows") == "2"
+    assert set(both.values()) == {"1"}
+    assert len(both) == 2
+    # A reason that the newest load does not have is 0 now, and not what an earlier load said.
+    assert rejected(*good) == dict.fromkeys(both, "0") | {"count_rejected_rows": "0"}
 
 
 def by_partition(operator, cdr_type: str) -> dict[str, str | None]:

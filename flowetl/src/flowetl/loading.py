@@ -356,6 +356,7 @@ def publish(this: Attempt, extracted: Extracted, file: ColumnarFile, outcomes: O
             f"unreadable_{name}": str(n) for name, n in day.unread.items() if n or this.replaces
         }
         quality.store(cursor, unread, load.cdr_type, load.date)
+        quality.store_rejects(cursor, day.refused, load.cdr_type, load.date)
         with this.timed("swap"):
             partition.attach(load.source.indexes)
         with this.timed("update_records"):

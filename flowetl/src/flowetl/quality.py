@@ -4,7 +4,7 @@ Checks never stop a load.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
@@ -22,6 +22,8 @@ from flowetl.events import COLUMNS, HAS_COUNTERPARTS, CdrType
 from flowetl.partitions import partition_name
 
 PACKAGED = Path(__file__).parent
+#: Outcome of the number of refused records; with a reason behind it, of those refused for it.
+REJECTED = "count_rejected_rows"
 _TEMPLATES = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
 _log = structlog.get_logger(__name__)
 
@@ -189,6 +191,22 @@ def store(cursor: Cursor, outcomes: Outcomes, cdr_type: CdrType, date: dt.date) 
         [(date, cdr_type, name, outcome) for name, outcome in outcomes.items()],
         template="(%s, %s, %s, %s, clock_timestamp())",
     )
+
+
+def store_rejects(cursor: Cursor, refused: Mapping[str, int], cdr_type: CdrType, date: dt.date) -> None:
+    """Append the number of a day's refused records, and that of each reason.
+
+    A reason of an earlier load that this one does not have becomes 0.
+    """
+    cursor.execute(
+        "SELECT DISTINCT type_of_query_or_check FROM etl.post_etl_queries "
+        "WHERE cdr_type = %s AND cdr_date = %s AND starts_with(type_of_query_or_check, %s)",
+        (cdr_type, date, f"{REJECTED}_"),
+    )
+    earlier = {name for (name,) in cursor.fetchall()}
+    found = {f"{REJECTED}_{reason}": str(count) for reason, count in refused.items()}
+    total = {REJECTED: str(sum(refused.values()))}
+    store(cursor, dict.fromkeys(earlier, "0") | found | total, cdr_type, date)
 
 
 def _variables(cdr_type: CdrType, date: dt.date, table: str) -> Variables:
