@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
-from sqlalchemy.sql import FromClause
+from sqlalchemy.sql import ColumnElement, FromClause
 
 from flowmachine.queries.aggregates.spatial_aggregate import SpatialAggregate
 from flowmachine.queries.families import INPUTS_TO_FLOWS, REFERENCE_LOCATIONS
+from flowmachine.spec.aggregate import Aggregate, Total
 from flowmachine.spec.fields import Choice, Flag, optional, required
 from flowmachine.spec.nested import Nested
 from flowmachine.spec.places import SpatialUnit
+from flowmachine.spec.published import KeepOver, Published, Region, Value
 from flowmachine.spec.query import Query, Sources, field_group
 from flowmachine.spec.windows import same_unit
 
@@ -131,14 +134,40 @@ def region_order(unit: SpatialUnit) -> tuple[str, ...]:
     return (*first, f"-{last}")
 
 
-def movement_ends(sources: Sources, query: Flowing, end: str) -> FromClause:
-    """Return (``location``, ``subscriber``, ``movements``) at one end of movements.
+@field_group
+class EndSums(Flowing, Aggregate):
+    """Sum movements by the location at one of their ends."""
 
-    There is more than one movement where an input has a subscriber more than once.
-    """
-    moved = movements(sources, query, exclude_stayers=query.exclude_stayers)
-    return (
-        sa.select(moved.c[end].label("location"), moved.c.subscriber, sa.func.count().label("movements"))
-        .group_by(moved.c[end], moved.c.subscriber)
-        .subquery("by_subscriber")
-    )
+    #: The end: ``from`` or ``to``.
+    end: ClassVar[str]
+
+    def contributors(self, sources: Sources) -> FromClause:
+        """Return (``location``, ``subscriber``, ``movements``).
+
+        There is more than one movement where an input has a subscriber more than once.
+        """
+        moved = movements(sources, self, exclude_stayers=self.exclude_stayers)
+        location = moved.c[f"location_{self.end}"]
+        return (
+            sa.select(location.label("location"), moved.c.subscriber, sa.func.count().label("movements"))
+            .group_by(location, moved.c.subscriber)
+            .subquery("by_subscriber")
+        )
+
+    @property
+    def totals(self) -> Sequence[Total]:
+        sums = [Total(question) for end, question in self.everybody.items() if end == self.end]
+        if self.exclude_stayers:
+            sums.append(Total(type(self)(**self.movement)))
+        return [*super().totals, *(total for sum_ in sums for total in sum_.at_all_levels())]
+
+    def value(self, contributors: FromClause) -> ColumnElement[Any]:
+        return sa.func.sum(contributors.c.movements)
+
+    @property
+    def published(self) -> Published:
+        return Published(
+            (Region(self.unit), Value("value", sa.BigInteger())),
+            KeepOver("subscribers"),
+            region_order(self.unit),
+        )
