@@ -20,7 +20,14 @@ CHECKS = [
 ]
 LOADS = {
     "loads": [
-        {"event_type": "sms", "date": "2016-01-02", "load_id": "b", "loaded_at": "2016-01-03T01:00:00+00:00"}
+        {
+            "event_type": "sms",
+            "date": "2016-01-02",
+            "load_id": "b",
+            "loaded_at": "2016-01-04T01:00:00+00:00",
+            "first_loaded_at": "2016-01-03T01:00:00+00:00",
+            "times_loaded": 2,
+        }
     ],
     "cells_version": 3,
 }

@@ -12,13 +12,17 @@ from typing import Any
 
 import pytest
 from crisis_world import DAY, EVENT, PLACES, crisis, with_reasons
+from page_worlds import PAGES
 
 from flowclient.pages import CrisisData, Page, PageTooLargeError, render
-from flowclient.pages import crisis as drawing
+from flowclient.pages import page as writing
+from flowclient.pages.areas import change_classes
 from flowclient.pages.data import change_class, count_breaks, fell_by_more_than
 from flowclient.pages.languages import LOCALES, messages
+from flowclient.reports.contents import CONTENTS
 
 LANGUAGES = list(LOCALES)
+every_page = pytest.mark.parametrize("name", PAGES)
 
 
 @pytest.fixture(scope="module")
@@ -171,9 +175,9 @@ def test_classes_of_change_are_one_letter_an_area(data: CrisisData) -> None:
     before, after = data.before, data.weeks[1]
     nothing = replace(after, values=None)
     # Withheld, fell by half, rose by more than half.
-    assert drawing._change_classes(before, after, order) == "w04"
-    assert drawing._change_classes(before, nothing, order) == "nnn"
-    assert drawing._change_classes(nothing, after, order) == "nnn"
+    assert change_classes(before, after, order) == "w04"
+    assert change_classes(before, nothing, order) == "nnn"
+    assert change_classes(nothing, after, order) == "nnn"
 
 
 def test_a_week_with_a_missing_day_has_no_data(data: CrisisData) -> None:
@@ -228,8 +232,8 @@ def test_names_cannot_end_the_data(data: CrisisData) -> None:
 
 
 def test_a_page_over_the_limit_is_refused(data: CrisisData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drawing, "AIM", 1_000)
-    monkeypatch.setattr(drawing, "LIMIT", 2_000)
+    monkeypatch.setattr(writing, "AIM", 1_000)
+    monkeypatch.setattr(writing, "LIMIT", 2_000)
     with pytest.raises(PageTooLargeError, match="kB; at most 2 are allowed"):
         render(data)
 
@@ -274,15 +278,34 @@ def test_every_language_says_everything(language: str) -> None:
             assert message.keys() == other[name].keys()  # type: ignore[union-attr]
 
 
+@every_page
 @pytest.mark.parametrize("language", ["fr", "es"])
-def test_no_english_sentence_is_left(data: CrisisData, language: str) -> None:
-    page = render(data, language).html
+def test_no_english_sentence_is_left(name: str, language: str) -> None:
+    page = PAGES[name](language, "").html
     assert f'<html lang="{language}">' in page
-    for name, message in messages("en").items():
+    for sentence, message in messages("en").items():
         for form in [message] if isinstance(message, str) else message.values():
             for part in re.split(r"\{\w+\}", form):
                 if len(part.split()) > 2:
-                    assert part.strip() not in page, name
+                    assert part.strip() not in page, sentence
+
+
+@every_page
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_page_holds_every_number_of_its_table(name: str, language: str) -> None:
+    """Hold data and file to each other, as `verify` does before publication."""
+    page = PAGES[name](language, "")
+    inside = embedded(page)
+    rows = list(csv.DictReader(io.StringIO(page.csv)))
+    shown = [["" if not isinstance(each, int) else str(each) for each in line] for line in inside["numbers"]]
+    assert sorted(shown) == sorted([row[column] for column in inside["columns"]] for row in rows)
+    assert any(any(line) for line in shown)
+    assert page.csv == PAGES[name]("en", "").csv
+    assert PAGES[name](language, "").html == page.html
+
+
+def test_every_page_that_a_report_may_have_is_tested() -> None:
+    assert PAGES.keys() == CONTENTS.keys()
 
 
 def test_numbers_and_dates_are_written_as_the_language_does(data: CrisisData) -> None:

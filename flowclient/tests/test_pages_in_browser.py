@@ -1,24 +1,24 @@
-"""A crisis page in a browser, opened as a file without a network."""
+"""Every page in a browser, opened as a file without a network."""
 
 from __future__ import annotations
 
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from bootstrap import chromium
-from crisis_world import crisis
+from page_worlds import PAGES
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from flowclient.pages import render
 from flowclient.pages.languages import LOCALES
 
 pytestmark = pytest.mark.slow
 WIDTHS = (360, 1000)
+every_page = pytest.mark.parametrize("name", PAGES)
 
 
 @pytest.fixture(scope="module")
@@ -32,22 +32,35 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pages")
-    data = crisis()
-    for language in LOCALES:
-        render(data, language, note="<b>Roads</b>").save(folder / f"{language}.html")
+    for name, draw in PAGES.items():
+        for language in LOCALES:
+            draw(language, "<b>Roads</b>").save(folder / f"{name}.{language}.html")
     return folder
 
 
 @pytest.fixture
-def opened(browser: Browser, folder: Path) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1000, "height": 900}, offline=True)
+def openly(browser: Browser, folder: Path) -> Iterator[Callable[[str], Page]]:
+    """Provide a function that opens a page; its console must stay empty."""
     faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda message: faults.append(message.text))
-    page.goto((folder / "en.html").as_uri())
-    yield page
-    page.close()
+    pages: list[Page] = []
+
+    def openly(name: str) -> Page:
+        page = browser.new_page(viewport={"width": 1000, "height": 900}, offline=True)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda message: faults.append(message.text))
+        page.goto((folder / f"{name}.en.html").as_uri())
+        pages.append(page)
+        return page
+
+    yield openly
+    for page in pages:
+        page.close()
     assert not faults
+
+
+@pytest.fixture
+def opened(openly: Callable[[str], Page]) -> Page:
+    return openly("crisis")
 
 
 @pytest.fixture
@@ -72,11 +85,15 @@ def trap() -> Iterator[tuple[int, list[str]]]:
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("language", LOCALES)
-def test_nothing_is_in_the_way_of_anybody(browser: Browser, folder: Path, language: str, width: int) -> None:
+@every_page
+def test_nothing_is_in_the_way_of_anybody(
+    browser: Browser, folder: Path, name: str, language: str, width: int
+) -> None:
     page = browser.new_page(viewport={"width": width, "height": 800}, offline=True)
-    page.goto((folder / f"{language}.html").as_uri())
-    page.select_option("#find", index=2)
-    page.evaluate("document.querySelector('details').open = true")
+    page.goto((folder / f"{name}.{language}.html").as_uri())
+    if page.locator("#find").count():
+        page.select_option("#find", index=2)
+    page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     found = Axe().run(
         page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]}
     )
@@ -94,9 +111,12 @@ def test_nothing_is_in_the_way_of_anybody(browser: Browser, folder: Path, langua
     page.close()
 
 
-def test_planted_requests_are_refused(browser: Browser, folder: Path, trap: tuple[int, list[str]]) -> None:
+@every_page
+def test_planted_requests_are_refused(
+    browser: Browser, folder: Path, trap: tuple[int, list[str]], name: str
+) -> None:
     port, caught = trap
-    html = (folder / "en.html").read_text()
+    html = (folder / f"{name}.en.html").read_text()
     planted = (
         f'<img src="http://127.0.0.1:{port}/image"><script src="http://127.0.0.1:{port}/script"></script>'
         f'<script>document.title = "planted"; fetch("http://127.0.0.1:{port}/fetch")</script>'
@@ -115,11 +135,13 @@ def test_planted_requests_are_refused(browser: Browser, folder: Path, trap: tupl
         page.close()
 
 
-def test_the_untouched_page_asks_for_nothing(opened: Page, folder: Path) -> None:
+@every_page
+def test_the_untouched_page_asks_for_nothing(openly: Callable[[str], Page], folder: Path, name: str) -> None:
     asked: list[str] = []
+    opened = openly(name)
     opened.on("request", lambda request: asked.append(request.url))
     opened.reload()
-    assert asked == [(folder / "en.html").as_uri()]
+    assert asked == [(folder / f"{name}.en.html").as_uri()]
 
 
 def test_the_map_shows_what_is_chosen(opened: Page) -> None:
@@ -158,7 +180,7 @@ def test_an_area_can_be_found(opened: Page) -> None:
 def test_without_scripts_the_last_complete_week_is_shown(browser: Browser, folder: Path) -> None:
     context = browser.new_context(java_script_enabled=False, viewport={"width": 360, "height": 800})
     page = context.new_page()
-    page.goto((folder / "en.html").as_uri())
+    page.goto((folder / "crisis.en.html").as_uri())
     assert page.get_by_role("img", name="Map of 8 districts").is_visible()
     assert not page.get_by_role("radio").first.is_visible()
     assert page.locator("#areas path.cw").count() == 4
@@ -166,17 +188,23 @@ def test_without_scripts_the_last_complete_week_is_shown(browser: Browser, folde
     context.close()
 
 
-def test_the_table_can_be_taken_away(opened: Page) -> None:
+@every_page
+def test_the_table_can_be_taken_away(openly: Callable[[str], Page], name: str) -> None:
+    opened = openly(name)
     with opened.expect_download() as download:
         opened.get_by_role("link", name="Download as CSV").click()
-    assert download.value.suggested_filename == "crisis-2016-02-10-2016-02-23.csv"
-    assert Path(download.value.path()).read_bytes().decode("utf-8-sig") == render(crisis()).csv
+    assert re.fullmatch(rf"{name}(-\d{{4}}-\d\d-\d\d){{2}}\.csv", download.value.suggested_filename)
+    assert Path(download.value.path()).read_bytes().decode("utf-8-sig") == PAGES[name]("en", "").csv
 
 
-def test_paper_has_no_controls_and_all_details(opened: Page) -> None:
+@every_page
+def test_paper_has_no_controls_and_all_details(openly: Callable[[str], Page], name: str) -> None:
+    opened = openly(name)
     opened.emulate_media(media="print")
-    for selector in ("#controls", "#find", ".controls-link"):
-        assert not opened.locator(selector).is_visible()
+    assert opened.locator(".controls-link").count() > 0
+    for each in opened.locator("#controls, #find, .controls-link").all():
+        assert not each.is_visible()
     opened.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     assert opened.locator("footer dl").is_visible()
+    assert all(each.is_visible() for each in opened.locator("table").all())
     assert opened.pdf(prefer_css_page_size=True).startswith(b"%PDF")

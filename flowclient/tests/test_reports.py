@@ -74,6 +74,15 @@ def make(definition: Definition, tmp_path: Path) -> Make:
         ({"parameters": {"event": "soon"}}, "parameters.event = 'soon': Input should be a valid date"),
         ({"parameters": {"event": date(2016, 2, 10), "baseline_weeks": 0}}, "parameters.baseline_weeks = 0"),
         ({"recipients": "../x"}, "recipients = '../x'"),
+        (
+            {"body": {"page": "weather"}},
+            "body.page = 'weather': Value error, must be one of crisis, data-quality",
+        ),
+        (
+            {"body": {"page": "data-quality"}, "parameters": {"event": date(2016, 2, 10)}},
+            "parameters.event = datetime.date(2016, 2, 10): Extra inputs are not permitted",
+        ),
+        ({"body": {"page": "data-quality"}, "parameters": {"weeks": 13}}, "parameters.weeks = 13"),
         ({"languages": ["de"]}, "languages.0 = 'de'"),
         (
             {"trigger": {}},
@@ -207,7 +216,7 @@ def test_other_numbers_than_the_tables_are_not_published(definition: Definition,
 
 def test_a_page_of_nothing_is_not_published(definition: Definition, make: Make) -> None:
     data = crisis()
-    with pytest.raises(ReportError, match="Every area is withheld"):
+    with pytest.raises(ReportError, match="Every number is withheld"):
         verify(definition, make(replace(data, before=replace(data.before, values={}))), TOKEN)
 
 
@@ -325,6 +334,19 @@ def test_only_periods_whose_loads_changed_are_due_again(
     assert due(definition, baseline, shelf, at(24)) == ["2016-02-22", "2016-02-23"]
     earlier = replace(LOADS, ids={**LOADS.ids, "calls": {**LOADS.ids["calls"], date(2016, 1, 26): "b"}})
     assert due(definition, earlier, shelf, at(24)) == ["2016-02-22"]
+
+
+def test_a_page_of_quality_reads_all_types_and_the_weeks_that_say_what_is_usual(tmp_path: Path) -> None:
+    changes = {"body": {"page": "data-quality"}, "parameters": {"weeks": 4}, "keep": {"periods": 400}}
+    quality = read_definition(written(tmp_path, **changes))
+    loads = Loads({name: {day: f"{day}" for day in DAYS} for name in ("calls", "mds", "sms")}, 7)
+    # There is no event: every day with data has its page.
+    assert due(quality, loads, Shelf(quality, tmp_path / "out"), at(24)) == [f"{day}" for day in DAYS]
+    first = LAST - timedelta(days=83)
+    old = replace(loads, ids={**loads.ids, "mds": {first: "a", first - timedelta(days=1): "a"}})
+    read = old.read_by(quality, "2016-02-23")
+    assert set(read) == {"calls", "mds", "sms"}
+    assert read["mds"] == {f"{first}": "a"}
 
 
 def test_a_failure_is_tried_again_only_where_that_may_help(definition: Definition, tmp_path: Path) -> None:

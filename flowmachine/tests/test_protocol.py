@@ -217,6 +217,7 @@ def test_dates_and_checks(client: Client) -> None:
     assert [(load["event_type"], load["date"]) for load in loads] == [
         (event_type, day) for event_type in ("calls", "mds", "sms", "topups") for day in days
     ]
+    assert all(load["times_loaded"] == 1 and load["first_loaded_at"] == load["loaded_at"] for load in loads)
     checks = succeed(client, "list_qa_checks")["available_qa_checks"]
     assert {"cdr_type": "calls", "type_of_query_or_check": "count_added_rows"} in checks
     asked = {

@@ -279,8 +279,8 @@ def get_loads(*, connection: Connection) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``loads``, a list of dictionaries with ``event_type``, ``date``, ``load_id`` and ``loaded_at``, by event type
-        and date; a day that is loaded again has another ``load_id``. ``cells_version``, a number that grows with each
+        ``loads``, a list of dictionaries with ``event_type``, ``date``, ``load_id``, ``loaded_at``, ``first_loaded_at`` and
+        ``times_loaded``, by event type and date; a day that is loaded again has another ``load_id``. ``cells_version``, a number that grows with each
         change of the cells.
     """
     return connection.perform(operations.get_loads(connection))

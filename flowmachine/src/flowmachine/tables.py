@@ -208,6 +208,9 @@ current_loads = sa.table(
 loads = sa.table(
     "loads",
     sa.column("load_id", sa.Uuid),
+    sa.column("cdr_type", sa.Text),
+    sa.column("cdr_date", sa.Date),
+    sa.column("state", sa.Text),
     sa.column("finished", sa.DateTime(timezone=True)),
     schema="etl",
 )

@@ -22,6 +22,7 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 _DATE: Json = {"type": "string", "format": "date"}
+_MOMENT: Json = {"type": "string", "format": "date-time", "nullable": True}
 
 
 @dates.get("/available_dates")
@@ -75,11 +76,20 @@ async def get_available_dates() -> Response:
                         loads={
                             "type": "array",
                             "items": object_of(
-                                ["event_type", "date", "load_id", "loaded_at"],
+                                [
+                                    "event_type",
+                                    "date",
+                                    "load_id",
+                                    "loaded_at",
+                                    "first_loaded_at",
+                                    "times_loaded",
+                                ],
                                 event_type={"type": "string"},
                                 date=_DATE,
                                 load_id={"type": "string", "format": "uuid"},
-                                loaded_at={"type": "string", "format": "date-time", "nullable": True},
+                                loaded_at=_MOMENT,
+                                first_loaded_at=_MOMENT,
+                                times_loaded={"type": "integer"},
                             ),
                         },
                         cells_version={"type": "integer"},

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import flowclient
-from flowclient import operations
-from flowclient.pages.data import LOWEST_FLOOR, WEEK, Area, Counts, CrisisData, Move
+from flowclient.pages.asking import (
+    DAY,
+    answers_of,
+    areas_of,
+    counts_of,
+    daily,
+    days_between,
+    homes,
+    moves_of,
+    residents,
+    versions,
+)
+from flowclient.pages.data import LOWEST_FLOOR, WEEK, Counts, CrisisData
 from flowclient.values import DateLike, iso_date
 
 if TYPE_CHECKING:
-    import pandas
-
     from flowclient.api_query import APIQuery
     from flowclient.connection import Connection
 
 #: Kinds without event types read these.
 EVENT_TYPES = ("calls", "sms")
-_DAY = datetime.timedelta(days=1)
 
 
 def collect_crisis(
@@ -76,35 +84,34 @@ def collect_crisis(
         until=until,
         aggregation_unit=aggregation_unit,
     )
-    answers = _answers(asked.country, disable_progress)
+    answers = answers_of(asked.country, disable_progress)
     # The country's numbers come first: of a total and its parts, rows of the later may be withheld.
-    answers |= _answers(asked.daily, disable_progress)
+    answers |= answers_of(asked.daily, disable_progress)
     queries = asked.country | asked.daily
     explained = asked.country["before"].explain()
     unit, struck, days = aggregation_unit, asked.event, asked.days
     geography = flowclient.get_geography(connection=connection, aggregation_unit=unit, format="geopandas")
-    description = connection.perform(operations.get_service_description(connection))
 
     def counts(name: str, first: datetime.date, after_last: datetime.date) -> Counts:
         if name not in answers:
-            return Counts(first, after_last - _DAY, None)
-        return _counts(answers[name], first, after_last - _DAY, queries[name].query_id)
+            return Counts(first, after_last - DAY, None)
+        return counts_of(answers[name], first, after_last - DAY, queries[name].query_id)
 
     return CrisisData(
         title={"": title} if isinstance(title, str) else dict(title),
         unit=unit,
         event=struck,
         floor=int(explained.get("floor", LOWEST_FLOOR)),
-        areas=tuple(_areas(geography)),
+        areas=tuple(areas_of(geography)),
         before=counts("before", days[0], struck),
         weeks=tuple(counts(f"week {week}", week, week + WEEK) for week in asked.weeks),
-        days=tuple(counts(f"day {day}", day, day + _DAY) for day in days),
+        days=tuple(counts(f"day {day}", day, day + DAY) for day in days),
         use={
             day: int(answers[f"use {day}"]["value"].iloc[0])
             for day in days
             if f"use {day}" in answers and len(answers[f"use {day}"])
         },
-        moves=tuple(_moves(answers.get("moves"))),
+        moves=tuple(moves_of(answers.get("moves"))),
         days_used={name: tuple(sorted(found.intersection(days))) for name, found in asked.available.items()},
         days_missing={
             name: tuple(day for day in days if day not in asked.available.get(name, ()))
@@ -112,10 +119,7 @@ def collect_crisis(
         },
         query_ids={name: str(query.query_id) for name, query in queries.items()},
         made=datetime.datetime.now().astimezone().replace(microsecond=0),
-        versions={
-            "FlowKit": str(description.get("info", {}).get("version", "")),
-            "flowclient": flowclient.__version__,
-        },
+        versions=versions(connection),
     )
 
 
@@ -159,11 +163,11 @@ def crisis_questions(
     }
     loaded = set.intersection(*(available.get(name, set()) for name in EVENT_TYPES))
     end = (
-        max(loaded, default=struck) + _DAY
+        max(loaded, default=struck) + DAY
         if until is None
         else datetime.date.fromisoformat(iso_date(until, "until"))
     )
-    days = _days(start, end)
+    days = days_between(start, end)
     baseline = [day for day in days if day < struck and day in loaded]
     if not baseline:
         raise ValueError(f"event = {struck}: no day of the {baseline_weeks} weeks before has data.")
@@ -172,19 +176,21 @@ def crisis_questions(
 
     unit = aggregation_unit
     weeks = [struck + n * WEEK for n in range((end - struck) // WEEK)]
-    complete = [week for week in weeks if loaded.issuperset(_days(week, week + WEEK))]
-    asked: dict[str, APIQuery] = {"before": _residents(connection, baseline, unit)}
-    asked |= {f"week {week}": _residents(connection, _days(week, week + WEEK), unit) for week in complete}
+    complete = [week for week in weeks if loaded.issuperset(days_between(week, week + WEEK))]
+    asked: dict[str, APIQuery] = {"before": residents(connection, baseline, unit)}
+    asked |= {
+        f"week {week}": residents(connection, days_between(week, week + WEEK), unit) for week in complete
+    }
     if complete:
         asked["moves"] = flowclient.flows(
             connection=connection,
-            from_location=_homes(baseline, unit),
-            to_location=_homes(_days(complete[-1], complete[-1] + WEEK), unit),
+            from_location=homes(baseline, unit),
+            to_location=homes(days_between(complete[-1], complete[-1] + WEEK), unit),
         )
     with_data = sorted(loaded.intersection(days))
     for day in with_data:
         asked[f"use {day}"] = flowclient.unique_subscriber_counts(
-            connection=connection, start_date=day, end_date=day + _DAY, aggregation_unit="admin0"
+            connection=connection, start_date=day, end_date=day + DAY, aggregation_unit="admin0"
         )
     return CrisisQuestions(
         event=struck,
@@ -192,79 +198,5 @@ def crisis_questions(
         weeks=weeks,
         available=available,
         country=asked,
-        daily={f"day {day}": _daily(connection, day, unit) for day in with_data},
+        daily={f"day {day}": daily(connection, day, unit) for day in with_data},
     )
-
-
-def _days(start: datetime.date, end: datetime.date) -> list[datetime.date]:
-    """Return the days from ``start`` to before ``end``."""
-    return [start + n * _DAY for n in range((end - start).days)]
-
-
-def _homes(days: Iterable[datetime.date], unit: str) -> dict[str, Any]:
-    """Return the homes of days that have data; the server refuses any other day."""
-    return flowclient.modal_location_spec(
-        locations=[
-            flowclient.daily_location_spec(date=day, aggregation_unit=unit, method="most-common")
-            for day in days
-        ]
-    )
-
-
-def _daily(connection: Connection, day: datetime.date, unit: str) -> APIQuery:
-    located = flowclient.daily_location_spec(date=day, aggregation_unit=unit, method="most-common")
-    return flowclient.spatial_aggregate(connection=connection, locations=located)
-
-
-def _answers(asked: Mapping[str, APIQuery], disable_progress: bool | None) -> dict[str, pandas.DataFrame]:
-    results: list[pandas.DataFrame] = flowclient.gather_results(
-        list(asked.values()), poll_interval=None, on_error="raise", disable_progress=disable_progress
-    )
-    return dict(zip(asked, results, strict=True))
-
-
-def _residents(connection: Connection, days: Iterable[datetime.date], unit: str) -> APIQuery:
-    return flowclient.spatial_aggregate(connection=connection, locations=_homes(days, unit))
-
-
-def _counts(
-    answer: pandas.DataFrame, first: datetime.date, last: datetime.date, query_id: str | None
-) -> Counts:
-    reasons = answer.attrs.get("withheld")
-    return Counts(
-        first,
-        last,
-        {str(pcod): int(value) for pcod, value in zip(answer["pcod"], answer["value"], strict=True)},
-        None if reasons is None else tuple(reasons),
-        query_id,
-        tuple(answer.attrs.get("repeats") or ()),
-    )
-
-
-def _areas(geography: Any) -> Iterable[Area]:
-    """Return the areas by name; a server without names gives codes."""
-    areas = [
-        Area(
-            row.pcod,
-            getattr(row, "name", None) or row.pcod,
-            getattr(row, "parent", None),
-            getattr(row, "parent_name", None),
-            row.geometry,
-        )
-        for row in geography.itertuples(index=False)
-    ]
-    return sorted(areas, key=lambda area: (area.name, area.pcod))
-
-
-def _moves(answer: pandas.DataFrame | None) -> Iterable[Move]:
-    """Return the moves between two areas, the largest first."""
-    if answer is None:
-        return []
-    rows = zip(answer["pcod_from"], answer["pcod_to"], answer["value"], strict=True)
-    # Those who stayed, and those who are not seen in one of the periods, did not move.
-    moves = [
-        Move(origin, target, int(value))
-        for origin, target, value in rows
-        if isinstance(origin, str) and isinstance(target, str) and origin != target
-    ]
-    return sorted(moves, key=lambda move: (-move.value, move.origin, move.target))

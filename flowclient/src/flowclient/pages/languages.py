@@ -41,6 +41,14 @@ class Words:
             message = message.get(form, message["other"])
         return message.format(**values, **({} if count is None else {"n": self.number(count)}))
 
+    def knows(self, name: str) -> bool:
+        """Return whether there is a sentence of this name."""
+        return name in self._messages
+
+    def event_type(self, name: str) -> str:
+        """Return what an event type is called; an unknown type keeps its name."""
+        return self(f"type_{name}") if self.knows(f"type_{name}") else name
+
     def number(self, value: float) -> str:
         from babel.numbers import format_decimal
 
@@ -54,6 +62,20 @@ class Words:
         if not signed or round(percent) == 0:
             return text
         return f"{'+' if percent > 0 else '−'}{text}"
+
+    def share(self, share: float) -> str:
+        """Return a share as a percentage with two digits; a small one is not zero."""
+        from babel.numbers import format_percent
+
+        if 0 < share < 0.0001:
+            return self("less_than", share=self.share(0.0001))
+        return format_percent(
+            share, format="#,##0.##%" if self.language == "en" else "#,##0.##\u00a0%", locale=self._locale
+        )
+
+    def weekday(self, number: int) -> str:
+        """Return the short name of a weekday; 0 is Monday."""
+        return str(self._locale.days["stand-alone"]["abbreviated"][number])
 
     def day(self, day: datetime.date, skeleton: str = "yMMMMd") -> str:
         from babel.dates import format_skeleton

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
 import html as markup
+import io
 import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -47,8 +50,8 @@ class Page:
         return self.frame()
 
 
-def document(name: str, values: dict[str, Any], *, style: str, script: str | None, **more: Any) -> str:
-    """Return the document of a template with a style and, if named, a script.
+def document(name: str, values: dict[str, Any], *, script: tuple[str, ...] = (), **more: Any) -> str:
+    """Return the document of a template, with its style and script.
 
     The policy in its head makes the browser refuse every request and every script but the page's own, also
     where the page is opened as a file.
@@ -56,18 +59,54 @@ def document(name: str, values: dict[str, Any], *, style: str, script: str | Non
     policy = (
         "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
     )
-    if script is not None:
+    if script:
         more["script"] = script_text(script)
         digest = base64.b64encode(hashlib.sha256(more["script"].encode()).digest()).decode()
         policy += f"; script-src 'sha256-{digest}'"
     template = _templates().get_template(f"{name}.html")
-    text: str = template.render(**values, **more, style=_text(f"{style}.css"), policy=policy)
+    text: str = template.render(**values, **more, style=_text("page.css"), policy=policy)
     return text
 
 
-def script_text(name: str) -> str:
+def script_text(parts: tuple[str, ...]) -> str:
     """Return the one script that a page may have."""
-    return _text(f"{name}.js")
+    return "".join(_text(f"{name}.js") for name in parts)
+
+
+def fitting(build: Callable[[float], str]) -> str:
+    """Return a document that phones on slow networks open.
+
+    Over the aim ``build`` is asked for coarser outlines.
+
+    Raises
+    ------
+    PageTooLargeError
+        If the document is over the limit with the coarsest outlines.
+    """
+    coarseness = 1.0
+    html = build(coarseness)
+    while len(html.encode()) > AIM and coarseness <= 16:
+        coarseness *= 2
+        html = build(coarseness)
+    if len(html.encode()) > LIMIT:
+        raise PageTooLargeError(
+            f"The page has {len(html.encode()) // 1000} kB; at most {LIMIT // 1000} are allowed."
+        )
+    return html
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return a table as CSV; a text that a spreadsheet takes for a formula is quoted."""
+    written = io.StringIO()
+    writer = csv.writer(written, lineterminator="\r\n")
+    writer.writerow(head)
+    for row in rows:
+        writer.writerow([_plain(cell) for cell in row])
+    return written.getvalue()
+
+
+def _plain(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@") else cell
 
 
 @cache

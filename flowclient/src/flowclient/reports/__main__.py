@@ -12,7 +12,6 @@ import warnings
 from pathlib import Path
 
 import flowclient
-from flowclient.pages import crisis_questions
 from flowclient.reports.definition import Definition, DefinitionError, read_definition
 from flowclient.reports.due import due
 from flowclient.reports.making import ReportError, connection, current_loads, make, preview, run
@@ -59,17 +58,7 @@ def _check(options: argparse.Namespace) -> int:
     status = 0
     server = _connection()
     for definition in _definitions(options):
-        unit = definition.parameters.aggregation_unit
-        needed = [
-            "run",
-            "get_result",
-            "get_available_dates",
-            f"{unit}:geography:geography",
-            f"{unit}:spatial_aggregate:modal_location",
-            f"{unit}:spatial_aggregate:daily_location",
-            f"{unit}:flows:modal_location",
-            "admin0:unique_subscriber_counts:unique_subscriber_counts",
-        ]
+        needed = definition.parameters.scopes()
         lacks = [scope for scope in needed if not any(scope in held for held in server.permissions.values())]
         _say(f"{definition.name}: " + (f"the token lacks {', '.join(lacks)}" if lacks else "ready"))
         status = max(status, 1 if lacks else 0)
@@ -89,15 +78,10 @@ def _preview(options: argparse.Namespace) -> int:
     path = _folder() / f"{options.name}.yml"
     definition = read_definition(path)
     period = options.period or _last_period(definition)
-    parameters = definition.parameters
-    asked = crisis_questions(
-        connection=_connection(),
-        event=parameters.event,
-        baseline_weeks=parameters.baseline_weeks,
-        until=definition.end_of(period),
-        aggregation_unit=parameters.aggregation_unit,
+    asked = definition.parameters.questions(
+        _connection(), definition.start_of(period), definition.end_of(period)
     )
-    explained = [query.explain() for query in (asked.country | asked.daily).values()]
+    explained = [query.explain() for query in asked]
     stored = sum(each["stored"] == each["parts"] for each in explained)
     forecasts = [each["forecast_seconds"] for each in explained]
     seconds = "an unknown time" if None in forecasts else f"about {sum(forecasts):.0f} s of computing"

@@ -9,40 +9,34 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from cronsim import CronSim, CronSimError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
 
 from flowclient.pages.languages import LOCALES
+from flowclient.reports.contents import CONTENTS, Language, Parameters, Strict
 
 _NAME = r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$"
 Name = Annotated[str, Field(pattern=_NAME)]
 EventType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-Language = Annotated[str, Field(pattern=f"^(?:{'|'.join(LOCALES)})$")]
 
 
 class DefinitionError(ValueError):
     """Report a file that defines no report, with each field and what is wrong with it."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Body(_Strict):
+class Body(Strict):
     """Name the page that the report draws."""
 
-    page: Literal["crisis"]
+    page: str
+
+    @field_validator("page")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in CONTENTS:
+            raise ValueError(f"must be one of {', '.join(CONTENTS)}")
+        return value
 
 
-class Parameters(_Strict):
-    """Hold the arguments of :func:`flowclient.pages.collect_crisis`."""
-
-    event: datetime.date
-    baseline_weeks: int = Field(default=2, ge=1, le=52)
-    aggregation_unit: Literal["admin1", "admin2", "admin3"] = "admin3"
-    title: dict[Language, str] = Field(default_factory=dict)
-
-
-class Trigger(_Strict):
+class Trigger(Strict):
     """Say when a period's report is due; exactly one of the three is given.
 
     ``days_loaded``: once the period's last day is loaded for these event types, or after the hour ``late`` of the
@@ -88,7 +82,7 @@ class Trigger(_Strict):
         return self
 
 
-class Limits(_Strict):
+class Limits(Strict):
     """Bound the process that makes a page."""
 
     minutes: int = Field(default=30, ge=1, le=240)
@@ -96,21 +90,21 @@ class Limits(_Strict):
     page_kb: int = Field(default=1000, ge=50, le=1000)
 
 
-class Keep(_Strict):
+class Keep(Strict):
     """Say how many versions of a period, and how many periods, ``prune`` leaves."""
 
     versions: int = Field(default=3, ge=1)
     periods: int = Field(default=400, ge=1)
 
 
-class Definition(_Strict):
+class Definition(Strict):
     """Hold a report's definition; unknown keys are refused."""
 
     name: Name
     body: Body
     period: Literal["day", "week", "month"]
     trigger: Trigger = Field(default_factory=lambda: Trigger(days_loaded=("calls", "sms")))
-    parameters: Parameters
+    parameters: SerializeAsAny[Parameters]
     languages: tuple[Language, ...] = Field(default=tuple(LOCALES), min_length=1)
     recipients: Name
     #: A program and its arguments, run without a shell; ``{report}``, ``{period}`` and ``{reason}`` are replaced.
@@ -118,6 +112,13 @@ class Definition(_Strict):
     publish: Literal["at-once", "by-hand"] = "at-once"
     limits: Limits = Field(default_factory=Limits)
     keep: Keep = Field(default_factory=Keep)
+
+    @field_validator("parameters", mode="plain")
+    @classmethod
+    def _of_the_page(cls, value: Any, info: ValidationInfo) -> Any:
+        body = info.data.get("body")
+        # Of a page that is not known, which is refused itself, nothing can be said.
+        return value if body is None else CONTENTS[body.page].model_validate(value)
 
     @field_validator("on_failure")
     @classmethod

@@ -12,8 +12,6 @@ from typing import Any
 from cronsim import CronSim
 
 import flowclient
-from flowclient.pages import EVENT_TYPES
-from flowclient.pages.data import WEEK
 from flowclient.reports.definition import Definition
 from flowclient.reports.shelf import Failure, Shelf
 
@@ -44,16 +42,21 @@ class Loads:
 
     def read_by(self, definition: Definition, period: str) -> dict[str, dict[str, str]]:
         """Return the loads that a period's page reads: event type, day, load."""
-        start = definition.parameters.event - definition.parameters.baseline_weeks * WEEK
         end = definition.end_of(period)
+        start = definition.parameters.reads_from(definition.start_of(period), end)
         return {
             event_type: {
                 day.isoformat(): load
                 for day, load in sorted(self.ids.get(event_type, {}).items())
                 if start <= day < end
             }
-            for event_type in EVENT_TYPES
+            for event_type in self.types_of(definition)
         }
+
+    def types_of(self, definition: Definition) -> tuple[str, ...]:
+        """Return the event types that a report's page reads."""
+        named = definition.parameters.event_types
+        return tuple(sorted(self.ids)) if named is None else named
 
 
 def parts_of_run(definition: Definition, period: str, loads: Loads) -> dict[str, Any]:
@@ -102,8 +105,9 @@ def _again(failure: Failure, key: str, now: datetime.datetime) -> bool:
 
 def _wanted(definition: Definition, loads: Loads, now: datetime.datetime) -> list[str]:
     """Return the last periods that the definition keeps and whose time has come."""
-    event = definition.parameters.event
-    days = [day for event_type in EVENT_TYPES for day in loads.ids.get(event_type, {}) if day >= event]
+    begins = definition.parameters.begins
+    types = loads.types_of(definition)
+    days = [day for event_type in types for day in loads.ids.get(event_type, {}) if day >= begins]
     if not days:
         return []
     over = [

@@ -21,7 +21,7 @@ from typing import Any
 
 import flowclient
 from flowclient.errors import FlowclientConnectionError, PermissionDeniedError, QueryValidationError
-from flowclient.pages import Page, PageTooLargeError, collect_crisis, render
+from flowclient.pages import Page, PageTooLargeError
 from flowclient.reports.definition import Definition
 from flowclient.reports.due import Loads, digest, parts_of_run, run_key
 from flowclient.reports.shelf import Placed, Shelf
@@ -189,16 +189,8 @@ def make(definition: Definition, period: str, into: Path, parts: dict[str, Any])
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     parameters = definition.parameters
     with _reasons(definition):
-        data = collect_crisis(
-            connection=connection(),
-            event=parameters.event,
-            baseline_weeks=parameters.baseline_weeks,
-            until=definition.end_of(period),
-            aggregation_unit=parameters.aggregation_unit,
-            title=dict(parameters.title),
-            disable_progress=True,
-        )
-        pages = {language: render(data, language) for language in definition.languages}
+        data = parameters.collect(connection(), definition.start_of(period), definition.end_of(period))
+        pages = {language: parameters.render(data, language) for language in definition.languages}
     _write(into, pages, parts, data.facts())
 
 
@@ -251,9 +243,6 @@ def verify(definition: Definition, made: Path, token: str) -> None:
     def refuse(told: str) -> None:
         raise ReportError("verification", told)
 
-    if not any(row["before"] for row in rows):
-        refuse("Every area is withheld.")
-    weeks = [name for name in (rows[0] if rows else {}) if name == "before" or name.startswith("week_")]
     for language in definition.languages:
         file = made / f"page.{language}.html"
         html = file.read_text(encoding="utf-8")
@@ -265,23 +254,28 @@ def verify(definition: Definition, made: Path, token: str) -> None:
         if outside:
             refuse(f"{file.name} refers to {outside[0][:80]}.")
         scripts = re.findall(r"<script\b[^>]*>", html)
-        if scripts != ['<script type="application/json" id="data">', "<script>"] or _stray_script(html):
+        if scripts != ['<script type="application/json" id="data">', "<script>"] or _stray_script(
+            definition, html
+        ):
             refuse(f"{file.name} has a script that is not ours.")
         [data] = re.findall(r'id="data">(.*?)</script>', html, re.DOTALL)
+        drawn = json.loads(data)
+        columns = drawn["columns"]
+        if not any(row[columns[0]] for row in rows):
+            refuse("Every number is withheld or missing.")
         shown = Counter(
-            tuple(str(n) if isinstance(n, int) else "" for n in line)
-            for line in json.loads(data)["weeks"]["values"]
+            tuple(str(n) if isinstance(n, int) else "" for n in line) for line in drawn["numbers"]
         )
-        if shown != Counter(tuple(row[name] for name in weeks) for row in rows):
+        if shown != Counter(tuple(row[name] for name in columns) for row in rows):
             refuse(f"{file.name} has other numbers than data.csv.")
 
 
-def _stray_script(html: str) -> bool:
+def _stray_script(definition: Definition, html: str) -> bool:
     """Return whether the script is another than the package's."""
     from flowclient.pages.page import script_text
 
     [script] = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
-    return bool(script != script_text("crisis"))
+    return bool(script != script_text(definition.parameters.script))
 
 
 def _token() -> str:

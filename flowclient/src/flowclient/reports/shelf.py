@@ -203,9 +203,7 @@ class Shelf:
             words = Words(language)
             title = self.definition.parameters.title.get(language, self.definition.name)
             values = {"words": words, "language": language, "title": title, "periods": contents}
-            _replace(
-                self.folder / f"index.{language}.html", document("index", values, style="crisis", script=None)
-            )
+            _replace(self.folder / f"index.{language}.html", document("index", values))
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

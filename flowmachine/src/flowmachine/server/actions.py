@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -28,6 +28,7 @@ from flowmachine.queries.catalogue import load, submittable_kinds
 from flowmachine.queries.schema import query_schemas
 from flowmachine.server.explain import explain
 from flowmachine.server.geojson import as_text, feature_statement, geography_statement, result_statement
+from flowmachine.server.loads import read_loads
 from flowmachine.server.requests import ACTIONS, NAMED_QUERY, VALUES, params_problems
 from flowmachine.settings import Choice, Limits
 from flowmachine.spec.aggregate import Aggregate
@@ -36,7 +37,7 @@ from flowmachine.spec.nested import finer_within, kinds_within
 from flowmachine.spec.places import CELLS, SpatialUnit
 from flowmachine.spec.query import NotBuildable, Query
 from flowmachine.stores.choice import choose_executor
-from flowmachine.tables import current_loads, loads, quality_checks, result_name
+from flowmachine.tables import quality_checks, result_name
 
 Params = Mapping[str, Any]
 Payload = dict[str, Any]
@@ -307,27 +308,8 @@ class Actions:
         return found
 
     def get_loads(self, params: Params) -> Payload:
-        columns = (current_loads.c.cdr_type, current_loads.c.cdr_date, loads.c.load_id, loads.c.finished)
-        statement = (
-            sa.select(*columns)
-            .join_from(current_loads, loads, current_loads.c.load_id == loads.c.load_id)
-            .order_by(*columns[:2])
-        )
         with self._engine.connect() as connection:
-            rows = connection.execute(statement).all()
-            cells_version = connection.execute(sa.select(sa.func.cells_version())).scalar_one()
-        return {
-            "loads": [
-                {
-                    "event_type": row.cdr_type,
-                    "date": row.cdr_date.isoformat(),
-                    "load_id": str(row.load_id),
-                    "loaded_at": row.finished.astimezone(UTC).isoformat() if row.finished else None,
-                }
-                for row in rows
-            ],
-            "cells_version": cells_version,
-        }
+            return read_loads(connection)
 
     def list_qa_checks(self, params: Params) -> Payload:
         columns = (quality_checks.c.cdr_type, quality_checks.c.type_of_query_or_check)

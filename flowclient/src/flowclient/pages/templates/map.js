@@ -1,4 +1,3 @@
-"use strict";
 (() => {
   const find = (id) => document.getElementById(id);
   const data = JSON.parse(find("data").textContent);
@@ -57,11 +56,11 @@
       open = known;
       if (n % step === 0 || n === values.length - 1) {
         line.append(element("text", { x: x(n), y: known ? y(value) - 9 : 106 }, text(value)));
-        line.append(element("text", { x: x(n), y: 135 }, data.weeks.names[n]));
+        line.append(element("text", { x: x(n), y: 135 }, data.periods[n]));
       }
     });
     line.append(element("path", { d: path }));
-    find("line-text").textContent = values.map((value, n) => data.weeks.names[n] + ": " + text(value)).join("; ");
+    find("line-text").textContent = values.map((value, n) => data.periods[n] + ": " + text(value)).join("; ");
   }
 
   function choose(place) {
@@ -73,7 +72,7 @@
     areas.append(paths[place]);
     find("card-name").textContent = data.names[place];
     find("card").querySelectorAll("dd").forEach((each, n) => { each.textContent = data.rows[place][n]; });
-    draw(data.weeks.values[place]);
+    draw(data.numbers[place]);
   }
 
   const controls = find("controls");
@@ -89,7 +88,6 @@
     find("find").value = String(place);
     choose(String(place));
   }));
-  window.addEventListener("beforeprint", () => { document.querySelector("details").open = true; });
   // A browser keeps what was chosen when a page is loaded again.
   show(controls.elements.view.value);
 })();

@@ -1,0 +1,102 @@
+"""Ask what several pages show: homes, residents, days, areas."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import flowclient
+from flowclient import operations
+from flowclient.pages.data import Area, Counts, Move
+
+if TYPE_CHECKING:
+    import pandas
+
+    from flowclient.api_query import APIQuery
+    from flowclient.connection import Connection
+
+DAY = datetime.timedelta(days=1)
+
+
+def versions(connection: Connection) -> dict[str, str]:
+    """Return the versions of the server and the client."""
+    description = connection.perform(operations.get_service_description(connection))
+    return {
+        "FlowKit": str(description.get("info", {}).get("version", "")),
+        "flowclient": flowclient.__version__,
+    }
+
+
+def days_between(start: datetime.date, end: datetime.date) -> list[datetime.date]:
+    """Return the days from ``start`` to before ``end``."""
+    return [start + n * DAY for n in range((end - start).days)]
+
+
+def homes(days: Iterable[datetime.date], unit: str) -> dict[str, Any]:
+    """Return the homes of days that have data; the server refuses any other day."""
+    return flowclient.modal_location_spec(
+        locations=[
+            flowclient.daily_location_spec(date=day, aggregation_unit=unit, method="most-common")
+            for day in days
+        ]
+    )
+
+
+def daily(connection: Connection, day: datetime.date, unit: str) -> APIQuery:
+    located = flowclient.daily_location_spec(date=day, aggregation_unit=unit, method="most-common")
+    return flowclient.spatial_aggregate(connection=connection, locations=located)
+
+
+def answers_of(asked: Mapping[str, APIQuery], disable_progress: bool | None) -> dict[str, pandas.DataFrame]:
+    results: list[pandas.DataFrame] = flowclient.gather_results(
+        list(asked.values()), poll_interval=None, on_error="raise", disable_progress=disable_progress
+    )
+    return dict(zip(asked, results, strict=True))
+
+
+def residents(connection: Connection, days: Iterable[datetime.date], unit: str) -> APIQuery:
+    return flowclient.spatial_aggregate(connection=connection, locations=homes(days, unit))
+
+
+def counts_of(
+    answer: pandas.DataFrame, first: datetime.date, last: datetime.date, query_id: str | None
+) -> Counts:
+    reasons = answer.attrs.get("withheld")
+    return Counts(
+        first,
+        last,
+        {str(pcod): int(value) for pcod, value in zip(answer["pcod"], answer["value"], strict=True)},
+        None if reasons is None else tuple(reasons),
+        query_id,
+        tuple(answer.attrs.get("repeats") or ()),
+    )
+
+
+def areas_of(geography: Any) -> Iterable[Area]:
+    """Return the areas by name; a server without names gives codes."""
+    areas = [
+        Area(
+            row.pcod,
+            getattr(row, "name", None) or row.pcod,
+            getattr(row, "parent", None),
+            getattr(row, "parent_name", None),
+            row.geometry,
+        )
+        for row in geography.itertuples(index=False)
+    ]
+    return sorted(areas, key=lambda area: (area.name, area.pcod))
+
+
+def moves_of(answer: pandas.DataFrame | None) -> Iterable[Move]:
+    """Return the moves between two areas, the largest first."""
+    if answer is None:
+        return []
+    rows = zip(answer["pcod_from"], answer["pcod_to"], answer["value"], strict=True)
+    # Those who stayed, and those who are not seen in one of the periods, did not move.
+    moves = [
+        Move(origin, target, int(value))
+        for origin, target, value in rows
+        if isinstance(origin, str) and isinstance(target, str) and origin != target
+    ]
+    return sorted(moves, key=lambda move: (-move.value, move.origin, move.target))

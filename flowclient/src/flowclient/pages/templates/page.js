@@ -1,0 +1,4 @@
+"use strict";
+window.addEventListener("beforeprint", () => {
+  document.querySelectorAll("details").forEach((each) => { each.open = true; });
+});

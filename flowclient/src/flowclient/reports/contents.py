@@ -1,0 +1,157 @@
+"""Say what a report's page asks, reads and draws."""
+
+from __future__ import annotations
+
+import datetime
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from flowclient import pages
+from flowclient.pages.languages import LOCALES
+from flowclient.pages.quality import BAND_WEEKS
+
+if TYPE_CHECKING:
+    from flowclient.api_query import APIQuery
+    from flowclient.connection import Connection
+
+Language = Annotated[str, Field(pattern=f"^(?:{'|'.join(LOCALES)})$")]
+Unit = Literal["admin1", "admin2", "admin3"]
+_DAY = datetime.timedelta(days=1)
+_WEEK = 7 * _DAY
+#: What each page needs of a token, besides its own rights.
+_ALWAYS = ("run", "get_result", "get_available_dates")
+
+
+class Strict(BaseModel):
+    """Refuse unknown keys and other types than those named."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Parameters(Strict):
+    """Hold the arguments of a page, and say what making it needs."""
+
+    title: dict[Language, str] = Field(default_factory=dict)
+
+    #: Event types whose loads decide what the page says; None is all.
+    event_types: ClassVar[tuple[str, ...] | None] = pages.EVENT_TYPES
+    #: Parts of the one script that the page may have.
+    script: ClassVar[tuple[str, ...]]
+
+    @property
+    def begins(self) -> datetime.date:
+        """Return the first day that a period may lie in."""
+        return datetime.date.min
+
+    @abstractmethod
+    def reads_from(self, start: datetime.date, end: datetime.date) -> datetime.date:
+        """Return the first day that the page of a period reads."""
+
+    @abstractmethod
+    def scopes(self) -> list[str]:
+        """Return the rights that the page needs."""
+
+    @abstractmethod
+    def questions(self, connection: Connection, start: datetime.date, end: datetime.date) -> list[APIQuery]:
+        """Return the queries of a period's page without asking them."""
+
+    @abstractmethod
+    def collect(self, connection: Connection, start: datetime.date, end: datetime.date) -> Any:
+        """Ask for what the page of a period shows; ``end`` is the first day after it."""
+
+    @abstractmethod
+    def render(self, data: Any, language: str) -> pages.Page:
+        """Draw collected data in a language."""
+
+
+class CrisisParameters(Parameters):
+    """Hold the arguments of :func:`flowclient.pages.collect_crisis`."""
+
+    event: datetime.date
+    baseline_weeks: int = Field(default=2, ge=1, le=52)
+    aggregation_unit: Unit = "admin3"
+
+    script = ("page", "map")
+
+    @property
+    def begins(self) -> datetime.date:
+        return self.event
+
+    def reads_from(self, start: datetime.date, end: datetime.date) -> datetime.date:
+        return self.event - self.baseline_weeks * _WEEK
+
+    def scopes(self) -> list[str]:
+        unit = self.aggregation_unit
+        return [
+            *_ALWAYS,
+            f"{unit}:geography:geography",
+            f"{unit}:spatial_aggregate:modal_location",
+            f"{unit}:spatial_aggregate:daily_location",
+            f"{unit}:flows:modal_location",
+            "admin0:unique_subscriber_counts:unique_subscriber_counts",
+        ]
+
+    def questions(self, connection: Connection, start: datetime.date, end: datetime.date) -> list[APIQuery]:
+        asked = pages.crisis_questions(
+            connection=connection,
+            event=self.event,
+            baseline_weeks=self.baseline_weeks,
+            until=end,
+            aggregation_unit=self.aggregation_unit,
+        )
+        return list((asked.country | asked.daily).values())
+
+    def collect(self, connection: Connection, start: datetime.date, end: datetime.date) -> Any:
+        return pages.collect_crisis(
+            connection=connection,
+            event=self.event,
+            baseline_weeks=self.baseline_weeks,
+            until=end,
+            aggregation_unit=self.aggregation_unit,
+            title=dict(self.title),
+            disable_progress=True,
+        )
+
+    def render(self, data: Any, language: str) -> pages.Page:
+        return pages.render(data, language)
+
+
+class QualityParameters(Parameters):
+    """Hold the arguments of :func:`flowclient.pages.collect_quality`."""
+
+    weeks: int = Field(default=4, ge=1, le=12)
+    late_hours: int = Field(default=24, ge=0, le=720)
+
+    event_types = None
+    script = ("page",)
+
+    def reads_from(self, start: datetime.date, end: datetime.date) -> datetime.date:
+        # The shown weeks end with the period.
+        return end - (self.weeks + BAND_WEEKS) * _WEEK
+
+    def scopes(self) -> list[str]:
+        return ["get_available_dates", "get_qa_checks"]
+
+    def questions(self, connection: Connection, start: datetime.date, end: datetime.date) -> list[APIQuery]:
+        return []
+
+    def collect(self, connection: Connection, start: datetime.date, end: datetime.date) -> Any:
+        return pages.collect_quality(
+            connection=connection,
+            until=end,
+            weeks=self.weeks,
+            late_hours=self.late_hours,
+            title=dict(self.title),
+        )
+
+    def render(self, data: Any, language: str) -> pages.Page:
+        return pages.render_quality(data, language)
+
+
+#: Parameters of each page by its name in ``body``.
+CONTENTS: dict[str, type[Parameters]] = {
+    "crisis": CrisisParameters,
+    "data-quality": QualityParameters,
+}

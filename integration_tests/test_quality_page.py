@@ -1,0 +1,75 @@
+"""The page of data quality over the small stack: every number is the API's."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+import flowclient
+from flowclient.pages import collect_quality, render_quality
+from flowclient.pages.quality import SERIES
+from flowclient.reports.__main__ import main
+
+LAST = date(2016, 1, 7)
+
+
+def test_every_number_is_an_outcome_of_the_api(connection: flowclient.Connection) -> None:
+    data = collect_quality(connection=connection, until=LAST + timedelta(days=1), weeks=2)
+    available = flowclient.get_available_dates(connection=connection)
+    rows = list(csv.DictReader(io.StringIO(render_quality(data).csv)))
+    assert {(row["event_type"], row["date"]) for row in rows} == {
+        (name, (LAST - timedelta(days=n)).isoformat()) for name in available for n in range(14)
+    }
+    for name, days in available.items():
+        mine = {row["date"]: row for row in rows if row["event_type"] == name}
+        # Loaded once by the fixture, years after the days were over: neither late nor again.
+        assert {day: row["state"] for day, row in mine.items()} == {
+            day: "loaded" if day in days else "before" for day in mine
+        }
+        for check in SERIES:
+            outcomes = {
+                each["cdr_date"]: each["outcome"]
+                for each in flowclient.get_qa_check_outcomes(
+                    connection=connection,
+                    event_type=name,
+                    check_type=check,
+                    start_date=min(mine),
+                    end_date=LAST,
+                )
+            }
+            assert {day: row[check] for day, row in mine.items() if row[check]} == outcomes
+            assert set(outcomes) == set(days)
+
+
+def test_the_operators_report_is_made_and_kept(
+    connection: flowclient.Connection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "quality.yml").write_text(
+        "{name: quality, body: {page: data-quality}, period: day, languages: [es], recipients: operators,"
+        " keep: {periods: 1}, parameters: {weeks: 1}}"
+    )
+    (tmp_path / "token").write_text(connection.token)
+    monkeypatch.setenv("FLOWAPI_URL", connection.url)
+    monkeypatch.setenv("FLOWAPI_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("FLOWKIT_REPORTS", str(tmp_path))
+    monkeypatch.setenv("FLOWKIT_REPORTS_OUT", str(tmp_path / "out"))
+
+    def said(*arguments: str) -> str:
+        assert main(list(arguments)) == 0
+        return capsys.readouterr().out.strip()
+
+    assert said("check") == "quality: ready"
+    assert said("due") == "quality 2016-01-07"
+    assert said("run", "quality", "--period", "2016-01-07") == "quality 2016-01-07: published v1"
+    assert said("due") == ""
+    page = (tmp_path / "out" / "operators" / "quality" / "2016-01-07" / "v1" / "page.es.html").read_text()
+    assert "Calidad de los datos" in page
+    for secret in (connection.token, connection.user, connection.url):
+        assert secret not in page
