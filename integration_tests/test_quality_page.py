@@ -1,4 +1,4 @@
-"""The page of data quality over the small stack: every number is the API's."""
+"""Pages of mobility and of data quality: every number is the API's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import flowclient
-from flowclient.pages import collect_quality, render_quality
+from flowclient.pages import collect_mobility, collect_quality, render_mobility, render_quality
 from flowclient.pages.quality import SERIES
 from flowclient.reports.__main__ import main
 
@@ -73,3 +73,42 @@ def test_the_operators_report_is_made_and_kept(
     assert "Calidad de los datos" in page
     for secret in (connection.token, connection.user, connection.url):
         assert secret not in page
+
+
+def test_every_number_of_a_month_is_an_answer_of_the_api(connection: flowclient.Connection) -> None:
+    data = collect_mobility(connection=connection, month="2016-01")
+    answers = {
+        name: flowclient.get_result_by_query_id(connection=connection, query_id=query_id)
+        for name, query_id in data.query_ids.items()
+    }
+    days = [f"2016-01-0{day}" for day in range(1, 8)]
+    assert set(answers) == {
+        *(
+            "residents 2016-01-01",
+            "active 2016-01-01",
+            "active_above 2016-01-01",
+            "active_country 2016-01-01",
+        ),
+        *("commuting", *(f"{what} {day}" for what in ("day", "present") for day in days)),
+    }
+    residents = answers["residents 2016-01-01"]
+    counted = dict(zip(residents["pcod"], residents["value"], strict=True))
+    active = answers["active 2016-01-01"]
+    share = active.groupby("pcod")["active_share"].mean()
+    rows = {row["pcod"]: row for row in csv.DictReader(io.StringIO(render_mobility(data).csv))}
+    areas = flowclient.get_geography(connection=connection, aggregation_unit="admin3", format="geopandas")
+    assert set(rows) == set(areas["pcod"])
+    assert {
+        pcod: int(row["residents_2016-01"]) for pcod, row in rows.items() if row["residents_2016-01"]
+    } == counted
+    own = [pcod for pcod in counted if pcod in share.index and rows[pcod]["share_of_area_above"] == "no"]
+    assert own
+    for pcod in own:
+        assert int(rows[pcod]["corrected_residents_2016-01"]) == round(counted[pcod] / share[pcod])
+    assert all(not row["residents_2015-12"] and row["status"] == "no data" for row in rows.values())
+    for day in data.days:
+        name = f"day {day.first}"
+        assert day.values == (
+            dict(zip(answers[name]["pcod"], answers[name]["value"], strict=True)) if name in answers else None
+        )
+    assert len(data.present) == 7

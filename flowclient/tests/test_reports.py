@@ -76,11 +76,15 @@ def make(definition: Definition, tmp_path: Path) -> Make:
         ({"recipients": "../x"}, "recipients = '../x'"),
         (
             {"body": {"page": "weather"}},
-            "body.page = 'weather': Value error, must be one of crisis, data-quality",
+            "body.page = 'weather': Value error, must be one of crisis, mobility-monthly, data-quality",
         ),
         (
             {"body": {"page": "data-quality"}, "parameters": {"event": date(2016, 2, 10)}},
             "parameters.event = datetime.date(2016, 2, 10): Extra inputs are not permitted",
+        ),
+        (
+            {"body": {"page": "mobility-monthly"}, "parameters": {}, "period": "week"},
+            "a page 'mobility-monthly' has 'period: month'",
         ),
         ({"body": {"page": "data-quality"}, "parameters": {"weeks": 13}}, "parameters.weeks = 13"),
         ({"languages": ["de"]}, "languages.0 = 'de'"),

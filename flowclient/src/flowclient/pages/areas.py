@@ -36,6 +36,8 @@ def map_values(
     days: Sequence[Counts],
     cells: Mapping[str, tuple[str, str, str]],
     line: Sequence[tuple[str, Counts]],
+    kind: str = "week",
+    changes: Mapping[str, tuple[float, float]] | None = None,
 ) -> dict[str, Any]:
     """Return what the template of a map needs, and the data of its script.
 
@@ -49,19 +51,28 @@ def map_values(
         What is written of an area: before, after, change.
     line : sequence
         Periods of an area's line, with their names.
+    kind : str
+        What a period is: ``week`` or ``month``.
+    changes : mapping, optional
+        Numbers of both periods, where others than the counts tell of an area's change.
     """
+
+    def called(name: str) -> str:
+        """Return the name of a sentence, of months where they have their own."""
+        return f"{kind}_{name}" if words.knows(f"{kind}_{name}") else name
+
     names = names_of(areas)
     order = [area.pcod for area in areas]
     breaks = count_breaks(before, floor)
     before_period = words.period(before.first, before.last)
     views = {"before": count_classes(before, order, breaks)}
-    captions = {"before": words("caption_before", period=before_period)}
+    captions = {"before": words(called("caption_before"), period=before_period)}
     if after is not None:
         after_period = words.period(after.first, after.last)
         views["after"] = count_classes(after, order, breaks)
-        views["change"] = change_classes(before, after, order)
-        captions["after"] = words("caption_after", period=after_period)
-        captions["change"] = words("caption_change", before=before_period, after=after_period)
+        views["change"] = change_classes(before, after, order, changes or {})
+        captions["after"] = words(called("caption_after"), period=after_period)
+        captions["change"] = words(called("caption_change"), before=before_period, after=after_period)
     legends = {
         "count": _count_legend(words, breaks),
         "change": [words(f"class_change_{n}") for n in range(_CLASSES)],
@@ -80,6 +91,10 @@ def map_values(
         "map_title": words("map_of", areas=words(f"unit_{unit}", len(order))),
         "classes": views[first_view],
         "legends": legends,
+        "terms": {
+            **{name: words(called(name)) for name in ("before", "after", "change")},
+            "line": words(f"residents_by_{kind}"),
+        },
         "areas": [(place, names[pcod]) for place, pcod in enumerate(order)],
         "by_name": sorted(((names[pcod], place) for place, pcod in enumerate(order))),
         "data": {
@@ -101,17 +116,7 @@ def map_values(
             "rows": [cells[pcod] for pcod in order],
             "periods": [name for name, _ in line],
             "numbers": list(zip(*(numbers(counts, order) for _, counts in line), strict=True)),
-            "words": {
-                name: words(name)
-                for name in (
-                    "before",
-                    "after",
-                    "change",
-                    "cell_withheld",
-                    "cell_no_data",
-                    "residents_by_week",
-                )
-            },
+            "words": {name: words(name) for name in ("cell_withheld", "cell_no_data")},
         },
     }
 
@@ -130,17 +135,21 @@ def count_classes(counts: Counts, order: Sequence[str], breaks: tuple[int, ...])
     )
 
 
-def change_classes(before: Counts, after: Counts, order: Sequence[str]) -> str:
+def change_classes(
+    before: Counts,
+    after: Counts,
+    order: Sequence[str],
+    changes: Mapping[str, tuple[float, float]] | None = None,
+) -> str:
     """Return the class of each area's change, one letter an area."""
-    pairs = zip(numbers(before, order), numbers(after, order), strict=True)
-    return "".join(
-        str(change_class(was, now))
-        if isinstance(was, int) and isinstance(now, int)
-        else NO_DATA
-        if NO_DATA in (was, now)
-        else WITHHELD
-        for was, now in pairs
-    )
+    known = changes or {}
+
+    def letter(pcod: str, was: int | str, now: int | str) -> str:
+        if isinstance(was, int) and isinstance(now, int):
+            return str(change_class(*known.get(pcod, (was, now))))
+        return NO_DATA if NO_DATA in (was, now) else WITHHELD
+
+    return "".join(map(letter, order, numbers(before, order), numbers(after, order)))
 
 
 def _count_legend(words: Words, breaks: tuple[int, ...]) -> list[str]:

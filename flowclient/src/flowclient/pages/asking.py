@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from flowclient.connection import Connection
 
 DAY = datetime.timedelta(days=1)
+#: Kinds without event types read these.
+EVENT_TYPES = ("calls", "sms")
+
+
+def available_days(connection: Connection) -> dict[str, set[datetime.date]]:
+    """Return the days with data of the event types that pages read."""
+    available = flowclient.get_available_dates(connection=connection, event_types=list(EVENT_TYPES))
+    return {name: {datetime.date.fromisoformat(day) for day in days} for name, days in available.items()}
 
 
 def versions(connection: Connection) -> dict[str, str]:
@@ -95,7 +103,7 @@ def moves_of(answer: pandas.DataFrame | None) -> Iterable[Move]:
     rows = zip(answer["pcod_from"], answer["pcod_to"], answer["value"], strict=True)
     # Those who stayed, and those who are not seen in one of the periods, did not move.
     moves = [
-        Move(origin, target, int(value))
+        Move(origin, target, round(value))
         for origin, target, value in rows
         if isinstance(origin, str) and isinstance(target, str) and origin != target
     ]

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import flowclient
 from flowclient.pages.asking import (
     DAY,
+    EVENT_TYPES,
     answers_of,
     areas_of,
+    available_days,
     counts_of,
     daily,
     days_between,
@@ -26,9 +28,6 @@ from flowclient.values import DateLike, iso_date
 if TYPE_CHECKING:
     from flowclient.api_query import APIQuery
     from flowclient.connection import Connection
-
-#: Kinds without event types read these.
-EVENT_TYPES = ("calls", "sms")
 
 
 def collect_crisis(
@@ -155,12 +154,7 @@ def crisis_questions(
         )
     struck = datetime.date.fromisoformat(iso_date(event, "event"))
     start = struck - baseline_weeks * WEEK
-    available = {
-        name: {datetime.date.fromisoformat(day) for day in days}
-        for name, days in flowclient.get_available_dates(
-            connection=connection, event_types=list(EVENT_TYPES)
-        ).items()
-    }
+    available = available_days(connection)
     loaded = set.intersection(*(available.get(name, set()) for name in EVENT_TYPES))
     end = (
         max(loaded, default=struck) + DAY

@@ -55,6 +55,17 @@ class Counts:
         percent = fell_by_more_than(before, floor)
         return percent if percent > 0 else None
 
+    def facts(self) -> dict[str, Any]:
+        """Return the counts as plain values."""
+        return {
+            "first": self.first.isoformat(),
+            "last": self.last.isoformat(),
+            "values": None if self.values is None else dict(sorted(self.values.items())),
+            "withheld": None if self.withheld is None else sorted(self.withheld),
+            "repeats": sorted(self.repeats),
+            "query_id": self.query_id,
+        }
+
 
 @dataclass(frozen=True)
 class Move:
@@ -106,25 +117,14 @@ class CrisisData:
 
     def facts(self) -> dict[str, Any]:
         """Return everything but the shapes and the time of making, as plain values."""
-
-        def counts(of: Counts) -> dict[str, Any]:
-            return {
-                "first": of.first.isoformat(),
-                "last": of.last.isoformat(),
-                "values": None if of.values is None else dict(sorted(of.values.items())),
-                "withheld": None if of.withheld is None else sorted(of.withheld),
-                "repeats": sorted(of.repeats),
-                "query_id": of.query_id,
-            }
-
         return {
             "unit": self.unit,
             "event": self.event.isoformat(),
             "floor": self.floor,
             "areas": [[area.pcod, area.name, area.parent, area.parent_name] for area in self.areas],
-            "before": counts(self.before),
-            "weeks": [counts(week) for week in self.weeks],
-            "days": [counts(day) for day in self.days],
+            "before": self.before.facts(),
+            "weeks": [week.facts() for week in self.weeks],
+            "days": [day.facts() for day in self.days],
             "use": {day.isoformat(): value for day, value in sorted(self.use.items())},
             "moves": [[move.origin, move.target, move.value] for move in self.moves],
             "query_ids": dict(sorted(self.query_ids.items())),
@@ -134,8 +134,13 @@ class CrisisData:
     @property
     def digest(self) -> str:
         """Return a digest of the facts: equal digests, equal numbers."""
-        text = json.dumps(self.facts(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return digest_of(self.facts())
+
+
+def digest_of(facts: Mapping[str, Any]) -> str:
+    """Return a digest that is equal for equal facts."""
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def change(before: int, after: int) -> float:
@@ -152,7 +157,7 @@ def fell_by_more_than(before: int, at_most: int) -> int:
     return (100 * (before - at_most) - 1) // before
 
 
-def change_class(before: int, after: int) -> int:
+def change_class(before: float, after: float) -> int:
     """Return a change's class, from 0 (fell by half or more) to 4 (rose by half)."""
     # In whole numbers, because the limits themselves belong to a class.
     change_of_hundred, hundredth = 100 * (after - before), before

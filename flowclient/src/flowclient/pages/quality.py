@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from flowclient.pages.data import WEEK
+from flowclient.pages.data import WEEK, digest_of
 
 #: Checks whose numbers are drawn. Falls of the second tell of outages.
 SERIES = (
@@ -142,5 +140,4 @@ class QualityData:
     @property
     def digest(self) -> str:
         """Return a digest of the facts: equal digests, equal numbers."""
-        text = json.dumps(self.facts(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return digest_of(self.facts())

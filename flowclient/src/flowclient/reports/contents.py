@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from flowclient import pages
 from flowclient.pages.languages import LOCALES
+from flowclient.pages.mobility import ABOVE, COMMUTING
 from flowclient.pages.quality import BAND_WEEKS
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ Unit = Literal["admin1", "admin2", "admin3"]
 _DAY = datetime.timedelta(days=1)
 _WEEK = 7 * _DAY
 #: What each page needs of a token, besides its own rights.
+_COMMUTES = "meaningful_locations_between_label_od_matrix"
 _ALWAYS = ("run", "get_result", "get_available_dates")
 
 
@@ -39,6 +41,8 @@ class Parameters(Strict):
     event_types: ClassVar[tuple[str, ...] | None] = pages.EVENT_TYPES
     #: Parts of the one script that the page may have.
     script: ClassVar[tuple[str, ...]]
+    #: The one period that the page may have; None is any.
+    period: ClassVar[str | None] = None
 
     @property
     def begins(self) -> datetime.date:
@@ -118,6 +122,49 @@ class CrisisParameters(Parameters):
         return pages.render(data, language)
 
 
+class MobilityParameters(Parameters):
+    """Hold the arguments of :func:`flowclient.pages.collect_mobility`."""
+
+    aggregation_unit: Unit = "admin3"
+
+    period = "month"
+    script = ("page", "map")
+
+    def reads_from(self, start: datetime.date, end: datetime.date) -> datetime.date:
+        return (start - _DAY).replace(day=1)
+
+    def scopes(self) -> list[str]:
+        unit, above = self.aggregation_unit, ABOVE[self.aggregation_unit]
+        return [
+            *_ALWAYS,
+            *(f"{each}:geography:geography" for each in sorted({unit, COMMUTING})),
+            *(f"{each}:active_residents:modal_location" for each in sorted({unit, above, "admin0"})),
+            f"{unit}:spatial_aggregate:modal_location",
+            f"{unit}:spatial_aggregate:daily_location",
+            "admin0:spatial_aggregate:daily_location",
+            f"{unit}:flows:modal_location",
+            f"{COMMUTING}:{_COMMUTES}:{_COMMUTES}",
+        ]
+
+    def questions(self, connection: Connection, start: datetime.date, end: datetime.date) -> list[APIQuery]:
+        asked = pages.mobility_questions(
+            connection=connection, month=start, aggregation_unit=self.aggregation_unit
+        )
+        return list((asked.months | asked.daily).values())
+
+    def collect(self, connection: Connection, start: datetime.date, end: datetime.date) -> Any:
+        return pages.collect_mobility(
+            connection=connection,
+            month=start,
+            aggregation_unit=self.aggregation_unit,
+            title=dict(self.title),
+            disable_progress=True,
+        )
+
+    def render(self, data: Any, language: str) -> pages.Page:
+        return pages.render_mobility(data, language)
+
+
 class QualityParameters(Parameters):
     """Hold the arguments of :func:`flowclient.pages.collect_quality`."""
 
@@ -153,5 +200,6 @@ class QualityParameters(Parameters):
 #: Parameters of each page by its name in ``body``.
 CONTENTS: dict[str, type[Parameters]] = {
     "crisis": CrisisParameters,
+    "mobility-monthly": MobilityParameters,
     "data-quality": QualityParameters,
 }

@@ -120,6 +120,13 @@ class Definition(Strict):
         # Of a page that is not known, which is refused itself, nothing can be said.
         return value if body is None else CONTENTS[body.page].model_validate(value)
 
+    @model_validator(mode="after")
+    def _period_of_the_page(self) -> Definition:
+        only = self.parameters.period
+        if only is not None and self.period != only:
+            raise ValueError(f"a page '{self.body.page}' has 'period: {only}'")
+        return self
+
     @field_validator("on_failure")
     @classmethod
     def _known_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
