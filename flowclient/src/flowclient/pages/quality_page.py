@@ -122,6 +122,7 @@ def _type(data: QualityData, of: TypeQuality, words: Words) -> dict[str, Any]:
                 ["–" if value is None else words.number(value) for value in _numbers(of, day)],
             )
             for day in reversed(data.days)
+            if of.states[day] != "before"
         ],
     }
 
