@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from layout import CHECKOUT
 
 import flowclient
 from flowclient.pages import collect_mobility, collect_quality, render_mobility, render_quality
@@ -43,6 +44,22 @@ def test_every_number_is_an_outcome_of_the_api(connection: flowclient.Connection
             }
             assert {day: row[check] for day, row in mine.items() if row[check]} == outcomes
             assert set(outcomes) == set(days)
+
+
+def test_the_demonstrations_reports_are_ready(
+    connection: flowclient.Connection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Check the definitions of `make reports` against the rights of the demonstration's user."""
+    (tmp_path / "token").write_text(connection.token)
+    monkeypatch.setenv("FLOWAPI_URL", connection.url)
+    monkeypatch.setenv("FLOWAPI_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("FLOWKIT_REPORTS", str(CHECKOUT / "demo" / "reports"))
+    assert main(["check"]) == 0
+    pages = ("crisis-displacement", "data-quality", "mobility-monthly")
+    assert capsys.readouterr().out.splitlines() == [f"{page}: ready" for page in pages]
 
 
 def test_the_operators_report_is_made_and_kept(

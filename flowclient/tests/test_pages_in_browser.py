@@ -15,6 +15,8 @@ from page_worlds import PAGES
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from flowclient.pages.languages import LOCALES
+from flowclient.reports import read_definition
+from flowclient.reports.shelf import Shelf
 
 pytestmark = pytest.mark.slow
 WIDTHS = (360, 1000)
@@ -35,6 +37,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, draw in PAGES.items():
         for language in LOCALES:
             draw(language, "<b>Roads</b>").save(folder / f"{name}.{language}.html")
+    definition = folder / "flood.yml"
+    definition.write_text(
+        "{name: flood, body: {page: data-quality}, period: day, parameters: {}, recipients: cell}"
+    )
+    shelf = Shelf(read_definition(definition), folder)
+    shelf.folder.mkdir(parents=True)
+    shelf.failed("2016-02-23", "connection", None)
+    for index in shelf.folder.glob("index.*.html"):
+        index.rename(folder / index.name)
     return folder
 
 
@@ -85,7 +96,7 @@ def trap() -> Iterator[tuple[int, list[str]]]:
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("language", LOCALES)
-@every_page
+@pytest.mark.parametrize("name", [*PAGES, "index"])
 def test_nothing_is_in_the_way_of_anybody(
     browser: Browser, folder: Path, name: str, language: str, width: int
 ) -> None:

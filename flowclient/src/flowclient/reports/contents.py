@@ -22,8 +22,16 @@ Unit = Literal["admin1", "admin2", "admin3"]
 _DAY = datetime.timedelta(days=1)
 _WEEK = 7 * _DAY
 #: What each page needs of a token, besides its own rights.
-_COMMUTES = "meaningful_locations_between_label_od_matrix"
 _ALWAYS = ("run", "get_result", "get_available_dates")
+
+
+#: Kinds that homes are made of.
+_HOMES = ("modal_location", "daily_location")
+
+
+def _query(unit: str, kind: str, *within: str) -> list[str]:
+    """Return the rights to a kind of query and to the kinds within it."""
+    return [f"{unit}:{kind}:{each}" for each in (kind, *within)]
 
 
 class Strict(BaseModel):
@@ -91,10 +99,9 @@ class CrisisParameters(Parameters):
         return [
             *_ALWAYS,
             f"{unit}:geography:geography",
-            f"{unit}:spatial_aggregate:modal_location",
-            f"{unit}:spatial_aggregate:daily_location",
-            f"{unit}:flows:modal_location",
-            "admin0:unique_subscriber_counts:unique_subscriber_counts",
+            *_query(unit, "spatial_aggregate", *_HOMES),
+            *_query(unit, "flows", *_HOMES),
+            *_query("admin0", "unique_subscriber_counts"),
         ]
 
     def questions(self, connection: Connection, start: datetime.date, end: datetime.date) -> list[APIQuery]:
@@ -138,12 +145,15 @@ class MobilityParameters(Parameters):
         return [
             *_ALWAYS,
             *(f"{each}:geography:geography" for each in sorted({unit, COMMUTING})),
-            *(f"{each}:active_residents:modal_location" for each in sorted({unit, above, "admin0"})),
-            f"{unit}:spatial_aggregate:modal_location",
-            f"{unit}:spatial_aggregate:daily_location",
-            "admin0:spatial_aggregate:daily_location",
-            f"{unit}:flows:modal_location",
-            f"{COMMUTING}:{_COMMUTES}:{_COMMUTES}",
+            *(
+                scope
+                for each in sorted({unit, above, "admin0"})
+                for scope in _query(each, "active_residents", *_HOMES)
+            ),
+            *_query(unit, "spatial_aggregate", *_HOMES),
+            *_query("admin0", "spatial_aggregate", "daily_location"),
+            *_query(unit, "flows", *_HOMES),
+            *_query(COMMUTING, "meaningful_locations_between_label_od_matrix"),
         ]
 
     def questions(self, connection: Connection, start: datetime.date, end: datetime.date) -> list[APIQuery]:
