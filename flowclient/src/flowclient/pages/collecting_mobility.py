@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -71,7 +72,8 @@ def mobility_questions(
     unit = aggregation_unit
     if unit not in ABOVE:
         raise ValueError(f"aggregation_unit = '{unit}': must be one of 'admin1', 'admin2', 'admin3'.")
-    start = datetime.date.fromisoformat(iso_date(month, "month")).replace(day=1)
+    first = f"{month}-01" if isinstance(month, str) and re.fullmatch(r"\d{4}-\d\d", month) else month
+    start = datetime.date.fromisoformat(iso_date(first, "month")[:10]).replace(day=1)
     end = (start + 31 * DAY).replace(day=1)
     before = (start - DAY).replace(day=1)
     available = available_days(connection)
@@ -140,7 +142,7 @@ def collect_mobility(
     connection : Connection
         The server. The token needs the rights that ``python -m flowclient.reports check`` names.
     month : DateLike
-        Any day of the month; it is compared with the month before.
+        The month, such as ``2016-02``, or any day of it; it is compared with the month before.
     aggregation_unit : str
         ``admin1`` to ``admin3``.
     title : str or mapping

@@ -52,7 +52,7 @@ def test_the_demonstrations_reports_are_ready(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Check the definitions of `make reports` against the rights of the demonstration's user."""
+    """Hold the definitions of `make reports` to the demonstration user's rights."""
     (tmp_path / "token").write_text(connection.token)
     monkeypatch.setenv("FLOWAPI_URL", connection.url)
     monkeypatch.setenv("FLOWAPI_TOKEN_FILE", str(tmp_path / "token"))
@@ -83,10 +83,10 @@ def test_the_operators_report_is_made_and_kept(
         return capsys.readouterr().out.strip()
 
     assert said("check") == "quality: ready"
-    assert said("due") == "quality 2016-01-07"
-    assert said("run", "quality", "--period", "2016-01-07") == "quality 2016-01-07: published v1"
+    assert said("due") == f"quality {LAST}"
+    assert said("run", "quality", "--period", f"{LAST}") == f"quality {LAST}: published v1"
     assert said("due") == ""
-    page = (tmp_path / "out" / "operators" / "quality" / "2016-01-07" / "v1" / "page.es.html").read_text()
+    page = (tmp_path / "out" / "operators" / "quality" / f"{LAST}" / "v1" / "page.es.html").read_text()
     assert "Calidad de los datos" in page
     for secret in (connection.token, connection.user, connection.url):
         assert secret not in page
@@ -98,7 +98,7 @@ def test_every_number_of_a_month_is_an_answer_of_the_api(connection: flowclient.
         name: flowclient.get_result_by_query_id(connection=connection, query_id=query_id)
         for name, query_id in data.query_ids.items()
     }
-    days = [f"2016-01-0{day}" for day in range(1, 8)]
+    days = [f"2016-01-0{day}" for day in range(1, LAST.day + 1)]
     assert set(answers) == {
         *(
             "residents 2016-01-01",
@@ -128,4 +128,4 @@ def test_every_number_of_a_month_is_an_answer_of_the_api(connection: flowclient.
         assert day.values == (
             dict(zip(answers[name]["pcod"], answers[name]["value"], strict=True)) if name in answers else None
         )
-    assert len(data.present) == 7
+    assert len(data.present) == LAST.day
