@@ -131,6 +131,9 @@ def test_what_cannot_be_judged_is_not_called_usual(data: QualityData) -> None:
     said = text(replace(data, types=(texts,)))
     assert "too few weeks to say what is usual" in said
     assert "Nothing unusual" not in said
+    assert "All days are there; too few weeks are known to say what is usual." in said
+    assert "unusual numbers on" not in said
+    assert "No day had unusually few locations" not in said
 
 
 def test_a_missing_number_is_never_zero(data: QualityData) -> None:

@@ -249,6 +249,13 @@ def test_a_failure_stands_beside_the_last_good_version(
     }.items():
         monkeypatch.setenv(name, value)
     assert main(["list"]) == 0
+    monkeypatch.setenv("FLOWAPI_TOKEN_FILE", str(tmp_path / "none"))
+    assert main(["check"]) == 1
+    told_of_token = (
+        f"FLOWAPI_TOKEN_FILE = '{tmp_path}/none': the file cannot be read (No such file or directory)."
+    )
+    assert capsys.readouterr().out.splitlines()[-1] == f"right: {told_of_token}"
+    monkeypatch.setenv("FLOWAPI_TOKEN_FILE", str(tmp_path / "token"))
     assert main(["run", "crisis-displacement", "--period", "2016-02-23"]) == 1
     assert capsys.readouterr().out.splitlines()[-1].startswith("connection: Unable to connect")
     assert main(["list"]) == 1

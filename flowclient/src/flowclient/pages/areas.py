@@ -93,6 +93,7 @@ def map_values(
         "legends": legends,
         "terms": {
             **{name: words(called(name)) for name in ("before", "after", "change")},
+            "card": [words(called(name)) for name in ("before", "after", "change")],
             "line": words(f"residents_by_{kind}"),
         },
         "areas": [(place, names[pcod]) for place, pcod in enumerate(order)],

@@ -153,6 +153,9 @@ def _values(data: MobilityData, words: Words, rows: Sequence[Row], note: str) ->
         },
     )
     values["data"]["columns"] = _columns(data)
+    if before.values is None:
+        # The one map is then that of the month.
+        values["terms"]["before"] = values["terms"]["after"]
     names = names_of(data.areas)
     return values | {
         "words": words,
@@ -160,9 +163,7 @@ def _values(data: MobilityData, words: Words, rows: Sequence[Row], note: str) ->
         "title": data.title.get(words.language) or data.title.get("") or words("mobility_title"),
         "period": month,
         "headline": _headline(data, words, month, earlier),
-        "compared": words("mobility_compared", before=earlier)
-        if before.values is not None
-        else words("mobility_alone", before=earlier),
+        "compared": words("mobility_compared", before=earlier) if before.values is not None else "",
         "tiles": _tiles(data, words, rows),
         "floor": words.number(data.floor),
         "withheld_text": _withheld_text(data, words),
@@ -180,6 +181,8 @@ def _values(data: MobilityData, words: Words, rows: Sequence[Row], note: str) ->
 
 
 def _headline(data: MobilityData, words: Words, month: str, earlier: str) -> str:
+    if data.before.residents.values is None:
+        return words("mobility_alone", before=earlier)
     moved = sum(move.value for move in data.moves)
     if not moved:
         return words("mobility_still", month=month)

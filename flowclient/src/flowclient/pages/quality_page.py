@@ -62,6 +62,7 @@ def render_quality(data: QualityData, language: str = "en", *, note: str = "") -
                 reverse=True,
             )
         ],
+        "judged": _judged(data),
         "rejects": _rejects(data, words),
         "checks": [words(f"check_{name}") for name in SERIES],
         "note": note.strip(),
@@ -82,8 +83,21 @@ def _headline(data: QualityData, words: Words) -> str:
     missing = sum(map(len, data.days_missing.values()))
     if missing:
         return words("quality_missing", missing)
+    if not _judged(data):
+        return words("quality_unjudged")
     unusual = sum(len(each.unusual(check)) for each in data.types for check in SERIES)
     return words("quality_unusual", unusual) if unusual else words("quality_calm")
+
+
+def _judged(data: QualityData) -> bool:
+    """Return whether enough weeks are known to say of any number what is usual."""
+    return any(
+        each.band(check, day) is not None
+        for each in data.types
+        for check, known in each.numbers.items()
+        for day in each.states
+        if day in known
+    )
 
 
 def _tiles(data: QualityData, words: Words) -> list[tuple[str, str]]:
@@ -102,8 +116,9 @@ def _tiles(data: QualityData, words: Words) -> list[tuple[str, str]]:
     ]
     if refused + added:
         tiles.append((words.share(refused / (refused + added)), words("tile_refused")))
-    last = sum(data.last in each.unusual(check) for each in data.types for check in SERIES)
-    tiles.append((words.number(last), words("tile_unusual", day=words.day(data.last, "MMMMd"))))
+    if _judged(data):
+        last = sum(data.last in each.unusual(check) for each in data.types for check in SERIES)
+        tiles.append((words.number(last), words("tile_unusual", day=words.day(data.last, "MMMMd"))))
     return tiles
 
 

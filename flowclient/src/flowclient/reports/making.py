@@ -279,4 +279,10 @@ def _stray_script(definition: Definition, html: str) -> bool:
 
 
 def _token() -> str:
-    return Path(os.environ["FLOWAPI_TOKEN_FILE"]).read_text().strip()
+    file = Path(os.environ["FLOWAPI_TOKEN_FILE"])
+    try:
+        return file.read_text().strip()
+    except OSError as error:
+        raise ReportError(
+            "right", f"FLOWAPI_TOKEN_FILE = '{file}': the file cannot be read ({error.strerror})."
+        ) from None
