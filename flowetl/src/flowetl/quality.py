@@ -203,10 +203,10 @@ def store_rejects(cursor: Cursor, refused: Mapping[str, int], cdr_type: CdrType,
         "WHERE cdr_type = %s AND cdr_date = %s AND starts_with(type_of_query_or_check, %s)",
         (cdr_type, date, f"{REJECTED}_"),
     )
-    earlier = {name for (name,) in cursor.fetchall()}
-    found = {f"{REJECTED}_{reason}": str(count) for reason, count in refused.items()}
-    total = {REJECTED: str(sum(refused.values()))}
-    store(cursor, dict.fromkeys(earlier, "0") | found | total, cdr_type, date)
+    outcomes: Outcomes = {name: "0" for (name,) in cursor.fetchall()}
+    outcomes |= {f"{REJECTED}_{reason}": str(count) for reason, count in refused.items()}
+    outcomes[REJECTED] = str(sum(refused.values()))
+    store(cursor, outcomes, cdr_type, date)
 
 
 def _variables(cdr_type: CdrType, date: dt.date, table: str) -> Variables:
