@@ -328,6 +328,8 @@ def _number(field: Any) -> str:
         return f"{word} over {low:g}" if exclusive else f"{word}, {low} or more"
     if exclusive:
         return f"{word} between {low:g} and {high:g}, exclusive"
+    if getattr(field, "above", False):
+        return f"{word} over {low:g}, at most {high:g}"
     return f"{word} from {low:g} to {high:g}"
 
 

@@ -13,7 +13,7 @@ import marshmallow as ma
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from flowmachine.data import table_columns
+from flowmachine.data import NamedTables
 from flowmachine.queries.catalogue import load_subset
 from flowmachine.settings import Limits, Settings
 from flowmachine.spec.limits import check_subset
@@ -65,7 +65,7 @@ def add(connection: sa.Connection, spec: Any, note: str, limits: Limits) -> str:
 
     Raises marshmallow.ValidationError or NotBuildable where no submitted query could use it.
     """
-    query = load_subset(spec, columns_of=table_columns(connection))
+    query = load_subset(spec, tables=NamedTables(connection))
     check_subset(query, limits)
     row = {"query_id": query.query_id, "spec": query.spec(), "note": note}
     connection.execute(insert(approved_subsets).values(row).on_conflict_do_nothing())

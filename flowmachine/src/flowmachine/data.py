@@ -6,10 +6,10 @@ A result is fresh as long as the fingerprint of its inputs equals the fingerprin
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -30,6 +30,7 @@ from flowmachine.tables import (
     location_keys,
     unit_tables,
     versions,
+    weights,
 )
 
 Day = tuple[str, date]
@@ -171,17 +172,43 @@ def read_data_state(connection: sa.Connection) -> DataState:
     return state
 
 
-def table_columns(connection: sa.Connection) -> Callable[[str], Collection[str] | None]:
-    """Return a function for ``Reading.columns_of``.
+class NamedTables:
+    """Look up the tables that specs may name, for reading specs.
 
-    The function returns the columns of a table that specs may name, or None. It asks the database once.
+    The database is asked once for all their columns.
     """
 
-    @cache
-    def columns() -> dict[str, Collection[str]]:
-        return {row.name: row.columns for row in connection.execute(sa.select(unit_tables))}
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
 
-    return lambda name: columns().get(name)
+    def columns(self, name: str) -> Collection[str] | None:
+        return self._columns.get(name)
+
+    @cached_property
+    def _columns(self) -> dict[str, Collection[str]]:
+        return {row.name: row.columns for row in self._connection.execute(sa.select(unit_tables))}
+
+    def weights_problem(self, name: str, column: str) -> str | None:
+        rows = weights(name, column)
+        # Not a number is greater than all numbers.
+        wrong = sa.or_(
+            sa.func.count() > 1,
+            sa.func.min(rows.c.weight) < 0,
+            sa.func.max(rows.c.weight) >= sa.literal_column("'infinity'::float8", sa.Double),
+        )
+        places = sa.select(rows.c.pcod).group_by(rows.c.pcod).having(wrong)
+        try:
+            with self._connection.begin_nested():
+                found = self._connection.execute(sa.select(places.exists())).scalar_one()
+        except sa.exc.DataError:
+            return f"weights_table must have numbers in column {column}."
+        return "weights_table has negative or repeated entries." if found else None
+
+
+def check_weights(connection: sa.Connection, table: str, column: str) -> None:
+    """Refuse a table with wrong weights; raises NotBuildable."""
+    if (problem := NamedTables(connection).weights_problem(table, column)) is not None:
+        raise NotBuildable(problem)
 
 
 def report_damage(connection: sa.Connection, days: Iterable[Day]) -> None:

@@ -330,6 +330,57 @@ def named_regions(unit: SpatialUnit) -> sa.Subquery:
     )
 
 
+def regions_around(unit: SpatialUnit) -> sa.Select[Any]:
+    """Select an administrative unit's place codes, and those of the regions around.
+
+    The place code of the region around is in a column with the name of its level.
+    """
+    own = _boundaries(unit.name)
+    found: list[ColumnElement[Any]] = [own.c.pcod]
+    joined: sa.FromClause = own
+    parent: ColumnElement[Any] = own.c.parent_pcod
+    for level in reversed(ADMIN_LEVELS[: ADMIN_LEVELS.index(unit.name)]):
+        around = _boundaries(level)
+        # Boundary files may name no parents.
+        code = sa.func.coalesce(parent, region_around(sa.func.ST_PointOnSurface(own.c.geom), level))
+        joined = joined.outerjoin(around, around.c.pcod == code)
+        found.append(around.c.pcod.label(level))
+        parent = around.c.parent_pcod
+    return sa.select(*found).select_from(joined).distinct(own.c.pcod).order_by(own.c.pcod, *found[1:])
+
+
+def region_around(place: ColumnElement[Any], level: str) -> ColumnElement[str]:
+    """Return the place code of the region around a point; the first of several."""
+    around = _boundaries(level)
+    return (
+        sa.select(sa.func.min(around.c.pcod)).where(sa.func.ST_Within(place, around.c.geom)).scalar_subquery()
+    )
+
+
+def _boundaries(level: str) -> sa.FromClause:
+    view = sa.table(
+        level,
+        sa.column(f"{level}pcod", sa.Text),
+        sa.column("parent_pcod", sa.Text),
+        sa.column("geom"),
+        schema="geography",
+    )
+    return sa.select(view.c[f"{level}pcod"].label("pcod"), view.c.parent_pcod, view.c.geom).subquery(
+        f"around_{level}"
+    )
+
+
+def weights(table: str, column: str) -> sa.Subquery:
+    """Return ``pcod`` and ``weight`` of a table of weights, without incomplete rows.
+
+    ``column`` of ``table`` holds the weight.
+    """
+    rows = named_table(table, "pcod", column)
+    pcod, weight = sa.cast(rows.c.pcod, sa.Text), sa.cast(rows.c[column], sa.Double)
+    known = sa.and_(pcod.is_not(None), weight.is_not(None))
+    return sa.select(pcod.label("pcod"), weight.label("weight")).where(known).subquery("weights")
+
+
 def named_table(name: str, *columns: str) -> sa.TableClause:
     """Return a table named by a spec, ``schema.table``; names are always quoted."""
     schema, _, table = name.rpartition(".")

@@ -332,6 +332,16 @@ def test_different_questions_have_different_identities(changed: dict[str, Any]) 
     assert load_any(DAILY).query_id != load_any(DAILY | changed).query_id
 
 
+class NoTables:
+    """Stand for a database of which specs may name no table."""
+
+    def columns(self, name: str) -> None:
+        return None
+
+    def weights_problem(self, name: str, column: str) -> None:
+        raise AssertionError("there is no table")
+
+
 #: Specs of the kinds with a unit that are not drawn.
 WITHOUT_EVENTS = {
     "geography": {"query_kind": "geography"},
@@ -351,7 +361,7 @@ def test_every_kind_with_a_unit_looks_for_its_tables(kind: str, data: st.DataObj
         "mapping_table": "nosuch.table",
     }
     with pytest.raises(ma.ValidationError) as refusal:
-        load_any(spec, columns_of=lambda name: None)
+        load_any(spec, tables=NoTables())
     assert refusal.value.messages == {"mapping_table": ["nosuch.table is not a known table."]}
 
 

@@ -154,6 +154,20 @@ PLACES: tuple[tuple[str, tuple[float, float] | None], ...] = (
 
 _TABLE = "geography.cell_mapping"
 
+#: A table of weights: population and weight by place code. Some places are missing, or do not exist.
+WEIGHTS: dict[str, tuple[float | None, float | None]] = {
+    "b": (6000.0, 5.0),
+    "B": (8000.0, 7.5),
+    "a 1": (300.0, 0.0),
+    "é": (None, 2.0),
+    "W": (9000.0, 6.0),
+    "nowhere": (99.0, 99.0),
+}
+WEIGHTS_TABLE = "geography.weights"
+
+#: The region around each region; those of admin2 have none around.
+AROUND = {"b": "W", "B": "E", "a 1": "W", "é": "E", "a": "W"}
+
 #: The units of fields that place cells by these tables.
 MAPPED_UNITS: tuple[dict[str, str], ...] = (
     {"aggregation_unit": "admin3", "mapping_table": _TABLE},
@@ -439,7 +453,13 @@ def _set(cursor: Any, cells: tuple[Cell, ...], days: Sequence[date], zone: ZoneI
         [(name, *(point or (None, None))) for name, point in PLACES],
         template="(%s, ST_SetSRID(ST_MakePoint(%s, %s), 4326))",
     )
-    for table in (_TABLE, "geography.places"):
+    cursor.execute(f"CREATE TABLE {WEIGHTS_TABLE} (pcod TEXT, population NUMERIC, weight FLOAT8)")
+    execute_values(
+        cursor,
+        f"INSERT INTO {WEIGHTS_TABLE} VALUES %s",
+        [(place, *numbers) for place, numbers in WEIGHTS.items()],
+    )
+    for table in (_TABLE, "geography.places", WEIGHTS_TABLE):
         cursor.execute("SELECT etl.allow_unit_table(%s)", (table,))
     execute_values(
         cursor,

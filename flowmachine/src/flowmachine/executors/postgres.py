@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, FromClause
 
-from flowmachine.data import DataState
+from flowmachine.data import DataState, check_weights
 from flowmachine.ledger.releasing import release
 from flowmachine.settings import POSTGRES
 from flowmachine.spec.aggregate import Aggregate
@@ -27,7 +27,7 @@ from flowmachine.sql.statements import Analyze, CreateTableAs
 from flowmachine.stores.base import Stored
 from flowmachine.stores.cache_tables import TableStore, stored_table, table_size
 from flowmachine.stores.maps import UnitMap, drop_old_maps, unit_map
-from flowmachine.tables import device_models, intermediate_name, subscriber_keys
+from flowmachine.tables import device_models, intermediate_name, subscriber_keys, weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,9 +56,15 @@ _NESTED_LOOPS = sa.select(sa.func.set_config("enable_nestloop", sa.bindparam("sw
 class PostgresSources:
     """Provide the relations of one query over the database."""
 
-    def __init__(self, data: DataState, map_of: Callable[[SpatialUnit], UnitMap]) -> None:
+    def __init__(
+        self,
+        data: DataState,
+        map_of: Callable[[SpatialUnit], UnitMap],
+        check_weights: Callable[[str, str], None],
+    ) -> None:
         self._data = data
         self._map_of = lru_cache(maxsize=None)(map_of)
+        self._check_weights = check_weights
 
     def events(self, selection: EventSelection, columns: Sequence[str]) -> FromClause:
         parts = [self._events_of_type(event_type, selection, columns) for event_type in selection.types]
@@ -115,6 +121,13 @@ class PostgresSources:
     def boundaries(self, unit: SpatialUnit) -> FromClause:
         return self._map_of(unit).boundaries
 
+    def parents(self, unit: SpatialUnit) -> FromClause:
+        return self._map_of(unit).parents
+
+    def weights(self, table: str, column: str) -> FromClause:
+        self._check_weights(table, column)
+        return weights(table, column)
+
     def stored(self, query: Query) -> FromClause:
         return stored_table(query)
 
@@ -131,7 +144,11 @@ class PostgresExecutor(TableStore):
         self._reader = reader
 
     def sources(self, data: DataState, connection: sa.Connection) -> PostgresSources:
-        return PostgresSources(data, lambda unit: unit_map(connection, unit, data.map_version(unit)))
+        return PostgresSources(
+            data,
+            lambda unit: unit_map(connection, unit, data.map_version(unit)),
+            lambda table, column: check_weights(connection, table, column),
+        )
 
     @contextmanager
     def storing(self, query: Query, data: DataState, connection: sa.Connection) -> Iterator[Stored]:

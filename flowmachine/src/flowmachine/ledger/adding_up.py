@@ -11,9 +11,15 @@ from sqlalchemy.sql import ColumnElement, FromClause
 
 from flowmachine.ledger.keys import digest, form
 from flowmachine.spec.aggregate import Aggregate, Total
-from flowmachine.spec.places import ADMIN_LEVELS, SpatialUnit
+from flowmachine.spec.places import ADMIN_LEVELS
 from flowmachine.spec.published import Region
-from flowmachine.tables import ledger_rows, ledger_sums, ledger_totals
+from flowmachine.tables import (
+    ledger_rows,
+    ledger_sums,
+    ledger_totals,
+    region_around,
+    regions_around,
+)
 
 
 def keys_of_totals(
@@ -96,46 +102,10 @@ def _levels(region: Region, rows: FromClause) -> sa.Select[Any]:
     The place code of the region around is in a column with the name of its level.
     """
     if region.unit.has_polygons:
-        return _of_polygons(region.unit)
+        return regions_around(region.unit)
     points = sa.select(
         *(rows.c[f"{name}{region.suffix}"].label(name) for name in region.unit.id_columns)
     ).distinct()
     point = points.subquery("points")
     place = sa.func.ST_SetSRID(sa.func.ST_MakePoint(point.c.lon, point.c.lat), 4326)
-    return sa.select(point, *(_around(place, level).label(level) for level in ADMIN_LEVELS))
-
-
-def _of_polygons(unit: SpatialUnit) -> sa.Select[Any]:
-    own = _boundaries(unit.name)
-    found: list[ColumnElement[Any]] = [own.c.pcod]
-    joined: FromClause = own
-    parent: ColumnElement[Any] = own.c.parent_pcod
-    for level in reversed(ADMIN_LEVELS[: ADMIN_LEVELS.index(unit.name)]):
-        around = _boundaries(level)
-        # Boundary files may name no parents.
-        code = sa.func.coalesce(parent, _around(sa.func.ST_PointOnSurface(own.c.geom), level))
-        joined = joined.outerjoin(around, around.c.pcod == code)
-        found.append(around.c.pcod.label(level))
-        parent = around.c.parent_pcod
-    return sa.select(*found).select_from(joined).distinct(own.c.pcod).order_by(own.c.pcod, *found[1:])
-
-
-def _boundaries(level: str) -> FromClause:
-    view = sa.table(
-        level,
-        sa.column(f"{level}pcod", sa.Text),
-        sa.column("parent_pcod", sa.Text),
-        sa.column("geom"),
-        schema="geography",
-    )
-    return sa.select(view.c[f"{level}pcod"].label("pcod"), view.c.parent_pcod, view.c.geom).subquery(
-        f"around_{level}"
-    )
-
-
-def _around(place: ColumnElement[Any], level: str) -> ColumnElement[str]:
-    """Return the place code of the region around a point; the first of several."""
-    around = _boundaries(level)
-    return (
-        sa.select(sa.func.min(around.c.pcod)).where(sa.func.ST_Within(place, around.c.geom)).scalar_subquery()
-    )
+    return sa.select(point, *(region_around(place, level).label(level) for level in ADMIN_LEVELS))

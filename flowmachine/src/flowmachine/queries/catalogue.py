@@ -12,6 +12,7 @@ from typing import Any
 import marshmallow as ma
 
 from flowmachine.spec.aggregate import Aggregate
+from flowmachine.spec.places import Tables
 from flowmachine.spec.query import Query, registered
 from flowmachine.spec.reading import Parts, Reading, TooDeep, TooManyParts
 
@@ -60,14 +61,14 @@ def load(
     spec: Any,
     *,
     find_spec: Callable[[str], Any | None] | None = None,
-    columns_of: Callable[[str], Collection[str] | None] | None = None,
+    tables: Tables | None = None,
 ) -> Aggregate:
     """Read the query of a submitted spec.
 
-    Raises marshmallow.ValidationError with messages by field. ``find_spec`` and ``columns_of`` are those of
+    Raises marshmallow.ValidationError with messages by field. ``find_spec`` and ``tables`` are those of
     ``Reading``.
     """
-    query = _limited(spec, lambda reading: submittable_kinds(), find_spec, columns_of)
+    query = _limited(spec, lambda reading: submittable_kinds(), find_spec, tables)
     assert isinstance(query, Aggregate)
     return query
 
@@ -76,22 +77,20 @@ def load_any(
     spec: Any,
     *,
     find_spec: Callable[[str], Any | None] | None = None,
-    columns_of: Callable[[str], Collection[str] | None] | None = None,
+    tables: Tables | None = None,
 ) -> Query:
     """Read a spec of any kind, including nested and direct-use kinds; see ``load``."""
-    return _reading(find_spec, columns_of, direct=True).one_of(all_kinds(), spec)
+    return _reading(find_spec, tables, direct=True).one_of(all_kinds(), spec)
 
 
-def load_subset(spec: Any, *, columns_of: Callable[[str], Collection[str] | None] | None = None) -> Query:
+def load_subset(spec: Any, *, tables: Tables | None = None) -> Query:
     """Read the spec of a subset as a submitted query may use it; see ``load``."""
-    return _limited(spec, lambda reading: reading.subscriber_level(), None, columns_of)
+    return _limited(spec, lambda reading: reading.subscriber_level(), None, tables)
 
 
-def _limited(
-    spec: Any, accepted: Callable[[Reading], Collection[str]], find_spec: Any, columns_of: Any
-) -> Query:
+def _limited(spec: Any, accepted: Callable[[Reading], Collection[str]], find_spec: Any, tables: Any) -> Query:
     parts = Parts(MOST_PARTS, DEEPEST)
-    reading = _reading(find_spec, columns_of, levels_left=DEEPEST, parts=parts)
+    reading = _reading(find_spec, tables, levels_left=DEEPEST, parts=parts)
     try:
         query = reading.one_of(accepted(reading), spec)
         parts.check()
@@ -104,5 +103,5 @@ def _limited(
     return query
 
 
-def _reading(find_spec: Any, columns_of: Any, **settings: Any) -> Reading:
-    return Reading(columns_of=columns_of, **settings, **({"find_spec": find_spec} if find_spec else {}))
+def _reading(find_spec: Any, tables: Any, **settings: Any) -> Reading:
+    return Reading(tables=tables, **settings, **({"find_spec": find_spec} if find_spec else {}))

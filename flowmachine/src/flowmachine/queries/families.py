@@ -43,3 +43,17 @@ VISITABLE_LOCATIONS = ("daily_location", "modal_location")
 
 #: Kinds that weigh each of a subscriber's locations.
 WEIGHTED_LOCATIONS = ("location_visits",)
+
+#: Counts of subscribers that may be weighted: of each subscriber a row counts one, or the sum of what they add.
+COUNTS = (
+    "spatial_aggregate",
+    "unique_subscriber_counts",
+    "active_at_reference_location_counts",
+    "flows",
+    "inflows",
+    "outflows",
+    "trips_od_matrix",
+    "displaced_counts",
+    "present_population",
+    "residence_change",
+)

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from flowmachine import __version__, metrics, tables
 from flowmachine.approved import is_approved
-from flowmachine.data import DataState, read_data_state, table_columns
+from flowmachine.data import DataState, NamedTables, read_data_state
 from flowmachine.jobs import submitting, table
 from flowmachine.jobs.specs import query_of
 from flowmachine.jobs.table import RELEASED, Key
@@ -366,7 +366,7 @@ class Actions:
             ).scalar_one_or_none()
 
         try:
-            query = load(params, find_spec=find_spec, columns_of=table_columns(connection))
+            query = load(params, find_spec=find_spec, tables=NamedTables(connection))
             check_limits(query, self._limits, partial(is_approved, connection))
             return query
         except ma.ValidationError as error:

@@ -48,6 +48,8 @@ class Aggregate(Query):
     extremes: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     #: Why rows are compared with those of no other answer; None for all kinds with contributors.
     uncompared: ClassVar[str | None] = None
+    #: Column of ``contributors`` whose sum is the value; None where each subscriber counts as one.
+    adds: ClassVar[str | None] = None
     #: Whether each subscriber stands in one row, or in one row of each label, so that rows make up totals.
     adds_up: ClassVar[bool] = True
     #: Columns of the groups of which rows are shares: a row then tells of everybody in its group.
@@ -71,7 +73,7 @@ class Aggregate(Query):
 
     def value(self, contributors: FromClause) -> ColumnElement[Any]:
         """Return the aggregate of contributors that is published as ``value``."""
-        return sa.func.count()
+        return sa.func.count() if self.adds is None else sa.func.sum(contributors.c[self.adds])
 
     @property
     def measure(self) -> tuple[str, str]:

@@ -156,25 +156,29 @@ class Number(ma.fields.Float):
     form: ClassVar[Form] = Form("float", example=0.5)
 
     def __init__(
-        self, at_least: float | None = None, at_most: float | None = None, *, exclusive: bool = False
+        self,
+        at_least: float | None = None,
+        at_most: float | None = None,
+        *,
+        exclusive: bool = False,
+        above: bool = False,
     ) -> None:
-        inclusive = not exclusive
+        """Take limits, both ``exclusive`` or only the lower one, ``above``."""
+        over, under = not (exclusive or above), not exclusive
         rules = (
-            [validate.Range(at_least, at_most, min_inclusive=inclusive, max_inclusive=inclusive)]
+            [validate.Range(at_least, at_most, min_inclusive=over, max_inclusive=under)]
             if (at_least, at_most) != (None, None)
             else []
         )
         super().__init__(validate=rules)
-        self.at_least, self.at_most, self.exclusive = at_least, at_most, exclusive
+        self.at_least, self.at_most, self.exclusive, self.above = at_least, at_most, exclusive, above
 
     def describe(self) -> dict[str, Any]:
         described: dict[str, Any] = {"type": "number", **_bounds(self.at_least, self.at_most)}
-        if self.exclusive:
-            described |= {
-                f"exclusive{bound.capitalize()}": True
-                for bound in ("minimum", "maximum")
-                if bound in described
-            }
+        open_at = {"minimum": self.exclusive or self.above, "maximum": self.exclusive}
+        for bound, is_open in open_at.items():
+            if is_open and bound in described:
+                described[f"exclusive{bound.capitalize()}"] = True
         return described
 
 

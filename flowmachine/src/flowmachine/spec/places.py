@@ -8,8 +8,9 @@ integers. Published results have the id columns again.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
@@ -103,3 +104,15 @@ VERSIONED_CELLS = SpatialUnit("versioned-cell")
 #: Each version of a site, with its point. An event is at every version of its cell's site in service that
 #: day, once for each version of the cell.
 SITES = SpatialUnit("versioned-site")
+
+
+class Tables(Protocol):
+    """Look up the tables that specs may name, as ``schema.table``."""
+
+    def columns(self, name: str) -> Collection[str] | None:
+        """Return the columns of a table, or None if specs may not name it."""
+        ...
+
+    def weights_problem(self, name: str, column: str) -> str | None:
+        """Return what is wrong with weights by place code in a table's column, or None."""
+        ...

@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import inspect
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
@@ -28,7 +28,7 @@ from sqlalchemy.sql import FromClause, Select
 
 from flowmachine.spec.arguments import Argument, declared
 from flowmachine.spec.fields import HourInterval, canonical_json, canonical_value, load_fields, required
-from flowmachine.spec.places import SpatialUnit
+from flowmachine.spec.places import SpatialUnit, Tables
 
 #: Default event types: those with a counterpart (documented with the field).
 DEFAULT_EVENT_TYPES = ("calls", "sms")
@@ -188,6 +188,17 @@ class Sources(Protocol):
         """
         ...
 
+    def parents(self, unit: SpatialUnit) -> FromClause:
+        """Return an administrative unit's ``location`` and ``parent``.
+
+        The parent is the place code of the region one level up, or null.
+        """
+        ...
+
+    def weights(self, table: str, column: str) -> FromClause:
+        """Return ``pcod`` and ``weight`` of a table; raises NotBuildable if some are wrong."""
+        ...
+
     def stored(self, query: Query) -> FromClause:
         """Return the stored result of a sub-query, with its columns."""
         ...
@@ -240,12 +251,10 @@ class Query:
         self._set_checked(load_fields(self.fields, values), None)
 
     @classmethod
-    def of_values(
-        cls, values: Mapping[str, Any], columns_of: Callable[[str], Collection[str] | None] | None
-    ) -> Self:
-        """Build a query of parsed values; ``columns_of`` checks tables, see ``Reading``."""
+    def of_values(cls, values: Mapping[str, Any], tables: Tables | None) -> Self:
+        """Build a query of parsed values; ``tables`` checks the tables that they name."""
         query = cls.__new__(cls)
-        query._set_checked(values, columns_of)
+        query._set_checked(values, tables)
         return query
 
     @classmethod
@@ -257,16 +266,14 @@ class Query:
     def check_declared(cls, name: str) -> None:
         """Refuse a kind that lacks a declaration, when it is registered; raises TypeError."""
 
-    def _set_checked(
-        self, values: Mapping[str, Any], columns_of: Callable[[str], Collection[str] | None] | None
-    ) -> None:
+    def _set_checked(self, values: Mapping[str, Any], tables: Tables | None) -> None:
         for name, value in values.items():
             object.__setattr__(self, name, value)
-        if columns_of is not None:
-            self.check_tables(columns_of)
+        if tables is not None:
+            self.check_tables(tables)
         self.check()
 
-    def check_tables(self, columns_of: Callable[[str], Collection[str] | None]) -> None:
+    def check_tables(self, tables: Tables) -> None:
         """Refuse tables that are missing or lack a column; runs before ``check``.
 
         Raises marshmallow.ValidationError.

@@ -13,6 +13,7 @@ from typing import Any
 import marshmallow as ma
 
 from flowmachine.spec.fields import load_fields
+from flowmachine.spec.places import Tables
 from flowmachine.spec.query import Query, SubscriberLocations, SubscriberMetric, registered
 
 
@@ -59,15 +60,15 @@ class Reading:
     """Say what a spec may hold, and look up the queries and tables that it names.
 
     ``direct`` accepts kinds for direct use only. ``levels_left`` is the remaining nesting depth, and ``parts``
-    counts what is read; None means unlimited. ``find_spec`` returns the spec of a query id. ``columns_of`` returns the columns of a table
-    that a spec may name; without it, tables are not checked.
+    counts what is read; None means unlimited. ``find_spec`` returns the spec of a query id. Without ``tables``, the tables
+    that a spec names are not checked.
     """
 
     direct: bool = False
     levels_left: int | None = None
     parts: Parts | None = None
     find_spec: Callable[[str], Any | None] = _nothing
-    columns_of: Callable[[str], Collection[str] | None] | None = None
+    tables: Tables | None = None
     #: Queries found by id with their number of parts; thousands of parts may name the same subset.
     _named: dict[str, tuple[Query | None, int]] = field(default_factory=dict)
 
@@ -155,4 +156,4 @@ def _of_kind(kind: str, spec: Any, reading: Reading) -> Query:
         errors.update(error.normalized_messages())
     if errors:
         raise ma.ValidationError(errors)
-    return cls.of_values(values, reading.columns_of)
+    return cls.of_values(values, reading.tables)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Iterator
 
 import marshmallow as ma
 
 from flowmachine.spec.fields import Choice, ColumnName, TableName, optional, required
-from flowmachine.spec.places import ADMIN_LEVELS, GEOMETRIES, NETWORK_UNITS, UNITS, SpatialUnit
+from flowmachine.spec.places import ADMIN_LEVELS, GEOMETRIES, NETWORK_UNITS, UNITS, SpatialUnit, Tables
 from flowmachine.spec.query import field_group
 
 
@@ -38,11 +38,11 @@ class Unit:
 
     @property
     def _placed(self) -> SpatialUnit:
-        mapping_table = _qualified(self.mapping_table)
+        mapping_table = qualified(self.mapping_table)
         if self.aggregation_unit in ADMIN_LEVELS:
             # Administrative units always use the geography schema, so the geometry fields do not apply.
             return SpatialUnit(self.aggregation_unit, mapping_table)
-        geom_table = _qualified(self.geom_table)
+        geom_table = qualified(self.geom_table)
         if geom_table == GEOMETRIES:
             geom_table = None
         return SpatialUnit(self.aggregation_unit, mapping_table, geom_table, self.geom_table_join_column)
@@ -51,13 +51,11 @@ class Unit:
         """Refuse tables that cannot place cells."""
         _refuse(self._refused_tables(None))
 
-    def check_tables(self, columns_of: Callable[[str], Collection[str] | None]) -> None:
+    def check_tables(self, tables: Tables) -> None:
         """Refuse tables that cannot place cells, are missing or lack a column."""
-        _refuse(self._refused_tables(columns_of))
+        _refuse(self._refused_tables(tables))
 
-    def _refused_tables(
-        self, columns_of: Callable[[str], Collection[str] | None] | None
-    ) -> Iterator[tuple[str, str]]:
+    def _refused_tables(self, tables: Tables | None) -> Iterator[tuple[str, str]]:
         unit = self._placed
         not_mapped = "geom_table_join_on not in mapping table's columns."
         if unit.mapping_table is None:
@@ -67,9 +65,9 @@ class Unit:
             return
         if unit.geom_table is not None and unit.geom_table_join_column is None:
             yield "geom_table_join_column", not_mapped
-        if columns_of is None:
+        if tables is None:
             return
-        mapping = columns_of(unit.mapping_table)
+        mapping = tables.columns(unit.mapping_table)
         if mapping is None:
             yield "mapping_table", f"{self.mapping_table} is not a known table."
         elif "id" not in mapping or (unit.has_polygons and unit.mapped_column not in mapping):
@@ -79,7 +77,7 @@ class Unit:
         if unit.has_polygons:
             return
         geometry_table = unit.geom_table or GEOMETRIES
-        geometry = columns_of(geometry_table)
+        geometry = tables.columns(geometry_table)
         if geometry is None:
             yield "geom_table", f"{self.geom_table} is not a known table."
         elif "geom_point" not in geometry:
@@ -94,9 +92,9 @@ class NetworkUnit(Unit):
 
     aggregation_unit: str = required(Choice(*UNITS, *NETWORK_UNITS))
 
-    def check_tables(self, columns_of: Callable[[str], Collection[str] | None]) -> None:
+    def check_tables(self, tables: Tables) -> None:
         if self.aggregation_unit not in NETWORK_UNITS:
-            super().check_tables(columns_of)
+            super().check_tables(tables)
 
     def check(self) -> None:
         if self.aggregation_unit not in NETWORK_UNITS:
@@ -117,7 +115,7 @@ def _refuse(problems: Iterator[tuple[str, str]]) -> None:
         raise ma.ValidationError(errors)
 
 
-def _qualified(table: str | None) -> str | None:
+def qualified(table: str | None) -> str | None:
     """Return a table's name with its schema, by default ``flowmachine``."""
     return table if table is None or "." in table else f"flowmachine.{table}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import time
@@ -18,14 +19,14 @@ import sqlalchemy as sa
 from sqlalchemy.sql import FromClause
 
 from flowdb import spilling
-from flowmachine.data import DataState, Day
+from flowmachine.data import DataState, Day, check_weights
 from flowmachine.spec.places import SpatialUnit
 from flowmachine.spec.query import EventSelection, Query
 from flowmachine.sql.events import in_hours
 from flowmachine.stores import COLUMNAR
 from flowmachine.stores.maps import UnitMap, outdated_maps, unit_map
 from flowmachine.stores.verified import VerifiedFiles, ends_like_parquet
-from flowmachine.tables import device_models
+from flowmachine.tables import device_models, weights
 
 #: Seconds without a write after which an unfinished file counts as abandoned.
 ABANDONED = 3600
@@ -81,12 +82,14 @@ class ColumnarSources:
         data: DataState,
         map_of: Callable[[SpatialUnit], UnitMap],
         devices_path: Callable[[], Path],
+        weights_path: Callable[[str, str], Path],
     ) -> None:
         self._settings = settings
         self._read = read
         self._data = data
         self._map_of = map_of
         self._devices_path = devices_path
+        self._weights_path = weights_path
 
     def events(self, selection: EventSelection, columns: Sequence[str]) -> FromClause:
         days = self._data.days_of(selection)
@@ -145,6 +148,14 @@ class ColumnarSources:
         """Return the file of the regions' boundaries, as well-known binary."""
         return map_path(self._settings, self._map_of(unit).boundaries_name)
 
+    def parents(self, unit: SpatialUnit) -> FromClause:
+        path = map_path(self._settings, self._map_of(unit).parents_name)
+        return self._read([str(path)], {"location": sa.Integer(), "parent": sa.Text()}, "parents")
+
+    def weights(self, table: str, column: str) -> FromClause:
+        path = self._weights_path(table, column)
+        return self._read([str(path)], {"pcod": sa.Text(), "weight": sa.Double()}, "weights")
+
     def stored(self, query: Query) -> FromClause:
         path = parquet_of(stored_path(self._settings, query.query_id))
         return self._read([path], dict(query.columns), "stored")
@@ -177,6 +188,7 @@ class ColumnarStore:
             data,
             lambda unit: self._map(unit, data.map_version(unit), connection),
             lambda: self._devices(connection),
+            lambda table, column: self._weights(table, column, data, connection),
         )
 
     @contextmanager
@@ -256,6 +268,16 @@ class ColumnarStore:
         path = self._settings.cache_path / "devices" / f"{count}_{total}.parquet"
         if not path.exists():
             export(connection, models, path)
+        return path
+
+    def _weights(self, table: str, column: str, data: DataState, connection: sa.Connection) -> Path:
+        """Return a table of weights as a file, exported once for each of its versions."""
+        check_weights(connection, table, column)
+        key = hashlib.sha256(f"{table} {column}".encode()).hexdigest()[:12]
+        version = f"{data.versions.get(table, 0)}_{data.cells_version}"
+        path = map_path(self._settings, f"weights_t{key}_{version}")
+        if not path.exists():
+            export(connection, weights(table, column), path)
         return path
 
 

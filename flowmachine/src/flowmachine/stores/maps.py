@@ -17,9 +17,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
-from flowmachine.spec.places import CELLS, GEOMETRIES, SITES, VERSIONED_CELLS, SpatialUnit
+from flowmachine.spec.places import ADMIN_LEVELS, CELLS, GEOMETRIES, SITES, VERSIONED_CELLS, SpatialUnit
 from flowmachine.sql.statements import CreateTableAs
-from flowmachine.tables import admin_table, location_keys, location_table, named_table, site_table
+from flowmachine.tables import (
+    admin_table,
+    location_keys,
+    location_table,
+    named_table,
+    regions_around,
+    site_table,
+)
 
 SINCE_EVER = datetime(1, 1, 1)
 FOR_EVER = datetime(9999, 12, 31)
@@ -73,6 +80,19 @@ class UnitMap:
         return sa.select(regions.c.location, table.c.geom).select_from(joined).subquery("boundaries")
 
     @property
+    def parents(self) -> FromClause:
+        """Return ``location`` and ``parent``: the place code of the region one level up."""
+        regions = self.regions
+        level = ADMIN_LEVELS.index(self.unit.name)
+        if level == 0:
+            nothing = sa.cast(sa.null(), sa.Text).label("parent")
+            return sa.select(regions.c.location, nothing).subquery("parents")
+        around = regions_around(self.unit).subquery("around")
+        parent = around.c[ADMIN_LEVELS[level - 1]].label("parent")
+        joined = regions.outerjoin(around, around.c.pcod == regions.c.pcod)
+        return sa.select(regions.c.location, parent).select_from(joined).subquery("parents")
+
+    @property
     def exported(self) -> list[sa.TableClause | sa.Subquery]:
         """Return the named relations that another store needs copies of.
 
@@ -83,11 +103,16 @@ class UnitMap:
         boundaries = self.boundaries
         geom = sa.func.ST_AsBinary(boundaries.c.geom, type_=sa.LargeBinary)
         binary = sa.select(boundaries.c.location, geom.label("geom")).subquery(self.boundaries_name)
-        return [self.cells, self.regions, binary]
+        parents = sa.select(self.parents).subquery(self.parents_name)
+        return [self.cells, self.regions, binary, parents]
 
     @property
     def boundaries_name(self) -> str:
         return f"boundaries_{self.unit.key}_{self.version}"
+
+    @property
+    def parents_name(self) -> str:
+        return f"parents_{self.unit.key}_{self.version}"
 
 
 def unit_map(connection: sa.Connection, unit: SpatialUnit, version: str) -> UnitMap:
@@ -132,7 +157,7 @@ def outdated_maps(names: Iterable[str], cells_version: int) -> list[str]:
 
 #: The map's unit and the numbers of ``DataState.map_version``; the last number is that of the cells, and none
 #: ever falls.
-_NAME = re.compile(r"((?:cells|regions|boundaries|edges)_.+?)_(\d+(?:_\d+)*)")
+_NAME = re.compile(r"((?:cells|regions|boundaries|edges|parents|weights)_.+?)_(\d+(?:_\d+)*)")
 
 
 def drop_old_maps(connection: sa.Connection, cells_version: int) -> list[str]:

@@ -92,9 +92,13 @@ def ends(oracle: Oracle, spec: Spec, position: int) -> list[Row]:
 
 @definition
 def trips_od_matrix(oracle: Oracle, spec: Spec) -> list[Row]:
-    unit = spec["aggregation_unit"]
+    return paired(spec["aggregation_unit"], trips(oracle, spec))
+
+
+def trips(oracle: Oracle, spec: Spec) -> dict[Any, list[str]]:
+    """Who went from which place to which."""
     pairs = defaultdict(list)
-    located = oracle.placed(spec, unit)
+    located = oracle.placed(spec, spec["aggregation_unit"])
     for subscriber, seen in group(
         (event.subscriber, (place, event.time)) for event, place in located
     ).items():
@@ -103,7 +107,7 @@ def trips_od_matrix(oracle: Oracle, spec: Spec) -> list[Row]:
             for b, last_times in visits.items():
                 if None not in (a, b) and a != b and min(first_times) < max(last_times):
                     pairs[a, b].append(subscriber)
-    return paired(unit, pairs)
+    return pairs
 
 
 @definition
@@ -160,10 +164,14 @@ def joined_spatial_aggregate(oracle: Oracle, spec: Spec) -> list[Row]:
 
 @definition
 def active_at_reference_location_counts(oracle: Oracle, spec: Spec) -> list[Row]:
+    return counted(oracle.unit(spec["unique_locations"]), active_at_home(oracle, spec))
+
+
+def active_at_home(oracle: Oracle, spec: Spec) -> list[tuple[Any, str]]:
+    """Places with those who live and were seen there."""
     seen = set(oracle.answer(spec["unique_locations"]))
     home = oracle.answer(spec["reference_locations"])
-    at_home = ((place, who) for who, place in home if place is not None and (who, place) in seen)
-    return counted(oracle.unit(spec["unique_locations"]), at_home)
+    return [(place, who) for who, place in home if place is not None and (who, place) in seen]
 
 
 @definition

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
-from sqlalchemy.sql import ColumnElement, FromClause
+from sqlalchemy.sql import FromClause
 
 from flowmachine.queries.aggregates.spatial_aggregate import SpatialAggregate
 from flowmachine.queries.families import INPUTS_TO_FLOWS, REFERENCE_LOCATIONS
@@ -140,6 +140,7 @@ class EndSums(Flowing, Aggregate):
 
     #: The end: ``from`` or ``to``.
     end: ClassVar[str]
+    adds: ClassVar[str | None] = "movements"
 
     def contributors(self, sources: Sources) -> FromClause:
         """Return (``location``, ``subscriber``, ``movements``).
@@ -160,9 +161,6 @@ class EndSums(Flowing, Aggregate):
         if self.exclude_stayers:
             sums.append(Total(type(self)(**self.movement)))
         return [*super().totals, *(total for sum_ in sums for total in sum_.at_all_levels())]
-
-    def value(self, contributors: FromClause) -> ColumnElement[Any]:
-        return sa.func.sum(contributors.c.movements)
 
     @property
     def published(self) -> Published:

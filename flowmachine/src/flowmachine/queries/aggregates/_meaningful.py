@@ -373,12 +373,11 @@ def shares(sources: Sources, query: Meaningful, clusters: FromClause, label: str
 class Shared:
     """Publish the sum of the contributors' shares."""
 
+    adds: ClassVar[str | None] = "share"
+
     @property
     def measure(self) -> tuple[str, str]:
         return "subscribers", "shares"
-
-    def value(self, contributors: FromClause) -> ColumnElement[Any]:
-        return sa.func.sum(contributors.c.share)
 
 
 def between(origins: FromClause, destinations: FromClause) -> FromClause:
