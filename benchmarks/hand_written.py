@@ -108,6 +108,11 @@ class Files:
     def boundaries(self, unit: str) -> str:
         return self._map("boundaries", unit)
 
+    def weights(self) -> str:
+        """Return the one table of weights, ``pcod`` and ``weight``."""
+        (path,) = self._maps.glob("weights_*.parquet")
+        return f"read_parquet('{path}')"
+
     def devices(self) -> str:
         (newest,) = (self._maps.parent / "devices").glob("*.parquet")
         return f"read_parquet('{newest}')"

@@ -17,8 +17,8 @@ from flowmachine.spec.nested import Nested
 
 _DAY = dt.timedelta(days=1)
 
-#: Kinds about months, which no window of the benchmark holds; they are not compared.
-ABOUT_MONTHS = ("monthly_location", "residence_change")
+#: Kinds about several weeks or months, which the week of the benchmark cannot hold; they are not compared.
+ABOUT_MORE_THAN_A_WEEK = ("network_silence", "residence_change")
 
 #: What the periods of the inputs of ``mobility_classification`` are: days of the window by number, each period its own.
 PERIODS = ((0, 3), (2, 5), (4, 7))
@@ -107,6 +107,8 @@ class _Specifications:
             "coalesced_location": periods[0],
             "mobility_classification": {"locations": periods},
             "labelled_spatial_aggregate": {"locations": periods[-1]},
+            # Of the month only the days of the window are loaded.
+            "monthly_location": {"month": f"{first:%Y-%m}", "minimum_days": 3, "method": "last"},
             # What is near a point reaches beyond it.
             "present_population": {
                 "start_date": dt.datetime.combine(first, dt.time(12)).isoformat(sep=" "),

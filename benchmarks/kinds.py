@@ -15,12 +15,12 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from benchmarks import mobile_money
+from benchmarks import mobile_money, population
 from benchmarks.compare import TOLERANCE, compare
 from benchmarks.country import START, Country, Size
 from benchmarks.engine import EngineFailed, forget_results
 from benchmarks.hand_written import Files, connect
-from benchmarks.kind_specs import ABOUT_MONTHS, specification
+from benchmarks.kind_specs import ABOUT_MORE_THAN_A_WEEK, specification
 from benchmarks.kind_statements import DATABASE_STATEMENTS, STATEMENTS
 from benchmarks.measure import Say, machine, rounded
 from benchmarks.questions import Window
@@ -56,6 +56,7 @@ WARM_UP = (
     "handset",
     "spatial_aggregate",
     "localised_calendar_activity",
+    "population_estimate",
 )
 
 
@@ -139,7 +140,9 @@ def compare_stored(path: Path, theirs: Any) -> str:
 
 def queries(window: Window) -> dict[str, Query]:
     """The representative query of each registered kind."""
-    return {kind: load_any(specification(kind, window)) for kind in kinds() if kind not in ABOUT_MONTHS}
+    return {
+        kind: load_any(specification(kind, window)) for kind in kinds() if kind not in ABOUT_MORE_THAN_A_WEEK
+    }
 
 
 class ByHand:
@@ -251,6 +254,7 @@ def _both_sides(
     country: Country, subscribers: int, columnar: Path
 ) -> Iterator[tuple[Engine, ByHand, Window]]:
     mobile_money.fill(country, subscribers)
+    population.fill(country)
     os.environ["FLOWMACHINE_TEST_KINDS"] = "on"
     computing = Computing(columnar_path=columnar, cache_path=country.cache, executor="duckdb")
     window = (START, country.size.end)

@@ -27,6 +27,7 @@ from benchmarks.kind_statements.meaningful import (
     meaningful_locations_between_dates_od_matrix,
     meaningful_locations_between_label_od_matrix,
 )
+from benchmarks.kind_statements.methods import monthly_location, population_estimate, present_population
 from benchmarks.kind_statements.released import (
     active_at_reference_location_counts,
     aggregate_network_objects,
@@ -107,6 +108,9 @@ STATEMENTS: dict[str, Callable[[Files], str]] = {
             meaningful_locations_aggregate,
             meaningful_locations_between_label_od_matrix,
             meaningful_locations_between_dates_od_matrix,
+            monthly_location,
+            population_estimate,
+            present_population,
         )
     },
     "modal_location": modal_of_all_days,

@@ -71,7 +71,7 @@ def unique_locations(files: Files) -> str:
     return f"SELECT DISTINCT subscriber, location FROM ({files.located('')})"
 
 
-def stays(files: Files) -> str:
+def stays_by_day(files: Files) -> str:
     """Locate each subscriber at the end of each day, with the day's number."""
     return " UNION ALL ".join(
         f"SELECT subscriber, location, {n} AS day FROM ({last_location(files, day, day + ONE_DAY)})"
@@ -80,7 +80,7 @@ def stays(files: Files) -> str:
 
 
 def location_visits(files: Files) -> str:
-    return f"SELECT subscriber, location, count(*) AS value FROM ({stays(files)}) GROUP BY ALL"
+    return f"SELECT subscriber, location, count(*) AS value FROM ({stays_by_day(files)}) GROUP BY ALL"
 
 
 def majority_location(files: Files) -> str:
@@ -111,7 +111,7 @@ def coalesced(files: Files, *wanted: int) -> str:
             {", ".join(columns)}
         FROM (
             SELECT subscriber, location, count(*) AS visits, {", ".join(counts)}
-            FROM ({stays(files)}) GROUP BY subscriber, location
+            FROM ({stays_by_day(files)}) GROUP BY subscriber, location
         ) GROUP BY subscriber
     """
 

@@ -55,6 +55,11 @@ CELLS, REGIONS = 12, 6
 POINTS = [(84 + 0.005 * number, 27 + 0.004 * number) for number in range(REGIONS)]
 
 
+def region(number: int) -> str:
+    """Return a name that only a careful engine leaves as it is."""
+    return f"é'\\{number}"
+
+
 class Folder:
     """Files of drawn days, maps and devices, and both executors over them."""
 
@@ -85,12 +90,16 @@ class Folder:
             for column in device_models().c
         }
         pa.parquet.write_table(pa.table(devices), self._devices)
+        self._weights = path / "weights.parquet"
+        weights = {"pcod": [region(number) for number in range(REGIONS)], "weight": [100.0] * REGIONS}
+        pa.parquet.write_table(pa.table(weights), self._weights)
 
     def sources(self, executor: DuckDBExecutor | SparkExecutor) -> Any:
         """Return the executor's relations over the days written so far."""
         loads = dict.fromkeys(self._files, UUID(int=0))
         data = DataState(loads, dict(self._files), 1, "UTC")
-        return executor.sources_type(self.computing, executor._read, data, self._map, lambda: self._devices)
+        others = (lambda: self._devices, lambda table, column: self._weights)
+        return executor.sources_type(self.computing, executor._read, data, self._map, *others)
 
     def rows(self, executor: DuckDBExecutor | SparkExecutor, query: Query) -> dict[str, list[Any]]:
         """Store a query's parts and return the rows of each.
@@ -155,7 +164,7 @@ class Folder:
             elif isinstance(type_, sa.Integer):
                 regions[name] = pa.array(range(REGIONS), pa.int32())
             else:
-                regions[name] = pa.array([f"é'\\{number}" for number in range(REGIONS)])
+                regions[name] = pa.array([region(number) for number in range(REGIONS)])
         pa.parquet.write_table(pa.table(regions), map_path(self.computing, found.regions.name))
         cells = [
             {"cell": cell, "valid_from": first, "valid_before": end, "location": (cell * step) % REGIONS}
@@ -172,6 +181,9 @@ class Folder:
             pa.Table.from_pylist(clocks, schema), map_path(self.computing, found.cells.name)
         )
         if unit.has_polygons:
+            around = pa.array([f"around {number % 2}" for number in range(REGIONS)])
+            table = pa.table({"location": regions["location"], "parent": around})
+            pa.parquet.write_table(table, map_path(self.computing, found.parents_name))
             squares = [shapely.to_wkb(shapely.Point(point).buffer(0.003, quad_segs=1)) for point in POINTS]
             table = pa.table({"location": regions["location"], "geom": pa.array(squares)})
             pa.parquet.write_table(table, map_path(self.computing, found.boundaries_name))

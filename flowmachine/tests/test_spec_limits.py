@@ -39,6 +39,7 @@ JOINING = {
     "localised_calendar_activity",
     "meaningful_locations_between_dates_od_matrix",
     "outflows",
+    "population_estimate",
     "residence_change",
     "unique_visitor_counts",
     "unmoving_at_reference_location_counts",

@@ -69,6 +69,8 @@ __all__ = [
     "meaningful_locations_between_label_od_matrix_spec",
     "outflows",
     "outflows_spec",
+    "population_estimate",
+    "population_estimate_spec",
     "present_population",
     "present_population_spec",
     "residence_change",
@@ -1981,6 +1983,101 @@ def outflows(
             to_location=to_location,
             join_type=join_type,
             exclude_stayers=exclude_stayers,
+        )
+    )
+
+
+def population_estimate_spec(
+    *,
+    counts: Spec,
+    home_location: Spec,
+    weights_table: str,
+    weighting: str = "population",
+    deduplication_factor: float = 1.0,
+    minimum_residents: int = 100,
+) -> Spec:
+    """A count of subscribers, and of people: each subscriber weighs as many as at their home.
+
+    Parameters
+    ----------
+    counts : Spec
+        Specification of ``spatial_aggregate``, ``unique_subscriber_counts``,
+        ``active_at_reference_location_counts``, ``flows``, ``inflows``, ``outflows``, ``trips_od_matrix``,
+        ``displaced_counts``, ``present_population`` or ``residence_change``.
+    home_location : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
+    weights_table : str
+        Table with the columns ``pcod`` and ``population`` or ``weight``, allowed as mapping tables are.
+    weighting : str, optional
+        ``population`` or ``weight``.
+    deduplication_factor : float, optional
+        People for each SIM card, beside ``weight`` only.
+    minimum_residents : int, optional
+        Subscribers of a home with a ratio of its own.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "population_estimate",
+        "counts": counts,
+        "home_location": home_location,
+        "weights_table": weights_table,
+        "weighting": weighting,
+        "deduplication_factor": deduplication_factor,
+        "minimum_residents": minimum_residents,
+    }
+
+
+def population_estimate(
+    *,
+    connection: Connection,
+    counts: Spec,
+    home_location: Spec,
+    weights_table: str,
+    weighting: str = "population",
+    deduplication_factor: float = 1.0,
+    minimum_residents: int = 100,
+) -> APIQuery:
+    """A count of subscribers, and of people: each subscriber weighs as many as at their home.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    counts : Spec
+        Specification of ``spatial_aggregate``, ``unique_subscriber_counts``,
+        ``active_at_reference_location_counts``, ``flows``, ``inflows``, ``outflows``, ``trips_od_matrix``,
+        ``displaced_counts``, ``present_population`` or ``residence_change``.
+    home_location : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
+    weights_table : str
+        Table with the columns ``pcod`` and ``population`` or ``weight``, allowed as mapping tables are.
+    weighting : str, optional
+        ``population`` or ``weight``.
+    deduplication_factor : float, optional
+        People for each SIM card, beside ``weight`` only.
+    minimum_residents : int, optional
+        Subscribers of a home with a ratio of its own.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), value, weighted_value, subscribers,
+        coverage.
+    """
+    return connection.make_api_query(
+        population_estimate_spec(
+            counts=counts,
+            home_location=home_location,
+            weights_table=weights_table,
+            weighting=weighting,
+            deduplication_factor=deduplication_factor,
+            minimum_residents=minimum_residents,
         )
     )
 

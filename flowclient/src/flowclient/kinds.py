@@ -37,6 +37,7 @@ RESULT_COLUMNS: dict[str, tuple[str, ...]] = {
         "value",
     ),
     "outflows": ("location", "value"),
+    "population_estimate": ("location", "value", "weighted_value", "subscribers", "coverage"),
     "present_population": ("location", "datetime", "value"),
     "residence_change": ("location_from", "location_to", "month", "value", "subscribers"),
     "spatial_aggregate": ("location", "value"),
@@ -69,6 +70,7 @@ FRACTIONS: dict[str, tuple[str, ...]] = {
     "meaningful_locations_aggregate": ("value",),
     "meaningful_locations_between_dates_od_matrix": ("value",),
     "meaningful_locations_between_label_od_matrix": ("value",),
+    "population_estimate": ("weighted_value", "coverage"),
 }
 
 #: Kinds that are computed only inside others, and some of those.

@@ -134,7 +134,7 @@ class DataState:
             if part.reads_cells and (part.unit is not None or part.events):
                 version = str(self.cells_version) if part.unit is None else self.map_version(part.unit)
                 digest.update(version.encode())
-            for subject in part.reads:
+            for subject in part.subjects:
                 digest.update(f"{subject} {self.versions.get(subject)};".encode())
             for selection in part.events:
                 for event_type in selection.types:

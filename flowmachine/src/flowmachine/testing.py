@@ -111,8 +111,20 @@ def country(cluster: TestCluster, tmp_path_factory: pytest.TempPathFactory) -> I
         landing = str(root / "landing")
         run_module("flowdb.synthetic", "--output", landing, "--subscribers", "1500", "--days", "4", "--quiet")
         loaded.load("geography", landing)
+        make_population(database)
         loaded.load("backfill", "--source", "all", "--start", "2016-01-01", "--end", "2016-01-03")
         yield loaded
+
+
+def make_population(database: TestDatabase) -> None:
+    """Make the table of the people in each district that examples of kinds name."""
+    statements = (
+        "CREATE TABLE geography.population AS SELECT admin3pcod AS pcod, 1000 AS population FROM geography.admin3",
+        "SELECT etl.allow_unit_table('geography.population')",
+    )
+    with closing(database.connect("flowdb")) as connection, connection, connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
 
 
 @pytest.fixture

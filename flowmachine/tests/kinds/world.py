@@ -37,6 +37,8 @@ from flowmachine.stores.maps import unit_map
 DAYS = (date(2016, 1, 1), date(2016, 1, 2), date(2016, 1, 3))
 #: The first days of months: those after January are loaded only in worlds that say so.
 MONTHS = tuple(date(2016 + number // 12, number % 12 + 1, 1) for number in range(14))
+#: Five Fridays: those after the first are loaded only in worlds that say so.
+FRIDAYS = tuple(DAYS[0] + timedelta(weeks=number) for number in range(5))
 TYPES = ("calls", "sms", "mds", "topups")
 EXECUTORS = ("duckdb", "postgres")
 
@@ -371,7 +373,7 @@ def stage(
     database: Database,
     folder: Path,
     cells: tuple[Cell, ...] = CELLS,
-    days: Sequence[date] = (*DAYS, *MONTHS[1:]),
+    days: Sequence[date] = (*DAYS, *FRIDAYS[1:], *MONTHS[1:]),
 ) -> Iterator[Stage]:
     """A stage in a fresh database, for worlds of events on the days."""
     zone = ZoneInfo(database.deployment.timezone)

@@ -29,6 +29,7 @@ from sqlalchemy.sql import FromClause, Select
 from flowmachine.spec.arguments import Argument, declared
 from flowmachine.spec.fields import HourInterval, canonical_json, canonical_value, load_fields, required
 from flowmachine.spec.places import SpatialUnit, Tables
+from flowmachine.spec.written import shown, spec_value
 
 #: Default event types: those with a counterpart (documented with the field).
 DEFAULT_EVENT_TYPES = ("calls", "sms")
@@ -313,6 +314,11 @@ class Query:
         return None
 
     @property
+    def subjects(self) -> tuple[str, ...]:
+        """Return what else the answer depends on: ``reads``, and tables of its own fields."""
+        return self.reads
+
+    @property
     def stands_for(self) -> str:
         """Return the kind in whose place this query can be used.
 
@@ -358,7 +364,7 @@ class Query:
     def spec(self) -> dict[str, Any]:
         """Return the query as JSON for ``load``: all fields, nested specs whole."""
         return {"query_kind": self.kind} | {
-            name: _spec_value(field, getattr(self, name)) for name, field in self.fields.items()
+            name: spec_value(field, getattr(self, name)) for name, field in self.fields.items()
         }
 
     def __repr__(self) -> str:
@@ -368,7 +374,7 @@ class Query:
             for field in dataclasses.fields(self)  # type: ignore[arg-type]
         )
         told = (
-            f"{name}={_shown(self.fields[name], value)}" for name, value, default in given if value != default
+            f"{name}={shown(self.fields[name], value)}" for name, value, default in given if value != default
         )
         return f"{type(self).__name__}({', '.join(told)})"
 
@@ -472,28 +478,3 @@ def queries_in(value: Any) -> Iterator[Query]:
     elif isinstance(value, tuple):
         for item in value:
             yield from queries_in(item)
-
-
-#: Sub-queries and plain values of a list that a query's text shows; as many values as the day has hours.
-_MOST_QUERIES, _MOST_VALUES = 3, 24
-
-
-def _shown(field: ma.fields.Field, value: Any) -> str:
-    """A field's value as it would be typed."""
-    if isinstance(value, Query):
-        return repr(value)
-    of_queries = isinstance(value, tuple) and bool(value) and isinstance(value[0], Query)
-    items = list(value) if of_queries else canonical_value(field, value)
-    if not isinstance(items, list):
-        return repr(items)
-    most = _MOST_QUERIES if of_queries else _MOST_VALUES
-    more = [f"... {len(items)} in all"] if len(items) > most else []
-    return f"[{', '.join([*map(repr, items[:most]), *more])}]"
-
-
-def _spec_value(field: ma.fields.Field, value: Any) -> Any:
-    if isinstance(value, Query):
-        return value.spec()
-    if isinstance(value, tuple) and value and isinstance(value[0], Query):
-        return [child.spec() for child in value]
-    return canonical_value(field, value)

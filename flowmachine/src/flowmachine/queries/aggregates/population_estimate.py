@@ -105,8 +105,8 @@ class PopulationEstimate(Aggregate):
         return self.counts.geographic
 
     @property
-    def reads(self) -> tuple[str, ...]:  # type: ignore[override]
-        return (*self.counts.reads, self._table)
+    def subjects(self) -> tuple[str, ...]:
+        return (*self.counts.subjects, self._table)
 
     @property
     def events(self) -> Sequence[EventSelection]:
@@ -146,7 +146,12 @@ class PopulationEstimate(Aggregate):
         return self.counts.family
 
     def contributors(self, sources: Sources) -> FromClause:
-        return self.counts.contributors(sources)
+        # Counted and weighed in one statement, in which they are made once.
+        known: tuple[Sources, FromClause] | None = self.__dict__.get("_people")
+        if known is None or known[0] is not sources:
+            people = sa.select(self.counts.contributors(sources)).cte("people")
+            known = self.__dict__["_people"] = sources, people
+        return known[1]
 
     def value(self, contributors: FromClause) -> ColumnElement[Any]:
         return self.counts.value(contributors)

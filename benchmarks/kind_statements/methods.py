@@ -1,0 +1,69 @@
+"""Statements of kinds after methods of official statistics."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from benchmarks.hand_written import FLOOR, Files
+from benchmarks.kind_statements.subscribers import daily_location, modal_of_all_days, stays_by_day
+
+#: The fields of the specifications that the statements answer.
+TOLERANCE, INTERVAL = 60, 720
+MINIMUM_DAYS = 3
+
+
+def present_population(files: Files) -> str:
+    first, after = files.windows[0]
+    noon = dt.time(12)
+    begin, end = (dt.datetime.combine(day, noon) for day in (first, after - dt.timedelta(1)))
+    # A point lies half a day from the next, so that an event is near one at most.
+    step, reach = INTERVAL * 60_000_000, TOLERANCE * 60_000_000
+    since = f"(epoch_us(time) - epoch_us(TIMESTAMP '{begin}') + {reach})"
+    last = (end - begin) // dt.timedelta(minutes=INTERVAL)
+    return f"""
+        SELECT pcod, TIMESTAMP '{begin}' + point * INTERVAL {INTERVAL} MINUTE AS datetime, value FROM (
+            SELECT location, point, count(*) AS value FROM (
+                SELECT point, arg_min(location, (abs(apart), apart, location)) AS location FROM (
+                    SELECT subscriber, location, {since} // {step} AS point, {since} % {step} - {reach} AS apart
+                    FROM ({files.located(", time")})
+                ) WHERE point BETWEEN 0 AND {last} AND apart <= {reach} GROUP BY subscriber, point
+            ) GROUP BY location, point HAVING count(*) > {FLOOR}
+        ) JOIN {files.regions("admin3")} USING (location) ORDER BY pcod, datetime
+    """
+
+
+def population_estimate(files: Files) -> str:
+    """Weigh those who live in each district for most of the week by their home of one day."""
+    return f"""
+        WITH homes AS MATERIALIZED ({daily_location(files)}), weights AS (
+            SELECT location AS home, weight, weight / residents AS own FROM (
+                SELECT location, count(*) AS residents FROM homes GROUP BY location
+            ) JOIN {files.regions("admin3")} USING (location) JOIN {files.weights()} USING (pcod)
+        ), everybody AS (
+            SELECT sum(weight) / (SELECT count(*) FROM homes) AS ratio FROM {files.weights()}
+        ), by_home AS (
+            SELECT located.location, homes.location AS home, count(*) AS people
+            FROM ({modal_of_all_days(files)}) AS located LEFT JOIN homes USING (subscriber) GROUP BY ALL
+        ), sums AS (
+            SELECT location, sum(people) AS people,
+                coalesce(sum(people) FILTER (own IS NOT NULL AND people > {FLOOR}), 0) AS known,
+                coalesce(sum(people * own) FILTER (people > {FLOOR}), 0) AS weighted
+            FROM by_home LEFT JOIN weights USING (home) GROUP BY location HAVING sum(people) > {FLOOR}
+        )
+        SELECT pcod, people AS value,
+            weighted + CASE WHEN people > known
+                THEN (people - known) * CASE WHEN known > 0 THEN weighted / known ELSE ratio END ELSE 0 END
+                AS weighted_value,
+            people AS subscribers,
+            CASE WHEN people = known OR people - known > {FLOOR} THEN known / people END AS coverage
+        FROM sums CROSS JOIN everybody JOIN {files.regions("admin3")} USING (location) ORDER BY pcod
+    """
+
+
+def monthly_location(files: Files) -> str:
+    return f"""
+        SELECT subscriber, arg_max(location, (days, latest, -location)) AS location FROM (
+            SELECT subscriber, location, count(*) AS days, max(day) AS latest
+            FROM ({stays_by_day(files)}) GROUP BY subscriber, location
+        ) GROUP BY subscriber HAVING sum(days) >= {MINIMUM_DAYS}
+    """
