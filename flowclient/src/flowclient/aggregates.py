@@ -67,6 +67,8 @@ __all__ = [
     "meaningful_locations_between_dates_od_matrix_spec",
     "meaningful_locations_between_label_od_matrix",
     "meaningful_locations_between_label_od_matrix_spec",
+    "network_silence",
+    "network_silence_spec",
     "outflows",
     "outflows_spec",
     "population_estimate",
@@ -1900,6 +1902,118 @@ def meaningful_locations_between_label_od_matrix(
             tower_cluster_call_threshold=tower_cluster_call_threshold,
             event_types=event_types,
             subscriber_subset=subscriber_subset,
+            mapping_table=mapping_table,
+            geom_table=geom_table,
+            geom_table_join_column=geom_table_join_column,
+        )
+    )
+
+
+def network_silence_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    lookback_weeks: int = 4,
+    minimum_baseline: float = 10.0,
+    event_types: EventTypes = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+) -> Spec:
+    """The cells of each location that had events in the weeks before and have none, by day.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    lookback_weeks : int, optional
+        Weeks before the day.
+    minimum_baseline : float, optional
+        Events a day from which a cell without any is silent.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "network_silence",
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "aggregation_unit": aggregation_unit,
+        "lookback_weeks": lookback_weeks,
+        "minimum_baseline": minimum_baseline,
+        "event_types": list_of_types(event_types, "event_types"),
+        "mapping_table": mapping_table,
+        "geom_table": geom_table,
+        "geom_table_join_column": geom_table_join_column,
+    }
+
+
+def network_silence(
+    *,
+    connection: Connection,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    lookback_weeks: int = 4,
+    minimum_baseline: float = 10.0,
+    event_types: EventTypes = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+) -> APIQuery:
+    """The cells of each location that had events in the weeks before and have none, by day.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    lookback_weeks : int, optional
+        Weeks before the day.
+    minimum_baseline : float, optional
+        Events a day from which a cell without any is silent.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), date, cells, silent, baseline, ratio.
+    """
+    return connection.make_api_query(
+        network_silence_spec(
+            start_date=start_date,
+            end_date=end_date,
+            aggregation_unit=aggregation_unit,
+            lookback_weeks=lookback_weeks,
+            minimum_baseline=minimum_baseline,
+            event_types=event_types,
             mapping_table=mapping_table,
             geom_table=geom_table,
             geom_table_join_column=geom_table_join_column,

@@ -36,6 +36,7 @@ RESULT_COLUMNS: dict[str, tuple[str, ...]] = {
         "location_to",
         "value",
     ),
+    "network_silence": ("location", "date", "cells", "silent", "baseline", "ratio"),
     "outflows": ("location", "value"),
     "population_estimate": ("location", "value", "weighted_value", "subscribers", "coverage"),
     "present_population": ("location", "datetime", "value"),
@@ -70,6 +71,7 @@ FRACTIONS: dict[str, tuple[str, ...]] = {
     "meaningful_locations_aggregate": ("value",),
     "meaningful_locations_between_dates_od_matrix": ("value",),
     "meaningful_locations_between_label_od_matrix": ("value",),
+    "network_silence": ("baseline", "ratio"),
     "population_estimate": ("weighted_value", "coverage"),
 }
 
