@@ -16,7 +16,7 @@ _STATEMENTS = (
 
 
 def fill(country: Country) -> None:
-    """Give the country's database a table of weights, with another number for each district."""
+    """Give the database a table of weights, another number for each district."""
     connection = country.connect()
     with connection.cursor() as cursor:
         for statement in _STATEMENTS:

@@ -33,7 +33,7 @@ def present_population(files: Files) -> str:
 
 
 def population_estimate(files: Files) -> str:
-    """Weigh those who live in each district for most of the week by their home of one day."""
+    """Weigh the week's residents of each district by their home of one day."""
     return f"""
         WITH homes AS MATERIALIZED ({daily_location(files)}), weights AS (
             SELECT location AS home, weight, weight / residents AS own FROM (

@@ -36,7 +36,7 @@ _FIRST, _LAST = date(2016, 1, 1), 3
 def worker(
     country: Country, cluster: TestCluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Worker]:
-    """Provide a worker over a copy of the country, of which far-away days are said to be loaded, too."""
+    """Provide a worker over a copy of the country with far-away empty days."""
     with dataclasses.replace(cluster, template=country.database.name).database() as database:
         forget_jobs(database)
         _load_nothing(database)

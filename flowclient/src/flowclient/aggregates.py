@@ -1921,7 +1921,7 @@ def network_silence_spec(
     geom_table: str | None = None,
     geom_table_join_column: str | None = None,
 ) -> Spec:
-    """The cells of each location that had events in the weeks before and have none, by day.
+    """The cells of each location that fall silent after busy weeks, by day.
 
     Parameters
     ----------
@@ -1976,7 +1976,7 @@ def network_silence(
     geom_table: str | None = None,
     geom_table_join_column: str | None = None,
 ) -> APIQuery:
-    """The cells of each location that had events in the weeks before and have none, by day.
+    """The cells of each location that fall silent after busy weeks, by day.
 
     Parameters
     ----------
@@ -2110,7 +2110,7 @@ def population_estimate_spec(
     deduplication_factor: float = 1.0,
     minimum_residents: int = 100,
 ) -> Spec:
-    """A count of subscribers, and of people: each subscriber weighs as many as at their home.
+    """A count of subscribers as people: each weighs as many as at their home.
 
     Parameters
     ----------
@@ -2156,7 +2156,7 @@ def population_estimate(
     deduplication_factor: float = 1.0,
     minimum_residents: int = 100,
 ) -> APIQuery:
-    """A count of subscribers, and of people: each subscriber weighs as many as at their home.
+    """A count of subscribers as people: each weighs as many as at their home.
 
     Parameters
     ----------

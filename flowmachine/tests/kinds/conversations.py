@@ -11,7 +11,8 @@ from .drawing import hours as all_hours
 from .drawing import subsets as all_subsets
 from .drawing import types as all_types
 from .drawing import windows as all_windows
-from .world import CELL_NAMES, CELLS, Event, World
+from .land import CELL_NAMES, CELLS
+from .world import Event, World
 
 #: Cells that are somewhere, and each of the others once.
 _cells = st.sampled_from((*CELL_NAMES, *(cell.id for cell in CELLS if cell.point), "in-b", "in-B", "in-a1"))

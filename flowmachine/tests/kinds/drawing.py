@@ -8,7 +8,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from .world import CELL_NAMES, DAYS, DEVICES, TYPES, Event, World
+from .land import CELL_NAMES, DEVICES
+from .world import DAYS, TYPES, Event, World
 
 Spec = dict[str, Any]
 

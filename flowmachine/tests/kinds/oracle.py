@@ -18,7 +18,8 @@ from typing import Any
 
 import pyproj
 
-from .world import MAPPING, PLACES, REGIONS, SITES, Cell, Event, Site, Stage, World
+from .land import MAPPING, PLACES, REGIONS, SITES, Cell, Site
+from .world import Event, Stage, World
 
 Spec = dict[str, Any]
 Row = tuple[Any, ...]

@@ -11,8 +11,9 @@ import pytest
 
 from flowmachine.queries.catalogue import load_any
 
+from .land import MAPPED_UNITS
 from .specs import Spec, classified, coalesced, crowd, daily, majority, on, visits, window
-from .world import MAPPED_UNITS, Stage, World, drawn
+from .world import Stage, World, drawn
 
 IN_REGIONS, AT_PLACES, AT_SITES = MAPPED_UNITS
 

@@ -18,7 +18,8 @@ from flowmachine.spec.query import NotBuildable
 from flowsettings import SettingError
 
 from .drawing import SPECS, WORLDS, worlds
-from .world import DEVICES, EXECUTORS, Stage, drawn
+from .land import DEVICES
+from .world import EXECUTORS, Stage, drawn
 
 #: Made of boundaries, of cell positions, or of nothing.
 PUBLIC = {

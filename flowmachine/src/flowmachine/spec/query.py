@@ -197,7 +197,7 @@ class Sources(Protocol):
         ...
 
     def weights(self, table: str, column: str) -> FromClause:
-        """Return ``pcod`` and ``weight`` of a table; raises NotBuildable if some are wrong."""
+        """Return ``pcod`` and ``weight`` of a table; raises NotBuildable if wrong."""
         ...
 
     def stored(self, query: Query) -> FromClause:

@@ -1,4 +1,4 @@
-"""Write the values of a query's fields: as JSON of a spec, and as they would be typed."""
+"""Write the values of a query's fields as JSON, and as they would be typed."""
 
 from __future__ import annotations
 

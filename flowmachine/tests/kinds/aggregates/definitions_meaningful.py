@@ -7,8 +7,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
+from ..land import SITES, Cell, Site
 from ..oracle import FLOOR, Oracle, Row, Spec, definition, group, metres, ordered, places, time
-from ..world import SITES, Cell, Event, Site
+from ..world import Event
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 

@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from ..land import AROUND, REGIONS, WEIGHTS
 from ..oracle import FLOOR, Oracle, Row, Spec, definition, ids, unit_of
-from ..world import AROUND, REGIONS, WEIGHTS
 from .definitions import active_at_home, movements, trips
 from .definitions_present_population import present
 
@@ -53,7 +53,7 @@ def behind(oracle: Oracle, spec: Spec) -> Behind:
 
 
 def may_be_told(residents: dict[Any, int], places: set[Any], minimum: int) -> bool:
-    """Whether a ratio of the places may be told: of enough, and of no few in small places."""
+    """Whether a ratio may be told: of enough, and of no few in small places."""
     few = sum(residents[place] for place in places if residents[place] <= FLOOR)
     return sum(residents[place] for place in places) >= minimum and (few == 0 or few > FLOOR)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from ..drawing import SPECS, UNITS, Spec, chosen, nested, spec
+from ..land import WEIGHTS_TABLE
 from ..places.drawing import reference_locations
-from ..world import WEIGHTS_TABLE
 
 #: Not those about months, which no drawn world has.
 COUNTS = (

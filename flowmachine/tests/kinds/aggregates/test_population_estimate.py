@@ -11,9 +11,10 @@ from flowmachine.queries.catalogue import load_any
 from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.query import NotBuildable
 
+from ..land import WEIGHTS_TABLE
 from ..specs import answer, daily, near, window
 from ..test_validation import NoTables
-from ..world import WEIGHTS_TABLE, Stage, drawn
+from ..world import Stage, drawn
 
 #: At b live 60 and at B 40, so that each stands for 100 and 200 people.
 RESIDENTS = """
@@ -51,7 +52,7 @@ def test_subscribers_weigh_as_much_as_their_homes(stage_in_utc: Stage, executor:
 
 
 def test_few_of_a_home_and_those_without_weigh_as_the_others(stage_in_utc: Stage, executor: str) -> None:
-    """Five of B, and 16 whose home is in no table, have the mean weight of twenty of b."""
+    """Five of B, and 16 of no listed home, have the mean weight of twenty of b."""
     seen = """
     a1..20     | 2 10:00 | in-é
     b1..5      | 2 10:00 | in-é

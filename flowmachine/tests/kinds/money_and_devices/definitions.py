@@ -6,8 +6,9 @@ import math
 from collections import defaultdict
 from typing import Any
 
+from ..land import DEVICES
 from ..oracle import Oracle, Row, Spec, definition, group, statistic, time
-from ..world import DEVICES, Event
+from ..world import Event
 
 
 @definition

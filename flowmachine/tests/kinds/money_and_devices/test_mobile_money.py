@@ -19,8 +19,9 @@ from flowmachine.data import read_data_state
 from flowmachine.queries.catalogue import load_any
 from flowmachine.spec.query import NotBuildable
 
+from ..land import CELLS
 from ..oracle import FLOOR, ordered, places
-from ..world import CELLS, Stage, World
+from ..world import Stage, World
 
 METRICS = ("amount", "commission", "fee", "discount")
 

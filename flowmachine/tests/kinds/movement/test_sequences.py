@@ -10,9 +10,10 @@ from marshmallow import ValidationError
 
 from flowmachine.queries.catalogue import load_any
 
+from ..land import CELLS
 from ..oracle import metres
 from ..specs import metric, near, rows
-from ..world import CELLS, Stage, drawn
+from ..world import Stage, drawn
 
 POINTS = {cell.id: cell.point for cell in CELLS if cell.point is not None}
 

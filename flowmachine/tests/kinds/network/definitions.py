@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import datetime
 
+from ..land import CELLS, PLACES, SITES
 from ..oracle import (
     FLOOR,
     Oracle,
@@ -20,7 +21,6 @@ from ..oracle import (
     version,
 )
 from ..oracle import statistic as statistic_of
-from ..world import CELLS, PLACES, SITES
 
 
 @definition

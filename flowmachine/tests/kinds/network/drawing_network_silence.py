@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ..drawing import CROWDS, SPECS, WORLDS, chosen, spec, types, units
-from ..world import CELL_NAMES, DAYS, FRIDAYS, TYPES, Event, World
+from ..land import CELL_NAMES
+from ..world import DAYS, FRIDAYS, TYPES, Event, World
 
 _TIMES = [
     datetime.fromisoformat(f"{day} {clock}") for day in (*FRIDAYS, DAYS[1]) for clock in ("00:00", "23:59")

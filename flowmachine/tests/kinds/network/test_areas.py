@@ -13,9 +13,10 @@ from shapely.geometry import Point, shape
 
 from flowmachine.queries import LocationArea
 
+from ..land import SITES
 from ..oracle import metres
 from ..specs import rows_of
-from ..world import SITES, Stage
+from ..world import Stage
 
 
 @pytest.fixture

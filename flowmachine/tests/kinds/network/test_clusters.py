@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from flowmachine.queries import LocationCluster
 
+from ..land import CELLS, SITES
 from ..oracle import metres
 from ..specs import rows_of
-from ..world import CELLS, SITES, Stage
+from ..world import Stage
 
 NEAR_P = {("p", 0), ("beside p", 0), ("near p", 0), ("moved", 1)}
 

@@ -13,7 +13,8 @@ from psycopg2.extras import execute_values
 from flowmachine.data import read_data_state
 from flowmachine.queries.catalogue import load_any
 
-from ..world import Square, Stage, World, drawn
+from ..land import Square
+from ..world import Stage, World, drawn
 
 
 def test_geography(stage_in_utc: Stage) -> None:

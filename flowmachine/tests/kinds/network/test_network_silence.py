@@ -56,7 +56,7 @@ def test_days_that_are_not_loaded_are_no_days_of_silence(stage_in_utc: Stage, ex
 
 
 def test_few_people_are_not_told(stage_in_utc: Stage, executor: str) -> None:
-    """Neither those before nor those on the day are fifteen, whatever bits their keys share."""
+    """Neither those before nor those on the day are fifteen."""
     before = World(used("in-é", [20, 20, 20, 20, 0], people=15), LOADED)
     assert answer(stage_in_utc, silence(), before, executor) == []
     on_the_day = World(

@@ -25,7 +25,7 @@ class Weighting:
 
 
 def weighted_rows(sources: Sources, people: FromClause, adds: str | None, weighting: Weighting) -> FromClause:
-    """Return the key columns of the people's rows, ``weighted_value`` and ``coverage``.
+    """Return keys of the people's rows, with ``weighted_value`` and ``coverage``.
 
     ``people`` are the contributors of rows, and ``adds`` is the column of what each adds to the value.
     """
@@ -95,7 +95,7 @@ def weighted_rows(sources: Sources, people: FromClause, adds: str | None, weight
 
 
 def _weights(sources: Sources, weighting: Weighting) -> FromClause:
-    """Return ``location`` and ``weight`` of the listed homes, and ``ratio`` of them all.
+    """Return ``location``, ``weight`` of listed homes, and ``ratio`` of them all.
 
     A ratio of several homes is told of only if those of them that are too few to be published are together
     nobody or enough: else it would tell of these few.

@@ -27,7 +27,7 @@ _WEEK = 7
 
 @query_kind(
     "network_silence",
-    summary="The cells of each location that had events in the weeks before and have none, by day.",
+    summary="The cells of each location that fall silent after busy weeks, by day.",
 )
 class NetworkSilence(WholeDays, Unit, Aggregate):
     """Count cells without events on a day whose baseline lets events be expected.
@@ -86,7 +86,7 @@ class NetworkSilence(WholeDays, Unit, Aggregate):
         return self._judged(self._counts(cells, tallies), cells, days, dated)
 
     def _days(self, sources: Sources) -> FromClause:
-        """Return each loaded ``date`` of the window with each loaded ``day`` of its baseline."""
+        """Return each loaded ``date`` with each loaded ``day`` of its baseline."""
         before, window = self.events
         loaded = [*sources.loaded_dates(before), *sources.loaded_dates(window)]
         if not loaded:
@@ -105,7 +105,7 @@ class NetworkSilence(WholeDays, Unit, Aggregate):
         )
 
     def _baselines(self, sources: Sources, days: FromClause, tallies: FromClause) -> FromClause:
-        """Return ``location``, ``cell``, ``date``, ``baseline``, ``events`` and ``bits`` before."""
+        """Return ``baseline``, ``events``, ``bits`` by location, cell and date."""
         served = _in_service(sources.cells(VERSIONED_CELLS), days.c.day, days)
         there = sa.and_(tallies.c.cell == served.c.cell, tallies.c.date == served.c.day)
         number = sa.func.sum(sa.func.coalesce(tallies.c.events, 0))
@@ -247,7 +247,7 @@ def _literals(dates: list[date]) -> Any:
 
 
 def _in_service(cells: FromClause, day: ColumnElement[Any], days: FromClause) -> FromClause:
-    """Return each ``cell`` in service on a ``day`` with the ``date`` that it is before."""
+    """Return each ``cell`` in service on a ``day`` before a ``date``."""
     start = sa.cast(day, sa.DateTime)
     return (
         sa.select(cells.c.cell, days.c.date, days.c.day)
