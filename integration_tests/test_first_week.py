@@ -93,7 +93,7 @@ def test_from_a_sample_of_files_to_the_first_map(stranger: Stranger) -> None:
     assert "1,440 records in all: 1,440 would be loaded, 0 refused, 0 passed over" in said
     # Withheld callers, and the numbers of services.
     assert re.findall("^doubt: (.*)$", said, re.MULTILINE) == [
-        "msisdn_counterpart could not be read in 14 of 1440 records and would be empty"
+        "msisdn_counterpart is no number in 14 of 1440 records, such as a withheld one or a service, and would be empty"
     ]
 
     said = stranger.does("Day 3: the first days")

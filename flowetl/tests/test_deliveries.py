@@ -131,7 +131,7 @@ def test_files_that_cannot_be_right(operator, folder) -> None:
     ("text", "told"),
     [
         ("admin4: {file: x}", "'admin4' is no level; allowed: admin0, admin1, admin2, admin3"),
-        ("admin1: {file: x, code: y}", "admin1.code: Extra inputs are not permitted"),
+        ("admin1: {file: x, code: y}", "admin1.code: no such key; allowed: file, layer, pcod"),
         ("admin1: {file: x, pcod: y}", "pcod and name are given both or neither"),
     ],
 )

@@ -41,6 +41,8 @@ class Server:
     url: str
     start: Callable[[], None]
     kill: Callable[[], None]
+    stop: Callable[[int], None]
+    """Send all its processes a signal."""
 
     def ask(self, route: str, body: Any) -> requests.Response:
         return requests.post(f"{self.url}/{route}", json=body, auth=("flowetl", PASSWORD), timeout=30)
@@ -101,8 +103,12 @@ def prefect(operator, tmp_path: Path) -> Iterator[Server]:
         os.killpg(servers[-1].pid, signal.SIGKILL)
         servers.pop().wait(30)
 
-    yield Server(url, start, kill)
+    def stop(number: int) -> None:
+        os.killpg(servers[-1].pid, number)
+
+    yield Server(url, start, kill, stop)
     for server in servers:
+        os.killpg(server.pid, signal.SIGCONT)
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
 
@@ -173,12 +179,23 @@ def test_a_schedule_fires_and_loads_what_is_missing(operator, prefect, tmp_path)
                 "the steps on the server",
                 log,
             )
+            shown = ("load-calls", "load-calls-quality")
+            wait_for(
+                lambda: {found["key"] for found in prefect.post("artifacts/filter")} >= set(shown),
+                "what the pages of runs show",
+                log,
+            )
+            tables = {found["key"]: found["data"] for found in prefect.post("artifacts/latest/filter")}
+            assert f'"date": "{before}", "state": "loaded", "rows": "1"' in tables["load-calls"]
+            assert '"check": "count_added_rows"' in tables["load-calls-quality"]
+            assert "<html" in (operator.deployment.rejects / "loading.html").read_text()
             served.send_signal(signal.SIGTERM)
             assert served.wait(60) == 0
         finally:
             served.kill()
             served.wait()
-    assert operator.alice.msisdn not in log.read_text()
+    for text in (log.read_text(), *map(str, tables.values())):
+        assert operator.alice.msisdn not in text
 
 
 def test_the_server_of_schedules_answers_nobody_without_its_password(prefect):
@@ -298,6 +315,52 @@ def test_nothing_that_is_killed_or_hangs_ends_a_schedule(operator, prefect, tmp_
     finally:
         while running:
             kill()
+
+
+@pytest.mark.timeout(600)
+def test_a_load_goes_on_while_the_server_of_schedules_is_silent(operator, prefect, tmp_path):
+    """Load a day while Prefect's server is silent for longer than an outage may be."""
+    before, yesterday = scheduled_every_five_seconds(operator, **{"timeout: 5, poll": "timeout: 600, poll"})
+    log = tmp_path / "serve.log"
+    prefect.start()
+    with log.open("w") as output:
+        command = [sys.executable, "-m", "flowetl", "serve"]
+        served = subprocess.Popen(command, env=operator.environment, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        wait_for(
+            lambda: bool(prefect.runs_of(f"calls {yesterday}")), "a run that waits for yesterday's file", log
+        )
+        (run,) = prefect.runs_of(f"calls {yesterday}")
+        process = process_of(run)
+        silent = time.monotonic()
+        prefect.stop(signal.SIGSTOP)
+        write(operator, yesterday)
+        wait_for(lambda: yesterday in available(operator), "yesterday, without the server", log)
+        wait_for(lambda: time.monotonic() > silent + SILENCE_SECONDS, "a long silence", log)
+        assert process == process_of(run)
+        prefect.stop(signal.SIGCONT)
+        wait_for(lambda: state_of(prefect, run) == "COMPLETED", "the end of the run", log)
+        # The schedule goes on, too.
+        write(operator, before)
+        wait_for(lambda: before in available(operator), "the day before", log)
+        assert "serving is begun again" not in log.read_text()
+        assert "CRASHED" not in prefect.states()
+        served.send_signal(signal.SIGTERM)
+        assert served.wait(60) == 0
+    finally:
+        served.kill()
+        served.wait(30)
+
+
+SILENCE_SECONDS = 40
+
+
+def state_of(prefect: Server, run: str) -> str:
+    """Return the state of a flow run."""
+    (state,) = [
+        found["state_type"] for found in prefect.post("flow_runs/filter", flow_runs={"id": {"any_": [run]}})
+    ]
+    return state
 
 
 @pytest.mark.parametrize(

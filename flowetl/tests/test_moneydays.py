@@ -182,7 +182,7 @@ def test_old_days_and_those_who_opted_out_leave_no_transaction(operator, money, 
             {"start: 2016-01-01": "start: 2016-01-01\nend: 2015-01-01"},
             "end 2015-01-01 is before start 2016-01-01",
         ),
-        ({"stability:": "steady:"}, "steady: Extra inputs are not permitted"),
+        ({"stability:": "steady:"}, "steady: no such key; allowed: name, mobile_money"),
     ],
 )
 def test_a_wrong_description_is_refused_with_its_key(operator, wrong: dict[str, str], message: str) -> None:

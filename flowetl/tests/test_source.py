@@ -42,7 +42,7 @@ def test_the_packaged_sources_are_sound() -> None:
         ({"schedule": "nightly"}, "schedule: 'nightly' is not a cron expression"),
         ({"start": None}, "start: Field required"),
         ({"end": "2015-12-31"}, "end 2015-12-31 is before start 2016-01-01"),
-        ({"colour": "red"}, "colour: Extra inputs are not permitted"),
+        ({"colour": "red"}, "colour: no such key; allowed: name, cdr_type, path, table"),
         ({"mapping": {"msisdn": "msisdn"}}, "mapping.datetime is missing"),
         (
             {"mapping": {"msisdn": "number", "datetime": "start_time"}},

@@ -159,9 +159,12 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--date", type=_day, help="default: the day that the file's name says")
     check.add_argument("--rows", type=_positive, default=5, help="records shown; default: 5")
 
-    add("validate-config", commands.validate_config, "Check every source file.").add_argument(
-        "folder", type=Path, nargs="?", help="default: FLOWETL_SOURCES"
+    validate = add("validate-config", commands.validate_config, "Check every source file.")
+    validate.add_argument("folder", type=Path, nargs="?", help="default: FLOWETL_SOURCES")
+    validate.add_argument(
+        "--records", action="store_true", help="check the newest file of each, too, as source check does"
     )
+    validate.add_argument("--rows", type=_positive, default=5, help="records shown of each; default: 5")
     add("reconcile", commands.reconcile, "Remove orphans of killed loads and report what disagrees.")
     add(
         "repair",

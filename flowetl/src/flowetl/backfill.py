@@ -13,21 +13,16 @@ from dataclasses import dataclass, field
 from importlib.abc import MetaPathFinder
 from typing import NamedTuple
 
-import structlog
-from psycopg2.extensions import cursor as Cursor
-
 from flowetl import records
 from flowetl.deployment import Deployment, available_cores
 from flowetl.errors import LoadError
 from flowetl.events import CdrType
+from flowetl.grown import grown
 from flowetl.loading import Loaded, load_day
 from flowetl.logs import configure_logging
 from flowetl.partitions import analyse_parent
-from flowetl.readers import place_of
 from flowetl.retention import first_kept
 from flowetl.source import Source, days
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -76,31 +71,12 @@ def missing_days(deployment: Deployment, source: Source, start: dt.date, end: dt
         there = records.available_days(cursor, source.cdr_type)
         dropped = records.dropped_days(cursor, source.cdr_type)
         there |= records.absent_days(cursor, source.cdr_type)
-        if source.may_grow:
-            # Rows of a table have to be counted, which is done for few days.
-            since = max(first, last - dt.timedelta(source.late.days)) if source.table else first
-            there -= _grown(cursor, deployment, source, there & set(days(since, last)))
+        if source.late.action == "merge":
+            there -= grown(cursor, deployment, source, there & set(days(first, last)), last)
     absent = [date for date in days(first, last) if date not in there][::-1]
     return Missing(
         [date for date in absent if date not in dropped], [date for date in absent if date in dropped]
     )
-
-
-def _grown(cursor: Cursor, deployment: Deployment, source: Source, dates: set[dt.date]) -> set[dt.date]:
-    """The visible days for which there is more than their loads have read."""
-    cursor.execute(
-        "SELECT visible.cdr_date, json_object_agg(uri, size) FROM etl.current_loads AS visible "
-        "JOIN etl.source_files USING (load_id) WHERE visible.cdr_type = %s AND visible.cdr_date = ANY (%s) GROUP BY 1",
-        (source.cdr_type, list(dates)),
-    )
-    try:
-        return {
-            date for date, read in cursor.fetchall() if place_of(deployment, source, date).has_more_than(read)
-        }
-    except LoadError as error:
-        # The days that are there stay; other sources must not wait for this one's database.
-        _log.warning("not looked for more rows", source=source.name, cause=str(error))
-        return set()
 
 
 def backfill(

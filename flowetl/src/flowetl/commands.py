@@ -9,14 +9,19 @@ import json
 import sys
 from collections import Counter
 from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flowetl import orchestrator
 from flowetl.deployment import Deployment
-from flowetl.errors import ConfigurationError, LoadError
+from flowetl.errors import ConfigurationError, LoadError, NotReady
 from flowetl.moneysource import MoneySource, describes_money, read_money_sources
 from flowetl.reportcommands import become_command
 from flowetl.settings import ReportSettings
 from flowetl.source import Source, days, read_source, read_sources
+
+if TYPE_CHECKING:
+    from flowetl.sampling import Sample
 
 OK, FAILED, USAGE = 0, 1, 2
 
@@ -300,7 +305,11 @@ def check_source(options: argparse.Namespace) -> int:
     deployment = Deployment.from_settings()
     source, path, date = sampling.find(deployment, options.file, options.source, options.date)
     found = sampling.sample(deployment, source, path, date, options.rows)
-    _say(f"{path.name} as {source.name} ({source.cdr_type}) of {found.date}")
+    return _tell_sample(found, f"{path.name} as {source.name} ({source.cdr_type}) of {found.date}")
+
+
+def _tell_sample(found: "Sample", what: str) -> int:
+    _say(what)
     for row in found.first:
         _say(json.dumps(row, default=str))
     _say(
@@ -330,7 +339,7 @@ def validate_config(options: argparse.Namespace) -> int:
 
     folder = options.folder or Deployment.from_settings().sources_folder
     faults = 0
-    money = []
+    money, described = [], []
     for path in sorted(folder.glob("*.yml")):
         try:
             if describes_money(path):
@@ -345,12 +354,31 @@ def validate_config(options: argparse.Namespace) -> int:
             _say(f"good: {path.name}: {source.name} ({source.cdr_type}), {source.schedule}")
             for advice in source.advice:
                 _say(f"note: {path.name}: {advice}")
+            described.append(path)
     if not faults:
         for found in read_money_sources(folder, read_sources(folder)).values():
             _say(f"good: {found.name} (mobile money of {found.mobile_money}), {found.schedule}")
     elif money:
         _say(f"not looked at yet, because other sources are wrong: {', '.join(path.name for path in money)}")
-    return USAGE if faults else OK
+    results = [_check_records(path, options.rows) for path in described] if options.records else []
+    return USAGE if faults else max(results, default=OK)
+
+
+def _check_records(path: Path, rows: int) -> int:
+    """Say what the newest file or day of one source would load."""
+    from flowetl import sampling
+
+    deployment = Deployment.from_settings()
+    try:
+        source, item, date = sampling.find(deployment, path, None, None)
+        found = sampling.sample(deployment, source, item, date, rows)
+    except NotReady as error:
+        _say(f"note: {path.name}: {error}")
+        return OK
+    except LoadError as error:
+        _say(f"would not be loaded: {error}")
+        return FAILED
+    return _tell_sample(found, f"{item.name} as {source.name} ({source.cdr_type}) of {found.date}")
 
 
 def reconcile(options: argparse.Namespace) -> int:

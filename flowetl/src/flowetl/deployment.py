@@ -26,8 +26,8 @@ class Deployment:
     loader. ``zone``: the zone whose days are the days of the database. ``minimum_known_cells``: of sources that give none.
     ``longest_run_hours``: after which a scheduled run is ended, because it hangs.
     ``hook``: command or address that is told of days that were not loaded. ``opt_out``: file of the numbers of those who
-    want no record kept. ``retain_months``: after which days are dropped. ``report``: the page
-    that each scheduled run writes.
+    want no record kept. ``retain_months``: after which days are dropped. ``report_file``: the page
+    that each scheduled run writes; by default beside the rejects.
     """
 
     landing: Path
@@ -41,7 +41,7 @@ class Deployment:
     hook: str | None = None
     opt_out: Path | None = None
     retain_months: int | None = None
-    report: Path | None = None
+    report_file: Path | None = None
 
     @classmethod
     def from_settings(cls) -> "Deployment":
@@ -67,7 +67,7 @@ class Deployment:
             hook=given.hook,
             opt_out=given.opt_out,
             retain_months=given.retain_months,
-            report=given.report,
+            report_file=given.report,
             dsn=make_dsn(
                 host=given.host,
                 port=given.port,
@@ -79,6 +79,11 @@ class Deployment:
                 options="-c jit=off -c wal_compression=off",
             ),
         )
+
+    @property
+    def report(self) -> Path:
+        """Return the page that each scheduled run writes."""
+        return self.report_file or self.rejects / "loading.html"
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:

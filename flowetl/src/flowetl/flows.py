@@ -13,7 +13,7 @@ from prefect.runtime import flow_run
 from prefect.states import State
 from prefect.tasks import exponential_backoff
 
-from flowetl import hooks, records
+from flowetl import hooks, quality, records
 from flowetl.backfill import Missing, missing_days
 from flowetl.deployment import Deployment
 from flowetl.errors import Busy, Changed, LoadError, UnexpectedFault, Unreachable
@@ -33,6 +33,8 @@ _log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
 
+QUALITY_DAYS = 7
+"""Days whose quality checks the page of a run shows; the report has those of all."""
 FIRST_RETRY_SECONDS = 30
 RETRIES = 3
 
@@ -117,8 +119,7 @@ def load_missing(source_name: str, date: dt.date | None) -> int:
         for cdr_type, expired in retain(deployment, deployment.retain_months):
             _log.info("expired day dropped", cdr_type=cdr_type, date=str(expired))
     _show(deployment, source, wanted)
-    if deployment.report is not None:
-        write_report(deployment, deployment.report)
+    write_report(deployment, deployment.report)
     if rows:
         with deployment.connect() as connection, connection.cursor() as cursor:
             analyse_parent(cursor, source.cdr_type)
@@ -151,8 +152,7 @@ def load_missing_money(name: str, date: dt.date | None) -> int:
             failures.append(f"{day}: {error}")
             hooks.tell(deployment.hook, money, day, error)
     _show(deployment, money, wanted)
-    if deployment.report is not None:
-        write_report(deployment, deployment.report)
+    write_report(deployment, deployment.report)
     if failures:
         raise LoadError("; ".join(failures))
     return transactions
@@ -172,7 +172,17 @@ def _show(deployment: Deployment, source: Source | MoneySource, wanted: Sequence
         if day["source"] == source.name and day["date"] in set(wanted)
     ]
     # Keys of artifacts may have small letters, digits and dashes.
-    create_table_artifact(rows, key=flow_name(source).replace("_", "-"), description=f"Days of {source.name}")
+    key = flow_name(source).replace("_", "-")
+    create_table_artifact(rows, key=key, description=f"Days of {source.name}")
+    loaded = sorted(
+        day
+        for day in set(wanted)
+        if any(row["date"] == str(day) and row["state"] == "loaded" for row in rows)
+    )
+    with deployment.connect() as connection, connection.cursor() as cursor:
+        outcomes = quality.outcomes(cursor, source.cdr_type, loaded[-QUALITY_DAYS:])
+    if outcomes:
+        create_table_artifact(outcomes, key=f"{key}-quality", description=f"Quality checks of {source.name}")
 
 
 def _at_work(deployment: Deployment, source: Source, day: dt.date) -> bool:

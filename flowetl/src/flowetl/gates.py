@@ -58,11 +58,28 @@ def require_gates(source: Source) -> None:
 
 
 def judge_content(cursor: Cursor, day: StagedDay, minimum_known_cells: float) -> Verdict:
-    """Judge a day by cells, device models and rows, where their lists are loaded."""
-    verdict = Verdict()
+    """Judge a day by unread columns, and by cells, device models and usual rows."""
+    verdict = judge_unread(day)
     _judge_cells(cursor, day, minimum_known_cells, verdict)
     _judge_models(cursor, day, verdict)
     _judge_rows(cursor, day, verdict)
+    return verdict
+
+
+def judge_unread(day: StagedDay) -> Verdict:
+    """Judge a day by the share of each optional column that could not be read."""
+    verdict, rejects = Verdict(), day.source.rejects
+    for name, count in day.unread.items():
+        if count <= rejects.maximum_unreadable * day.rows:
+            continue
+        told = (
+            f"{name} could not be read in {count} of {day.rows} records, more than "
+            f"rejects.maximum_unreadable {rejects.maximum_unreadable:g}"
+        )
+        if rejects.unreadable == "hold":
+            verdict.held.append(f"{told}; correct mapping.{name}, or set rejects.unreadable to warn")
+        else:
+            verdict.told.append(told)
     return verdict
 
 

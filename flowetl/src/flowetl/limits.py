@@ -54,7 +54,12 @@ class Gate(Strict):
 
 
 class Window(Strict):
-    """Say how many days late or early the file of a record may be named."""
+    """Say how many days late or early the file of a record may be named.
+
+    ``action``: whether late records of a loaded day are merged by the next run, or kept apart until somebody runs the
+    day again.
+    """
 
     days: int = Field(default=1, ge=0, le=31)
     early: int = Field(default=1, ge=0, le=31)
+    action: Literal["merge", "quarantine"] = "merge"

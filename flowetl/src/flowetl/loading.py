@@ -355,6 +355,8 @@ def publish(this: Attempt, extracted: Extracted, file: ColumnarFile, outcomes: O
         unread: Outcomes = {
             f"unreadable_{name}": str(n) for name, n in day.unread.items() if n or this.replaces
         }
+        if day.nobody or (this.replaces and "msisdn_counterpart" in day.unread):
+            unread["no_number_msisdn_counterpart"] = str(day.nobody)
         quality.store(cursor, unread, load.cdr_type, load.date)
         quality.store_rejects(cursor, day.refused, load.cdr_type, load.date)
         with this.timed("swap"):

@@ -50,6 +50,11 @@ def unread_name(column: str) -> str:
     return f"unread {column}"
 
 
+def nobody_name(column: str) -> str:
+    """Return the name of the column that marks texts that are no number."""
+    return f"nobody {column}"
+
+
 def text_field(target: str, expression: Expression) -> str:
     """Return the field with a column's text.
 
@@ -66,18 +71,25 @@ def takes_tac(source: Source) -> bool:
 def optional(source: Source) -> tuple[Column, ...]:
     """Return the mapped columns that may be unreadable without refusing the record.
 
-    Subscriber and time are required. A word that ``values`` does not translate is another kind of record. A
-    text that is too long, or is an identifier, must not be stored.
+    Subscriber and time are required, and so is the direction of a record that has one: a word that ``values`` does not
+    translate there is another kind of record. A text that is too long, or is an identifier, must not be stored.
     """
     return tuple(
         column
         for column in COLUMNS[source.cdr_type]
         if column.name in source.mapping
         and not column.required
-        and column.kind in ("identifier", "number", "integer")
-        and not source.mapping[column.name].values
+        and (
+            column.kind in ("identifier", "number", "integer")
+            or (column.kind == "text" and source.mapping[column.name].values)
+        )
         and source.mapping[column.name].constant is None
     )
+
+
+def may_be_nobody(source: Source) -> tuple[str, ...]:
+    """Return the mapped columns whose text may say that there is no number."""
+    return tuple(name for name in ("msisdn", "msisdn_counterpart") if name in source.mapping)
 
 
 def made_fields(table: pa.Table, source: Source) -> pa.Table:
@@ -103,7 +115,7 @@ def selection(source: Source) -> str:
 
     A null reason means a valid record. ``instant`` is the UTC time of a record whose text has an offset;
     ``datetime`` is any other record's time by the file's clock. An ``unread`` column for each optional column
-    marks unreadable text.
+    marks unreadable text, a ``nobody`` column a counterpart that is no number.
     """
     mapping = source.mapping
     selected, reasons, identifiers, unread = [], [], [], []
@@ -128,11 +140,15 @@ def selection(source: Source) -> str:
             sql = _select(column, expression) if expression else "NULL"
             selected.append(f"CAST({sql} AS {STAGED_TYPES[column.kind]}) AS {column.name}")
         given = _given(column, expression) if expression else ""
+        nobody = quoted(nobody_name(column.name))
         if given and column in may_be_unread:
-            unread.append(f"({value} IS NULL AND {given}) AS {quoted(unread_name(column.name))}")
+            read = f"NOT {nobody} AND " if column.name in may_be_nobody(source) else ""
+            unread.append(f"({read}{value} IS NULL AND {given}) AS {quoted(unread_name(column.name))}")
+            if read:
+                unread.append(nobody)
         elif given:
             if column.kind == "identifier":
-                reasons.append(f"WHEN {quoted('says nobody')} THEN 'no_number'")
+                reasons.append(f"WHEN {nobody} THEN 'no_number'")
             reasons.append(f"WHEN {value} IS NULL AND {given} THEN 'malformed_{column.name}'")
         if column.kind == "text" and expression and expression.has_text and not expression.values:
             searched = quoted(f"searched {column.name}")

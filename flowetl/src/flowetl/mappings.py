@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, field
 
 from flowetl.errors import ConfigurationError
 from flowetl.expressions import Strict
+from flowetl.faults import faults_of
 
 
 class Joined(Strict):
@@ -75,7 +76,7 @@ def read_table_mapping(path: Path) -> TableMapping:
     ConfigurationError
         Naming every wrong key, with the value and what is allowed.
     """
-    return _read(path, TypeAdapter(TableMapping))
+    return _read(path, TableMapping)
 
 
 def read_boundary_mappings(path: Path) -> dict[int, BoundaryMapping]:
@@ -87,23 +88,20 @@ def read_boundary_mappings(path: Path) -> dict[int, BoundaryMapping]:
         Naming every wrong key, with the value and what is allowed.
     """
     levels = {f"admin{level}": level for level in range(4)}
-    given = _read(path, TypeAdapter(dict[str, BoundaryMapping]))
+    given = _read(path, dict[str, BoundaryMapping])
     for name in given:
         if name not in levels:
             raise ConfigurationError(f"{path.name}: {name!r} is no level; allowed: {', '.join(levels)}")
     return {levels[name]: mapping for name, mapping in given.items()}
 
 
-def _read(path: Path, adapter: TypeAdapter[Any]) -> Any:
+def _read(path: Path, kind: Any) -> Any:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        # A ValueError is a date that does not exist, or a byte that is no text.
         raise ConfigurationError(f"{path.name}: cannot be read as YAML: {error}") from error
     try:
-        return adapter.validate_python(content)
+        return TypeAdapter(kind).validate_python(content)
     except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg'].removeprefix('Value error, ')}"
-            for fault in error.errors(include_url=False)
-        ]
-        raise ConfigurationError(f"{path.name}: " + "; ".join(faults)) from error
+        raise ConfigurationError(f"{path.name}: {faults_of(error, kind, 'file')}") from error

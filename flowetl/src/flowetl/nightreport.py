@@ -46,6 +46,7 @@ Series = list[tuple[dt.date, float]]
 
 def write_report(deployment: Deployment, path: Path) -> None:
     """Write the page; a reader of the old one never sees half of the new."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(render(deployment), encoding="utf-8")
     partial.rename(path)

@@ -51,6 +51,20 @@ def _packaged_files() -> dict[Path, Path]:
     return _files(PACKAGED)
 
 
+def outcomes(cursor: Cursor, cdr_type: str, dates: Sequence[dt.date]) -> list[dict[str, str]]:
+    """Return one record for each check, with the outcome of each day."""
+    cursor.execute(
+        "SELECT type_of_query_or_check, cdr_date, outcome FROM etl.deduped_post_etl_queries "
+        "WHERE cdr_type = %s AND cdr_date = ANY (%s) AND outcome IS NOT NULL ORDER BY 1",
+        (cdr_type, list(dates)),
+    )
+    found: dict[str, dict[str, str]] = {}
+    for name, date, outcome in cursor.fetchall():
+        record = found.setdefault(name, {"check": name} | {str(day): "" for day in dates})
+        record[str(date)] = outcome
+    return list(found.values())
+
+
 def discover(cdr_type: CdrType, folders: Sequence[Path] = ()) -> list[Check]:
     """List the checks that apply to an event type, sorted by path.
 

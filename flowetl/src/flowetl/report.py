@@ -9,12 +9,14 @@ from flowetl import records
 from flowetl.deployment import Deployment
 from flowetl.errors import LoadError
 from flowetl.events import CDR_TYPES
+from flowetl.grown import grown
 from flowetl.moneysource import MONEY, MoneySource
 from flowetl.readers import place_of
 from flowetl.schedules import without_file
 from flowetl.source import Source, days
 
 SHOWN_DAYS = 14
+LATE = "late records have come and are kept apart; the command run loads the day with them"
 INTERRUPTED = "its process was stopped; the day is as it was before, and the next run loads it"
 
 
@@ -88,6 +90,10 @@ def calendar(deployment: Deployment, shown: int = SHOWN_DAYS) -> list[dict[str, 
             if last < first:
                 continue
             known = _known(cursor, source.cdr_type, first, last)
+            if isinstance(source, Source) and source.late.action == "quarantine":
+                visible = {date for date, day in known.items() if day.get("visible")}
+                for date in grown(cursor, deployment, source, visible, last):
+                    known[date] |= {"late": True}
             for date in days(first, last):
                 state, reason = _of_day(cursor, deployment, source, date, known.get(date))
                 found.append(
@@ -152,8 +158,9 @@ def _of_day(
     if state in records.TRANSIENT_STATES:
         return ("waiting", "for its file") if state == "waiting" else ("loading", None)
     if day.get("visible"):
-        again = f"a newer file was not loaded: {cause}" if state in ("failed", "held") else day.get("doubt")
-        return "loaded", again
+        if state in ("failed", "held"):
+            return "loaded", f"a newer file was not loaded: {cause}"
+        return "loaded", LATE if day.get("late") else day.get("doubt")
     if "absent" in day:
         return "absent", day["absent"]
     if day.get("dropped") or state == "dropped":

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 import psycopg2
+import pyarrow.compute as pc
 
 from flowetl import gates, paths
 from flowetl.arrival import Item
@@ -17,7 +18,7 @@ from flowetl.errors import ConfigurationError, LoadError, NotReady
 from flowetl.identifiers import shape
 from flowetl.keyed import hasher
 from flowetl.lines import RawBatch
-from flowetl.mapped import made_fields, text_field
+from flowetl.mapped import made_fields, takes_tac, text_field
 from flowetl.readers import place_of, reader_of
 from flowetl.rejects import Reject
 from flowetl.source import Source, read_source
@@ -133,12 +134,14 @@ def sample(deployment: Deployment, source: Source, path: Item, date: dt.date | N
     found = Sample(date)
     with StagedDay(source, date, deployment.zone, key, 1) as day:
         reader = reader_of(path, source)
+        short = 0
         for place, batch in enumerate(reader.batches()):
             if place >= WHOLE_BLOCKS and place % WHOLE_BLOCKS:
                 found.whole = False
                 continue
             before = len(day.rejects)
             day.add(batch)
+            short += _short_codes(source, batch)
             found.doubts += _doubts(source, batch, day.rejects[before:], DOUBTS - len(found.doubts))
         found.first = day.first_rows(shown)
         found.rows, found.passed, found.refused = day.rows, day.passed, day.refused
@@ -149,6 +152,11 @@ def sample(deployment: Deployment, source: Source, path: Item, date: dt.date | N
         except LoadError as error:
             found.fault = str(error)
         found.suspicious += [*day.notes, *_suspicious(source, day)]
+        if short:
+            found.suspicious.append(
+                f"{short} device codes have 14 digits: without the check digit, a leading zero that a spreadsheet took off "
+                "cannot be told"
+            )
         held, told = _compared(deployment, source, day)
         found.held, found.suspicious = held, found.suspicious + told
     return found
@@ -182,21 +190,29 @@ def _doubts(
         yield line, reason, hint
 
 
+def _short_codes(source: Source, batch: RawBatch) -> int:
+    """Count a block's device codes that lack one digit."""
+    if not takes_tac(source):
+        return 0
+    codes = made_fields(batch.table, source).column(text_field("imei", source.mapping["imei"]))
+    return pc.sum(pc.match_substring_regex(codes, "^[0-9]{14}$")).as_py() or 0
+
+
 def _suspicious(source: Source, day: StagedDay) -> Iterator[str]:
     if not day.rows:
         return
-    (ways, models, short) = day.connection.execute(
-        "SELECT count(DISTINCT outgoing), count(tac), count(*) FILTER (WHERE tac IS NULL AND imei IS NOT NULL) FROM day"
-        if "outgoing" in {column for column, *_ in day.connection.execute("DESCRIBE day").fetchall()}
-        else "SELECT 2, count(tac), count(*) FILTER (WHERE tac IS NULL AND imei IS NOT NULL) FROM day"
-    ).fetchall()[0]
-    if "outgoing" in source.mapping and ways < 2:
-        yield "every record goes one way: are incoming calls in another file?"
-    if "imei" in source.mapping and short and short * 2 > models:
-        yield f"{short} devices have no model: their codes are too short, or are not those of devices"
+    if "outgoing" in source.mapping:
+        ((ways,),) = day.connection.execute("SELECT count(DISTINCT outgoing) FROM day").fetchall()
+        if ways < 2:
+            yield "every record goes one way: are incoming calls in another file?"
     for name, count in day.unread.items():
         if count:
             yield f"{name} could not be read in {count} of {day.rows} records and would be empty"
+    if day.nobody:
+        yield (
+            f"msisdn_counterpart is no number in {day.nobody} of {day.rows} records, such as a withheld one or a service, "
+            "and would be empty"
+        )
     if day.other_days:
         total = day.other_days.total()
         yield f"{total} records are of other days, {min(day.other_days)} to {max(day.other_days)}"
@@ -212,6 +228,9 @@ def _compared(deployment: Deployment, source: Source, day: StagedDay) -> tuple[l
         with deployment.connect() as connection, connection.cursor() as cursor:
             verdict = gates.judge_content(cursor, day, minimum)
     except (LoadError, psycopg2.Error):
-        return [], ["cells, device models and usual rows were not compared: the database does not answer"]
+        verdict = gates.judge_unread(day)
+        verdict.told.append(
+            "cells, device models and usual rows were not compared: the database does not answer"
+        )
     # Of a sample, rows say nothing about those of a day.
     return [text for text in verdict.held if "minimum_share" not in text], verdict.told

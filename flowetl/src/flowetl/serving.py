@@ -25,13 +25,13 @@ from flowetl.deployment import Deployment, available_cores
 from flowetl.errors import LoadError
 from flowetl.flows import flow_name, flow_of
 from flowetl.repair import watch
+from flowetl.silence import Silence, look_at_server
 from flowetl.source import has_sources
 
 _log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 2.0
-_OUTAGE_SECONDS = 20.0
-"""A restart that is faster hurts no part of Prefect."""
+_ANSWER_SECONDS = 5.0
 _AT_WORK = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
 
 
@@ -68,16 +68,14 @@ def begin_again_after_outage() -> None:
 
     Parts of Prefect's runner give up during an outage, and do not come back: it neither looks for runs nor ends.
     """
-    answered = time.monotonic()
     with get_client(sync_client=True) as client:
-        while True:
-            time.sleep(_LOOK_SECONDS)
-            # One look may take long, because the client tries again by itself.
-            if client.api_healthcheck() is not None:
-                continue
-            if time.monotonic() - answered > _OUTAGE_SECONDS:
-                _begin_again("outage of the Prefect server")
-            answered = time.monotonic()
+        url = str(client.api_url).rstrip("/")
+    silence = Silence()
+    while True:
+        time.sleep(_LOOK_SECONDS)
+        silence.note(look_at_server(url, _ANSWER_SECONDS), time.monotonic())
+        if silence.was_outage:
+            _begin_again("outage of the Prefect server")
 
 
 def _begin_again(cause: str) -> None:

@@ -21,6 +21,7 @@ from flowetl import paths
 from flowetl.errors import ConfigurationError
 from flowetl.events import COLUMNS, TAC_DIGITS, CdrType, column_names
 from flowetl.expressions import Expression, Strict, has_literal_z, shorthand
+from flowetl.faults import faults_of
 from flowetl.formats import DatabaseTable, FileFormat, Layouts, Place, named
 from flowetl.limits import Gate, Rejects, Stability, Wait, Window
 from flowetl.schedules import require_cron
@@ -143,7 +144,9 @@ class Source(Strict):
                 "format": _of_kind(given.get("format"), "fixed"),
             }
         if fields is None and isinstance(layouts, dict):
-            return given | {"fields": Layouts.model_validate(layouts).fields}
+            # What is wrong with the layouts is told of them.
+            lists = [names for names in layouts.get("kinds", layouts).values() if isinstance(names, list)]
+            return given | {"fields": list(dict.fromkeys(name for names in lists for name in names))}
         return given
 
     @model_validator(mode="after")
@@ -371,7 +374,8 @@ def content_of(path: Path) -> dict[str, Any]:
     """Read the keys of one YAML file; ConfigurationError if it has none."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        # A ValueError is a date that does not exist, or a byte that is no text.
         raise ConfigurationError(f"{path.name}: cannot be read as YAML: {error}") from error
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path.name}: must be a mapping of keys to values")
@@ -389,11 +393,7 @@ def described(path: Path, kind: type[Described], content: dict[str, Any]) -> Des
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, fault['loc'])) or 'source'}: {fault['msg'].removeprefix('Value error, ')}"
-            for fault in error.errors(include_url=False)
-        ]
-        raise ConfigurationError(f"{path.name}: " + "; ".join(faults)) from error
+        raise ConfigurationError(f"{path.name}: {faults_of(error, kind, 'source')}") from error
 
 
 def read_source(path: Path) -> Source:

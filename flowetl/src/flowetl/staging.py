@@ -30,6 +30,7 @@ from flowetl.mapped import STAGED_TYPES, literal
 from flowetl.pseudonyms import LABELS, Pseudonymiser
 from flowetl.quality import Check
 from flowetl.rejects import Reject
+from flowetl.servedparty import require_served_party
 from flowetl.source import Source
 from flowetl.spill import spill_folder
 
@@ -38,14 +39,14 @@ REJECTS_KEPT = 100_000
 """Refused records told one by one. A file of nothing else must not fill the memory; beyond these they are counted."""
 SHAPES_KEPT = 1000
 """Subscribers of whose spelling is asked, when they cannot be read."""
-SIMS_JUDGED = 200_000
-"""Records of a day from which on a part of its SIMs is looked at."""
-FEWEST_SIMS = 10
-"""Fewer SIMs may be so by accident."""
+
+
+def _count(mask: pa.ChunkedArray) -> int:
+    return pc.sum(mask).as_py() or 0
 
 
 def _repeat(text: str, mask: pa.ChunkedArray) -> pa.Array:
-    return pa.repeat(text, pc.sum(mask).as_py() or 0)
+    return pa.repeat(text, _count(mask))
 
 
 _idle: list[duckdb.DuckDBPyConnection] = []
@@ -90,7 +91,8 @@ class StagedDay:
 
     ``rows`` counts staged records, ``refused`` the others by reason, and ``rejects`` holds (line, reason, keyed hash of
     the line) of the first of them. ``unread`` counts, by optional column, the staged records whose text there could not
-    be read; ``notes`` says in words what is doubtful about a day that is good enough,
+    be read, ``nobody`` those whose counterpart is no number, such as a withheld one or a service;
+    ``notes`` says in words what is doubtful about a day that is good enough,
     ``passed`` counts records that the source does not want, ``other_days`` those of other days,
     ``opted_out`` those of subscribers who want none kept (whose keys are given).
     """
@@ -110,6 +112,7 @@ class StagedDay:
         self.rejects: list[Reject] = []
         self.refused: Counter[str] = Counter()
         self.unread: Counter[str] = Counter({column.name: 0 for column in mapped.optional(source)})
+        self.nobody = 0
         self.notes: list[str] = []
         self._zone = zone
         self._clock = str(source.zone(zone))
@@ -165,7 +168,8 @@ class StagedDay:
             columns[mapped.own_name("tac")] = pseudonyms.tac(
                 table.column(self._field("imei")), self.source.identifiers.filler
             )
-        columns["says nobody"] = found["msisdn"].row_says_nobody()
+        for name in mapped.may_be_nobody(self.source):
+            columns[mapped.nobody_name(name)] = found[name].row_says_nobody()
         columns["row"] = pa.array(np.arange(table.num_rows))
         self.connection.register("batch", pa.table(columns))
         typed = self.connection.execute(self._select).to_arrow_table()
@@ -223,7 +227,7 @@ class StagedDay:
     ) -> pa.ChunkedArray:
         """Leave out subscribers who opted out, also as the other party."""
         wishes = pc.and_(good, pc.is_in(own["msisdn"], opted_out))
-        self.opted_out += pc.sum(wishes).as_py() or 0
+        self.opted_out += _count(wishes)
         if "msisdn_counterpart" in own:
             other = own["msisdn_counterpart"]
             own["msisdn_counterpart"] = pc.if_else(pc.is_in(other, opted_out), None, other)
@@ -280,7 +284,9 @@ class StagedDay:
         self.connection.unregister("good")
         self.rows += len(rows)
         for name in self.unread:
-            self.unread[name] += pc.sum(good.column(mapped.unread_name(name))).as_py() or 0
+            self.unread[name] += _count(good.column(mapped.unread_name(name)))
+        if "msisdn_counterpart" in self.unread:
+            self.nobody += _count(good.column(mapped.nobody_name("msisdn_counterpart")))
 
     def _refuse(self, batch: RawBatch, refused: pa.Table) -> None:
         for row, reason in zip(
@@ -323,8 +329,7 @@ class StagedDay:
             )
         if self.passed:
             self.notes.append(f"{self.passed} records passed over, as only, skip and layouts say")
-        self._judge_unread(file_name)
-        self._judge_served_party(file_name)
+        require_served_party(self.connection, self.source, self.rows, file_name)
         for texts in self._texts.values():
             texts.sort()
         if any(texts.ambiguous for texts in self._texts.values()):
@@ -336,53 +341,6 @@ class StagedDay:
             return ""
         ((came, _),) = self._shapes.most_common(1)
         return f". mapping.msisdn must be {self._hasher.reading.expected('msisdn')}; what came was {came}"
-
-    def _judge_unread(self, file_name: str) -> None:
-        """Check that no optional column is unreadable too often.
-
-        Raises
-        ------
-        DataFault
-            When it was, and the source says that the day is not to be loaded then.
-        """
-        rejects = self.source.rejects
-        for name, count in self.unread.items():
-            if count <= rejects.maximum_unreadable * self.rows:
-                continue
-            told = (
-                f"{name} could not be read in {count} of {self.rows} records, more than "
-                f"rejects.maximum_unreadable {rejects.maximum_unreadable:g}"
-            )
-            if rejects.unreadable == "hold":
-                raise DataFault(
-                    f"{file_name}: {told}; correct mapping.{name}, or set rejects.unreadable to warn"
-                )
-            self.notes.append(told)
-
-    def _judge_served_party(self, file_name: str) -> None:
-        """Check that records' SIMs belong to the subscribers of the records.
-
-        Raises
-        ------
-        DataFault
-            When most SIMs have one subscriber in outgoing records and another in incoming ones.
-        """
-        mapping = self.source.mapping
-        if not {"imsi", "outgoing", "msisdn_counterpart"} <= mapping.keys() or mapping["msisdn"].served:
-            return
-        # Of a large day, one SIM in sixteen is enough.
-        part = "AND imsi % 16 = 0" if self.rows > SIMS_JUDGED else ""
-        ((sims, split),) = self.connection.execute(
-            "SELECT count(*), count(*) FILTER (WHERE NOT list_has_any(made, taken)) FROM (SELECT imsi, "  # noqa: S608 - a constant
-            "list(DISTINCT msisdn) FILTER (WHERE outgoing) AS made, list(DISTINCT msisdn) FILTER (WHERE NOT outgoing) AS taken "
-            f"FROM day WHERE imsi IS NOT NULL {part} GROUP BY imsi) WHERE made IS NOT NULL AND taken IS NOT NULL"
-        ).fetchall()
-        if sims >= FEWEST_SIMS and split * 2 > sims:
-            raise DataFault(
-                f"{file_name}: {split} of {sims} SIMs have one subscriber in outgoing records and another in incoming ones: "
-                "mapping.msisdn is one party of the call, not the served one. Let the kind of record choose: "
-                "{when: <field>, MOC: <caller>, MTC: <called>}; or say served: true if it is right as it is"
-            )
 
     @cached_property
     def events_by_location(self) -> pa.Table:

@@ -10,6 +10,7 @@ from typing import Any
 from flowetl import celldatabase
 from flowetl.celldatabase import Line, Row, is_whole
 from flowetl.errors import DataFault
+from flowetl.events import TAC_DIGITS
 from flowetl.mappings import Joined, TableMapping
 from flowetl.streams import content_of
 
@@ -25,11 +26,24 @@ def _required(value: str) -> str:
 
 
 def _version(value: str) -> int:
-    return int(value) if value else 0
+    if value and not (value.isascii() and value.isdigit()):
+        raise ValueError("is not a whole number")
+    return int(value or 0)
+
+
+def _tac(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) <= TAC_DIGITS):
+        raise ValueError(f"is not a number of up to {TAC_DIGITS} digits")
+    return int(value)
 
 
 def _date(value: str) -> dt.date | None:
-    return dt.date.fromisoformat(value) if value else None
+    try:
+        return dt.date.fromisoformat(value) if value else None
+    except ValueError:
+        raise ValueError(
+            "is not a date such as 2016-01-31; other forms are named by dates in a mapping"
+        ) from None
 
 
 def _date_in(patterns: Sequence[str]) -> Callable[[str], dt.date | None]:
@@ -50,7 +64,10 @@ def _degrees(limit: float) -> Callable[[str], float | None]:
     def parse(value: str) -> float | None:
         if not value:
             return None
-        degrees = float(value)
+        try:
+            degrees = float(value)
+        except ValueError:
+            raise ValueError("is not a number of degrees such as 27.7172") from None
         if not -limit <= degrees <= limit:
             raise ValueError(f"is not within {limit:g} degrees of zero")
         return degrees
@@ -69,7 +86,7 @@ PLACE_COLUMNS: dict[str, Callable[[str], Any]] = {
 }
 CELL_COLUMNS: dict[str, Callable[[str], Any]] = {**PLACE_COLUMNS, "site_id": _text, "type": _text}
 TAC_COLUMNS: dict[str, Callable[[str], Any]] = {
-    "id": int,
+    "id": _tac,
     **dict.fromkeys(("brand", "model", "hnd_type", "software_os_name", "software_os_vendor"), _text),
 }
 
