@@ -247,13 +247,13 @@ def test_a_file_that_never_stops_growing_is_told(operator, monkeypatch) -> None:
 
 def test_a_file_that_changes_while_it_is_read_is_not_loaded(operator, monkeypatch) -> None:
     path = operator.write("calls", operator.two_calls())
-    add = loading.StagedDay.add
+    stage = loading.StagedDay.stage
 
-    def touch_and_add(self, batch) -> None:
+    def touch_and_stage(self, prepared) -> None:
         os.utime(path)
-        add(self, batch)
+        stage(self, prepared)
 
-    monkeypatch.setattr(loading.StagedDay, "add", touch_and_add)
+    monkeypatch.setattr(loading.StagedDay, "stage", touch_and_stage)
     with pytest.raises(Changed, match="changed while it was read"):
         operator.load()
 

@@ -13,7 +13,7 @@ from flowdb.keys import subscriber_key
 from flowetl import pseudonyms
 from flowetl.digests import Digests
 from flowetl.errors import DataFault
-from flowetl.hashing import FEW, KeyedHash, key_sql
+from flowetl.hashing import FEW_TEXTS, MANY_THREADS, KeyedHash, key_sql
 from flowetl.identifiers import Numbering
 from flowetl.known import Pseudonyms, Texts
 from flowetl.pseudonyms import Pseudonymiser, Reading, Spelling, UpstreamPseudonyms
@@ -114,15 +114,17 @@ def test_a_short_secret_is_refused() -> None:
 )
 @settings(max_examples=60, deadline=None)
 def test_a_block_is_hashed_as_the_standard_library_does(key, label, texts, with_keys) -> None:
-    # Enough for a statement, which hashes more than a few.
-    many = texts * (FEW // len(texts) + 1)
-    wanted = [hmac.new(key, f"{label}:{text}".encode(), hashlib.sha256).hexdigest() for text in many]
+    wanted = [hmac.new(key, f"{label}:{text}".encode(), hashlib.sha256).hexdigest() for text in texts]
     keys = [subscriber_key(text) if with_keys else int(text[:16], 16) for text in wanted]
     keys = [value - (value >= 2**63) * 2**64 for value in keys]
-    for block, count in ((texts, len(texts)), (many, len(many))):
-        found = KeyedHash(key).block(label, pa.array(block, pa.large_string()), with_keys=with_keys)
-        assert found.digests.texts().to_pylist() == wanted[:count]
-        assert found.keys.tolist() == keys[:count]
+    keyed = KeyedHash(key)
+    # Enough for a statement, which hashes more than a few.
+    for threads, times in ((1, 1), (MANY_THREADS, FEW_TEXTS // len(texts) + 1)):
+        keyed.use_threads(threads)
+        for kind in (pa.string(), pa.large_string()):
+            found = keyed.block(label, pa.array(texts * times, kind), with_keys=with_keys)
+            assert found.digests.texts().to_pylist() == wanted * times
+            assert found.keys.tolist() == keys * times
 
 
 @given(st.lists(st.none() | st.text(max_size=80), max_size=20))

@@ -3,17 +3,19 @@
 import hashlib
 from collections.abc import Iterable
 from functools import cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
-from flowetl.digests import DIGEST_BYTES, Digests
+from flowetl.digests import DIGEST_BYTES, TEXT_CHARACTERS, Digests
 
+MANY_THREADS: Final = 4
+"""Threads from which on DuckDB, which hashes on all of them, is faster than OpenSSL on one."""
+FEW_TEXTS: Final = 256
+"""Texts up to which a statement of DuckDB costs more than a loop."""
 _BLOCK_BYTES = 64
-FEW = 256
-"""Texts up to which a statement costs more than a loop."""
 _CHUNK = 4096
 """Texts that one thread hashes at a time; DuckDB gives a thread no less than a whole batch of Arrow."""
 
@@ -43,15 +45,11 @@ def _memory() -> duckdb.DuckDBPyConnection:
     return memory
 
 
-def use_threads(threads: int) -> None:
-    """Let so many threads hash in this process."""
-    _memory().execute(f"SET threads = {threads}")
-
-
 class KeyedHash:
     """Compute HMAC-SHA-256 with one key.
 
-    Whole blocks are hashed by one statement of DuckDB, which uses all threads and makes no Python object of a text.
+    OpenSSL copies its state after the key's blocks for each text, and needs a third of the processor time of DuckDB,
+    which hashes these blocks again. Many threads of DuckDB are faster nevertheless.
     """
 
     def __init__(self, key: bytes) -> None:
@@ -60,32 +58,39 @@ class KeyedHash:
         block = key.ljust(_BLOCK_BYTES, b"\0")
         self._inner = bytes(byte ^ 0x36 for byte in block)
         self._outer = bytes(byte ^ 0x5C for byte in block)
+        self._threads = 1
 
-    def of(self, label: str, texts: Iterable[str]) -> list[str]:
-        """Return the hash of ``label:text`` for each text, as hexadecimal characters."""
-        inner = hashlib.sha256(self._inner + f"{label}:".encode())
-        outer = hashlib.sha256(self._outer)
+    def use_threads(self, threads: int) -> None:
+        """Let so many threads hash a block."""
+        self._threads = threads
+
+    def of(self, label: str, texts: Iterable[bytes]) -> bytes:
+        """Return the hashes of ``label:text`` for each text, one behind the other."""
+        copy_inner = hashlib.sha256(self._inner + f"{label}:".encode()).copy
+        copy_outer = hashlib.sha256(self._outer).copy
         found = []
         for text in texts:
-            first, second = inner.copy(), outer.copy()
-            first.update(text.encode())
+            first, second = copy_inner(), copy_outer()
+            first.update(text)
             second.update(first.digest())
-            found.append(second.hexdigest())
-        return found
+            found.append(second.digest())
+        return b"".join(found)
 
     def block(self, label: str, texts: pa.Array, *, with_keys: bool) -> Hashed:
-        """Return what ``of`` does for texts without a null, and their keys.
+        """Return the digests of texts without a null, and their keys.
 
         Without ``with_keys`` the first 64 bits of the hashes stand for them.
         """
-        if len(texts) <= FEW:
-            found = self.of(label, texts.to_pylist())
-            digests = Digests.of_texts(found)
-            if not with_keys:
-                return Hashed(digests, digests.leading_bits().astype(np.int64))
-            first = b"".join(hashlib.sha256(text.encode()).digest()[:8] for text in found)
-            return Hashed(digests, np.frombuffer(first, ">i8").astype(np.int64))
+        if self._threads >= MANY_THREADS and len(texts) > FEW_TEXTS:
+            return self._by_statement(label, texts, with_keys)
+        wide = pa.large_binary() if pa.types.is_large_string(texts.type) else pa.binary()
+        content = self.of(label, texts.cast(wide).to_pylist())
+        digests = Digests.whole(np.frombuffer(content, np.uint8).reshape(-1, DIGEST_BYTES))
+        return Hashed(digests, _keys(content) if with_keys else _bits(digests))
+
+    def _by_statement(self, label: str, texts: pa.Array, with_keys: bool) -> Hashed:
         memory = _memory()
+        memory.execute(f"SET threads = {self._threads}")
         rows = pa.table({"text": texts}).to_batches(max_chunksize=_CHUNK)
         memory.register("texts", pa.Table.from_batches(rows))
         inner = _blob(self._inner + f"{label}:".encode())
@@ -99,8 +104,19 @@ class KeyedHash:
         start = column.offset * DIGEST_BYTES
         content = np.frombuffer(column.buffers()[2], np.uint8, len(texts) * DIGEST_BYTES, start)
         digests = Digests.whole(content.reshape(-1, DIGEST_BYTES))
-        keys = hashed.column("key").to_numpy() if with_keys else digests.leading_bits().astype(np.int64)
-        return Hashed(digests, keys)
+        return Hashed(digests, hashed.column("key").to_numpy() if with_keys else _bits(digests))
+
+
+def _bits(digests: Digests) -> np.ndarray:
+    return digests.leading_bits().astype(np.int64)
+
+
+def _keys(content: bytes) -> np.ndarray:
+    """Return the key of each hash's text, as ``flowdb.keys.subscriber_key`` does."""
+    text = content.hex().encode()
+    sha256, starts = hashlib.sha256, range(0, len(text), TEXT_CHARACTERS)
+    hashed = b"".join([sha256(text[start : start + TEXT_CHARACTERS]).digest() for start in starts])
+    return np.frombuffer(hashed, ">i8").reshape(-1, DIGEST_BYTES // 8)[:, 0].astype(np.int64)
 
 
 def _blob(content: bytes) -> str:

@@ -103,10 +103,9 @@ class Known:
         places = self._find(values, numbers)
         unseen = places == NOWHERE
         if unseen.any():
-            fresh = values.filter(pa.array(unseen)).unique()
-            self._add(fresh, make(fresh))
-            left = np.flatnonzero(unseen)
-            places[left] = self._find(values.take(pa.array(left)), numbers[left])
+            fresh = values.filter(pa.array(unseen)).dictionary_encode()
+            new = self._add(fresh.dictionary, make(fresh.dictionary))
+            places[unseen] = new[fresh.indices.to_numpy()]
         self._days[places] = self._day
         return places
 
@@ -119,8 +118,8 @@ class Known:
             places[others] = np.fromiter(map(self._others.get, texts, repeat(NOWHERE)), np.int32, len(texts))
         return places
 
-    def _add(self, values: pa.Array, made: New) -> None:
-        """Give places to distinct values that have none."""
+    def _add(self, values: pa.Array, made: New) -> np.ndarray:
+        """Give places to distinct values that have none; return them."""
         places = np.where(made.nobody, NOBODY, ABSENT).astype(np.int32)
         places[made.exists] = self._append(made.digests, made.keys, self._day)
         numbers = as_numbers(values)
@@ -128,6 +127,7 @@ class Known:
         self._numbers.add(numbers[plain], places[plain])
         others = values.filter(pa.array(~plain)).to_pylist()
         self._others.update(zip(others, places[~plain].tolist(), strict=True))
+        return places
 
     def _append(self, digests: Digests, keys: np.ndarray, days: np.ndarray | int) -> np.ndarray:
         """Put pseudonyms at new places, which are returned."""
@@ -223,6 +223,11 @@ class Texts:
         """Return every key, in order."""
         self.sort()
         return self._keys
+
+    def packed(self) -> pa.Array:
+        """Return what is behind all keys, in their order, as ``Digests.packed``."""
+        self.sort()
+        return self._digests.packed(np.ones(len(self._keys), bool))
 
     def of(self, keys: pa.Array) -> pa.Array:
         """Return what is behind each of these known keys, as ``Digests.packed``.

@@ -277,8 +277,8 @@ def _read(this: Attempt, day: StagedDay, item: Item, state: State, several: bool
     rows, rejects, elsewhere = day.rows, day.refused.total(), day.other_days.copy()
     reader = reader_of(item, this.load.source)
     with day.reading(item.name if several else ""):
-        for batch in ahead(reader.batches()):
-            day.add(batch)
+        for prepared in ahead(map(day.prepare, reader.batches())):
+            day.stage(prepared)
     day.notes += [f"{item.name}: {note}" for note in reader.notes]
     _tell_lost(this, day, item.name, day.other_days - elsewhere)
     uri = this.place.uri(item)

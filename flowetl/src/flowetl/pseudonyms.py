@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from flowdb.keys import subscriber_keys
 from flowetl.digests import Digests
 from flowetl.errors import DataFault
-from flowetl.hashing import KeyedHash, use_threads
+from flowetl.hashing import KeyedHash
 from flowetl.identifiers import (
     LONGEST_IDENTIFIER,
     LONGEST_NUMBER,
@@ -166,8 +166,8 @@ class Pseudonymiser:
         self._normal = {name: _reader(reading, name) for name in LABELS}
 
     def begin_day(self, threads: int) -> None:
-        """Make room for the identifiers of a day, which ``threads`` hash."""
-        use_threads(threads)
+        """Make room for the identifiers of a day, which ``threads`` may hash."""
+        self._keyed.use_threads(threads)
         total = sum(known.nbytes for spelled in self._known.values() for known in spelled.values())
         share = REMEMBERED_BYTES * _KEPT_SHARE / total if total > REMEMBERED_BYTES else None
         for spelled in self._known.values():
@@ -200,7 +200,7 @@ class Pseudonymiser:
 
         Equal lines can be recognised, and no line can be recovered.
         """
-        return self._keyed.of("line", [content])[0]
+        return self._keyed.of("line", [content.encode()]).hex()
 
 
 def _mask(values: pa.Array) -> np.ndarray:

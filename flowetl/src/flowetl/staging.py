@@ -12,6 +12,7 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -21,7 +22,7 @@ import pyarrow.compute as pc
 
 from flowetl import mapped, pseudonyms, quality
 from flowetl.errors import DataFault
-from flowetl.events import COLUMNS, HAS_COUNTERPARTS, CdrType, columnar_columns
+from flowetl.events import COLUMNS, CdrType, columnar_columns
 from flowetl.hashing import key_sql
 from flowetl.identifiers import shape
 from flowetl.known import Pseudonyms, Texts
@@ -82,6 +83,16 @@ def _empty_database(threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
         except duckdb.Error:
             # A DuckDB that has spilled refuses this last step, because it still uses the folder.
             connection.close()
+
+
+class Prepared(NamedTuple):
+    """Hold one block with pseudonyms: records as read, columns for the mapping, keys."""
+
+    batch: RawBatch
+    table: pa.Table
+    columns: pa.Table
+    found: dict[str, Pseudonyms]
+    own: dict[str, pa.Array]
 
 
 class StagedDay:
@@ -154,9 +165,13 @@ class StagedDay:
 
     def add(self, batch: RawBatch) -> None:
         """Map, pseudonymise, check and stage the records of one block of the file."""
-        self.passed += batch.passed
-        for reject in batch.rejects:
-            self._reject(reject.line, reject.reason, reject.content)
+        self.stage(self.prepare(batch))
+
+    def prepare(self, batch: RawBatch) -> "Prepared":
+        """Pseudonymise one block of the file.
+
+        A thread may do so while another stages the block before.
+        """
         table = mapped.made_fields(batch.table, self.source)
         if self.source.days == "by_record":
             table, batch = self._of_this_day(table, batch)
@@ -171,7 +186,16 @@ class StagedDay:
         for name in mapped.may_be_nobody(self.source):
             columns[mapped.nobody_name(name)] = found[name].row_says_nobody()
         columns["row"] = pa.array(np.arange(table.num_rows))
-        self.connection.register("batch", pa.table(columns))
+        own["place"] = found["msisdn"].row_leading_bits()
+        return Prepared(batch, table, pa.table(columns), found, own)
+
+    def stage(self, prepared: "Prepared") -> None:
+        """Check and stage the records of one block, and refuse the others."""
+        batch, table, columns, found, own = prepared
+        self.passed += batch.passed
+        for reject in batch.rejects:
+            self._reject(reject.line, reject.reason, reject.content)
+        self.connection.register("batch", columns)
         typed = self.connection.execute(self._select).to_arrow_table()
         self.connection.unregister("batch")
 
@@ -194,8 +218,7 @@ class StagedDay:
         if self._opted_out is not None:
             good = self._without_opted_out(good, own, self._opted_out)
         utc = instants.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
-        own["place"] = found["msisdn"].row_leading_bits()
-        self._stage(typed.filter(good), own, utc.filter(good), local.filter(good))
+        self._stage(typed.filter(good), found, own, utc.filter(good), local.filter(good))
 
     def _of_this_day(self, table: pa.Table, batch: RawBatch) -> tuple[pa.Table, RawBatch]:
         """Leave out records of other days, which are loaded with those days.
@@ -203,9 +226,10 @@ class StagedDay:
         A file is read for each day that it may hold records of. What costs most, pseudonyms, is done for one of them.
         """
         names = [mapped.raw_name(name) for name in table.column_names]
-        self.connection.register("batch", table.rename_columns(names))
-        typed = self.connection.execute(self._times).to_arrow_table()
-        self.connection.unregister("batch")
+        with self.connection.cursor() as connection:
+            connection.register("batch", table.rename_columns(names))
+            typed = connection.execute(self._times).to_arrow_table()
+            connection.unregister("batch")
         dates = self._local(self._instants(typed)).cast(pa.date32())
         # A record whose day cannot be read is refused.
         elsewhere = pc.fill_null(pc.not_equal(dates, pa.scalar(self.date)), False)
@@ -263,18 +287,28 @@ class StagedDay:
                 self._shapes[shape(text)] += 1
 
     def _pseudonymise(self, raw: pa.Table) -> dict[str, Pseudonyms]:
-        """Return each identifier column's pseudonyms; keep their texts."""
+        """Return each identifier column's pseudonyms."""
         found = {}
         for column in self._columns:
             if column.kind == "identifier" and column.name in self.source.mapping:
                 texts = raw.column(self._field(column.name))
                 found[column.name] = self._hasher.column(column.name, texts)
-                self._texts[LABELS[column.name]].add(found[column.name])
         return found
 
-    def _stage(self, good: pa.Table, own: dict[str, pa.Array], utc: pa.Array, local: pa.Array) -> None:
+    def _stage(
+        self,
+        good: pa.Table,
+        found: dict[str, Pseudonyms],
+        own: dict[str, pa.Array],
+        utc: pa.Array,
+        local: pa.Array,
+    ) -> None:
         rows = good.column("row").combine_chunks()
         staged = {name: keys.take(rows) for name, keys in own.items()}
+        for name, values in found.items():
+            # A counterpart who opted out has no key any more, and no text of theirs is kept.
+            kept = rows.filter(staged[name].is_valid())
+            self._texts[LABELS[name]].add(values._replace(places=values.places[kept.to_numpy()]))
         for column in self._columns:
             if column.kind != "identifier":
                 staged[column.name] = utc if column.kind == "timestamp" else good.column(column.name)
@@ -366,13 +400,8 @@ class StagedDay:
 
         Pairs are sorted by key; pseudonyms are as ``Digests.packed``.
         """
-        parties = "SELECT DISTINCT msisdn AS key FROM day"
-        if self.cdr_type in HAS_COUNTERPARTS:
-            parties += " UNION SELECT msisdn_counterpart FROM day WHERE msisdn_counterpart IS NOT NULL"
-        keys = (
-            self.connection.execute(f"{parties} ORDER BY key").to_arrow_table().column("key").combine_chunks()
-        )
-        return pa.table({"subscriber_key": keys, "pseudonym": self._texts["msisdn"].of(keys)})
+        texts = self._texts["msisdn"]
+        return pa.table({"subscriber_key": texts.keys, "pseudonym": texts.packed()})
 
     def describe(self, checks: Iterable[Check], valid_cells: Sequence[str]) -> quality.Outcomes:
         """Run packaged quality checks on the day with the cells in service."""
