@@ -39,10 +39,16 @@ class Server:
     """A Prefect server of a test's own, not started yet."""
 
     url: str
-    start: Callable[[], None]
+    begin: Callable[[], None]
+    log: Path
     kill: Callable[[], None]
     stop: Callable[[int], None]
     """Send all its processes a signal."""
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self.begin()
+        wait_for(lambda: _healthy(self.url), "a healthy Prefect server", self.log)
 
     def ask(self, route: str, body: Any) -> requests.Response:
         return requests.post(f"{self.url}/{route}", json=body, auth=("flowetl", PASSWORD), timeout=30)
@@ -87,7 +93,7 @@ def prefect(operator, tmp_path: Path) -> Iterator[Server]:
     command = [sys.executable, "-m", "flowetl", "prefect-server", "--host", "127.0.0.1"]
     servers: list[subprocess.Popen[bytes]] = []
 
-    def start() -> None:
+    def begin() -> None:
         with log.open("a") as output:
             server = subprocess.Popen(
                 [*command, "--port", str(port)],
@@ -97,7 +103,6 @@ def prefect(operator, tmp_path: Path) -> Iterator[Server]:
                 start_new_session=True,
             )
         servers.append(server)
-        wait_for(lambda: _healthy(url), "a healthy Prefect server", log)
 
     def kill() -> None:
         os.killpg(servers[-1].pid, signal.SIGKILL)
@@ -106,7 +111,7 @@ def prefect(operator, tmp_path: Path) -> Iterator[Server]:
     def stop(number: int) -> None:
         os.killpg(servers[-1].pid, number)
 
-    yield Server(url, start, kill, stop)
+    yield Server(url, begin, log, kill, stop)
     for server in servers:
         os.killpg(server.pid, signal.SIGCONT)
         os.killpg(server.pid, signal.SIGTERM)
