@@ -225,3 +225,51 @@ def test_a_device_list_says_what_a_model_is(operator, tmp_path: Path) -> None:
         DataFault, match="line 2: id '3512345x': is not a number of up to 8 digits; line 3: id"
     ):
         load_geography(operator.deployment, tmp_path / "lists")
+
+
+def test_a_file_of_another_name_or_delimiter_is_told_with_the_cure(operator) -> None:
+    given(operator, path="calls_{date:%Y%m%d}.csv")
+    described = operator.deployment.sources_folder / "s.yml"
+    empty = operator.command("source", "check", str(described), check=False).stderr
+    assert (
+        "no file of calls_{date:%Y%m%d}.csv is in the landing folder, which is empty. Correct path" in empty
+    )
+    (operator.deployment.landing / f"calls_{DAY}.csv").write_text(text(3, sep=";"))
+    other = operator.command("source", "check", str(described), check=False).stderr
+    assert f"is in the landing folder; there are: calls_{DAY}.csv. Correct path, or name the file" in other
+    given(operator)
+    delimiter = operator.command("source", "check", str(described), check=False).stderr
+    assert "The file has ';' between its fields: set format.delimiter to it" in delimiter
+    given(operator, format={"delimiter": ";"}, fields=[*BASE["fields"], "more"])
+    fields = operator.command("source", "check", str(described), check=False).stderr
+    assert "missing more; unexpected none" in fields
+    assert "Correct fields, format.delimiter, or format.header" in fields
+
+
+def test_a_time_of_another_form_is_told_with_the_form_that_is_expected(operator) -> None:
+    given(operator, mapping=BASE["mapping"] | {"datetime": {"column": "started", "format": "%d.%m.%Y %H:%M"}})
+    path = operator.deployment.landing / f"calls_{DAY}.csv"
+    path.write_text(text(2))
+    source, item, date = find(operator.deployment, Path(path.name), None, None)
+    ((_, reason, hint), _) = sample(operator.deployment, source, item, date, 1).doubts
+    assert reason == "malformed_datetime"
+    assert hint.startswith("mapping.datetime read 4 digits, '-', 2 digits")
+    assert hint.endswith("; its format is %d.%m.%Y %H:%M")
+
+
+def test_the_days_of_a_sample_of_years_ago_are_shown(operator, deliver) -> None:
+    files = {f"calls_{day}.csv": text(2, day) for day in (DAY, DAY + dt.timedelta(1))}
+    deliver(files, start=str(DAY), end=str(DAY + dt.timedelta(2)))
+    found = {day["date"]: day["state"] for day in calendar(operator.deployment)}
+    assert list(found.values()) == ["loaded", "due", "missing"]
+    assert list(calendar(operator.deployment, 1)[0].values())[2] == DAY + dt.timedelta(2)
+
+
+def test_an_export_of_cells_that_was_not_read_is_told(operator, tmp_path: Path) -> None:
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "cells.csv").write_text("id,lat,lon\na,27,85\n")
+    for name in ("429.csv.gz", "cell_towers.csv.gz", "calls_429.csv.gz"):
+        (tmp_path / "lists" / name).write_text("x")
+    told: list[str] = []
+    load_geography(operator.deployment, tmp_path / "lists", tell=told.append)
+    assert [note.partition(" was not read")[0] for note in told] == ["429.csv.gz", "cell_towers.csv.gz"]

@@ -108,7 +108,9 @@ def _boundaries(folder: Path, repair: bool) -> list[tuple[Path, Loader]]:
 
 
 _LIKE_OURS = re.compile(
-    r"(?i)(cell|site|antenna|tac|admin|boundar|gadm|adm).*\.(csv|txt|xlsx?|geojson|json|gpkg|shp|zip)$"
+    r"(?i)((cell|site|antenna|tower|tac|admin|boundar|gadm|adm).*\.(csv|txt|xlsx?|geojson|json|gpkg|shp|zip|gz)"
+    # An export of OpenCelliD has the number of its country.
+    r"|^[2-7][0-9]{2}\.csv(\.gz)?)$"
 )
 
 

@@ -74,7 +74,7 @@ def _as_it_is(
 
 
 def calendar(deployment: Deployment, shown: int = SHOWN_DAYS) -> list[dict[str, Any]]:
-    """Return the state and reason of each source's recent days.
+    """Return the state and reason of each source's last days, up to its end.
 
     ``loaded``; ``loading`` while a loader holds the day; ``failed``; ``held`` back until accepted; ``dropped``;
     ``absent`` (the operator has no file); ``due``: its file has arrived and the next run loads it. Of a day that is
@@ -85,8 +85,8 @@ def calendar(deployment: Deployment, shown: int = SHOWN_DAYS) -> list[dict[str, 
     found = []
     with deployment.connect() as connection, connection.cursor() as cursor:
         for source in deployment.all_sources():
-            first = max(source.start, today - dt.timedelta(days=shown))
             last = min(source.end or today, today - dt.timedelta(days=1))
+            first = max(source.start, last - dt.timedelta(days=shown - 1))
             if last < first:
                 continue
             known = _known(cursor, source.cdr_type, first, last)

@@ -27,6 +27,7 @@ from flowetl.staging import StagedDay
 WHOLE_BLOCKS = 8
 """Blocks of a file that are all looked at; of those behind them one in as many."""
 DOUBTS = 20
+_FILES_SHOWN = 5
 
 
 def preview(
@@ -64,7 +65,11 @@ def find(
             default=None,
         )
         if newest is None:
-            raise NotReady(f"no file of {source.path} is in the landing folder: name one")
+            others = sorted(path.name for path in deployment.landing.rglob("*") if path.is_file())
+            there = f"; there are: {', '.join(others[:_FILES_SHOWN])}" if others else ", which is empty"
+            raise NotReady(
+                f"no file of {source.path} is in the landing folder{there}. Correct path, or name the file"
+            )
         return source, newest, date or _day(source, newest)
     sources = deployment.sources()
     if name is not None and name not in sources:
@@ -187,6 +192,8 @@ def _doubts(
             name = text_field(column, source.mapping[column])
             text = table.column(name)[at[line]].as_py() if name in table.column_names else None
             hint = f"mapping.{column} read {shape(text)}" if text else ""
+            if text and column == "datetime":
+                hint += f"; its format is {' or '.join(source.time_patterns)}"
         yield line, reason, hint
 
 

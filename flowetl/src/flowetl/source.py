@@ -249,6 +249,11 @@ class Source(Strict):
         told = []
         given = self.identifiers
         numbers = given.pseudonymise == "here" and given.msisdn.form in ("number", "national")
+        if numbers and not given.calling_code:
+            told.append(
+                "identifiers.calling_code is not given: numbers are taken as they are written, so that a national number and the "
+                "same number with its country in front are two subscribers"
+            )
         if numbers and given.calling_code and not given.national_lengths:
             told.append(
                 "identifiers.national_lengths is not given: a national number that begins with "
