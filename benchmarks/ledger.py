@@ -6,7 +6,6 @@ they add to the ledger is taken back.
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import tempfile
 import time
@@ -17,9 +16,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from benchmarks.country import START, Country, Size
+from benchmarks.country import Country
 from benchmarks.measure import Say
 from benchmarks.questions import Spec, questions
+from benchmarks.series import SIZE, of_sums, series
 from flowmachine.data import DataState, read_data_state
 from flowmachine.executors.duckdb import DuckDBExecutor
 from flowmachine.ledger import packing
@@ -37,82 +37,9 @@ from flowmachine.tables import (
     ledger_totals,
 )
 
-SIZE = Size(10_000, 14, 50_000)
-DAYS = [START + dt.timedelta(number) for number in range(SIZE.days)]
 #: Each of the nine questions is asked so often, with the ledger and without in turn; the best time counts.
 REPEATS = 5
-_DAY = dt.timedelta(1)
 _LEDGER = (ledger_results, ledger_rows, ledger_totals, ledger_sums, ledger_margins, ledger_subsets)
-
-
-def daily(day: dt.date, method: str = "last", unit: str = "admin3", **more: Any) -> Spec:
-    located = {"query_kind": "daily_location", "date": day.isoformat(), "method": method}
-    return {**located, "aggregation_unit": unit, **more}
-
-
-def home(first: int, days: int, unit: str = "admin3") -> Spec:
-    locations = [daily(day, "most-common", unit) for day in DAYS[first : first + days]]
-    return {"query_kind": "modal_location", "locations": locations}
-
-
-def counted(located: Spec) -> Spec:
-    return {"query_kind": "spatial_aggregate", "locations": located}
-
-
-def seen(day: dt.date, unit: str) -> Spec:
-    window = {"start_date": day.isoformat(), "end_date": (day + _DAY).isoformat()}
-    return {"query_kind": "unique_subscriber_counts", **window, "aggregation_unit": unit}
-
-
-def moves(kind: str, first: Spec, second: Spec) -> Spec:
-    return {"query_kind": kind, "from_location": first, "to_location": second}
-
-
-def of_callers(day: dt.date, length: int, hours: tuple[int, int] | None) -> Spec:
-    active = {
-        "query_kind": "event_count",
-        "start_date": day.isoformat(),
-        "end_date": (day + length * _DAY).isoformat(),
-        "hours": hours and {"start_hour": hours[0], "end_hour": hours[1]},
-    }
-    return counted(daily(DAYS[-1], subscriber_subset=active))
-
-
-def series() -> dict[str, list[Spec]]:
-    """Return series of questions by name; each is asked of an empty ledger."""
-    return {
-        "last location by day": [counted(daily(day)) for day in DAYS],
-        "last beside most common": [
-            counted(daily(day, method)) for day in DAYS for method in ("last", "most-common")
-        ],
-        "homes of a week, rolling": [counted(home(first, 7)) for first in range(len(DAYS) - 6)],
-        "flows from home to day": [moves("flows", home(0, 7), daily(day)) for day in DAYS[7:]],
-        "country, then districts": [
-            asked for day in DAYS for asked in (seen(day, "admin0"), counted(daily(day, "most-common")))
-        ],
-        "districts, then country": [
-            asked for day in DAYS for asked in (counted(daily(day, "most-common")), seen(day, "admin0"))
-        ],
-        "coarse to fine": [
-            counted(daily(day, unit=unit))
-            for day in DAYS
-            for unit in ("admin0", "admin1", "admin2", "admin3", "lon-lat")
-        ],
-        "fine to coarse": [
-            counted(daily(day, unit=unit))
-            for day in DAYS
-            for unit in ("lon-lat", "admin3", "admin2", "admin1", "admin0")
-        ],
-        "outflows, then flows": [
-            moves(kind, home(0, 7), daily(day)) for day in DAYS[7:] for kind in ("outflows", "flows")
-        ],
-        "flows, then outflows": [
-            moves(kind, home(0, 7), daily(day)) for day in DAYS[7:] for kind in ("flows", "outflows")
-        ],
-        "subsets by day": [of_callers(day, 1, None) for day in DAYS],
-        "subsets by night": [of_callers(day, 1, (18, 24)) for day in DAYS],
-        "subsets by week, rolling": [of_callers(day, 7, None) for day in DAYS[:7]],
-    }
 
 
 class Engine:
@@ -241,69 +168,6 @@ def _seconds(country: Country, database: sa.Engine) -> dict[str, tuple[float, fl
         found[question.name] = best["on"], best["off"]
     os.environ["FLOWMACHINE_DIFFERENCES"] = "on"
     return found
-
-
-def visited(first: int, days: int) -> Spec:
-    """Return where people were most days, by coalescing, for labels."""
-    weights = {
-        "query_kind": "location_visits",
-        "locations": [daily(day, "most-common") for day in DAYS[first : first + days]],
-    }
-    there = {
-        "query_kind": "majority_location",
-        "subscriber_location_weights": weights,
-        "include_unlocatable": True,
-    }
-    return {
-        "query_kind": "coalesced_location",
-        "preferred_location": there,
-        "fallback_location": there,
-        "subscriber_location_weights": weights,
-        "weight_threshold": 1,
-    }
-
-
-def labelled(first: int) -> Spec:
-    labels = {
-        "query_kind": "mobility_classification",
-        "locations": [visited(first, 3), visited(first + 3, 3)],
-        "stay_length_threshold": 2,
-    }
-    located = visited(first + 3, 3)
-    return {"query_kind": "labelled_spatial_aggregate", "locations": located, "labels": labels}
-
-
-def of_sums() -> dict[str, list[Spec]]:
-    """Return series of questions whose rows add up to rows of others of the series."""
-    weeks = range(len(DAYS) - 6)
-    return {
-        "two levels by day": [
-            counted(daily(day, unit=unit)) for day in DAYS for unit in ("admin3", "admin2")
-        ],
-        "levels in turn by day": [
-            counted(daily(day, unit=("admin3", "admin2")[number % 2])) for number, day in enumerate(DAYS)
-        ],
-        "two levels of homes of a week, rolling": [
-            counted(home(first, 7, unit)) for first in weeks for unit in ("admin3", "admin2")
-        ],
-        "levels in turn of homes of a week": [
-            counted(home(first, 7, ("admin3", "admin2")[first % 2])) for first in weeks
-        ],
-        "homes of ten days, rolling": [
-            counted(home(first, 10, unit)) for first in range(5) for unit in ("admin3", "admin2")
-        ],
-        "homes of windows that grow": [counted(home(0, days)) for days in range(3, len(DAYS) + 1)],
-        "flows between weeks": [
-            moves(kind, home(0, 7), home(first, 7)) for first in weeks[1:] for kind in ("flows", "inflows")
-        ],
-        "flows from day to day": [
-            moves(kind, daily(day), daily(day + _DAY)) for day in DAYS[:-1] for kind in ("flows", "outflows")
-        ],
-        "labels, and everybody": [
-            asked for first in range(8) for asked in (labelled(first), counted(visited(first + 3, 3)))
-        ],
-        "the nine questions": [question.spec for question in questions(SIZE)],
-    }
 
 
 def margins(engine: Engine) -> dict[str, tuple[int, int]]:

@@ -56,8 +56,8 @@ ALL_BUT_V = tuple(
 REGION = {"b": "W", "a 1": "W", "B": "E", "é": "E", 84.25: "W", 85.5: "E", 85.75: "E"}
 
 
-def homes(unit: str, day: int = 2) -> DailyLocation:
-    return DailyLocation(date=f"2016-01-0{day}", method="last", aggregation_unit=unit)
+def homes(unit: str, day: int = 2, method: str = "last") -> DailyLocation:
+    return DailyLocation(date=f"2016-01-0{day}", method=method, aggregation_unit=unit)
 
 
 def without_v(located: Query) -> Query:
@@ -144,7 +144,6 @@ def test_sums_of_rows_do_not_tell_where_somebody_is(
         # A place that only one of two has tells as much as two numbers.
         return one != other
 
-    monkeypatch.setenv("FLOWMACHINE_MARGINS", "on")
     with pytest.raises(SumsTooNear, match=f"add up to rows of query {asked[0].query_id}, or to sums of"):
         differ()
     monkeypatch.setenv("FLOWMACHINE_MARGINS", "off")
@@ -179,9 +178,42 @@ HONEST: dict[str, list[Aggregate]] = {
 @pytest.mark.parametrize("order", [1, -1], ids=["fine to coarse", "coarse to fine"])
 @pytest.mark.parametrize("name", HONEST)
 def test_sums_of_the_same_people_are_answered(
-    stage_in_utc: Stage, executor: str, monkeypatch: pytest.MonkeyPatch, name: str, order: int
+    stage_in_utc: Stage, executor: str, name: str, order: int
 ) -> None:
-    monkeypatch.setenv("FLOWMACHINE_MARGINS", "on")
     with stage_in_utc.loaded(CROWD) as (connection, state):
         for query in HONEST[name][::order]:
             assert stage_in_utc.run(query, CROWD, executor, connection, state)
+
+
+#: Forty people go to the other district of their region, and v to another region.
+GOING = drawn(
+    """
+    subscriber | time    | cell
+    a1..20     | 2 10:00 | in-b
+    b1..20     | 2 10:00 | in-a1
+    c1..20     | 2 10:00 | in-é
+    e1..40     | 2 10:00 | in-b
+    e1..40     | 2 11:00 | in-b
+    e1..40     | 2 12:00 | in-a1
+    v          | 2 10:00 | in-é
+    v          | 2 11:00 | in-é
+    v          | 2 12:00 | in-a1
+    """
+)
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["last first", "last second"])
+def test_sums_over_places_of_the_same_rows_are_not_compared(
+    stage_in_utc: Stage, executor: str, order: int
+) -> None:
+    """Check that rows of regions are compared with such sums."""
+    last, most_common = (
+        {unit: SpatialAggregate(locations=homes(unit, method=method)) for unit in ("admin3", "admin2")}
+        for method in ("last", "most-common")
+    )
+    with stage_in_utc.loaded(GOING) as (connection, state):
+        for query in (last["admin3"], most_common["admin3"])[::order]:
+            assert stage_in_utc.run(query, GOING, executor, connection, state)
+    with stage_in_utc.loaded(GOING) as (connection, state), pytest.raises(SumsTooNear):
+        for query in (last["admin3"], most_common["admin2"])[::order]:
+            stage_in_utc.run(query, GOING, executor, connection, state)

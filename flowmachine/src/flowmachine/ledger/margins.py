@@ -6,7 +6,9 @@ is these few, at that place. The rows cannot repeat the earlier answer, because 
 few are. So the later answer is refused whole.
 
 Levels of one question, a question and its totals, and sums of the same people are not compared here: what is left of
-a total is nobody or many already. Equal sums tell nothing. A margin of the whole country tells of no place.
+a total is nobody or many already. Equal sums tell nothing. A margin of the whole country tells of no place. Nor are
+sums over places of two answers with the same rows compared: people who are in another district of one region, such as
+in the last and in the most common place of a day, make many rows differ and few sums.
 """
 
 from __future__ import annotations
@@ -154,7 +156,14 @@ def _candidates(query: Aggregate, release: int) -> Select[Any]:
     mine = sa.select(_entries()).where(sa.column("release") == release).cte("mine")
     mine = mine.prefix_with("MATERIALIZED")
     theirs, results = _entries().alias("theirs"), ledger_results.c
-    own = sa.select(results.measure, results.family).where(results.release == release).subquery("of_release")
+    of_release = sa.select(results.measure, results.family, results.form).where(results.release == release)
+    own = of_release.subquery("of_release")
+    # Keys that are equal are of totals of one form, so they are sums over places in both releases or in none.
+    over_places = [
+        position
+        for position, total in enumerate(query.all_totals, start=1)
+        if total.question.kind == query.kind
+    ]
     of_mine, of_theirs = ledger_totals.alias("of_mine"), ledger_totals.alias("of_theirs")
     # The totals of a question are at all levels, so the coarsest of each is its family's.
     is_total = sa.exists().where(of_mine.c.release == release, of_mine.c.question == results.family)
@@ -178,6 +187,7 @@ def _candidates(query: Aggregate, release: int) -> Select[Any]:
             differing_bits(mine.c, theirs.c) <= most,
             results.query_id != query.query_id,
             results.family != own.c.family,
+            ~sa.and_(results.form == own.c.form, theirs.c.position > 0, mine.c.position.in_(over_places)),
             ~is_total,
             ~is_part,
             mine.c.everybody != theirs.c.everybody,

@@ -42,11 +42,11 @@ def release(
     rows = _table({column.name: column.type for column in select.selected_columns})
     fill(connection, rows, select)
     if together:
-        answer = _judge_together(connection, query, rows)
+        answer = judge_together(connection, query, rows)
         for part in query.judged_apart:
             _judge_apart(connection, part, sources, fill)
     else:
-        answer = _Answer(rows, _reasons(connection, rows))
+        answer = Answer(rows, _reasons(connection, rows))
     leaves = released_sample(query, leaving(query.published, answer.rows))
     connection.execute(CreateTableAs("cache", name, leaves))
     rows.drop(connection)
@@ -58,16 +58,22 @@ def release(
 
 
 @dataclass(frozen=True)
-class _Answer:
-    """Hold all rows, why rows are withheld, and the queries whose answers are near."""
+class Answer:
+    """Hold all rows, why rows are withheld, and the queries whose answers are near.
+
+    ``rows`` has the published columns and ``kept``, with what they repeat of earlier answers.
+    """
 
     rows: FromClause
     withheld: list[str]
     repeats: list[str] = field(default_factory=list)
 
 
-def _judge_together(connection: sa.Connection, query: Aggregate, rows: FromClause) -> _Answer:
-    """Record the rows, and return them with what they repeat of earlier answers."""
+def judge_together(connection: sa.Connection, query: Aggregate, rows: FromClause) -> Answer:
+    """Record the rows of ``judged``, and judge them with all earlier answers.
+
+    Raises TooNear where an earlier answer differs by few and cannot be repeated.
+    """
     twins.lock(connection)
     made = record(connection, query, rows)
     earlier: list[twins.Twin] = []
@@ -93,7 +99,7 @@ def _judge_together(connection: sa.Connection, query: Aggregate, rows: FromClaus
         withheld = [*withheld, "parts"]
     note(connection, made, withheld)
     others = [twin.query_id for twin in earlier if twin.query_id != query.query_id]
-    return _Answer(rows, withheld, others)
+    return Answer(rows, withheld, others)
 
 
 def _judge_margins(connection: sa.Connection, query: Aggregate, made: int, *, again: bool = False) -> None:
