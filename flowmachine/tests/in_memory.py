@@ -1,20 +1,24 @@
 """Judge releases in a ledger in memory, whose rows the test tells.
 
 DuckDB runs the ledger's statements. What only PostgreSQL has is defined as macros: locks, which nobody else asks for
-here, and shapes. A place is a text here, and lies within all places that the text begins with.
+here, and shapes. A shape is a text here, and lies within all shapes that the text begins with: the point at longitude
+1.5 and latitude 23.4 is "c123", in the regions "c123", "c12", "c1" and "c" of four levels.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import sqlalchemy as sa
 
 from flowmachine.ledger.releasing import Answer, judge_together
 from flowmachine.spec.aggregate import Aggregate
+from flowmachine.sql.release import leaving
 from flowmachine.tables import (
     audit,
     jobs,
@@ -45,8 +49,11 @@ _COUNTED = {"ledger_results": "release", "ledger_subsets": "subset"}
 LEVELS = ("admin0", "admin1", "admin2", "admin3")
 
 _MACROS = (
+    "CREATE TYPE JSONB AS JSON",
     "CREATE MACRO pg_advisory_xact_lock(key) AS key",
     "CREATE MACRO set_config(name, word, local) AS word",
+    "CREATE MACRO ST_MakePoint(lon, lat) AS 'c' || floor(lon)::INTEGER || floor(lat)::INTEGER",
+    "CREATE MACRO ST_SetSRID(place, number) AS place",
     "CREATE MACRO ST_PointOnSurface(place) AS place",
     "CREATE MACRO ST_Within(place, around) AS starts_with(place, around)",
 )
@@ -61,13 +68,24 @@ def key_of(number: int) -> int:
     return (number % 256) | 1 << 8 | (number * 0x9E3779B97F4A7C15 % 2**40) << 20
 
 
+def estimated(difference: frozenset[int]) -> float:
+    """Return the estimate of a sketch of 256 bits, in which each of these has a bit."""
+    bits = len(difference)
+    return -128 * math.log(1 - bits / 128) if bits <= 102 else math.inf
+
+
 @contextmanager
 def in_memory() -> Iterator[sa.Engine]:
-    """Provide a database with an empty ledger and the regions of no country."""
+    """Provide a database with an empty ledger and the regions of a country.
+
+    Every second region does not name the region around it.
+    """
     engine = sa.create_engine(
         "duckdb:///:memory:", connect_args={"config": {"threads": 1}}, poolclass=sa.pool.StaticPool
     )
     with engine.begin() as connection:
+        for macro in _MACROS:
+            connection.execute(sa.text(macro))
         for schema in ("engine", "audit", "geography", "cache"):
             connection.execute(sa.text(f"CREATE SCHEMA {schema}"))
         for table in _TABLES:
@@ -77,11 +95,15 @@ def in_memory() -> Iterator[sa.Engine]:
             connection.execute(sa.text(f"CREATE SEQUENCE {name}_numbers"))
             default = f"SET DEFAULT nextval('{name}_numbers')"
             connection.execute(sa.text(f"ALTER TABLE engine.{name} ALTER {column} {default}"))
-        for level in LEVELS:
-            columns = f"{level}pcod TEXT, parent_pcod TEXT, geom TEXT"
-            connection.execute(sa.text(f"CREATE TABLE geography.{level} ({columns})"))
-        for macro in _MACROS:
-            connection.execute(sa.text(macro))
+        for depth, level in enumerate(LEVELS):
+            columns = [sa.Column(name, sa.Text) for name in (f"{level}pcod", "parent_pcod", "geom")]
+            table = sa.Table(level, sa.MetaData(), *columns, schema="geography")
+            table.create(connection)
+            codes = [f"c{''.join(digits)}" for digits in product("123", repeat=depth)]
+            rows = [
+                (code, code[:-1] if depth and number % 2 else None, code) for number, code in enumerate(codes)
+            ]
+            connection.execute(table.insert(), [dict(zip(table.c.keys(), row, strict=True)) for row in rows])
     yield engine
     engine.dispose()
 
@@ -89,8 +111,7 @@ def in_memory() -> Iterator[sa.Engine]:
 def _type(type_: Any) -> str:
     if isinstance(type_, sa.ARRAY):
         return f"{_type(type_.item_type)}[]"
-    names = {"JSONB": "JSON", "DATETIME": "TIMESTAMP"}
-    return names.get(str(type_), str(type_))
+    return "TIMESTAMP" if isinstance(type_, sa.DateTime) else str(type_)
 
 
 @contextmanager
@@ -136,27 +157,37 @@ class Told:
 
 @dataclass(frozen=True)
 class Answered:
-    """Hold the rows that leave, by key, and the answer."""
+    """Hold an answer with the rows that leave."""
 
-    rows: dict[tuple[Any, ...], dict[str, Any]]
+    query: Aggregate
     answer: Answer
+    leaving: Sequence[Mapping[str, Any]]
 
     @property
     def values(self) -> dict[tuple[Any, ...], Any]:
-        return {key: row["value"] for key, row in self.rows.items()}
+        """Return the values by the rows' keys."""
+        return {tuple(row[name] for name in self.query.published.keys): row["value"] for row in self.leaving}
 
 
 def ask(connection: sa.Connection, query: Aggregate, rows: Sequence[Mapping[str, Any]]) -> Answered:
     """Judge rows with the columns of ``judged``; there is at least one."""
+    with table_of(connection, query, rows) as table:
+        answer = judge_together(connection, query, table)
+        found = connection.execute(leaving(query.published, answer.rows)).mappings().all()
+    return Answered(query, answer, found)
+
+
+@contextmanager
+def table_of(
+    connection: sa.Connection, query: Aggregate, rows: Sequence[Mapping[str, Any]]
+) -> Iterator[sa.Table]:
+    """Provide rows with the columns of ``judged`` as a table."""
     types = dict.fromkeys(rows[0], sa.BigInteger()) | query.published.columns | {"kept": sa.Boolean()}
     columns = (sa.Column(name, type_) for name, type_ in types.items())
     table = sa.Table("judged_rows", sa.MetaData(), *columns, prefixes=["TEMPORARY"])
     table.create(connection)
     connection.execute(table.insert(), rows)
     try:
-        answer = judge_together(connection, query, table)
-        found = connection.execute(sa.select(answer.rows)).mappings().all()
+        yield table
     finally:
         table.drop(connection)
-    keys = query.published.keys
-    return Answered({tuple(row[name] for name in keys): dict(row) for row in found if row["kept"]}, answer)

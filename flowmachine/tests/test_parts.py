@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import product
 
 import marshmallow as ma
@@ -60,10 +60,12 @@ def places(country: Country) -> list[dict[tuple[int, ...], range]]:
     return found
 
 
-def published(country: Country, order: list[int]) -> dict[tuple[int, ...], bool]:
+def published(
+    country: Country, order: list[int], key: Callable[[tuple[int, ...]], int] = hash
+) -> dict[tuple[int, ...], bool]:
     """Return which places are published when the levels are asked in this order."""
     by_level = places(country)
-    keys = {place: number for number, place in enumerate(place for level in by_level for place in level)}
+    keys = {place: key(place) for level in by_level for place in level}
     rows: dict[int, Mapping[int, Row]] = {}
     for level in order:
         rows[level] = {

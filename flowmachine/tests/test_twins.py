@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +20,7 @@ from flowmachine.queries import (
 )
 from flowmachine.spec.aggregate import Aggregate
 
-from .in_memory import Told, ask, empty_ledger, in_memory
+from .in_memory import Told, ask, empty_ledger, estimated, in_memory
 
 FLOOR = 15
 
@@ -138,12 +137,6 @@ def is_told(one: Entry, other: Entry) -> bool:
     people = [entry.told.people for entry in (one, other)]
     alike = one.behind == other.behind or is_near(one, other)
     return alike and len(people[0] ^ people[1]) <= FLOOR < max(map(len, people))
-
-
-def estimated(difference: frozenset[int]) -> float:
-    """Return the estimate of a sketch of 256 bits, in which each of these has a bit."""
-    bits = len(difference)
-    return -128 * math.log(1 - bits / 128) if bits <= 102 else math.inf
 
 
 @pytest.fixture(scope="module")

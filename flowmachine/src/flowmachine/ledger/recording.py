@@ -111,6 +111,7 @@ def repeating(query: Aggregate, rows: FromClause, release: int, withheld: Collec
     """Return the rows of ``judged`` with values and absences that they repeat.
 
     ``release`` is that of the rows. ``withheld`` are the keys of rows that are absent whatever they repeat.
+    ``over_floor`` is what ``kept`` was.
     """
     mine, theirs = ledger_rows.alias("mine"), ledger_rows.alias("theirs")
     key = row_key(query, rows)
@@ -131,4 +132,4 @@ def repeating(query: Aggregate, rows: FromClause, release: int, withheld: Collec
         ).label("kept"),
     }
     columns = [changed.get(name, rows.c[name]) for name in (*columns_of, "kept")]
-    return sa.select(*columns).select_from(joined).subquery("repeating")
+    return sa.select(*columns, rows.c.kept.label("over_floor")).select_from(joined).subquery("repeating")

@@ -76,10 +76,10 @@ def judge_together(connection: sa.Connection, query: Aggregate, rows: FromClause
     """
     twins.lock(connection)
     made = record(connection, query, rows)
-    earlier: list[twins.Twin] = []
+    found = twins.Repeated([], any_row=False)
     cut: set[int] = set()
     if differences() == "on":
-        earlier = twins.repeat(connection, query, made)
+        found = twins.repeat(connection, query, made)
         # Before parts are withheld: a part that is withheld beside another question's total tells of its place.
         _judge_margins(connection, query, made)
         cut = parts.to_withhold(connection, query, rows, made).keys
@@ -91,14 +91,14 @@ def judge_together(connection: sa.Connection, query: Aggregate, rows: FromClause
         _judge_margins(connection, query, made)
         parts.report(connection, query, rows, made)
     settle(connection, query, made)
-    if earlier or cut:
+    if found.any_row or cut:
         rows = repeating(query, rows, made, cut)
     # A twin's reasons are its first answer's, too: a group that only one of two has can be a single person.
-    withheld = earlier[0].withheld if earlier else _reasons(connection, rows)
+    withheld = found.twins[0].withheld if found.twins else _reasons(connection, rows)
     if cut and "parts" not in withheld:
         withheld = [*withheld, "parts"]
     note(connection, made, withheld)
-    others = [twin.query_id for twin in earlier if twin.query_id != query.query_id]
+    others = [twin.query_id for twin in found.twins if twin.query_id != query.query_id]
     return Answer(rows, withheld, others)
 
 
@@ -131,9 +131,11 @@ def _judge_apart(connection: sa.Connection, part: Aggregate, sources: Sources, f
 
 
 def _reasons(connection: sa.Connection, rows: FromClause) -> list[str]:
-    """Return why rows are withheld: ``floor``, or nothing."""
-    withheld = sa.exists().select_from(rows).where(~rows.c.kept)
-    return ["floor"] if connection.execute(sa.select(withheld)).scalar_one() else []
+    """Return why rows are withheld: ``floor``, and ``parts`` for rows that are over it."""
+    over = rows.c.get("over_floor", rows.c.kept)
+    reasons = {"floor": ~over, "parts": sa.and_(over, ~rows.c.kept)}
+    found = connection.execute(sa.select(*map(sa.func.bool_or, reasons.values()))).one()
+    return [reason for reason, is_met in zip(reasons, found, strict=True) if is_met]
 
 
 def _table(columns: dict[str, Any], name: str = "judged_rows") -> sa.Table:

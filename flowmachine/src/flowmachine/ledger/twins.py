@@ -66,8 +66,16 @@ class Twin:
     withheld: list[str]
 
 
-def repeat(connection: sa.Connection, query: Aggregate, release: int) -> list[Twin]:
-    """Mark the rows that repeat rows of earlier releases; return the twins by age.
+@dataclass(frozen=True)
+class Repeated:
+    """Hold the twins of a release by age, and whether any of its rows repeats one."""
+
+    twins: list[Twin]
+    any_row: bool
+
+
+def repeat(connection: sa.Connection, query: Aggregate, release: int) -> Repeated:
+    """Mark the rows that repeat rows of earlier releases; return the twins.
 
     Rows that the query has released before, with the same subscribers, are released as they were then. Such a
     release is the first twin if it has all rows. Raises TooNear where a row is near a row with another statistic.
@@ -78,13 +86,14 @@ def repeat(connection: sa.Connection, query: Aggregate, release: int) -> list[Tw
     for row in near:
         if not row.same and row.statistic != query.measure[1]:
             raise TooNear(row.query_id)
-    for row in (*before.rows, *near):
+    repeated = [*before.rows, *near]
+    for row in repeated:
         connection.execute(
             sa.update(ledger_rows)
             .where(ledger_rows.c.release == release, ledger_rows.c.row_key == row.row_key)
             .values(repeats=row.release, served=row.served)
         )
-    return [*before.whole, *earlier]
+    return Repeated([*before.whole, *earlier], bool(repeated))
 
 
 @dataclass(frozen=True)
