@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cache
@@ -23,7 +23,6 @@ import shapely
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pysail.spark import SparkConnectServer
 
 from flowmachine.data import DataState, Day
 from flowmachine.executors import make_executors
@@ -41,14 +40,9 @@ from flowmachine.stores.columnar import device_models, map_path
 from flowmachine.stores.maps import UnitMap
 from flowsettings import SettingError
 
-pytestmark = pytest.mark.slow
+from .kinds.world import SLOW_ON_SAIL
 
-#: Sail takes minutes to plan the clusters of these kinds.
-NOT_YET = {
-    "meaningful_locations_aggregate",
-    "meaningful_locations_between_dates_od_matrix",
-    "meaningful_locations_between_label_od_matrix",
-}
+pytestmark = pytest.mark.slow
 
 TYPES: dict[str, pa.DataType] = {"outgoing": pa.bool_(), "counterpart": pa.int64(), "tac": pa.int32()}
 CELLS, REGIONS = 12, 6
@@ -191,12 +185,8 @@ class Folder:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
-    server = SparkConnectServer("127.0.0.1", 0)
-    server.start(background=True)
-    _, port = server.listening_address
-    yield Folder(tmp_path_factory.mktemp("spark"), f"sc://127.0.0.1:{port}")
-    server.stop()
+def folder(tmp_path_factory: pytest.TempPathFactory, spark_url: str) -> Folder:
+    return Folder(tmp_path_factory.mktemp("spark"), spark_url)
 
 
 def in_order(table: pa.Table) -> list[Any]:
@@ -217,7 +207,7 @@ def equal(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-@pytest.mark.parametrize("kind", sorted(kinds().keys() - NOT_YET))
+@pytest.mark.parametrize("kind", sorted(kinds().keys() - SLOW_ON_SAIL))
 def test_both_executors_have_the_same_rows_and_sketches(folder: Folder, kind: str) -> None:
     query = examples.query(kind)
     if any(part.needs_database for part in query.graph()):

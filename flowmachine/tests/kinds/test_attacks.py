@@ -230,6 +230,11 @@ COUNTED = sorted(
 def test_rows_that_differ_by_few_are_equal_or_absent_in_both(
     stage_in_utc: Stage, executor: str, kind: str, data: st.DataObject
 ) -> None:
+    rows_do_not_tell(stage_in_utc, executor, kind, data)
+
+
+def rows_do_not_tell(stage_in_utc: Stage, executor: str, kind: str, data: st.DataObject) -> None:
+    """Release two drawn questions about a drawn world, and compare their rows."""
     world = data.draw(WORLDS.get(kind, worlds)(), "world")
     first, second = (load_any(data.draw(SPECS[kind](), name)) for name in ("first", "second"))
     assert isinstance(first, Aggregate)
@@ -244,7 +249,7 @@ def test_rows_that_differ_by_few_are_equal_or_absent_in_both(
         except NotBuildable:
             reject()  # Some periods lie beyond the days that are loaded.
         sources = stage_in_utc.executors["postgres"].sources(state, connection)
-        if executor == "duckdb":
+        if executor != "postgres":
             for part in (*first.children, *second.children):
                 store_all(stage_in_utc, part, connection, state)
         sets = behind(first, sources, connection) | behind(second, sources, connection)

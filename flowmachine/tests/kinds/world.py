@@ -43,6 +43,12 @@ MONTHS = tuple(date(2016 + number // 12, number % 12 + 1, 1) for number in range
 FRIDAYS = tuple(DAYS[0] + timedelta(weeks=number) for number in range(5))
 TYPES = ("calls", "sms", "mds", "topups")
 EXECUTORS = ("duckdb", "postgres")
+#: Sail takes minutes to plan the clusters of these kinds.
+SLOW_ON_SAIL = {
+    "meaningful_locations_aggregate",
+    "meaningful_locations_between_dates_od_matrix",
+    "meaningful_locations_between_label_od_matrix",
+}
 
 
 @dataclass(frozen=True)
