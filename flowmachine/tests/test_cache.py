@@ -20,9 +20,18 @@ from flowmachine.executors import make_executors
 from flowmachine.jobs import table
 from flowmachine.jobs.table import RELEASED, Key
 from flowmachine.settings import Computing
+from flowmachine.sql.sketches import SKETCH
 from flowmachine.stores.base import Executor
 from flowmachine.stores.columnar import map_path, stored_path
-from flowmachine.tables import edges, intermediate_name, jobs, result_name
+from flowmachine.tables import (
+    edges,
+    intermediate_name,
+    jobs,
+    ledger_results,
+    ledger_rows,
+    ledger_subsets,
+    result_name,
+)
 from flowmachine.testing import wait_for
 
 NO_PROTECTION = timedelta(seconds=-1)
@@ -233,6 +242,26 @@ def test_reset_forgets_all_but_not_while_a_query_runs(store: Store) -> None:
     with store.engine.begin() as connection:
         assert connection.execute(sa.select(sa.func.nextval("engine.touches"))).scalar_one() == 0
         assert connection.execute(sa.select(sa.func.count()).select_from(edges)).scalar_one() == 0
+
+
+def test_a_reset_keeps_the_ledger(store: Store) -> None:
+    """Check that a later answer is compared with those that were dropped."""
+    store.add(1)
+    sketch = {"subscribers": 20, **dict.fromkeys(SKETCH, 0)}
+    with store.engine.begin() as connection:
+        release = connection.execute(
+            sa.insert(ledger_results)
+            .values(query_id="0" * 32, kind="kind", form="", measure="", statistic="", family="")
+            .returning(ledger_results.c.release)
+        ).scalar_one()
+        row = {"row_key": 1, "release": release, "served": True, **sketch}
+        connection.execute(sa.insert(ledger_rows).values(row))
+        subset = {"query_id": "0" * 32, "fingerprint": "", "members": [1], **sketch}
+        connection.execute(sa.insert(ledger_subsets).values(subset))
+    cache.reset(store.engine, store.executors)
+    with store.engine.begin() as connection:
+        for kept in (ledger_results, ledger_rows, ledger_subsets):
+            assert connection.execute(sa.select(sa.func.count()).select_from(kept)).scalar_one() == 1
 
 
 def test_orphans_of_either_side_are_removed(store: Store) -> None:

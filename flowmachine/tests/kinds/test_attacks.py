@@ -217,6 +217,31 @@ def test_shares_tell_nothing_of_somebody_with_another_share(
     assert not set(one) & set(other), "the attack has to work where answers are judged alone"
 
 
+@pytest.mark.parametrize("first", [0, 1], ids=["v first", "v second"])
+def test_the_edges_of_two_histograms_do_not_tell_a_value(
+    stage_in_utc: Stage, executor: str, monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
+    """Check that the largest value of all, and of all but one, is not in two answers."""
+    everybody = calls("2016-01-01")
+    pair = [
+        HistogramAggregate(metric=metric, bins={"n_bins": 1})
+        for metric in (everybody, of_all_but_v(everybody))
+    ]
+    asked = pair[first], pair[1 - first]
+    # All others ring at most three times, and v once more.
+    world = drawn(NEWCOMERS.format(cell="in-é") + "v | 2 10:00 | in-é\n" * 2)
+
+    def answers() -> list[Any]:
+        with stage_in_utc.loaded(world) as (connection, state):
+            return [stage_in_utc.run(query, world, executor, connection, state) for query in asked]
+
+    with pytest.raises(TooNear, match=f"that of query {asked[0].query_id}"):
+        answers()
+    monkeypatch.setenv("FLOWMACHINE_DIFFERENCES", "off")
+    one, other = answers()
+    assert one[0][-1] != other[0][-1], "the attack has to work where answers are judged alone"
+
+
 COUNTED = sorted(
     kind
     for kind, cls in kinds().items()

@@ -33,10 +33,13 @@ def row_key(query: Aggregate, rows: FromClause) -> ColumnElement[int]:
 
 def digest(form: str, values: Sequence[ColumnElement[Any]]) -> ColumnElement[int]:
     """Return 64 bits of a digest of a form and the key values of a row."""
-    return leading_bits(sa.func.md5(sa.func.concat_ws(SEPARATOR, form, packed(*values))))
+    return leading_bits(sa.func.md5(sa.func.concat_ws(SEPARATOR, form, *_texts(values))))
 
 
 def packed(*columns: ColumnElement[Any]) -> ColumnElement[str]:
     """Return the texts of the columns as one text."""
-    texts = (sa.func.coalesce(sa.cast(column, sa.Text), MISSING) for column in columns)
-    return sa.func.concat_ws(SEPARATOR, *texts)
+    return sa.func.concat_ws(SEPARATOR, *_texts(columns))
+
+
+def _texts(columns: Sequence[ColumnElement[Any]]) -> list[ColumnElement[str]]:
+    return [sa.func.coalesce(sa.cast(column, sa.Text), MISSING) for column in columns]

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from marshmallow import validate
 from sqlalchemy.sql import FromClause, Select
 
+from flowmachine.queries.aggregates._ends import Ends, values_of
 from flowmachine.queries.families import HISTOGRAM_METRICS
 from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.fields import Entries, Form, Integer, Number, load_fields, optional, required
@@ -176,12 +177,13 @@ class HistogramAggregate(Aggregate):
     def spec(self) -> dict[str, Any]:
         return {name: value for name, value in super().spec().items() if (name, value) != ("range", None)}
 
+    @property
+    def judged_apart(self) -> tuple[Ends, ...]:
+        given = self.range is not None or self.bins.n_bins is None
+        return () if given else (Ends(self.query_id, self.metric),)
+
     def contributors(self, sources: Sources) -> FromClause:
-        metric = sources.stored(self.metric)
-        number = sa.cast(metric.c.value, sa.Double)
-        exact = fifteen_digits(number) if isinstance(self.metric.columns["value"], sa.Double) else number
-        measured = sa.select(exact.label("x"), metric.c.subscriber)
-        values = measured.where(metric.c.value.is_not(None)).cte("metric_values")
+        values = values_of(self.metric, sources)
         if self.bins.bin_list is not None:
             bins = _listed(self.bins.bin_list)
             inside = sa.and_(values.c.x >= bins.c.lower_edge, values.c.x < bins.c.upper_edge)

@@ -1,0 +1,56 @@
+"""Hold who stands behind the outer edges of a histogram that has the edges of its values."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.sql import ColumnElement, FromClause
+
+from flowmachine.spec.aggregate import Aggregate, Total
+from flowmachine.spec.published import KeepOver, Published, Value
+from flowmachine.spec.query import Query, Sources
+from flowmachine.sql.functions import fifteen_digits
+
+
+class Ends(Aggregate):
+    """Hold everybody with a metric, in one row, with the value of each.
+
+    The smallest and the largest value are published as edges of ``histogram_aggregate``, whose id this bears. Bins
+    with other edges are no rows of one key, so that who makes the edges differ is seen here alone. This is no kind.
+    """
+
+    def __init__(self, query_id: str, metric: Query) -> None:
+        object.__setattr__(self, "kind", "histogram_aggregate")
+        object.__setattr__(self, "query_id", query_id)
+        object.__setattr__(self, "metric", metric)
+
+    metric: Query
+
+    @property
+    def totals(self) -> tuple[Total, ...]:
+        """Return nothing, because this row does not leave."""
+        return ()
+
+    @property
+    def measure(self) -> tuple[str, str]:
+        return "ends", "ends"
+
+    def contributors(self, sources: Sources) -> FromClause:
+        values = values_of(self.metric, sources)
+        return sa.select(values.c.subscriber, values.c.x).subquery("people")
+
+    def value(self, contributors: FromClause) -> ColumnElement[float]:
+        return sa.func.max(contributors.c.x)
+
+    @property
+    def published(self) -> Published:
+        return Published((Value("value", sa.Double()),), KeepOver("subscribers"))
+
+
+def values_of(metric: Query, sources: Sources) -> sa.CTE:
+    """Return (``x``, ``subscriber``) of those with a metric, as decimals of fifteen digits."""
+    found = sources.stored(metric)
+    number = sa.cast(found.c.value, sa.Double)
+    exact = fifteen_digits(number) if isinstance(metric.columns["value"], sa.Double) else number
+    return (
+        sa.select(exact.label("x"), found.c.subscriber).where(found.c.value.is_not(None)).cte("metric_values")
+    )
