@@ -48,8 +48,8 @@ _AUTH = """\
 ## The auth app
 
 `/api/v1` is for scripts. Open a session, send its `access_token` as `Authorization: Bearer <access_token>`. The document with the shape of every
-request and reply is `/api/v1/openapi.json`. A refusal is JSON with `code`, `message` and, where one field is to blame, `bad_field`: 400 for an invalid
-request; 401 without a session; 403 where the user may not; 404 for an unknown thing; 413 for a request that is too large; 429 after too many failed sign-ins.
+request and reply is `/api/v1/openapi.json`. A refusal is JSON with `code` and `message`. Where fields are to blame, `bad_fields` says what is wrong with
+each, all at once, and `bad_field` names the first: 400 for an invalid request; 401 without a session; 403 where the user may not; 404 for an unknown thing; 413 for a request that is too large; 429 after too many failed sign-ins.
 
 {scripted}
 The pages are forms for people; they answer with HTML, and their paths may change.

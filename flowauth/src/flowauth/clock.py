@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from babel.dates import format_datetime
+from flask_babel import gettext
 
 from flowauth import language
+from flowauth.errors import Refusal
 
 #: Beyond these years a zone's offset leads out of the range of Python and the databases.
 _FIRST, _LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
@@ -54,3 +56,21 @@ def parse(text: str) -> datetime:
     if not _FIRST < moment < _LAST:
         raise ValueError("too far away")
     return moment.astimezone(UTC)
+
+
+def check(value: object, field: str) -> datetime | None:
+    """Return a form's or script's time; None for none.
+
+    Raises
+    ------
+    Refusal
+        When the value is a text that is no date and time, or no text.
+    """
+    if value is None or value == "":
+        return None
+    try:
+        return value if isinstance(value, datetime) else parse(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise Refusal(
+            gettext("This is not a date and time, such as 2016-01-31T18:30:00Z."), field=field
+        ) from None

@@ -134,7 +134,7 @@ def words_of_scripts() -> dict[str, str]:
         "again": gettext("Sign in again"),
         "stay": gettext("Stay signed in"),
         "error": gettext("Error: "),
-        "check": gettext("Nothing is saved yet. Please check:"),
+        "check": gettext("Nothing is done yet. Please check:"),
         "missing": gettext("This is missing."),
         "short": gettext("It must have {min} characters or more."),
         "between": gettext("It must be a whole number from {min} to {max}."),

@@ -25,11 +25,7 @@ def check_name(value: object, field: str) -> str:
     """
     if not isinstance(value, str) or not _WORD.fullmatch(value) or len(value) > LONGEST:
         raise Refusal(
-            gettext(
-                "%(field)s must be 1 to %(longest)s letters, digits and underscores.",
-                field=field,
-                longest=LONGEST,
-            ),
+            gettext("A name has 1 to %(longest)s letters, digits and underscores.", longest=LONGEST),
             field=field,
         )
     return value

@@ -15,7 +15,7 @@ from flowauth import audit, clock, sessions, throttle, two_factor
 from flowauth.actions.sign_in import consume_code
 from flowauth.audit import Actor
 from flowauth.database import transaction
-from flowauth.errors import Refusal
+from flowauth.errors import Checks, Refusal
 from flowauth.language import LANGUAGES
 from flowauth.models import BackupCode, Server, TwoFactor, User
 from flowauth.passwords import check_strength
@@ -27,14 +27,14 @@ def guessable_words(database: Session, username: str) -> list[str]:
     return [username, *database.scalars(select(Server.name))]
 
 
-def hash_of_new(database: Session, services: Services, username: str, password: object, field: str) -> str:
-    """Return the hash of a new password that is strong enough.
+def strong_password(database: Session, username: str, password: object, field: str) -> str:
+    """Return a new password that is strong enough for this user.
 
-    Call this outside an action: estimating and hashing are slow and must not hold locks.
+    Call this outside an action: estimating is slow and must not hold locks.
     """
     words = guessable_words(database, username)
     database.rollback()
-    return services.passwords.hash(check_strength(password, field, words))
+    return check_strength(password, field, words)
 
 
 def prove_identity(
@@ -43,7 +43,14 @@ def prove_identity(
     """Check a signed-in user's password and, if given, code; count failed tries.
 
     This runs outside the caller's transaction, so that a failed try stays counted when the change is refused.
+    The code is looked at only after the right password: a wrong try must tell nothing about the code.
     """
+    checks = Checks()
+    if not password:
+        checks.note(Refusal(gettext("Type your present password."), field="password"))
+    if code == "":
+        checks.note(Refusal(gettext("Type a code of your app, or a backup code."), field="two_factor_code"))
+    checks.settle()
     attempt = throttle.reserve(database, user.username, actor.address)
     stored = user.password_hash
     database.rollback()
@@ -84,13 +91,18 @@ def change_password(
     old: str,
     new: str,
     session_digest: str | None,
+    repeated: str | None = None,
 ) -> None:
-    """Replace the password, given the present one."""
-    prove_identity(database, services, actor, user, old)
+    """Replace the password, given the present one; a form has the new one repeated."""
+    checks = Checks()
+    checks(prove_identity, database, services, actor, user, old)
     if old == new:
-        raise Refusal(gettext("The new password is the old one."), field="new_password")
-    hashed = hash_of_new(database, services, user.username, new, "new_password")
-    _replace_password(database, actor, user, hashed, session_digest)
+        checks.note(Refusal(gettext("The new password is the old one."), field="new_password"))
+    checks(strong_password, database, user.username, new, "new_password")
+    if repeated is not None and repeated != new:
+        checks.note(Refusal(gettext("The two new passwords differ."), field="new_password_again"))
+    checks.settle()
+    _replace_password(database, actor, user, services.passwords.hash(new), session_digest)
 
 
 @transaction

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from flowauth import audit, clock
 from flowauth.audit import Actor
 from flowauth.database import transaction
-from flowauth.errors import Refusal
+from flowauth.errors import Checks, Refusal
 from flowauth.language import mark
 from flowauth.models import ApiCredential, User
 from flowauth.names import check_name
@@ -47,23 +47,13 @@ def make(
     database: Session, actor: Actor, user: User, name: object, rights: Sequence[str], days: object
 ) -> tuple[ApiCredential, str]:
     """Make a credential; its text is returned once and stored nowhere."""
-    checked = check_name(name, "name")
-    own = of_user(database, user)
+    own, checks = of_user(database, user), Checks()
     if len(own) >= _MOST:
         raise Refusal(gettext("You have %(most)s credentials: delete one first.", most=_MOST), 409)
-    if checked in {credential.name for credential in own}:
-        raise Refusal(gettext("You have a credential %(checked)s already.", checked=checked), field="name")
-    if not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= LONGEST_DAYS:
-        raise Refusal(
-            gettext("days must be a whole number from 1 to %(longest_days)s.", longest_days=LONGEST_DAYS),
-            field="days",
-        )
-    if not rights or not set(rights) <= RIGHTS.keys():
-        raise Refusal(gettext("Choose at least one of %(rights)s.", rights=", ".join(RIGHTS)), field="rights")
-    if ADMINISTER in rights and not may_administer(user):
-        raise Refusal(
-            gettext("Only administrators may make a credential that administers."), 403, field="rights"
-        )
+    checked = checks(_free_name, own, name)
+    life = checks(_life, days)
+    checks(_check_rights, user, rights)
+    checks.settle()
     text, now = PREFIX + secrets.token_urlsafe(32), clock.now()
     credential = ApiCredential(
         name=checked,
@@ -71,7 +61,7 @@ def make(
         user_id=user.id,
         rights=sorted(set(rights)),
         created=now,
-        expires=now + timedelta(days=days),
+        expires=now + life,
     )
     database.add(credential)
     database.flush()
@@ -84,6 +74,31 @@ def make(
         expires=clock.iso(credential.expires),
     )
     return credential, text
+
+
+def _free_name(own: Sequence[ApiCredential], name: object) -> str:
+    checked = check_name(name, "name")
+    if checked in {credential.name for credential in own}:
+        raise Refusal(gettext("You have a credential %(checked)s already.", checked=checked), field="name")
+    return checked
+
+
+def _life(days: object) -> timedelta:
+    if not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= LONGEST_DAYS:
+        raise Refusal(
+            gettext("A credential lasts from 1 to %(longest_days)s days.", longest_days=LONGEST_DAYS),
+            field="days",
+        )
+    return timedelta(days=days)
+
+
+def _check_rights(user: User, rights: Sequence[str]) -> None:
+    if not rights or not set(rights) <= RIGHTS.keys():
+        raise Refusal(gettext("Choose at least one of %(rights)s.", rights=", ".join(RIGHTS)), field="rights")
+    if ADMINISTER in rights and not may_administer(user):
+        raise Refusal(
+            gettext("Only administrators may make a credential that administers."), 403, field="rights"
+        )
 
 
 @transaction

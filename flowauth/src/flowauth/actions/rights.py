@@ -130,6 +130,20 @@ def first_steps(database: Session) -> FirstSteps:
     return FirstSteps(*found)
 
 
+def check_asked(value: str) -> str:
+    """Return a kind of request that needs a spec."""
+    if value not in ASKED:
+        raise Refusal(gettext("Choose one of %(asked)s.", asked=", ".join(ASKED)), field="asked")
+    return value
+
+
+def check_pasted(value: str) -> str:
+    """Return a pasted text that is neither empty nor too long."""
+    if not value.strip() or len(value) > LARGEST_SPEC:
+        raise Refusal(gettext("Paste a query id, a query spec, the API's refusal or scopes."), field="pasted")
+    return value
+
+
 def needed_for(server: Server, pasted: str, asked: str, told: Sequence[Path] = ()) -> frozenset[str]:
     """Return the scopes that a pasted text needs.
 
@@ -141,11 +155,8 @@ def needed_for(server: Server, pasted: str, asked: str, told: Sequence[Path] = (
     Refusal
         It is none of these, or its kinds and unit are none of the server's.
     """
-    if asked not in ASKED:
-        raise Refusal(gettext("asked must be one of %(asked)s.", asked=", ".join(ASKED)), field="asked")
-    if not pasted.strip() or len(pasted) > LARGEST_SPEC:
-        raise Refusal(gettext("Paste a query id, a query spec, the API's refusal or scopes."), field="pasted")
-    simple = frozenset([one] if (one := ASKED[asked]) else [])
+    check_pasted(pasted)
+    simple = frozenset([one] if (one := ASKED.get(asked)) else [])
     if is_query_id(pasted.strip()):
         return _needed_by_query(pasted.strip(), told) | simple
     try:
@@ -309,11 +320,17 @@ def explain(
     )
 
 
-def held_by_user(database: Session, server: Server, username: str) -> dict[str, list[str]]:
-    """Return a user's roles on a server with the scopes a new token would have."""
+def find_named_user(database: Session, username: str) -> User:
+    if not username:
+        raise Refusal(gettext("Type the name of a user."), field="user")
     user = database.scalars(select(User).where(User.username == username)).one_or_none()
     if user is None:
         raise Refusal(gettext("There is no user %(name)s.", name=username[:75]), 404, field="user")
+    return user
+
+
+def held_by_user(user: User, server: Server) -> dict[str, list[str]]:
+    """Return a user's roles on a server with the scopes a new token would have."""
     return {role.name: role.scope_names for role in user.roles if role.server_id == server.id}
 
 
@@ -323,17 +340,13 @@ def held_by_token(services: Services, token: Token) -> dict[str, list[str]]:
     try:
         return claims_of(text or "")
     except (jwt.PyJWTError, ValueError):
-        raise Refusal(
-            gettext("The text of this token cannot be read any more."), 410, field="token"
-        ) from None
+        raise Refusal(gettext("The text of this token cannot be read any more."), 410) from None
 
 
 def find_token(database: Session, token_id: int) -> Token:
     token = database.get(Token, token_id)
     if token is None:
-        raise Refusal(
-            gettext("There is no token with id %(identity)s.", identity=token_id), 404, field="token"
-        )
+        raise Refusal(gettext("There is no token with id %(identity)s.", identity=token_id), 404)
     return token
 
 

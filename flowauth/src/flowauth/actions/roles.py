@@ -17,7 +17,7 @@ from flowauth.actions.running import After
 from flowauth.actions.servers import check_latest, check_life
 from flowauth.audit import Actor
 from flowauth.database import all_of, transaction
-from flowauth.errors import Refusal
+from flowauth.errors import Checks, Refusal
 from flowauth.models import Role, Scope, Server, User
 from flowauth.names import check_name
 
@@ -50,9 +50,10 @@ def save_role(
     scopes: Sequence[str],
     users: Sequence[object],
     longest_token_life_minutes: object,
-    latest_token_expiry: datetime | None,
+    latest_token_expiry: object,
     shown: dict[str, Any] | None = None,
     after: After = After.KEEP,
+    checks: Checks | None = None,
 ) -> Role:
     """Create a role (``role`` None) or replace one that still is as ``shown``.
 
@@ -63,29 +64,23 @@ def save_role(
     TokensKeepIt
         Running tokens keep what the role or a member loses, and nobody has decided what becomes of them.
     """
+    checks = checks or Checks()
     if role is not None:
         role = _locked(database, role.id)
-        refuse_if_changed(shown, role_facts(role))
+        checks(refuse_if_changed, shown, role_facts(role))
     before = role_facts(role) if role else None
-    checked = check_name(name, "name")
-    clash = database.scalars(
-        select(Role).where(Role.name == checked, Role.server_id == server.id)
-    ).one_or_none()
-    if clash is not None and clash is not role:
-        raise Refusal(
-            gettext("%(name)s has a role %(checked)s already.", name=server.name, checked=checked),
-            field="name",
-        )
-    _check_limits(server, check_life(longest_token_life_minutes), latest_token_expiry)
-    check_latest(latest_token_expiry, role.latest_token_expiry if role else None)
-    chosen, members = _scopes(server, scopes), all_of(database, User, users, "users")
+    checked = checks(_free_name, database, server, role, name)
+    life = checks(_life, server, longest_token_life_minutes)
+    latest = checks(_latest, server, role, latest_token_expiry)
+    members = checks(all_of, database, User, users, "users")
+    chosen = checks(_scopes, server, scopes)
+    checks.settle()
     if role is None:
         role = Role(server=server)
         database.add(role)
     lost = {user.id for user in role.users} - {user.id for user in members}
     role.name = checked
-    role.longest_token_life_minutes = check_life(longest_token_life_minutes)
-    role.latest_token_expiry = latest_token_expiry
+    role.longest_token_life_minutes, role.latest_token_expiry = life, latest
     role.scopes, role.users = chosen, members
     database.flush()
     for user_id in lost:
@@ -129,7 +124,19 @@ def delete_role(database: Session, actor: Actor, role: Role, after: After = Afte
     audit.record(database, actor, "role.deleted", subject, **facts, **ended)
 
 
-def _check_limits(server: Server, life: int, latest: datetime | None) -> None:
+def _free_name(database: Session, server: Server, role: Role | None, name: object) -> str:
+    checked = check_name(name, "name")
+    clash = select(Role).where(Role.name == checked, Role.server_id == server.id)
+    if database.scalars(clash).one_or_none() not in (None, role):
+        raise Refusal(
+            gettext("%(name)s has a role %(checked)s already.", name=server.name, checked=checked),
+            field="name",
+        )
+    return checked
+
+
+def _life(server: Server, value: object) -> int:
+    life = check_life(value)
     if life > server.longest_token_life_minutes:
         raise Refusal(
             gettext(
@@ -138,6 +145,11 @@ def _check_limits(server: Server, life: int, latest: datetime | None) -> None:
             ),
             field="longest_token_life_minutes",
         )
+    return life
+
+
+def _latest(server: Server, role: Role | None, value: object) -> datetime | None:
+    latest = check_latest(value, role.latest_token_expiry if role else None)
     if server.latest_token_expiry is not None and (latest is None or latest > server.latest_token_expiry):
         raise Refusal(
             gettext(
@@ -146,6 +158,7 @@ def _check_limits(server: Server, life: int, latest: datetime | None) -> None:
             ),
             field="latest_token_expiry",
         )
+    return latest
 
 
 def _scopes(server: Server, names: Sequence[str]) -> list[Scope]:

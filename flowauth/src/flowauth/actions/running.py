@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, contains_eager, defer
 from flowauth import audit, clock, revocation
 from flowauth.audit import Actor
 from flowauth.database import LARGEST_ID, transaction
-from flowauth.errors import Refusal
+from flowauth.errors import Checks, Refusal
 from flowauth.models import Role, Server, Token, User, tokens_with_roles
 
 STATES = ("running", "ended", "all")
@@ -189,6 +189,7 @@ def revoke_chosen(
     identities: Sequence[object],
     reason: str = "",
     within: frozenset[int] | None = None,
+    checks: Checks | None = None,
 ) -> list[str]:
     """Revoke the given tokens that still run; return ``user: server/name`` of each.
 
@@ -197,6 +198,15 @@ def revoke_chosen(
     Refusal
         For an unknown id, or none at all.
     """
+    checks = checks or Checks()
+    chosen = checks(_reachable, database, identities, within)
+    why = checks(_check_reason, reason)
+    checks.settle()
+    return _revoke(database, actor, select(Token).where(Token.id.in_(chosen)), {}, why)
+
+
+def _reachable(database: Session, identities: Sequence[object], within: frozenset[int] | None) -> set[int]:
+    """Return the ids if each is a token that the actor may revoke."""
     if not identities:
         _choose_some()
     if len(identities) > MOST_AT_ONCE:
@@ -218,37 +228,41 @@ def revoke_chosen(
         raise Refusal(
             gettext("There is no token with id %(identity)s.", identity=min(unknown)), field="tokens"
         )
-    return _revoke(database, actor, select(Token).where(Token.id.in_(chosen)), {}, reason)
+    return chosen
 
 
 @transaction
 def revoke_found(
-    database: Session, actor: Actor, wanted: Wanted, reason: str = "", within: frozenset[int] | None = None
+    database: Session,
+    actor: Actor,
+    wanted: Wanted,
+    reason: str = "",
+    within: frozenset[int] | None = None,
+    checks: Checks | None = None,
 ) -> list[str]:
     """Revoke every running token of a user, server, role or search."""
-    if wanted.is_everything:
-        _choose_some()
+    checks = checks or Checks()
+    if wanted.is_everything and not checks.fields:
+        checks(_choose_some)
     if wanted.user and not database.scalar(select(User.id).where(User.username == wanted.user)):
-        raise Refusal(gettext("There is no user %(name)s.", name=wanted.user[:75]), 404, field="user")
+        checks.note(Refusal(gettext("There is no user %(name)s.", name=wanted.user[:75]), 404, field="user"))
     if wanted.server and not database.scalar(select(Server.id).where(Server.name == wanted.server)):
-        raise Refusal(
-            gettext("There is no server %(server)s.", server=wanted.server[:75]), 404, field="server"
-        )
+        told = gettext("There is no server %(server)s.", server=wanted.server[:75])
+        checks.note(Refusal(told, 404, field="server"))
     if wanted.role is not None and database.get(Role, wanted.role) is None:
-        raise Refusal(
-            gettext("There is no role with id %(role_id)s.", role_id=wanted.role), 404, field="role"
-        )
+        told = gettext("There is no role with id %(role_id)s.", role_id=wanted.role)
+        checks.note(Refusal(told, 404, field="role"))
+    why = checks(_check_reason, reason)
+    checks.settle()
     asked = {name: value for name, value in vars(wanted).items() if value and name != "state"}
-    return _revoke(database, actor, search(wanted, within), asked, reason)
+    return _revoke(database, actor, search(wanted, within), asked, why)
 
 
 def _choose_some() -> NoReturn:
     raise Refusal(gettext("Choose tokens, or a user, a server or a role."), field="tokens")
 
 
-def _revoke(
-    database: Session, actor: Actor, query: Select[tuple[Token]], asked: dict[str, Any], reason: str
-) -> list[str]:
+def _check_reason(reason: str) -> str:
     why = reason.strip()
     if len(why) > LONGEST_REASON:
         raise Refusal(
@@ -257,6 +271,12 @@ def _revoke(
             ),
             field="reason",
         )
+    return why
+
+
+def _revoke(
+    database: Session, actor: Actor, query: Select[tuple[Token]], asked: dict[str, Any], why: str
+) -> list[str]:
     ids = select(query.with_only_columns(Token.id).subquery().c.id)
     tokens = _running(database, Token.id.in_(ids))
     names = [f"{token.user.username}: {token.server.name}/{token.name}" for token in tokens]

@@ -16,7 +16,7 @@ from flowauth.actions.running import After
 from flowauth.api_description import ApiDescription
 from flowauth.audit import Actor
 from flowauth.database import transaction
-from flowauth.errors import Refusal
+from flowauth.errors import Checks, Refusal
 from flowauth.expiry import LONGEST_LIFE_MINUTES
 from flowauth.models import Role, Scope, Server, Token, User, scopes_in_role, tokens_with_roles
 from flowauth.names import check_audience
@@ -73,6 +73,17 @@ def difference(server: Server | None, description: ApiDescription) -> Difference
     return Difference(tuple(sorted(offered - present)), tuple(sorted(removed)), roles)
 
 
+def check_free(database: Session, description: ApiDescription) -> str:
+    """Return the name of a described server that is not registered yet."""
+    name = check_audience(description.audience, "description")
+    if database.scalars(select(Server.id).where(Server.name == name)).first() is not None:
+        raise Refusal(
+            gettext("Server %(name)s is registered already: open it to update its scopes.", name=name),
+            field="description",
+        )
+    return name
+
+
 def check_life(value: object) -> int:
     """Return the longest token lifetime in minutes."""
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LONGEST_LIFE_MINUTES:
@@ -86,11 +97,12 @@ def check_life(value: object) -> int:
     return value
 
 
-def check_latest(value: datetime | None, present: datetime | None = None) -> datetime | None:
+def check_latest(value: object, present: datetime | None = None) -> datetime | None:
     """Return the latest expiry, which must be in the future or unchanged."""
-    if value is not None and value != present and value <= clock.now():
+    latest = clock.check(value, "latest_token_expiry")
+    if latest is not None and latest != present and latest <= clock.now():
         raise Refusal(gettext("The latest expiry must be in the future."), field="latest_token_expiry")
-    return value
+    return latest
 
 
 @transaction
@@ -99,19 +111,20 @@ def register_server(
     actor: Actor,
     description: ApiDescription,
     longest_token_life_minutes: object = DEFAULT_LIFE_MINUTES,
-    latest_token_expiry: datetime | None = None,
+    latest_token_expiry: object = None,
+    checks: Checks | None = None,
 ) -> Server:
     """Register a server from its description."""
-    name = check_audience(description.audience)
-    if database.scalars(select(Server.id).where(Server.name == name)).first() is not None:
-        raise Refusal(
-            gettext("Server %(name)s is registered already: open it to update its scopes.", name=name),
-            field="name",
-        )
+    checks = checks or Checks()
+    # A script's description may be refused already.
+    name = checks(check_free, database, description) if "description" not in checks.fields else ""
+    life = checks(check_life, longest_token_life_minutes)
+    latest = checks(check_latest, latest_token_expiry)
+    checks.settle()
     server = Server(
         name=name,
-        longest_token_life_minutes=check_life(longest_token_life_minutes),
-        latest_token_expiry=check_latest(latest_token_expiry),
+        longest_token_life_minutes=life,
+        latest_token_expiry=latest,
         scopes=[Scope(name=scope) for scope in description.scopes],
         kind_sentences=dict(description.sentences),
     )
@@ -177,7 +190,7 @@ def change_limits(
     actor: Actor,
     server: Server,
     longest_token_life_minutes: object,
-    latest_token_expiry: datetime | None,
+    latest_token_expiry: object,
     after: After = After.KEEP,
 ) -> Server:
     """Set new limits.
@@ -185,9 +198,11 @@ def change_limits(
     Roles with higher limits stay valid, because the earliest cap applies. The page lists them.
     """
     _lock(database, server)
-    before = _facts(server)
-    server.longest_token_life_minutes = check_life(longest_token_life_minutes)
-    server.latest_token_expiry = check_latest(latest_token_expiry, server.latest_token_expiry)
+    before, checks = _facts(server), Checks()
+    life = checks(check_life, longest_token_life_minutes)
+    latest = checks(check_latest, latest_token_expiry, server.latest_token_expiry)
+    checks.settle()
+    server.longest_token_life_minutes, server.latest_token_expiry = life, latest
     changed = _facts(server)
     if before != changed:
         longer = running.outliving(

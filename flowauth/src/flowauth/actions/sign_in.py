@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from flowauth import audit, clock, throttle, two_factor
 from flowauth.audit import Actor
 from flowauth.database import transaction
-from flowauth.errors import Refusal
+from flowauth.errors import Checks, Refusal
 from flowauth.language import mark
 from flowauth.models import AuditEvent, BackupCode, TwoFactor, User
 from flowauth.services import Services
@@ -63,10 +63,17 @@ def sign_in(
     Raises
     ------
     Refusal
-        401 for a wrong name, password or code, in the same words; 429 after too many tries.
+        400 for an empty name or password; 401 for a wrong name, password or code, in the same words; 429 after
+        too many tries.
     CodeNeeded
         400 when the password is right and the code missing.
     """
+    checks = Checks()
+    if not username:
+        checks.note(Refusal(gettext("Type your user name."), field="username"))
+    if not password:
+        checks.note(Refusal(gettext("Type your password."), field="password"))
+    checks.settle()
     attempt = throttle.reserve(database, username, actor.address)
     user = database.scalars(select(User).where(User.username == username)).one_or_none()
     stored = user.password_hash if user else None
@@ -87,6 +94,8 @@ def sign_in_with_code(
     database: Session, services: Services, actor: Actor, half: HalfSignedIn, code: str
 ) -> SignedIn:
     """Check the code of a user whose password was right a moment ago."""
+    if not code:
+        raise Refusal(gettext("Type a code of your app, or a backup code."), field="two_factor_code")
     user = database.get(User, half.user_id)
     if user is None or proof_of(user) != half.proof:
         raise Refusal(gettext(WRONG), 401)

@@ -14,7 +14,7 @@ from flowauth import audit, clock, revocation
 from flowauth.actions import signing_keys
 from flowauth.audit import Actor
 from flowauth.database import transaction
-from flowauth.errors import Refusal
+from flowauth.errors import Checks, Refusal
 from flowauth.expiry import Cap, Limit, earliest, expiry
 from flowauth.models import Role, Server, Token, User
 from flowauth.names import check_name
@@ -137,7 +137,8 @@ def mint(
     role_names: object,
     *,
     lifetime_minutes: object = None,
-    expires: datetime | None = None,
+    expires: object = None,
+    checks: Checks | None = None,
 ) -> tuple[Token, str]:
     """Mint a token from roles that the user holds on the server; return its text.
 
@@ -146,13 +147,19 @@ def mint(
     Refusal
         404 for a server without own roles, 400 for a bad field, 401 for a role not held or a cap already past.
     """
+    checks = checks or Checks()
     _hold(database, user)
     server = own_server(user, server_name)
-    checked = check_name(name, "name")
-    roles = chosen_roles(user, server, role_names)
+    checked = checks(check_name, name, "name")
+    roles = checks(chosen_roles, user, server, role_names)
     now = clock.now()
-    end = expires or requested_end(server, roles, lifetime_minutes, now)
-    return _issue(database, services, actor, user, server, checked, roles, end, now, "token.minted")
+    end = checks(clock.check, expires, "expires")
+    # Without roles, only the server limits what was asked for.
+    if end is None:
+        end = checks(requested_end, server, roles or (), lifetime_minutes, now)
+    cap = checks(resulting_expiry, server, roles or (), end, now)
+    checks.settle()
+    return _issue(database, services, actor, user, server, checked, roles, cap.at, now, "token.minted")
 
 
 @transaction
@@ -163,6 +170,7 @@ def renew(
     user: User,
     token_id: int,
     lifetime_minutes: object = None,
+    checks: Checks | None = None,
 ) -> tuple[Token, str]:
     """Mint a token with the name and roles of an earlier token.
 
@@ -183,8 +191,11 @@ def renew(
         )
     now = clock.now()
     roles = list(old.roles)
-    end = requested_end(old.server, roles, lifetime_minutes, now)
-    return _issue(database, services, actor, user, old.server, old.name, roles, end, now, "token.renewed")
+    checks = checks or Checks()
+    end = checks(requested_end, old.server, roles, lifetime_minutes, now)
+    cap = checks(resulting_expiry, old.server, roles, end, now)
+    checks.settle()
+    return _issue(database, services, actor, user, old.server, old.name, roles, cap.at, now, "token.renewed")
 
 
 def _hold(database: Session, user: User) -> None:
@@ -300,11 +311,10 @@ def _issue(
     server: Server,
     name: str,
     roles: list[Role],
-    requested: datetime | None,
+    end: datetime,
     now: datetime,
     event: str,
 ) -> tuple[Token, str]:
-    end = resulting_expiry(server, roles, requested, now).at
     jti = str(uuid.uuid4())
     signer = signing_keys.signer(database, services)
     text = sign(

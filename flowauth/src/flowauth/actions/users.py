@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session, selectinload
 
 from flowauth import audit, revocation, sessions, throttle
 from flowauth.actions import credentials, running
-from flowauth.actions.account import hash_of_new
+from flowauth.actions.account import strong_password
 from flowauth.actions.changes import refuse_if_changed
 from flowauth.actions.running import After
 from flowauth.audit import Actor
 from flowauth.database import all_of, transaction
-from flowauth.errors import Refusal
+from flowauth.errors import Checks, Refusal
 from flowauth.models import Role, Server, User
 from flowauth.names import check_name
 from flowauth.services import Services
@@ -55,30 +55,50 @@ def create_user(
     require_two_factor: bool = False,
     must_change_password: bool = True,
     roles: Sequence[object] = (),
+    checks: Checks | None = None,
 ) -> User:
     """Create a user.
 
     The administrator chose the password, so the user must change it at first sign-in unless told otherwise.
     """
-    name = _free_name(database, username)
+    checks = checks or Checks()
+    checks(_free_name, database, username)
     user = User(
-        username=name,
-        password_hash=hash_of_new(database, services, name, password, "password"),
+        password_hash=_hash_of(database, services, username, password, checks),
         is_admin=is_admin,
         is_auditor=is_auditor,
         require_two_factor=require_two_factor,
         must_change_password=must_change_password,
     )
-    return _add_user(database, actor, user, roles, administers)
+    return _add_user(database, actor, user, username, roles, administers, checks)
+
+
+def _hash_of(
+    database: Session, services: Services, username: object, password: object, checks: Checks
+) -> str | None:
+    """Return the hash of a new password; None if it is refused.
+
+    Call this outside an action: estimating and hashing are slow and must not hold locks.
+    """
+    strong = checks(strong_password, database, str(username), password, "password")
+    return None if strong is None else services.passwords.hash(strong)
 
 
 @transaction
 def _add_user(
-    database: Session, actor: Actor, user: User, roles: Sequence[object], administers: Sequence[object]
+    database: Session,
+    actor: Actor,
+    user: User,
+    username: object,
+    roles: Sequence[object],
+    administers: Sequence[object],
+    checks: Checks,
 ) -> User:
-    _free_name(database, user.username)
-    user.roles = all_of(database, Role, roles, "roles")
-    user.administers = all_of(database, Server, administers, "administers")
+    name = checks(_free_name, database, username)
+    held = checks(all_of, database, Role, roles, "roles")
+    servers = checks(all_of, database, Server, administers, "administers")
+    checks.settle()
+    user.username, user.roles, user.administers = name, held, servers
     database.add(user)
     database.flush()
     audit.record(database, actor, "user.created", user.username, **user_facts(user))
@@ -112,10 +132,11 @@ def change_user(
     present = find_user(database, user_id).username
     if actor.username == present and (password or remove_two_factor):
         raise Refusal(gettext("Change your own password and second factor under My account."), 403)
-    hashed = None
-    if password:
-        name = username if isinstance(username, str) else present
-        hashed = hash_of_new(database, services, name, password, "password")
+    checks = Checks()
+    name = present if username is None else username
+    if name != present:
+        checks(_free_name, database, name, user_id)
+    hashed = _hash_of(database, services, name, password, checks) if password else None
     return _change_user(
         database,
         actor,
@@ -131,6 +152,7 @@ def change_user(
         session_digest=session_digest,
         shown=shown,
         after_loss=after,
+        checks=checks,
     )
 
 
@@ -151,40 +173,48 @@ def _change_user(
     session_digest: str | None,
     shown: dict[str, Any] | None,
     after_loss: After,
+    checks: Checks,
 ) -> User:
     if is_admin is False:
         # Lock all administrators first; every action locks them in this order.
         _administrators(database)
     user = _locked(database, user_id)
     before = user_facts(user)
-    refuse_if_changed(shown, before)
-    if username is not None and username != user.username:
-        user.username = _free_name(database, username, user)
+    checks(refuse_if_changed, shown, before)
+    name = user.username
+    if username not in (None, name):
+        name = checks(_free_name, database, username, user_id)
+    if is_admin is False and user.is_admin:
+        checks(_keep_an_administrator, database, user, "is_admin")
+    held = user.roles if roles is None else checks(all_of, database, Role, roles, "roles")
+    servers = (
+        user.administers
+        if administers is None
+        else checks(all_of, database, Server, administers, "administers")
+    )
+    checks.settle()
+    user.username = name
     if password_hash is not None:
         user.password_hash = password_hash
         user.must_change_password = True
         # Somebody else may have made them.
         credentials.remove_all(database, user.id)
-    if is_admin is not None and is_admin != user.is_admin:
-        if not is_admin:
-            _keep_an_administrator(database, user, "is_admin")
+    if is_admin is not None:
         user.is_admin = is_admin
     if is_auditor is not None:
         user.is_auditor = is_auditor
-    if administers is not None:
-        user.administers = all_of(database, Server, administers, "administers")
+    user.administers = servers
     if require_two_factor is not None:
         user.require_two_factor = require_two_factor
     if remove_two_factor and user.two_factor is not None:
         database.delete(user.two_factor)
         user.two_factor = None
-    ended: dict[str, Any] = {}
-    if roles is not None:
-        held = {role.id for role in user.roles}
-        user.roles = all_of(database, Role, roles, "roles")
-        lost = held - {role.id for role in user.roles}
-        keeping = running.made_from(lost) & running.of_users([user.id])
-        ended = running.settle(database, keeping, after_loss, "you no longer hold one of its roles")
+    lost = {role.id for role in user.roles} - {role.id for role in held}
+    user.roles = held
+    keeping = running.made_from(lost) & running.of_users([user.id])
+    ended = (
+        running.settle(database, keeping, after_loss, "you no longer hold one of its roles") if lost else {}
+    )
     database.flush()
     after = user_facts(user)
     if password_hash is not None or after != before:
@@ -238,13 +268,12 @@ def unlock_user(database: Session, actor: Actor, user_id: int) -> User:
     return user
 
 
-def _free_name(database: Session, username: object, own: User | None = None) -> str:
+def _free_name(database: Session, username: object, own: int | None = None) -> str:
     name = check_name(username, "username")
     # Names that differ only in case look the same in lists and in the audit trail.
-    like = select(User).where(func.lower(User.username) == name.lower())
-    taken = [user.username for user in database.scalars(like) if user is not own]
-    if taken:
-        raise Refusal(gettext("The user name %(taken)s is taken.", taken=taken[0]), field="username")
+    like = select(User.username).where(func.lower(User.username) == name.lower(), User.id != own)
+    if taken := database.scalars(like).first():
+        raise Refusal(gettext("The user name %(taken)s is taken.", taken=taken), field="username")
     return name
 
 

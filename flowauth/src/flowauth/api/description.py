@@ -27,7 +27,12 @@ def _object(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
 _SCHEMAS: dict[str, Any] = {
     "Problem": _object(
         {"message": _TEXT, "code": _WHOLE},
-        bad_field=_TEXT,
+        bad_field={**_TEXT, "description": "The first field that is refused."},
+        bad_fields={
+            "type": "object",
+            "additionalProperties": _TEXT,
+            "description": "Every field that is refused, and what is wrong with it.",
+        },
         need_two_factor=_FLAG,
         retry_after=_WHOLE,
         error=_TEXT,

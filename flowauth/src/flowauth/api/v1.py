@@ -1,13 +1,11 @@
 """Serve version 1 of the JSON API.
 
-Every reply that is not a success is ``{"message", "code"[, "bad_field"]}``.
+Every reply that is not a success is ``{"message", "code"[, "bad_field", "bad_fields"]}``.
 """
 
 from __future__ import annotations
 
-import json
 import uuid
-from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, request, url_for
@@ -24,6 +22,7 @@ from flowauth.actions import sign_in as sign_in_actions
 from flowauth.actions import tokens as token_actions
 from flowauth.actions import users as user_actions
 from flowauth.actions.running import After, Wanted
+from flowauth.api.body import Body, form_or_json, optional_body
 from flowauth.api.description import describe
 from flowauth.database import LARGEST_ID
 from flowauth.errors import Refusal
@@ -39,6 +38,8 @@ _WITH_ROLES = (
     selectinload(User.two_factor),
     selectinload(User.administers),
 )
+_ROLE = ("name", "scopes", "longest_token_life_minutes")
+_OPTIONAL_OF_ROLE = ("latest_token_expiry", "users")
 _WHOLE_ROLE = (joinedload(Role.server), selectinload(Role.scopes), selectinload(Role.users))
 
 
@@ -51,9 +52,10 @@ def openapi() -> Response:
 @blueprint.post("/session")
 @allow(Access.ANYONE)
 def open_session() -> Response:
-    body = _body("username", "password", optional=("two_factor_code",))
-    username, password = _text(body, "username"), _text(body, "password")
-    code = _text(body, "two_factor_code") if body.get("two_factor_code") else None
+    body = Body("username", "password", optional=("two_factor_code",))
+    username, password = body.text("username"), body.text("password")
+    code = body.text("two_factor_code") or None
+    body.settle()
     done = sign_in_actions.sign_in(database(), services(), actor(), username, password, code)
     if database().get_one(User, done.user_id).is_pending:
         raise Refusal("Sign in to the web pages first: this account has something to set up.", 403)
@@ -79,7 +81,7 @@ def close_session() -> tuple[str, int]:
 @allow(Access.ANYONE)
 def authorize_device() -> Response:
     """Start a grant for a program without a browser (RFC 8628)."""
-    body = _form("audience", "client_id")
+    body = form_or_json("audience", "client_id")
     grant, device_code = device.begin(database(), body["audience"], body["client_id"], actor().address)
     code = device.shown_code(grant)
     return jsonify(
@@ -96,7 +98,7 @@ def authorize_device() -> Response:
 @allow(Access.ANYONE)
 def collect_token() -> Response:
     """Return the approved token, once (RFC 8628)."""
-    body = _form("grant_type", "device_code", "client_id")
+    body = form_or_json("grant_type", "device_code", "client_id")
     if body["grant_type"] != device.GRANT_TYPE:
         raise device.NotGranted("unsupported_grant_type", f"grant_type must be {device.GRANT_TYPE}.")
     token, text = device.collect(database(), services(), body["device_code"])
@@ -114,13 +116,14 @@ def servers() -> Response:
 @blueprint.post("/servers")
 @allow(Access.ADMIN)
 def register_server() -> tuple[Response, int]:
-    body = _body("description", optional=("longest_token_life_minutes", "latest_token_expiry"))
+    body = Body("description", optional=("longest_token_life_minutes", "latest_token_expiry"))
     server = server_actions.register_server(
         database(),
         actor(),
-        api_description.from_document(body["description"]),
+        body.checks(api_description.from_document, body.get("description")),
         body.get("longest_token_life_minutes", server_actions.DEFAULT_LIFE_MINUTES),
-        _moment(body, "latest_token_expiry"),
+        body.get("latest_token_expiry"),
+        body.checks,
     )
     return jsonify(name=server.name, scopes=[scope.name for scope in server.scopes]), 201
 
@@ -128,10 +131,12 @@ def register_server() -> tuple[Response, int]:
 @blueprint.put("/servers/<name>/scopes")
 @allow(Access.ADMIN, Delegated.SERVER)
 def update_scopes(name: str) -> Response:
-    body = _body("description", optional=("revoke_tokens",))
-    description = api_description.from_document(body["description"])
+    body = Body("description", optional=("revoke_tokens",))
+    description = body.checks(api_description.from_document, body.get("description"))
+    after = body.after()
+    body.settle()
     change = server_actions.update_scopes(
-        database(), actor(), server_actions.find_server(database(), name), description, _after(body)
+        database(), actor(), server_actions.find_server(database(), name), description, after
     )
     return jsonify(added=change.added, removed=change.removed, roles=change.roles)
 
@@ -153,16 +158,17 @@ def tokens(name: str) -> Response:
 @blueprint.post("/servers/<name>/tokens")
 @allow(Access.USER)
 def mint(name: str) -> tuple[Response, int]:
-    body = _body("name", "roles", optional=("lifetime_minutes",))
+    body = Body("name", "roles", optional=("lifetime_minutes",))
     token, text = token_actions.mint(
         database(),
         services(),
         actor(),
         user(),
         name,
-        body["name"],
-        body["roles"],
+        body.get("name"),
+        body.get("roles"),
         lifetime_minutes=body.get("lifetime_minutes"),
+        checks=body.checks,
     )
     return jsonify(_token(token) | {"token": text}), 201
 
@@ -170,10 +176,9 @@ def mint(name: str) -> tuple[Response, int]:
 @blueprint.post("/tokens/<int:token_id>/renew")
 @allow(Access.USER)
 def renew(token_id: int) -> tuple[Response, int]:
-    body = _body(optional=("lifetime_minutes",)) if request.data else {}
-    token, text = token_actions.renew(
-        database(), services(), actor(), user(), token_id, body.get("lifetime_minutes")
-    )
+    body = optional_body("lifetime_minutes")
+    minutes, checks = (body.get("lifetime_minutes"), body.checks) if body else (None, None)
+    token, text = token_actions.renew(database(), services(), actor(), user(), token_id, minutes, checks)
     return jsonify(_token(token) | {"token": text}), 201
 
 
@@ -201,20 +206,25 @@ def all_tokens() -> Response:
 @blueprint.post("/tokens/revoke")
 @allow(Access.ADMIN, Delegated.SERVER)
 def revoke_any() -> Response:
-    body = _body(optional=("tokens", "user", "server", "role", "reason"))
-    reason = _text(body, "reason") if body.get("reason") else ""
+    body = Body(optional=("tokens", "user", "server", "role", "reason"))
+    reason = body.text("reason")
+    found = Wanted(
+        user=body.text("user"), server=body.text("server"), role=body.checks(_role_id, body.get("role"))
+    )
     if "tokens" in body:
-        if len(body.keys() - {"reason"}) > 1:
-            raise Refusal("Give either tokens, or user, server or role.", field="tokens")
-        names = running.revoke_chosen(database(), actor(), _list(body, "tokens"), reason, reach())
+        if any(key in body for key in ("user", "server", "role")):
+            body.checks.note(Refusal("Give either tokens, or user, server or role.", field="tokens"))
+        chosen = body.items("tokens")
+        names = running.revoke_chosen(database(), actor(), chosen, reason, reach(), body.checks)
     else:
-        role = body.get("role")
-        if role is not None and (type(role) is not int or not 0 < role <= LARGEST_ID):
-            raise Refusal("role must be the id of a role.", field="role")
-        user, server = (_text(body, key) if body.get(key) else "" for key in ("user", "server"))
-        found = Wanted(user=user, server=server, role=role)
-        names = running.revoke_found(database(), actor(), found, reason, reach())
+        names = running.revoke_found(database(), actor(), found, reason, reach(), body.checks)
     return jsonify(revoked=len(names))
+
+
+def _role_id(value: object) -> int | None:
+    if value is not None and (type(value) is not int or not 0 < value <= LARGEST_ID):
+        raise Refusal("role must be the id of a role.", field="role")
+    return value
 
 
 @blueprint.get("/users")
@@ -228,7 +238,7 @@ def users() -> Response:
 @blueprint.post("/users")
 @allow(Access.ADMIN)
 def create_user() -> tuple[Response, int]:
-    body = _body(
+    body = Body(
         "username",
         "password",
         optional=("is_admin", "is_auditor", "administers", "require_two_factor", "roles"),
@@ -237,13 +247,14 @@ def create_user() -> tuple[Response, int]:
         database(),
         services(),
         actor(),
-        body["username"],
-        body["password"],
-        is_admin=_flag(body, "is_admin"),
-        is_auditor=_flag(body, "is_auditor"),
-        administers=_list(body, "administers"),
-        require_two_factor=_flag(body, "require_two_factor"),
-        roles=_list(body, "roles"),
+        body.get("username"),
+        body.get("password"),
+        is_admin=body.flag("is_admin"),
+        is_auditor=body.flag("is_auditor"),
+        administers=body.items("administers"),
+        require_two_factor=body.flag("require_two_factor"),
+        roles=body.items("roles"),
+        checks=body.checks,
     )
     return jsonify(_user(created)), 201
 
@@ -267,8 +278,11 @@ def roles() -> Response:
 @blueprint.post("/roles")
 @allow(Access.ADMIN, Delegated.SERVER)
 def create_role() -> tuple[Response, int]:
-    body = _role_body("server")
-    server = server_actions.find_server(database(), _text(body, "server"))
+    body = Body("server", *_ROLE, optional=_OPTIONAL_OF_ROLE)
+    name = body.text("server")
+    if not name:
+        body.settle()
+    server = server_actions.find_server(database(), name)
     within = reach()
     if within is not None and server.id not in within:
         raise Refusal("You do not administer this server.", 403)
@@ -279,16 +293,19 @@ def create_role() -> tuple[Response, int]:
 @allow(Access.ADMIN, Delegated.SERVER)
 def replace_role(role_id: int) -> Response:
     role = role_actions.find_role(database(), role_id)
-    body = _role_body(optional=("revoke_tokens",))
-    return jsonify(_role(_save_role(role.server, role, body, _after(body))))
+    body = Body(*_ROLE, optional=(*_OPTIONAL_OF_ROLE, "revoke_tokens"))
+    return jsonify(_role(_save_role(role.server, role, body, body.after())))
 
 
 @blueprint.delete("/roles/<int:role_id>")
 @allow(Access.ADMIN, Delegated.SERVER)
 def delete_role(role_id: int) -> tuple[str, int]:
-    body = _body(optional=("revoke_tokens",)) if request.data else {}
+    after = After.KEEP
+    if body := optional_body("revoke_tokens"):
+        after = body.after()
+        body.settle()
     role = role_actions.find_role(database(), role_id)
-    role_actions.delete_role(database(), actor(), role, _after(body))
+    role_actions.delete_role(database(), actor(), role, after)
     return "", 204
 
 
@@ -298,99 +315,20 @@ def public_key() -> Response:
     return jsonify(public_key=signing_keys.public_pems(database(), services()))
 
 
-def _body(*required: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return the JSON object sent: all required keys and no unknown key."""
-    body = request.get_json(silent=True)
-    if not isinstance(body, dict):
-        raise Refusal("Send a JSON object with the content type application/json.")
-    try:
-        text = json.dumps(body, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise Refusal("A text holds half a character (a lone surrogate).") from None
-    if rb"\u0000" in text:
-        # PostgreSQL cannot store NUL in text.
-        raise Refusal("A text holds the character NUL, which is allowed nowhere.")
-    for key in required:
-        if body.get(key) is None:
-            raise Refusal(f"{key} is missing.", field=key)
-    if unknown := sorted(set(body) - {*required, *optional}):
-        raise Refusal(
-            f"{unknown[0][:75]} is not among {', '.join((*required, *optional))}.", field=unknown[0][:75]
-        )
-    return body
-
-
-def _form(*required: str) -> dict[str, str]:
-    """Return the texts of a form, as the standard has it, or of a JSON object."""
-    if request.form:
-        body: dict[str, Any] = {key: request.form[key] for key in required if request.form.get(key)}
-        if any("\0" in value for value in body.values()):
-            raise Refusal("A text holds the character NUL, which is allowed nowhere.")
-        for key in required:
-            if key not in body:
-                raise Refusal(f"{key} is missing.", field=key)
-    else:
-        body = _body(*required)
-    return {key: _text(body, key) for key in required}
-
-
-def _after(body: dict[str, Any]) -> After:
-    return After.REVOKE if _flag(body, "revoke_tokens") else After.KEEP
-
-
-def _role_body(*more: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
-    return _body(
-        *more,
-        "name",
-        "scopes",
-        "longest_token_life_minutes",
-        optional=("latest_token_expiry", "users", *optional),
-    )
-
-
-def _save_role(server: Server, role: Role | None, body: dict[str, Any], after: After = After.KEEP) -> Role:
+def _save_role(server: Server, role: Role | None, body: Body, after: After = After.KEEP) -> Role:
     return role_actions.save_role(
         database(),
         actor(),
         server,
         role,
-        name=body["name"],
-        scopes=_list(body, "scopes"),
-        users=_list(body, "users"),
-        longest_token_life_minutes=body["longest_token_life_minutes"],
-        latest_token_expiry=_moment(body, "latest_token_expiry"),
+        name=body.get("name"),
+        scopes=body.items("scopes"),
+        users=body.items("users"),
+        longest_token_life_minutes=body.get("longest_token_life_minutes"),
+        latest_token_expiry=body.get("latest_token_expiry"),
         after=after,
+        checks=body.checks,
     )
-
-
-def _text(body: dict[str, Any], key: str) -> str:
-    if not isinstance(body[key], str):
-        raise Refusal(f"{key} must be a text.", field=key)
-    return str(body[key])
-
-
-def _flag(body: dict[str, Any], key: str) -> bool:
-    value = body.get(key, False)
-    if not isinstance(value, bool):
-        raise Refusal(f"{key} must be true or false.", field=key)
-    return value
-
-
-def _list(body: dict[str, Any], key: str) -> list[Any]:
-    value = body.get(key) or []
-    if not isinstance(value, list) or not all(isinstance(item, str | int) for item in value):
-        raise Refusal(f"{key} must be a list.", field=key)
-    return value
-
-
-def _moment(body: dict[str, Any], key: str) -> datetime | None:
-    value = body.get(key)
-    if value is None or value == "":
-        return None
-    try:
-        return clock.parse(value)
-    except (TypeError, ValueError):
-        raise Refusal(f"{key} must be a date and time such as 2016-01-31T18:30:00Z.", field=key) from None
 
 
 def _server(server: Server) -> dict[str, Any]:

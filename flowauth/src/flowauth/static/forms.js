@@ -1,4 +1,4 @@
-// Say all errors of a form at once, and bring a form back as it was left after signing in again.
+// Say what is wrong with a form, and bring a form back as it was left after signing in again.
 "use strict";
 
 (() => {
@@ -6,7 +6,7 @@
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
   const forms = [...document.querySelectorAll("main form[method=post]")];
 
-  /* Errors: browsers show one at a time, in their own words and without the format. */
+  /* Errors: browsers show one at a time, in their own words and without the format. The server tells all at once. */
 
   const labelOf = (field) => (field.labels && field.labels.length ? field.labels[0].textContent.trim() : field.name);
 
@@ -71,7 +71,7 @@
     summary.append(line, list);
     form.prepend(summary);
     if (!document.title.startsWith(texts.error)) document.title = texts.error + document.title;
-    return summary;
+    summary.focus();
   };
 
   // A text that appears while a button is being pressed would move the button away from under the pointer.
@@ -85,6 +85,9 @@
     }, true);
   }
 
+  // What the server's answer cannot bring back: passwords, files, half a date.
+  const wouldBeLost = (field) => field.validity.badInput || (["password", "file"].includes(field.type) && field.value);
+
   const checked = (form) => [...form.elements].filter((field) => field.id && field.willValidate && field.type !== "checkbox");
 
   for (const form of forms) {
@@ -93,12 +96,13 @@
     form.noValidate = true;
     form.addEventListener("submit", (event) => {
       if (event.submitter && event.submitter.formNoValidate) return;
+      if (!fields.some(wouldBeLost)) return;
       const wrong = fields.filter((field) => !field.validity.valid);
       fields.filter((field) => field.validity.valid && field.hasAttribute("aria-invalid")).forEach(clear);
       if (!wrong.length) return;
       event.preventDefault();
       wrong.forEach(tell);
-      summarise(form, wrong.map((field) => [field, messageOf(field)])).focus();
+      summarise(form, wrong.map((field) => [field, messageOf(field)]));
     });
     for (const field of fields) {
       // Nothing is said while somebody still types.
@@ -106,9 +110,6 @@
       field.addEventListener("change", () => { if (isPressed) waiting.push(say); else say(); });
       field.addEventListener("input", () => { if (field.hasAttribute("aria-invalid") && field.validity.valid) clear(field); });
     }
-    const refused = fields.filter((field) => field.hasAttribute("aria-invalid"));
-    const said = (field) => document.getElementById(`${field.id}-wrong`);
-    if (refused.some(said)) summarise(form, refused.filter(said).map((field) => [field, said(field).textContent]));
   }
 
   /* Drafts: what somebody had typed when the session ended. It stays in this tab, for the same user, without secrets. */

@@ -64,8 +64,6 @@ def choose_language() -> Response | tuple[str, int]:
 @allow(Access.PENDING)
 def password() -> Response | tuple[str, int]:
     try:
-        if forms.secret("new_password") != forms.secret("new_password_again"):
-            raise Refusal(gettext("The two new passwords differ."), field="new_password_again")
         actions.change_password(
             database(),
             services(),
@@ -74,6 +72,7 @@ def password() -> Response | tuple[str, int]:
             forms.secret("password"),
             forms.secret("new_password"),
             current_session().digest,
+            repeated=forms.secret("new_password_again"),
         )
     except Refusal as refusal:
         return _page(refusal, "password"), refusal.status

@@ -13,7 +13,7 @@ from flowauth import usage
 from flowauth.access import Access, Delegated, actor, allow, database, reach
 from flowauth.actions import running
 from flowauth.actions.running import Wanted
-from flowauth.errors import Refusal
+from flowauth.errors import Checks, Refusal
 from flowauth.models import Role, Server, Token
 from flowauth.views import forms, services
 from flowauth.views.paging import Page, paged
@@ -30,6 +30,7 @@ def wanted(values: Any) -> Wanted:
     Refusal
         400 for a state, a role or a number of days that is none.
     """
+    checks = Checks()
 
     def whole(name: str) -> int | None:
         value = values.get(name, "").strip()
@@ -39,14 +40,16 @@ def wanted(values: Any) -> Wanted:
             raise Refusal(gettext("%(name)s must be a whole number.", name=name), field=name)
         return int(value)
 
-    return Wanted(
+    found = Wanted(
         search=values.get("search", "").strip(),
         user=values.get("user", "").strip(),
         server=values.get("server", "").strip(),
-        role=whole("role"),
-        state=running.check_state(values.get("state") or "running"),
-        unused_days=whole("unused_days"),
+        role=checks(whole, "role"),
+        state=checks(running.check_state, values.get("state") or "running"),
+        unused_days=checks(whole, "unused_days"),
     )
+    checks.settle()
+    return found
 
 
 def found_tokens(shown: Wanted) -> Page[Token]:
@@ -79,7 +82,7 @@ def listing() -> str:
 
 @blueprint.post("/revoke")
 @allow(Access.ADMIN, Delegated.SERVER)
-def revoke() -> Response | str:
+def revoke() -> Response | str | tuple[str, int]:
     """Revoke ticked tokens, or all results of a search, after a confirmation page."""
     ids = forms.numbers("tokens")
     found = forms.flag("found")
@@ -87,15 +90,20 @@ def revoke() -> Response | str:
     if not forms.flag("sure"):
         return _confirm(shown, ids, found)
     reason = forms.text("reason")
-    if found:
-        names = running.revoke_found(database(), actor(), shown, reason, reach())
-    else:
-        names = running.revoke_chosen(database(), actor(), ids, reason, reach())
+    try:
+        if found:
+            names = running.revoke_found(database(), actor(), shown, reason, reach())
+        else:
+            names = running.revoke_chosen(database(), actor(), ids, reason, reach())
+    except Refusal as refusal:
+        if "reason" not in refusal.fields:
+            raise
+        return _confirm(shown, ids, found, refusal), refusal.status
     flash(ngettext("%(num)s token is revoked.", "%(num)s tokens are revoked.", len(names)), "success")
     return redirect(url_for("all_tokens.listing"), 303)
 
 
-def _confirm(shown: Wanted, ids: list[int | str], found: bool) -> str:
+def _confirm(shown: Wanted, ids: list[int | str], found: bool, problem: Refusal | None = None) -> str:
     if not found and not ids:
         raise Refusal(gettext("Tick the tokens to revoke."), field="tokens")
     whole = [identity for identity in ids if isinstance(identity, int)]
@@ -110,4 +118,5 @@ def _confirm(shown: Wanted, ids: list[int | str], found: bool) -> str:
         hidden=[(name, value) for name, value in vars(shown).items() if value] if found else [],
         ids=[] if found else whole,
         found=found,
+        problem=problem,
     )

@@ -14,7 +14,7 @@ from flowauth import clock
 from flowauth.access import Access, Delegated, allow, database
 from flowauth.actions import trail as actions
 from flowauth.audit import START
-from flowauth.errors import Refusal
+from flowauth.errors import Checks, Refusal
 from flowauth.models import AuditAnchor, AuditEvent
 from flowauth.views import audit_rows, services
 from flowauth.views.paging import paged
@@ -75,11 +75,13 @@ def _asked() -> tuple[Select[tuple[AuditEvent]], dict[str, str]]:
         for name in ("search", "who", "first", "last")
         if (value := request.args.get(name, "").strip())
     }
-    last = _day(arguments, "last")
+    checks = Checks()
+    first, last = checks(_day, arguments, "first"), checks(_day, arguments, "last")
+    checks.settle()
     question = actions.Question(
         search=arguments.get("search", ""),
         who=arguments.get("who", ""),
-        first=_day(arguments, "first"),
+        first=first,
         last=last + timedelta(days=1) if last else None,
     )
     return actions.events(database(), question), arguments

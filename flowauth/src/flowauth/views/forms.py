@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import Any
 
 from flask import request
-from flask_babel import gettext
 
-from flowauth import clock
 from flowauth.actions.running import After
-from flowauth.errors import Refusal
 
 
 def text(name: str) -> str:
@@ -57,17 +53,6 @@ def after() -> After:
     if "running" not in request.form:
         return After.ASK
     return After.REVOKE if flag("revoke") else After.KEEP
-
-
-def moment(name: str) -> datetime | None:
-    """Return the UTC time of a date-time picker; None when empty."""
-    value = text(name)
-    if not value:
-        return None
-    try:
-        return clock.parse(value)
-    except ValueError:
-        raise Refusal(gettext("This is not a date and time, such as 2016-01-31T18:30."), field=name) from None
 
 
 def page() -> int:

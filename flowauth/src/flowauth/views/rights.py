@@ -13,8 +13,8 @@ from sqlalchemy import Select, func, select
 
 from flowauth.access import Access, Delegated, allow, database
 from flowauth.actions import rights as actions
-from flowauth.errors import Refusal
-from flowauth.models import Server
+from flowauth.errors import Checks, Refusal
+from flowauth.models import Server, Token
 from flowauth.services import Services
 from flowauth.views import forms, services
 from flowauth.views.paging import SIZE
@@ -90,20 +90,15 @@ def denied() -> str | tuple[str, int]:
     values = {
         name: request.values.get(name, "").strip() for name in ("server", "user", "token", "asked", "pasted")
     }
-    explanation, problem, token = None, None, None
+    explanation, problem, token, checks = None, None, None, Checks()
+    if values["token"]:
+        token = _token(values["token"])
+        values |= {"server": token.server.name, "user": token.user.username}
+    server = checks(actions.find_any_server, database(), values["server"])
     try:
-        if values["token"]:
-            token = actions.find_token(database(), _number(values["token"]))
-            values |= {"server": token.server.name, "user": token.user.username}
-        server = actions.find_any_server(database(), values["server"])
-        if request.method == "POST" and server is not None:
-            told = services().settings.query_scopes_files
-            needed = actions.needed_for(server, values["pasted"], values["asked"], told)
-            if token is not None:
-                held = actions.held_by_token(services(), token)
-            else:
-                held = actions.held_by_user(database(), server, values["user"])
-            explanation = actions.explain(database(), server, needed, held)
+        if request.method == "POST":
+            explanation = _explained(server, token, values, checks)
+        checks.settle()
     except Refusal as refusal:
         problem = refusal
     page = render_template(
@@ -118,7 +113,26 @@ def denied() -> str | tuple[str, int]:
     return (page, problem.status) if problem else page
 
 
-def _number(text: str) -> int:
+def _explained(
+    server: Server | None, token: Token | None, values: dict[str, str], checks: Checks
+) -> actions.Explanation | None:
+    holder = None if token is not None else checks(actions.find_named_user, database(), values["user"])
+    asked = checks(actions.check_asked, values["asked"])
+    pasted = checks(actions.check_pasted, values["pasted"])
+    needed: frozenset[str] = frozenset()
+    if server is not None and pasted:
+        needed = checks(actions.needed_for, server, pasted, asked, services().settings.query_scopes_files)
+    checks.settle()
+    if server is None:
+        return None
+    if token is not None:
+        held = actions.held_by_token(services(), token)
+    else:
+        held = actions.held_by_user(holder, server) if holder is not None else {}
+    return actions.explain(database(), server, needed, held)
+
+
+def _token(text: str) -> Token:
     if not text.isascii() or not text.isdecimal() or len(text) > 9:
         raise Refusal(gettext("token must be the id of a token."), field="token")
-    return int(text)
+    return actions.find_token(database(), int(text))

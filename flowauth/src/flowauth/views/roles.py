@@ -67,7 +67,7 @@ def _edit(server: Server, role: Role | None) -> Response | str | tuple[str, int]
             scopes=request.form.getlist("scopes"),
             users=forms.numbers("users"),
             longest_token_life_minutes=forms.number("longest_token_life_minutes"),
-            latest_token_expiry=forms.moment("latest_token_expiry"),
+            latest_token_expiry=forms.text("latest_token_expiry"),
             shown=forms.shown(),
             after=forms.after(),
         )

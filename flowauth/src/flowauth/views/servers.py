@@ -63,17 +63,8 @@ def preview() -> str | tuple[str, int]:
             raise Refusal(gettext("Choose the description file of the API server."), field="description")
         description = api_description.parse(upload.stream.read())
         change = actions.difference(server, description)
-        if (
-            server is None
-            and database().scalars(select(Server.id).where(Server.name == description.audience)).first()
-        ):
-            raise Refusal(
-                gettext(
-                    "Server %(name)s is registered already: open it to update its scopes.",
-                    name=description.audience,
-                ),
-                field="description",
-            )
+        if server is None:
+            actions.check_free(database(), description)
     except Refusal as refusal:
         return render_template("server_upload.html", server=server, problem=refusal), refusal.status
     return _confirm(server, description, change)
@@ -115,7 +106,7 @@ def register() -> Response | str | tuple[str, int]:
             actor(),
             description,
             forms.number("longest_token_life_minutes"),
-            forms.moment("latest_token_expiry"),
+            forms.text("latest_token_expiry"),
         )
     except Refusal as refusal:
         return _confirm(None, description, actions.difference(None, description), refusal), refusal.status
@@ -142,7 +133,7 @@ def edit(name: str) -> Response | str | tuple[str, int]:
             actor(),
             server,
             forms.number("longest_token_life_minutes"),
-            forms.moment("latest_token_expiry"),
+            forms.text("latest_token_expiry"),
             forms.after(),
         )
     except Refusal as refusal:
@@ -151,9 +142,9 @@ def edit(name: str) -> Response | str | tuple[str, int]:
     return redirect(url_for("servers.edit", name=name), 303)
 
 
-def _page(server: Server, problem: Refusal | None = None, scopes_problem: Refusal | None = None) -> str:
+def _page(server: Server, problem: Refusal | None = None, form: str = "limits") -> str:
     enabled = {scope.name for scope in server.scopes if scope.enabled}
-    if scopes_problem:
+    if problem and form == "scopes":
         enabled = {scope.name for scope in server.scopes} & set(request.form.getlist("scopes"))
     return render_template(
         "server.html",
@@ -161,7 +152,7 @@ def _page(server: Server, problem: Refusal | None = None, scopes_problem: Refusa
         tree_scopes=ScopeTree((scope.name for scope in server.scopes), enabled),
         exceeding=actions.exceeding_roles(server),
         problem=problem,
-        scopes_problem=scopes_problem,
+        form=form,
     )
 
 
@@ -192,7 +183,7 @@ def enable_scopes(name: str) -> Response | tuple[str, int]:
     try:
         actions.enable_scopes(database(), actor(), server, set(request.form.getlist("scopes")), forms.after())
     except Refusal as refusal:
-        return _page(server, scopes_problem=refusal), refusal.status
+        return _page(server, refusal, "scopes"), refusal.status
     flash(gettext("The scopes of %(name)s are saved.", name=name), "success")
     return redirect(url_for("servers.edit", name=name), 303)
 

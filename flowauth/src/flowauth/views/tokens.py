@@ -78,7 +78,7 @@ def new(name: str) -> BaseResponse | str | tuple[str, int]:
             name,
             forms.text("name"),
             request.form.getlist("roles"),
-            expires=forms.moment("expires"),
+            expires=forms.text("expires"),
         )
     except Refusal as refusal:
         return _form(actions.own_server(user(), name), refusal), refusal.status
@@ -124,7 +124,8 @@ def _result(shown: Server, roles: list[Role]) -> Cap | Refusal | None:
     if not roles:
         return None
     try:
-        return actions.resulting_expiry(shown, roles, forms.moment("expires"), clock.now())
+        requested = clock.check(forms.text("expires"), "expires")
+        return actions.resulting_expiry(shown, roles, requested, clock.now())
     except Refusal as refusal:
         return refusal
 
