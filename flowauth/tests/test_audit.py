@@ -28,6 +28,46 @@ def actions(database: Session) -> list[str]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (["night-job_7"], "night-job_7."),
+        (["x" * 64], "x" * 64 + "."),
+        (["x" * 65], ""),
+        (["two words"], ""),
+        (["one", "two"], ""),
+        ([""], ""),
+        ([], ""),
+    ],
+)
+def test_a_callers_request_id_is_kept_in_log_and_trail(
+    app: Flask,
+    root: Visitor,
+    world: World,
+    database: Session,
+    sent: list[str],
+    kept: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    script = Script(app, world.user)
+    headers = [*script.headers.items(), *(("X-Request-ID", one) for one in sent)]
+    reply = script.client.post(
+        "/api/v1/servers/north/tokens", json={"name": "t", "roles": ["analyst"]}, headers=headers
+    )
+    assert reply.status_code == 201
+    event = database.scalars(select(AuditEvent).order_by(AuditEvent.id.desc())).first()
+    assert event is not None
+    assert event.request_id == reply.headers["X-Request-ID"]
+    assert event.request_id.startswith(kept)
+    assert len(event.request_id) == (len(kept) + 32 if kept else 36)
+    database.rollback()
+    assert f"request_id={reply.headers['X-Request-ID']} " in capsys.readouterr().out
+    found = root.get(f"/admin/audit?search={reply.headers['X-Request-ID']}").text
+    assert "1 event found" in found
+    assert "north/t" in found
+    assert trail.check(database) is None
+
+
 def test_every_kind_of_change_leaves_its_event(
     app: Flask, ada: Visitor, root: Visitor, world: World, database: Session
 ) -> None:

@@ -368,9 +368,7 @@ def test_refused_users(page: Page) -> None:
     page.get_by_role("button", name="Save", exact=True).click(delay=300)
     summary = page.get_by_role("alert")
     expect(summary).to_be_focused()
-    expect(summary.get_by_role("link")).to_have_text(
-        ["User name: 1 to 75 letters, digits and underscores."]
-    )
+    expect(summary.get_by_role("link")).to_have_text(["User name: 1 to 75 letters, digits and underscores."])
     expect(page).to_have_title("Error: New user · FlowAuth")
     # The server would not send the password back, so it was not asked.
     expect(page.get_by_label("Password")).to_have_value("short")

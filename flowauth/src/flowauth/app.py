@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 import traceback
-import uuid
 from typing import Any
 
 import structlog
@@ -25,7 +24,7 @@ from flowauth.access import Access, allow, current_session, database, find_user,
 from flowauth.database import LARGEST_ID
 from flowauth.errors import Refusal
 from flowauth.language import mark
-from flowauth.logs import logger
+from flowauth.logs import logger, request_id
 from flowauth.models import WebSession
 from flowauth.names import OWN_AUDIENCE
 from flowauth.presets import sentence
@@ -163,7 +162,7 @@ def span(minutes: int) -> str:
 def _handle_requests(app: Flask, services: Services, csrf: CSRFProtect) -> None:
     @app.before_request
     def begin() -> Any:
-        g.request_id = str(uuid.uuid4())
+        g.request_id = request_id(request.headers.getlist("X-Request-ID"))
         g.started = time.monotonic()
         # Actions write in transactions of their own; everything else only reads.
         g.database = services.session(reading=True)

@@ -6,9 +6,25 @@ Each logged field is named, so that no form or header slips in.
 from __future__ import annotations
 
 import logging
+import re
 import sys
+import uuid
+from collections.abc import Sequence
 
 import structlog
+
+_PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def request_id(given: Sequence[str] = ()) -> str:
+    """Return a new id of a request, which begins with a plain id of the caller.
+
+    It ends in random digits, as in the API, so that two requests never share an id.
+    """
+    unique = str(uuid.uuid4())
+    if len(given) == 1 and _PLAIN_ID.fullmatch(given[0]):
+        return f"{given[0]}.{unique.replace('-', '')}"
+    return unique
 
 
 def configure(level: str) -> None:

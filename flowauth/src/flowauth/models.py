@@ -360,7 +360,8 @@ class AuditEvent(Base):
     subject: Mapped[str] = mapped_column(String(200), index=True)
     detail: Mapped[dict[str, Any]]
     address: Mapped[str] = mapped_column(String(60))
-    request_id: Mapped[str] = mapped_column(String(36))
+    #: As the log has it. SQLite checks no length, so its column was never changed.
+    request_id: Mapped[str] = mapped_column(String(100).with_variant(String(36), "sqlite"))
     previous_hash: Mapped[str] = mapped_column(String(64))
     hash: Mapped[str] = mapped_column(String(64))
 

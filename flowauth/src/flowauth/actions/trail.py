@@ -38,7 +38,13 @@ def events(database: Session, question: Question) -> Select[tuple[AuditEvent]]:
     """Return the matching events."""
     query = select(AuditEvent)
     if question.search:
-        texts = (AuditEvent.actor, AuditEvent.action, AuditEvent.subject, cast(AuditEvent.detail, Text))
+        texts = (
+            AuditEvent.actor,
+            AuditEvent.action,
+            AuditEvent.subject,
+            cast(AuditEvent.detail, Text),
+            AuditEvent.request_id,
+        )
         query = query.where(or_(*(text.icontains(question.search, autoescape=True) for text in texts)))
     if question.who:
         query = query.where(about(names_of(database, question.who)))
