@@ -13,11 +13,13 @@ import pytest
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from flowauth import clock
 from flowauth.actions.rights import needed_for
 from flowauth.errors import Refusal
-from flowauth.models import Scope, Server
+from flowauth.models import Scope, Server, Token
 from flowauth.scopes import lacking
 from flowauth.settings import Settings
 from flowauth.testing import SCOPES, Script, Visitor, World, role_form, user_named
@@ -45,11 +47,36 @@ def test_users_are_found_by_the_scopes_that_they_hold(root: Visitor, database: S
         assert rows(root.get(f"/admin/access{search}").text) == names, search
     assert root.get("/admin/access?server=nowhere").status_code == 404
     lines = list(csv.reader(io.StringIO(root.get("/admin/access/access.csv?server=north").text)))
-    assert lines[0] == ["user", "server", "role", "scope"]
-    assert ["eve", "north", "planner", "run"] in lines
+    assert lines[0] == ["user", "server", "role", "scope", "tokens_until", "last_used"]
+    assert ["eve", "north", "planner", "run", "", ""] in lines
     assert len(lines) == 1 + 3 + 1
     everywhere = root.get("/admin/access/access.csv?user=ada").text.splitlines()
     assert len(everywhere) == 1 + 3 + 3
+
+
+def test_access_tells_of_running_tokens_and_their_last_use(
+    app: Flask, root: Visitor, world: World, database: Session
+) -> None:
+    script = Script(app, world.user)
+    ends = []
+    for name, minutes in (("short", 10), ("long", 60), ("revoked", 120)):
+        made = script(
+            "POST", "/servers/north/tokens", {"name": name, "roles": ["analyst"], "lifetime_minutes": minutes}
+        )
+        ends.append(made.json["expires"])
+    script("POST", f"/tokens/{made.json['id']}/revoke")
+    used = clock.parse("2016-01-31T18:30:00Z")
+    database.execute(update(Token).where(Token.name == "revoked").values(last_used=used))
+    database.commit()
+    page = root.get("/admin/access?server=north").text
+    assert "2, until" in page
+    assert clock.readable(clock.parse(ends[1])) in page
+    assert "2016-01-31 18:30:00 UTC" in page
+    lines = list(csv.reader(io.StringIO(root.get("/admin/access/access.csv?user=ada").text)))[1:]
+    assert {(server, until, used) for _, server, _, _, until, used in lines} == {
+        ("north", ends[1], "2016-01-31T18:30:00Z"),
+        ("south", "", ""),
+    }
 
 
 def ask(root: Visitor, **form: Any) -> str:

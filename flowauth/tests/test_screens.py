@@ -78,6 +78,20 @@ BROKEN_WORDS = r"""() => {
   }
   return found;
 }"""
+#: Cards that cut their content off, and labels of a phone's rows that run into the value beside them.
+CUT_OFF = r"""() => {
+  const found = [...document.querySelectorAll(".flush")].filter((card) => card.scrollWidth > card.clientWidth)
+    .map((card) => card.innerText.slice(0, 60));
+  const pen = document.createElement("canvas").getContext("2d");
+  for (const cell of document.querySelectorAll("td[data-label]")) {
+    const label = getComputedStyle(cell, "::before");
+    if (label.float !== "left" || !cell.checkVisibility()) continue;
+    pen.font = label.font;
+    const widest = Math.max(...cell.dataset.label.split(/\s+/).map((word) => pen.measureText(word).width));
+    if (widest > parseFloat(label.width)) found.push(cell.dataset.label);
+  }
+  return found;
+}"""
 #: What a GET sends that is no screen.
 FILES = {
     "static",
@@ -184,12 +198,14 @@ def look(page: Page, name: str) -> None:
     page.emulate_media(color_scheme="light")
     take_picture(page, name)
     assert page.evaluate(BROKEN_WORDS) == [], name
+    assert page.evaluate(CUT_OFF) == [], name
     assert faults(page) == [], name
     page.emulate_media(color_scheme="dark")
     assert faults(page, "color-contrast") == [], name
     page.set_viewport_size({"width": 375, "height": 740})
     try:
         assert page.evaluate("document.documentElement.scrollWidth") <= 375, name
+        assert page.evaluate(CUT_OFF) == [], name
         assert faults(page, "target-size", "scrollable-region-focusable") == [], name
     finally:
         page.set_viewport_size({"width": 1280, "height": 800})
@@ -210,7 +226,7 @@ class TestScreens:
     def test_screens_in_another_language(
         self, browser: Browser, page: Page, address: str, spoken: str, heading: str
     ) -> None:
-        """Longer words neither widen a phone's screen nor lose a control its name."""
+        """Longer words neither widen a phone's screen, nor are cut off, nor lose a control its name."""
         context = browser.new_context(
             base_url=address,
             locale=spoken,
@@ -224,6 +240,11 @@ class TestScreens:
             other.goto(path, wait_until="load")
             assert other.locator("html").get_attribute("lang") == spoken
             assert other.evaluate("document.documentElement.scrollWidth") <= 375, endpoint
+            assert other.evaluate(CUT_OFF) == [], endpoint
+            other.set_viewport_size({"width": 1280, "height": 740})
+            assert other.evaluate(CUT_OFF) == [], endpoint
+            assert other.evaluate(BROKEN_WORDS) == [], endpoint
+            other.set_viewport_size({"width": 375, "height": 740})
             assert faults(other, "html-lang-valid", "valid-lang", "label", "button-name", "link-name") == []
         context.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 import traceback
 from typing import Any
@@ -13,6 +14,7 @@ from flask import Flask, Response, g, jsonify, render_template, request
 from flask_babel import gettext, ngettext
 from flask_jwt_extended import JWTManager
 from flask_wtf.csrf import CSRFError, CSRFProtect
+from markupsafe import Markup, escape
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 from werkzeug.exceptions import HTTPException
@@ -140,6 +142,7 @@ def _register(app: Flask, services: Services) -> None:
     app.jinja_env.filters["moment"] = clock.readable
     app.jinja_env.filters["picker"] = clock.picker
     app.jinja_env.filters["span"] = span
+    app.jinja_env.filters["breakable"] = breakable
     app.jinja_env.filters["reason"] = language.reason
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
@@ -157,6 +160,11 @@ def span(minutes: int) -> str:
     if minutes or not parts:
         parts.append(ngettext("%(num)s minute", "%(num)s minutes", minutes))
     return " ".join(parts)
+
+
+def breakable(text: str) -> Markup:
+    """Let a long scope break after its colons."""
+    return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=:)", text))
 
 
 def _handle_requests(app: Flask, services: Services, csrf: CSRFProtect) -> None:

@@ -14,7 +14,7 @@ from flowauth.language import mark
 
 _MOST = 5
 _WORDS = {True: mark("on"), False: mark("off"), None: mark("without limit")}
-#: The fields that forms compare, as `_told` names them.
+#: The fields that forms compare, as `_told` names them, and further ones of the audit trail.
 _FIELDS = (
     mark("username"),
     mark("is admin"),
@@ -27,6 +27,21 @@ _FIELDS = (
     mark("users"),
     mark("longest token life minutes"),
     mark("latest token expiry"),
+    mark("expires"),
+    mark("revoked"),
+    mark("kept tokens"),
+    mark("tokens"),
+    mark("reason"),
+    mark("asked"),
+    mark("password"),
+    mark("wrong"),
+    mark("rights"),
+    mark("client"),
+    mark("device address"),
+    mark("provider"),
+    mark("has two factor"),
+    mark("added"),
+    mark("removed"),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from flask_babel import gettext
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from flowauth.actions.running import of_each_user
 from flowauth.errors import Refusal
 from flowauth.models import Role, Scope, Server, Token, User, scopes_in_role, users_with_roles
 from flowauth.scopes import ANYWHERE, EXTREMES, NONSPATIAL, is_scope, lacking
@@ -72,16 +74,23 @@ def holders(server: int, scope: str = "", user: str = "") -> Select[tuple[int, s
     return _narrowed(query, scope, user)
 
 
-def every_right(server: int | None, scope: str = "", user: str = "") -> Select[tuple[str, str, str, str]]:
-    """Select user, server, role and scope: a row for each right held through a role."""
+def every_right(
+    server: int | None, scope: str = "", user: str = ""
+) -> Select[tuple[str, str, str, str, datetime | None, datetime | None]]:
+    """Select user, server, role and scope: a row for each right held through a role.
+
+    The end of the user's last running token on the server follows, and the last use of any token there.
+    """
+    tokens = of_each_user(server).subquery()
     query = (
-        select(User.username, Server.name, Role.name, Scope.name)
+        select(User.username, Server.name, Role.name, Scope.name, tokens.c.latest, tokens.c.last_used)
         .select_from(User)
         .join(users_with_roles, users_with_roles.c.user_id == User.id)
         .join(Role, Role.id == users_with_roles.c.role_id)
         .join(Server, Server.id == Role.server_id)
         .join(scopes_in_role, scopes_in_role.c.role_id == Role.id)
         .join(Scope, Scope.id == scopes_in_role.c.scope_id)
+        .outerjoin(tokens, (tokens.c.user_id == User.id) & (tokens.c.server_id == Server.id))
         .where(Scope.enabled)
         .order_by(User.username, Server.name, Role.name, Scope.name)
     )

@@ -136,7 +136,7 @@ def _free_name(database: Session, server: Server, role: Role | None, name: objec
 
 
 def _life(server: Server, value: object) -> int:
-    life = check_life(value)
+    life = check_life(value, server.longest_token_life_minutes)
     if life > server.longest_token_life_minutes:
         raise Refusal(
             gettext(

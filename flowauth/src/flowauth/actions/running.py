@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any, NoReturn
 
 from flask_babel import gettext, ngettext
-from sqlalchemy import ColumnElement, Select, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, case, false, func, or_, select
 from sqlalchemy.orm import Session, contains_eager, defer
 
 from flowauth import audit, clock, revocation
@@ -105,6 +105,20 @@ def outliving(
         if row.expiry > row.issued + life or (latest is not None and row.expiry > latest)
     ]
     return Token.id.in_(found) if found else false()
+
+
+def of_each_user(server: int | None = None, users: Iterable[int] | None = None) -> Select[Any]:
+    """Select for each user and server: running tokens, the latest expiry of these, and the last use of any."""
+    query = select(
+        Token.user_id,
+        Token.server_id,
+        func.count(case((is_running(), Token.id))).label("running"),
+        func.max(case((is_running(), Token.expiry))).label("latest"),
+        func.max(Token.last_used).label("last_used"),
+    ).group_by(Token.user_id, Token.server_id)
+    if server is not None:
+        query = query.where(Token.server_id == server)
+    return query if users is None else query.where(of_users(users))
 
 
 def kept(database: Session, condition: ColumnElement[bool]) -> Kept | None:

@@ -88,7 +88,7 @@ def told(event: AuditEvent) -> list[tuple[str, str]]:
         del detail["before"], detail["after"]
         if before.keys() <= after.keys():
             detail = {**changes(before, after), **detail}
-    return [(key.replace("_", " "), _text(value)) for key, value in detail.items()]
+    return [(gettext(key.replace("_", " ")), _text(value)) for key, value in detail.items()]
 
 
 def _text(value: Any) -> str:
@@ -102,19 +102,18 @@ def _text(value: Any) -> str:
 
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
-        return "yes" if value else "no"
-    if value is None:
-        return "none"
+        return gettext("yes") if value else gettext("no")
     if isinstance(value, list):
-        return _few([str(item) for item in value]) or "none"
+        return _few([str(item) for item in value]) or gettext("none")
     if isinstance(value, dict):
-        return _few([f"{key}: {_plain(one)}" for key, one in value.items()]) or "none"
-    return str(value)
+        return _few([f"{key}: {_plain(one)}" for key, one in value.items()]) or gettext("none")
+    return gettext("none") if value is None else str(value)
 
 
 def _few(parts: list[str]) -> str:
     more = len(parts) - _SHOWN
-    return ", ".join(parts[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    rest = " " + gettext("and %(number)s more", number=more) if more > 0 else ""
+    return ", ".join(parts[:_SHOWN]) + rest
 
 
 def check(database: Session, *, everything: bool = False) -> str | None:

@@ -11,8 +11,10 @@ from flask import Blueprint, Response, render_template, request
 from flask_babel import gettext
 from sqlalchemy import Select, func, select
 
+from flowauth import clock
 from flowauth.access import Access, Delegated, allow, database
 from flowauth.actions import rights as actions
+from flowauth.actions.running import of_each_user
 from flowauth.errors import Checks, Refusal
 from flowauth.models import Server, Token
 from flowauth.services import Services
@@ -33,6 +35,7 @@ def table() -> str:
     server = actions.find_any_server(database(), asked["server"])
     rows: Any = []
     roles: dict[int, list[str]] = {}
+    tokens: dict[int, Any] = {}
     total, number, pages = 0, 1, 1
     if server is not None:
         query = actions.holders(server.id, asked["scope"], asked["user"])
@@ -41,7 +44,9 @@ def table() -> str:
         number = min(forms.page(), pages)
         page = query.order_by("username").limit(SIZE).offset((number - 1) * SIZE)
         rows = database().execute(page).all()
-        roles = actions.roles_of(database(), server.id, [row.id for row in rows])
+        shown = [row.id for row in rows]
+        roles = actions.roles_of(database(), server.id, shown)
+        tokens = {row.user_id: row for row in database().execute(of_each_user(server.id, shown))}
         asked["server"] = server.name
     return render_template(
         "fragments/access_rows.html" if "HX-Request" in request.headers else "access.html",
@@ -50,6 +55,7 @@ def table() -> str:
         servers=database().scalars(select(Server.name).order_by(Server.name)).all(),
         rows=rows,
         roles=roles,
+        tokens=tokens,
         total=total,
         number=number,
         pages=pages,
@@ -72,11 +78,14 @@ def export() -> Response:
 def _lines(shared: Services, query: Select[Any]) -> Iterator[str]:
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(("user", "server", "role", "scope"))
+    writer.writerow(("user", "server", "role", "scope", "tokens_until", "last_used"))
     # Use a separate session, because the request's session closes before the last row is sent.
     with shared.session(reading=True) as session:
         for rows in session.execute(query.execution_options(yield_per=1000)).partitions():
-            writer.writerows(rows)
+            writer.writerows(
+                (*held, latest and clock.iso(latest), used and clock.iso(used))
+                for *held, latest, used in rows
+            )
             yield text.getvalue()
             text.seek(0)
             text.truncate()

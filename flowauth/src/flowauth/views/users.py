@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext, ngettext
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import contains_eager, selectinload
 from werkzeug.wrappers import Response
 
@@ -13,7 +13,7 @@ from flowauth.access import Access, actor, allow, current_session, database, use
 from flowauth.actions import running
 from flowauth.actions import users as actions
 from flowauth.errors import Refusal
-from flowauth.models import Role, Server, TwoFactor, User
+from flowauth.models import Role, Server, Token, TwoFactor, User
 from flowauth.views import forms, services
 from flowauth.views.paging import paged
 
@@ -130,7 +130,8 @@ def edit(user_id: int) -> Response | str | tuple[str, int]:
 def delete(user_id: int) -> Response | str:
     if request.method == "GET":
         shown = actions.find_user(database(), user_id)
-        return render_template("delete_user.html", shown=shown)
+        made = select(func.count(Token.id)).where(Token.user_id == shown.id)
+        return render_template("delete_user.html", shown=shown, tokens=database().scalar(made) or 0)
     name = actions.delete_user(database(), actor(), user_id)
     flash(gettext("User %(name)s is deleted.", name=name), "success")
     return redirect(url_for("users.listing"), 303)
@@ -182,7 +183,7 @@ def _form(shown: User | None, problem: Refusal | None = None) -> str:
         "user.html",
         shown=shown,
         facts=actions.user_facts(shown) if shown else None,
-        roles=[(role.id, role.name, f"on {role.server.name}") for role in roles],
+        roles=[(role.id, role.name, gettext("on %(server)s", server=role.server.name)) for role in roles],
         chosen=chosen,
         servers=[
             (row.id, row.name, "")
