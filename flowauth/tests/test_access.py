@@ -30,6 +30,7 @@ _ARGUMENTS = {
     "token_id": 999_999,
     "credential_id": 999_999,
     "filename": "style.css",
+    "code": "unknown",
 }
 
 

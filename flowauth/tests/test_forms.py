@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -37,7 +38,7 @@ class Scene:
 
     app: Flask
     root: Visitor
-    ids: dict[str, int]
+    ids: dict[str, Any]
 
     def ada(self) -> Visitor:
         visitor = Visitor(self.app)
@@ -61,6 +62,14 @@ class Scene:
         visitor = self.ada()
         visitor.get("/account/two-factor")
         return visitor
+
+    def invited(self) -> Visitor:
+        """Return a new user with a one-time link."""
+        page = self.root.post("/admin/users/new", {"username": "zoe", "link": "1"}).text
+        found = re.search(r">http://localhost/choose-password/([\w-]+)<", page)
+        assert found
+        self.ids["link"] = found[1]
+        return Visitor(self.app)
 
     def ada_approving(self) -> Visitor:
         visitor = self.ada()
@@ -149,6 +158,14 @@ FORMS: dict[str, list[Form]] = {
     "devices.decide": [
         Form("/device", {"name": "a b", "roles": ["none"]}, (), Scene.ada_approving, "/device?code={code}")
     ],
+    "links.chosen": [
+        Form(
+            "/choose-password/{link}",
+            {"new_password": "short", "new_password_again": "other"},
+            free=("username",),
+            who=Scene.invited,
+        )
+    ],
     "users.new": [Form("/admin/users/new", USER, RIGHTS)],
     "users.edit": [
         Form("/admin/users/{ada}", USER, RIGHTS),
@@ -182,6 +199,8 @@ NOTHING_TO_FILL_IN = {
     "keys.discard",
     "keys.prepare",
     "keys.publish",
+    "links.make",
+    "links.withdraw",
     "roles.delete",
     "servers.delete",
     "servers.enable_scopes",

@@ -105,7 +105,7 @@ def test_no_template_has_a_text_of_its_own() -> None:
 
 
 #: Modules whose refusals reach scripts and consoles only, which read English.
-_ENGLISH_ONLY = {"api/v1.py", "actions/demo.py", "copying.py", "testing.py", "__main__.py"}
+_ENGLISH_ONLY = {"api/body.py", "api/v1.py", "actions/demo.py", "copying.py", "testing.py", "__main__.py"}
 
 
 def test_no_refusal_or_notice_is_untranslated() -> None:
@@ -164,7 +164,7 @@ class TestPages:
 
     def test_scripts_read_english(self, app: Flask) -> None:
         reply = app.test_client().post("/api/v1/session", json={}, headers={"Accept-Language": "fr"})
-        assert reply.json["message"] == "username is missing."
+        assert reply.json["message"] == "username is missing. password is missing."
 
     def test_every_screen_of_administrators(self, root: Visitor) -> None:
         root.post("/account/language", {"language": "fr"})

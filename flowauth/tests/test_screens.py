@@ -56,9 +56,16 @@ SCREENS = {
     "audit.trail": "/admin/audit",
 }
 #: Screens that need no sign-in, or one of another kind; they have tests of their own below.
-OTHERS = {"signing_in.sign_in", "signing_in.code"}
+OTHERS = {"signing_in.sign_in", "signing_in.code", "links.choose"}
 #: What screens look like after something was done on them.
-AFTERWARDS = {"signing_in.refused", "devices.decide", "credentials.made", "users.refused", "rights.explained"}
+AFTERWARDS = {
+    "signing_in.refused",
+    "devices.decide",
+    "credentials.made",
+    "links.made",
+    "users.refused",
+    "rights.explained",
+}
 OPERATORS = Path(__file__).parents[2] / "docs" / "operators"
 PICTURES = OPERATORS / "screens"
 TALLEST = 1400
@@ -274,6 +281,22 @@ class TestScreens:
         page.get_by_role("button", name="Save").click()
         expect(page).to_have_title(re.compile("^Error: "))
         look(page, "users.refused")
+
+    def test_the_screens_of_a_one_time_link(self, page: Page, browser: Browser, address: str) -> None:
+        page.goto("/admin/users/new")
+        page.get_by_label("User name").fill("newcomer")
+        page.get_by_role("button", name="Save and make a one-time link").click()
+        expect(page.get_by_role("heading", name="One-time link for newcomer")).to_be_visible()
+        look(page, "links.made")
+        context = still(browser, address)
+        other = context.new_page()
+        other.goto(page.locator("#link").inner_text())
+        look(other, "links.choose")
+        other.get_by_label("New password", exact=True).fill("sober-violin-41-harbour")
+        other.get_by_label("New password again").fill("sober-violin-41-harbour")
+        other.get_by_role("button", name="Save").click()
+        expect(other.get_by_text("The password of newcomer is set")).to_be_visible()
+        context.close()
 
     def test_the_screen_of_an_explained_refusal(self, page: Page) -> None:
         page.goto("/admin/access/denied?user=TEST_USER")

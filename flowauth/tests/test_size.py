@@ -223,6 +223,7 @@ UNTIMED = {
     "tokens.revoke",
     "signing_in.sign_in",
     "signing_in.code",
+    "links.choose",
     "identities.go",
     "identities.back",
     "devices.metadata",

@@ -119,6 +119,7 @@ def _register(app: Flask, services: Services) -> None:
         health,
         identities,
         keys,
+        links,
         rights,
         roles,
         servers,
@@ -128,7 +129,7 @@ def _register(app: Flask, services: Services) -> None:
     )
 
     own = (signing_in, identities, tokens, devices, account, credentials)
-    for module in (*own, all_tokens, rights, users, servers, roles, audit, keys, health, v1):
+    for module in (*own, all_tokens, rights, users, links, servers, roles, audit, keys, health, v1):
         app.register_blueprint(module.blueprint)
     identities.install(app, services.settings)
     allow(Access.ANYONE)(app.view_functions["static"])

@@ -289,6 +289,20 @@ class DeviceGrant(Base):
     token: Mapped[Token | None] = relationship()
 
 
+class AccountLink(Base):
+    """Hold a user's one-time link for choosing a password; the digest opens nothing."""
+
+    __tablename__ = "account_link"
+
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey("user.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    expires: Mapped[datetime]
+
+    user: Mapped[User] = relationship()
+
+
 class ApiCredential(Base):
     """Hold a user's credential for scripts; the digest opens nothing."""
 

@@ -37,6 +37,12 @@ def strong_password(database: Session, username: str, password: object, field: s
     return check_strength(password, field, words)
 
 
+def check_repeated(new: str, repeated: str) -> None:
+    """Refuse a new password that was not repeated as it is."""
+    if repeated != new:
+        raise Refusal(gettext("The two new passwords differ."), field="new_password_again")
+
+
 def prove_identity(
     database: Session, services: Services, actor: Actor, user: User, password: str, code: str | None = None
 ) -> None:
@@ -99,8 +105,8 @@ def change_password(
     if old == new:
         checks.note(Refusal(gettext("The new password is the old one."), field="new_password"))
     checks(strong_password, database, user.username, new, "new_password")
-    if repeated is not None and repeated != new:
-        checks.note(Refusal(gettext("The two new passwords differ."), field="new_password_again"))
+    if repeated is not None:
+        checks(check_repeated, new, repeated)
     checks.settle()
     _replace_password(database, actor, user, services.passwords.hash(new), session_digest)
 

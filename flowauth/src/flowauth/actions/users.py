@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,6 +50,7 @@ def create_user(
     username: object,
     password: object,
     *,
+    with_link: bool = False,
     is_admin: bool = False,
     is_auditor: bool = False,
     administers: Sequence[object] = (),
@@ -60,9 +62,13 @@ def create_user(
     """Create a user.
 
     The administrator chose the password, so the user must change it at first sign-in unless told otherwise.
+    ``with_link`` takes no password: the user gets a link to choose one.
     """
     checks = checks or Checks()
     checks(_free_name, database, username)
+    if with_link:
+        # Nobody knows this password.
+        password = secrets.token_urlsafe(32)
     user = User(
         password_hash=_hash_of(database, services, username, password, checks),
         is_admin=is_admin,

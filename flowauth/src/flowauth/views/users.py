@@ -12,9 +12,10 @@ from flowauth import throttle
 from flowauth.access import Access, actor, allow, current_session, database, user
 from flowauth.actions import running
 from flowauth.actions import users as actions
+from flowauth.actions.links import waiting
 from flowauth.errors import Refusal
 from flowauth.models import Role, Server, Token, TwoFactor, User
-from flowauth.views import forms, services
+from flowauth.views import forms, links, services
 from flowauth.views.paging import paged
 
 blueprint = Blueprint("users", __name__, url_prefix="/admin/users")
@@ -78,6 +79,7 @@ def new() -> Response | str | tuple[str, int]:
             actor(),
             forms.text("username"),
             forms.secret("password"),
+            with_link=forms.flag("link"),
             is_admin=forms.flag("is_admin"),
             is_auditor=forms.flag("is_auditor"),
             administers=forms.numbers("administers"),
@@ -86,6 +88,8 @@ def new() -> Response | str | tuple[str, int]:
         )
     except Refusal as refusal:
         return _form(None, refusal), refusal.status
+    if forms.flag("link"):
+        return links.made(created.id)
     flash(
         gettext(
             "User %(name)s is created and has to choose a new password at the first sign-in.",
@@ -194,4 +198,5 @@ def _form(shown: User | None, problem: Refusal | None = None) -> str:
         running=_running(shown) if shown else 0,
         is_self=shown is not None and shown.id == user().id,
         blocked_until=throttle.blocked_until(database(), shown.username) if shown else None,
+        link=waiting(database(), shown) if shown else None,
     )
