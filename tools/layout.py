@@ -250,6 +250,7 @@ class Layout:
             "FLOWAUTH_REVOCATION_FILE": str(self.revoked_tokens),
             "FLOWAUTH_TOKEN_USE_FILES": str(self.token_use),
             "FLOWAUTH_QUERY_SCOPES_FILES": str(self.query_scopes),
+            "FLOWAUTH_REPORTS": str(self.pages),
             "DB_URI": f"sqlite:///{self.state / 'flowauth.sqlite'}",
             "PREFECT_API_URL": f"{self.url('PREFECT_PORT')}/api",
             "PREFECT_HOME": str(self.state / "prefect"),

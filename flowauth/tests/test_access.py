@@ -31,6 +31,11 @@ _ARGUMENTS = {
     "credential_id": 999_999,
     "filename": "style.css",
     "code": "unknown",
+    "recipients": "crisis-cell",
+    "report": "displacement",
+    "period": "2016-02-23",
+    "version": "v1",
+    "language": "en",
 }
 
 

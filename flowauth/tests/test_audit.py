@@ -297,3 +297,27 @@ def test_a_broken_trail_is_not_forgotten(database: Session, world: World) -> Non
     with pytest.raises(Refusal, match="Nothing is deleted"):
         trail.forget(database, CONSOLE, clock.now() + timedelta(seconds=5))
     assert len(actions(database)) > 2
+
+
+def test_a_user_downloads_what_is_held_about_them(
+    app: Flask, ada: Visitor, root: Visitor, world: World, database: Session
+) -> None:
+    text = Script(app, world.user)(
+        "POST", "/servers/north/tokens", {"name": "mine", "roles": ["analyst"]}
+    ).json["token"]
+    Script(app, world.admin)("POST", "/users", {"username": "zoe", "password": PASSWORD})
+    made = ada.post("/account/credentials", {"name": "nightly", "days": "9", "rights": ["read"]}).text
+    secret = re.search(r">(flowauth_[^<]+)<", made)
+    assert secret
+    reply = ada.get("/account/my_data.json")
+    assert reply.headers["Content-Disposition"] == "attachment; filename=my_data.json"
+    data = reply.json
+    assert data["account"]["username"] == "ada"
+    assert data["account"]["roles"] == ["north/analyst", "south/analyst"]
+    assert [token["name"] for token in data["tokens"]] == ["mine"]
+    assert [credential["name"] for credential in data["credentials"]] == ["nightly"]
+    actions = {event["action"] for event in data["events"]}
+    assert actions >= {"user.created", "sign_in.succeeded", "token.minted", "credential.made"}
+    # Nothing that opens anything, and nothing about others.
+    for hidden in (text, secret[1], "argon2", "zoe", "password_hash"):
+        assert hidden not in reply.text

@@ -100,7 +100,7 @@ class Form:
 LIMITS = {"longest_token_life_minutes": "never", "latest_token_expiry": "yesterday"}
 ROLE = {"name": "a b", **LIMITS, "users": ["999999"], "scopes": ["nothing:of:it"]}
 USER = {"username": "a b", "password": "short", "roles": ["999999"], "administers": ["999999"]}
-RIGHTS = ("is_admin", "is_auditor", "require_two_factor")
+RIGHTS = ("is_admin", "is_auditor", "is_service", "require_two_factor")
 PROOF = {"password": "", "two_factor_code": ""}
 
 
@@ -182,6 +182,7 @@ FORMS: dict[str, list[Form]] = {
     ],
     "servers.register": [Form("/admin/servers/register", LIMITS, page=described)],
     "servers.edit": [Form("/admin/servers/north", LIMITS)],
+    "readers.edit": [Form("/admin/reports/crisis-cell", {"users": ["999999"]})],
     "roles.new": [Form("/admin/roles/new/north", ROLE)],
     "roles.edit": [Form("/admin/roles/{role}", ROLE)],
     "all_tokens.revoke": [Form("/admin/tokens/revoke", {"reason": "x" * 201}, page=confirmed)],

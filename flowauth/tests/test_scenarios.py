@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyotp
 import pytest
@@ -116,9 +117,13 @@ def test_every_scenario_has_its_test() -> None:
 
 
 @pytest.fixture(scope="module")
-def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """Serve the demo data; a code also counts just before and after its half minute."""
-    with served(tmp_path_factory.mktemp("scenarios"), SCOPES, TWO_FACTOR_VALID_WINDOW="1") as deployment:
+def deployment(tmp_path_factory: pytest.TempPathFactory, postgres: Any) -> Iterator[Deployment]:
+    """Serve the demo data; a code also counts just before and after its half minute.
+
+    The scenarios run on PostgreSQL, other browser tests on SQLite.
+    """
+    settings = {"TWO_FACTOR_VALID_WINDOW": "1", "DB_URI": postgres.create()}
+    with served(tmp_path_factory.mktemp("scenarios"), SCOPES, **settings) as deployment:
         yield deployment
 
 

@@ -18,6 +18,7 @@ import requests
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from published_reports import publish
 
 from flowauth.actions.demo import PASSWORD
 from flowauth.testing import SCOPES, served
@@ -52,6 +53,10 @@ SCREENS = {
     "all_tokens.listing": "/admin/tokens",
     "rights.table": "/admin/access",
     "rights.denied": "/admin/access/denied",
+    "readers.listing": "/admin/reports",
+    "readers.edit": "/admin/reports/crisis-cell",
+    "reports.listing": "/reports",
+    "reports.show": "/reports/crisis-cell/displacement",
     "keys.public_key": "/admin/public-key",
     "audit.trail": "/admin/audit",
 }
@@ -102,6 +107,8 @@ CUT_OFF = r"""() => {
 #: What a GET sends that is no screen.
 FILES = {
     "static",
+    "account.data",
+    "reports.page",
     "audit.export",
     "audit.export_json",
     "rights.export",
@@ -140,7 +147,10 @@ def test_every_screen_is_in_the_documentation() -> None:
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Serve the demo data with one token, so that every screen has something to show."""
-    with served(tmp_path_factory.mktemp("screens"), SCOPES, TWO_FACTOR_VALID_WINDOW="1") as deployment:
+    folder = tmp_path_factory.mktemp("screens")
+    publish(folder, folder / "reports")
+    settings = {"TWO_FACTOR_VALID_WINDOW": "1", "FLOWAUTH_REPORTS": str(folder / "reports")}
+    with served(folder, SCOPES, **settings) as deployment:
         base = f"{deployment.address}/api/v1"
         signed = requests.post(
             f"{base}/session", json={"username": "TEST_ADMIN", "password": PASSWORD}, timeout=30
@@ -175,6 +185,9 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="My servers")).to_be_visible()
+    page.goto("/admin/reports/crisis-cell")
+    page.get_by_role("checkbox", name="TEST_ADMIN").check()
+    page.get_by_role("button", name="Save").click()
     yield page
     context.close()
 

@@ -14,7 +14,7 @@ from flask import Flask
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from flowauth import clock, throttle, two_factor
+from flowauth import clock, testing, throttle, two_factor
 from flowauth.actions import account
 from flowauth.actions.sign_in import CodeNeeded, HalfSignedIn, sign_in, sign_in_with_code
 from flowauth.audit import Actor
@@ -22,8 +22,8 @@ from flowauth.errors import Refusal
 from flowauth.models import AuditEvent, BackupCode, SignInAttempts, TwoFactor, User
 from flowauth.passwords import Passwords, check_strength
 from flowauth.services import Services
-from flowauth.settings import PasswordHashing
-from flowauth.testing import PASSWORD, Script, Visitor, World, add_user
+from flowauth.settings import PasswordHashing, Settings
+from flowauth.testing import PASSWORD, Script, Visitor, World, add_user, build_world
 from flowauth.throttle import ACCOUNT_TRIES, FORGOTTEN_AFTER, _account, _address, give_back, reserve
 
 HERE = Actor("ada", "192.0.2.7")
@@ -398,3 +398,22 @@ def test_users_made_by_somebody_else_choose_their_own_password(
     database.rollback()
     add_user(database, services, "trusted")
     assert Script(app, "trusted")
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_everybody_has_a_second_factor_where_the_settings_have_it_so(settings: Settings) -> None:
+    with testing.opened(settings.model_copy(update={"require_two_factor": True})) as app:
+        services = app.extensions["flowauth"]
+        world = build_world(services)
+        with services.session() as database:
+            add_user(database, services, "maker", is_service=True)
+        visitor = Visitor(app)
+        assert visitor.sign_in(world.user).status_code == 303
+        assert visitor.get("/").location == "/account/two-factor"
+        with services.session(reading=True) as database:
+            asked = database.scalars(
+                select(AuditEvent.subject).where(AuditEvent.action == "two_factor.required")
+            ).all()
+        assert asked == [world.user]
+        # A program has no device.
+        assert Script(app, "maker")("GET", "/servers").status_code == 200

@@ -206,6 +206,8 @@ ADMINISTRATION = (
     "/admin/access/denied?server=server_03",
     "/admin/users/1042/revoke-tokens",
     "/admin/servers/new",
+    "/admin/reports",
+    "/admin/reports/crisis-cell",
 )
 OWN = (
     "/",
@@ -215,6 +217,7 @@ OWN = (
     "/account/credentials",
     "/account/two-factor",
     "/device",
+    "/reports",
 )
 #: The account page is the measure. These show one token, what another page left, or no list at all.
 UNTIMED = {
@@ -234,6 +237,10 @@ UNTIMED = {
     "keys.revoked_tokens",
     "keys.revoked_tokens_file",
     "static",
+    # One report of the folder.
+    "reports.show",
+    "reports.page",
+    "account.data",
     # Streams, as long as what they hold.
     "audit.export",
     "audit.export_json",

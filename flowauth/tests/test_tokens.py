@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from flowauth import clock
+from flowauth import clock, testing
 from flowauth.models import AuditEvent, Role, Scope, Token, User
 from flowauth.settings import Settings
 from flowauth.signing import public_pem
-from flowauth.testing import DAY, SCOPES, Script, Visitor, World, role_named
+from flowauth.testing import DAY, SCOPES, Script, Visitor, World, build_world, role_named
 
 
 def decode(settings: Settings, token: str, audience: str) -> dict[str, Any]:
@@ -64,6 +64,17 @@ def test_a_token_says_who_may_do_what_where_and_until_when(settings: Settings, s
     assert all(len(line) <= 76 for line in lines)
     with pytest.raises(jwt.InvalidAudienceError):
         decode(settings, reply.json["token"], "south")
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("issuer", [None, "https://auth.example.org"])
+def test_a_token_names_its_issuer_where_one_is_set(settings: Settings, issuer: str | None) -> None:
+    with testing.opened(settings.model_copy(update={"token_issuer": issuer})) as app:
+        script = Script(app, build_world(app.extensions["flowauth"]).user)
+        made = script("POST", "/servers/north/tokens", {"name": "first", "roles": ["analyst"]}).json
+        renewed = script("POST", f"/tokens/{made['id']}/renew").json
+    for reply in (made, renewed):
+        assert decode(settings, reply["token"], "north").get("iss") == issuer
 
 
 def test_a_role_of_the_same_name_on_another_server_gives_nothing_here(
@@ -380,3 +391,26 @@ def test_a_renewed_token_marks_the_one_that_it_replaces(ada: Visitor, script: Sc
         (False, False, True),
         (True, True, False),
     ]
+
+
+# Shown once
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_a_text_is_shown_once_where_the_settings_have_it_so(settings: Settings) -> None:
+    with testing.opened(settings.model_copy(update={"show_tokens_once": True})) as app:
+        world = build_world(app.extensions["flowauth"])
+        script, ada = Script(app, world.user), Visitor(app)
+        ada.sign_in(world.user)
+        made = script("POST", "/servers/north/tokens", {"name": "fetched", "roles": ["analyst"]}).json
+        assert made["token"].count(".") == 2
+        assert script("POST", f"/tokens/{made['id']}/reveal").status_code == 410
+        ada.post("/servers/north/tokens/new", {"name": "viewed", "roles": ["analyst"]})
+        identity = script("GET", "/servers/north/tokens").json[0]["id"]
+        assert "Token text" in ada.post(f"/tokens/{identity}/view").text
+        again = ada.post(f"/tokens/{identity}/download")
+        assert again.status_code == 410
+        assert "shown once" in again.text
+        # It can still be renewed and revoked.
+        assert script("POST", f"/tokens/{identity}/renew").json["token"].count(".") == 2
+        assert script("POST", f"/tokens/{identity}/revoke").json["revoked"]

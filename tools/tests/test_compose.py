@@ -39,8 +39,13 @@ PACKAGES = ("flowdb", "flowmachine", "flowapi", "flowauth", "flowetl")
 
 # Differences in how the launcher runs, not in how a service behaves.
 NATIVE_ONLY = {"PATH", "HOME", "LANG", "TZ", "FLOWKIT_SECRETS", "FLOWKIT_BIND", "PYTHONUNBUFFERED"}
+# In containers a service user asks for reports.
+NATIVE_ONLY |= {"FLOWAPI_TOKEN_FILE"}
 # Temporary files, Prefect's pages on a read-only file system and the health of the flows' runner.
 COMPOSE_ONLY = {
+    "FLOWAUTH_URL",
+    "FLOWKIT_REPORTS_USER",
+    "FLOWKIT_REPORTS_PASSWORD_FILE",
     "TMPDIR",
     "FLOWKIT_HOST",
     "XDG_CONFIG_HOME",
@@ -52,6 +57,7 @@ COMPOSE_ONLY = {
 }
 # Every container has its own secrets folder and address; the others are for tests only.
 NOT_PASSED = {"FLOWKIT_SECRETS", "FLOWKIT_BIND", "FLOWDB_DATABASE", "FLOWMACHINE_TEST_KINDS"}
+NOT_PASSED |= {"FLOWAPI_TOKEN_FILE"}
 # Made of the password by the loader.
 NOT_PASSED |= {"PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"}
 
@@ -129,7 +135,7 @@ def test_each_secret_is_a_file_and_goes_to_who_needs_it() -> None:
         "demo": {"FLOWDB_POSTGRES_PASSWORD", "FLOWETL_PSEUDONYM_KEY"},
         "prefect": {"FLOWETL_PREFECT_PASSWORD"},
         "flowetl": {"FLOWDB_POSTGRES_PASSWORD", "FLOWETL_PREFECT_PASSWORD", "FLOWETL_PSEUDONYM_KEY"},
-        "reports": {"FLOWETL_PREFECT_PASSWORD", "FLOWAPI_TOKEN"},
+        "reports": {"FLOWETL_PREFECT_PASSWORD", "FLOWKIT_REPORTS_PASSWORD"},
     }
     assert {
         name: set(service["secrets"]) for name, service in SERVICES.items() if "secrets" in service
@@ -155,9 +161,8 @@ def test_reports_are_made_with_a_client_s_rights_alone() -> None:
     known = {name for name in settings_given_to(service) if not name.startswith(("PREFECT_", "FLOWKIT_"))}
     assert known == {
         "DO_NOT_TRACK",
-        "FLOWAPI_TOKEN",
-        "FLOWAPI_TOKEN_FILE",
         "FLOWAPI_URL",
+        "FLOWAUTH_URL",
         "FLOWDB_TIMEZONE",
         "FLOWETL_PREFECT_PASSWORD",
     }

@@ -120,6 +120,8 @@ def _register(app: Flask, services: Services) -> None:
         identities,
         keys,
         links,
+        readers,
+        reports,
         rights,
         roles,
         servers,
@@ -128,13 +130,14 @@ def _register(app: Flask, services: Services) -> None:
         users,
     )
 
-    own = (signing_in, identities, tokens, devices, account, credentials)
-    for module in (*own, all_tokens, rights, users, links, servers, roles, audit, keys, health, v1):
+    own = (signing_in, identities, tokens, devices, reports, account, credentials)
+    for module in (*own, all_tokens, rights, users, links, servers, roles, readers, audit, keys, health, v1):
         app.register_blueprint(module.blueprint)
     identities.install(app, services.settings)
     allow(Access.ANYONE)(app.view_functions["static"])
     app.jinja_env.globals["version"] = __version__
     app.jinja_env.globals["may_open"] = may_open
+    app.jinja_env.globals["reads_reports"] = reports.offered
     app.jinja_env.globals["oidc_name"] = services.settings.oidc_issuer and services.settings.oidc_name
     app.jinja_env.globals["now"] = clock.now
     app.jinja_env.globals["revocations_are_published"] = services.settings.revocation_file is not None
@@ -185,7 +188,7 @@ def _handle_requests(app: Flask, services: Services, csrf: CSRFProtect) -> None:
         # End the read before saving the session: on SQLite an open transaction blocks every writer.
         g.database.close()
         for name, value in _HEADERS.items():
-            response.headers[name] = value
+            response.headers.setdefault(name, value)
         if request.is_secure:
             response.headers["Strict-Transport-Security"] = "max-age=31536000"
         if request.endpoint != "static":

@@ -91,6 +91,8 @@ class User(Base):
     is_admin: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     #: May read everything that administrators see, and change nothing of it.
     is_auditor: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    #: Signs in by scripts only, such as the maker of reports.
+    is_service: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     require_two_factor: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     must_change_password: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     #: Language of the pages, such as ``fr``; None follows the browser.
@@ -287,6 +289,17 @@ class DeviceGrant(Base):
 
     server: Mapped[Server] = relationship()
     token: Mapped[Token | None] = relationship()
+
+
+class ReportReader(Base):
+    """Let a user read the reports of the recipients that their definitions name."""
+
+    __tablename__ = "report_reader"
+
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey("user.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    recipients: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
 
 
 class AccountLink(Base):

@@ -108,6 +108,14 @@ class Settings(ServiceSettings):
     revocation_file: WritableFile = Field(None, validation_alias="FLOWAUTH_REVOCATION_FILE")
     token_use_files: Files = Field((), validation_alias="FLOWAUTH_TOKEN_USE_FILES")
     query_scopes_files: Files = Field((), validation_alias="FLOWAUTH_QUERY_SCOPES_FILES")
+    #: A token's text can be read once, and is forgotten then.
+    show_tokens_once: Switch = Field(False, validation_alias="FLOWAUTH_SHOW_TOKENS_ONCE")
+    #: Whoever signs in to pages has to set a second factor up.
+    require_two_factor: Switch = Field(False, validation_alias="FLOWAUTH_REQUIRE_TWO_FACTOR")
+    #: Claim ``iss`` of new tokens.
+    token_issuer: str | None = Field(None, validation_alias="FLOWAUTH_TOKEN_ISSUER")
+    #: Folder of the published reports, as the maker of reports writes it.
+    reports: Path | None = Field(None, validation_alias="FLOWAUTH_REPORTS")
     argon2_time_cost: Annotated[int, _between(1, 100)] = Field(
         3, validation_alias="FLOWAUTH_ARGON2_TIME_COST"
     )

@@ -61,6 +61,7 @@ def sign(
     jti: str,
     issued: datetime,
     expires: datetime,
+    issuer: str | None = None,
 ) -> str:
     """Return a signed token; needs the app's context.
 
@@ -79,6 +80,7 @@ def sign(
                 "nbf": issued,
                 "exp": expires,
                 "user_claims": compress_claims(roles),
+                **({"iss": issuer} if issuer else {}),
             },
             additional_headers={"kid": signer.kid},
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -59,39 +61,99 @@ def get_token(
     """
     if credential is None and (username is None or password is None):
         raise ValueError("Give either credential, or username and password.")
-    base = f"{flowauth_url.rstrip('/')}/api/v1"
-    if not base.lower().startswith("https://"):
-        warn_caller("Communications with this server are NOT SECURE.")
     through = transport if transport is not None else RequestsTransport(ssl_certificate)
-    login = {"username": username, "password": password}
-    if two_factor_code is not None:
-        login["two_factor_code"] = two_factor_code
-    wanted: dict[str, Any] = {"name": nickname, "roles": roles}
-    if lifetime is not None:
-        wanted["lifetime_minutes"] = lifetime
+    app = _App(flowauth_url, through, timeout)
     try:
-        if credential is None:
-            credential = str(_post(through, f"{base}/session", {}, login, timeout)["access_token"])
-        authorization = {"Authorization": f"Bearer {credential}"}
-        made = _post(
-            through, f"{base}/servers/{quote(server, safe='')}/tokens", authorization, wanted, timeout
-        )
-        return str(made["token"])
-    except TransportError as error:
-        raise FlowclientConnectionError(f"Unable to connect to FlowAuth at {flowauth_url}: {error}") from None
-    except KeyError as error:
-        raise FlowclientConnectionError(f"The reply of FlowAuth has no {error}.") from None
+        with app.told():
+            if credential is None:
+                credential = app.sign_in(username, password, two_factor_code)
+            return str(app.mint(credential, server, roles, nickname, lifetime)["token"])
     finally:
         if transport is None:
             through.close()
 
 
-def _post(
-    transport: Transport, url: str, headers: dict[str, str], body: dict[str, Any], timeout: Timeout
-) -> dict[str, Any]:
-    reply: Reply = transport.request("POST", url, headers, None, body, timeout)
-    if reply.status_code in (401, 403):
-        raise replies.access_error(reply, url)
-    if not 200 <= reply.status_code < 300:
-        raise replies.unexpected_get(reply, url)
-    return replies.json_object(reply)
+@contextlib.contextmanager
+def temporary_token(
+    *,
+    flowauth_url: str,
+    username: str,
+    password: str,
+    server: str,
+    role: str,
+    nickname: str,
+    lifetime: int,
+    ssl_certificate: str | bool | ssl.SSLContext | None = True,
+    timeout: Timeout = (30.0, 60.0),
+    transport: Transport | None = None,
+) -> Iterator[str]:
+    """Provide a token of one role, and revoke it at the end.
+
+    Arguments as of :func:`get_token`, which also says what is raised. A token that cannot be revoked ends by
+    itself after ``lifetime`` minutes.
+    """
+    through = transport if transport is not None else RequestsTransport(ssl_certificate)
+    app = _App(flowauth_url, through, timeout)
+    try:
+        with app.told():
+            session = app.sign_in(username, password, None)
+            made = app.mint(session, server, [role], nickname, lifetime)
+            token, identity = str(made["token"]), int(made["id"])
+        try:
+            yield token
+        finally:
+            with contextlib.suppress(FlowclientConnectionError), app.told():
+                # The first session may be over.
+                app.revoke(app.sign_in(username, password, None), identity)
+    finally:
+        if transport is None:
+            through.close()
+
+
+class _App:
+    """Ask the authentication app."""
+
+    def __init__(self, url: str, transport: Transport, timeout: Timeout) -> None:
+        self._url, self._transport, self._timeout = url, transport, timeout
+        self._base = f"{url.rstrip('/')}/api/v1"
+        if not self._base.lower().startswith("https://"):
+            warn_caller("Communications with this server are NOT SECURE.")
+
+    @contextlib.contextmanager
+    def told(self) -> Iterator[None]:
+        """Name the app in what is raised."""
+        try:
+            yield
+        except TransportError as error:
+            raise FlowclientConnectionError(
+                f"Unable to connect to FlowAuth at {self._url}: {error}"
+            ) from None
+        except KeyError as error:
+            raise FlowclientConnectionError(f"The reply of FlowAuth has no {error}.") from None
+
+    def sign_in(self, username: str | None, password: str | None, two_factor_code: str | None) -> str:
+        login = {"username": username, "password": password}
+        if two_factor_code is not None:
+            login["two_factor_code"] = two_factor_code
+        return str(self._post("session", None, login)["access_token"])
+
+    def mint(
+        self, session: str, server: str, roles: list[str], name: str, lifetime: int | None
+    ) -> dict[str, Any]:
+        wanted: dict[str, Any] = {"name": name, "roles": roles}
+        if lifetime is not None:
+            wanted["lifetime_minutes"] = lifetime
+        return self._post(f"servers/{quote(server, safe='')}/tokens", session, wanted)
+
+    def revoke(self, session: str, identity: int) -> None:
+        self._post(f"tokens/{identity}/revoke", session, {})
+
+    def _post(self, path: str, session: str | None, body: dict[str, Any]) -> dict[str, Any]:
+        url = f"{self._base}/{path}"
+        headers = {} if session is None else {"Authorization": f"Bearer {session}"}
+        reply: Reply = self._transport.request("POST", url, headers, None, body, self._timeout)
+        if reply.status_code in (401, 403):
+            raise replies.access_error(reply, url)
+        if not 200 <= reply.status_code < 300:
+            raise replies.unexpected_get(reply, url)
+        return replies.json_object(reply)

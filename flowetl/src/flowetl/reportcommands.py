@@ -40,10 +40,15 @@ def _command(*arguments: str) -> list[str]:
 
 
 def _environment(settings: ReportSettings) -> dict[str, str]:
-    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {
-        "FLOWKIT_REPORTS": str(settings.definitions),
-        "FLOWKIT_REPORTS_OUT": str(settings.out),
+    given = {
+        "FLOWKIT_REPORTS": settings.definitions,
+        "FLOWKIT_REPORTS_OUT": settings.out,
         "FLOWAPI_URL": settings.api,
-        "FLOWAPI_TOKEN_FILE": str(settings.token_file),
+        "FLOWAPI_TOKEN_FILE": settings.token_file,
+        "FLOWAUTH_URL": settings.flowauth,
+        "FLOWKIT_REPORTS_USER": settings.user,
+        "FLOWKIT_REPORTS_PASSWORD_FILE": settings.password_file,
         "TZ": settings.timezone,
     }
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return passed_on | {name: str(value) for name, value in given.items() if value is not None}

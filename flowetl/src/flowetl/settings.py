@@ -10,7 +10,7 @@ from pydantic import Field, PlainValidator
 from flowetl.pseudonyms import parse_key
 from flowsettings.service import ServiceSettings
 from flowsettings.strength import Secret
-from flowsettings.values import Port, TimeZone
+from flowsettings.values import Port, TimeZone, WebAddress
 
 
 class LoaderSettings(ServiceSettings):
@@ -45,7 +45,11 @@ class ReportSettings(ServiceSettings):
     definitions: Path = Field(validation_alias="FLOWKIT_REPORTS")
     out: Path = Field(validation_alias="FLOWKIT_REPORTS_OUT")
     api: str = Field("http://localhost:9090", validation_alias="FLOWAPI_URL")
-    token_file: Path = Field(validation_alias="FLOWAPI_TOKEN_FILE")
+    token_file: Path | None = Field(None, validation_alias="FLOWAPI_TOKEN_FILE")
+    #: The service user of definitions that name a role.
+    flowauth: WebAddress = Field(None, validation_alias="FLOWAUTH_URL")
+    user: str | None = Field(None, validation_alias="FLOWKIT_REPORTS_USER")
+    password_file: Path | None = Field(None, validation_alias="FLOWKIT_REPORTS_PASSWORD_FILE")
     timezone: TimeZone = Field("UTC", validation_alias="FLOWDB_TIMEZONE")
 
 

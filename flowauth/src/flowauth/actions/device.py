@@ -170,6 +170,7 @@ def collect(database: Session, services: Services, device_code: str) -> tuple[To
     text = services.decrypt(token.encrypted_token)
     if text is None:
         raise Refusal(gettext("This token cannot be read any more: its key is gone from the settings."), 410)
+    tokens.forget_if_shown_once(database, services, token)
     return token, text
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from flowauth import audit, clock
-from flowauth.actions.sign_in import CodeNeeded, HalfSignedIn, SignedIn, proof_of
+from flowauth.actions.sign_in import ONLY_SCRIPTS, CodeNeeded, HalfSignedIn, SignedIn, apply_policy, proof_of
 from flowauth.audit import Actor
 from flowauth.database import transaction
 from flowauth.errors import Refusal
@@ -48,19 +48,24 @@ def sign_in(database: Session, services: Services, actor: Actor, claimed: Claime
     """
     # Hashing is slow, so no lock is held meanwhile. Nobody knows this password.
     unusable = services.passwords.hash(secrets.token_urlsafe(32)) if services.settings.oidc_create else None
-    return _sign_in(database, actor, claimed, unusable)
+    return _sign_in(database, services, actor, claimed, unusable)
 
 
 @transaction
-def _sign_in(database: Session, actor: Actor, claimed: Claimed, unusable: str | None) -> SignedIn:
+def _sign_in(
+    database: Session, services: Services, actor: Actor, claimed: Claimed, unusable: str | None
+) -> SignedIn:
     identity = database.get(Identity, (claimed.issuer, claimed.subject))
     if identity is None:
         user = _create(database, actor, claimed, unusable)
     else:
         user = database.get_one(User, identity.user_id)
+    if user.is_service:
+        raise Refusal(gettext(ONLY_SCRIPTS), 403)
     if user.has_two_factor:
         raise CodeNeeded(HalfSignedIn(user.id, proof_of(user)))
     own = Actor(user.username, actor.address, actor.request_id)
+    apply_policy(database, services, own, user)
     audit.record(database, own, "sign_in.succeeded", user.username, provider=claimed.issuer)
     return SignedIn(user.id, user.username, 0)
 

@@ -32,6 +32,8 @@ def make(database: Session, actor: Actor, user_id: int) -> tuple[AccountLink, st
     user = find_user(database, user_id)
     if user.username == actor.username:
         raise Refusal(gettext("Change your own password and second factor under My account."), 403)
+    if user.is_service:
+        raise Refusal(gettext("%(name)s is a service user, which opens no pages.", name=user.username), 403)
     text = secrets.token_urlsafe(32)
     link = database.merge(AccountLink(user_id=user.id, digest=digest_of(text), expires=clock.now() + LIFE))
     audit.record(database, actor, "user.link_made", user.username, expires=clock.iso(link.expires))

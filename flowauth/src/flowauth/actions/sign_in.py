@@ -19,6 +19,7 @@ from flowauth.services import Services
 from flowauth.throttle import Try
 
 WRONG = mark("Wrong user name, password or code.")
+ONLY_SCRIPTS = mark("This is a service user: it signs in by scripts only.")
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,24 @@ class CodeNeeded(Refusal):
 
 
 def sign_in(
-    database: Session, services: Services, actor: Actor, username: str, password: str, code: str | None = None
+    database: Session,
+    services: Services,
+    actor: Actor,
+    username: str,
+    password: str,
+    code: str | None = None,
+    *,
+    by_script: bool = False,
 ) -> SignedIn:
     """Check a user's name, password and, where the second factor is on, code.
+
+    Service users sign in by scripts only.
 
     Raises
     ------
     Refusal
-        400 for an empty name or password; 401 for a wrong name, password or code, in the same words; 429 after
-        too many tries.
+        400 for an empty name or password; 401 for a wrong name, password or code, in the same words; 403 for a
+        service user that signs in to pages; 429 after too many tries.
     CodeNeeded
         400 when the password is right and the code missing.
     """
@@ -84,6 +94,9 @@ def sign_in(
         raise Refusal(gettext(WRONG), 401)
     if stored is not None and services.passwords.is_outdated(stored):
         _rehash(database, user, stored, services.passwords.hash(password))
+    if user.is_service and not by_script:
+        _failed(database, actor, username, "service user")
+        raise Refusal(gettext(ONLY_SCRIPTS), 403)
     if user.has_two_factor and not code:
         throttle.give_back(database, attempt)
         raise CodeNeeded(HalfSignedIn(user.id, proof_of(user)))
@@ -116,9 +129,8 @@ def _finish(
         _failed(database, actor, user.username, "code")
         raise Refusal(gettext(WRONG), 401, field="two_factor_code", need_two_factor=True)
     left = _backup_codes(database, user)
-    return replace(
-        _succeeded(database, actor, user, attempt), backup_codes_left=left if left < before else None
-    )
+    done = _succeeded(database, services, actor, user, attempt)
+    return replace(done, backup_codes_left=left if left < before else None)
 
 
 def _backup_codes(database: Session, user: User) -> int:
@@ -140,12 +152,20 @@ def _rehash(database: Session, user: User, stored: str, hashed: str) -> None:
 
 
 @transaction
-def _succeeded(database: Session, actor: Actor, user: User, attempt: Try) -> SignedIn:
+def _succeeded(database: Session, services: Services, actor: Actor, user: User, attempt: Try) -> SignedIn:
     throttle.succeed(database, attempt)
     failures = _failures(database, user.username)
     own = Actor(user.username, actor.address, actor.request_id)
+    apply_policy(database, services, own, user)
     audit.record(database, own, "sign_in.succeeded", user.username)
     return SignedIn(user.id, user.username, failures)
+
+
+def apply_policy(database: Session, services: Services, own: Actor, user: User) -> None:
+    """Require a second factor of a person who signs in, where the settings have it so."""
+    if services.settings.require_two_factor and not user.require_two_factor and not user.is_service:
+        user.require_two_factor = True
+        audit.record(database, own, "two_factor.required", user.username, by="FLOWAUTH_REQUIRE_TWO_FACTOR")
 
 
 def _failures(database: Session, username: str) -> int:

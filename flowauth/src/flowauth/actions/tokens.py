@@ -227,15 +227,35 @@ def _lost_roles(user: User, token: Token) -> list[str]:
 def reveal(
     database: Session, services: Services, actor: Actor, user: User, token_id: int
 ) -> tuple[Token, str]:
-    """Return the text of the user's own token; record each look."""
+    """Return the text of the user's own token; record each look.
+
+    Where the settings have it so, the first look is the last.
+    """
     token = own_token(database, user, token_id)
     if token.revoked_at is not None:
         raise Refusal(gettext("A revoked token cannot be viewed, copied or downloaded: make a new one."))
+    if not token.encrypted_token:
+        raise Refusal(
+            gettext("The text of this token was shown once, and is not kept: make a new token."), 410
+        )
     text = services.decrypt(token.encrypted_token)
     if text is None:
         raise Refusal(gettext("The key that this token was stored with is gone: make a new token."), 410)
+    if services.settings.show_tokens_once:
+        token.encrypted_token = ""
     audit.record(database, actor, "token.revealed", f"{token.server.name}/{token.name}", jti=token.jti)
     return token, text
+
+
+def forget_if_shown_once(database: Session, services: Services, token: Token) -> None:
+    """Forget the text of a token that was just sent, where the settings have it so."""
+    if services.settings.show_tokens_once:
+        _forget(database, token)
+
+
+@transaction
+def _forget(database: Session, token: Token) -> None:
+    token.encrypted_token = ""
 
 
 @transaction
@@ -318,7 +338,14 @@ def _issue(
     jti = str(uuid.uuid4())
     signer = signing_keys.signer(database, services)
     text = sign(
-        signer, user.username, server.name, {role.name: role.scope_names for role in roles}, jti, now, end
+        signer,
+        user.username,
+        server.name,
+        {role.name: role.scope_names for role in roles},
+        jti,
+        now,
+        end,
+        services.settings.token_issuer,
     )
     token = Token(
         name=name,

@@ -53,6 +53,7 @@ def create_user(
     with_link: bool = False,
     is_admin: bool = False,
     is_auditor: bool = False,
+    is_service: bool = False,
     administers: Sequence[object] = (),
     require_two_factor: bool = False,
     must_change_password: bool = True,
@@ -66,6 +67,9 @@ def create_user(
     """
     checks = checks or Checks()
     checks(_free_name, database, username)
+    if is_service:
+        office = is_admin or is_auditor or bool(administers)
+        checks(_check_service, office=office, two_factor=require_two_factor, link=with_link)
     if with_link:
         # Nobody knows this password.
         password = secrets.token_urlsafe(32)
@@ -73,10 +77,23 @@ def create_user(
         password_hash=_hash_of(database, services, username, password, checks),
         is_admin=is_admin,
         is_auditor=is_auditor,
+        is_service=is_service,
         require_two_factor=require_two_factor,
-        must_change_password=must_change_password,
+        must_change_password=must_change_password and not is_service,
     )
     return _add_user(database, actor, user, username, roles, administers, checks)
+
+
+def _check_service(*, office: bool, two_factor: bool, link: bool = False) -> None:
+    """Refuse a service user with what only people can use."""
+    if office or two_factor or link:
+        raise Refusal(
+            gettext(
+                "A service user has roles and a password alone: it administers and audits nothing, and has neither "
+                "two-factor sign-in nor a one-time link."
+            ),
+            field="is_service",
+        )
 
 
 def _hash_of(
@@ -121,6 +138,7 @@ def change_user(
     password: object = None,
     is_admin: bool | None = None,
     is_auditor: bool | None = None,
+    is_service: bool | None = None,
     administers: Sequence[object] | None = None,
     require_two_factor: bool | None = None,
     remove_two_factor: bool = False,
@@ -151,6 +169,7 @@ def change_user(
         password_hash=hashed,
         is_admin=is_admin,
         is_auditor=is_auditor,
+        is_service=is_service,
         administers=administers,
         require_two_factor=require_two_factor,
         remove_two_factor=remove_two_factor,
@@ -172,6 +191,7 @@ def _change_user(
     password_hash: str | None,
     is_admin: bool | None,
     is_auditor: bool | None,
+    is_service: bool | None,
     administers: Sequence[object] | None,
     require_two_factor: bool | None,
     remove_two_factor: bool,
@@ -198,11 +218,20 @@ def _change_user(
         if administers is None
         else checks(all_of, database, Server, administers, "administers")
     )
+    is_service = user.is_service if is_service is None else is_service
+    if is_service:
+        office = (user.is_admin if is_admin is None else is_admin) or bool(servers)
+        office = office or (user.is_auditor if is_auditor is None else is_auditor)
+        required = user.require_two_factor if require_two_factor is None else require_two_factor
+        kept = user.has_two_factor and not remove_two_factor
+        checks(_check_service, office=office, two_factor=required or kept)
     checks.settle()
-    user.username = name
+    user.username, user.is_service = name, is_service
+    if is_service:
+        user.must_change_password = False
     if password_hash is not None:
         user.password_hash = password_hash
-        user.must_change_password = True
+        user.must_change_password = not is_service
         # Somebody else may have made them.
         credentials.remove_all(database, user.id)
     if is_admin is not None:
@@ -302,6 +331,7 @@ def user_facts(user: User) -> dict[str, Any]:
         "username": user.username,
         "is_admin": user.is_admin,
         "is_auditor": user.is_auditor,
+        "is_service": user.is_service,
         "administers": sorted(server.name for server in user.administers),
         "require_two_factor": user.require_two_factor,
         "has_two_factor": user.has_two_factor,

@@ -56,7 +56,7 @@ def open_session() -> Response:
     username, password = body.text("username"), body.text("password")
     code = body.text("two_factor_code") or None
     body.settle()
-    done = sign_in_actions.sign_in(database(), services(), actor(), username, password, code)
+    done = sign_in_actions.sign_in(database(), services(), actor(), username, password, code, by_script=True)
     if database().get_one(User, done.user_id).is_pending:
         raise Refusal("Sign in to the web pages first: this account has something to set up.", 403)
     jti = str(uuid.uuid4())
@@ -170,6 +170,7 @@ def mint(name: str) -> tuple[Response, int]:
         lifetime_minutes=body.get("lifetime_minutes"),
         checks=body.checks,
     )
+    token_actions.forget_if_shown_once(database(), services(), token)
     return jsonify(_token(token) | {"token": text}), 201
 
 
@@ -179,6 +180,7 @@ def renew(token_id: int) -> tuple[Response, int]:
     body = optional_body("lifetime_minutes")
     minutes, checks = (body.get("lifetime_minutes"), body.checks) if body else (None, None)
     token, text = token_actions.renew(database(), services(), actor(), user(), token_id, minutes, checks)
+    token_actions.forget_if_shown_once(database(), services(), token)
     return jsonify(_token(token) | {"token": text}), 201
 
 
@@ -241,7 +243,7 @@ def create_user() -> tuple[Response, int]:
     body = Body(
         "username",
         "password",
-        optional=("is_admin", "is_auditor", "administers", "require_two_factor", "roles"),
+        optional=("is_admin", "is_auditor", "is_service", "administers", "require_two_factor", "roles"),
     )
     created = user_actions.create_user(
         database(),
@@ -251,6 +253,7 @@ def create_user() -> tuple[Response, int]:
         body.get("password"),
         is_admin=body.flag("is_admin"),
         is_auditor=body.flag("is_auditor"),
+        is_service=body.flag("is_service"),
         administers=body.items("administers"),
         require_two_factor=body.flag("require_two_factor"),
         roles=body.items("roles"),
@@ -374,6 +377,7 @@ def _user(one: User) -> dict[str, Any]:
         "username": one.username,
         "is_admin": one.is_admin,
         "is_auditor": one.is_auditor,
+        "is_service": one.is_service,
         "administers": [server.name for server in one.administers],
         "has_two_factor": one.has_two_factor,
         "require_two_factor": one.require_two_factor,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, jsonify, redirect, render_template, request, url_for
 from flask_babel import gettext
 from sqlalchemy import select
 from werkzeug.wrappers import Response
@@ -11,6 +11,7 @@ from flowauth import language, two_factor
 from flowauth.access import Access, actor, allow, current_session, database, user
 from flowauth.actions import account as actions
 from flowauth.actions import identities, trail
+from flowauth.actions.my_data import my_data
 from flowauth.errors import Refusal
 from flowauth.models import AuditEvent
 from flowauth.views import forms, services
@@ -46,6 +47,15 @@ def events() -> str:
     return render_template(
         "my_events.html", found=found, told=trail.told, endpoint="account.events", arguments={}
     )
+
+
+@blueprint.get("/my_data.json")
+@allow(Access.USER)
+def data() -> Response:
+    """Send what the app holds about the user."""
+    reply = jsonify(my_data(database(), user()))
+    reply.headers["Content-Disposition"] = "attachment; filename=my_data.json"
+    return reply
 
 
 @blueprint.post("/language")

@@ -56,6 +56,7 @@ def _only(query: Select[tuple[User]], kind: str) -> Select[tuple[User]]:
     conditions = {
         "administrators": lambda: User.is_admin,
         "auditors": lambda: User.is_auditor,
+        "service_users": lambda: User.is_service,
         "server_administrators": lambda: User.administers.any(),
         "two_factor": lambda: protected,
         "no_two_factor": lambda: ~protected,
@@ -82,6 +83,7 @@ def new() -> Response | str | tuple[str, int]:
             with_link=forms.flag("link"),
             is_admin=forms.flag("is_admin"),
             is_auditor=forms.flag("is_auditor"),
+            is_service=forms.flag("is_service"),
             administers=forms.numbers("administers"),
             require_two_factor=forms.flag("require_two_factor"),
             roles=forms.numbers("roles"),
@@ -90,13 +92,14 @@ def new() -> Response | str | tuple[str, int]:
         return _form(None, refusal), refusal.status
     if forms.flag("link"):
         return links.made(created.id)
-    flash(
-        gettext(
+    if created.is_service:
+        told = gettext("Service user %(name)s is created.", name=created.username)
+    else:
+        told = gettext(
             "User %(name)s is created and has to choose a new password at the first sign-in.",
             name=created.username,
-        ),
-        "success",
-    )
+        )
+    flash(told, "success")
     return redirect(url_for("users.listing"), 303)
 
 
@@ -115,6 +118,7 @@ def edit(user_id: int) -> Response | str | tuple[str, int]:
             password=forms.secret("password"),
             is_admin=forms.flag("is_admin"),
             is_auditor=forms.flag("is_auditor"),
+            is_service=forms.flag("is_service"),
             administers=forms.numbers("administers"),
             require_two_factor=forms.flag("require_two_factor"),
             remove_two_factor=forms.flag("remove_two_factor"),

@@ -14,8 +14,20 @@ from pathlib import Path
 import flowclient
 from flowclient.reports.definition import Definition, DefinitionError, read_definition
 from flowclient.reports.due import due
-from flowclient.reports.making import ReportError, connection, current_loads, make, preview, run
+from flowclient.reports.making import (
+    ReportError,
+    connection,
+    current_loads,
+    looking_for,
+    make,
+    preview,
+    rights_of,
+    run,
+)
 from flowclient.reports.shelf import Shelf
+
+#: Scopes beyond need that ``check`` names.
+_SHOWN = 5
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,11 +68,19 @@ def _list(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     status = 0
-    server = _connection()
     for definition in _definitions(options):
+        with rights_of(definition):
+            permissions = _connection().permissions
         needed = definition.parameters.scopes()
-        lacks = [scope for scope in needed if not any(scope in held for held in server.permissions.values())]
-        _say(f"{definition.name}: " + (f"the token lacks {', '.join(lacks)}" if lacks else "ready"))
+        held = {scope for scopes in permissions.values() for scope in scopes}
+        lacks = [scope for scope in needed if scope not in held]
+        told = f"the token lacks {', '.join(lacks)}" if lacks else "ready"
+        if definition.role is not None and (more := sorted(held - set(needed))):
+            shown = ", ".join(more[:_SHOWN]) + (
+                f" and {len(more) - _SHOWN} more" if len(more) > _SHOWN else ""
+            )
+            told += f"; role {definition.role} has more than the report needs: {shown}"
+        _say(f"{definition.name}: {told}")
         status = max(status, 1 if lacks else 0)
     return status
 
@@ -78,10 +98,11 @@ def _preview(options: argparse.Namespace) -> int:
     path = _folder() / f"{options.name}.yml"
     definition = read_definition(path)
     period = options.period or _last_period(definition)
-    asked = definition.parameters.questions(
-        _connection(), definition.start_of(period), definition.end_of(period)
-    )
-    explained = [query.explain() for query in asked]
+    with rights_of(definition):
+        asked = definition.parameters.questions(
+            _connection(), definition.start_of(period), definition.end_of(period)
+        )
+        explained = [query.explain() for query in asked]
     stored = sum(each["stored"] == each["parts"] for each in explained)
     forecasts = [each["forecast_seconds"] for each in explained]
     seconds = "an unknown time" if None in forecasts else f"about {sum(forecasts):.0f} s of computing"
@@ -95,7 +116,8 @@ def _preview(options: argparse.Namespace) -> int:
 
 def _due(options: argparse.Namespace) -> int:
     definitions = _definitions(options)
-    loads, now = current_loads(), datetime.datetime.now().astimezone()
+    with looking_for(definitions):
+        loads, now = current_loads(), datetime.datetime.now().astimezone()
     found = [
         {"report": definition.name, "period": period}
         for definition in definitions
@@ -132,7 +154,8 @@ def _prune(options: argparse.Namespace) -> int:
 
 def _last_period(definition: Definition) -> str:
     """Return the period of the last day with data of calls and text messages."""
-    days = flowclient.get_available_dates(connection=_connection(), event_types=["calls", "sms"])
+    with looking_for([definition]):
+        days = flowclient.get_available_dates(connection=_connection(), event_types=["calls", "sms"])
     both = set.intersection(*map(set, days.values())) if days else set()
     if not both:
         raise ReportError("refused", "The server has no day with data.")

@@ -107,6 +107,9 @@ class Definition(Strict):
     parameters: SerializeAsAny[Parameters]
     languages: tuple[Language, ...] = Field(default=tuple(LOCALES), min_length=1)
     recipients: Name
+    #: Server and role of the service user that asks; without them, the token of the settings asks.
+    server: str | None = Field(default=None, min_length=1, max_length=75)
+    role: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_]{1,75}$")
     #: A program and its arguments, run without a shell; ``{report}``, ``{period}`` and ``{reason}`` are replaced.
     on_failure: tuple[str, ...] = ()
     publish: Literal["at-once", "by-hand"] = "at-once"
@@ -125,6 +128,12 @@ class Definition(Strict):
         only = self.parameters.period
         if only is not None and self.period != only:
             raise ValueError(f"a page '{self.body.page}' has 'period: {only}'")
+        return self
+
+    @model_validator(mode="after")
+    def _server_and_role(self) -> Definition:
+        if (self.server is None) != (self.role is None):
+            raise ValueError("'server' and 'role' go together")
         return self
 
     @field_validator("on_failure")

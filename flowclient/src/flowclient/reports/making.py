@@ -15,15 +15,22 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import flowclient
-from flowclient.errors import FlowclientConnectionError, PermissionDeniedError, QueryValidationError
+from flowclient.errors import (
+    AuthenticationError,
+    FlowclientConnectionError,
+    PermissionDeniedError,
+    QueryValidationError,
+)
 from flowclient.pages import Page, PageTooLargeError
 from flowclient.reports.definition import Definition
 from flowclient.reports.due import Loads, digest, parts_of_run, run_key
+from flowclient.reports.service_user import look_as, run_as
 from flowclient.reports.shelf import Placed, Shelf
 
 #: Reasons that readers see.
@@ -66,13 +73,14 @@ def run(definition: Definition, path: Path, period: str, out: Path) -> Placed | 
         made = Path(scratch) / "version"
         made.mkdir()
         try:
-            loads = current_loads()
-            key = run_key(definition, period, loads)
-            if key in shelf.made(period):
-                shelf.succeeded(period)
-                return None
-            _make_apart(definition, path, period, made, Path(scratch), loads)
-            verify(definition, made, _token())
+            with rights_of(definition):
+                loads = current_loads()
+                key = run_key(definition, period, loads)
+                if key in shelf.made(period):
+                    shelf.succeeded(period)
+                    return None
+                _make_apart(definition, path, period, made, Path(scratch), loads)
+                verify(definition, made, _token())
         except ReportError as error:
             failure = shelf.failed(period, error.reason, key)
             if failure.tries == _TRIES_BEFORE_TELLING.get(failure.reason, 1):
@@ -87,9 +95,33 @@ def preview(definition: Definition, path: Path, period: str, into: Path) -> None
     The answers enter the ledger as those of a published version do. Raises as :func:`run`.
     """
     definition.end_of(period)
-    with tempfile.TemporaryDirectory(prefix="preview-") as scratch:
+    with rights_of(definition), tempfile.TemporaryDirectory(prefix="preview-") as scratch:
         _make_apart(definition, path, period, into, Path(scratch), current_loads())
-    verify(definition, into, _token())
+        verify(definition, into, _token())
+
+
+def rights_of(definition: Definition) -> AbstractContextManager[None]:
+    """Ask with the definition's rights for one run.
+
+    Raises
+    ------
+    ReportError
+        If the service user of the settings has them not.
+    """
+    return _entered(run_as(definition))
+
+
+def looking_for(definitions: Iterable[Definition]) -> AbstractContextManager[None]:
+    """Look at the server with the rights of one of the definitions; raises as :func:`rights_of`."""
+    return _entered(look_as(definitions))
+
+
+@contextlib.contextmanager
+def _entered(rights: AbstractContextManager[None]) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        with _reasons(None):
+            stack.enter_context(rights)
+        yield
 
 
 def current_loads() -> Loads:
@@ -199,7 +231,7 @@ def _reasons(definition: Definition | None) -> Iterator[None]:
     """Turn what goes wrong into the reasons that readers see."""
     try:
         yield
-    except PermissionDeniedError as error:
+    except (AuthenticationError, PermissionDeniedError) as error:
         raise ReportError("right", str(error)) from None
     except (QueryValidationError, FileNotFoundError) as error:
         raise ReportError("refused", str(error)) from None

@@ -197,7 +197,14 @@ class Shelf:
         contents = self.contents()
         _replace(
             self.folder / "index.json",
-            json.dumps({"report": self.definition.name, "periods": contents}, indent=1),
+            json.dumps(
+                {
+                    "report": self.definition.name,
+                    "titles": dict(self.definition.parameters.title),
+                    "periods": contents,
+                },
+                indent=1,
+            ),
         )
         for language in self.definition.languages:
             words = Words(language)
