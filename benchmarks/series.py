@@ -1,4 +1,4 @@
-"""Ask what honest analysts ask, in series: what judging answers together costs them."""
+"""Ask what honest analysts ask, in series."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def empty_ledger(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 @dataclass(frozen=True)
 class Told:
-    """Hold a row: its key values, who stands behind it, and the number that each adds to a value.
+    """Hold a row: its key values, and who stands behind it with which number.
 
     Of subscribers with numbers there are 64, and the numbers are 0 to 3.
     """

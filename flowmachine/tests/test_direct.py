@@ -99,7 +99,7 @@ def test_every_kind_can_be_imported() -> None:
 
 
 def test_limits_of_submitted_questions_are_not_for_direct_use(session: Session) -> None:
-    """Check a window of minutes, a sample of nearly everybody, and hours and minutes in a subset."""
+    """Check a sample of nearly everybody, and hours and minutes in a subset."""
     night = EventCount(start_date="2016-01-01 00:30:00", end_date="2016-01-01 23:45:00", hours=(1, 23))
     sampling = {"sampling_method": "random_ids", "seed": 0.5, "fraction": 0.99}
     home = DailyLocation(date="2016-01-01", method="last", aggregation_unit="admin2", subscriber_subset=night)

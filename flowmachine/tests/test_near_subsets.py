@@ -1,4 +1,4 @@
-"""Hold the packing of subsets to its definition, over drawn sets in a ledger in memory."""
+"""Hold the packing of subsets to its definition, in a ledger in memory."""
 
 from __future__ import annotations
 

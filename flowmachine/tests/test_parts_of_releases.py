@@ -1,4 +1,4 @@
-"""Release totals and parts in a ledger in memory, and hold what is withheld to what the rests say."""
+"""Hold what is withheld for parts to its definition, in a ledger in memory."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def labels() -> tuple[LabelledSpatialAggregate, SpatialAggregate]:
 
 
 def by_label(connection: sa.Connection, *, label_first: bool) -> tuple[Answered, Answered]:
-    """Ask about labels and everybody; in one place there is somebody more, without a label."""
+    """Ask about labels and everybody; one person in one place has no label."""
     labelled, everybody = labels()
     with_labels = [
         judged(range(40), pcod="c111", value_label="mobile"),

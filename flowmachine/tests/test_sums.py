@@ -1,4 +1,4 @@
-"""Hold the comparison of sums of rows to its definition, over drawn releases in a ledger in memory."""
+"""Hold the comparison of sums of rows to its definition, in a ledger in memory."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def located(number: int, unit: str) -> DailyLocation:
 
 @st.composite
 def releases(draw: st.DrawFn, ask: Any, sizes: Mapping[str, range], *, valued: bool = False) -> list[Release]:
-    """Draw releases of questions; rows may be withheld for other reasons, or repeat earlier rows."""
+    """Draw releases; rows may be withheld for other reasons, or repeat earlier rows."""
     found: list[Release] = []
     for number in range(draw(st.integers(2, 4))):
         unit, rows = draw(st.sampled_from(UNITS)), dict[str, list[int]]()

@@ -1,4 +1,4 @@
-"""Hold the judging of near answers to its definition, over drawn answers in a ledger in memory."""
+"""Hold the judging of near answers to its definition, in a ledger in memory."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Defined:
     def nearest(
         self, own: Mapping[Any, Entry], twins: Sequence[Any], before: set[Any]
     ) -> Iterator[tuple[Any, tuple[Aggregate, Entry]]]:
-        """Yield the earlier rows to repeat, by key: an equal one first, else the earliest near one."""
+        """Yield the earlier row to repeat by key: an equal one, or the earliest near one."""
         for key, entry in own.items():
             if key in before:
                 continue
@@ -133,7 +133,7 @@ def is_near(one: Entry, other: Entry) -> bool:
 
 
 def is_told(one: Entry, other: Entry) -> bool:
-    """Return whether two rows, of which one may leave, tell that their answers may be twins."""
+    """Return whether two rows tell that their answers may be twins."""
     people = [entry.told.people for entry in (one, other)]
     alike = one.behind == other.behind or is_near(one, other)
     return alike and len(people[0] ^ people[1]) <= FLOOR < max(map(len, people))

@@ -1,4 +1,4 @@
-"""Try the attacks of the other modules where Spark computes, each once; Sail stands for Spark.
+"""Try each attack once where Spark computes; Sail stands for Spark.
 
 The gate and the ledger are the database's for all executors. What may differ is who stands behind a row.
 """

@@ -131,7 +131,7 @@ def _judge_apart(connection: sa.Connection, part: Aggregate, sources: Sources, f
 
 
 def _reasons(connection: sa.Connection, rows: FromClause) -> list[str]:
-    """Return why rows are withheld: ``floor``, and ``parts`` for rows that are over it."""
+    """Return why rows are withheld: ``floor``, or ``parts`` if over it."""
     over = rows.c.get("over_floor", rows.c.kept)
     reasons = {"floor": ~over, "parts": sa.and_(over, ~rows.c.kept)}
     found = connection.execute(sa.select(*map(sa.func.bool_or, reasons.values()))).one()

@@ -1,4 +1,4 @@
-"""Hold who stands behind the outer edges of a histogram that has the edges of its values."""
+"""Hold who stands behind the outer edges of a histogram."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Ends(Aggregate):
 
 
 def values_of(metric: Query, sources: Sources) -> sa.CTE:
-    """Return (``x``, ``subscriber``) of those with a metric, as decimals of fifteen digits."""
+    """Return (``x``, ``subscriber``) of those with a metric, to fifteen digits."""
     found = sources.stored(metric)
     number = sa.cast(found.c.value, sa.Double)
     exact = fifteen_digits(number) if isinstance(metric.columns["value"], sa.Double) else number
