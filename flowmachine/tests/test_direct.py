@@ -47,8 +47,7 @@ from flowmachine.queries import (
 )
 from flowmachine.queries.catalogue import all_kinds, kinds, load, load_any, submittable_kinds
 from flowmachine.queries.schema import query_schemas
-from flowmachine.settings import Computing, Database, Limits
-from flowmachine.spec.limits import check_limits
+from flowmachine.settings import Computing, Database
 from flowmachine.spec.query import NotBuildable, Query
 from flowmachine.spec.subsets import SubscriberSet
 from flowmachine.testing import Country
@@ -96,18 +95,6 @@ def test_every_kind_can_be_imported() -> None:
         assert getattr(flowmachine.queries, cls.__name__) is cls
     with pytest.raises(AttributeError):
         _ = flowmachine.queries.NoSuchKind
-
-
-def test_limits_of_submitted_questions_are_not_for_direct_use(session: Session) -> None:
-    """Check a sample of nearly everybody, and hours and minutes in a subset."""
-    night = EventCount(start_date="2016-01-01 00:30:00", end_date="2016-01-01 23:45:00", hours=(1, 23))
-    sampling = {"sampling_method": "random_ids", "seed": 0.5, "fraction": 0.99}
-    home = DailyLocation(date="2016-01-01", method="last", aggregation_unit="admin2", subscriber_subset=night)
-    sample = RandomSample(query=home, sampling=sampling)
-    with pytest.raises(ma.ValidationError):
-        check_limits(home, Limits.model_validate({}))
-    everybody = session.get_dataframe(home)
-    assert 0.9 * len(everybody) < len(session.get_dataframe(sample)) < len(everybody)
 
 
 def test_subscribers_are_pseudonyms_and_regions_have_ids(session: Session, country: Country) -> None:
