@@ -23,8 +23,10 @@ from guide import blocks, in_containers
 from images import Engine
 from layout import CHECKOUT
 from services import get_json
+from watching import Watched
 
 import flowclient
+from flowclient.transport import RequestsTransport
 
 ZONE = "Asia/Kathmandu"
 FIRST_DAY, DAYS = date(2016, 1, 1), 3
@@ -180,11 +182,16 @@ class Site:
         wanted = {"name": f"token_{time.monotonic_ns()}", "roles": ["analyst"]}
         return str(get_json(f"{base}/servers/north_operator/tokens", wanted, token=session)["token"])
 
-    def connect(self, token: str | None = None) -> flowclient.Connection:
+    def connect(self, token: str | None = None, **options: Any) -> flowclient.Connection:
         """Connect an analyst's client, which trusts the authority of the proxy."""
         return flowclient.connect(
-            url=self.api, token=token or self.token(), ssl_certificate=str(self.authority)
+            url=self.api, token=token or self.token(), ssl_certificate=str(self.authority), **options
         )
+
+    def watch(self, token: str | None = None) -> tuple[flowclient.Connection, Watched]:
+        """Connect an analyst's client, and note what comes of each of its requests."""
+        watched = Watched(RequestsTransport(str(self.authority)))
+        return self.connect(token, transport=watched), watched
 
     @property
     def authority(self) -> Path:
