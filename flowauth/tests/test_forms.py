@@ -1,4 +1,7 @@
-"""Fill in every form wrongly: all that is wrong is told at once, with links to the fields."""
+"""Fill in every form wrongly, and expect all errors at once.
+
+Each error links to its field.
+"""
 
 from __future__ import annotations
 

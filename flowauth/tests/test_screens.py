@@ -246,7 +246,9 @@ class TestScreens:
     def test_screens_in_another_language(
         self, browser: Browser, page: Page, address: str, spoken: str, heading: str
     ) -> None:
-        """Longer words neither widen a phone's screen, nor are cut off, nor lose a control its name."""
+        """Check that longer words fit on a phone's screen.
+
+        They neither widen it, nor are cut off, nor lose a control its name."""
         context = browser.new_context(
             base_url=address,
             locale=spoken,

@@ -33,6 +33,7 @@ DEFAULTS_OF_THE_FILE = {
     "FLOWAUTH_ADMIN_USERNAME",
     "FLOWAUTH_TRUSTED_PROXIES",
     "FLOWKIT_HOST",
+    "FLOWKIT_REPORTS_USER",
 }
 
 PACKAGES = ("flowdb", "flowmachine", "flowapi", "flowauth", "flowetl")
@@ -43,7 +44,6 @@ NATIVE_ONLY = {"PATH", "HOME", "LANG", "TZ", "FLOWKIT_SECRETS", "FLOWKIT_BIND", 
 NATIVE_ONLY |= {"FLOWAPI_TOKEN_FILE"}
 # Temporary files, Prefect's pages on a read-only file system and the health of the flows' runner.
 COMPOSE_ONLY = {
-    "FLOWAUTH_URL",
     "FLOWKIT_REPORTS_USER",
     "FLOWKIT_REPORTS_PASSWORD_FILE",
     "TMPDIR",

@@ -52,7 +52,7 @@ class Period:
 
 @dataclass(frozen=True)
 class Report:
-    """Hold a report: the recipients' folder, its name and title, and its periods, the latest first."""
+    """Hold a report: recipients' folder, name, title, and periods, the latest first."""
 
     recipients: str
     name: str

@@ -110,7 +110,7 @@ class Settings(ServiceSettings):
     query_scopes_files: Files = Field((), validation_alias="FLOWAUTH_QUERY_SCOPES_FILES")
     #: A token's text can be read once, and is forgotten then.
     show_tokens_once: Switch = Field(False, validation_alias="FLOWAUTH_SHOW_TOKENS_ONCE")
-    #: Whoever signs in to pages has to set a second factor up.
+    #: Users who sign in to pages have to set up a second factor.
     require_two_factor: Switch = Field(False, validation_alias="FLOWAUTH_REQUIRE_TWO_FACTOR")
     #: Claim ``iss`` of new tokens.
     token_issuer: str | None = Field(None, validation_alias="FLOWAUTH_TOKEN_ISSUER")

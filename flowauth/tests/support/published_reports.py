@@ -26,7 +26,7 @@ PERIOD = "2016-02-23"
 
 
 def publish(folder: Path, out: Path) -> Shelf:
-    """Publish a version of a real page as the maker of reports does; a second one is held."""
+    """Publish a version of a real page as the maker does; a second one is held."""
     path = folder / "displacement.yml"
     path.write_text(yaml.safe_dump(DEFINITION))
     definition = read_definition(path)

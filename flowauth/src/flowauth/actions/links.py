@@ -1,4 +1,7 @@
-"""Let users choose a password by a one-time link, so that no administrator knows it."""
+"""Let users choose a password by a one-time link.
+
+No administrator knows the password.
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,10 @@ from flowauth.models import AuditEvent, Token, User
 
 
 def my_data(database: Session, user: User) -> dict[str, Any]:
-    """Return all that is stored about the user, without passwords, secrets and the texts of tokens."""
+    """Return what is stored about the user.
+
+    Passwords, secrets and the texts of tokens are left out.
+    """
     tokens = select(Token).where(Token.user_id == user.id).order_by(Token.id)
     about = trail.about(trail.names_of(database, user.username))
     return {

@@ -108,7 +108,10 @@ def outliving(
 
 
 def of_each_user(server: int | None = None, users: Iterable[int] | None = None) -> Select[Any]:
-    """Select for each user and server: running tokens, the latest expiry of these, and the last use of any."""
+    """Count running tokens for each user and server.
+
+    Beside them stand the latest expiry of these, and the last use of any token.
+    """
     query = select(
         Token.user_id,
         Token.server_id,

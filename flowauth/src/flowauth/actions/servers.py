@@ -85,7 +85,10 @@ def check_free(database: Session, description: ApiDescription) -> str:
 
 
 def check_life(value: object, most: int = LONGEST_LIFE_MINUTES) -> int:
-    """Return the longest token lifetime in minutes; ``most`` is told, and the caller's to compare."""
+    """Return the longest token lifetime in minutes.
+
+    ``most`` is told; the caller compares.
+    """
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LONGEST_LIFE_MINUTES:
         raise Refusal(
             gettext(

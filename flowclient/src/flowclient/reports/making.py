@@ -112,7 +112,10 @@ def rights_of(definition: Definition) -> AbstractContextManager[None]:
 
 
 def looking_for(definitions: Iterable[Definition]) -> AbstractContextManager[None]:
-    """Look at the server with the rights of one of the definitions; raises as :func:`rights_of`."""
+    """Look at the server with the rights of one of the definitions.
+
+    Raises as :func:`rights_of`.
+    """
     return _entered(look_as(definitions))
 
 

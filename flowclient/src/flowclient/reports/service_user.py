@@ -79,7 +79,10 @@ class ServiceUser:
         )
 
     def token_for_looking(self, definition: Definition) -> str:
-        """Return a token of the definition's role for some hours, or for as long as the role allows."""
+        """Return a token of the definition's role for some hours.
+
+        The role may allow less.
+        """
         wanted: dict[str, Any] = {
             "server": definition.server,
             "roles": [definition.role],
@@ -117,7 +120,9 @@ def run_as(definition: Definition) -> Iterator[None]:
 
 @contextlib.contextmanager
 def look_as(definitions: Iterable[Definition]) -> Iterator[None]:
-    """Let the settings name a token to look at the server with, if a definition has a role.
+    """Let the settings name a token to look at the server with.
+
+    They do so if a definition has a role.
 
     The token is kept for the next look. Raises as :func:`run_as`.
     """
