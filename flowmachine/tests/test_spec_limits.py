@@ -38,6 +38,7 @@ JOINING = {
     "labelled_spatial_aggregate",
     "localised_calendar_activity",
     "meaningful_locations_between_dates_od_matrix",
+    "network_silence",
     "outflows",
     "population_estimate",
     "residence_change",
