@@ -347,7 +347,10 @@ def group_of(query: Aggregate, keys: list[str], key: tuple[str, ...]) -> list[An
 
 def ledger(query: Aggregate, connection: sa.Connection) -> dict[int, Sketched]:
     """Return the first numbers of the sketches of a query's last release, by key."""
-    last = sa.select(sa.func.max(ledger_results.c.release)).where(ledger_results.c.query_id == query.query_id)
+    # The outer edges of a histogram are judged apart, under its id.
+    last = sa.select(sa.func.max(ledger_results.c.release)).where(
+        ledger_results.c.query_id == query.query_id, ledger_results.c.measure == query.measure[0]
+    )
     columns = ledger_rows.c.row_key, ledger_rows.c.whole, ledger_rows.c.value_whole
     rows = sa.select(*columns).where(ledger_rows.c.release == last.scalar_subquery())
     return {key: tuple(sketches) for key, *sketches in connection.execute(rows)}
