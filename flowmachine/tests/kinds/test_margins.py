@@ -56,6 +56,12 @@ ALL_BUT_V = tuple(
 REGION = {"b": "W", "a 1": "W", "B": "E", "é": "E", 84.25: "W", 85.5: "E", 85.75: "E"}
 
 
+@pytest.fixture(autouse=True)
+def refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse sums that are near; by default they are reported."""
+    monkeypatch.setenv("FLOWMACHINE_MARGINS", "on")
+
+
 def homes(unit: str, day: int = 2, method: str = "last") -> DailyLocation:
     return DailyLocation(date=f"2016-01-0{day}", method=method, aggregation_unit=unit)
 
