@@ -52,7 +52,7 @@ def _walk(page: Page, url: str, user: str, password: str, server: str, screensho
     page.locator("input[type=datetime-local]").fill(expiry.strftime("%Y-%m-%dT%H:%M:%S"))
     page.locator("details.scopes", has_text="get_result").locator("summary").first.click()
     page.screenshot(path=screenshots / "3-new-token.png", full_page=True)
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
 
     row = page.get_by_role("row", name=re.compile(rf"^{TOKEN_NAME}\b")).first
     row.wait_for()

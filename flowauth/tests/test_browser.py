@@ -67,7 +67,7 @@ def test_the_steps_of_the_talk(page: Page) -> None:
     settled(page)
     page.get_by_role("button", name="Select all").click()
     expect(page.locator("#resulting-expiry")).to_contain_text("set by the latest expiry of role runner")
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
 
     row = page.get_by_role("row").filter(has_text="demo_token")
     expect(row).to_contain_text("runner")
@@ -111,7 +111,7 @@ def test_the_scope_tree_of_a_role(page: Page) -> None:
     page.get_by_role("searchbox").fill("lon-lat kind_24 kind_4")
     expect(page.get_by_text("1 of 629 found")).to_be_visible()
     page.get_by_role("checkbox", name="kind_4", exact=True).check()
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     row = page.get_by_role("row").filter(has_text="coarse")
     expect(row).to_contain_text("126")
 
@@ -136,7 +136,7 @@ def test_a_branch_of_a_searched_tree_ticks_what_can_be_seen(page: Page) -> None:
     expect(page.get_by_text("1 of 629 found")).to_be_visible()
     unit.uncheck()
     expect(summary).to_contain_text("4 of 125")
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_role("row").filter(has_text="searched").locator("[data-label=Scopes]")).to_have_text(
         "4"
     )
@@ -186,7 +186,7 @@ def test_a_new_user_comes_back_without_the_password(page: Page) -> None:
     page.get_by_role("checkbox", name="Two-factor sign-in required").check()
     page.get_by_role("checkbox", name="viewer on TEST_SERVER").check()
     lose_session(page)
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     sign_in_again(page, "TEST_ADMIN")
     expect(page.get_by_text("The form is as you left it")).to_be_visible()
     expect(page.get_by_label("User name")).to_have_value("half_made")
@@ -213,18 +213,18 @@ def test_a_role_comes_back_with_the_state_it_was_made_from(page: Page) -> None:
     settled(other)
     # A longer life takes nothing from running tokens, so that nothing is asked.
     other.get_by_label("Longest life of a token, in minutes").fill("44000")
-    other.get_by_role("button", name="Save").last.click()
+    other.get_by_role("button", name="Save", exact=True).last.click()
     expect(other.get_by_role("heading", name="Roles")).to_be_visible()
     other.close()
     lose_session(page)
-    page.get_by_role("button", name="Save").last.click()
+    page.get_by_role("button", name="Save", exact=True).last.click()
     sign_in_again(page, "TEST_ADMIN")
     expect(page.get_by_text("The form is as you left it")).to_be_visible()
     expect(page.get_by_label("Longest life of a token, in minutes")).to_have_value("77")
     unit = page.locator("li.twig", has=page.get_by_role("checkbox", name="All of admin2", exact=True)).first
     expect(unit.locator("summary").first).to_contain_text("0 of 125")
     expect(page.locator("input[name=shown]")).to_have_value(shown)
-    page.get_by_role("button", name="Save").last.click()
+    page.get_by_role("button", name="Save", exact=True).last.click()
     expect(page.get_by_text("Somebody else changed this meanwhile")).to_be_visible()
 
 
@@ -309,7 +309,7 @@ def test_a_long_name_does_not_widen_a_phone(page: Page) -> None:
     page.goto("/servers/TEST_SERVER/tokens/new")
     page.get_by_label("Token name").fill("n" * 75)
     page.get_by_role("checkbox", name="viewer").check()
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("is ready")).to_be_visible()
     settled(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
@@ -333,7 +333,7 @@ def test_everything_needed_works_without_script(browser: Browser, address: str) 
     page.goto("/servers/TEST_SERVER/tokens/new")
     page.get_by_label("Token name").fill("plain")
     page.get_by_role("checkbox", name="viewer").check()
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     page.get_by_role("button", name="View plain").click()
     assert page.get_by_label("Token text").input_value().count(".") == 2
     context.close()

@@ -378,7 +378,7 @@ def test_a_page_is_apart_from_the_app(browser: Browser, out: Path, tmp_path: Pat
         page.get_by_role("link", name="Readers").click()
         page.get_by_role("link", name="Readers of crisis-cell").click()
         page.get_by_role("checkbox", name="TEST_ADMIN").check()
-        page.get_by_role("button", name="Save").click()
+        page.get_by_role("button", name="Save", exact=True).click()
         page.get_by_role("link", name="Reports", exact=True).click()
         page.get_by_role("link", name=f"Open {PERIOD}").click()
         expect(page.get_by_role("heading", level=1)).to_contain_text("Flood")

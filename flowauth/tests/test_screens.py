@@ -187,7 +187,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     expect(page.get_by_role("heading", name="My servers")).to_be_visible()
     page.goto("/admin/reports/crisis-cell")
     page.get_by_role("checkbox", name="TEST_ADMIN").check()
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     yield page
     context.close()
 
@@ -293,7 +293,7 @@ class TestScreens:
         page.goto("/admin/users/new")
         page.get_by_label("User name").fill("TEST_USER")
         page.get_by_label("Password").fill("x")
-        page.get_by_role("button", name="Save").click()
+        page.get_by_role("button", name="Save", exact=True).click()
         expect(page).to_have_title(re.compile("^Error: "))
         look(page, "users.refused")
 
@@ -309,7 +309,7 @@ class TestScreens:
         look(other, "links.choose")
         other.get_by_label("New password", exact=True).fill("sober-violin-41-harbour")
         other.get_by_label("New password again").fill("sober-violin-41-harbour")
-        other.get_by_role("button", name="Save").click()
+        other.get_by_role("button", name="Save", exact=True).click()
         expect(other.get_by_text("The password of newcomer is set")).to_be_visible()
         context.close()
 
