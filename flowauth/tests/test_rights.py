@@ -175,7 +175,7 @@ def test_a_token_is_asked_for_what_it_holds_and_not_what_its_roles_hold_by_now(
         ({"pasted": "run", "user": "nobody"}, 404, "There is no user nobody"),
         ({"pasted": "run", "token": "999999"}, 404, "There is no token"),
         ({"pasted": "run", "token": "x"}, 400, "must be the id"),
-        ({"pasted": "run", "asked": "anything"}, 400, "asked must be one of"),
+        ({"pasted": "run", "asked": "anything"}, 400, "Choose one of "),
     ],
 )
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
