@@ -122,9 +122,7 @@ def run_as(definition: Definition) -> Iterator[None]:
 def look_as(definitions: Iterable[Definition]) -> Iterator[None]:
     """Let the settings name a token to look at the server with.
 
-    They do so if a definition has a role.
-
-    The token is kept for the next look. Raises as :func:`run_as`.
+    Without a role in any definition nothing changes. The token is kept for the next look. Raises as :func:`run_as`.
     """
     with_role = next((one for one in definitions if one.role is not None), None)
     if with_role is None:

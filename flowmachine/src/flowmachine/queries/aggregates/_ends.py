@@ -14,8 +14,9 @@ from flowmachine.sql.functions import fifteen_digits
 class Ends(Aggregate):
     """Hold everybody with a metric, in one row, with the value of each.
 
-    The smallest and the largest value are published as edges of ``histogram_aggregate``, whose id this bears. Bins
-    with other edges are no rows of one key, so that who makes the edges differ is seen here alone. This is no kind.
+    A histogram publishes the smallest and the largest value as its outer edges. Bins with different edges share no
+    row key, so only this row shows which subscribers make the edges differ. Its id and kind are those of the
+    histogram. It is not registered as a kind and cannot be submitted.
     """
 
     def __init__(self, query_id: str, metric: Query) -> None:

@@ -100,6 +100,7 @@ class PopulationEstimate(Aggregate):
     def unit(self) -> SpatialUnit | None:
         return self.counts.unit
 
+    # Other kinds declare these four as constants. Here they follow from the count, which a type checker cannot see.
     @property
     def geographic(self) -> bool:  # type: ignore[override]
         return self.counts.geographic
