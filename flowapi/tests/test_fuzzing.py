@@ -101,6 +101,10 @@ def bounded(document: dict[str, Any], kind: str, turn: int, *, tame: bool) -> di
                 for field, value in schema["properties"].items()
                 if field in schema["required"]
             }
+        for value in schema.get("properties", {}).values():
+            if value.get("type") == "array" and "$ref" in str(value["items"]):
+                # A list of queries that hold lists of queries would be drawn for minutes.
+                value["maxItems"] = max(value.get("minItems", 0), 2)
         # All alternative forms of a value, such as the bounds of a range, remain.
         members = [member["$ref"] for member in schema.get("oneOf", ()) if "$ref" in member]
         if members:

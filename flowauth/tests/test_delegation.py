@@ -62,6 +62,7 @@ def routes(app: Flask, server: str, role: int) -> Iterator[tuple[str, str, Deleg
         "role_id": role,
         "user_id": 999_999,
         "filename": "x",
+        "recipients": "ministry",
     }
     adapter = app.url_map.bind("localhost")
     for rule in app.url_map.iter_rules():

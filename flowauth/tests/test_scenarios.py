@@ -365,7 +365,9 @@ def test_a_server_from_its_registration_to_its_end(page: Page) -> None:
     life = page.get_by_label("Longest life of a token, in minutes")
     life.fill("")
     save(page)
-    assert told_at(page, "longest_token_life_minutes") == "This is missing."
+    assert told_at(page, "longest_token_life_minutes") == (
+        "The longest life must be a whole number of minutes from 1 to 5270400."
+    )
     life.fill("0")
     save(page)
     assert "from 1 to" in told_at(page, "longest_token_life_minutes")
@@ -397,7 +399,7 @@ def test_a_role_from_its_making_to_its_end(page: Page) -> None:
     page.goto("/admin/roles/new/TEST_SERVER")
     name = page.get_by_label("Role name")
     save(page)
-    assert told_at(page, "name") == "This is missing."
+    assert told_at(page, "name") == "A name has 1 to 75 letters, digits and underscores."
     name.fill("two words")
     save(page)
     assert told_at(page, "name") == "1 to 75 letters, digits and underscores."

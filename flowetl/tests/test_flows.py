@@ -193,7 +193,9 @@ def test_a_schedule_fires_and_loads_what_is_missing(operator, prefect, tmp_path)
             tables = {found["key"]: found["data"] for found in prefect.post("artifacts/latest/filter")}
             assert f'"date": "{before}", "state": "loaded", "rows": "1"' in tables["load-calls"]
             assert '"check": "count_added_rows"' in tables["load-calls-quality"]
-            assert "<html" in (operator.deployment.rejects / "loading.html").read_text()
+            report = operator.deployment.rejects / "loading.html"
+            wait_for(report.exists, "the report", log)
+            assert "<html" in report.read_text()
             served.send_signal(signal.SIGTERM)
             assert served.wait(60) == 0
         finally:

@@ -61,6 +61,7 @@ def test_shares(stage_on_spark: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("attack", test_margins.ATTACKS)
 def test_sums_of_rows(stage_on_spark: Stage, monkeypatch: pytest.MonkeyPatch, attack: str) -> None:
+    monkeypatch.setenv("FLOWMACHINE_MARGINS", "on")
     test_margins.test_sums_of_rows_do_not_tell_where_somebody_is(
         stage_on_spark, SPARK, monkeypatch, attack, 0
     )

@@ -24,7 +24,7 @@ from .world import EXECUTORS, Stage
 
 AGGREGATES = {kind: cls for kind, cls in kinds().items() if issubclass(cls, Aggregate)}
 COMPARED = sorted(kind for kind, cls in AGGREGATES.items() if cls.uncompared is None and kind in SPECS)
-EVENTS = ["aggregate_network_objects", "location_event_counts", "total_network_objects"]
+EVENTS = ["aggregate_network_objects", "location_event_counts", "network_silence", "total_network_objects"]
 
 
 def test_only_kinds_about_events_or_nobody_are_compared_with_nothing() -> None:
