@@ -11,12 +11,9 @@ from flowclient.pages.areas import map_values, names_of
 from flowclient.pages.data import EMPTIED, CrisisData, change, fell_by_more_than
 from flowclient.pages.languages import Words
 from flowclient.pages.lines import line_of_days
-from flowclient.pages.outlines import outlines
-from flowclient.pages.page import Page, document, fitting, table
+from flowclient.pages.page import Page, draw, table
 from flowclient.pages.provenance import provenance
 
-#: Parts of the page's script.
-SCRIPT = ("page", "map")
 _LARGEST_MOVES = 10
 
 
@@ -60,14 +57,8 @@ def render(data: CrisisData, language: str = "en", *, note: str = "") -> Page:
     """
     words = Words(language)
     rows = table_rows(data, names_of(data.areas))
-    text = _csv(data, rows)
     values = _values(data, words, rows, note)
-
-    def build(coarseness: float) -> str:
-        paths, height = outlines([area.geometry for area in data.areas], coarseness)
-        return document("crisis", values, script=SCRIPT, paths=paths, height=height, csv=text)
-
-    return Page(html=fitting(build), csv=text, language=language)
+    return draw("crisis", values, _csv(data, rows), language, shapes=[area.geometry for area in data.areas])
 
 
 def table_rows(data: CrisisData, names: dict[str, str]) -> list[Row]:

@@ -12,12 +12,9 @@ from flowclient.pages.data import Area, Move, change
 from flowclient.pages.languages import Words
 from flowclient.pages.lines import line_in_band
 from flowclient.pages.mobility import COMMUTING, Corrected, MobilityData
-from flowclient.pages.outlines import outlines
-from flowclient.pages.page import Page, document, fitting, table
+from flowclient.pages.page import Page, draw, table
 from flowclient.pages.provenance import provenance
 
-#: Parts of the page's script.
-SCRIPT = ("page", "map")
 _LARGEST = 10
 
 
@@ -76,14 +73,8 @@ def render_mobility(data: MobilityData, language: str = "en", *, note: str = "")
     """
     words = Words(language)
     rows = table_rows(data)
-    text = _csv(data, rows)
     values = _values(data, words, rows, note)
-
-    def build(coarseness: float) -> str:
-        paths, height = outlines([area.geometry for area in data.areas], coarseness)
-        return document("mobility", values, script=SCRIPT, paths=paths, height=height, csv=text)
-
-    return Page(html=fitting(build), csv=text, language=language)
+    return draw("mobility", values, _csv(data, rows), language, shapes=[area.geometry for area in data.areas])
 
 
 def table_rows(data: MobilityData) -> list[Row]:

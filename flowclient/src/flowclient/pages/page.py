@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from flowclient.pages.outlines import outlines
+
 #: Bytes that a page should have at most, and must.
 AIM = 300_000
 LIMIT = 1_000_000
@@ -48,6 +50,36 @@ class Page:
 
     def _repr_html_(self) -> str:
         return self.frame()
+
+
+def draw(name: str, values: dict[str, Any], text: str, language: str, *, shapes: Sequence[Any] = ()) -> Page:
+    """Return the page of a template; with shapes it has a map.
+
+    Parameters
+    ----------
+    name : str
+        The template's name.
+    values : dict
+        What the template shows.
+    text : str
+        The page's numbers as CSV.
+    language : str
+        ``en``, ``fr`` or ``es``.
+    shapes : sequence of shapely geometries
+        Areas of the map, in degrees.
+
+    Raises
+    ------
+    PageTooLargeError
+        If the page is over 1 MB with the coarsest outlines.
+    """
+    script = ("page", "map") if shapes else ("page",)
+
+    def build(coarseness: float) -> str:
+        drawn = dict(zip(("paths", "height"), outlines(shapes, coarseness), strict=True)) if shapes else {}
+        return document(name, values, script=script, csv=text, **drawn)
+
+    return Page(html=fitting(build), csv=text, language=language)
 
 
 def document(name: str, values: dict[str, Any], *, script: tuple[str, ...] = (), **more: Any) -> str:

@@ -9,12 +9,10 @@ from typing import Any
 from flowclient.pages.data import WEEK
 from flowclient.pages.languages import Words
 from flowclient.pages.lines import line_in_band
-from flowclient.pages.page import Page, document, fitting, table
+from flowclient.pages.page import Page, draw, table
 from flowclient.pages.provenance import provenance, runs
 from flowclient.pages.quality import REJECTED, SERIES, QualityData, TypeQuality
 
-#: Parts of the page's script.
-SCRIPT = ("page",)
 _DAY = datetime.timedelta(days=1)
 #: States of days, in the order of the legend.
 _STATES = ("loaded", "again", "late", "missing", "before")
@@ -70,8 +68,7 @@ def render_quality(data: QualityData, language: str = "en", *, note: str = "") -
         "filename": f"data-quality-{data.first}-{data.last}.csv",
         "data": {"columns": list(SERIES), "numbers": [_numbers(each, day) for each, day in rows]},
     }
-    html = fitting(lambda _: document("quality", values, script=SCRIPT, csv=text))
-    return Page(html=html, csv=text, language=language)
+    return draw("quality", values, text, language)
 
 
 def _numbers(of: TypeQuality, day: datetime.date) -> list[int | None]:

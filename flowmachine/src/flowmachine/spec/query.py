@@ -29,7 +29,7 @@ from sqlalchemy.sql import FromClause, Select
 from flowmachine.spec.arguments import Argument, declared
 from flowmachine.spec.fields import HourInterval, canonical_json, canonical_value, load_fields, required
 from flowmachine.spec.places import SpatialUnit, Tables
-from flowmachine.spec.written import shown, spec_value
+from flowmachine.spec.written import Specified, shown, spec_value
 
 #: Default event types: those with a counterpart (documented with the field).
 DEFAULT_EVENT_TYPES = ("calls", "sms")
@@ -216,7 +216,7 @@ class Sources(Protocol):
 registered: dict[str, type[Query]] = {}
 
 
-class Query:
+class Query(Specified):
     """Give all kinds validation, identity and the graph of sub-queries."""
 
     kind: ClassVar[str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import marshmallow as ma
 
@@ -12,16 +12,17 @@ from flowmachine.spec.fields import canonical_value
 _MOST_QUERIES, _MOST_VALUES = 3, 24
 
 
-@runtime_checkable
-class _Specified(Protocol):
+class Specified:
     """Stand for a query, whose module imports this one."""
 
-    def spec(self) -> dict[str, Any]: ...
+    def spec(self) -> dict[str, Any]:
+        """Return the query as JSON."""
+        raise NotImplementedError
 
 
 def shown(field: ma.fields.Field, value: Any) -> str:
     """Return a field's value as it would be typed."""
-    if isinstance(value, _Specified):
+    if isinstance(value, Specified):
         return repr(value)
     of_queries = _holds_queries(value)
     items = list(value) if of_queries else canonical_value(field, value)
@@ -34,7 +35,7 @@ def shown(field: ma.fields.Field, value: Any) -> str:
 
 def spec_value(field: ma.fields.Field, value: Any) -> Any:
     """Return a field's value as JSON, nested specs whole."""
-    if isinstance(value, _Specified):
+    if isinstance(value, Specified):
         return value.spec()
     if _holds_queries(value):
         return [child.spec() for child in value]
@@ -42,4 +43,4 @@ def spec_value(field: ma.fields.Field, value: Any) -> Any:
 
 
 def _holds_queries(value: Any) -> bool:
-    return isinstance(value, tuple) and bool(value) and isinstance(value[0], _Specified)
+    return isinstance(value, tuple) and bool(value) and isinstance(value[0], Specified)
