@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from flask import Flask
+from routes import ARGUMENTS, parameters
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-import flowauth
 from flowauth import __version__
 from flowauth.access import Access, access_of, allow
 from flowauth.models import User
 from flowauth.services import Services
 from flowauth.settings import Settings
 from flowauth.testing import Visitor, opened
-
-_ARGUMENTS = {
-    "name": "north",
-    "server_name": "north",
-    "user_id": 999_999,
-    "role_id": 999_999,
-    "token_id": 999_999,
-    "credential_id": 999_999,
-    "filename": "style.css",
-    "code": "unknown",
-    "recipients": "crisis-cell",
-    "report": "displacement",
-    "period": "2016-02-23",
-    "version": "v1",
-    "language": "en",
-}
 
 
 @dataclass(frozen=True)
@@ -60,7 +42,7 @@ def routes(app: Flask) -> Iterator[Route]:
     for rule in app.url_map.iter_rules():
         level = access_of(app, rule.endpoint)
         assert level is not None, f"{rule.endpoint} does not say who may call it"
-        arguments = {name: _ARGUMENTS[name] for name in rule.arguments}
+        arguments = {name: ARGUMENTS[name] for name in rule.arguments}
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             yield Route(method, adapter.build(rule.endpoint, arguments, method=method), level)
 
@@ -127,22 +109,6 @@ def test_no_control_character_in_any_parameter_is_a_fault(
         form = f"csrf_token={quote(visitor.token())}&{query}"
         reply = visitor.client.post(path, data=form, content_type="application/x-www-form-urlencoded")
         assert reply.status_code in (303, 400, 401), path
-
-
-def parameters() -> set[str]:
-    """Return every name that a module of views or of the scripts' API writes down.
-
-    Parameters are looked up by their names in several ways, and a name too many does no harm.
-    """
-    modules = [
-        path for folder in ("views", "api") for path in (Path(flowauth.__file__).parent / folder).glob("*.py")
-    ]
-    return {
-        node.value
-        for path in modules
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier()
-    } - {"csrf_token"}
 
 
 @pytest.mark.parametrize("reason", ["require_two_factor", "must_change_password"])

@@ -86,6 +86,7 @@ def test_tokens_are_found_by_what_they_are(
         "?search=h_2": {"north_2", "south_2"},
         "?state=ended": {"north_1"},
         "?state=all": running | {"north_1"},
+        "?unused_days=999999999": set(),
     }.items():
         page = root.get(f"/admin/tokens{search}").text
         assert set(rows(page)) == names, search

@@ -1,4 +1,4 @@
-"""A first administrator is led to a server, a role and a user."""
+"""A first administrator is led to a server, a role, a user and a token."""
 
 from __future__ import annotations
 
@@ -25,6 +25,12 @@ def test_each_step_is_done_in_turn(app: Flask, services: Services) -> None:
     visitor.post("/admin/roles/new/east", role_form())
     assert done(visitor) == 2
     visitor.post("/admin/roles/1", role_form(users=["2"]))
+    assert done(visitor) == 3
+    assert '<a href="/admin/users/1">Make a token</a>' in visitor.get("/").text
+    assert '<a href="/admin/users/1">Give yourself a role</a>' in visitor.get("/").text
+    visitor.post("/admin/roles/1", role_form(users=["1", "2"]))
+    assert '<a href="/servers/east/tokens/new">Make a token</a>' in visitor.get("/").text
+    visitor.post("/servers/east/tokens/new", {"name": "first", "roles": ["planner"]})
     assert "First steps" not in visitor.get("/").text
 
 

@@ -54,6 +54,15 @@ def test_all_ended_tokens_of_a_server_are_hidden(
     assert sorted(hidden) == ["first", "second"]
 
 
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("token", ["", "none", "-1", "9" * 30])
+def test_a_broken_choice_hides_nothing(
+    ada: Visitor, ids: dict[str, int], database: Session, token: str
+) -> None:
+    assert ada.post("/servers/north/tokens/hide", {"token": token}).status_code == 404
+    assert database.scalars(select(Token).where(Token.is_hidden)).all() == []
+
+
 def test_a_running_or_foreign_token_is_not_hidden(
     app: Flask, world: World, ada: Visitor, root: Visitor, ids: dict[str, int], database: Session
 ) -> None:

@@ -173,6 +173,27 @@ def test_a_broken_index_is_no_fault(tmp_path: Path, index: Any) -> None:
     assert all(report.periods == () for report in published.reports("cell"))
 
 
+def test_an_index_is_read_again_once_it_changes(tmp_path: Path) -> None:
+    versions = [{"version": "v1", "because": "first"}]
+    index = {"titles": {"en": "One"}, "periods": [{"period": PERIOD, "versions": versions}]}
+    published = written(tmp_path, index)
+    place = tmp_path / "cell" / "report"
+    assert [report.last_good for report in published.reports("cell")] == [None]
+    # The index was copied before the version.
+    (place / PERIOD / "v1").mkdir(parents=True)
+    (place / PERIOD / "v1" / "page.en.html").write_text("page")
+    (place / PERIOD / "v1" / "manifest.json").write_text("{}")
+    [report] = published.reports("cell")
+    assert report.last_good is not None
+    assert report.title("en") == "One"
+    file, status = place / "index.json", (place / "index.json").stat()
+    file.write_text(json.dumps(index | {"titles": {"en": "Two"}}))
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert published.reports("cell") == [report], "as if it had not changed"
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    assert [one.title("en") for one in published.reports("cell")] == ["Two"]
+
+
 def test_no_link_leads_out_of_the_folder(tmp_path: Path) -> None:
     secret = tmp_path / "secret.html"
     secret.write_text("secret")

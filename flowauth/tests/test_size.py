@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from flowauth import audit, clock
 from flowauth.models import (
     AuditEvent,
     AuditHead,
+    ReportReader,
     Role,
     Scope,
     Server,
@@ -32,6 +34,7 @@ from flowauth.settings import Settings
 from flowauth.testing import Visitor, add_user, opened
 
 USERS, SERVERS, ROLES, TOKENS, EVENTS = 500, 20, 200, 10_000, 20_000
+RECIPIENTS, REPORTS, PERIODS = 10, 4, 60
 UNITS = ("admin0", "admin1", "admin2", "admin3", "lon-lat")
 SCOPES = ["get_available_dates", "get_result", "run"] + [
     f"{unit}:kind_{top}:kind_{kind}" for unit in UNITS for top in range(20) for kind in range(6)
@@ -100,6 +103,9 @@ def fill(services: Services) -> None:
                 ],
             ),
         ]
+        # The analyst who is timed reads all reports.
+        read = [{"user_id": 1007, "recipients": f"cell-{n}"} for n in range(RECIPIENTS)]
+        many.append((ReportReader, read))
         for table, rows in many:
             database.execute(insert(table), rows)
         tokens = [
@@ -145,16 +151,34 @@ def _events(database: Session) -> None:
     database.execute(insert(AuditEvent), rows)
 
 
+@pytest.fixture(scope="module")
+def shelves(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of reports that were published for 60 days."""
+    folder = tmp_path_factory.mktemp("reports")
+    days = [f"2016-{1 + n // 28:02}-{1 + n % 28:02}" for n in range(PERIODS)]
+    versions = [{"version": "v1", "because": "first"}]
+    index = json.dumps({"periods": [{"period": day, "versions": versions} for day in days]})
+    for recipients in range(RECIPIENTS):
+        for report in range(REPORTS):
+            place = folder / f"cell-{recipients}" / f"report-{report}"
+            for day in days:
+                (place / day / "v1").mkdir(parents=True)
+                (place / day / "v1" / "page.en.html").touch()
+                (place / day / "v1" / "manifest.json").touch()
+            (place / "index.json").write_text(index)
+    return folder
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def full(
-    request: pytest.FixtureRequest, keys: Settings, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, keys: Settings, tmp_path_factory: pytest.TempPathFactory, shelves: Path
 ) -> Iterator[Flask]:
     if request.param == "sqlite":
         folder: Path = tmp_path_factory.mktemp("full")
         uri = f"sqlite:///{folder / 'flowauth.sqlite'}"
     else:
         uri = request.getfixturevalue("postgres").create()
-    with opened(keys.model_copy(update={"db_uri": uri})) as app:
+    with opened(keys.model_copy(update={"db_uri": uri, "reports": shelves})) as app:
         services = app.extensions["flowauth"]
         fill(services)
         if request.param == "postgresql":
@@ -183,6 +207,8 @@ ADMINISTRATION = (
     "/admin/users",
     "/admin/users?page=10",
     "/admin/users?search=42",
+    "/admin/users?only=locked",
+    "/admin/users?only=no_two_factor&role=42",
     "/admin/users/new",
     "/admin/users/1042",
     "/admin/users/1042/delete",
@@ -197,17 +223,19 @@ ADMINISTRATION = (
     "/admin/tokens?page=99",
     "/admin/tokens?role=42",
     "/admin/tokens?search=user_04",
+    "/admin/tokens?state=all&unused_days=30",
     "/admin/audit",
     "/admin/audit?search=jti-19",
     "/admin/audit?who=user_042",
     "/admin/public-key",
     "/admin/access?server=server_03",
     "/admin/access?server=server_03&scope=kind_3",
+    "/admin/access?server=server_03&user=user_04",
     "/admin/access/denied?server=server_03",
     "/admin/users/1042/revoke-tokens",
     "/admin/servers/new",
     "/admin/reports",
-    "/admin/reports/crisis-cell",
+    "/admin/reports/cell-3",
 )
 OWN = (
     "/",
@@ -218,6 +246,7 @@ OWN = (
     "/account/two-factor",
     "/device",
     "/reports",
+    "/reports/cell-3/report-2",
 )
 #: The account page is the measure. These show one token, what another page left, or no list at all.
 UNTIMED = {
@@ -237,8 +266,7 @@ UNTIMED = {
     "keys.revoked_tokens",
     "keys.revoked_tokens_file",
     "static",
-    # One report of the folder.
-    "reports.show",
+    # One file of the folder.
     "reports.page",
     "account.data",
     # Streams, as long as what they hold.

@@ -20,6 +20,8 @@ _VERSION = re.compile(r"v\d{1,9}")
 _LANGUAGE = re.compile(r"[a-z]{2}")
 #: Bounds against a folder that is not ours.
 _LARGEST_INDEX, _LARGEST_PAGE, _MOST_FOLDERS = 4_000_000, 4_000_000, 1000
+#: Report's folder to its index's state and the report as it was read then; the maker replaces the index at each change.
+_read: dict[Path, tuple[tuple[int, int, int], Report]] = {}
 
 
 @dataclass(frozen=True)
@@ -96,17 +98,21 @@ class Published:
         if self._folder is None or not (NAME.fullmatch(recipients) and NAME.fullmatch(name)):
             return None
         place = self._folder / recipients / name
-        index = _json(place / "index.json")
-        listed = index.get("periods")
-        if not isinstance(listed, list):
+        try:
+            status = (place / "index.json").stat()
+        except OSError:
             return None
-        titles = index.get("titles")
-        return Report(
-            recipients,
-            name,
-            {str(key): str(text)[:200] for key, text in titles.items()} if isinstance(titles, dict) else {},
-            tuple(period for each in listed if (period := _period(place, each)) is not None),
-        )
+        state = (status.st_ino, status.st_mtime_ns, status.st_size)
+        known = _read.get(place)
+        if known is not None and known[0] == state:
+            return known[1]
+        report, is_whole = _report(place, recipients, name)
+        # What is still being copied into the folder is looked for again.
+        if report is not None and is_whole:
+            if len(_read) >= _MOST_FOLDERS:
+                _read.clear()
+            _read[place] = state, report
+        return report
 
     def page(self, recipients: str, name: str, period: str, version: str, language: str) -> bytes | None:
         """Return a page; None if no such page is published."""
@@ -152,19 +158,37 @@ def _json(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _period(place: Path, each: Any) -> Period | None:
+def _report(place: Path, recipients: str, name: str) -> tuple[Report | None, bool]:
+    """Return the report of a folder, and whether all that its index lists is there."""
+    index = _json(place / "index.json")
+    listed = index.get("periods")
+    if not isinstance(listed, list):
+        return None, False
+    titles = index.get("titles")
+    periods = [_period(place, each) for each in listed]
+    report = Report(
+        recipients,
+        name,
+        {str(key): str(text)[:200] for key, text in titles.items()} if isinstance(titles, dict) else {},
+        tuple(period for period, _ in periods if period is not None),
+    )
+    return report, all(is_whole for _, is_whole in periods)
+
+
+def _period(place: Path, each: Any) -> tuple[Period | None, bool]:
     name = each.get("period") if isinstance(each, dict) else None
     if not isinstance(name, str) or not _PERIOD.fullmatch(name):
-        return None
+        return None, True
     listed, failure = each.get("versions"), each.get("failure")
     versions = [_version(place / name, one) for one in listed] if isinstance(listed, list) else []
     failed = failure if isinstance(failure, dict) else {}
-    return Period(
+    period = Period(
         name,
         tuple(one for one in versions if one is not None),
         str(failed["reason"])[:40] if "reason" in failed else None,
         _moment(failed.get("since")),
     )
+    return period, None not in versions
 
 
 def _version(place: Path, each: Any) -> Version | None:

@@ -63,8 +63,8 @@ def _group(code: str) -> str:
 
 
 def plain(code: str) -> str:
-    """Strip separators that people type between a code's groups."""
-    return "".join(character for character in code.lower() if character.isalnum())
+    """Strip separators that people type between a code's groups, and what is in no code."""
+    return "".join(character for character in code.lower() if character.isascii() and character.isalnum())
 
 
 def backup_digest(key: str, user_id: int, code: str) -> str:

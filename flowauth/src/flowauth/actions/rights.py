@@ -126,15 +126,16 @@ class FirstSteps:
     server: bool
     role: bool
     member: bool
+    token: bool
 
     @property
     def are_done(self) -> bool:
-        return self.server and self.role and self.member
+        return self.server and self.role and self.member and self.token
 
 
 def first_steps(database: Session) -> FirstSteps:
     """Return how far the first administrator has come."""
-    tables = (Server.id, Role.id, users_with_roles.c.user_id)
+    tables = (Server.id, Role.id, users_with_roles.c.user_id, Token.id)
     found = [database.scalar(select(column).limit(1)) is not None for column in tables]
     return FirstSteps(*found)
 

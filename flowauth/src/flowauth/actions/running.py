@@ -21,6 +21,8 @@ from flowauth.models import Role, Server, Token, User, tokens_with_roles
 STATES = ("running", "ended", "all")
 MOST_AT_ONCE = 20_000
 LONGEST_REASON = 200
+#: No token is older than a century, and longer spans cannot be subtracted from now.
+_LONG_AGO_DAYS = 36_500
 
 
 class After(Enum):
@@ -185,7 +187,7 @@ def search(wanted: Wanted, within: frozenset[int] | None = None) -> Select[tuple
     if wanted.role is not None:
         query = query.where(made_from([wanted.role]))
     if wanted.unused_days is not None:
-        since = clock.now() - timedelta(days=wanted.unused_days)
+        since = clock.now() - timedelta(days=min(wanted.unused_days, _LONG_AGO_DAYS))
         query = query.where(Token.issued < since, or_(Token.last_used.is_(None), Token.last_used < since))
     if wanted.state != "all":
         query = query.where(is_running() if wanted.state == "running" else ~is_running())
@@ -303,7 +305,7 @@ def _revoke(
             database,
             actor,
             "tokens.revoked",
-            f"{len(revoked)} tokens",
+            "1 token" if len(revoked) == 1 else f"{len(revoked)} tokens",
             reason=why,
             asked=asked,
             tokens=names,

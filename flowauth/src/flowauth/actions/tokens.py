@@ -271,7 +271,9 @@ def revoke(database: Session, actor: Actor, user: User, token_id: int) -> Token:
 
 
 @transaction
-def hide(database: Session, actor: Actor, user: User, server: Server, token_id: int | None = None) -> int:
+def hide(
+    database: Session, actor: Actor, user: User, server: Server, token_id: int | str | None = None
+) -> int:
     """Hide one ended token of the user, or all on a server; return how many.
 
     Raises
@@ -304,8 +306,8 @@ def show_hidden(database: Session, actor: Actor, user: User, server: Server) -> 
     return len(hidden)
 
 
-def own_token(database: Session, user: User, token_id: int) -> Token:
-    token = database.get(Token, token_id)
+def own_token(database: Session, user: User, token_id: int | str) -> Token:
+    token = database.get(Token, token_id) if isinstance(token_id, int) else None
     if token is None or token.user_id != user.id:
         raise Refusal(gettext("There is no such token."), 404)
     return token

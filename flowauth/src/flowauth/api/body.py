@@ -76,13 +76,15 @@ def optional_body(*optional: str) -> Body | None:
 
 
 def _json() -> dict[str, Any]:
-    content = request.get_json(silent=True)
-    if not isinstance(content, dict):
-        raise Refusal("Send a JSON object with the content type application/json.")
     try:
+        content = request.get_json(silent=True)
         text = json.dumps(content, ensure_ascii=False).encode()
+    except RecursionError:
+        raise Refusal("The JSON is nested too deeply.") from None
     except UnicodeEncodeError:
         raise Refusal("A text holds half a character (a lone surrogate).") from None
+    if not isinstance(content, dict):
+        raise Refusal("Send a JSON object with the content type application/json.")
     if rb"\u0000" in text:
         # PostgreSQL cannot store NUL in text.
         raise Refusal(_NUL)

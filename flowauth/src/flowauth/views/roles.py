@@ -86,8 +86,8 @@ def _form(server: Server, role: Role | None, problem: Refusal | None = None) -> 
     offered = {scope.name for scope in server.scopes}
     if request.method == "POST":
         chosen = offered & set(request.form.getlist("scopes"))
-        if "preset" in request.form:
-            chosen = presets.preset(request.form["preset"], offered, chosen)
+        if preset := request.form.get("preset"):
+            chosen = presets.preset(preset, offered, chosen)
         members = {identity for identity in forms.numbers("users") if isinstance(identity, int)}
     else:
         chosen = {scope.name for scope in role.scopes} if role else set()

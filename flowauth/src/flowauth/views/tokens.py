@@ -172,7 +172,7 @@ def renew(token_id: int) -> BaseResponse | tuple[str, int]:
 def hide(name: str) -> BaseResponse:
     """Hide one ended token, or all of them."""
     shown = actions.shown_server(database(), user(), name)
-    chosen = request.form.get("token", type=int)
+    chosen = forms.number("token") if forms.flag("token") else None
     count = actions.hide(database(), actor(), user(), shown, chosen)
     flash(ngettext("%(num)s token is hidden.", "%(num)s tokens are hidden.", count), "success")
     return redirect(url_for("tokens.server", name=name), 303)
