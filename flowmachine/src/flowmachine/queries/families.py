@@ -11,6 +11,7 @@ REFERENCE_LOCATIONS = (
     "majority_location",
     "coalesced_location",
     "monthly_location",
+    "longest_stay",
 )
 
 #: Metrics with a number for each subscriber.
@@ -30,6 +31,7 @@ HISTOGRAM_METRICS = (
     "k_radius_of_gyration",
     "mobility_entropy",
     "activity_statistic",
+    "stay_time",
 )
 
 #: Metrics that may be summarised at each location: the numeric ones and the handset's characteristics.

@@ -28,7 +28,8 @@ class Window:
     )
 
 
-_WHOLE_DAYS = Steps(timedelta(days=1), where=" of whole days")
+#: Where edges of whole days lie.
+WHOLE_DAYS = Steps(timedelta(days=1), where=" of whole days")
 
 
 @field_group
@@ -36,18 +37,26 @@ class WholeDays(Window):
     """Hold the fields of a kind over whole days; the end is exclusive."""
 
     def check(self) -> None:
+        # The next field group may have rules of its own.
+        super().check()  # type: ignore[misc]
         edges = {"start_date": self.start_date, "end_date": self.end_date}
-        found = {name: _WHOLE_DAYS.edge_problem(edge) for name, edge in edges.items()}
+        found = {name: WHOLE_DAYS.edge_problem(edge) for name, edge in edges.items()}
         if refused := {name: [text] for name, text in found.items() if text is not None}:
             raise ma.ValidationError(refused)
 
 
 @field_group
-class EventFields:
-    """Hold the fields of a kind that reads events."""
+class SubsetFields:
+    """Hold the fields of a kind that reads events of all hours."""
 
     event_types: tuple[str, ...] | None = optional(EventTypes(), doc=EVENT_TYPES)
     subscriber_subset: Query | None = optional(SubscriberSubset(), doc=SUBSET)
+
+
+@field_group
+class EventFields(SubsetFields):
+    """Hold the fields of a kind that reads events."""
+
     hours: HourInterval | None = optional(Hours(), doc=HOURS)
 
 

@@ -89,6 +89,28 @@ def locate_events(
     return (located[0] if len(located) == 1 else sa.union_all(*located)).subquery("located")
 
 
+def with_points(
+    sources: Sources, selection: EventSelection, located: FromClause, points: SpatialUnit
+) -> FromClause:
+    """Return located events with their cell's point of that day, as ``region`` and ``location``.
+
+    ``located`` has the columns ``cell``, ``time`` and ``local_time``. Of two points the first in order counts; a cell may have none.
+    """
+    cells = _once_by_span(sources.cells(points), selection.split(sources.moves(points)))
+    valid = sa.and_(
+        located.c.cell == cells.c.cell,
+        located.c.local_time >= cells.c.valid_from,
+        located.c.local_time < cells.c.valid_before,
+    )
+    return (
+        sa.select(
+            located.c.subscriber, located.c.time, located.c.location.label("region"), cells.c.location
+        )
+        .select_from(located.outerjoin(cells, valid))
+        .subquery("pointed")
+    )
+
+
 def _once_by_span(cells: FromClause, spans: Sequence[EventSelection]) -> FromClause:
     """Return the map with one entry by cell and span, at the place that sorts first."""
     edges = sa.union_all(

@@ -106,6 +106,24 @@ def _microseconds_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
     return f"epoch_us({compiler.process(element.clauses, **kwargs)})"
 
 
+class time_at(FunctionElement[Any]):
+    """Return the timestamp without zone that is so many microseconds after 1970-01-01."""
+
+    type = sa.DateTime()
+    inherit_cache = True
+
+
+@compiles(time_at, "postgresql")
+def _time_at_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:
+    # A double holds the microseconds of three centuries exactly.
+    return f"(timestamp 'epoch' + {compiler.process(element.clauses, **kwargs)} * interval '1 microsecond')"
+
+
+@compiles(time_at, "duckdb")
+def _time_at_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return f"make_timestamp({compiler.process(element.clauses, **kwargs)})"
+
+
 class first_by(FunctionElement[Any]):
     """Aggregate: take the first argument of the row with the greatest other arguments."""
 

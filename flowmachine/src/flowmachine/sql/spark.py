@@ -175,6 +175,12 @@ def _microseconds(element: Any, compiler: Any, **kwargs: Any) -> str:
     return f"unix_micros(CAST({time} AS TIMESTAMP))"
 
 
+@compiles(functions.time_at, "spark")
+def _time_at(element: Any, compiler: Any, **kwargs: Any) -> str:
+    (number,) = arguments(element, compiler, **kwargs)
+    return f"CAST(timestamp_micros({number}) AS TIMESTAMP_NTZ)"
+
+
 @compiles(functions.first_by, "spark")
 def _first_by(element: Any, compiler: Any, **kwargs: Any) -> str:
     value, *keys = arguments(element, compiler, **kwargs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -27,8 +28,17 @@ def sequences(oracle: Oracle, spec: Spec) -> dict[str, list[Stop]]:
 
 
 def cleaned(stops: list[Stop]) -> list[Stop]:
+    return cleaned_by(stops, lambda stop: stop[1])
+
+
+def cleaned_by(stops: list[Any], point_of: Callable[[Any], Any]) -> list[Any]:
+    """Leave out stops, which begin with their moment, that are too far and too fast from both neighbours."""
+
     def too_fast(number: int) -> bool:
-        (before, here), (after, there) = stops[number - 1 : number + 1]
+        one, other = stops[number - 1 : number + 1]
+        (before, here), (after, there) = ((stop[0], point_of(stop)) for stop in (one, other))
+        if here is None or there is None:
+            return False
         away = metres(here, there)
         return away > 10_000 and away > 55 * (after - before).total_seconds()
 

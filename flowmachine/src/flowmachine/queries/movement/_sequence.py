@@ -64,9 +64,15 @@ def sequence(sources: Sources, query: Sequenced) -> FromClause:
     The order is that of time, then of the place. An event at two places is at the place that sorts first.
     """
     located = locate_events(sources, query.events[0], PLACES, ("time",), once=True)
-    if not query.clean:
-        return located
-    steps = _steps(located, "all_steps")
+    return without_wrong(sources, located) if query.clean else located
+
+
+def without_wrong(sources: Sources, located: FromClause, *more: str) -> FromClause:
+    """Return the events of a sequence but for those at wrong places.
+
+    ``location`` is a place of ``PLACES``; ``more`` are further columns to keep, which break ties first.
+    """
+    steps = _steps(located, "all_steps", *more)
     distances = distances_between(sources, PLACES, steps)
     seconds = _gap(steps) / 1e6
     too_fast = sa.and_(distances.c.km > FAR, distances.c.km > FAST * seconds)
@@ -75,16 +81,17 @@ def sequence(sources: Sources, query: Sequenced) -> FromClause:
             steps.c.subscriber,
             steps.c.time,
             steps.c.place.label("location"),
+            *(steps.c[name] for name in more),
             sa.case((too_fast, 1), else_=0).label("too_fast"),
         )
         .select_from(steps.outerjoin(distances, _between(steps, distances)))
         .subquery("legs")
     )
-    onwards = sa.func.lead(legs.c.too_fast).over(**_in_order(legs)).label("onwards")
+    onwards = sa.func.lead(legs.c.too_fast).over(**_in_order(legs, *more)).label("onwards")
     judged = sa.select(legs, onwards).subquery("judged")
     wrong = sa.and_(judged.c.too_fast == 1, sa.func.coalesce(judged.c.onwards, 0) == 1)
     return (
-        sa.select(judged.c.subscriber, judged.c.time, judged.c.location)
+        sa.select(judged.c.subscriber, judged.c.time, judged.c.location, *(judged.c[name] for name in more))
         .where(sa.not_(wrong))
         .subquery("cleaned")
     )
@@ -119,15 +126,19 @@ def visits(sources: Sources, query: Sequenced) -> FromClause:
     )
 
 
-def _in_order(events: FromClause) -> dict[str, Any]:
-    return {"partition_by": events.c.subscriber, "order_by": [events.c.time, events.c.location]}
+def _in_order(events: FromClause, *more: str) -> dict[str, Any]:
+    order = [events.c[name] for name in ("time", *more, "location")]
+    return {"partition_by": events.c.subscriber, "order_by": order}
 
 
-def _steps(events: FromClause, name: str) -> FromClause:
+def _steps(events: FromClause, name: str, *more: str) -> FromClause:
     """Return each event's ``place``, with ``home`` and time of the event before."""
-    before = {name: sa.func.lag(events.c[name]).over(**_in_order(events)) for name in ("location", "time")}
+    before = {
+        name: sa.func.lag(events.c[name]).over(**_in_order(events, *more)) for name in ("location", "time")
+    }
     return sa.select(
         events.c.subscriber,
+        *(events.c[name] for name in more),
         events.c.time,
         events.c.location.label("place"),
         before["location"].label("home"),
