@@ -16,7 +16,7 @@ from benchmarks.kind_statements.subscribers import (
     middle_of,
 )
 from flowmachine.executors.duckdb import compiled
-from flowmachine.sql.functions import leader_clusters
+from flowmachine.sql.geometry import leader_clusters
 
 
 def _meaningful(files: Files, first: dt.date, after: dt.date, name: str, *labels: str) -> str:

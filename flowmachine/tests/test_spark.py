@@ -34,7 +34,7 @@ from flowmachine.settings import Computing
 from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.places import SpatialUnit
 from flowmachine.spec.query import COLUMNS_OF_TYPES, Query
-from flowmachine.sql import functions, sketches
+from flowmachine.sql import geometry, sketches
 from flowmachine.sql.release import judged
 from flowmachine.stores.columnar import device_models, map_path
 from flowmachine.stores.maps import UnitMap
@@ -256,10 +256,10 @@ def test_the_bits_of_floats_are_those_of_the_databases(folder: Folder) -> None:
 
 def test_points_are_strictly_within_an_area_with_a_hole(folder: Folder) -> None:
     text = "POLYGON((0 0,0 2,2 2,2 0,0 0),(0.5 0.5,0.5 1,1 1,1 0.5,0.5 0.5))"
-    area = functions.geometry_from_text(sa.literal(text, sa.Text))
+    area = geometry.geometry_from_text(sa.literal(text, sa.Text))
     points = [(0.25, 0.25), (0.0, 1.0), (0.75, 0.75), (1.0, 0.75), (3.0, 1.0), (1.5, 1.5), (0.0, 0.0)]
     spark, duckdb = of_spark_and_duckdb(
-        folder, *(functions.strictly_within(double(x), double(y), area) for x, y in points)
+        folder, *(geometry.strictly_within(double(x), double(y), area) for x, y in points)
     )
     assert spark == duckdb
     assert list(spark[0].values()) == [True, False, False, False, False, True, False]
@@ -272,7 +272,7 @@ def test_points_of_a_walk_join_clusters_as_with_the_databases(folder: Folder) ->
         double(600.0).label("radius"),
     ).subquery("lists")
     spark, duckdb = of_spark_and_duckdb(
-        folder, functions.leader_clusters(lists.c.lon, lists.c.lat, lists.c.days, lists.c.radius)
+        folder, geometry.leader_clusters(lists.c.lon, lists.c.lat, lists.c.days, lists.c.radius)
     )
     assert spark == duckdb == [{"c0": [1, 1, 2, 3, 1]}]
 

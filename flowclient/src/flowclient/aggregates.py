@@ -107,7 +107,8 @@ def active_at_reference_location_counts_spec(
         Specification of ``unique_locations``.
     reference_locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``longest_stay``.
 
     Returns
     -------
@@ -137,7 +138,8 @@ def active_at_reference_location_counts(
         Specification of ``unique_locations``.
     reference_locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``longest_stay``.
 
     Returns
     -------
@@ -170,7 +172,8 @@ def active_residents_spec(
         The day after the last, ISO text or a date.
     reference_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``longest_stay``.
     active : str, optional
         ``anywhere`` or ``at_home``. Where an event makes a resident active.
     event_types : EventTypes, optional
@@ -212,7 +215,8 @@ def active_residents(
         The day after the last, ISO text or a date.
     reference_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``longest_stay``.
     active : str, optional
         ``anywhere`` or ``at_home``. Where an event makes a resident active.
     event_types : EventTypes, optional
@@ -649,12 +653,12 @@ def flows_spec(
     ----------
     from_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``unique_locations``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``unique_locations``.
     to_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``unique_locations``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
     exclude_stayers : bool, optional
@@ -690,12 +694,12 @@ def flows(
         The server.
     from_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``unique_locations``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``unique_locations``.
     to_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``unique_locations``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
     exclude_stayers : bool, optional
@@ -731,7 +735,8 @@ def histogram_aggregate_spec(
         Specification of ``radius_of_gyration``, ``unique_location_counts``, ``topup_balance``,
         ``subscriber_degree``, ``topup_amount``, ``event_count``, ``pareto_interactions``,
         ``nocturnal_events``, ``displacement``, ``total_active_periods``, ``jump_lengths``,
-        ``distance_travelled``, ``k_radius_of_gyration``, ``mobility_entropy`` or ``activity_statistic``.
+        ``distance_travelled``, ``k_radius_of_gyration``, ``mobility_entropy``, ``activity_statistic`` or
+        ``stay_time``.
     bins : int | Sequence[float]
         Number of bins, or their edges.
     range : Sequence[float] | Mapping[str, float] | None, optional
@@ -767,7 +772,8 @@ def histogram_aggregate(
         Specification of ``radius_of_gyration``, ``unique_location_counts``, ``topup_balance``,
         ``subscriber_degree``, ``topup_amount``, ``event_count``, ``pareto_interactions``,
         ``nocturnal_events``, ``displacement``, ``total_active_periods``, ``jump_lengths``,
-        ``distance_travelled``, ``k_radius_of_gyration``, ``mobility_entropy`` or ``activity_statistic``.
+        ``distance_travelled``, ``k_radius_of_gyration``, ``mobility_entropy``, ``activity_statistic`` or
+        ``stay_time``.
     bins : int | Sequence[float]
         Number of bins, or their edges.
     range : Sequence[float] | Mapping[str, float] | None, optional
@@ -800,12 +806,12 @@ def inflows_spec(
     ----------
     from_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``unique_locations``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``unique_locations``.
     to_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``unique_locations``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
     exclude_stayers : bool, optional
@@ -841,12 +847,12 @@ def inflows(
         The server.
     from_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``unique_locations``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``unique_locations``.
     to_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``unique_locations``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
     exclude_stayers : bool, optional
@@ -879,13 +885,14 @@ def joined_spatial_aggregate_spec(
     ----------
     locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``longest_stay``.
     metric : Spec
         Specification of ``radius_of_gyration``, ``unique_location_counts``, ``topup_balance``,
         ``subscriber_degree``, ``topup_amount``, ``event_count``, ``pareto_interactions``,
         ``nocturnal_events``, ``displacement``, ``total_active_periods``, ``jump_lengths``,
-        ``distance_travelled``, ``k_radius_of_gyration``, ``mobility_entropy``, ``activity_statistic`` or
-        ``handset``.
+        ``distance_travelled``, ``k_radius_of_gyration``, ``mobility_entropy``, ``activity_statistic``,
+        ``stay_time`` or ``handset``.
     method : str, optional
         ``count``, ``sum``, ``avg``, ``max``, ``min``, ``median``, ``stddev``, ``variance``, ``mode`` or
         ``distr``. For handsets ``distr`` or ``mode`` only.
@@ -918,13 +925,14 @@ def joined_spatial_aggregate(
         The server.
     locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``longest_stay``.
     metric : Spec
         Specification of ``radius_of_gyration``, ``unique_location_counts``, ``topup_balance``,
         ``subscriber_degree``, ``topup_amount``, ``event_count``, ``pareto_interactions``,
         ``nocturnal_events``, ``displacement``, ``total_active_periods``, ``jump_lengths``,
-        ``distance_travelled``, ``k_radius_of_gyration``, ``mobility_entropy``, ``activity_statistic`` or
-        ``handset``.
+        ``distance_travelled``, ``k_radius_of_gyration``, ``mobility_entropy``, ``activity_statistic``,
+        ``stay_time`` or ``handset``.
     method : str, optional
         ``count``, ``sum``, ``avg``, ``max``, ``min``, ``median``, ``stddev``, ``variance``, ``mode`` or
         ``distr``. For handsets ``distr`` or ``mode`` only.
@@ -1093,7 +1101,8 @@ def localised_calendar_activity_spec(
         Number of periods.
     locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``longest_stay``.
     period_length : int, optional
         Length of a period, in that unit.
     period_unit : str, optional
@@ -1147,7 +1156,8 @@ def localised_calendar_activity(
         Number of periods.
     locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``longest_stay``.
     period_length : int, optional
         Length of a period, in that unit.
     period_unit : str, optional
@@ -2034,12 +2044,12 @@ def outflows_spec(
     ----------
     from_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``unique_locations``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``unique_locations``.
     to_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``unique_locations``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
     exclude_stayers : bool, optional
@@ -2075,12 +2085,12 @@ def outflows(
         The server.
     from_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``unique_locations``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``unique_locations``.
     to_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``unique_locations``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
     exclude_stayers : bool, optional
@@ -2120,7 +2130,8 @@ def population_estimate_spec(
         ``displaced_counts``, ``present_population`` or ``residence_change``.
     home_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``longest_stay``.
     weights_table : str
         Table with the columns ``pcod`` and ``population`` or ``weight``, allowed as mapping tables are.
     weighting : str, optional
@@ -2168,7 +2179,8 @@ def population_estimate(
         ``displaced_counts``, ``present_population`` or ``residence_change``.
     home_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``longest_stay``.
     weights_table : str
         Table with the columns ``pcod`` and ``population`` or ``weight``, allowed as mapping tables are.
     weighting : str, optional
@@ -2328,8 +2340,8 @@ def residence_change_spec(
     ----------
     homes : list[Spec]
         Specifications of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``, at least
-        14. One a month, in order.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``longest_stay``, at least 14. One a month, in order.
     window : int, optional
         Months that a stable home is judged by.
     minimum_months : int, optional
@@ -2363,8 +2375,8 @@ def residence_change(
         The server.
     homes : list[Spec]
         Specifications of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``, at least
-        14. One a month, in order.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``longest_stay``, at least 14. One a month, in order.
     window : int, optional
         Months that a stable home is judged by.
     minimum_months : int, optional
@@ -2395,7 +2407,8 @@ def spatial_aggregate_spec(
     ----------
     locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``longest_stay``.
 
     Returns
     -------
@@ -2421,7 +2434,8 @@ def spatial_aggregate(
         The server.
     locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``longest_stay``.
 
     Returns
     -------
@@ -2849,7 +2863,8 @@ def unmoving_at_reference_location_counts_spec(
         Specification of ``unique_locations``.
     reference_locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``longest_stay``.
 
     Returns
     -------
@@ -2879,7 +2894,8 @@ def unmoving_at_reference_location_counts(
         Specification of ``unique_locations``.
     reference_locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``longest_stay``.
 
     Returns
     -------

@@ -32,6 +32,7 @@ __all__ = [
     "jump_lengths_spec",
     "k_radius_of_gyration_spec",
     "location_visits_spec",
+    "longest_stay_spec",
     "majority_location_spec",
     "mobility_classification_spec",
     "mobility_entropy_spec",
@@ -43,6 +44,8 @@ __all__ = [
     "pareto_interactions_spec",
     "radius_of_gyration_spec",
     "random_sample_spec",
+    "stay_time_spec",
+    "stays_spec",
     "subscriber_degree_spec",
     "topup_amount_spec",
     "topup_balance_spec",
@@ -209,8 +212,8 @@ def displacement_spec(
         ``count``, ``sum``, ``avg``, ``max``, ``min``, ``median``, ``stddev``, ``variance`` or ``mode``.
     reference_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``. At
-        ``lon-lat``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``longest_stay``. At ``lon-lat``.
     event_types : EventTypes, optional
         Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
     subscriber_subset : Subset, optional
@@ -247,11 +250,12 @@ def displacement_status_spec(
     ----------
     reference_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``longest_stay``.
     locations : list[Spec]
         Specifications of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location`` or ``monthly_location``, at least
-        one, at most 366. One per period, in order of time.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
+        ``longest_stay``, at least one, at most 366. One per period, in order of time.
     minimum_periods : int, optional
         Periods elsewhere that make a subscriber displaced.
 
@@ -571,6 +575,40 @@ def location_visits_spec(
     return {
         "query_kind": "location_visits",
         "locations": locations,
+    }
+
+
+def longest_stay_spec(
+    *,
+    date: DateLike,
+    stays: Spec,
+    day_start_hour: int = 0,
+    minimum_minutes: float = 0.0,
+) -> Spec:
+    """One location per subscriber: where they stayed longest on a day.
+
+    Parameters
+    ----------
+    date : DateLike
+        The day, ISO text or a date.
+    stays : Spec
+        Specification of ``stays``.
+    day_start_hour : int, optional
+        Hour at which the day begins.
+    minimum_minutes : float, optional
+        Least time at a location, in all stays of the day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "longest_stay",
+        "date": iso_date(date, "date"),
+        "stays": stays,
+        "day_start_hour": day_start_hour,
+        "minimum_minutes": minimum_minutes,
     }
 
 
@@ -1033,6 +1071,102 @@ def random_sample_spec(
             fraction=fraction,
             estimate_count=estimate_count,
         ),
+    }
+
+
+def stay_time_spec(
+    *,
+    stays: Spec,
+    statistic: str,
+) -> Spec:
+    """A statistic of the hours of each subscriber's stays.
+
+    Parameters
+    ----------
+    stays : Spec
+        Specification of ``stays``.
+    statistic : str
+        ``count``, ``sum``, ``avg``, ``max``, ``min``, ``median``, ``stddev``, ``variance`` or ``mode``.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "stay_time",
+        "stays": stays,
+        "statistic": statistic,
+    }
+
+
+def stays_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    clean: bool = False,
+    min_stay_minutes: float = 15.0,
+    max_stay_gap_hours: float = 12.0,
+    max_move_gap_hours: float = 2.0,
+    pad_minutes: float = 5.0,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+) -> Spec:
+    """Spans of time at a location, on the move or unknown, by subscriber.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    clean : bool, optional
+        Leave out events that are over 10 km from the events before and after, at over 55 m/s.
+    min_stay_minutes : float, optional
+        A run is a stay if it is longer.
+    max_stay_gap_hours : float, optional
+        Longest time between two events of one run.
+    max_move_gap_hours : float, optional
+        Longest time of a move between two locations.
+    pad_minutes : float, optional
+        What a run gains where nothing else is known.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "stays",
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "aggregation_unit": aggregation_unit,
+        "clean": clean,
+        "min_stay_minutes": min_stay_minutes,
+        "max_stay_gap_hours": max_stay_gap_hours,
+        "max_move_gap_hours": max_move_gap_hours,
+        "pad_minutes": pad_minutes,
+        "event_types": list_of_types(event_types, "event_types"),
+        "subscriber_subset": subscriber_subset,
+        "mapping_table": mapping_table,
+        "geom_table": geom_table,
+        "geom_table_join_column": geom_table_join_column,
     }
 
 

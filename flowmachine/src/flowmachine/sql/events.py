@@ -92,9 +92,9 @@ def locate_events(
 def with_points(
     sources: Sources, selection: EventSelection, located: FromClause, points: SpatialUnit
 ) -> FromClause:
-    """Return located events with their cell's point of that day, as ``region`` and ``location``.
+    """Return located events with the points of their cells.
 
-    ``located`` has the columns ``cell``, ``time`` and ``local_time``. Of two points the first in order counts; a cell may have none.
+    ``region`` is the place of ``located``, and ``location`` the point on that day.     ``located`` has the columns ``cell``, ``time`` and ``local_time``. Of two points the first in order counts; a cell may have none.
     """
     cells = _once_by_span(sources.cells(points), selection.split(sources.moves(points)))
     valid = sa.and_(
@@ -103,9 +103,7 @@ def with_points(
         located.c.local_time < cells.c.valid_before,
     )
     return (
-        sa.select(
-            located.c.subscriber, located.c.time, located.c.location.label("region"), cells.c.location
-        )
+        sa.select(located.c.subscriber, located.c.time, located.c.location.label("region"), cells.c.location)
         .select_from(located.outerjoin(cells, valid))
         .subquery("pointed")
     )

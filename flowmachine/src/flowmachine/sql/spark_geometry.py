@@ -13,7 +13,7 @@ import pyarrow as pa
 import shapely
 from sqlalchemy.ext.compiler import compiles
 
-from flowmachine.sql import functions
+from flowmachine.sql import geometry
 from flowmachine.sql.spark import arguments
 
 #: Type of a geometry in files.
@@ -74,12 +74,12 @@ def _struct(fields: Mapping[str, str]) -> str:
     return "named_struct({})".format(", ".join(f"'{name}', {value}" for name, value in fields.items()))
 
 
-@compiles(functions.geodesic_metres, "spark")
+@compiles(geometry.geodesic_metres, "spark")
 def _geodesic(element: Any, compiler: Any, **kwargs: Any) -> str:
     return metres(*arguments(element, compiler, **kwargs))
 
 
-@compiles(functions.strictly_within, "spark")
+@compiles(geometry.strictly_within, "spark")
 def _strictly_within(element: Any, compiler: Any, **kwargs: Any) -> str:
     x, y, edges = arguments(element, compiler, **kwargs)
     # Twice the area to the left of the edge: zero on its line.
@@ -92,7 +92,7 @@ def _strictly_within(element: Any, compiler: Any, **kwargs: Any) -> str:
     return f"(size(filter({edges}, e -> {crossed})) % 2 = 1 AND size(filter({edges}, e -> {on_it})) = 0)"
 
 
-@compiles(functions.geometry_from_text, "spark")
+@compiles(geometry.geometry_from_text, "spark")
 def _geometry_from_text(element: Any, compiler: Any, **kwargs: Any) -> str:
     (text,) = element.clauses
     listed = (
@@ -112,7 +112,7 @@ def edges_of(geometry: Any) -> list[dict[str, float]]:
     return found
 
 
-@compiles(functions.leader_clusters, "spark")
+@compiles(geometry.leader_clusters, "spark")
 def _leader_clusters(element: Any, compiler: Any, **kwargs: Any) -> str:
     lons, lats, weights, radius = arguments(element, compiler, **kwargs)
     cluster = "STRUCT<lon: DOUBLE, lat: DOUBLE, weight: DOUBLE>"

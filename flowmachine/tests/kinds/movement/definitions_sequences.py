@@ -32,7 +32,10 @@ def cleaned(stops: list[Stop]) -> list[Stop]:
 
 
 def cleaned_by(stops: list[Any], point_of: Callable[[Any], Any]) -> list[Any]:
-    """Leave out stops, which begin with their moment, that are too far and too fast from both neighbours."""
+    """Leave out stops that are too far and too fast from both neighbours.
+
+    A stop begins with its moment.
+    """
 
     def too_fast(number: int) -> bool:
         one, other = stops[number - 1 : number + 1]

@@ -8,7 +8,12 @@ from ..drawing import SPECS, STATISTICS, Spec, at, chosen, nested, spec, subsets
 from .drawing_sequences import clean
 
 whole_days = st.sampled_from(
-    [("2016-01-01", "2016-01-04"), ("2016-01-01", "2016-01-02"), ("2016-01-02", "2016-01-04"), ("2015-12-31", "2016-01-05")]
+    [
+        ("2016-01-01", "2016-01-04"),
+        ("2016-01-01", "2016-01-02"),
+        ("2016-01-02", "2016-01-04"),
+        ("2015-12-31", "2016-01-05"),
+    ]
 ).map(lambda window: {"start_date": window[0], "end_date": window[1]})
 
 

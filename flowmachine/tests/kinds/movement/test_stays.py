@@ -91,7 +91,9 @@ def test_the_longest_stay_of_a_day(stage_in_utc: Stage, executor: str) -> None:
 
 def test_the_time_of_stays(stage_in_utc: Stage, executor: str) -> None:
     def hours(word: str) -> list[Any]:
-        return rows(stage_in_utc, executor, DAY, "stay_time", stays=STAYS | {"min_stay_minutes": 5}, statistic=word)
+        return rows(
+            stage_in_utc, executor, DAY, "stay_time", stays=STAYS | {"min_stay_minutes": 5}, statistic=word
+        )
 
     # 07:55 to 08:20 and, as over five minutes of it are seen, 09:20 to 09:35.
     assert hours("sum") == [("s1", pytest.approx(40 / 60))]
@@ -110,7 +112,10 @@ def test_an_event_at_a_wrong_place_is_left_out(stage_in_utc: Stage, executor: st
         """
     )
     states = {
-        clean: [row[3:] for row in sorted(rows(stage_in_utc, executor, world, **_as_kind(STAYS | {"clean": clean})))]
+        clean: [
+            row[3:]
+            for row in sorted(rows(stage_in_utc, executor, world, **_as_kind(STAYS | {"clean": clean})))
+        ]
         for clean in (True, False)
     }
     assert states[True] == [("unknown", None), ("stay", "b"), ("unknown", None)]

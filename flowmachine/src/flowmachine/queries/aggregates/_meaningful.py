@@ -28,7 +28,7 @@ from flowmachine.spec.query import EventSelection, Query, Sources, field_group
 from flowmachine.spec.units import Unit, demand_polygons
 from flowmachine.spec.windows import EVENT_TYPES, SUBSET
 from flowmachine.sql.events import locate_events
-from flowmachine.sql.functions import geodesic_metres, geometry_from_text, leader_clusters, strictly_within
+from flowmachine.sql.geometry import geodesic_metres, geometry_from_text, leader_clusters, strictly_within
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 UNKNOWN = "unknown"

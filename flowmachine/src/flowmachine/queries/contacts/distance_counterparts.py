@@ -13,7 +13,7 @@ from flowmachine.spec.fields import Choice, Flag, optional
 from flowmachine.spec.places import SpatialUnit
 from flowmachine.spec.query import EventSelection, Sources, SubscriberMetric, query_kind
 from flowmachine.spec.windows import Directed, EventFields, Window, window_selection
-from flowmachine.sql.functions import geodesic_metres
+from flowmachine.sql.geometry import geodesic_metres
 
 _points = SpatialUnit("lon-lat")
 

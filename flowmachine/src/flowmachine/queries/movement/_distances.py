@@ -7,7 +7,7 @@ from sqlalchemy.sql import FromClause
 
 from flowmachine.spec.places import SpatialUnit
 from flowmachine.spec.query import Sources
-from flowmachine.sql.functions import geodesic_metres
+from flowmachine.sql.geometry import geodesic_metres
 
 
 def distances_between(sources: Sources, unit: SpatialUnit, visits: FromClause) -> FromClause:

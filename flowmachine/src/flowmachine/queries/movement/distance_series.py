@@ -17,7 +17,8 @@ from flowmachine.spec.nested import Nested
 from flowmachine.spec.query import Query, Sources, query_kind
 from flowmachine.spec.units import demand_points
 from flowmachine.spec.windows import same_unit
-from flowmachine.sql.functions import geodesic_metres, start_of_century
+from flowmachine.sql.functions import start_of_century
+from flowmachine.sql.geometry import geodesic_metres
 
 #: Periods from short to long; those after the hour begin with a date.
 PERIODS = ("second", "minute", "hour", "day", "month", "year", "century")

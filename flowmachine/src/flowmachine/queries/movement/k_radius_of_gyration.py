@@ -11,7 +11,7 @@ from flowmachine.queries.movement._sequence import PLACES, Sequenced, visits
 from flowmachine.spec.fields import Integer, optional
 from flowmachine.spec.query import Sources, SubscriberMetric, query_kind
 from flowmachine.spec.sampling import Sampled
-from flowmachine.sql.functions import geodesic_metres
+from flowmachine.sql.geometry import geodesic_metres
 
 
 @query_kind(

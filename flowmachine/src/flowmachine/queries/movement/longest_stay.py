@@ -41,7 +41,7 @@ class StaysOfDay:
         return self.stays.unit
 
     def stayed(self, sources: Sources) -> FromClause:
-        """Return (``subscriber``, ``location``, ``seconds``) of the longest stays of the day.
+        """Return (``subscriber``, ``location``, ``seconds``) of the longest stays.
 
         The time of all stays at one location counts.
         """
@@ -80,9 +80,9 @@ class StaysOfDay:
 
 @query_kind("longest_stay", summary="One location per subscriber: where they stayed longest on a day.")
 class LongestStay(StaysOfDay, SubscriberLocations):
-    """Find the location with most time of stays in the 24 hours from ``day_start_hour``.
+    """Find the location with most time of stays on a day.
 
-    Only the part of a stay inside the day counts. Ties go to the location that sorts first. Subscribers without a
+    The day has 24 hours from ``day_start_hour``. Only the part of a stay inside the day counts. Ties go to the location that sorts first. Subscribers without a
     stay have no row, and those who stay nowhere for ``minimum_minutes``.
     """
 

@@ -18,7 +18,7 @@ from flowmachine.spec.places import NETWORK_UNITS, UNITS, SpatialUnit
 from flowmachine.spec.query import LONGEST_WINDOW, EventSelection, Query, Sources, query_kind
 from flowmachine.spec.units import NetworkUnit, demand_points
 from flowmachine.spec.windows import EventFields, Window
-from flowmachine.sql.functions import geodesic_metres
+from flowmachine.sql.geometry import geodesic_metres
 
 DAY = timedelta(days=1)
 

@@ -12,7 +12,7 @@ from flowmachine.spec.query import EventSelection, Sources, SubscriberMetric, qu
 from flowmachine.spec.sampling import Sampled
 from flowmachine.spec.windows import EventFields, Window, window_selection
 from flowmachine.sql.events import locate_events
-from flowmachine.sql.functions import geodesic_metres
+from flowmachine.sql.geometry import geodesic_metres
 
 PLACES = SpatialUnit("lon-lat")
 

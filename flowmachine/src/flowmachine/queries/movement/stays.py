@@ -26,9 +26,7 @@ _EDGE, _HOLD, _MOVE, _BREAK = range(4)
 _EPOCH = datetime(1970, 1, 1)
 
 
-@query_kind(
-    "stays", summary="The spans of time that each subscriber stays at a location, moves, or is not seen."
-)
+@query_kind("stays", summary="Spans of time at a location, on the move or unknown, by subscriber.")
 class Stays(WholeDays, Unit, SubsetFields, Query):
     """Cut each subscriber's time in the window into spans by their events.
 
@@ -120,7 +118,10 @@ class Stays(WholeDays, Unit, SubsetFields, Query):
         Times are microseconds. ``previous`` and ``next`` are the neighbouring events' times.
         """
         events = self._sequence(sources)
-        order: dict[str, Any] = {"partition_by": events.c.subscriber, "order_by": [events.c.at, events.c.location]}
+        order: dict[str, Any] = {
+            "partition_by": events.c.subscriber,
+            "order_by": [events.c.at, events.c.location],
+        }
 
         def beside(shift: Any) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
             """Return what lies between an event and its neighbour, and the neighbour's time."""

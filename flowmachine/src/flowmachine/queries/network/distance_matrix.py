@@ -11,7 +11,7 @@ from flowmachine.spec.fields import Choice, optional
 from flowmachine.spec.places import NETWORK_UNITS, UNITS, SpatialUnit
 from flowmachine.spec.query import Query, Sources, query_kind
 from flowmachine.spec.units import NetworkUnit, demand_points
-from flowmachine.sql.functions import geodesic_metres
+from flowmachine.sql.geometry import geodesic_metres
 
 
 @query_kind("distance_matrix", direct=True)
