@@ -94,7 +94,8 @@ def with_points(
 ) -> FromClause:
     """Return located events with the points of their cells.
 
-    ``region`` is the place of ``located``, and ``location`` the point on that day.     ``located`` has the columns ``cell``, ``time`` and ``local_time``. Of two points the first in order counts; a cell may have none.
+    ``region`` is the place of ``located``, and ``location`` the point on that day. Of two points the first in order counts; a
+    cell may have none. ``located`` has the columns ``cell``, ``time`` and ``local_time``.
     """
     cells = _once_by_span(sources.cells(points), selection.split(sources.moves(points)))
     valid = sa.and_(
