@@ -23,6 +23,9 @@ from flowsettings import SettingError
 
 LIMITS = Limits.model_validate({})
 
+#: Nested kinds whose own windows must have whole days.
+OF_WHOLE_DAYS = {"longest_stay", "stays"}
+
 #: Kinds that join two inputs: two queries, two windows, or a query and a window.
 JOINING = {
     "active_at_reference_location_counts",
@@ -124,7 +127,7 @@ SPECS = [with_subsets(spec) for spec in specs()]
 def whole_days(spec: dict[str, Any], path: tuple[Any, ...]) -> bool:
     """Return whether windows at the path must have whole days."""
     above = [part["query_kind"] for where, part in parts(spec) if path[: len(where)] == where]
-    return "subscriber_subset" in path or not JOINING.isdisjoint(above)
+    return "subscriber_subset" in path or above[-1] in OF_WHOLE_DAYS or not JOINING.isdisjoint(above)
 
 
 def problems(spec: Mapping[str, Any], limits: Limits = LIMITS) -> Any:
