@@ -360,6 +360,16 @@ def test_a_page_of_quality_reads_all_types_and_the_weeks_that_say_what_is_usual(
     assert read["mds"] == {f"{first}": "a"}
 
 
+def test_nothing_is_due_where_no_report_is_defined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ask nobody: without a definition it is not known with whose rights."""
+    monkeypatch.setenv("FLOWKIT_REPORTS", str(tmp_path))
+    monkeypatch.delenv("FLOWAPI_TOKEN_FILE", raising=False)
+    assert main(["due", "--json"]) == 0
+    assert capsys.readouterr().out == "[]\n"
+
+
 def test_a_failure_is_tried_again_only_where_that_may_help(definition: Definition, tmp_path: Path) -> None:
     shelf = Shelf(definition, tmp_path / "out")
     shelf.folder.mkdir(parents=True)

@@ -116,19 +116,25 @@ def _preview(options: argparse.Namespace) -> int:
 
 def _due(options: argparse.Namespace) -> int:
     definitions = _definitions(options)
-    with looking_for(definitions):
-        loads, now = current_loads(), datetime.datetime.now().astimezone()
-    found = [
-        {"report": definition.name, "period": period}
-        for definition in definitions
-        for period in due(definition, loads, Shelf(definition, _out()), now)
-    ]
+    # Without definitions it is not known with whose rights to look.
+    found = _owing(definitions) if definitions else []
     if options.json:
         _say(json.dumps(found))
     else:
         for each in found:
             _say(f"{each['report']} {each['period']}")
     return 0
+
+
+def _owing(definitions: list[Definition]) -> list[dict[str, str]]:
+    """Return the periods that ought to be made now."""
+    with looking_for(definitions):
+        loads, now = current_loads(), datetime.datetime.now().astimezone()
+    return [
+        {"report": definition.name, "period": period}
+        for definition in definitions
+        for period in due(definition, loads, Shelf(definition, _out()), now)
+    ]
 
 
 def _approve(options: argparse.Namespace) -> int:
