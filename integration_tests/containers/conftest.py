@@ -48,7 +48,7 @@ def site(engine: Engine) -> Iterator[Site]:
     site = Site(FOLDER, engine, TEST_STACK, TAG, api=url, auth=url)
     site.set_up(
         {
-            "COMPOSE_PROFILES": "proxy,monitoring",
+            "COMPOSE_PROFILES": "proxy,monitoring,reports",
             "FLOWKIT_HOST": "localhost",
             "FLOWKIT_PORT": port,
             "FLOWKIT_MONITORING_PORT": free_port(),

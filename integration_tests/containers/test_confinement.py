@@ -22,6 +22,7 @@ NETWORKS = {
     "accounts": {"accounts"},
     "prefect": {"loading", "reporting"},
     "flowetl": {"database", "loading"},
+    "reports": {"asking", "reporting"},
     "proxy": {"front", "outside"},
     "monitoring": {"metrics", "outside"},
 }

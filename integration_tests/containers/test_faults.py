@@ -37,6 +37,7 @@ SERVICES = (
     "evict",
     "prefect",
     "flowetl",
+    "reports",
 )
 SOME = (
     ("proxy", "kill"),
