@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -125,9 +126,12 @@ class Site:
         return container
 
     def ill(self) -> dict[str, str]:
-        """Return the containers that are not well, with their state."""
+        """Return the containers that are not well, with their state.
+
+        Earlier versions had services without a health check, which only run.
+        """
         states = {each.name: health_of(each) for each in self.containers()}
-        return {name: state for name, state in states.items() if state != "healthy"}
+        return {name: state for name, state in states.items() if state not in ("healthy", "running")}
 
     def wait_until_well(self, seconds: float = 600) -> None:
         """Wait until every service's health check passes."""
@@ -163,7 +167,8 @@ class Site:
     def session(self) -> str:
         """Sign the administrator in to the auth app; return the session's token."""
         credentials = {"username": "admin", "password": self.secret("FLOWAUTH_ADMIN_PASSWORD")}
-        return str(get_json(f"{self.auth}/api/v1/session", credentials)["access_token"])
+        # Hashing the password takes many times as long on a busy machine.
+        return str(get_json(f"{self.auth}/api/v1/session", credentials, timeout=60)["access_token"])
 
     def token(self) -> str:
         """Return a token with every scope, made as an administrator makes it."""
@@ -184,9 +189,12 @@ class Site:
 
     def connect(self, token: str | None = None, **options: Any) -> flowclient.Connection:
         """Connect an analyst's client, which trusts the authority of the proxy."""
-        return flowclient.connect(
-            url=self.api, token=token or self.token(), ssl_certificate=str(self.authority), **options
-        )
+        if self.api.startswith("https:"):
+            options["ssl_certificate"] = str(self.authority)
+        with warnings.catch_warnings():
+            # Earlier versions had no proxy of their own, and spoke plain HTTP.
+            warnings.simplefilter("ignore")
+            return flowclient.connect(url=self.api, token=token or self.token(), **options)
 
     def watch(self, token: str | None = None) -> tuple[flowclient.Connection, Watched]:
         """Connect an analyst's client, and note what comes of each of its requests."""
@@ -215,6 +223,8 @@ class Site:
     def set_up(self, settings: dict[str, Any]) -> None:
         """Lay the folder out as the guide says; these settings win over the guide's."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.folder / "reports", ignore_errors=True)
+        (self.folder / "reports").mkdir()
         shutil.copy(self.tree / "docker-compose.yml", self.folder)
         (guides,) = blocks("production.md", "Settings", language="", tree=self.tree)
         given = dict(line.split("=", 1) for line in guides.splitlines())
@@ -273,6 +283,13 @@ class Site:
             ],
             check=True,
             stdout=subprocess.DEVNULL,
+            # The generator of the version that loads the files.
+            env=os.environ
+            | {
+                "PYTHONPATH": os.pathsep.join(
+                    str(self.tree / each / "src") for each in ("flowdb", "flowsettings")
+                )
+            },
         )
         subprocess.run(["chmod", "-R", "a+rX", str(landing)], check=True)
 
