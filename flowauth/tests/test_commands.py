@@ -22,7 +22,7 @@ from flowauth.actions.demo import PASSWORD
 from flowauth.app import LARGEST_REQUEST
 from flowauth.models import TwoFactor, User
 from flowauth.services import Services
-from flowauth.settings import Settings
+from flowauth.settings import Settings, load_private_key
 from flowauth.testing import PASSWORD as STRONG
 from flowauth.testing import (
     SCOPES,
@@ -231,12 +231,16 @@ def test_an_empty_value_counts_as_absent(environment: dict[str, str]) -> None:
     assert (settings.log_level, settings.two_factor_issuer) == ("info", "FlowAuth")
 
 
-def test_keys_are_never_overwritten_and_read_by_the_owner_alone(environment: dict[str, str]) -> None:
-    folder = Path(environment["FLOWKIT_SECRETS"])
-    private = folder / "PRIVATE_JWT_SIGNING_KEY"
+def test_keys_are_never_overwritten_and_read_by_the_owner_alone(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    generate = ("generate-signing-keys", str(tmp_path / "made"), "--bits", "2048")
+    assert command(environment, *generate).returncode == 0
+    private = tmp_path / "made" / "PRIVATE_JWT_SIGNING_KEY"
     before = private.read_text()
     assert private.stat().st_mode & 0o777 == 0o600
-    assert command(environment, "generate-signing-keys", str(folder)).returncode == 1
+    assert load_private_key(before).key_size == 2048
+    assert command(environment, *generate).returncode == 1
     assert private.read_text() == before
 
 

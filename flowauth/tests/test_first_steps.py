@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 
+from flowauth.__main__ import _say_if_nobody_administers
 from flowauth.services import Services
 from flowauth.testing import Visitor, add_user, description_of, role_form, signed, upload
 
@@ -41,6 +42,20 @@ def test_others_see_no_steps(app: Flask, services: Services) -> None:
     visitor = Visitor(app)
     visitor.sign_in("second")
     assert "First steps" not in visitor.get("/").text
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_a_start_says_that_nobody_administers(
+    app: Flask, services: Services, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with services.session() as session:
+        add_user(session, services, "second")
+    _say_if_nobody_administers(services)
+    assert "run `python -m flowauth add-admin NAME`" in capsys.readouterr().err
+    with services.session() as session:
+        add_user(session, services, "first", is_admin=True)
+    _say_if_nobody_administers(services)
+    assert capsys.readouterr().err == ""
 
 
 def done(visitor: Visitor) -> int:

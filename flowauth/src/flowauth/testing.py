@@ -14,10 +14,12 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
 from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
@@ -35,6 +37,7 @@ from flowauth.database import migrate
 from flowauth.models import Role, Server, User
 from flowauth.services import Services
 from flowauth.settings import Settings
+from flowauth.signing import new_key, private_pem, public_pem
 
 PASSWORD = "uneven-lantern-7-orchard"
 DAY = 24 * 60
@@ -211,6 +214,12 @@ def command(environment: dict[str, str], *arguments: str, **kwargs: Any) -> subp
     )
 
 
+@cache
+def _signing_key() -> RSAPrivateKey:
+    """Return one key for all deployments of a test run, because making one takes long."""
+    return new_key(2048)
+
+
 def new_environment(folder: Path) -> dict[str, str]:
     """Return the environment of a fresh installation below the folder."""
     environment = {
@@ -221,8 +230,9 @@ def new_environment(folder: Path) -> dict[str, str]:
         "FLOWAUTH_ARGON2_TIME_COST": "1",
         "FLOWAUTH_ARGON2_MEMORY_KIB": "1024",
     }
-    made = command(environment, "generate-signing-keys", str(folder / "secrets"), "--bits", "2048")
-    assert made.returncode == 0, made.stderr
+    (folder / "secrets").mkdir(parents=True)
+    for name, text in (("PRIVATE", private_pem(_signing_key())), ("PUBLIC", public_pem(_signing_key()))):
+        (folder / "secrets" / f"{name}_JWT_SIGNING_KEY").write_text(text)
     (folder / "secrets" / "FLOWAUTH_FERNET_KEY").write_text(Fernet.generate_key().decode())
     (folder / "secrets" / "SECRET_KEY").write_text(secrets.token_hex())
     return environment
