@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -187,13 +188,30 @@ def held_to_definition(engine: sa.Engine, drawn: list[Release]) -> None:
         numbers: dict[int, int] = {}
         for release in drawn:
             made = recorded(connection, release, drawn, numbers)
-            found = margins.near(connection, release.query, made)
+            with statements(connection) as asked:
+                found = margins.near(connection, release.query, made)
+            assert len(asked) <= 4, "all candidates are compared at once"
             earlier = [
                 other.query.query_id
                 for other in drawn[: release.number]
                 if other.query.family != release.query.family and tell_too_much(release, other)
             ]
             assert found == list(dict.fromkeys(earlier))
+
+
+@contextmanager
+def statements(connection: sa.Connection) -> Iterator[list[str]]:
+    """Collect the statements that a connection executes."""
+    found: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        found.append(statement)
+
+    sa.event.listen(connection, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        sa.event.remove(connection, "before_cursor_execute", note)
 
 
 def recorded(

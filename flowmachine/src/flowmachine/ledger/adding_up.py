@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql import ColumnElement, FromClause
 
 from flowmachine.ledger.keys import digest, form
+from flowmachine.ledger.once import any_of, bound, built_once
 from flowmachine.spec.aggregate import Aggregate, Total
 from flowmachine.spec.places import ADMIN_LEVELS
 from flowmachine.spec.published import Region
@@ -63,7 +64,13 @@ def record_totals(connection: sa.Connection, query: Aggregate, totals: Sequence[
         for position, total in enumerate(totals, start=1)
     ]
     connection.execute(sa.insert(ledger_totals), made)
-    positions = [position for position, _ in summed(query, totals)]
+    if positions := [position for position, _ in summed(query, totals)]:
+        connection.execute(_summing(), {"made": release, "positions": positions})
+
+
+@built_once
+def _summing() -> sa.Insert:
+    """Insert the sums of a release's rows, by the row of the total that they make."""
     key = (
         sa.func.unnest(ledger_rows.c.parts_of)
         .table_valued(sa.column("row_key", sa.BigInteger), with_ordinality="position")
@@ -78,11 +85,13 @@ def record_totals(connection: sa.Connection, query: Aggregate, totals: Sequence[
             sa.func.sum(ledger_rows.c.subscribers),
         )
         .join(key, sa.true())
-        .where(ledger_rows.c.release == release, key.c.position.in_(positions))
+        .where(
+            ledger_rows.c.release == bound("made"), key.c.position == any_of("positions", sa.SmallInteger())
+        )
         .group_by(ledger_rows.c.release, key.c.position, key.c.row_key)
     )
     columns = ["release", "position", "row_key", "whole", "subscribers"]
-    connection.execute(sa.insert(ledger_sums).from_select(columns, sums))
+    return sa.insert(ledger_sums).from_select(columns, sums)
 
 
 def summed(query: Aggregate, totals: Sequence[Total]) -> list[tuple[int, Total]]:

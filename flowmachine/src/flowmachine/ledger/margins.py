@@ -19,8 +19,9 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
 from flowmachine.ledger.adding_up import summed
+from flowmachine.ledger.once import any_of, bound, built_once, listed
 from flowmachine.ledger.recording import note_differences
-from flowmachine.ledger.twins import TooNear, behind_values, few, few_of_all
+from flowmachine.ledger.twins import TooNear, behind_values, by_hashing, few, few_of_all
 from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.published import Region, floor
 from flowmachine.sql.sketches import SKETCH, bits_between, differing_bits, equal, estimated_difference
@@ -43,12 +44,22 @@ class SumsTooNear(TooNear):
 
 def record(connection: sa.Connection, query: Aggregate, release: int) -> None:
     """Write the margins of a release, in place of those that are written already."""
-    connection.execute(sa.delete(ledger_margins).where(ledger_margins.c.release == release))
+    connection.execute(_forget(), {"made": release})
     positions = [
         position for position, total in summed(query, query.all_totals) if _tells_of_places(total.question)
     ]
-    if not positions:
-        return
+    if positions:
+        connection.execute(_recording(), {"made": release, "positions": positions})
+
+
+@built_once
+def _forget() -> sa.Delete:
+    return sa.delete(ledger_margins).where(ledger_margins.c.release == bound("made"))
+
+
+@built_once
+def _recording() -> sa.Insert:
+    """Insert the margins of a release at the positions of its sums."""
     own, first = ledger_rows.alias("own"), ledger_rows.alias("first")
     # A row that repeats an earlier one has the earlier number, so that those behind that one count.
     repeated = sa.and_(first.c.release == own.c.repeats, first.c.row_key == own.c.row_key)
@@ -65,7 +76,7 @@ def record(connection: sa.Connection, query: Aggregate, release: int) -> None:
     people = sa.func.coalesce(first.c.subscribers, own.c.subscribers)
     of_own, of_first = behind_values(own), behind_values(first)
     found = {
-        "release": sa.literal(release, sa.Integer),
+        "release": own.c.release,
         "position": sa.cast(key.c.position, sa.SmallInteger),
         "row_key": key.c.row_key,
         "subscribers": together(sa.func.sum, people),
@@ -79,10 +90,10 @@ def record(connection: sa.Connection, query: Aggregate, release: int) -> None:
     sums = (
         sa.select(*(column.label(name) for name, column in found.items()))
         .select_from(own.outerjoin(first, repeated).join(key, sa.true()))
-        .where(own.c.release == release, key.c.position.in_(positions))
-        .group_by(key.c.position, key.c.row_key)
+        .where(own.c.release == bound("made"), key.c.position == any_of("positions", sa.SmallInteger()))
+        .group_by(own.c.release, key.c.position, key.c.row_key)
     )
-    connection.execute(sa.insert(ledger_margins).from_select(list(found), sums))
+    return sa.insert(ledger_margins).from_select(list(found), sums)
 
 
 def _tells_of_places(question: Aggregate) -> bool:
@@ -112,17 +123,24 @@ def report(connection: sa.Connection, query: Aggregate, release: int) -> None:
 
 def near(connection: sa.Connection, query: Aggregate, release: int) -> list[str]:
     """Return the earlier queries that differ by few from sums of rows, by age."""
-    candidates = connection.execute(_candidates(query, release)).all()
-    found = [
-        candidate.release
-        for candidate in candidates
-        if connection.execute(_are_twins(release, candidate)).scalar_one()
+    # Keys that are equal are of totals of one form, so they are sums over places in both releases or in none.
+    over_places = [
+        position
+        for position, total in enumerate(query.all_totals, start=1)
+        if total.question.kind == query.kind
     ]
-    if not found:
+    values = {"made": release, "asked": query.query_id, "over_places": over_places}
+    candidates = connection.execute(_candidates(), values).all()
+    if not candidates:
         return []
-    results = ledger_results.c
-    earlier = sa.select(results.query_id).where(results.release.in_(found)).order_by(results.release)
-    return list(dict.fromkeys(connection.execute(earlier).scalars()))
+    pairs = {
+        "own_positions": [candidate.own_position for candidate in candidates],
+        "releases": [candidate.release for candidate in candidates],
+        "positions": [candidate.position for candidate in candidates],
+    }
+    with by_hashing(connection):
+        earlier = connection.execute(_twins(), {"made": release, **pairs})
+        return list(dict.fromkeys(row.query_id for row in earlier))
 
 
 def _entries() -> FromClause:
@@ -148,26 +166,24 @@ def _entries() -> FromClause:
     return sa.union_all(rows, margins).subquery()
 
 
-def _candidates(query: Aggregate, release: int) -> Select[Any]:
-    """Select releases and positions with an entry near one of a release.
+@built_once
+def _candidates() -> Select[Any]:
+    """Select own positions, releases and positions with an entry near one of a release.
 
     Of rows with rows nothing is selected, because twins are.
     """
-    mine = sa.select(_entries()).where(sa.column("release") == release).cte("mine")
+    mine = sa.select(_entries()).where(sa.column("release") == bound("made")).cte("mine")
     mine = mine.prefix_with("MATERIALIZED")
     theirs, results = _entries().alias("theirs"), ledger_results.c
-    of_release = sa.select(results.measure, results.family, results.form).where(results.release == release)
+    of_release = sa.select(results.measure, results.family, results.form).where(
+        results.release == bound("made")
+    )
     own = of_release.subquery("of_release")
-    # Keys that are equal are of totals of one form, so they are sums over places in both releases or in none.
-    over_places = [
-        position
-        for position, total in enumerate(query.all_totals, start=1)
-        if total.question.kind == query.kind
-    ]
     of_mine, of_theirs = ledger_totals.alias("of_mine"), ledger_totals.alias("of_theirs")
     # The totals of a question are at all levels, so the coarsest of each is its family's.
-    is_total = sa.exists().where(of_mine.c.release == release, of_mine.c.question == results.family)
+    is_total = sa.exists().where(of_mine.c.release == bound("made"), of_mine.c.question == results.family)
     is_part = sa.exists().where(of_theirs.c.release == theirs.c.release, of_theirs.c.question == own.c.family)
+    of_places = mine.c.position == any_of("over_places", sa.SmallInteger())
     most = few(sa.or_(mine.c.valued, theirs.c.valued))
     return (
         sa.select(mine.c.position.label("own_position"), theirs.c.release, theirs.c.position)
@@ -179,15 +195,15 @@ def _candidates(query: Aggregate, release: int) -> Select[Any]:
             theirs.c.subscribers.between(mine.c.subscribers - floor(), mine.c.subscribers + floor()),
             bits_between(mine.c.part0, theirs.c.part0) <= most,
             sa.func.greatest(mine.c.subscribers, theirs.c.subscribers) > floor(),
-            theirs.c.release < release,
+            theirs.c.release < bound("made"),
             sa.or_(mine.c.position > 0, theirs.c.position > 0),
             sa.and_(mine.c.own, theirs.c.own),
             sa.or_(mine.c.served, theirs.c.served),
             ~equal(mine.c, theirs.c),
             differing_bits(mine.c, theirs.c) <= most,
-            results.query_id != query.query_id,
+            results.query_id != bound("asked", sa.Text()),
             results.family != own.c.family,
-            ~sa.and_(results.form == own.c.form, theirs.c.position > 0, mine.c.position.in_(over_places)),
+            ~sa.and_(results.form == own.c.form, theirs.c.position > 0, of_places),
             ~is_total,
             ~is_part,
             mine.c.everybody != theirs.c.everybody,
@@ -196,18 +212,33 @@ def _candidates(query: Aggregate, release: int) -> Select[Any]:
     )
 
 
-def _are_twins(release: int, near: Any) -> Select[Any]:
-    """Select whether entries at two positions of two releases differ by few in all."""
-    mine, theirs = _entries().alias("mine"), _entries().alias("theirs")
+@built_once
+def _twins() -> Select[Any]:
+    """Select the queries, by age, whose entries differ by few in all from those of a release.
+
+    Entries at a position of the release are compared with those at a position of another, for all pairs at once.
+    """
+    mine, theirs, results = _entries().alias("mine"), _entries().alias("theirs"), ledger_results.c
+    types = {"own_positions": sa.SmallInteger(), "releases": sa.Integer(), "positions": sa.SmallInteger()}
+    columns = (sa.func.unnest(listed(name, type_)).label(name) for name, type_ in types.items())
+    pairs = sa.select(*columns).subquery("pairs")
     smaller = sa.func.least(sa.func.sum(mine.c.subscribers), sa.func.sum(theirs.c.subscribers))
     valued = sa.func.bool_or(sa.or_(mine.c.valued, theirs.c.valued))
-    return (
-        sa.select(sa.func.sum(estimated_difference(mine.c, theirs.c)) <= few_of_all(valued, smaller))
+    twins = (
+        sa.select(theirs.c.release)
         .select_from(mine.join(theirs, theirs.c.row_key == mine.c.row_key))
-        .where(
-            mine.c.release == release,
-            mine.c.position == near.own_position,
-            theirs.c.release == near.release,
-            theirs.c.position == near.position,
+        .join(
+            pairs,
+            sa.and_(
+                pairs.c.own_positions == mine.c.position,
+                pairs.c.releases == theirs.c.release,
+                pairs.c.positions == theirs.c.position,
+            ),
         )
+        .where(mine.c.release == bound("made"), theirs.c.release == any_of("releases", sa.Integer()))
+        .group_by(mine.c.position, theirs.c.release, theirs.c.position)
+        .having(sa.func.sum(estimated_difference(mine.c, theirs.c)) <= few_of_all(valued, smaller))
+        .subquery("twins")
     )
+    found = sa.select(results.query_id, results.release).join(twins, twins.c.release == results.release)
+    return found.distinct().order_by(results.release)

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql import FromClause
 
 from flowmachine.ledger.keys import packed, row_key
+from flowmachine.ledger.once import any_of, built_once
 from flowmachine.ledger.recording import note_differences
 from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.published import KeepGroups, KeepShares, Region, floor
@@ -285,21 +286,24 @@ def links_of(connection: sa.Connection, release: int) -> list[Link]:
     for upwards in (True, False):
         reached, frontier = {release}, {release}
         while frontier:
-            further = frontier != {release}
-            links = _next(connection, frontier, upwards=upwards, further=further)
+            next_links = _next(upwards=upwards, further=frontier != {release})
+            rows = connection.execute(next_links, {"releases": sorted(frontier)})
+            links = [Link(*row) for row in rows]
             found |= dict.fromkeys(links)
             frontier = {link.total if upwards else link.part for link in links} - reached
             reached |= frontier
     return list(found)
 
 
-def _next(connection: sa.Connection, releases: set[int], *, upwards: bool, further: bool) -> list[Link]:
-    """Return the links from releases to their totals, or to their parts."""
+@built_once
+def _next(*, upwards: bool, further: bool) -> sa.CompoundSelect[Any]:
+    """Select the links from releases to their totals, or to their parts."""
+    of_releases = any_of("releases", sa.Integer())
     results, totals, sums, rows, own = ledger_results, ledger_totals, ledger_sums, ledger_rows, _OF_PARTS
     by_question = (
         sa.select(results.c.release, totals.c.release, totals.c.position)
         .join(totals, totals.c.question == results.c.query_id)
-        .where((totals if upwards else results).c.release.in_(releases))
+        .where((totals if upwards else results).c.release == of_releases)
     )
     same = sa.and_(
         rows.c.row_key == sums.c.row_key,
@@ -314,7 +318,7 @@ def _next(connection: sa.Connection, releases: set[int], *, upwards: bool, furth
         .join(results, results.c.release == rows.c.release)
         .join(own, own.c.release == sums.c.release)
         .where(
-            (sums if upwards else rows).c.release.in_(releases),
+            (sums if upwards else rows).c.release == of_releases,
             rows.c.subscribers > floor(),
             results.c.measure == own.c.measure,
         )
@@ -333,7 +337,7 @@ def _next(connection: sa.Connection, releases: set[int], *, upwards: bool, furth
             .group_by(*sum_),
             by_people.where(~rows.c.served),
         ]
-    return [Link(*row) for row in connection.execute(by_question.union(*linked))]
+    return by_question.union(*linked)
 
 
 def _has_part_not_out(sums: FromClause) -> sa.Exists:
@@ -346,22 +350,28 @@ def _has_part_not_out(sums: FromClause) -> sa.Exists:
 
 def _rows(connection: sa.Connection, releases: set[int]) -> dict[int, dict[int, Row]]:
     """Return the rows of releases by key."""
-    own, first = _OWN, _FIRST
-    # A row that repeats an earlier one has the earlier number, so that those behind that one count.
-    behind = [sa.func.coalesce(first.c[name], own.c[name]) for name in ("whole", *PARTS)]
-    repeated = sa.and_(first.c.release == own.c.repeats, first.c.row_key == own.c.row_key)
-    select = (
-        sa.select(own.c.release, own.c.row_key, own.c.subscribers, own.c.served, own.c.parts_of, *behind)
-        .select_from(own.outerjoin(first, repeated))
-        .where(own.c.release.in_(releases))
-    )
     found: dict[int, dict[int, Row]] = {release: {} for release in releases}
-    for release, key, subscribers, served, parts_of, *words in connection.execute(select):
+    rows = connection.execute(_rows_of(), {"releases": sorted(releases)})
+    for release, key, subscribers, served, parts_of, *words in rows:
         people = 0
         for position, word in enumerate(words):
             people |= (word & _WORD) << (64 * position)
         found[release][key] = Row(key, people, subscribers, served, parts_of or ())
     return found
+
+
+@built_once
+def _rows_of() -> sa.Select[Any]:
+    """Select the rows of releases, with the sketches of those behind their numbers."""
+    own, first = _OWN, _FIRST
+    # A row that repeats an earlier one has the earlier number, so that those behind that one count.
+    behind = [sa.func.coalesce(first.c[name], own.c[name]) for name in ("whole", *PARTS)]
+    repeated = sa.and_(first.c.release == own.c.repeats, first.c.row_key == own.c.row_key)
+    return (
+        sa.select(own.c.release, own.c.row_key, own.c.subscribers, own.c.served, own.c.parts_of, *behind)
+        .select_from(own.outerjoin(first, repeated))
+        .where(own.c.release == any_of("releases", sa.Integer()))
+    )
 
 
 def _groups(connection: sa.Connection, query: Aggregate, rows: FromClause) -> dict[int, frozenset[int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ from sqlalchemy.sql import ColumnElement, FromClause
 
 from flowmachine.ledger.adding_up import keys_of_totals, record_totals
 from flowmachine.ledger.keys import MISSING, SEPARATOR, form, packed, row_key
+from flowmachine.ledger.once import bound, built_once
 from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.published import AllOrNothing
 from flowmachine.sql.sketches import SKETCH, VALUE_SKETCH
@@ -34,27 +36,59 @@ def record(connection: sa.Connection, query: Aggregate, rows: FromClause) -> int
         )
         .returning(ledger_results.c.release)
     ).scalar_one()
+    assert isinstance(rows, sa.Table)
+    connection.execute(_recording(_Shape.of(query, rows)), {"made": release})
+    record_totals(connection, query, query.all_totals, release)
+    return int(release)
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """Hold all of a query and its rows that the statement depends on which records the rows."""
+
+    form: str
+    published: tuple[str, ...]
+    columns: tuple[str, ...]
+    counts: bool
+    totals: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    query: Aggregate = field(compare=False)
+    rows: sa.Table = field(compare=False)
+
+    @classmethod
+    def of(cls, query: Aggregate, rows: sa.Table) -> _Shape:
+        totals = ((form(total.question), tuple(sorted(total.ends.items()))) for total in query.all_totals)
+        return cls(
+            form(query),
+            query.published.measures,
+            (rows.name, *(f"{column.name} {column.type!r}" for column in rows.columns)),
+            query.measure == ("subscribers", "count"),
+            tuple(totals),
+            query,
+            rows,
+        )
+
+
+@built_once
+def _recording(shape: _Shape) -> sa.Insert:
+    """Insert the rows of ``judged`` into the ledger."""
+    query, rows, measures = shape.query, shape.rows, shape.published
     sketches = [name for name in (*SKETCH, *VALUE_SKETCH) if name in rows.c]
-    counts = query.measure == ("subscribers", "count") and VALUE_SKETCH[0] not in sketches
-    measures = query.published.measures
-    plain = counts and measures == ("value",)
+    plain = shape.counts and VALUE_SKETCH[0] not in sketches and measures == ("value",)
     value = sa.null() if plain else packed(*(rows.c[name] for name in measures))
     found: dict[str, ColumnElement[Any]] = {
-        "release": sa.literal(release, sa.Integer),
+        "release": bound("made"),
         "row_key": row_key(query, rows),
         **{name: rows.c[name] for name in sketches},
         "subscribers": rows.c.subscribers,
         "served": rows.c.kept,
         "value": value,
     }
-    totals, joined = query.all_totals, rows
-    if totals:
-        found["parts_of"], joined = keys_of_totals(query, totals, rows)
+    joined: FromClause = rows
+    if query.all_totals:
+        found["parts_of"], joined = keys_of_totals(query, query.all_totals, rows)
     columns = (column.label(name) for name, column in found.items())
     selected = sa.select(*columns).select_from(joined)
-    connection.execute(sa.insert(ledger_rows).from_select(list(found), selected))
-    record_totals(connection, query, totals, release)
-    return int(release)
+    return sa.insert(ledger_rows).from_select(list(found), selected)
 
 
 def withhold(connection: sa.Connection, release: int, keys: Collection[int]) -> None:

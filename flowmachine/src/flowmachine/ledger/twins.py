@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
+from flowmachine.ledger.once import any_of, bound, built_once
 from flowmachine.ledger.recording import note_differences
 from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.published import floor, twin_share
@@ -24,6 +25,7 @@ from flowmachine.tables import ledger_results, ledger_rows
 
 #: Key of the advisory lock that lets one release be judged at a time.
 LEDGER_LOCK = 7_146_002
+_LOCK = sa.select(sa.func.pg_advisory_xact_lock(LEDGER_LOCK))
 
 #: A subscriber whose value changes leaves the set of subscribers with values, and comes to it.
 _PAIRS = 2
@@ -54,7 +56,7 @@ def lock(connection: sa.Connection) -> None:
     Releases of all forms wait for each other, because rows of one are parts of another's. The lock ends with
     the transaction. From then on, its rows are seen by all others.
     """
-    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LEDGER_LOCK)))
+    connection.execute(_LOCK)
 
 
 @dataclass(frozen=True)
@@ -87,13 +89,21 @@ def repeat(connection: sa.Connection, query: Aggregate, release: int) -> Repeate
         if not row.same and row.statistic != query.measure[1]:
             raise TooNear(row.query_id)
     repeated = [*before.rows, *near]
-    for row in repeated:
-        connection.execute(
-            sa.update(ledger_rows)
-            .where(ledger_rows.c.release == release, ledger_rows.c.row_key == row.row_key)
-            .values(repeats=row.release, served=row.served)
-        )
+    if repeated:
+        earlier_rows = [
+            {"made": release, "key": row.row_key, "of": row.release, "leaves": row.served} for row in repeated
+        ]
+        connection.execute(_repeating(), earlier_rows)
     return Repeated([*before.whole, *earlier], bool(repeated))
+
+
+@built_once
+def _repeating() -> sa.Update:
+    return (
+        sa.update(ledger_rows)
+        .where(ledger_rows.c.release == bound("made"), ledger_rows.c.row_key == bound("key", sa.BigInteger()))
+        .values(repeats=bound("of"), served=bound("leaves", sa.Boolean()))
+    )
 
 
 @dataclass(frozen=True)
@@ -110,45 +120,65 @@ class _Before:
 
 
 def _released_before(connection: sa.Connection, query: Aggregate, release: int) -> _Before:
-    results, mine, own = ledger_results.c, _MINE, _THEIRS
-    first = connection.execute(
-        sa.select(results.release, results.query_id, results.withheld)
-        .where(results.query_id == query.query_id, results.release != release)
-        .order_by(results.release)
-    ).all()
+    values = {"asked": query.query_id, "made": release}
+    first = connection.execute(_makings(), values).all()
     if not first:
         return _Before()
-    same = (
+    made = {"made": release, "first": first[0].release, "makings": [row.release for row in first]}
+    with by_hashing(connection):
+        rows = connection.execute(_same_rows(), made).all()
+    of_first = sum(row.of_first for row in rows)
+    numbers = connection.execute(_numbers(), {"both": [release, first[0].release]}).scalars()
+    is_whole = all(number == of_first for number in numbers)
+    return _Before(
+        frozenset(row.row_key for row in rows),
+        tuple(row for row in rows if row.changed),
+        (Twin(*first[0]),) if is_whole else (),
+    )
+
+
+@built_once
+def _makings() -> Select[Any]:
+    """Select the other releases of a query, by age."""
+    results = ledger_results.c
+    return (
+        sa.select(results.release, results.query_id, results.withheld)
+        .where(results.query_id == bound("asked", sa.Text()), results.release != bound("made"))
+        .order_by(results.release)
+    )
+
+
+@built_once
+def _same_rows() -> Select[Any]:
+    """Select the rows of a release whose subscribers are those of an earlier making."""
+    mine, own = _MINE, _THEIRS
+    return (
         sa.select(
             mine.c.row_key,
             sa.func.coalesce(own.c.repeats, own.c.release).label("release"),
             own.c.served,
             # A row that is withheld now and left before is below a floor that was raised since.
             sa.or_(own.c.repeats.is_not(None), sa.and_(mine.c.served, ~own.c.served)).label("changed"),
-            (own.c.release == first[0].release).label("of_first"),
+            (own.c.release == bound("first")).label("of_first"),
         )
         .join(own, own.c.row_key == mine.c.row_key)
         .where(
-            mine.c.release == release,
-            own.c.release.in_([row.release for row in first]),
+            mine.c.release == bound("made"),
+            own.c.release == any_of("makings", sa.Integer()),
             equal(behind_values(mine), behind_values(own)),
         )
         .distinct(mine.c.row_key)
         .order_by(mine.c.row_key, own.c.release)
     )
-    with _by_hashing(connection):
-        rows = connection.execute(same).all()
-    of_first = sum(row.of_first for row in rows)
-    numbers = (
+
+
+@built_once
+def _numbers() -> Select[Any]:
+    """Select the number of rows of releases."""
+    return (
         sa.select(sa.func.count())
-        .where(ledger_rows.c.release.in_([release, first[0].release]))
+        .where(ledger_rows.c.release == any_of("both", sa.Integer()))
         .group_by(ledger_rows.c.release)
-    )
-    is_whole = all(number == of_first for number in connection.execute(numbers).scalars())
-    return _Before(
-        frozenset(row.row_key for row in rows),
-        tuple(row for row in rows if row.changed),
-        (Twin(*first[0]),) if is_whole else (),
     )
 
 
@@ -170,33 +200,41 @@ def report(connection: sa.Connection, query: Aggregate, release: int) -> None:
 
 def found(connection: sa.Connection, query: Aggregate, release: int) -> list[Twin]:
     """Return the twins of a release, the first first."""
-    candidates = connection.execute(_candidates(query, release)).scalars().all()
+    values = {"made": release, "asked": query.query_id, "measured": query.measure[0]}
+    candidates = connection.execute(_candidates(), values).scalars().all()
     if not candidates:
         return []
+    with by_hashing(connection):
+        statement = _differing_by_few(of_shares=bool(query.shares_of))
+        rows = connection.execute(statement, {"made": release, "candidates": candidates})
+        return [Twin(*row) for row in rows]
+
+
+@built_once
+def _differing_by_few(*, of_shares: bool) -> Select[Any]:
+    """Select the candidates that are twins of a release, by age."""
     mine, theirs = _MINE, _THEIRS
-    pair = sa.and_(theirs.c.row_key == mine.c.row_key, theirs.c.release.in_(candidates))
+    pair = sa.and_(theirs.c.row_key == mine.c.row_key, theirs.c.release == any_of("candidates", sa.Integer()))
     smaller = sa.func.least(sa.func.sum(mine.c.subscribers), sa.func.sum(theirs.c.subscribers))
     # Of shares, only who is in one row: everybody in a group would count again in each of its rows.
-    both = (mine.c, theirs.c) if query.shares_of else (behind_values(mine), behind_values(theirs))
-    of_values = sa.false() if query.shares_of else sa.func.bool_or(_has_values(mine, theirs))
+    both = (mine.c, theirs.c) if of_shares else (behind_values(mine), behind_values(theirs))
+    of_values = sa.false() if of_shares else sa.func.bool_or(_has_values(mine, theirs))
     most = few_of_all(of_values, smaller)
     difference = sa.func.sum(estimated_difference(*both))
     near = (
         sa.select(theirs.c.release)
         .join(mine, pair)
-        .where(mine.c.release == release)
+        .where(mine.c.release == bound("made"))
         .group_by(theirs.c.release)
         .having(difference <= most)
         .subquery("near")
     )
     results = ledger_results.c
-    statement = (
+    return (
         sa.select(results.release, results.query_id, results.withheld)
         .join(near, near.c.release == results.release)
         .order_by(results.release)
     )
-    with _by_hashing(connection):
-        return [Twin(*row) for row in connection.execute(statement)]
 
 
 def few(valued: ColumnElement[bool]) -> ColumnElement[int]:
@@ -212,16 +250,15 @@ def few_of_all(valued: ColumnElement[bool], smaller: ColumnElement[int]) -> Colu
     )
 
 
+_NESTED_LOOPS = sa.select(sa.func.set_config("enable_nestloop", bound("word", sa.Text()), True))
+
+
 @contextmanager
-def _by_hashing(connection: sa.Connection) -> Iterator[None]:
+def by_hashing(connection: sa.Connection) -> Iterator[None]:
     """Let the planner join whole results, because it takes new releases for small."""
-
-    def nested_loops(word: str) -> None:
-        connection.execute(sa.select(sa.func.set_config("enable_nestloop", word, True)))
-
-    nested_loops("off")
+    connection.execute(_NESTED_LOOPS, {"word": "off"})
     yield
-    nested_loops("on")
+    connection.execute(_NESTED_LOOPS, {"word": "on"})
 
 
 def _nearest(connection: sa.Connection, release: int, twins: Sequence[Twin]) -> list[sa.Row[Any]]:
@@ -233,9 +270,17 @@ def _nearest(connection: sa.Connection, release: int, twins: Sequence[Twin]) -> 
     """
     if not twins:
         return []
+    values = {"made": release, "twins": [twin.release for twin in twins]}
+    with by_hashing(connection):
+        return [row for row in connection.execute(_choice(), values) if row.absent or not row.same]
+
+
+@built_once
+def _choice() -> Select[Any]:
+    """Select for each row of a release the first row of a twin that is the same or near."""
     mine, theirs = _MINE, _THEIRS
     same = equal(behind_values(mine), behind_values(theirs))
-    choice = (
+    return (
         sa.select(
             mine.c.row_key,
             theirs.c.release,
@@ -248,8 +293,8 @@ def _nearest(connection: sa.Connection, release: int, twins: Sequence[Twin]) -> 
         .join(theirs, theirs.c.row_key == mine.c.row_key)
         .join(ledger_results, ledger_results.c.release == theirs.c.release)
         .where(
-            mine.c.release == release,
-            theirs.c.release.in_([twin.release for twin in twins]),
+            mine.c.release == bound("made"),
+            theirs.c.release == any_of("twins", sa.Integer()),
             theirs.c.repeats.is_(None),
             sa.or_(same, _near(mine, theirs)),
             # Of two rows that are absent nothing is repeated.
@@ -258,11 +303,10 @@ def _nearest(connection: sa.Connection, release: int, twins: Sequence[Twin]) -> 
         .distinct(mine.c.row_key)
         .order_by(mine.c.row_key, same.desc(), theirs.c.release)
     )
-    with _by_hashing(connection):
-        return [row for row in connection.execute(choice) if row.absent or not row.same]
 
 
-def _candidates(query: Aggregate, release: int) -> Select[Any]:
+@built_once
+def _candidates() -> Select[Any]:
     """Select the other queries' releases with a row near or equal to one of this."""
     mine, theirs, whole = _MINE, _THEIRS, _WHOLE
     # Sets that differ by few have nearly as many subscribers and nearly the same bits in any part of the
@@ -272,7 +316,7 @@ def _candidates(query: Aggregate, release: int) -> Select[Any]:
         sa.select(mine.c.row_key, theirs.c.subscribers, theirs.c.release)
         .join(theirs, theirs.c.row_key == mine.c.row_key)
         .where(
-            mine.c.release == release,
+            mine.c.release == bound("made"),
             theirs.c.subscribers.between(mine.c.subscribers - floor(), mine.c.subscribers + floor()),
             sa.func.greatest(mine.c.subscribers, theirs.c.subscribers) > floor(),
             bits_between(mine.c.part0, theirs.c.part0) <= floor(),
@@ -283,7 +327,7 @@ def _candidates(query: Aggregate, release: int) -> Select[Any]:
     )
     return (
         sa.select(maybe.c.release)
-        .join(mine, sa.and_(mine.c.release == release, mine.c.row_key == maybe.c.row_key))
+        .join(mine, sa.and_(mine.c.release == bound("made"), mine.c.row_key == maybe.c.row_key))
         .join(
             whole,
             sa.and_(*(whole.c[name] == maybe.c[name] for name in ("row_key", "subscribers", "release"))),
@@ -291,8 +335,8 @@ def _candidates(query: Aggregate, release: int) -> Select[Any]:
         .join(ledger_results, ledger_results.c.release == maybe.c.release)
         .where(
             sa.or_(_near(mine, whole), equal(behind_values(mine), behind_values(whole))),
-            ledger_results.c.measure == query.measure[0],
-            ledger_results.c.query_id != query.query_id,
+            ledger_results.c.measure == bound("measured", sa.Text()),
+            ledger_results.c.query_id != bound("asked", sa.Text()),
         )
         .distinct()
     )

@@ -25,30 +25,31 @@ def floor() -> int:
 
     FLOWMACHINE_RELEASE_FLOOR may raise the limit of 15 but never lower it.
     """
-    return _gate(*_texts()).floor
+    return _gate(*texts_of_settings()).floor
 
 
 def differences() -> str:
     """Return whether answers are judged together: ``on``, ``report`` or ``off``."""
-    return _gate(*_texts()).differences
+    return _gate(*texts_of_settings()).differences
 
 
 def margins_judged() -> str:
     """Return whether sums of rows are judged, too: ``on``, ``report`` or ``off``."""
-    return _gate(*_texts()).margins
+    return _gate(*texts_of_settings()).margins
 
 
 def subset_radius() -> float:
     """Return the share of subscribers by which two subsets have to differ."""
-    return _gate(*_texts()).subset_radius
+    return _gate(*texts_of_settings()).subset_radius
 
 
 def twin_share() -> float:
     """Return the share of subscribers by which two results may differ as twins."""
-    return _gate(*_texts()).twin_share
+    return _gate(*texts_of_settings()).twin_share
 
 
-def _texts() -> tuple[str | None, ...]:
+def texts_of_settings() -> tuple[str | None, ...]:
+    """Return the texts of all settings of the gate: equal texts mean equal settings."""
     return tuple(find(str(Gate.model_fields[name].validation_alias)) for name in _ASKED_ANEW)
 
 
