@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -42,6 +42,21 @@ REPEATS = 5
 _LEDGER = (ledger_results, ledger_rows, ledger_totals, ledger_sums, ledger_margins, ledger_subsets)
 
 
+class Cost(NamedTuple):
+    """Hold seconds: by the clock, of this process, and of its process of PostgreSQL."""
+
+    clock: float
+    worker: float
+    database: float
+
+    @classmethod
+    def so_far(cls, backend: int) -> Cost:
+        """Return what has passed and was used until now."""
+        # The first number is the process's time on a processor, in nanoseconds.
+        used = int(Path(f"/proc/{backend}/schedstat").read_text().split()[0])
+        return cls(time.perf_counter(), time.process_time(), used / 1e9)
+
+
 class Engine:
     """Release results in this process, in a transaction that is taken back."""
 
@@ -64,9 +79,8 @@ class Engine:
             yield connection, read_data_state(connection)
             transaction.rollback()
 
-    def ask(self, connection: sa.Connection, data: DataState, spec: Spec) -> float:
-        """Compute and release a result; return the seconds that it took."""
-        started = time.perf_counter()
+    def ask(self, connection: sa.Connection, data: DataState, spec: Spec) -> None:
+        """Compute and release a result."""
         query = load(spec)
         fingerprints = data.fingerprints(query)
         *parts, _ = query.graph()
@@ -81,7 +95,13 @@ class Engine:
                 with self._executor.storing(part, data, connection):
                     pass
         self._executor.release(query, data, connection)
-        return time.perf_counter() - started
+
+    def cost(self, connection: sa.Connection, data: DataState, spec: Spec) -> Cost:
+        """Return what computing and releasing a result takes."""
+        backend = connection.execute(sa.select(sa.func.pg_backend_pid())).scalar_one()
+        before = Cost.so_far(backend)
+        self.ask(connection, data, spec)
+        return Cost(*(after - then for after, then in zip(Cost.so_far(backend), before, strict=True)))
 
 
 def measure(say: Say) -> dict[str, Any]:
@@ -97,13 +117,20 @@ def measure(say: Say) -> dict[str, Any]:
         sums = margins(engine)
         for name, (refused, of) in sums.items():
             say(f"sums of rows, {name}: {refused} of {of} would be refused")
-        seconds = _seconds(country, database)
-        ratio = sum(on for on, _ in seconds.values()) / sum(off for _, off in seconds.values())
-        for name, (on, off) in seconds.items():
-            say(f"{name}: {on:.3f} s with the ledger, {off:.3f} s without")
+        costs = _costs(country, database)
+        for name, (on, off) in costs.items():
+            say(f"{name}: {_told(on)} with the ledger, {_told(off)} without")
+        on, off = (Cost(*map(sum, zip(*found, strict=True))) for found in zip(*costs.values(), strict=True))
+        ratios = {"clock": on.clock / off.clock, "processors": sum(on[1:]) / sum(off[1:])}
         load_average = os.getloadavg()[0]
-        say(f"all nine: {ratio:.2f} times; load of the machine {load_average:.1f}")
-    return {"series": useful, "sums": sums, "seconds": seconds, "ratio": ratio, "load": load_average}
+        say(f"all nine: {_told(on)} with the ledger, {_told(off)} without")
+        say(", ".join(f"{name} {ratio:.2f} times" for name, ratio in ratios.items()))
+        say(f"load of the machine: {load_average:.1f}")
+    return {"series": useful, "sums": sums, "costs": costs, "ratios": ratios, "load": load_average}
+
+
+def _told(cost: Cost) -> str:
+    return f"{cost.clock:.3f} s (processors: worker {cost.worker:.3f}, database {cost.database:.3f})"
 
 
 def _useful(engine: Engine, asked: Sequence[Spec]) -> dict[str, Any]:
@@ -150,22 +177,23 @@ def _useful(engine: Engine, asked: Sequence[Spec]) -> dict[str, Any]:
     }
 
 
-def _seconds(country: Country, database: sa.Engine) -> dict[str, tuple[float, float]]:
-    """Return the best seconds of each of the nine questions, with nothing stored.
+def _costs(country: Country, database: sa.Engine) -> dict[str, tuple[Cost, Cost]]:
+    """Return the least cost of each of the nine questions, with nothing stored.
 
-    The first number is with the ledger, the second without. As in a worker that runs, statements are compiled.
+    The first is with the ledger, the second without. As in a worker that runs, statements are compiled.
     """
-    found: dict[str, tuple[float, float]] = {}
-    for question in questions(SIZE):
-        best = {"on": float("inf"), "off": float("inf")}
+    found: dict[str, tuple[Cost, Cost]] = {}
+    for question in questions(country.size):
+        costs: dict[str, list[Cost]] = {"on": [], "off": []}
         for _ in range(REPEATS):
-            for word in best:
+            for word, of_word in costs.items():
                 os.environ["FLOWMACHINE_DIFFERENCES"] = word
                 with tempfile.TemporaryDirectory() as folder:
                     engine = Engine(country, Path(folder), database)
                     with engine.empty_ledger() as (connection, data):
-                        best[word] = min(best[word], engine.ask(connection, data, question.spec))
-        found[question.name] = best["on"], best["off"]
+                        of_word.append(engine.cost(connection, data, question.spec))
+        on, off = (Cost(*map(min, zip(*of_word, strict=True))) for of_word in costs.values())
+        found[question.name] = on, off
     os.environ["FLOWMACHINE_DIFFERENCES"] = "on"
     return found
 

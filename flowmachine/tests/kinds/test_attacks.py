@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
+from flowmachine.ledger.edges import EdgesTooNear
 from flowmachine.ledger.keys import row_key
 from flowmachine.ledger.twins import TooNear
 from flowmachine.queries import (
@@ -32,7 +33,7 @@ from flowmachine.queries.movement.displacement_status import NOT_SEEN
 from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.query import NotBuildable, Query
 from flowmachine.sql.contributors import counted, rows_of
-from flowmachine.tables import ledger_results, ledger_rows, result_name
+from flowmachine.tables import audit, ledger_results, ledger_rows, result_name
 
 from .drawing import SPECS, WORLDS, worlds
 from .world import Stage, drawn
@@ -240,6 +241,71 @@ def test_the_edges_of_two_histograms_do_not_tell_a_value(
     monkeypatch.setenv("FLOWMACHINE_DIFFERENCES", "off")
     one, other = answers()
     assert one[0][-1] != other[0][-1], "the attack has to work where answers are judged alone"
+
+
+#: Twenty ring once, twenty twice and twenty five times, v three times.
+CALLERS = "subscriber | time | cell\n" + "".join(
+    f"{who} | 2 10:0{call} | in-b\n"
+    for who, calls_made in (("a1..20", 1), ("b1..20", 2), ("c1..20", 5), ("v", 3))
+    for call in range(calls_made)
+)
+
+
+def by_calls(*edges: float, **more: Any) -> HistogramAggregate:
+    bins = {"bins": {"bin_list": list(edges)}} if edges else {}
+    return HistogramAggregate(metric=calls("2016-01-01"), **bins, **more)
+
+
+#: Histograms whose bins, added up, differ by v, or by nobody.
+THIN: dict[str, list[HistogramAggregate]] = {
+    "up to 3 and up to 4": [by_calls(0, 2, 3), by_calls(0, 2, 4)],
+    "an inner edge": [by_calls(0, 3, 9), by_calls(0, 4, 9)],
+    "three histograms": [by_calls(0, 2, 3), by_calls(4, 9), by_calls(0, 9)],
+    "two edges that differ": [by_calls(1, 3, 6), by_calls(0, 4, 7)],
+    "the last bin, which includes its edge": [
+        by_calls(bins={"n_bins": 1}, range=[0, 3]),
+        by_calls(0, 3),
+    ],
+    "a bin of all below the largest value": [by_calls(0, 100), by_calls(0, 5.5)],
+    "a bin of all": [by_calls(0, 100), by_calls(0, 50)],
+}
+
+
+@pytest.mark.parametrize("attack", THIN)
+@pytest.mark.parametrize("turn", [1, -1], ids=["in turn", "backwards"])
+def test_bins_added_up_do_not_tell_who_is_between_edges(
+    stage_in_utc: Stage, executor: str, monkeypatch: pytest.MonkeyPatch, attack: str, turn: int
+) -> None:
+    """Check that the last histogram is refused, whether v or nobody is between."""
+    *first, last = THIN[attack][::turn]
+    world = drawn(CALLERS)
+    with stage_in_utc.loaded(world) as (connection, state):
+        for query in first:
+            assert stage_in_utc.run(query, world, executor, connection, state)[0][0] is not None
+        with pytest.raises(EdgesTooNear):
+            stage_in_utc.run(last, world, executor, connection, state)
+    monkeypatch.setenv("FLOWMACHINE_DIFFERENCES", "report")
+    with stage_in_utc.loaded(world) as (connection, state):
+        for query in (*first, last):
+            assert stage_in_utc.run(query, world, executor, connection, state)[0][0] is not None
+        reported = sa.select(audit.c.params).where(audit.c.action == "differences")
+        assert any("edges" in params for params in connection.execute(reported).scalars())
+
+
+def test_histograms_with_many_between_their_edges_are_answered(stage_in_utc: Stage, executor: str) -> None:
+    """Check finer and coarser bins, and tidy edges beside the ends of the values."""
+    asked = [
+        by_calls(0, 2, 100),
+        by_calls(0, 2, 4, 100),
+        by_calls(0, 4, 100),
+        by_calls(2, 100),
+        by_calls(bins={"n_bins": 1}),
+        by_calls(0, 2, 1000),
+    ]
+    world = drawn(CALLERS)
+    with stage_in_utc.loaded(world) as (connection, state):
+        for query in asked:
+            assert stage_in_utc.run(query, world, executor, connection, state)[0][0] is not None
 
 
 COUNTED = sorted(

@@ -59,6 +59,13 @@ def test_shares(stage_on_spark: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+@pytest.mark.parametrize("attack", test_attacks.THIN)
+def test_edges_of_histograms(stage_on_spark: Stage, monkeypatch: pytest.MonkeyPatch, attack: str) -> None:
+    test_attacks.test_bins_added_up_do_not_tell_who_is_between_edges(
+        stage_on_spark, SPARK, monkeypatch, attack, 1
+    )
+
+
 @pytest.mark.parametrize("attack", test_margins.ATTACKS)
 def test_sums_of_rows(stage_on_spark: Stage, monkeypatch: pytest.MonkeyPatch, attack: str) -> None:
     monkeypatch.setenv("FLOWMACHINE_MARGINS", "on")

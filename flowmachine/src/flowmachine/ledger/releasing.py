@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,8 +11,10 @@ from sqlalchemy.sql import FromClause, Select
 
 from flowmachine.data import DataState
 from flowmachine.ledger import margins, packing, parts, twins
+from flowmachine.ledger.edges import cuts_of
+from flowmachine.ledger.edges import judge as judge_edges
 from flowmachine.ledger.recording import note, record, repeating, settle, withhold
-from flowmachine.spec.aggregate import Aggregate
+from flowmachine.spec.aggregate import Aggregate, ValuesBehind
 from flowmachine.spec.published import differences, margins_judged
 from flowmachine.spec.query import Sources
 from flowmachine.sql.release import judged, leaving
@@ -39,12 +41,16 @@ def release(
     drop_table(connection, name)
     together = query.uncompared is None and differences() != "off"
     select = judged(query, sources, sketched=together)
-    rows = _table({column.name: column.type for column in select.selected_columns})
-    fill(connection, rows, select)
+    rows = _filled(connection, select, fill, "judged_rows")
     if together:
+        apart = _apart(connection, query, sources, fill)
         answer = judge_together(connection, query, rows)
-        for part in query.judged_apart:
-            _judge_apart(connection, part, sources, fill)
+        for part, rows_apart in apart:
+            if isinstance(part, ValuesBehind):
+                _judge_edges(connection, query, part, (rows, answer.rows, rows_apart), sources, fill)
+            else:
+                _judge_apart(connection, part, rows_apart)
+            rows_apart.drop(connection)
     else:
         answer = Answer(rows, _reasons(connection, rows))
     leaves = released_sample(query, leaving(query.published, answer.rows))
@@ -113,21 +119,66 @@ def _judge_margins(connection: sa.Connection, query: Aggregate, made: int, *, ag
         margins.report(connection, query, made)
 
 
-def _judge_apart(connection: sa.Connection, part: Aggregate, sources: Sources, fill: Fill) -> None:
+def _apart(
+    connection: sa.Connection, query: Aggregate, sources: Sources, fill: Fill
+) -> list[tuple[Aggregate, sa.Table]]:
+    """Compute what is behind published numbers and does not leave itself.
+
+    This is before judging, because others wait meanwhile.
+    """
+    parts: list[Aggregate] = [*query.judged_apart, *filter(None, [query.values_behind])]
+    return [
+        (part, _filled(connection, judged(part, sources, sketched=True), fill, f"rows_apart_{number}"))
+        for number, part in enumerate(parts)
+    ]
+
+
+def _filled(connection: sa.Connection, select: Select[Any], fill: Fill, name: str) -> sa.Table:
+    """Write the rows of an executor's statement into a table of the transaction."""
+    rows = _table({column.name: column.type for column in select.selected_columns}, name)
+    fill(connection, rows, select)
+    return rows
+
+
+def _judge_apart(connection: sa.Connection, part: Aggregate, rows: sa.Table) -> None:
     """Record rows that are behind published numbers and do not leave themselves.
 
     Raises TooNear where they differ by few from those of an earlier answer.
     """
-    select = judged(part, sources, sketched=True)
-    rows = _table({column.name: column.type for column in select.selected_columns}, "rows_apart")
-    fill(connection, rows, select)
-    twins.lock(connection)
     made = record(connection, part, rows)
     if differences() == "on":
         twins.refuse(connection, part, made)
     else:
         twins.report(connection, part, made)
-    rows.drop(connection)
+
+
+def _judge_edges(
+    connection: sa.Connection,
+    query: Aggregate,
+    values: ValuesBehind,
+    tables: tuple[sa.Table, FromClause, sa.Table],
+    sources: Sources,
+    fill: Fill,
+) -> None:
+    """Compare the edges of ranges of values with those of earlier answers.
+
+    ``tables`` are the rows of the answer, those rows as they leave, and the row of ``values``. Raises TooNear.
+    """
+    rows, leaving_rows, row_of_values = tables
+    if not connection.execute(sa.select(sa.func.bool_and(leaving_rows.c.kept))).scalar():
+        return
+    edges = sa.union(*(sa.select(rows.c[name]) for name in query.range_columns))
+
+    def count(edges: Sequence[float]) -> list[int]:
+        counted = _filled(connection, values.counted_between(edges, sources), fill, "rows_between")
+        found = dict(
+            connection.execute(sa.select(counted.c.lower_edge, counted.c.subscribers)).tuples().all()
+        )
+        counted.drop(connection)
+        return [found.get(edge, 0) for edge in edges[:-1]]
+
+    cuts = cuts_of(values, connection.execute(edges).scalars())
+    judge_edges(connection, values, cuts, row_of_values, count)
 
 
 def _reasons(connection: sa.Connection, rows: FromClause) -> list[str]:
@@ -138,7 +189,7 @@ def _reasons(connection: sa.Connection, rows: FromClause) -> list[str]:
     return [reason for reason, is_met in zip(reasons, found, strict=True) if is_met]
 
 
-def _table(columns: dict[str, Any], name: str = "judged_rows") -> sa.Table:
+def _table(columns: dict[str, Any], name: str) -> sa.Table:
     """Return a table of the transaction's own."""
     described = (sa.Column(column, type_) for column, type_ in columns.items())
     return sa.Table(name, sa.MetaData(), *described, prefixes=["TEMPORARY"], postgresql_on_commit="DROP")

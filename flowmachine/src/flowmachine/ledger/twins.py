@@ -42,6 +42,7 @@ class TooNear(NotBuildable):
     """Report an earlier answer that differs by few and cannot be repeated."""
 
     def __init__(self, query_id: str, told: str | None = None) -> None:
+        self.query_id = query_id
         super().__init__(
             told
             or f"This answer differs by few subscribers from that of query {query_id}, and a value of another kind"
@@ -200,14 +201,19 @@ def report(connection: sa.Connection, query: Aggregate, release: int) -> None:
 
 def found(connection: sa.Connection, query: Aggregate, release: int) -> list[Twin]:
     """Return the twins of a release, the first first."""
-    values = {"made": release, "asked": query.query_id, "measured": query.measure[0]}
-    candidates = connection.execute(_candidates(), values).scalars().all()
-    if not candidates:
+    near = candidates(connection, query, release)
+    if not near:
         return []
     with by_hashing(connection):
         statement = _differing_by_few(of_shares=bool(query.shares_of))
-        rows = connection.execute(statement, {"made": release, "candidates": candidates})
+        rows = connection.execute(statement, {"made": release, "candidates": near})
         return [Twin(*row) for row in rows]
+
+
+def candidates(connection: sa.Connection, query: Aggregate, release: int) -> list[int]:
+    """Return the other queries' releases with a row near or equal to one of a release."""
+    values = {"made": release, "asked": query.query_id, "measured": query.measure[0]}
+    return list(connection.execute(_candidates(), values).scalars())
 
 
 @built_once

@@ -54,6 +54,8 @@ class Aggregate(Query):
     adds_up: ClassVar[bool] = True
     #: Columns of the groups of which rows are shares: a row then tells of everybody in its group.
     shares_of: ClassVar[tuple[str, ...]] = ()
+    #: Columns with the edges of the ranges of values that rows count subscribers by.
+    range_columns: ClassVar[tuple[str, ...]] = ()
     #: Whether ``select`` has ``subscribers`` and sketches, made of those of other aggregates.
     sketches_itself: ClassVar[bool] = False
 
@@ -87,6 +89,11 @@ class Aggregate(Query):
     def judged_apart(self) -> Sequence[Aggregate]:
         """Return answers behind ``Reference`` columns, compared as answers of their own."""
         return ()
+
+    @property
+    def values_behind(self) -> ValuesBehind | None:
+        """Return the values of which rows count ranges, with edges; else None."""
+        return None
 
     @property
     def totals(self) -> Sequence[Total]:
@@ -130,3 +137,26 @@ class Aggregate(Query):
         has_contributors = cls.contributors is not Aggregate.contributors
         if has_contributors + cls.sketches_itself + (cls.uncompared is not None) != 1:
             raise TypeError(f"{name} declares no contributors, and not why its rows have none")
+
+
+class ValuesBehind(Aggregate):
+    """Hold everybody with a number, in one row, for an aggregate that counts ranges of the numbers.
+
+    Its id and kind are those of the aggregate. It is not registered as a kind and cannot be submitted.
+    """
+
+    #: Whether the outer edges are the smallest and the largest number.
+    tells_ends: bool
+    #: Whether the last range includes its upper edge.
+    includes_highest: bool
+
+    def with_edges(self, edges: str) -> ValuesBehind:
+        """Return the same values with a text of the aggregate's edges for the ledger."""
+        raise NotImplementedError
+
+    def counted_between(self, edges: Sequence[float], sources: Sources) -> Select[Any]:
+        """Select ``lower_edge`` and ``subscribers`` for each two neighbouring edges.
+
+        Of ranges without subscribers there is no row.
+        """
+        raise NotImplementedError

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from marshmallow import validate
 from sqlalchemy.sql import FromClause, Select
 
-from flowmachine.queries.aggregates._ends import Ends, values_of
+from flowmachine.queries.aggregates._ends import Ends, as_double, listed_ranges, values_of
 from flowmachine.queries.families import HISTOGRAM_METRICS
 from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.fields import Entries, Form, Integer, Number, load_fields, optional, required
@@ -160,6 +160,7 @@ class HistogramAggregate(Aggregate):
     """
 
     geographic: ClassVar[bool] = False
+    range_columns: ClassVar[tuple[str, ...]] = ("lower_edge", "upper_edge")
     #: The outer edges are then the smallest and the largest value.
     extremes: ClassVar[Mapping[str, tuple[Any, ...]]] = {"range": (None,), "bins.bin_list": (None,)}
 
@@ -178,14 +179,19 @@ class HistogramAggregate(Aggregate):
         return {name: value for name, value in super().spec().items() if (name, value) != ("range", None)}
 
     @property
-    def judged_apart(self) -> tuple[Ends, ...]:
-        given = self.range is not None or self.bins.n_bins is None
-        return () if given else (Ends(self.query_id, self.metric),)
+    def values_behind(self) -> Ends:
+        equally_wide = self.bins.n_bins is not None
+        return Ends(
+            self.query_id,
+            self.metric,
+            tells_ends=equally_wide and self.range is None,
+            includes_highest=equally_wide,
+        )
 
     def contributors(self, sources: Sources) -> FromClause:
         values = values_of(self.metric, sources)
         if self.bins.bin_list is not None:
-            bins = _listed(self.bins.bin_list)
+            bins = listed_ranges(self.bins.bin_list)
             inside = sa.and_(values.c.x >= bins.c.lower_edge, values.c.x < bins.c.upper_edge)
             return sa.select(bins, values.c.subscriber).join(values, inside).subquery("in_bins")
         assert self.bins.n_bins is not None
@@ -193,7 +199,7 @@ class HistogramAggregate(Aggregate):
 
     def rows(self, sources: Sources, counted: Select[Any]) -> Select[Any]:
         if self.bins.bin_list is not None:
-            return _with_empty_bins(counted, _listed(self.bins.bin_list))
+            return _with_empty_bins(counted, listed_ranges(self.bins.bin_list))
         assert self.bins.n_bins is not None
         return _with_edges(counted, self.bins.n_bins)
 
@@ -201,15 +207,6 @@ class HistogramAggregate(Aggregate):
     def published(self) -> Published:
         edges = (Value("lower_edge", sa.Double()), Value("upper_edge", sa.Double()))
         return Published((Value("value", sa.BigInteger()), *edges), AllOrNothing("value"), ("lower_edge",))
-
-
-def _listed(edges: tuple[float, ...]) -> FromClause:
-    return sa.union_all(
-        *(
-            sa.select(_number(lower).label("lower_edge"), _number(upper).label("upper_edge"))
-            for lower, upper in pairwise(edges)
-        )
-    ).subquery("bins")
 
 
 def _with_empty_bins(counted: Select[Any], bins: FromClause) -> Select[Any]:
@@ -227,7 +224,7 @@ def _numbered(values: FromClause, count: int, bounds: Range | None) -> FromClaus
     """
     low = sa.func.min(values.c.x) if bounds is None else _decimal(bounds.lower_bound)
     high = sa.func.max(values.c.x) if bounds is None else _decimal(bounds.upper_bound)
-    slack = sa.func.greatest(sa.func.abs(low), sa.func.abs(high)) * _number(_ON_THE_EDGE)
+    slack = sa.func.greatest(sa.func.abs(low), sa.func.abs(high)) * as_double(_ON_THE_EDGE)
     ends = sa.select(low.label("low"), high.label("high"), slack.label("slack"))
     ends_of = (ends.select_from(values) if bounds is None else ends).cte("ends")
     width = ends_of.c.high - ends_of.c.low
@@ -274,12 +271,8 @@ def _with_edges(counted: Select[Any], count: int) -> Select[Any]:
     return sa.select(full.union_all(lacking).subquery("histogram"))
 
 
-def _number(value: float) -> Any:
-    return sa.cast(sa.literal(value), sa.Double)
-
-
 def _decimal(value: float) -> Any:
-    return _number(float(f"{value:.15g}"))
+    return as_double(float(f"{value:.15g}"))
 
 
 def _null() -> Any:

@@ -1,0 +1,199 @@
+"""Refuse histograms whose edges enclose few subscribers together with those of earlier ones.
+
+Bins add up to the number of subscribers below an edge, counted from another edge of the histogram. Bins up to 10 and
+bins up to 11 of one metric differ by those from 10 to 11. If these are few, the later histogram is refused. It is
+refused, too, if nobody is between: the largest value would otherwise be the lowest edge that is not refused.
+
+Edges are the nodes of a graph. A published bin connects two: the number of subscribers between them is known. A thin
+slice, of nobody to few, connects two, too: one edge is nearly the other. A circle through a slice tells how many are
+in it. So a histogram is refused if it adds a circle with a slice.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
+from typing import Any
+
+import sqlalchemy as sa
+
+from flowmachine.ledger.once import any_of, bound, built_once
+from flowmachine.ledger.recording import note_differences, record
+from flowmachine.ledger.twins import TooNear, behind_values, candidates
+from flowmachine.spec.aggregate import Aggregate, ValuesBehind
+from flowmachine.spec.published import differences, floor
+from flowmachine.sql.sketches import equal
+from flowmachine.tables import ledger_results, ledger_rows
+
+#: Returns the number of subscribers between each two neighbouring edges.
+CountBetween = Callable[[Sequence[float]], Sequence[int]]
+
+
+class EdgesTooNear(TooNear):
+    """Report an earlier histogram with other edges, and few subscribers between."""
+
+    def __init__(self, query_id: str) -> None:
+        super().__init__(
+            query_id,
+            f"Edges of this histogram differ from those of query {query_id}, and no more than {floor()} subscribers"
+            " have a value between. Use the same edges, or edges further apart.",
+        )
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """Hold a histogram's edges, ascending: each bin goes up to the next edge, without it.
+
+    ``tells_ends`` says that the outer edges are the smallest and the largest value. ``is_same`` says that all
+    values are those of the new histogram; otherwise those of few subscribers differ.
+    """
+
+    query_id: str
+    edges: tuple[float, ...]
+    tells_ends: bool = False
+    is_same: bool = True
+
+    @property
+    def text(self) -> str:
+        """Return what the ledger keeps."""
+        return json.dumps({"edges": self.edges, "tells_ends": self.tells_ends})
+
+    @classmethod
+    def read(cls, query_id: str, text: str, *, is_same: bool) -> Cuts:
+        """Return the cuts of the ledger; earlier versions kept no edges."""
+        known: Any = json.loads(text) if text.startswith("{") else {"edges": (), "tells_ends": True}
+        return cls(query_id, tuple(known["edges"]), known["tells_ends"], is_same)
+
+
+def cuts_of(query: ValuesBehind, edges: Iterable[float]) -> Cuts:
+    """Return the cuts of a histogram with these edges, lower and upper ones."""
+    found = sorted(set(edges))
+    if query.includes_highest:
+        # The last bin goes up to the next number, without it.
+        *found, highest = found
+        # If all values are equal, the only bin has one edge.
+        found = [*(found or [highest]), math.nextafter(highest, math.inf)]
+    return Cuts(query.query_id, tuple(found), query.tells_ends)
+
+
+def judge(
+    connection: sa.Connection, values: ValuesBehind, cuts: Cuts, rows: sa.Table, count: CountBetween
+) -> None:
+    """Record the values behind a histogram, in one row, with its edges; refuse or report near edges.
+
+    ``rows`` has the row of ``values``. Raises TooNear.
+    """
+    values = values.with_edges(cuts.text)
+    made = record(connection, values, rows)
+    found = nearest(cuts, _earlier(connection, values, made), count)
+    if found is None:
+        return
+    if differences() == "on":
+        raise found
+    told = f"Edges of {values.query_id} enclose few subscribers together with those of {found.query_id}."
+    note_differences(connection, values, made, {"edges": [found.query_id]}, told)
+
+
+def nearest(own: Cuts, earlier: Sequence[Cuts], count: CountBetween) -> TooNear | None:
+    """Return an error that names the first histogram that tells too much with a new one."""
+    for other in earlier:
+        # Extremes of nearly the same values tell a value, whatever is between.
+        if own.tells_ends and other.tells_ends and not other.is_same:
+            return TooNear(other.query_id)
+    own, *earlier = _without_ends([own, *earlier])
+    # With equal edges each row repeats the earlier one where few differ.
+    others = {cuts.edges: cuts for cuts in reversed(earlier) if cuts.edges and cuts.edges != own.edges}
+    if not others:
+        return None
+    return _first_circle(own, list(reversed(others.values())), count)
+
+
+def _first_circle(own: Cuts, others: Sequence[Cuts], count: CountBetween) -> TooNear | None:
+    edges = sorted({edge for cuts in (own, *others) for edge in cuts.edges})
+    below = dict(zip(edges, accumulate(count(edges), initial=0), strict=True))
+
+    def tells(known: Sequence[Cuts]) -> bool:
+        return circles([own, *known], below) > circles(known, below)
+
+    if not tells(others):
+        return None
+    named = next((number for number in range(1, len(others)) if tells(others[:number])), len(others))
+    return EdgesTooNear(others[named - 1].query_id)
+
+
+def _without_ends(found: Sequence[Cuts]) -> list[Cuts]:
+    """Put edges beyond the smallest and largest value on these, if they are published.
+
+    Nobody is beyond, and all know.
+    """
+    ends = next((cuts.edges for cuts in found if cuts.tells_ends and cuts.is_same and cuts.edges), None)
+    if ends is None:
+        return list(found)
+    low, high = ends[0], ends[-1]
+    return [
+        replace(cuts, edges=tuple(dict.fromkeys(min(max(edge, low), high) for edge in cuts.edges)))
+        if cuts.is_same
+        else cuts
+        for cuts in found
+    ]
+
+
+def circles(found: Sequence[Cuts], below: Mapping[float, int]) -> int:
+    """Return the number of thin slices that close a circle of slices and bins.
+
+    ``below`` has the number of subscribers below each edge. An edge of other values is another node.
+    """
+    nodes: list[tuple[float, int]] = []
+    parents: dict[tuple[float, int], tuple[float, int]] = {}
+
+    def top(node: tuple[float, int]) -> tuple[float, int]:
+        while parents[node] != node:
+            parents[node] = node = parents[parents[node]]
+        return node
+
+    bins = set()
+    for number, cuts in enumerate(found):
+        here = [(edge, 0 if cuts.is_same else number + 1) for edge in cuts.edges]
+        for node in here:
+            if node not in parents:
+                parents[node] = node
+                nodes.insert(bisect_left(nodes, node), node)
+        for one, other in pairwise(here):
+            bins.add((one, other))
+            parents[top(one)] = top(other)
+    closed = 0
+    for one, other in pairwise(nodes):
+        if (one, other) in bins or below[other[0]] - below[one[0]] > floor():
+            continue
+        if top(one) == top(other):
+            closed += 1
+        parents[top(one)] = top(other)
+    return closed
+
+
+def _earlier(connection: sa.Connection, values: Aggregate, made: int) -> list[Cuts]:
+    """Return the earlier histograms of the same or nearly the same values, by age."""
+    found = candidates(connection, values, made)
+    if not found:
+        return []
+    rows = connection.execute(_cuts_of(), {"made": made, "candidates": found})
+    return [Cuts.read(row.query_id, row.statistic, is_same=row.is_same) for row in rows]
+
+
+@built_once
+def _cuts_of() -> sa.Select[Any]:
+    """Select the edges of releases, and whether their values are those of a release."""
+    mine, theirs, results = ledger_rows.alias("mine"), ledger_rows.alias("theirs"), ledger_results.c
+    is_same = equal(behind_values(mine), behind_values(theirs))
+    return (
+        sa.select(results.query_id, results.statistic, is_same.label("is_same"))
+        .select_from(mine)
+        .join(theirs, theirs.c.row_key == mine.c.row_key)
+        .join(ledger_results, results.release == theirs.c.release)
+        .where(mine.c.release == bound("made"), theirs.c.release == any_of("candidates", sa.Integer()))
+        .order_by(results.release)
+    )
