@@ -23,6 +23,7 @@ from sqlalchemy.sql import FromClause
 from flowmachine.ledger.keys import packed, row_key
 from flowmachine.ledger.once import any_of, built_once
 from flowmachine.ledger.recording import note_differences
+from flowmachine.ledger.twins import TooNear
 from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.published import KeepGroups, KeepShares, Region, floor
 from flowmachine.sql.sketches import PARTS
@@ -68,25 +69,55 @@ class Cut:
     query_ids: set[str] = field(default_factory=set)
 
 
-def report(connection: sa.Connection, query: Aggregate, rows: FromClause, release: int) -> None:
+def report(
+    connection: sa.Connection, query: Aggregate, rows: FromClause, release: int, fewest: int = 0
+) -> None:
     """Write an audit row that names the queries with which few are left."""
-    cut = to_withhold(connection, query, rows, release)
+    cut = to_withhold(connection, query, rows, release, fewest)
     if cut.keys:
         earlier = sorted(cut.query_ids)
         told = f"Of totals few subscribers are left by rows of {query.query_id} and {', '.join(earlier)}."
         note_differences(connection, query, release, {"parts": earlier}, told)
 
 
-def to_withhold(connection: sa.Connection, query: Aggregate, rows: FromClause, release: int) -> Cut:
+class RestTooSmall(TooNear):
+    """Report an earlier answer that leaves few of what is behind published numbers."""
+
+    def __init__(self, query_id: str) -> None:
+        super().__init__(
+            query_id,
+            f"Numbers behind this answer and the answer to query {query_id} would leave few subscribers of a region."
+            " Ask with places at the level of that query, or with larger places only.",
+        )
+
+
+def refuse(connection: sa.Connection, query: Aggregate, rows: FromClause, release: int, fewest: int) -> None:
+    """Refuse a release of which nothing can be withheld; raises RestTooSmall if a rest is small.
+
+    Rows of fewer subscribers than ``fewest`` are not told.
+    """
+    cut = to_withhold(connection, query, rows, release, fewest)
+    for query_id in sorted(cut.query_ids):
+        raise RestTooSmall(query_id)
+
+
+def to_withhold(
+    connection: sa.Connection, query: Aggregate, rows: FromClause, release: int, fewest: int = 0
+) -> Cut:
     """Return the rows of a release that would leave a total a small rest.
 
-    ``rows`` has the columns of ``judged``; the rows are in the ledger.
+    ``rows`` has the columns of ``judged``; the rows are in the ledger. Rows of fewer subscribers than ``fewest``
+    count as absent.
     """
     links = links_of(connection, release)
     if not links:
         return Cut()
     releases = {release, *(link.total for link in links), *(link.part for link in links)}
     found = _rows(connection, releases)
+    found[release] = {
+        key: row._replace(published=row.published and row.subscribers >= fewest)
+        for key, row in found[release].items()
+    }
     links = distinct_links(release, links, found)
     family = Family(release, links, found, _groups(connection, query, rows))
     family.cut()

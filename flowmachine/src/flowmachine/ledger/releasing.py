@@ -49,7 +49,7 @@ def release(
             if isinstance(part, ValuesBehind):
                 _judge_edges(connection, query, part, (rows, answer.rows, rows_apart), sources, fill)
             else:
-                _judge_apart(connection, part, rows_apart)
+                _judge_apart(connection, part, rows_apart, query.fewest_apart)
             rows_apart.drop(connection)
     else:
         answer = Answer(rows, _reasons(connection, rows))
@@ -140,16 +140,19 @@ def _filled(connection: sa.Connection, select: Select[Any], fill: Fill, name: st
     return rows
 
 
-def _judge_apart(connection: sa.Connection, part: Aggregate, rows: sa.Table) -> None:
+def _judge_apart(connection: sa.Connection, part: Aggregate, rows: sa.Table, fewest: int) -> None:
     """Record rows that are behind published numbers and do not leave themselves.
 
-    Raises TooNear where they differ by few from those of an earlier answer.
+    Raises TooNear where they differ by few from those of an earlier answer, or where rows of ``fewest``
+    subscribers and totals or parts of earlier answers leave few.
     """
     made = record(connection, part, rows)
     if differences() == "on":
         twins.refuse(connection, part, made)
+        parts.refuse(connection, part, rows, made, fewest)
     else:
         twins.report(connection, part, made)
+        parts.report(connection, part, rows, made, fewest)
 
 
 def _judge_edges(

@@ -91,6 +91,11 @@ class Aggregate(Query):
         return ()
 
     @property
+    def fewest_apart(self) -> int:
+        """Return how many subscribers a row of ``judged_apart`` has at least that published numbers tell."""
+        return 0
+
+    @property
     def values_behind(self) -> ValuesBehind | None:
         """Return the values of which rows count ranges, with edges; else None."""
         return None

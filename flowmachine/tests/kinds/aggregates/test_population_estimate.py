@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from marshmallow import ValidationError
 
+from flowmachine.ledger.parts import RestTooSmall
 from flowmachine.queries.catalogue import load_any
 from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.query import NotBuildable
@@ -116,6 +117,75 @@ def test_weights_tell_of_nobody(stage_in_utc: Stage, executor: str, monkeypatch:
     monkeypatch.setenv("FLOWMACHINE_DIFFERENCES", "on")
     with pytest.raises(NotBuildable, match=r"^This answer differs by few subscribers"):
         ratios()
+
+
+#: In region W live 60 at b and five at a 1. Twenty of b are at é on the next day.
+DISTRICTS = drawn(RESIDENTS + "c1..5 | 1 10:00 | in-a1\na1..20 | 2 10:00 | in-é\n")
+
+
+def at_homes(unit: str, **more: Any) -> dict[str, Any]:
+    counts = {"query_kind": "spatial_aggregate", "locations": daily(2)}
+    return estimate(counts, home_location=daily(1, aggregation_unit=unit), **more)
+
+
+def residents(unit: str) -> dict[str, Any]:
+    return {"query_kind": "spatial_aggregate", "locations": daily(1, aggregation_unit=unit)}
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        (at_homes("admin3"), at_homes("admin2")),
+        (at_homes("admin2"), at_homes("admin3")),
+        (residents("admin3"), at_homes("admin2")),
+        (residents("admin2"), at_homes("admin3")),
+    ],
+    ids=["coarser", "finer", "coarser than a count", "finer than a count"],
+)
+def test_residents_of_a_region_less_those_of_its_districts_are_not_told(
+    stage_in_utc: Stage, executor: str, monkeypatch: pytest.MonkeyPatch, pair: tuple[dict[str, Any], ...]
+) -> None:
+    """Ask with homes at two levels: five of a 1 would be left of W."""
+    first, second = map(load_any, pair)
+
+    def told() -> list[float]:
+        """Return the residents of b and W: their population by the people for each resident, or the count."""
+        with stage_in_utc.loaded(DISTRICTS) as (connection, state):
+            rows = [
+                stage_in_utc.run(query, DISTRICTS, executor, connection, state) for query in (first, second)
+            ]
+        estimates = [row for answered in rows for row in answered if row[0] == "é" and row[2]]
+        counts = [row[1] for answered in rows for row in answered if row[0] in ("b", "W")]
+        population = {True: 6000, False: 9000}
+        return sorted([*counts, *(population[row[2] == 2000] / (row[2] / 20) for row in estimates)])
+
+    with pytest.raises(RestTooSmall, match=f"query {residents_of(first)} would leave few"):
+        told()
+    monkeypatch.setenv("FLOWMACHINE_DIFFERENCES", "report")
+    assert told() == pytest.approx([60, 65]), "the attack has to work where nothing is refused"
+    # Nothing is told of homes with fewer than these residents.
+    monkeypatch.setenv("FLOWMACHINE_DIFFERENCES", "on")
+    second = load_any(pair[1] | {"minimum_residents": 66})
+    told()
+
+
+def residents_of(query: Any) -> str:
+    """Return the id of the question that has the residents behind a query."""
+    return str(query.judged_apart[0].query_id if query.judged_apart else query.query_id)
+
+
+def test_a_count_of_residents_is_cut_after_an_estimate(stage_in_utc: Stage, executor: str) -> None:
+    """Check that W is withheld, because the estimate tells of b."""
+    with stage_in_utc.loaded(DISTRICTS) as (connection, state):
+        estimated, counted = load_any(at_homes("admin3")), load_any(residents("admin2"))
+        assert stage_in_utc.run(estimated, DISTRICTS, executor, connection, state)
+        assert stage_in_utc.run(counted, DISTRICTS, executor, connection, state) == [("E", 40)]
+
+
+def test_homes_at_one_level_are_answered_beside_their_count(stage_in_utc: Stage, executor: str) -> None:
+    with stage_in_utc.loaded(DISTRICTS) as (connection, state):
+        for asked in (residents("admin3"), at_homes("admin3"), at_homes("admin3", minimum_residents=20)):
+            assert stage_in_utc.run(load_any(asked), DISTRICTS, executor, connection, state)
 
 
 def test_a_weighted_count_is_compared_with_the_count(stage_in_utc: Stage, executor: str) -> None:

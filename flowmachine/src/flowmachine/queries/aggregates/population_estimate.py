@@ -47,6 +47,9 @@ class PopulationEstimate(Aggregate):
     their own weight. It is null where the others are few. ``subscribers`` are those counted (factors of
     de-duplication and population: Eurostat's multimno 1.0.0, Estimation; weights by home region: our choice).
 
+    A ratio tells how many live there. So the estimate is refused where homes of ``minimum_residents`` and earlier
+    answers at other levels would leave few residents of a region.
+
     Rows are released as those of ``counts``, unweighted. Weighted rows need not add up to weighted totals.
     """
 
@@ -129,6 +132,10 @@ class PopulationEstimate(Aggregate):
     def judged_apart(self) -> Sequence[Aggregate]:
         """Return the residents of each home, whom the weights tell."""
         return (*self.counts.judged_apart, SpatialAggregate(locations=self.home_location))
+
+    @property
+    def fewest_apart(self) -> int:
+        return self.minimum_residents
 
     @property
     def measure(self) -> tuple[str, str]:
