@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from benchmarks.country import Country
 from benchmarks.measure import Say
 from benchmarks.questions import Spec, questions
-from benchmarks.series import SIZE, of_sums, series
+from benchmarks.series import SIZE, of_histograms, of_sums, series
 from flowmachine.data import DataState, read_data_state
 from flowmachine.executors.duckdb import DuckDBExecutor
 from flowmachine.ledger import packing
@@ -111,7 +111,7 @@ def measure(say: Say) -> dict[str, Any]:
         os.environ |= country.environment() | {"FLOWMACHINE_DIFFERENCES": "on"}
         database = country.database().engine("flowmachine-benchmark", pool_size=1)
         engine = Engine(country, Path(folder), database)
-        useful = {name: _useful(engine, asked) for name, asked in series().items()}
+        useful = {name: _useful(engine, asked) for name, asked in (series() | of_histograms()).items()}
         for name, found in useful.items():
             say(f"{name}: {found}")
         sums = margins(engine)

@@ -114,6 +114,53 @@ def labelled(first: int) -> Spec:
     return {"query_kind": "labelled_spatial_aggregate", "locations": located, "labels": labels}
 
 
+def histogram(kind: str, first: int, days: int, bins: Spec, **more: Any) -> Spec:
+    """Return a histogram of a metric of some days."""
+    window = {"start_date": DAYS[first].isoformat(), "end_date": (DAYS[first] + days * _DAY).isoformat()}
+    metric = {"query_kind": kind, **window}
+    return {"query_kind": "histogram_aggregate", "metric": metric, "bins": bins, **more}
+
+
+def listed(*edges: float) -> Spec:
+    return {"bin_list": list(edges)}
+
+
+def of_histograms() -> dict[str, list[Spec]]:
+    """Return series of histograms: over time, finer and coarser, and of several metrics."""
+    weeks = range(len(DAYS) - 6)
+    events, radius = "event_count", "radius_of_gyration"
+    calls, far = listed(0, 5, 10, 20, 40, 1000), listed(0, 1, 5, 10, 20, 1000)
+    return {
+        "events by day": [histogram(events, day, 1, listed(0, 2, 4, 8, 1000)) for day in range(len(DAYS))],
+        "events of a week, rolling": [histogram(events, first, 7, calls) for first in weeks],
+        "radii of a week, rolling": [histogram(radius, first, 7, far) for first in weeks],
+        "finer bins": [
+            histogram(events, 0, 7, {"n_bins": bins}, range=[0, 40]) for bins in (2, 4, 8, 20, 40)
+        ],
+        "coarser bins": [
+            histogram(radius, 0, 7, {"n_bins": bins}, range=[0, 40]) for bins in (40, 20, 10, 4, 2)
+        ],
+        "a look without a range, then tidy bins": [
+            *(histogram(kind, 0, 7, {"n_bins": 2}) for kind in (events, radius)),
+            histogram(events, 0, 7, listed(0, 10, 20, 30, 40, 1000)),
+            histogram(radius, 0, 7, listed(0, 5, 10, 20, 50, 1000)),
+        ],
+        "tidy bins, and others": [
+            histogram(events, 0, 7, listed(0, 10, 20, 30, 40, 1000)),
+            histogram(events, 0, 7, listed(0, 5, 15, 25, 35, 1000)),
+            histogram(events, 0, 7, listed(0, 20, 40, 1000)),
+            histogram(radius, 0, 7, listed(0, 5, 10, 20, 50, 1000)),
+            histogram(radius, 0, 7, listed(0, 2, 4, 6, 8, 10, 15, 20, 1000)),
+            histogram(radius, 0, 7, listed(0, 1, 10, 100, 1000)),
+        ],
+        "another last edge": [
+            histogram(kind, 0, 7, listed(0, 10, 20, 30, last))
+            for kind in (events, radius)
+            for last in (1000, 500, 10_000)
+        ],
+    }
+
+
 def of_sums() -> dict[str, list[Spec]]:
     """Return series of questions whose rows add up to rows of others of the series."""
     weeks = range(len(DAYS) - 6)
