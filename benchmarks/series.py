@@ -126,7 +126,7 @@ def listed(*edges: float) -> Spec:
 
 
 def of_histograms() -> dict[str, list[Spec]]:
-    """Return series of histograms: over time, finer and coarser, and of several metrics."""
+    """Return series of histograms: over time, finer and coarser, of two metrics."""
     weeks = range(len(DAYS) - 6)
     events, radius = "event_count", "radius_of_gyration"
     calls, far = listed(0, 5, 10, 20, 40, 1000), listed(0, 1, 5, 10, 20, 1000)

@@ -1,4 +1,4 @@
-"""Check that statements of the ledger are built once, and again after a setting changed."""
+"""Check that statements are built once, and again after a setting changed."""
 
 from __future__ import annotations
 

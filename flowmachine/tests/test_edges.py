@@ -78,7 +78,7 @@ def test_circles_are_counted_as_the_sums_that_bins_and_slices_share(
 
 @given(numbers=values, drawn=histograms)
 def test_no_slice_of_few_is_a_sum_of_bins(numbers: list[int], drawn: list[tuple[float, ...]]) -> None:
-    """Check that published bins add up to no slice of nobody to few, whatever is asked."""
+    """Check that published bins add up to no slice of nobody to few."""
     published: list[Cuts] = []
     for number, edges in enumerate(drawn):
         cuts = Cuts(str(number), edges)

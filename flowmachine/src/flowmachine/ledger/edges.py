@@ -1,4 +1,4 @@
-"""Refuse histograms whose edges enclose few subscribers together with those of earlier ones.
+"""Refuse histograms whose edges enclose few with those of earlier ones.
 
 Bins add up to the number of subscribers below an edge, counted from another edge of the histogram. Bins up to 10 and
 bins up to 11 of one metric differ by those from 10 to 11. If these are few, the later histogram is refused. It is
@@ -46,7 +46,7 @@ class EdgesTooNear(TooNear):
 
 @dataclass(frozen=True)
 class Cuts:
-    """Hold a histogram's edges, ascending: each bin goes up to the next edge, without it.
+    """Hold a histogram's edges, ascending: bins exclude their upper edge.
 
     ``tells_ends`` says that the outer edges are the smallest and the largest value. ``is_same`` says that all
     values are those of the new histogram; otherwise those of few subscribers differ.
@@ -83,7 +83,7 @@ def cuts_of(query: ValuesBehind, edges: Iterable[float]) -> Cuts:
 def judge(
     connection: sa.Connection, values: ValuesBehind, cuts: Cuts, rows: sa.Table, count: CountBetween
 ) -> None:
-    """Record the values behind a histogram, in one row, with its edges; refuse or report near edges.
+    """Record a histogram's values and edges in one row; refuse or report near edges.
 
     ``rows`` has the row of ``values``. Raises TooNear.
     """
@@ -99,7 +99,7 @@ def judge(
 
 
 def nearest(own: Cuts, earlier: Sequence[Cuts], count: CountBetween) -> TooNear | None:
-    """Return an error that names the first histogram that tells too much with a new one."""
+    """Return an error that names the first histogram that is too near; else None."""
     for other in earlier:
         # Extremes of nearly the same values tell a value, whatever is between.
         if own.tells_ends and other.tells_ends and not other.is_same:

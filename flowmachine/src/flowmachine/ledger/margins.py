@@ -168,7 +168,7 @@ def _entries() -> FromClause:
 
 @built_once
 def _candidates() -> Select[Any]:
-    """Select own positions, releases and positions with an entry near one of a release.
+    """Select positions, and releases with a position that has a near entry.
 
     Of rows with rows nothing is selected, because twins are.
     """
@@ -214,7 +214,7 @@ def _candidates() -> Select[Any]:
 
 @built_once
 def _twins() -> Select[Any]:
-    """Select the queries, by age, whose entries differ by few in all from those of a release.
+    """Select the queries, by age, whose entries differ by few in all.
 
     Entries at a position of the release are compared with those at a position of another, for all pairs at once.
     """

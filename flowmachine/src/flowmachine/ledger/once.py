@@ -20,7 +20,7 @@ Statement = TypeVar("Statement")
 
 
 def built_once(build: Callable[Arguments, Statement]) -> Callable[Arguments, Statement]:
-    """Keep what a function builds, for each value of its arguments and of the gate's settings."""
+    """Keep what a function builds, for each argument and setting of the gate."""
 
     @lru_cache(maxsize=64)
     def built(_settings: Hashable, *arguments: Any, **named: Any) -> Statement:

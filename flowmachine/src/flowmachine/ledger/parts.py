@@ -92,9 +92,9 @@ class RestTooSmall(TooNear):
 
 
 def refuse(connection: sa.Connection, query: Aggregate, rows: FromClause, release: int, fewest: int) -> None:
-    """Refuse a release of which nothing can be withheld; raises RestTooSmall if a rest is small.
+    """Refuse a release of which nothing can be withheld and a rest is small.
 
-    Rows of fewer subscribers than ``fewest`` are not told.
+    Raises RestTooSmall. Rows of fewer subscribers than ``fewest`` are not told.
     """
     cut = to_withhold(connection, query, rows, release, fewest)
     for query_id in sorted(cut.query_ids):

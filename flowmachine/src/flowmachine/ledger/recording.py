@@ -44,7 +44,7 @@ def record(connection: sa.Connection, query: Aggregate, rows: FromClause) -> int
 
 @dataclass(frozen=True)
 class _Shape:
-    """Hold all of a query and its rows that the statement depends on which records the rows."""
+    """Hold all that the statement depends on which records a query's rows."""
 
     form: str
     published: tuple[str, ...]

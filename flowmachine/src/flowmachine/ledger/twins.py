@@ -283,7 +283,7 @@ def _nearest(connection: sa.Connection, release: int, twins: Sequence[Twin]) -> 
 
 @built_once
 def _choice() -> Select[Any]:
-    """Select for each row of a release the first row of a twin that is the same or near."""
+    """Select for each row the first row of a twin that is the same or near."""
     mine, theirs = _MINE, _THEIRS
     same = equal(behind_values(mine), behind_values(theirs))
     return (

@@ -92,7 +92,7 @@ class Aggregate(Query):
 
     @property
     def fewest_apart(self) -> int:
-        """Return how many subscribers a row of ``judged_apart`` has at least that published numbers tell."""
+        """Return the fewest subscribers of a row of ``judged_apart`` that is told."""
         return 0
 
     @property
@@ -145,7 +145,7 @@ class Aggregate(Query):
 
 
 class ValuesBehind(Aggregate):
-    """Hold everybody with a number, in one row, for an aggregate that counts ranges of the numbers.
+    """Hold everybody with a number, in one row, behind counts of their ranges.
 
     Its id and kind are those of the aggregate. It is not registered as a kind and cannot be submitted.
     """

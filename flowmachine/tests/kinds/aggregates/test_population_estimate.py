@@ -149,7 +149,7 @@ def test_residents_of_a_region_less_those_of_its_districts_are_not_told(
     first, second = map(load_any, pair)
 
     def told() -> list[float]:
-        """Return the residents of b and W: their population by the people for each resident, or the count."""
+        """Return the residents of b and W, by weights or by counts."""
         with stage_in_utc.loaded(DISTRICTS) as (connection, state):
             rows = [
                 stage_in_utc.run(query, DISTRICTS, executor, connection, state) for query in (first, second)
