@@ -25,6 +25,8 @@ class Exchange:
     seconds: float
     #: Whether the answer is one that the documentation names.
     documented: bool
+    #: When the request was sent, on the clock of ``time.monotonic``.
+    begin: float = 0.0
 
 
 @dataclass
@@ -48,7 +50,7 @@ class Watched:
 
         def note(outcome: str, documented: bool) -> None:
             seconds = time.monotonic() - begin
-            self.exchanges.append(Exchange(route_of(method, url), outcome, seconds, documented))
+            self.exchanges.append(Exchange(route_of(method, url), outcome, seconds, documented, begin))
 
         try:
             reply = self.inner.request(method, url, headers, params, json, timeout)
@@ -67,11 +69,12 @@ class Watched:
         """Count the answers that were no success."""
         return Counter(each.outcome for each in self.exchanges if not each.outcome.startswith(("2", "3")))
 
-    def slowest_refusal(self) -> float:
-        """Return the seconds after which the slowest answer without success came."""
-        return max(
-            (each.seconds for each in self.exchanges if not each.outcome.startswith(("2", "3"))), default=0.0
+    def slowest_refusal(self, since: float = 0.0) -> float:
+        """Return the seconds of the slowest answer without success, of requests sent since a time."""
+        refused = (
+            each for each in self.exchanges if each.begin >= since and not each.outcome.startswith(("2", "3"))
         )
+        return max((each.seconds for each in refused), default=0.0)
 
 
 def route_of(method: str, url: str) -> str:
