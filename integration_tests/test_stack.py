@@ -20,6 +20,7 @@ from raw_files import good_lines, people_by_region
 from services import Refused, get_json
 
 import flowclient
+from flowclient.device import get_token
 
 if TYPE_CHECKING:
     from conftest import Stack
@@ -140,6 +141,31 @@ def test_a_revoked_token_is_refused_from_the_next_request_on(stack: Stack) -> No
     with pytest.raises(Refused, match="revoked") as refused:
         get_json(dates, token=made["token"])
     assert refused.value.code == 401
+
+
+def test_a_program_gets_its_token_by_a_short_code(stack: Stack) -> None:
+    def approve(address: str, code: str) -> None:
+        """Do in the auth app what its user does in a browser."""
+        assert address == f"{stack.auth}/device?code={code}"
+        with requests.Session() as visit:
+            visit.trust_env = False
+
+            def send(path: str, **fields: object) -> requests.Response:
+                page = visit.get(f"{stack.auth}{path}", timeout=30).text
+                token = re.search(r'name="csrf_token" value="([^"]+)"', page)
+                assert token is not None
+                form = {"csrf_token": token[1], **fields}
+                return visit.post(f"{stack.auth}{path.partition('?')[0]}", data=form, timeout=30)
+
+            send("/sign-in", username=DEMO["user"], password=DEMO["password"])
+            reply = send(f"/device?code={code}", code=code, name="by_code", roles=["viewer"])
+            assert "The program gets token by_code" in reply.text
+
+    with pytest.warns(UserWarning, match="NOT SECURE"):
+        token = get_token(url=stack.api, flowauth_url=None, ssl_certificate=None, timeout=30.0, tell=approve)
+    with pytest.warns(UserWarning, match="NOT SECURE"):
+        connection = flowclient.connect(url=stack.api, token=token)
+    assert flowclient.get_available_dates(connection=connection)["calls"] == DAYS
 
 
 def test_the_pages_of_loading_ask_nobody_outside(stack: Stack) -> None:
