@@ -6,8 +6,11 @@ package.
 """
 
 import os
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 import flowapi  # noqa: F401
 import flowauth  # noqa: F401
@@ -25,3 +28,18 @@ settings.register_profile("quick", settings(max_examples=10, derandomize=True, *
 _examples = int(os.environ.get("FLOWKIT_SOAK_EXAMPLES", "1000"))
 settings.register_profile("soak", settings(max_examples=_examples, derandomize=False, **_common))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
+
+
+class Spread(LoadFileScheduling):
+    """Keep the tests of a file on one worker, and all those that use the whole stack."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        folder = file.partition("/")[0]
+        return folder if folder == "integration_tests" else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Spread | None:
+    """Take our scheduler where tests are spread by file."""
+    return Spread(config, log) if config.getoption("dist") == "loadfile" else None

@@ -39,10 +39,12 @@ SEED = 12_345
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep all whole-stack tests on one worker, so that one stack is enough."""
+    """Mark whole-stack tests as slow.
+
+    The scheduler keeps them on one worker, so that one stack is enough.
+    """
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.xdist_group("whole stack"))
             item.add_marker(pytest.mark.slow)
 
 
