@@ -24,7 +24,7 @@ SLOW = "/admin/signing-keys/prepare"
 
 @pytest.fixture
 def paths(app: Flask, world: World, ada: Visitor, database: Session) -> list[tuple[str, str]]:
-    """Return method and path of every route that writes, with arguments that match rows."""
+    """Return method and path of every route that writes; arguments match rows."""
     made = Script(app, "ada")("POST", "/servers/north/tokens", {"name": "one", "roles": ["analyst"]})
     ada.post("/account/credentials", {"name": "one", "rights": ["read"], "days": "9"})
     rows = {
@@ -54,7 +54,7 @@ def paths(app: Flask, world: World, ada: Visitor, database: Session) -> list[tup
 
 
 def calls(app: Flask, paths: list[tuple[str, str]]) -> Iterator[tuple[Visitor, dict[str, str], str, str]]:
-    """Yield a visitor and headers of an administrator who is let in, with each method and path."""
+    """Yield an administrator's visitor and headers with each method and path."""
     visitor, script = Visitor(app), Script(app, "root")
     assert visitor.sign_in("root").status_code == 303
     token = {"X-CSRFToken": visitor.token()}

@@ -49,7 +49,7 @@ class Crowd:
             self.answered.append(len(query.get_result()))
 
     def poll(self, number: int, connection: flowclient.Connection) -> None:
-        """Look every second at the query of an asking analyst, as the published client does."""
+        """Look every second at an asking analyst's query, as the client does."""
         self.begun.wait()
         while not self.over.wait(1):
             if query_id := self.asked.get(number % ASKING):
@@ -57,7 +57,7 @@ class Crowd:
 
 
 def memory(site: Site) -> dict[str, int]:
-    """Return the megabytes that each service's containers use, without files that the system caches."""
+    """Return the megabytes that each service uses, without cached files."""
     used: dict[str, int] = defaultdict(int)
     for container in site.containers():
         figures = container.stats(stream=False)["memory_stats"]

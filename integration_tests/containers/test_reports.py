@@ -39,7 +39,7 @@ def browser() -> Iterator[Browser]:
 
 
 def make_service_user(site: Site, scopes: list[str]) -> None:
-    """Make the user and the role that the guide asks for, as an administrator by script."""
+    """Make the user and the role that the guide asks for."""
     # The server is known to the auth app once somebody has made a token.
     site.token()
     session, base = site.session(), f"{site.auth}/api/v1"

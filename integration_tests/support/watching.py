@@ -70,7 +70,7 @@ class Watched:
         return Counter(each.outcome for each in self.exchanges if not each.outcome.startswith(("2", "3")))
 
     def slowest_refusal(self, since: float = 0.0) -> float:
-        """Return the seconds of the slowest answer without success, of requests sent since a time."""
+        """Return the seconds of the slowest failed request since a time."""
         refused = (
             each for each in self.exchanges if each.begin >= since and not each.outcome.startswith(("2", "3"))
         )

@@ -63,7 +63,7 @@ def _group(code: str) -> str:
 
 
 def plain(code: str) -> str:
-    """Strip separators that people type between a code's groups, and what is in no code."""
+    """Strip separators between a code's groups, and what is in no code."""
     return "".join(character for character in code.lower() if character.isascii() and character.isalnum())
 
 
