@@ -26,6 +26,8 @@ NAMES = tuple(
 )
 #: Name of the tests' compose project and stack.
 TEST_STACK = "flowkit-test"
+#: The same of the test that upgrades an earlier version.
+UPGRADED_STACK = "flowkit-upgraded"
 # Settings that the compose file requires before a build, although no image depends on them.
 PLACEHOLDERS = {
     "FLOWDB_TIMEZONE": "UTC",
@@ -71,15 +73,15 @@ def what_is_missing() -> str:
     return "Docker answers, but compose is missing: apt-get install docker-compose"
 
 
-def build(engine: Engine, tag: str) -> None:
-    """Build the base and all images with the tag; raises StackError."""
+def build(engine: Engine, tag: str, tree: Path = CHECKOUT) -> None:
+    """Build the base and all images of a tree with the tag; raises StackError."""
     environment = {**PLACEHOLDERS, "FLOWKIT_BUILD_AUTHORITY": _authorities(), **os.environ}
     environment |= {"FLOWKIT_VERSION": tag, "COMPOSE_PROFILES": "proxy,monitoring"}
     # The engine's own builder needs no further program, unlike its successor.
     environment.setdefault("DOCKER_BUILDKIT", "0")
     for step in (["--profile", "build", "build", "base"], ["build", "--parallel"]):
         command = [*engine.compose, *step]
-        if subprocess.run(command, cwd=CHECKOUT, env=environment).returncode != 0:
+        if subprocess.run(command, cwd=tree, env=environment).returncode != 0:
             raise StackError(f"`{' '.join(command)}` failed; its message is above.")
 
 

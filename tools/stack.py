@@ -295,7 +295,8 @@ def docs(_options: argparse.Namespace) -> int:
 def containers(options: argparse.Namespace) -> int:
     """Build the images, then start, test and take down the compose stack.
 
-    With ``--short`` only confinement, a day's journey and the stop are tested, with ``--long`` every fault, too.
+    With ``--short`` only confinement, a day's journey and the stop are tested, with ``--long`` every fault
+    and an upgrade, too.
     Without an engine this fails, but on a machine of continuous integration it only says so.
     """
     bootstrap(echo=False)
@@ -328,7 +329,8 @@ def containers_down(_options: argparse.Namespace) -> None:
     import images
 
     if engine := images.find_engine():
-        images.take_down(engine, images.TEST_STACK)
+        for project in (images.TEST_STACK, images.UPGRADED_STACK):
+            images.take_down(engine, project)
 
 
 def release(_options: argparse.Namespace) -> None:
