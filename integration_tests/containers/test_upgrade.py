@@ -99,7 +99,10 @@ def settings_of(site: Site) -> dict[str, Any]:
 
 
 def start(site: Site) -> None:
-    """Start the earlier version, again where its health checks had too little patience with a busy machine."""
+    """Start the earlier version.
+
+    Its health checks have too little patience with a busy machine, so that a start may need a second try.
+    """
     site.until(
         lambda: "unhealthy" not in site.compose("up --detach 2>&1 || true"),
         900,
