@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
 from typing import Any
 
 from flask_babel import gettext
@@ -38,14 +39,16 @@ def events(database: Session, question: Question) -> Select[tuple[AuditEvent]]:
     """Return the matching events."""
     query = select(AuditEvent)
     if question.search:
-        texts = (
+        texts: tuple[Any, ...] = (
             AuditEvent.actor,
             AuditEvent.action,
             AuditEvent.subject,
             cast(AuditEvent.detail, Text),
             AuditEvent.request_id,
         )
-        query = query.where(or_(*(text.icontains(question.search, autoescape=True) for text in texts)))
+        # One text is put into lower case in half the time of five. No search has the line break between.
+        line = reduce(lambda found, text: found + "\n" + text, texts)
+        query = query.where(line.icontains(question.search, autoescape=True))
     if question.who:
         query = query.where(about(names_of(database, question.who)))
     if question.first is not None:
