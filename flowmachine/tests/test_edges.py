@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowmachine.ledger.edges import Cuts, EdgesTooNear, circles, cuts_of, nearest
+from flowmachine.ledger.edges import MOST_EDGES, Cuts, EdgesTooNear, TooManyEdges, circles, cuts_of, nearest
 from flowmachine.ledger.twins import TooNear
 from flowmachine.queries import EventCount, HistogramAggregate
 
@@ -161,3 +161,26 @@ def test_a_last_bin_with_its_edge_ends_above_the_edge() -> None:
     assert cuts_of(listed, [2, 1, 1, 0]) == Cuts(listed.query_id, (0, 1, 2))
     assert cuts_of(ranged, [0, 1, 2]) == Cuts(ranged.query_id, (0, 1, above))
     assert cuts_of(wide, [2]) == Cuts(wide.query_id, (2, above), tells_ends=True)
+
+
+def test_edges_are_compared_up_to_a_number() -> None:
+    """Check that nothing is counted beyond the limit, as others wait meanwhile."""
+    edges = tuple(map(float, range(MOST_EDGES // 2)))
+    earlier = [Cuts("first", edges), Cuts("second", tuple(edge + 0.5 for edge in edges))]
+    asked: list[int] = []
+
+    def count(found: Sequence[float]) -> list[int]:
+        asked.append(len(found))
+        return [FLOOR + 1] * (len(found) - 1)
+
+    found = nearest(Cuts("third", (0.0, 1.0)), earlier, count)
+    assert isinstance(found, TooManyEdges)
+    assert "query second" in str(found)
+    assert asked == []
+    # Equal edges repeat the earlier rows, and are not refused.
+    assert nearest(Cuts("third", edges), earlier[:1], count) is None
+    assert nearest(Cuts("third", tuple(edge + 0.5 for edge in edges)), earlier[:1], count) is None
+    assert asked == [MOST_EDGES]
+    # Edges of the same values add nothing, so that nothing is counted.
+    assert nearest(Cuts("third", edges), earlier, count) is None
+    assert asked == [MOST_EDGES]

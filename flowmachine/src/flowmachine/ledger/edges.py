@@ -44,6 +44,20 @@ class EdgesTooNear(TooNear):
         )
 
 
+#: Most edges of different histograms of nearly the same values: others wait while these are compared.
+MOST_EDGES = 2_500
+
+
+class TooManyEdges(TooNear):
+    """Report earlier histograms whose edges are too many to compare with further ones."""
+
+    def __init__(self, query_id: str) -> None:
+        super().__init__(
+            query_id,
+            f"Histograms of these values have {MOST_EDGES} edges already. Use the edges of query {query_id}.",
+        )
+
+
 @dataclass(frozen=True)
 class Cuts:
     """Hold a histogram's edges, ascending: bins exclude their upper edge.
@@ -105,10 +119,14 @@ def nearest(own: Cuts, earlier: Sequence[Cuts], count: CountBetween) -> TooNear 
         if own.tells_ends and other.tells_ends and not other.is_same:
             return TooNear(other.query_id)
     own, *earlier = _without_ends([own, *earlier])
+    if any(cuts.is_same and cuts.edges == own.edges for cuts in earlier):
+        return None
     # With equal edges each row repeats the earlier one where few differ.
     others = {cuts.edges: cuts for cuts in reversed(earlier) if cuts.edges and cuts.edges != own.edges}
     if not others:
         return None
+    if len(own.edges) + sum(map(len, others)) > MOST_EDGES:
+        return TooManyEdges(next(iter(others.values())).query_id)
     return _first_circle(own, list(reversed(others.values())), count)
 
 
