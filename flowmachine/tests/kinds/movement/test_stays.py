@@ -33,6 +33,8 @@ STAYS: dict[str, Any] = {
     "aggregation_unit": "admin3",
 }
 
+LENGTHS = ("min_stay_minutes", "max_stay_gap_hours", "max_move_gap_hours", "pad_minutes")
+
 
 def on_1(clock: str) -> datetime:
     return datetime.fromisoformat(f"2016-01-01 {clock}")
@@ -129,6 +131,12 @@ def test_an_event_at_a_wrong_place_is_left_out(stage_in_utc: Stage, executor: st
             STAYS | {"pad_minutes": 61},
             "pad_minutes",
             "pad_minutes must be at most half of max_move_gap_hours and of max_stay_gap_hours.",
+        ),
+        *((STAYS | {name: 1e300}, name, "less than or equal to") for name in LENGTHS),
+        (
+            {"query_kind": "longest_stay", "stays": STAYS, "date": "2016-01-01", "minimum_minutes": 1e300},
+            "minimum_minutes",
+            "less than or equal to 1500",
         ),
         (STAYS | {"start_date": "2016-01-01 12:00:00"}, "start_date", "multiple of 86400 seconds"),
         (

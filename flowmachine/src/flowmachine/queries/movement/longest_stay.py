@@ -26,7 +26,7 @@ class StaysOfDay:
     date: datetime = required(Moment(), "The day, ISO text or a date.", example="2016-01-01")
     day_start_hour: int = optional(Integer(0, 23), 0, "Hour at which the day begins.", example=4)
     minimum_minutes: float = optional(
-        Number(0.0), 0.0, "Least time at a location, in all stays of the day.", example=60
+        Number(0.0, 25.0 * 60), 0.0, "Least time at a location, in all stays of the day.", example=60
     )
 
     def check(self) -> None:

@@ -25,6 +25,10 @@ _EDGE, _HOLD, _MOVE, _BREAK = range(4)
 
 _EPOCH = datetime(1970, 1, 1)
 
+#: A leap year; longer times would not fit into the microseconds of a statement.
+_MOST_HOURS = 366.0 * 24
+_MOST_MINUTES = 60 * _MOST_HOURS
+
 
 @query_kind("stays", summary="Spans of time at a location, on the move or unknown, by subscriber.")
 class Stays(WholeDays, Unit, SubsetFields, Query):
@@ -57,16 +61,19 @@ class Stays(WholeDays, Unit, SubsetFields, Query):
         "Leave out events that are over 10 km from the events before and after, at over 55 m/s.",
     )
     min_stay_minutes: float = optional(
-        Number(0.0, exclusive=True), 15.0, "A run is a stay if it is longer.", example=30
+        Number(0.0, _MOST_MINUTES, above=True), 15.0, "A run is a stay if it is longer.", example=30
     )
     max_stay_gap_hours: float = optional(
-        Number(0.0, exclusive=True), 12.0, "Longest time between two events of one run.", example=8
+        Number(0.0, _MOST_HOURS, above=True), 12.0, "Longest time between two events of one run.", example=8
     )
     max_move_gap_hours: float = optional(
-        Number(0.0, exclusive=True), 2.0, "Longest time of a move between two locations.", example=3
+        Number(0.0, _MOST_HOURS, above=True), 2.0, "Longest time of a move between two locations.", example=3
     )
     pad_minutes: float = optional(
-        Number(0.0, exclusive=True), 5.0, "What a run gains where nothing else is known.", example=10
+        Number(0.0, _MOST_MINUTES, above=True),
+        5.0,
+        "What a run gains where nothing else is known.",
+        example=10,
     )
 
     def check(self) -> None:
