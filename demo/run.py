@@ -13,7 +13,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -24,15 +23,13 @@ from typing import Any
 import nbformat
 from bootstrap import chromium
 from browser import make_token
-from jupyter_client.manager import AsyncKernelManager
 from layout import CHECKOUT, DEMO, DEMO_FIRST_DAY, Layout, demo_size
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
-from nbconvert import HTMLExporter
-from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
 import flowclient
 from flowclient.pages import collect_crisis, render
+from flowclient.reports.notebooks import PrivateKernel, as_html
 
 FIRST_DAY = DEMO_FIRST_DAY
 EVENT = date(2016, 2, 10)
@@ -41,14 +38,6 @@ SEED = 12_345
 CDR_TYPES = ("calls", "sms", "mds", "topups")
 # Counts up to this number are never shown; see docs/decisions.
 FLOOR = 15
-OUTSIDE_SCRIPTS = (
-    "jquery_url",
-    "mathjax_url",
-    "mermaid_js_url",
-    "mermaid_layout_elk_js_url",
-    "require_js_url",
-    "widget_renderer_url",
-)
 
 
 class Stages:
@@ -184,28 +173,19 @@ def run_notebook(
     environment |= {"FLOWAPI_URL": api_url, "FLOWAPI_TOKEN": token, "FLOWKIT_DEMO_OUT": str(out.resolve())}
     if truth is not None:
         environment["FLOWKIT_DEMO_TRUTH"] = str(truth)
-    with tempfile.TemporaryDirectory() as folder:
-        # Sockets in a private folder instead of TCP ports keep other users out of the kernel.
-        kernel = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{folder}/kernel")
-        client = NotebookClient(
-            notebook,
-            km=kernel,
-            timeout=600,
-            resources={"metadata": {"path": str(CHECKOUT / "demo")}},
-            on_cell_start=lambda cell, cell_index: _announce(cell),
-        )
-        # Without this flag the kernel would be left running until it noticed that its client was gone.
-        client.owns_km = True
-        try:
-            client.execute(env=environment)
-        except CellExecutionError as error:
-            sys.exit(f"The notebook failed:\n{str(error)[-3000:]}")
-    # Remove addresses of scripts, because the page must not call out from behind a firewall.
-    empty = dict.fromkeys(OUTSIDE_SCRIPTS, "")
-    # Keep only the last state of a progress bar that redraws itself, as an open notebook shows it.
-    exporter = HTMLExporter(preprocessors=[CoalesceStreamsPreprocessor(enabled=True)], **empty)
-    page, _resources = exporter.from_notebook_node(notebook)
-    (out / "notebook.html").write_text(page)
+    client = NotebookClient(
+        notebook,
+        kernel_name="python3",
+        kernel_manager_class=PrivateKernel,
+        timeout=600,
+        resources={"metadata": {"path": str(CHECKOUT / "demo")}},
+        on_cell_start=lambda cell, cell_index: _announce(cell),
+    )
+    try:
+        client.execute(env=environment)
+    except CellExecutionError as error:
+        sys.exit(f"The notebook failed:\n{str(error)[-3000:]}")
+    (out / "notebook.html").write_text(as_html(notebook))
 
 
 def make_pages(api_url: str, token: str, out: Path) -> None:

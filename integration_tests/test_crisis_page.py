@@ -98,12 +98,12 @@ def test_a_report_is_one_version_until_something_changes(
         return capsys.readouterr().out.strip()
 
     run = ("run", "flood", "--period", "2016-01-06")
-    assert said("check") == "flood: ready"
+    assert said("check").startswith("flood: ready; the token has more than the report needs: extremes, ")
     assert said(*run) == "flood 2016-01-06: published v1"
     assert said(*run) == "flood 2016-01-06: nothing new"
     (tmp_path / "flood.yml").write_text(definition.replace("BASELINE", "2"))
     assert said(*run) == "flood 2016-01-06: published v2"
-    assert said("list") == "flood: last good 2016-01-06 v2; failures: none"
+    assert said("list") == "flood: last good 2016-01-06 v2; next: 2016-01-07; failures: none"
     index = json.loads((tmp_path / "out" / "cell" / "flood" / "index.json").read_text())
     assert [each["because"] for each in index["periods"][0]["versions"]] == ["definition", "first"]
 
@@ -151,5 +151,5 @@ def test_reports_are_made_when_they_are_due(
         serving.kill()
         serving.wait()
     assert said("due") == ""
-    assert said("list") == "flood: last good 2016-01-07 v1; failures: none\n"
+    assert said("list") == "flood: last good 2016-01-07 v1; next: 2016-01-08; failures: none\n"
     assert connection.token not in log.read_text()

@@ -29,7 +29,8 @@ from flowauth.settings import Settings
 from flowauth.testing import PASSWORD, SCOPES, Script, Visitor, World, form_of, role_named, served, user_named
 from flowauth.views.reports import WORDS
 from flowclient.reports import Definition, read_definition
-from flowclient.reports.making import REASONS, ReportError, rights_of
+from flowclient.reports.asking import REASONS, ReportError
+from flowclient.reports.making import rights_of
 from flowclient.reports.service_user import look_as, run_as
 from flowclient.reports.shelf import _REASONS
 

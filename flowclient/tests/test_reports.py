@@ -17,9 +17,10 @@ from crisis_world import crisis
 from flowclient.pages import CrisisData, render
 from flowclient.reports import Definition, read_definition
 from flowclient.reports.__main__ import main
+from flowclient.reports.asking import ReportError
 from flowclient.reports.definition import DefinitionError
 from flowclient.reports.due import Loads, due, parts_of_run, run_key
-from flowclient.reports.making import ReportError, _write, verify
+from flowclient.reports.making import verify, write
 from flowclient.reports.shelf import Placed, Shelf
 
 FILE = {
@@ -60,7 +61,7 @@ def make(definition: Definition, tmp_path: Path) -> Make:
         into.mkdir()
         pages = {language: render(data, language) for language in definition.languages}
         parts = parts_of_run(definition, "2016-02-23", loads)
-        _write(into, pages, parts, data.facts())
+        write(into, pages, parts, data.facts())
         return into
 
     return make
@@ -145,14 +146,17 @@ def test_the_same_loads_are_one_version_and_others_the_next(
     assert shelf.place("2016-02-23", make(crisis(), replace(LOADED_AGAIN, cells=8))) == Placed("v3")
     assert (shelf.folder / "2016-02-23" / "v1" / "page.en.html").read_bytes() == first
     [period] = json.loads((shelf.folder / "index.json").read_text())["periods"]
-    assert period["versions"] == [
-        {"version": "v3", "because": "cells"},
-        {"version": "v2", "because": "loads"},
-        {"version": "v1", "because": "first"},
+    assert [(version["version"], version["because"]) for version in period["versions"]] == [
+        ("v3", "cells"),
+        ("v2", "loads"),
+        ("v1", "first"),
     ]
+    age = datetime.now(timezone.utc) - datetime.fromisoformat(period["versions"][0]["made"])
+    assert timedelta() <= age < timedelta(minutes=5)
     french = (shelf.folder / "index.fr.html").read_text()
     assert "des données ont été chargées plus tard ou de nouveau" in french
     assert 'href="2016-02-23/v2/page.fr.html"' in french
+    assert f"faite le {period['versions'][0]['made'][:16].replace('T', ' ')} UTC" in french
 
 
 def test_a_version_waits_for_its_approval(make: Make, tmp_path: Path) -> None:
@@ -259,7 +263,18 @@ def test_a_failure_stands_beside_the_last_good_version(
     assert main(["run", "crisis-displacement", "--period", "2016-02-23"]) == 1
     assert capsys.readouterr().out.splitlines()[-1].startswith("connection: Unable to connect")
     assert main(["list"]) == 1
-    assert "last good 2016-02-23 v1; failures: 2016-02-23: connection" in capsys.readouterr().out
+    assert (
+        "last good 2016-02-23 v1; next: 2016-02-24; failures: 2016-02-23: connection"
+        in capsys.readouterr().out
+    )
+    assert main(["list", "--json"]) == 1
+    told_by_name = json.loads(capsys.readouterr().out)["crisis-displacement"]
+    assert {name: told_by_name[name] for name in ("last_good", "next", "failures", "held")} == {
+        "last_good": "2016-02-23 v1",
+        "next": "2016-02-24",
+        "failures": {"2016-02-23": "connection"},
+        "held": [],
+    }
     index = (shelf.folder / "index.en.html").read_text()
     assert "the server could not be reached" in index
     assert "page.en.html" in index

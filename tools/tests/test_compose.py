@@ -46,6 +46,7 @@ NATIVE_ONLY |= {"FLOWAPI_TOKEN_FILE"}
 COMPOSE_ONLY = {
     "FLOWKIT_REPORTS_USER",
     "FLOWKIT_REPORTS_PASSWORD_FILE",
+    "FLOWKIT_REPORTS_METRICS_PORT",
     "TMPDIR",
     "FLOWKIT_HOST",
     "XDG_CONFIG_HOME",
@@ -153,7 +154,12 @@ def test_reports_are_made_with_a_client_s_rights_alone() -> None:
     beside = {
         name for name, other in SERVICES.items() if set(other.get("networks", [])) & set(service["networks"])
     }
-    assert beside == {"reports", "flowapi", "flowauth", "prefect"}
+    assert beside == {"reports", "flowapi", "flowauth", "prefect", "monitoring"}
+    # Prometheus is reached, and none of the services that it watches elsewhere.
+    assert {name for name, other in SERVICES.items() if "watching" in other.get("networks", [])} == {
+        "reports",
+        "monitoring",
+    }
     assert {each.partition(":/")[2] for each in service["volumes"]} == {
         "var/lib/flowkit/reports",
         "etc/flowkit/reports:ro",
@@ -386,11 +392,13 @@ def test_prometheus_asks_the_ports_that_serve_metrics() -> None:
     served = {
         name: service["environment"][setting]
         for name, service in SERVICES.items()
-        for setting in ("FLOWAPI_METRICS_PORT", "FLOWMACHINE_METRICS_PORT")
+        for setting in ("FLOWAPI_METRICS_PORT", "FLOWMACHINE_METRICS_PORT", "FLOWKIT_REPORTS_METRICS_PORT")
         if setting in service.get("environment", {})
     }
     assert asked == served
-    assert {name for name in SERVICES if "metrics" in SERVICES[name].get("networks", [])} == {
+    assert {
+        name for name in SERVICES if {"metrics", "watching"} & set(SERVICES[name].get("networks", []))
+    } == {
         *served,
         "monitoring",
     }

@@ -32,6 +32,7 @@ NEEDED_UNSEEN = {
     "duckdb-extension-spatial": "files that DuckDB loads as its extension",
     "fastapi": "a version that Prefect works with",
     "flowclient": "commands of its own process make reports",
+    "ipykernel": "the kernel of notebooks, started by name",
     "psycopg2-binary": "SQLAlchemy's driver, named in addresses",
     "pyspark-client": "the client of Spark Connect, for the executor of clusters",
     "sqlalchemy": "a version that Prefect works with",

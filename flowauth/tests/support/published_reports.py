@@ -11,7 +11,7 @@ from crisis_world import crisis
 from flowclient.pages import render
 from flowclient.reports import read_definition
 from flowclient.reports.due import Loads, parts_of_run
-from flowclient.reports.making import _write
+from flowclient.reports.making import write
 from flowclient.reports.shelf import Shelf
 
 DEFINITION = {
@@ -37,7 +37,7 @@ def publish(folder: Path, out: Path) -> Shelf:
         made.mkdir()
         data = crisis()
         pages = {language: render(data, language) for language in definition.languages}
-        _write(made, pages, parts_of_run(definition, PERIOD, Loads({}, cells)), data.facts())
+        write(made, pages, parts_of_run(definition, PERIOD, Loads({}, cells)), data.facts())
         Shelf(definition.model_copy(update={"publish": publishing}), out).place(PERIOD, made)
     shelf.failed("2016-02-24", "connection", None)
     return shelf

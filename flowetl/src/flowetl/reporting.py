@@ -23,6 +23,7 @@ from flowetl import processes, serving
 from flowetl.errors import LoadError
 from flowetl.logs import configure_logging
 from flowetl.reportcommands import asked, last_line
+from flowetl.reportmetrics import serve_metrics
 from flowetl.settings import ReportSettings
 
 _log = structlog.get_logger(__name__)
@@ -50,6 +51,7 @@ def serve_reports(settings: ReportSettings) -> None:
         When another process makes the reports of this folder.
     """
     with processes.only_server(settings.out):
+        serve_metrics(settings.bind, settings.metrics_port, settings.out)
         serving.wait_for_server()
         threading.Thread(target=serving.begin_again_after_outage, name="outages", daemon=True).start()
         serving.end_left_runs([FLOW])

@@ -51,6 +51,8 @@ class ReportSettings(ServiceSettings):
     user: str | None = Field(None, validation_alias="FLOWKIT_REPORTS_USER")
     password_file: Path | None = Field(None, validation_alias="FLOWKIT_REPORTS_PASSWORD_FILE")
     timezone: TimeZone = Field("UTC", validation_alias="FLOWDB_TIMEZONE")
+    bind: str = Field("127.0.0.1", validation_alias="FLOWKIT_BIND")
+    metrics_port: Port | None = Field(None, validation_alias="FLOWKIT_REPORTS_METRICS_PORT")
 
 
 class PseudonymSettings(ServiceSettings):

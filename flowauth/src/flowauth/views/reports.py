@@ -22,11 +22,14 @@ WORDS = {
     "version": mark("made with another version of FlowKit"),
     "loads": mark("data were loaded later or again"),
     "cells": mark("the list of cells changed"),
+    "notebook": mark("its notebook changed"),
+    "notes": mark("a note was added or changed"),
     "connection": mark("the server could not be reached"),
     "right": mark("a right is missing"),
     "refused": mark("the server refused the questions"),
     "size": mark("the page was too large"),
     "limits": mark("it took too long or too much memory"),
+    "cell": mark("a cell of its notebook failed"),
     "verification": mark("the page did not pass its checks"),
 }
 

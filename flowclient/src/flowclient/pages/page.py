@@ -8,19 +8,24 @@ import hashlib
 import html as markup
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from flowclient.pages.outlines import outlines
 
 #: Bytes that a page should have at most, and must.
 AIM = 300_000
 LIMIT = 1_000_000
+
+
+#: How the link to a page's table begins, and the mark by which spreadsheets know its encoding.
+_LINK, _MARK = "data:text/csv;charset=utf-8,", "\ufeff"
 
 
 class PageTooLargeError(ValueError):
@@ -137,6 +142,20 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return written.getvalue()
 
 
+def csv_of(html: str) -> str:
+    """Return the table that a page's link holds.
+
+    Raises
+    ------
+    ValueError
+        If the page has no such link, or several.
+    """
+    links = re.findall(f'href="{re.escape(_LINK)}([^"]*)"', html)
+    if len(links) != 1:
+        raise ValueError("The page has no table, so that it is not one of the package's.")
+    return unquote(links[0]).removeprefix(_MARK)
+
+
 def _plain(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@") else cell
 
@@ -153,7 +172,7 @@ def _templates() -> Any:
         undefined=StrictUndefined,
     )
     environment.filters["json"] = script_json
-    environment.filters["data_link"] = lambda text: "data:text/csv;charset=utf-8," + quote("\ufeff" + text)
+    environment.filters["data_link"] = lambda text: _LINK + quote(_MARK + text)
     return environment
 
 

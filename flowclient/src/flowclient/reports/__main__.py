@@ -10,24 +10,15 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 import flowclient
+from flowclient.reports.asking import ReportError, connection
 from flowclient.reports.definition import Definition, DefinitionError, read_definition
 from flowclient.reports.due import due
-from flowclient.reports.making import (
-    ReportError,
-    connection,
-    current_loads,
-    looking_for,
-    make,
-    preview,
-    rights_of,
-    run,
-)
+from flowclient.reports.examining import examined, questions
+from flowclient.reports.making import current_loads, looking_for, make, preview, rights_of, run
 from flowclient.reports.shelf import Shelf
-
-#: Scopes beyond need that ``check`` names.
-_SHOWN = 5
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,38 +41,41 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    reports = [(definition, Shelf(definition, _out())) for definition in _definitions(options)]
-    contents = {definition.name: shelf.contents() for definition, shelf in reports}
-    failures = [period for periods in contents.values() for period in periods if period["failure"]]
+    told = {definition.name: _told(definition) for definition in _definitions(options)}
     if options.json:
-        _say(json.dumps(contents, indent=1))
+        _say(json.dumps(told, indent=1))
     else:
-        for name, periods in contents.items():
-            good = next((period for period in periods if period["versions"]), None)
-            last = f"{good['period']} {good['versions'][0]['version']}" if good else "none yet"
-            failed = "; ".join(f"{p['period']}: {p['failure']['reason']}" for p in periods if p["failure"])
-            held = ", ".join(p["period"] for p in periods if p["held"])
+        for name, one in told.items():
+            failed = "; ".join(f"{period}: {reason}" for period, reason in one["failures"].items())
+            held = ", ".join(one["held"])
             waits = f"; waits for approval: {held}" if held else ""
-            _say(f"{name}: last good {last}; failures: {failed or 'none'}{waits}")
-    return 1 if failures else 0
+            coming = f"; next: {one['next']}" if one["next"] else ""
+            _say(
+                f"{name}: last good {one['last_good'] or 'none yet'}{coming}; failures: {failed or 'none'}{waits}"
+            )
+    return 1 if any(one["failures"] for one in told.values()) else 0
+
+
+def _told(definition: Definition) -> dict[str, Any]:
+    """Return the last good version, the period after it, and failures."""
+    periods = Shelf(definition, _out()).contents()
+    good = next((period for period in periods if period["versions"]), None)
+    return {
+        "last_good": f"{good['period']} {good['versions'][0]['version']}" if good else None,
+        "next": definition.period_of(definition.end_of(good["period"])) if good else None,
+        "failures": {each["period"]: each["failure"]["reason"] for each in periods if each["failure"]},
+        "held": [each["period"] for each in periods if each["held"]],
+        "periods": periods,
+    }
 
 
 def _check(options: argparse.Namespace) -> int:
     status = 0
     for definition in _definitions(options):
         with rights_of(definition):
-            permissions = _connection().permissions
-        needed = definition.parameters.scopes()
-        held = {scope for scopes in permissions.values() for scope in scopes}
-        lacks = [scope for scope in needed if scope not in held]
-        told = f"the token lacks {', '.join(lacks)}" if lacks else "ready"
-        if definition.role is not None and (more := sorted(held - set(needed))):
-            shown = ", ".join(more[:_SHOWN]) + (
-                f" and {len(more) - _SHOWN} more" if len(more) > _SHOWN else ""
-            )
-            told += f"; role {definition.role} has more than the report needs: {shown}"
-        _say(f"{definition.name}: {told}")
-        status = max(status, 1 if lacks else 0)
+            faults, remarks = examined(definition, _connection(), _out_or_none())
+        _say(f"{definition.name}: {'; '.join([*(faults or ['ready']), *remarks])}")
+        status = max(status, 1 if faults else 0)
     return status
 
 
@@ -99,14 +93,14 @@ def _preview(options: argparse.Namespace) -> int:
     definition = read_definition(path)
     period = options.period or _last_period(definition)
     with rights_of(definition):
-        asked = definition.parameters.questions(
-            _connection(), definition.start_of(period), definition.end_of(period)
-        )
-        explained = [query.explain() for query in asked]
-    stored = sum(each["stored"] == each["parts"] for each in explained)
-    forecasts = [each["forecast_seconds"] for each in explained]
-    seconds = "an unknown time" if None in forecasts else f"about {sum(forecasts):.0f} s of computing"
-    _say(f"{len(explained)} questions, {stored} of them stored; {seconds}.")
+        explained = [query.explain() for query in questions(definition, period, _connection())]
+    if definition.notebook is None:
+        stored = sum(each["stored"] == each["parts"] for each in explained)
+        forecasts = [each["forecast_seconds"] for each in explained]
+        seconds = "an unknown time" if None in forecasts else f"about {sum(forecasts):.0f} s of computing"
+        _say(f"{len(explained)} questions, {stored} of them stored; {seconds}.")
+    else:
+        _say("What a notebook asks is not known before it runs.")
     _say("The answers enter the ledger: later answers are judged against them, as after `run`.")
     into = Path(tempfile.mkdtemp(prefix=f"{definition.name}-{period}-"))
     preview(definition, path.resolve(), period, into)
@@ -193,6 +187,11 @@ def _folder() -> Path:
 
 def _out() -> Path:
     return Path(_setting("FLOWKIT_REPORTS_OUT"))
+
+
+def _out_or_none() -> Path | None:
+    value = os.environ.get("FLOWKIT_REPORTS_OUT")
+    return Path(value) if value else None
 
 
 def _say(text: str) -> None:

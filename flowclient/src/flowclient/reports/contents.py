@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import datetime
+import keyword
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, field_validator, model_validator
 
+import flowclient
 from flowclient import pages
 from flowclient.pages.languages import LOCALES
 from flowclient.pages.mobility import ABOVE, COMMUTING
 from flowclient.pages.quality import BAND_WEEKS
+from flowclient.reports.arguments import Argument, Strict
 
 if TYPE_CHECKING:
     from flowclient.api_query import APIQuery
@@ -25,6 +28,9 @@ _WEEK = 7 * _DAY
 _ALWAYS = ("run", "get_result", "get_available_dates")
 
 
+#: Names that a notebook gets beside the definition's parameters: the period, and what its pages need.
+GIVEN = ("period_start", "period_end", "languages", "notes")
+
 #: Kinds that homes are made of.
 _HOMES = ("modal_location", "daily_location")
 
@@ -34,21 +40,15 @@ def _query(unit: str, kind: str, *within: str) -> list[str]:
     return [f"{unit}:{kind}:{each}" for each in (kind, *within)]
 
 
-class Strict(BaseModel):
-    """Refuse unknown keys and other types than those named."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
 class Parameters(Strict):
-    """Hold the arguments of a page, and say what making it needs."""
+    """Hold the arguments of a report's body, and say what making it needs."""
 
     title: dict[Language, str] = Field(default_factory=dict)
 
     #: Event types whose loads decide what the page says; None is all.
     event_types: ClassVar[tuple[str, ...] | None] = pages.EVENT_TYPES
-    #: Parts of the one script that the page may have.
-    script: ClassVar[tuple[str, ...]]
+    #: The one script that a page may have, by its parts: one of these.
+    scripts: ClassVar[tuple[tuple[str, ...], ...]]
     #: The one period that the page may have; None is any.
     period: ClassVar[str | None] = None
 
@@ -56,6 +56,22 @@ class Parameters(Strict):
     def begins(self) -> datetime.date:
         """Return the first day that a period may lie in."""
         return datetime.date.min
+
+    def problems(self, connection: Connection) -> list[str]:
+        """Return what the server does not know of the arguments."""
+        return []
+
+
+class PageParameters(Parameters):
+    """Hold the arguments of a page of the package."""
+
+    def problems(self, connection: Connection) -> list[str]:
+        unit = getattr(self, "aggregation_unit", None)
+        units = [] if unit is None else flowclient.get_aggregation_units(connection=connection)
+        # The published server does not list its scopes.
+        if not units or unit in units:
+            return []
+        return [f"aggregation_unit = {unit!r} is not known to the server"]
 
     @abstractmethod
     def reads_from(self, start: datetime.date, end: datetime.date) -> datetime.date:
@@ -74,18 +90,18 @@ class Parameters(Strict):
         """Ask for what the page of a period shows; ``end`` is the first day after it."""
 
     @abstractmethod
-    def render(self, data: Any, language: str) -> pages.Page:
-        """Draw collected data in a language."""
+    def render(self, data: Any, language: str, note: str = "") -> pages.Page:
+        """Draw collected data in a language, with a person's words."""
 
 
-class CrisisParameters(Parameters):
+class CrisisParameters(PageParameters):
     """Hold the arguments of :func:`flowclient.pages.collect_crisis`."""
 
     event: datetime.date
     baseline_weeks: int = Field(default=2, ge=1, le=52)
     aggregation_unit: Unit = "admin3"
 
-    script = ("page", "map")
+    scripts = (("page", "map"),)
 
     @property
     def begins(self) -> datetime.date:
@@ -125,17 +141,17 @@ class CrisisParameters(Parameters):
             disable_progress=True,
         )
 
-    def render(self, data: Any, language: str) -> pages.Page:
-        return pages.render(data, language)
+    def render(self, data: Any, language: str, note: str = "") -> pages.Page:
+        return pages.render(data, language, note=note)
 
 
-class MobilityParameters(Parameters):
+class MobilityParameters(PageParameters):
     """Hold the arguments of :func:`flowclient.pages.collect_mobility`."""
 
     aggregation_unit: Unit = "admin3"
 
     period = "month"
-    script = ("page", "map")
+    scripts = (("page", "map"),)
 
     def reads_from(self, start: datetime.date, end: datetime.date) -> datetime.date:
         return (start - _DAY).replace(day=1)
@@ -171,18 +187,18 @@ class MobilityParameters(Parameters):
             disable_progress=True,
         )
 
-    def render(self, data: Any, language: str) -> pages.Page:
-        return pages.render_mobility(data, language)
+    def render(self, data: Any, language: str, note: str = "") -> pages.Page:
+        return pages.render_mobility(data, language, note=note)
 
 
-class QualityParameters(Parameters):
+class QualityParameters(PageParameters):
     """Hold the arguments of :func:`flowclient.pages.collect_quality`."""
 
     weeks: int = Field(default=4, ge=1, le=12)
     late_hours: int = Field(default=24, ge=0, le=720)
 
     event_types = None
-    script = ("page",)
+    scripts = (("page",),)
 
     def reads_from(self, start: datetime.date, end: datetime.date) -> datetime.date:
         # The shown weeks end with the period.
@@ -203,13 +219,47 @@ class QualityParameters(Parameters):
             title=dict(self.title),
         )
 
-    def render(self, data: Any, language: str) -> pages.Page:
-        return pages.render_quality(data, language)
+    def render(self, data: Any, language: str, note: str = "") -> pages.Page:
+        return pages.render_quality(data, language, note=note)
 
 
 #: Parameters of each page by its name in ``body``.
-CONTENTS: dict[str, type[Parameters]] = {
+CONTENTS: dict[str, type[PageParameters]] = {
     "crisis": CrisisParameters,
     "mobility-monthly": MobilityParameters,
     "data-quality": QualityParameters,
 }
+
+
+class NotebookParameters(Parameters):
+    """Hold the arguments of a notebook by name, each with its type."""
+
+    arguments: dict[str, Argument] = Field(default_factory=dict)
+
+    #: Pages of the package, whichever it draws.
+    scripts = tuple(sorted({one for each in CONTENTS.values() for one in each.scripts}))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {
+            "title": value.get("title", {}),
+            "arguments": {name: one for name, one in value.items() if name != "title"},
+        }
+
+    @field_validator("arguments")
+    @classmethod
+    def _names(cls, value: dict[str, Argument]) -> dict[str, Argument]:
+        for name in value:
+            if not name.isidentifier() or keyword.iskeyword(name) or name in GIVEN:
+                raise ValueError(f"{name!r} cannot be the name of a parameter")
+        return value
+
+    def problems(self, connection: Connection) -> list[str]:
+        return [
+            f"{name} = {unknown!r} is not known to the server"
+            for name, argument in self.arguments.items()
+            for unknown in argument.unknown(connection)
+        ]

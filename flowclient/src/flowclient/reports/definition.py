@@ -9,14 +9,25 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from cronsim import CronSim, CronSimError
-from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    PrivateAttr,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from flowclient.pages.languages import LOCALES
-from flowclient.reports.contents import CONTENTS, Language, Parameters, Strict
+from flowclient.reports.arguments import Strict
+from flowclient.reports.contents import CONTENTS, Language, NotebookParameters, PageParameters, Parameters
 
 _NAME = r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$"
 Name = Annotated[str, Field(pattern=_NAME)]
 EventType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+#: Characters of a person's note.
+_LONGEST_NOTE = 4000
 
 
 class DefinitionError(ValueError):
@@ -24,16 +35,36 @@ class DefinitionError(ValueError):
 
 
 class Body(Strict):
-    """Name the page that the report draws."""
+    """Name the page that the report draws, or the notebook that draws its pages.
 
-    page: str
+    The notebook lies beside the definition. Of a notebook the definition says what cannot be seen: the ``scopes`` that it needs, and how many ``days`` before
+    the period's end it reads; all, unless given.
+    """
+
+    page: str | None = None
+    notebook: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][\w.-]{0,99}\.ipynb$")
+    scopes: tuple[str, ...] = ()
+    days: int | None = Field(default=None, ge=1)
 
     @field_validator("page")
     @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in CONTENTS:
+    def _known(cls, value: str | None) -> str | None:
+        if value is not None and value not in CONTENTS:
             raise ValueError(f"must be one of {', '.join(CONTENTS)}")
         return value
+
+    @field_validator("scopes", mode="before")
+    @classmethod
+    def _tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _one(self) -> Body:
+        if (self.page is None) == (self.notebook is None):
+            raise ValueError("must have 'page' or 'notebook'")
+        if self.page is not None and (self.scopes or self.days is not None):
+            raise ValueError("'scopes' and 'days' go with 'notebook' alone")
+        return self
 
 
 class Trigger(Strict):
@@ -88,6 +119,7 @@ class Limits(Strict):
     minutes: int = Field(default=30, ge=1, le=240)
     memory_mb: int = Field(default=2048, ge=256)
     page_kb: int = Field(default=1000, ge=50, le=1000)
+    queries: int = Field(default=400, ge=1)
 
 
 class Keep(Strict):
@@ -115,13 +147,17 @@ class Definition(Strict):
     publish: Literal["at-once", "by-hand"] = "at-once"
     limits: Limits = Field(default_factory=Limits)
     keep: Keep = Field(default_factory=Keep)
+    #: Folder of the definition, of its notebook and of the folder ``notes``.
+    _folder: Path = PrivateAttr(default=Path())
 
     @field_validator("parameters", mode="plain")
     @classmethod
-    def _of_the_page(cls, value: Any, info: ValidationInfo) -> Any:
+    def _of_the_body(cls, value: Any, info: ValidationInfo) -> Any:
         body = info.data.get("body")
         # Of a page that is not known, which is refused itself, nothing can be said.
-        return value if body is None else CONTENTS[body.page].model_validate(value)
+        if body is None:
+            return value
+        return (NotebookParameters if body.page is None else CONTENTS[body.page]).model_validate(value)
 
     @model_validator(mode="after")
     def _period_of_the_page(self) -> Definition:
@@ -189,6 +225,56 @@ class Definition(Strict):
         """Return the folder of the report's periods."""
         return out / self.recipients / self.name
 
+    @property
+    def notebook(self) -> Path | None:
+        """Return the file of the notebook; None if the report draws a page."""
+        return None if self.body.notebook is None else self._folder / self.body.notebook
+
+    @property
+    def event_types(self) -> tuple[str, ...] | None:
+        """Return the event types whose loads decide what the report says; None is all."""
+        if isinstance(self.parameters, PageParameters):
+            return self.parameters.event_types
+        return self.trigger.days_loaded or self.trigger.complete or self.parameters.event_types
+
+    def reads_from(self, period: str) -> datetime.date:
+        """Return the first day that the report of a period reads."""
+        end = self.end_of(period)
+        if isinstance(self.parameters, PageParameters):
+            return self.parameters.reads_from(self.start_of(period), end)
+        return datetime.date.min if self.body.days is None else end - datetime.timedelta(days=self.body.days)
+
+    def scopes(self) -> list[str]:
+        """Return the rights that the report needs."""
+        if isinstance(self.parameters, PageParameters):
+            return self.parameters.scopes()
+        return list(self.body.scopes)
+
+    def notes(self, period: str) -> dict[str, str]:
+        """Return a person's words for a period, by language.
+
+        They are in ``notes/<report>/<period>.<language>.txt``.
+
+        Raises
+        ------
+        ValueError
+            If one cannot be read or is too long.
+        """
+        found = {}
+        for language in self.languages:
+            file = self._folder / "notes" / self.name / f"{period}.{language}.txt"
+            try:
+                text = file.read_text(encoding="utf-8").strip()
+            except FileNotFoundError:
+                continue
+            except (OSError, UnicodeDecodeError) as error:
+                raise ValueError(f"{file}: the note cannot be read ({type(error).__name__}).") from None
+            if len(text) > _LONGEST_NOTE:
+                raise ValueError(f"{file}: a note has at most {_LONGEST_NOTE} characters.")
+            if text:
+                found[language] = text
+        return found
+
 
 def read_definition(path: Path) -> Definition:
     """Return the definition in a file.
@@ -214,6 +300,11 @@ def read_definition(path: Path) -> Definition:
     if definition.name != path.stem:
         raise DefinitionError(
             f"{path.name}: name = '{definition.name}': must be '{path.stem}', as the file is."
+        )
+    definition._folder = path.parent.resolve()
+    if definition.notebook is not None and not definition.notebook.is_file():
+        raise DefinitionError(
+            f"{path.name}: body.notebook = '{definition.body.notebook}': there is no such file beside it."
         )
     return definition
 

@@ -42,8 +42,7 @@ class Loads:
 
     def read_by(self, definition: Definition, period: str) -> dict[str, dict[str, str]]:
         """Return the loads that a period's page reads: event type, day, load."""
-        end = definition.end_of(period)
-        start = definition.parameters.reads_from(definition.start_of(period), end)
+        start, end = definition.reads_from(period), definition.end_of(period)
         return {
             event_type: {
                 day.isoformat(): load
@@ -54,19 +53,28 @@ class Loads:
         }
 
     def types_of(self, definition: Definition) -> tuple[str, ...]:
-        """Return the event types that a report's page reads."""
-        named = definition.parameters.event_types
+        """Return the event types that a report reads."""
+        named = definition.event_types
         return tuple(sorted(self.ids)) if named is None else named
 
 
 def parts_of_run(definition: Definition, period: str, loads: Loads) -> dict[str, Any]:
-    """Return all that decides what a page says, by name."""
+    """Return all that decides what a page says, by name.
+
+    Raises
+    ------
+    ValueError
+        If a note cannot be read.
+    """
+    notebook = definition.notebook
     return {
         "definition": definition.model_dump(mode="json", include={"name", "body", "parameters", "languages"}),
+        "notebook": None if notebook is None else hashlib.sha256(notebook.read_bytes()).hexdigest(),
         "version": flowclient.__version__,
         "period": period,
         "loads": loads.read_by(definition, period),
         "cells": loads.cells,
+        "notes": definition.notes(period),
     }
 
 
@@ -88,7 +96,11 @@ def due(definition: Definition, loads: Loads, shelf: Shelf, now: datetime.dateti
     """
     found = []
     for period in _wanted(definition, loads, now):
-        key = run_key(definition, period, loads)
+        try:
+            key = run_key(definition, period, loads)
+        except ValueError:
+            # A note cannot be read; the run tells so.
+            key = None
         failure = shelf.failure(period)
         if key in shelf.made(period) or (failure and not _again(failure, key, now)):
             continue
@@ -96,7 +108,7 @@ def due(definition: Definition, loads: Loads, shelf: Shelf, now: datetime.dateti
     return found
 
 
-def _again(failure: Failure, key: str, now: datetime.datetime) -> bool:
+def _again(failure: Failure, key: str | None, now: datetime.datetime) -> bool:
     if failure.reason != "connection":
         return failure.run_key != key
     minutes = min(_FIRST_PAUSE * 3 ** (failure.tries - 1), _LONGEST_PAUSE)

@@ -3,52 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import csv
+import datetime
 import fcntl
 import hashlib
-import io
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import flowclient
-from flowclient.errors import (
-    AuthenticationError,
-    FlowclientConnectionError,
-    PermissionDeniedError,
-    QueryValidationError,
-)
-from flowclient.pages import Page, PageTooLargeError
+from flowclient.pages import Page
+from flowclient.pages.page import csv_of
+from flowclient.reports.asking import MOST_QUERIES, REASONS, ReportError, connection, reasons, token
+from flowclient.reports.contents import NotebookParameters, PageParameters
 from flowclient.reports.definition import Definition
 from flowclient.reports.due import Loads, digest, parts_of_run, run_key
 from flowclient.reports.service_user import look_as, run_as
 from flowclient.reports.shelf import Placed, Shelf
+from flowclient.reports.verifying import verify
 
-#: Reasons that readers see.
-REASONS = ("connection", "right", "refused", "size", "limits", "verification", "other")
 #: Settings that the maker gets; it has no secret of another service.
-_PASSED_ON = ("FLOWAPI_URL", "FLOWAPI_TOKEN_FILE", "PATH", "LANG", "SSL_CERTIFICATE_FILE")
+_PASSED_ON = ("FLOWAPI_URL", "FLOWAPI_TOKEN_FILE", "PATH", "LANG", "TZ", "SSL_CERTIFICATE_FILE")
 #: A server that is away for a moment is no news.
 _TRIES_BEFORE_TELLING = {"connection": 3}
 _TELLING_SECONDS = 30
-_JWT = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+")
-
-
-class ReportError(RuntimeError):
-    """Report that no version was made: a reason of :data:`REASONS`, and the details."""
-
-    def __init__(self, reason: str, told: str) -> None:
-        super().__init__(told)
-        self.reason = reason
 
 
 def run(definition: Definition, path: Path, period: str, out: Path) -> Placed | None:
@@ -75,12 +59,13 @@ def run(definition: Definition, path: Path, period: str, out: Path) -> Placed | 
         try:
             with rights_of(definition):
                 loads = current_loads()
-                key = run_key(definition, period, loads)
+                with reasons():
+                    key = run_key(definition, period, loads)
                 if key in shelf.made(period):
                     shelf.succeeded(period)
                     return None
-                _make_apart(definition, path, period, made, Path(scratch), loads)
-                verify(definition, made, _token())
+                make_apart(definition, path, period, made, Path(scratch), loads)
+                verify(definition, made, token())
         except ReportError as error:
             failure = shelf.failed(period, error.reason, key)
             if failure.tries == _TRIES_BEFORE_TELLING.get(failure.reason, 1):
@@ -96,8 +81,8 @@ def preview(definition: Definition, path: Path, period: str, into: Path) -> None
     """
     definition.end_of(period)
     with rights_of(definition), tempfile.TemporaryDirectory(prefix="preview-") as scratch:
-        _make_apart(definition, path, period, into, Path(scratch), current_loads())
-        verify(definition, into, _token())
+        make_apart(definition, path, period, into, Path(scratch), current_loads())
+        verify(definition, into, token())
 
 
 def rights_of(definition: Definition) -> AbstractContextManager[None]:
@@ -122,7 +107,7 @@ def looking_for(definitions: Iterable[Definition]) -> AbstractContextManager[Non
 @contextlib.contextmanager
 def _entered(rights: AbstractContextManager[None]) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
-        with _reasons(None):
+        with reasons():
             stack.enter_context(rights)
         yield
 
@@ -135,17 +120,8 @@ def current_loads() -> Loads:
     ReportError
         If it cannot be reached or refuses.
     """
-    with _reasons(None):
+    with reasons():
         return Loads.of(flowclient.get_loads(connection=connection()))
-
-
-def connection() -> flowclient.Connection:
-    """Connect to the server of the settings."""
-    return flowclient.connect(
-        url=os.environ["FLOWAPI_URL"],
-        token=_token(),
-        ssl_certificate=os.environ.get("SSL_CERTIFICATE_FILE"),
-    )
 
 
 def _tell(definition: Definition, period: str, reason: str) -> None:
@@ -173,38 +149,59 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _make_apart(
-    definition: Definition, path: Path, period: str, made: Path, home: Path, loads: Loads
-) -> None:
-    """Run ``make`` in its own process group, and kill the group at the limit of time."""
-    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {"HOME": str(home)}
+def make_apart(definition: Definition, path: Path, period: str, made: Path, home: Path, loads: Loads) -> None:
+    """Run ``make`` apart, and kill it with all that it started at its limit.
+
+    Raises
+    ------
+    ReportError
+        With the reason that the process gives.
+    """
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     parts = home / "parts.json"
     parts.write_text(json.dumps(parts_of_run(definition, period, loads)))
     command = [sys.executable, "-m", "flowclient.reports", "make", str(path), period, str(made), str(parts)]
-    child = subprocess.Popen(
-        command,
-        env=environment,
-        cwd=home,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        output, _ = child.communicate(timeout=60 * definition.limits.minutes)
-    except subprocess.TimeoutExpired:
-        raise ReportError("limits", f"It took more than {definition.limits.minutes} minutes.") from None
-    finally:
-        # Also what the child left running.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+    # Removed with all that is left in it; a killed process removes nothing.
+    with tempfile.TemporaryDirectory(prefix="report-") as scratch:
+        environment |= {"HOME": str(home), "TMPDIR": scratch, MOST_QUERIES: str(definition.limits.queries)}
+        child = subprocess.Popen(
+            command,
+            env=environment,
+            cwd=home,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            output, _ = child.communicate(timeout=60 * definition.limits.minutes)
+        except subprocess.TimeoutExpired:
+            raise ReportError("limits", f"It took more than {definition.limits.minutes} minutes.") from None
+        finally:
+            _end(child)
     if child.returncode == 0:
         return
     *_, last = output.strip().splitlines() or [""]
     reason, _, told = last.partition(": ")
     raise ReportError(reason if reason in REASONS else "other", told or last or f"status {child.returncode}")
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    """Kill a process and what it started, also in sessions of their own."""
+    import psutil
+
+    started = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        started = psutil.Process(child.pid).children(recursive=True)
+    for each in started:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    if child.stdout is not None:
+        child.stdout.close()
 
 
 def make(definition: Definition, period: str, into: Path, parts: dict[str, Any]) -> None:
@@ -215,41 +212,72 @@ def make(definition: Definition, period: str, into: Path, parts: dict[str, Any])
     Raises
     ------
     ReportError
-        If the API refuses or cannot be reached, or a page is too large.
+        If the API refuses or cannot be reached, a cell fails, or a page is too large.
     """
     import resource
 
     # Of written memory: libraries reserve far more addresses than they use.
     most = definition.limits.memory_mb * 2**20
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    start, end, notes = definition.start_of(period), definition.end_of(period), parts["notes"]
     parameters = definition.parameters
-    with _reasons(definition):
-        data = parameters.collect(connection(), definition.start_of(period), definition.end_of(period))
-        pages = {language: parameters.render(data, language) for language in definition.languages}
-    _write(into, pages, parts, data.facts())
+    with reasons(definition.limits.memory_mb):
+        if isinstance(parameters, PageParameters):
+            data = parameters.collect(connection(), start, end)
+            pages = {
+                language: parameters.render(data, language, notes.get(language, ""))
+                for language in definition.languages
+            }
+            write(into, pages, parts, data.facts())
+        else:
+            _make_by_notebook(definition, start, end, into, parts)
 
 
-@contextlib.contextmanager
-def _reasons(definition: Definition | None) -> Iterator[None]:
-    """Turn what goes wrong into the reasons that readers see."""
-    try:
-        yield
-    except (AuthenticationError, PermissionDeniedError) as error:
-        raise ReportError("right", str(error)) from None
-    except (QueryValidationError, FileNotFoundError) as error:
-        raise ReportError("refused", str(error)) from None
-    except FlowclientConnectionError as error:
-        raise ReportError("connection" if error.status_code is None else "refused", str(error)) from None
-    except PageTooLargeError as error:
-        raise ReportError("size", str(error)) from None
-    except MemoryError:
-        most = f"{definition.limits.memory_mb} MB" if definition else "the memory"
-        raise ReportError("limits", f"It took more than {most}.") from None
-    except ValueError as error:
-        raise ReportError("refused", str(error)) from None
+def _make_by_notebook(
+    definition: Definition, start: datetime.date, end: datetime.date, into: Path, parts: dict[str, Any]
+) -> None:
+    """Run the notebook, which saves ``page.<language>.html`` in its folder."""
+    from flowclient.reports.notebooks import execute, ids_in
+
+    assert isinstance(definition.parameters, NotebookParameters)
+    assert definition.notebook is not None
+    given = {name: argument.written for name, argument in definition.parameters.arguments.items()}
+    given |= {
+        "period_start": start.isoformat(),
+        "period_end": end.isoformat(),
+        "languages": list(definition.languages),
+        "notes": parts["notes"],
+    }
+    pages = {}
+    with tempfile.TemporaryDirectory(prefix="notebook-") as folder:
+        try:
+            executed = execute(definition.notebook, given, Path(folder))
+        except ReportError as error:
+            # A message may quote what a cell read.
+            raise ReportError(error.reason, str(error).replace(token(), "[token]")) from None
+        for language in definition.languages:
+            file = Path(folder) / f"page.{language}.html"
+            if not file.is_file():
+                raise ReportError("cell", f"The notebook has not saved {file.name}.")
+            html = file.read_text(encoding="utf-8")
+            pages[language] = Page(html, csv_of(html), language)
+    if len({page.csv for page in pages.values()}) > 1:
+        raise ReportError("verification", "The pages of the languages have different tables.")
+    ids = sorted({each for page in pages.values() for each in ids_in(page.html)})
+    write(into, pages, parts, {"query_ids": ids}, notebook=executed)
 
 
-def _write(into: Path, pages: dict[str, Page], parts: dict[str, Any], facts: dict[str, Any]) -> None:
+def write(
+    into: Path,
+    pages: dict[str, Page],
+    parts: dict[str, Any],
+    facts: dict[str, Any],
+    *,
+    notebook: str | None = None,
+) -> None:
+    """Write a version's files; the executed notebook is for analysts and no page."""
+    if notebook is not None:
+        (into / "notebook.html").write_text(notebook, encoding="utf-8")
     for language, page in pages.items():
         page.save(into / f"page.{language}.html")
     (into / "data.csv").write_bytes(next(iter(pages.values())).csv.encode())
@@ -263,61 +291,3 @@ def _write(into: Path, pages: dict[str, Page], parts: dict[str, Any], facts: dic
         },
     }
     (into / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
-
-
-def verify(definition: Definition, made: Path, token: str) -> None:
-    """Refuse pages with a token, an outside address, foreign script or other numbers.
-
-    Raises
-    ------
-    ReportError
-        With the first fault.
-    """
-    rows = list(csv.DictReader(io.StringIO((made / "data.csv").read_text(encoding="utf-8"))))
-
-    def refuse(told: str) -> None:
-        raise ReportError("verification", told)
-
-    for language in definition.languages:
-        file = made / f"page.{language}.html"
-        html = file.read_text(encoding="utf-8")
-        if len(html.encode()) > 1000 * definition.limits.page_kb:
-            raise ReportError("size", f"{file.name} is over {definition.limits.page_kb} kB.")
-        if token in html or _JWT.search(html):
-            refuse(f"{file.name} holds a token.")
-        outside = re.search(r"""(?:src|href)\s*=\s*["']?(?!["']?(?:#|data:text/csv))[^>\s]+""", html)
-        if outside:
-            refuse(f"{file.name} refers to {outside[0][:80]}.")
-        scripts = re.findall(r"<script\b[^>]*>", html)
-        if scripts != ['<script type="application/json" id="data">', "<script>"] or _stray_script(
-            definition, html
-        ):
-            refuse(f"{file.name} has a script that is not ours.")
-        [data] = re.findall(r'id="data">(.*?)</script>', html, re.DOTALL)
-        drawn = json.loads(data)
-        columns = drawn["columns"]
-        if not any(row[columns[0]] for row in rows):
-            refuse("Every number is withheld or missing.")
-        shown = Counter(
-            tuple(str(n) if isinstance(n, int) else "" for n in line) for line in drawn["numbers"]
-        )
-        if shown != Counter(tuple(row[name] for name in columns) for row in rows):
-            refuse(f"{file.name} has other numbers than data.csv.")
-
-
-def _stray_script(definition: Definition, html: str) -> bool:
-    """Return whether the script is another than the package's."""
-    from flowclient.pages.page import script_text
-
-    [script] = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
-    return bool(script != script_text(definition.parameters.script))
-
-
-def _token() -> str:
-    file = Path(os.environ["FLOWAPI_TOKEN_FILE"])
-    try:
-        return file.read_text().strip()
-    except OSError as error:
-        raise ReportError(
-            "right", f"FLOWAPI_TOKEN_FILE = '{file}': the file cannot be read ({error.strerror})."
-        ) from None

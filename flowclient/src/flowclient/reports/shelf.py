@@ -16,7 +16,7 @@ from flowclient.pages.page import document
 from flowclient.reports.definition import Definition
 
 #: Parts of a manifest that may differ between two versions, in the order in which they explain a difference.
-_REASONS = ("definition", "version", "loads", "cells")
+_REASONS = ("definition", "notebook", "version", "loads", "cells", "notes")
 #: Folder of a version that waits for ``approve``. Only its owner may read it.
 _HELD = "held"
 
@@ -68,8 +68,16 @@ class Shelf:
     def made(self, period: str) -> set[str]:
         """Return the run keys of the latest version and of the held one."""
         return {
-            _manifest(folder)["run_key"] for folder in (self._latest(period), self.held(period)) if folder
+            Shelf.manifest(folder)["run_key"]
+            for folder in (self._latest(period), self.held(period))
+            if folder
         }
+
+    @staticmethod
+    def manifest(folder: Path) -> dict[str, Any]:
+        """Return the manifest of a version's folder."""
+        found: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+        return found
 
     def failure(self, period: str) -> Failure | None:
         """Return what became of a period's last run, if it failed."""
@@ -146,11 +154,11 @@ class Shelf:
 
     def _publish(self, period: str, made: Path) -> str:
         latest = self._latest(period)
-        manifest = _manifest(made)
+        manifest = Shelf.manifest(made)
         changed = [
             part
             for part in _REASONS
-            if latest and _manifest(latest)["digests"].get(part) != manifest["digests"][part]
+            if latest and Shelf.manifest(latest)["digests"].get(part) != manifest["digests"][part]
         ]
         manifest["because"] = changed[0] if changed else "first"
         _replace(made / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True) + "\n")
@@ -182,7 +190,8 @@ class Shelf:
                 "versions": [
                     {
                         "version": path.name,
-                        "because": _manifest(path)["because"],
+                        "because": Shelf.manifest(path)["because"],
+                        "made": _when(path),
                     }
                     for path in self.versions(period)
                 ],
@@ -213,13 +222,14 @@ class Shelf:
             _replace(self.folder / f"index.{language}.html", document("index", values))
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
-    return found
+def _when(folder: Path) -> str:
+    """Return when a version was published: its manifest never changes after that."""
+    seconds = (folder / "manifest.json").stat().st_mtime
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).isoformat(timespec="minutes")
 
 
 def _run_key(folder: Path | None) -> str | None:
-    return _manifest(folder)["run_key"] if folder else None
+    return Shelf.manifest(folder)["run_key"] if folder else None
 
 
 def _replace(file: Path, text: str) -> None:
