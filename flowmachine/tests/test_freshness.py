@@ -162,8 +162,8 @@ def test_a_day_that_is_loaded_anew_while_its_file_is_looked_for(
         nonlocal reads
         state = read_data_state(connection)
         reads += 1
-        # The first is for the plan, the second for the part.
-        if reads == 2:
+        # The first is for the plan and the part.
+        if reads == 1:
             own_country.load("run", "--source", "calls", "--date", "2016-01-02")
         return state
 
@@ -172,6 +172,23 @@ def test_a_day_that_is_loaded_anew_while_its_file_is_looked_for(
     with closing(Engine(own_country, tmp_path / "cache", "duckdb")) as engine:
         assert engine.run(query) == ids(query)
     assert reads > 2
+
+
+def test_the_data_are_looked_at_before_and_after_a_part(
+    own_country: Country, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Check that the plan and the first part share one look."""
+    reads: list[DataState] = []
+
+    def read(connection: sa.Connection) -> DataState:
+        reads.append(read_data_state(connection))
+        return reads[-1]
+
+    query = counted(daily(2))
+    with closing(Engine(own_country, tmp_path / "cache", "duckdb")) as engine:
+        monkeypatch.setattr("flowmachine.worker.read_data_state", read)
+        assert engine.run(query) == ids(query)
+    assert len(reads) == 2 * len(ids(query))
 
 
 def test_a_late_day(running: Engine, own_country: Country) -> None:

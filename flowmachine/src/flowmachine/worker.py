@@ -87,6 +87,8 @@ class Worker:
         self._bell, self._bell_rope = socket.socketpair()
         self._current: Key | None = None
         self._working: Any = None
+        #: The state that a job was planned with a moment ago. Computing notices if it is out of date.
+        self._seen: DataState | None = None
         #: Held while a statement is cancelled, so that no later statement is hit instead.
         self._cancels = threading.Lock()
         self._cancelling = False
@@ -166,6 +168,7 @@ class Worker:
 
         A planned job's ready part may be computed at once.
         """
+        self._seen = None
         with self._engine.connect() as connection, self._interruptible(connection):
             with connection.begin():
                 unplanned = planning.next_unplanned(connection)
@@ -203,7 +206,7 @@ class Worker:
         key = Key(job["query_id"], job["store"])
         try:
             with about(job), connection.begin_nested():
-                data = read_data_state(connection)
+                data = self._seen = read_data_state(connection)
                 make_plan(connection, job, data, self.executors, self._computing.choice)
         except Exception as error:
             if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
@@ -234,7 +237,7 @@ class Worker:
     def _compute(self, connection: sa.Connection, key: Key, query: Query, executor: Executor) -> None:
         started = time.monotonic()
         with connection.begin():
-            data = read_data_state(connection)
+            data = self._seen or read_data_state(connection)
             fingerprints = data.fingerprints(query)
             self._check_inputs(connection, query, executor, data, fingerprints)
             executor.share(working.sharers(connection, self._host))
