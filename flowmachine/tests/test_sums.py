@@ -100,12 +100,19 @@ def summed(rows: list[Row]) -> Entry:
     return Entry(behind, size, any(row.served for row in rows), everybody)
 
 
+def everybody(release: Release) -> frozenset[int]:
+    found: frozenset[int] = frozenset()
+    for row in release.rows.values():
+        found ^= row.told.behind
+    return found
+
+
 def tell_too_much(mine: Release, theirs: Release) -> bool:
     """Return whether sums of rows of two releases differ by few."""
     valued = mine.query.measure[1] != "count"
     for unit in UNITS[: 1 + min(UNITS.index(mine.unit), UNITS.index(theirs.unit))]:
-        if mine.unit == theirs.unit:
-            continue  # Rows are compared as twins, and sums over places of the same rows are not compared.
+        if mine.unit == theirs.unit and (unit == mine.unit or everybody(mine) == everybody(theirs)):
+            continue  # Rows are compared as twins, and sums over places of the same people are not compared.
         own, others = entries(mine, unit), entries(theirs, unit)
         common = own.keys() & others.keys()
         smaller = min(sum(found[place].size for place in common) for found in (own, others))

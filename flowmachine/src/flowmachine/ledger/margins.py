@@ -7,8 +7,9 @@ few are. So the later answer is refused whole.
 
 Levels of one question, a question and its totals, and sums of the same people are not compared here: what is left of
 a total is nobody or many already. Equal sums tell nothing. A margin of the whole country tells of no place. Nor are
-sums over places of two answers with the same rows compared: people who are in another district of one region, such as
-in the last and in the most common place of a day, make many rows differ and few sums.
+sums over places compared of two answers with the same columns and unit about exactly the same people: nobody is in one
+of them only. People who are in another district of one region, such as in the last and in the most common place of a
+day, make many rows differ and few sums.
 """
 
 from __future__ import annotations
@@ -184,6 +185,9 @@ def _candidates() -> Select[Any]:
     is_total = sa.exists().where(of_mine.c.release == bound("made"), of_mine.c.question == results.family)
     is_part = sa.exists().where(of_theirs.c.release == theirs.c.release, of_theirs.c.question == own.c.family)
     of_places = mine.c.position == any_of("over_places", sa.SmallInteger())
+    of_the_same = _everybody(mine.c.release, mine.c.position) == _everybody(
+        theirs.c.release, theirs.c.position
+    )
     most = few(sa.or_(mine.c.valued, theirs.c.valued))
     return (
         sa.select(mine.c.position.label("own_position"), theirs.c.release, theirs.c.position)
@@ -203,13 +207,20 @@ def _candidates() -> Select[Any]:
             differing_bits(mine.c, theirs.c) <= most,
             results.query_id != bound("asked", sa.Text()),
             results.family != own.c.family,
-            ~sa.and_(results.form == own.c.form, theirs.c.position > 0, of_places),
+            ~sa.and_(results.form == own.c.form, theirs.c.position > 0, of_places, of_the_same),
             ~is_total,
             ~is_part,
             mine.c.everybody != theirs.c.everybody,
         )
         .distinct()
     )
+
+
+def _everybody(release: ColumnElement[int], position: ColumnElement[int]) -> ColumnElement[int]:
+    """Select the sketch of all subscribers, each of whom is in one sum of a position."""
+    sums = ledger_margins.alias()
+    of_all = sa.select(sa.func.bit_xor(sums.c.everybody))
+    return of_all.where(sums.c.release == release, sums.c.position == position).scalar_subquery()
 
 
 @built_once
