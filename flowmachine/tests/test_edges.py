@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import combinations, pairwise
+from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowmachine.ledger.edges import MOST_EDGES, Cuts, EdgesTooNear, TooManyEdges, circles, cuts_of, nearest
+from flowmachine.ledger.edges import (
+    MOST_EDGES,
+    MOST_OF_ONE,
+    Cuts,
+    EdgesTooNear,
+    TooManyEdges,
+    circles,
+    cuts_of,
+    judge,
+    nearest,
+)
 from flowmachine.ledger.twins import TooNear
 from flowmachine.queries import EventCount, HistogramAggregate
+from flowmachine.tables import audit, jobs, ledger_results
+
+from .in_memory import Told, empty_ledger, in_memory, table_of
 
 FLOOR = 15
 
@@ -163,24 +179,209 @@ def test_a_last_bin_with_its_edge_ends_above_the_edge() -> None:
     assert cuts_of(wide, [2]) == Cuts(wide.query_id, (2, above), tells_ends=True)
 
 
-def test_edges_are_compared_up_to_a_number() -> None:
-    """Check that nothing is counted beyond the limit, as others wait meanwhile."""
-    edges = tuple(map(float, range(MOST_EDGES // 2)))
-    earlier = [Cuts("first", edges), Cuts("second", tuple(edge + 0.5 for edge in edges))]
+def test_a_bin_of_nearly_the_same_values_is_no_slice() -> None:
+    """Check that what a published bin tells is no secret, however few are in it."""
+    assert circles([Cuts("near", (0, 1), is_same=False)], {0: 0, 1: FLOOR}) == 0
+
+
+def test_equal_edges_of_other_values_are_other_edges() -> None:
+    near, same = Cuts("near", (0, 1), is_same=False), Cuts("same", (0, 1))
+    assert circles([near, same], {0: 0, 1: 20}) == 1
+    assert circles([same, near], {0: 0, 1: 20}) == 1
+    assert circles([same, same], {0: 0, 1: 20}) == 0
+    assert circles([near, Cuts("nearer", (0, 1), is_same=False)], {0: 0, 1: 20}) == 1
+
+
+def test_a_count_for_each_two_neighbours_is_needed() -> None:
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        nearest(Cuts("later", (0, 2)), [Cuts("earlier", (0, 1))], lambda edges: [20] * (len(edges) - 2))
+
+
+def test_cuts_are_values() -> None:
+    assert len({Cuts("id", (0, 1)), Cuts("id", (0, 1)), Cuts("id", (0, 2))}) == 2
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_the_earliest_with_which_a_circle_closes_is_named(number: int) -> None:
+    """Check each of five earlier histograms, the first and the last too."""
+    numbers = [20] * 12 + [1, 20]
+    earlier = [Cuts(f"query {at}", (at, at + 2)) for at in range(5)]
+    earlier[number] = Cuts(f"query {number}", (number, 13))
+    found = nearest(Cuts("own", (number, 12)), earlier, counting(numbers))
+    assert found is not None
+    assert found.query_id == f"query {number}"
+
+
+def test_edges_between_published_ends_stay() -> None:
+    """Check both ends of three edges, and an edge beside each of them."""
+    numbers = [20, 1, 20, 20, 1, 20]
+    ends = Cuts("ends", (0, 3, 6), tells_ends=True)
+    assert nearest(Cuts("own", (-1, 1)), [ends, Cuts("low", (0, 2))], counting(numbers)) is not None
+    assert nearest(Cuts("own", (4, 7)), [ends, Cuts("high", (5, 6))], counting(numbers)) is not None
+    assert nearest(Cuts("own", (-1, 3, 7)), [ends], lambda edges: []) is None
+
+
+def test_edges_of_a_histogram_may_be_left_out() -> None:
+    """Check that bins are put together without a count, but of the same values only."""
+    numbers = [20, 20, 1, 20]
+    fine, other = Cuts("fine", (0, 1, 2, 4)), Cuts("other", (0, 3))
     asked: list[int] = []
 
-    def count(found: Sequence[float]) -> list[int]:
-        asked.append(len(found))
-        return [FLOOR + 1] * (len(found) - 1)
+    def count(edges: Sequence[float]) -> list[int]:
+        asked.append(len(edges))
+        return counting(numbers)(edges)
 
-    found = nearest(Cuts("third", (0.0, 1.0)), earlier, count)
-    assert isinstance(found, TooManyEdges)
-    assert "query second" in str(found)
+    for edges in combinations(fine.edges, 2):
+        assert nearest(Cuts("own", edges), [fine, other], count) is None
     assert asked == []
-    # Equal edges repeat the earlier rows, and are not refused.
-    assert nearest(Cuts("third", edges), earlier[:1], count) is None
-    assert nearest(Cuts("third", tuple(edge + 0.5 for edge in edges)), earlier[:1], count) is None
-    assert asked == [MOST_EDGES]
-    # Edges of the same values add nothing, so that nothing is counted.
-    assert nearest(Cuts("third", edges), earlier, count) is None
-    assert asked == [MOST_EDGES]
+    near = Cuts("near", fine.edges, is_same=False)
+    assert nearest(Cuts("own", (0, 1, 4)), [near], count) is not None
+
+
+def at(start: float, length: int) -> tuple[float, ...]:
+    return tuple(start + number for number in range(length))
+
+
+def no_count(edges: Sequence[float]) -> list[int]:
+    raise AssertionError("others wait while edges are counted")
+
+
+def many(edges: Sequence[float]) -> list[int]:
+    return [FLOOR + 1] * (len(edges) - 1)
+
+
+def test_edges_are_compared_up_to_a_number() -> None:
+    """Check that nothing is counted beyond the limit, as others wait meanwhile."""
+    each = MOST_OF_ONE - 2
+    users = -(-MOST_EDGES // each)
+    earlier = [Cuts(f"q{user}", at(user * each, each), asked_by=f"u{user}") for user in range(users)]
+    left = MOST_EDGES - sum(len(cuts.edges) for cuts in earlier[:-1])
+    full = [*earlier[:-1], Cuts("last", at(-MOST_EDGES, left - 2), asked_by="u")]
+    assert nearest(Cuts("own", (0.0, 1.5), asked_by="new"), full, many) is None
+    found = nearest(Cuts("own", (0.0, 1.0, 1.5), asked_by="new"), full, no_count)
+    assert isinstance(found, TooManyEdges)
+    assert str(found) == (
+        "All histograms of these values would have more than 10,000 edges together. Use all edges of query q0, or"
+        " some of them: known edges are always answered."
+    )
+    assert nearest(Cuts("own", at(3, 40), asked_by="new"), full, no_count) is None
+    # What is part of another histogram's edges does not count.
+    parts = [Cuts(f"part {number}", at(number, 3), asked_by="u0") for number in range(40)]
+    assert nearest(Cuts("own", (0.0, 1.5), asked_by="new"), [*parts, *full], many) is None
+
+
+@pytest.mark.parametrize("asker", ["me", None])
+def test_one_user_leaves_edges_to_others(asker: str | None) -> None:
+    earlier = [
+        Cuts("theirs", (0.0, 4.5, 5.0), asked_by="you"),
+        Cuts("mine", at(0, MOST_OF_ONE - 3), asked_by=asker),
+        Cuts("near", (0.0, 4.5), is_same=False, asked_by="you"),
+    ]
+    assert nearest(Cuts("own", (0, 1.5, 2.5), asked_by=asker), earlier, many) is None
+    found = nearest(Cuts("own", (0, 1.5, 2.5, 4.5), asked_by=asker), earlier, no_count)
+    assert isinstance(found, TooManyEdges)
+    assert str(found) == (
+        "The histograms that you asked for of these values would have more than 1,250 edges together. Use all"
+        " edges of query theirs, or some of them: known edges are always answered."
+    )
+    assert nearest(Cuts("own", (0, 1.5, 2.5, 4.5), asked_by="you"), earlier, many) is None
+    # The first histogram of a user always has room, and edges of others' values are used whole.
+    near = [Cuts("near", at(0, MOST_OF_ONE), is_same=False, asked_by=asker)]
+    found = nearest(Cuts("own", (0, 1.5), asked_by=asker), near, no_count)
+    assert isinstance(found, TooManyEdges)
+    assert str(found).endswith("Use all edges of query near: known edges are always answered.")
+    assert nearest(Cuts("own", at(0, MOST_OF_ONE + 1), asked_by=asker), near, no_count) is not None
+    assert nearest(Cuts("own", at(0, MOST_OF_ONE + 1), asked_by="else"), near, many) is not None
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[sa.Engine]:
+    with in_memory() as engine:
+        yield engine
+
+
+#: Twenty people have each number from 0 to 2, but two of them have another.
+NUMBERS = {one: min(one // 20, 2) for one in range(60)} | {19: 3, 39: 3}
+
+
+@dataclass
+class Asked:
+    """Ask for histograms in a ledger in memory."""
+
+    connection: sa.Connection
+
+    def histogram(
+        self, *edges: float, numbers: dict[int, int] = NUMBERS, day: int = 1, asked_by: str | None = None
+    ) -> str:
+        """Judge the edges of a histogram; return its id."""
+        metric = EventCount(start_date=f"2016-01-0{day}", end_date="2016-01-08")
+        values = HistogramAggregate(metric=metric, bins={"bin_list": list(edges)}).values_behind
+        row = Told((), frozenset(numbers), numbers).judged(values)
+
+        def count(edges: Sequence[float]) -> list[int]:
+            return [sum(low <= one < high for one in numbers.values()) for low, high in pairwise(edges)]
+
+        job = {"query_id": values.query_id, "store": "released", "requested_by": asked_by}
+        self.connection.execute(sa.insert(jobs).values(job))
+        with table_of(self.connection, values, [row]) as rows:
+            judge(self.connection, values, cuts_of(values, edges), rows, count)
+        return values.query_id
+
+    @property
+    def notes(self) -> list[sa.Row[Any]]:
+        return list(self.connection.execute(sa.select(audit)).all())
+
+
+@pytest.fixture
+def ask(engine: sa.Engine) -> Iterator[Asked]:
+    with empty_ledger(engine) as connection:
+        yield Asked(connection)
+
+
+def test_a_histogram_of_the_same_values_is_compared(ask: Asked) -> None:
+    """Check that the earliest is named, and that the ledger has edges and user."""
+    first = ask.histogram(0, 3, asked_by="me")
+    ask.histogram(1, 3)
+    with pytest.raises(EdgesTooNear, match=f"query {first},"):
+        ask.histogram(0, 4)
+    assert not ask.notes
+    kept = sa.select(ledger_results.c.measure, ledger_results.c.statistic).order_by(ledger_results.c.release)
+    measure, statistic = ask.connection.execute(kept).first() or ("", "")
+    assert measure == "ends"
+    assert Cuts.read(first, statistic, is_same=True) == Cuts(first, (0, 3), asked_by="me")
+
+
+def test_histograms_of_other_values_are_not_compared(ask: Asked) -> None:
+    """Check that a histogram of other values does not count."""
+    ask.histogram(0, 3, numbers=dict.fromkeys(range(60), 2))
+    second = ask.histogram(0, 3, day=2)
+    with pytest.raises(EdgesTooNear, match=second):
+        ask.histogram(0, 4)
+
+
+def test_values_of_which_one_differs_are_nearly_the_same(ask: Asked) -> None:
+    first = ask.histogram(0, 1, 3)
+    near = NUMBERS | {0: 1}
+    # With the same values these edges would be answered.
+    with pytest.raises(EdgesTooNear, match=first):
+        ask.histogram(0, 3, numbers=near, day=2)
+
+
+def test_a_report_names_both_histograms(ask: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWMACHINE_DIFFERENCES", "report")
+    first = ask.histogram(0, 3)
+    ask.histogram(0, 1)
+    assert not ask.notes
+    later = ask.histogram(0, 4)
+    [row] = ask.notes
+    assert (row.action, row.query_id, row.params) == ("differences", later, {"edges": [first]})
+    assert row.message == (f"Edges of {later} enclose few subscribers together with those of {first}.")
+
+
+def test_the_edges_of_a_user_count_in_later_histograms(ask: Asked) -> None:
+    fine = [0, *(1 + number / 2_000 for number in range(1_000)), 2]
+    ask.histogram(*fine, asked_by="me")
+    finer = [0, *(2 + number / 2_000 for number in range(1_000))]
+    with pytest.raises(TooManyEdges, match="that you asked for"):
+        ask.histogram(*finer, asked_by="me")
+    ask.histogram(0, 2, asked_by="me")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
@@ -27,7 +28,7 @@ from flowmachine.ledger.twins import TooNear, behind_values, candidates
 from flowmachine.spec.aggregate import Aggregate, ValuesBehind
 from flowmachine.spec.published import differences, floor
 from flowmachine.sql.sketches import equal
-from flowmachine.tables import ledger_results, ledger_rows
+from flowmachine.tables import jobs, ledger_results, ledger_rows
 
 #: Returns the number of subscribers between each two neighbouring edges.
 CountBetween = Callable[[Sequence[float]], Sequence[int]]
@@ -45,16 +46,23 @@ class EdgesTooNear(TooNear):
 
 
 #: Most edges of different histograms of nearly the same values: others wait while these are compared.
-MOST_EDGES = 2_500
+MOST_EDGES = 10_000
+
+#: Most of these for which one user asks, so that nobody leaves others only known edges.
+MOST_OF_ONE = 1_250
 
 
 class TooManyEdges(TooNear):
     """Report earlier histograms whose edges are too many to compare with further ones."""
 
-    def __init__(self, query_id: str) -> None:
+    def __init__(self, named: Cuts, *, of_one: bool) -> None:
+        whose = "The histograms that you asked for" if of_one else "All histograms"
+        most = MOST_OF_ONE if of_one else MOST_EDGES
+        which = "all edges of query {}, or some of them" if named.is_same else "all edges of query {}"
         super().__init__(
-            query_id,
-            f"Histograms of these values have {MOST_EDGES} edges already. Use the edges of query {query_id}.",
+            named.query_id,
+            f"{whose} of these values would have more than {most:,} edges together. Use"
+            f" {which.format(named.query_id)}: known edges are always answered.",
         )
 
 
@@ -63,24 +71,25 @@ class Cuts:
     """Hold a histogram's edges, ascending: bins exclude their upper edge.
 
     ``tells_ends`` says that the outer edges are the smallest and the largest value. ``is_same`` says that all
-    values are those of the new histogram; otherwise those of few subscribers differ.
+    values are those of the new histogram; otherwise those of few subscribers differ. ``asked_by`` is the user.
     """
 
     query_id: str
     edges: tuple[float, ...]
     tells_ends: bool = False
     is_same: bool = True
+    asked_by: str | None = None
 
     @property
     def text(self) -> str:
         """Return what the ledger keeps."""
-        return json.dumps({"edges": self.edges, "tells_ends": self.tells_ends})
+        return json.dumps({"edges": self.edges, "tells_ends": self.tells_ends, "asked_by": self.asked_by})
 
     @classmethod
     def read(cls, query_id: str, text: str, *, is_same: bool) -> Cuts:
         """Return the cuts of the ledger; earlier versions kept no edges."""
         known: Any = json.loads(text) if text.startswith("{") else {"edges": (), "tells_ends": True}
-        return cls(query_id, tuple(known["edges"]), known["tells_ends"], is_same)
+        return cls(query_id, tuple(known["edges"]), known["tells_ends"], is_same, known.get("asked_by"))
 
 
 def cuts_of(query: ValuesBehind, edges: Iterable[float]) -> Cuts:
@@ -101,6 +110,7 @@ def judge(
 
     ``rows`` has the row of ``values``. Raises TooNear.
     """
+    cuts = replace(cuts, asked_by=connection.execute(_asker(), {"asked": cuts.query_id}).scalar())
     values = values.with_edges(cuts.text)
     made = record(connection, values, rows)
     found = nearest(cuts, _earlier(connection, values, made), count)
@@ -119,27 +129,59 @@ def nearest(own: Cuts, earlier: Sequence[Cuts], count: CountBetween) -> TooNear 
         if own.tells_ends and other.tells_ends and not other.is_same:
             return TooNear(other.query_id)
     own, *earlier = _without_ends([own, *earlier])
-    if any(cuts.is_same and cuts.edges == own.edges for cuts in earlier):
+    # The bins are sums of bins that are known.
+    if any(cuts.is_same and set(cuts.edges).issuperset(own.edges) for cuts in earlier):
         return None
-    # With equal edges each row repeats the earlier one where few differ.
-    others = {cuts.edges: cuts for cuts in reversed(earlier) if cuts.edges and cuts.edges != own.edges}
+    others = _distinct(own, earlier)
     if not others:
         return None
-    if len(own.edges) + sum(map(len, others)) > MOST_EDGES:
-        return TooManyEdges(next(iter(others.values())).query_id)
-    return _first_circle(own, list(reversed(others.values())), count)
+    return _too_many(own, others) or _first_circle(own, others, count)
 
 
-def _first_circle(own: Cuts, others: Sequence[Cuts], count: CountBetween) -> TooNear | None:
+def _distinct(own: Cuts, earlier: Sequence[Cuts]) -> list[Cuts]:
+    """Return the histograms with edges that no other histogram has.
+
+    With equal edges each row repeats the earlier one where few differ.
+    """
+    first = {cuts.edges: cuts for cuts in reversed(earlier) if cuts.edges and cuts.edges != own.edges}
+    others = list(reversed(first.values()))
+    having = defaultdict[float, set[tuple[float, ...]]](set)
+    for cuts in others:
+        if cuts.is_same:
+            for edge in cuts.edges:
+                having[edge].add(cuts.edges)
+
+    def is_part(cuts: Cuts) -> bool:
+        with_edges = sorted((having[edge] for edge in cuts.edges), key=len)
+        return with_edges[0].intersection(*with_edges) != {cuts.edges}
+
+    return [cuts for cuts in others if not (cuts.is_same and is_part(cuts))]
+
+
+def _too_many(own: Cuts, others: Sequence[Cuts]) -> TooManyEdges | None:
+    """Return an error that names the histogram with the most edges of a new one."""
+    of_asker = [cuts for cuts in others if cuts.asked_by == own.asked_by]
+    limits = ((others, MOST_EDGES, False), (of_asker, MOST_OF_ONE, True))
+    for found, most, of_one in limits:
+        if found and sum(len(cuts.edges) for cuts in (own, *found)) > most:
+            edges = set(own.edges)
+            named = max(others, key=lambda cuts: (cuts.is_same, len(edges.intersection(cuts.edges))))
+            return TooManyEdges(named, of_one=of_one)
+    return None
+
+
+def _first_circle(own: Cuts, others: Sequence[Cuts], count: CountBetween) -> EdgesTooNear | None:
     edges = sorted({edge for cuts in (own, *others) for edge in cuts.edges})
     below = dict(zip(edges, accumulate(count(edges), initial=0), strict=True))
 
-    def tells(known: Sequence[Cuts]) -> bool:
+    def tells(number: int) -> bool:
+        known = others[:number]
         return circles([own, *known], below) > circles(known, below)
 
-    if not tells(others):
+    if not tells(len(others)):
         return None
-    named = next((number for number in range(1, len(others)) if tells(others[:number])), len(others))
+    # The number of circles never falls with more histograms.
+    named = bisect_left(range(len(others)), True, lo=1, key=tells)
     return EdgesTooNear(others[named - 1].query_id)
 
 
@@ -200,6 +242,12 @@ def _earlier(connection: sa.Connection, values: Aggregate, made: int) -> list[Cu
         return []
     rows = connection.execute(_cuts_of(), {"made": made, "candidates": found})
     return [Cuts.read(row.query_id, row.statistic, is_same=row.is_same) for row in rows]
+
+
+@built_once
+def _asker() -> sa.Select[Any]:
+    """Select the user for whom a query is released."""
+    return sa.select(jobs.c.requested_by).where(jobs.c.query_id == bound("asked", sa.Text())).limit(1)
 
 
 @built_once

@@ -178,7 +178,7 @@ def _judge_edges(
             connection.execute(sa.select(counted.c.lower_edge, counted.c.subscribers)).tuples().all()
         )
         counted.drop(connection)
-        return [found.get(edge, 0) for edge in edges[:-1]]
+        return [found[edge] for edge in edges[:-1]]
 
     cuts = cuts_of(values, connection.execute(edges).scalars())
     judge_edges(connection, values, cuts, row_of_values, count)

@@ -160,8 +160,8 @@ class ValuesBehind(Aggregate):
         raise NotImplementedError
 
     def counted_between(self, edges: Sequence[float], sources: Sources) -> Select[Any]:
-        """Select ``lower_edge`` and ``subscribers`` for each two neighbouring edges.
+        """Select ``lower_edge`` and ``subscribers`` from each edge up to the next.
 
-        Of ranges without subscribers there is no row.
+        ``subscribers`` is null for the last edge.
         """
         raise NotImplementedError
