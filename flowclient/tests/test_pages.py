@@ -10,6 +10,7 @@ import string
 from dataclasses import replace
 from typing import Any
 
+import pandas
 import pytest
 from crisis_world import DAY, EVENT, PLACES, crisis, with_reasons
 from page_worlds import PAGES
@@ -17,7 +18,8 @@ from page_worlds import PAGES
 from flowclient.pages import CrisisData, Page, PageTooLargeError, render
 from flowclient.pages import page as writing
 from flowclient.pages.areas import change_classes
-from flowclient.pages.data import change_class, count_breaks, fell_by_more_than
+from flowclient.pages.asking import outcomes_of
+from flowclient.pages.data import Outcome, change_class, count_breaks, fell_by_more_than
 from flowclient.pages.languages import LOCALES, messages
 from flowclient.reports.contents import CONTENTS
 
@@ -201,6 +203,45 @@ def test_moves_are_a_least_number(data: CrisisData) -> None:
     page = render(data)
     assert "<strong>1,234</strong> moved to another area, at least" in page.html
     assert "<td>Emptied</td><td>New &lt;camp&gt;</td>" in page.html
+
+
+def test_the_displaced_are_told_by_area_with_what_is_usual(data: CrisisData) -> None:
+    """List the most displaced first; withheld is never zero."""
+    html = render(data).html
+    part = html[html.index("Displaced and returned</h2>") : html.index("All areas</h2>")]
+    rows = [
+        re.findall(r">([^<]+)</t[hd]>", row)
+        for row in re.findall(r"<tr role=\"row\"><th role=\"rowheader\"(.*?)</tr>", part)
+    ]
+    assert rows == [
+        ["=Grown &amp; sons", "200", "30", "1,200", "21% (usually 2%)"],
+        ["Emptied", "90", "withheld", "20", "73%"],
+        ["Halved", "withheld", "40", "withheld", "–"],
+    ]
+    assert "The displaced of 2 districts of 8 can be told" in part
+    table = {row["pcod"]: row for row in csv.DictReader(io.StringIO(render(data).csv))}
+    assert [table["X.8"][name] for name in ("displaced", "returned", "not_seen")] == ["200", "30", "1200"]
+    assert [table["X.4"][name] for name in ("displaced", "returned", "not_seen")] == ["", "", "16"]
+    assert [table["X.2"][name] for name in ("displaced", "returned", "not_seen")] == ["", "", ""]
+    early = render(replace(data, weeks=(), outcomes=None)).html
+    assert "Displaced and returned</h2>" not in early
+
+
+def test_outcomes_are_those_of_the_last_week() -> None:
+    rows = [
+        ("X.1", 1, "displaced", 99, 0.5, 0.1),
+        ("X.1", 2, "not_seen", 20, None, None),
+        ("X.1", 2, "displaced", 60, 0.25, 0.0),
+        ("X.1", 2, "at_home", 180, 0.75, 1.0),
+        ("X.2", 2, "displaced", 70, 0.5, None),
+        ("X.3", 2, "at_home", 70, 1.0, None),
+    ]
+    answer = pandas.DataFrame(rows, columns=["pcod", "period", "status", "value", "share", "normal_share"])
+    answer = answer.astype({"value": "Int64", "share": "float64", "normal_share": "float64"})
+    assert outcomes_of(answer, 2) == {
+        "X.1": Outcome({"displaced": 60, "not_seen": 20}, 0.25, 0.0),
+        "X.2": Outcome({"displaced": 70}, 0.5, None),
+    }
 
 
 def test_phone_use_is_compared_with_the_same_weekday(data: CrisisData) -> None:

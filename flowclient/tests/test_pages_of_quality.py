@@ -77,7 +77,28 @@ def test_a_fall_of_locations_may_be_an_outage(data: QualityData) -> None:
     )
     assert more.unusual("count_location_ids") == [SILENT]
     assert more.falls() == []
-    assert f"{SILENT:%-d %b %Y} calls 83%" in text(data)
+    assert f"{SILENT:%-d %b %Y} calls 83%" in text(replace(data, silences=None))
+
+
+def test_areas_whose_cells_are_silent_are_listed(data: QualityData) -> None:
+    """Half of the cells is an outage; the latest day and the most cells come first."""
+    page = render_quality(data).html
+    rows = re.findall(r"<tr><td>([^<]+)</td><td>([^<]+)</td>(.*?)</tr>", page)
+    listed = [
+        (day, area, *re.findall(r">([^<]+)<", rest))
+        for day, area, rest in rows
+        if " of " in rest or "–" in rest
+    ]
+    last, before = f"{LAST:%-d %b %Y}", f"{LAST - DAY:%-d %b %Y}"
+    assert listed == [
+        (last, "Flooded &lt;valley&gt;", "3 of 4", "0%"),
+        (last, "Plain", "3 of 3", "–"),
+        (before, "Flooded &lt;valley&gt;", "2 of 4", "12%"),
+    ]
+    # The days with few locations are of the time when nobody is asked for silence.
+    assert "unusually few locations" not in text(data)
+    none = text(replace(data, silences=()))
+    assert "In no area that can be shown were half of the cells silent." in none
 
 
 def test_usual_is_what_the_same_weekdays_had() -> None:
@@ -128,7 +149,7 @@ def test_a_small_share_is_not_zero(data: QualityData) -> None:
 
 def test_what_cannot_be_judged_is_not_called_usual(data: QualityData) -> None:
     [texts] = [each for each in data.types if each.name == "sms"]
-    said = text(replace(data, types=(texts,)))
+    said = text(replace(data, types=(texts,), silences=None))
     assert "too few weeks to say what is usual" in said
     assert "Nothing unusual" not in said
     assert "All days are there; too few weeks are known to say what is usual." in said

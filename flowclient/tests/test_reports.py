@@ -225,7 +225,10 @@ def test_other_numbers_than_the_tables_are_not_published(definition: Definition,
 def test_a_page_of_nothing_is_not_published(definition: Definition, make: Make) -> None:
     data = crisis()
     with pytest.raises(ReportError, match="Every number is withheld"):
-        verify(definition, make(replace(data, before=replace(data.before, values={}))), TOKEN)
+        empty = [replace(each, values={}) for each in (data.before, *data.weeks)]
+        verify(definition, make(replace(data, before=empty[0], weeks=tuple(empty[1:]), outcomes={})), TOKEN)
+    # The weeks alone are something, as is the first month with data.
+    verify(definition, make(replace(data, before=empty[0])), TOKEN)
 
 
 @pytest.mark.slow
@@ -331,6 +334,19 @@ WEEK_OF_EVENT = [f"2016-02-{day}" for day in range(10, 24)]
             ["2016-W06"],
         ),
         ({"period": "month"}, LOADS, at(24), []),
+        # Days that are late are made with gaps for a week; after that nothing is loaded any more.
+        (
+            {"trigger": {"days_loaded": ["calls"], "late": "18:00"}},
+            LOADS,
+            at(28),
+            [*WEEK_OF_EVENT, "2016-02-24", "2016-02-25", "2016-02-26"],
+        ),
+        (
+            {"trigger": {"days_loaded": ["calls"], "late": "18:00"}, "keep": {"periods": 2}},
+            LOADS,
+            at(1, month=12),
+            ["2016-02-29", "2016-03-01"],
+        ),
         # Mondays at six: the week that ended before.
         ({"period": "week", "trigger": {"cron": "0 6 * * 1"}}, LOADS, at(22, 5), ["2016-W06"]),
         ({"period": "week", "trigger": {"cron": "0 6 * * 1"}}, LOADS, at(22, 7), ["2016-W07"]),

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from shapely import box
 
-from flowclient.pages.data import Area, Counts, CrisisData, Move
+from flowclient.pages.data import Area, Counts, CrisisData, Move, Outcome
 
 EVENT = datetime.date(2016, 2, 10)
 DAY = datetime.timedelta(days=1)
@@ -64,9 +64,15 @@ def crisis() -> CrisisData:
         ),
         use={day: 1000 if day < EVENT else 970 for day in days if day != missing},
         moves=(Move("X.1", "X.7", 1200), Move("X.2", "X.8", 34)),
+        outcomes={
+            "X.8": Outcome({"displaced": 200, "returned": 30, "not_seen": 1200}, 0.21, 0.02),
+            "X.1": Outcome({"displaced": 90, "not_seen": 20}, 0.73),
+            "X.3": Outcome({"returned": 40}),
+            "X.4": Outcome({"not_seen": 16}),
+        },
         days_used={"calls": tuple(days), "sms": tuple(day for day in days if day != missing)},
         days_missing={"calls": (), "sms": (missing,)},
-        query_ids={"before": "b" * 32, f"week {EVENT}": "1" * 32, "moves": "f" * 32},
+        query_ids={"before": "b" * 32, f"week {EVENT}": "1" * 32, "moves": "f" * 32, "displaced": "e" * 32},
         made=datetime.datetime(2016, 3, 1, 8, 0, tzinfo=datetime.timezone(datetime.timedelta(hours=5.75))),
         versions={"FlowKit": "1.2.3", "flowclient": "1.2.3"},
     )

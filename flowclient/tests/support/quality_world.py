@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 
 from flowclient.pages import QualityData
-from flowclient.pages.quality import TypeQuality
+from flowclient.pages.quality import Silence, TypeQuality
 
 DAY = datetime.timedelta(days=1)
 LAST = datetime.date(2016, 3, 6)
@@ -59,4 +59,12 @@ def quality() -> QualityData:
         types=(calls, texts),
         made=datetime.datetime(2016, 3, 7, 8, 0, tzinfo=datetime.timezone(datetime.timedelta(hours=5.75))),
         versions={"FlowKit": "1.2.3", "flowclient": "1.2.3"},
+        silences=(
+            Silence(LAST - DAY, "X.1", "Flooded <valley>", 4, 2, 0.125),
+            Silence(LAST, "X.2", "Hills", 5, 2, 0.8),
+            Silence(LAST, "X.3", "Plain", 3, 3, None),
+            Silence(LAST, "X.4", "Nowhere", 0, 0, None),
+            Silence(LAST, "X.1", "Flooded <valley>", 4, 3, 0.0),
+        ),
+        query_ids={"silence": "5" * 32},
     )

@@ -6,7 +6,7 @@ Needs the extra ``reports``.
 from flowclient.pages.asking import EVENT_TYPES
 from flowclient.pages.collecting import collect_crisis, crisis_questions
 from flowclient.pages.collecting_mobility import collect_mobility, mobility_questions
-from flowclient.pages.collecting_quality import collect_quality
+from flowclient.pages.collecting_quality import collect_quality, silence_question
 from flowclient.pages.crisis import render
 from flowclient.pages.data import CrisisData
 from flowclient.pages.mobility import MobilityData
@@ -30,4 +30,5 @@ __all__ = [
     "render",
     "render_mobility",
     "render_quality",
+    "silence_question",
 ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import flowclient
 from flowclient import operations
-from flowclient.pages.data import Area, Counts, Move
+from flowclient.pages.data import STATUSES, Area, Counts, Move, Outcome
 
 if TYPE_CHECKING:
     import pandas
@@ -108,3 +109,20 @@ def moves_of(answer: pandas.DataFrame | None) -> Iterable[Move]:
         if isinstance(origin, str) and isinstance(target, str) and origin != target
     ]
     return sorted(moves, key=lambda move: (-move.value, move.origin, move.target))
+
+
+def outcomes_of(answer: pandas.DataFrame, period: int) -> dict[str, Outcome]:
+    """Return what became of residents by a period, where anything is told."""
+    rows = answer[(answer["period"] == period) & answer["status"].isin(STATUSES)]
+    found: dict[str, Outcome] = {}
+    columns = (rows[name] for name in ("pcod", "status", "value", "share", "normal_share"))
+    for pcod, status, value, share, usual in zip(*columns, strict=True):
+        outcome = found.get(pcod, Outcome({}))
+        told = (_share(share), _share(usual)) if status == "displaced" else (outcome.share, outcome.usual)
+        found[pcod] = Outcome({**outcome.counts, status: int(value)}, *told)
+    return found
+
+
+def _share(value: Any) -> float | None:
+    # What is not told is no number, or null.
+    return float(value) if isinstance(value, float) and not math.isnan(value) else None

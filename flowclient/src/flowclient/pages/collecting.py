@@ -19,6 +19,7 @@ from flowclient.pages.asking import (
     days_between,
     homes,
     moves_of,
+    outcomes_of,
     residents,
     versions,
 )
@@ -49,7 +50,7 @@ def collect_crisis(
     ----------
     connection : Connection
         The server. The token needs the rights to ``spatial_aggregate`` of ``modal_location`` and of
-        ``daily_location``, and to ``flows`` and ``geography``, at the unit; to ``unique_subscriber_counts`` at
+        ``daily_location``, to ``flows`` and ``displaced_counts`` of homes, and ``geography``, at the unit; to ``unique_subscriber_counts`` at
         ``admin0``; and ``get_available_dates``.
     event : DateLike
         Day of the event, the first of the first week.
@@ -86,7 +87,9 @@ def collect_crisis(
     answers = answers_of(asked.country, disable_progress)
     # The country's numbers come first: of a total and its parts, rows of the later may be withheld.
     answers |= answers_of(asked.daily, disable_progress)
-    queries = asked.country | asked.daily
+    # These come last: where they would tell the rest of an answer above, they are what is withheld.
+    answers |= answers_of(asked.outcomes, disable_progress)
+    queries = asked.country | asked.daily | asked.outcomes
     explained = asked.country["before"].explain()
     unit, struck, days = aggregation_unit, asked.event, asked.days
     geography = flowclient.get_geography(connection=connection, aggregation_unit=unit, format="geopandas")
@@ -111,6 +114,7 @@ def collect_crisis(
             if f"use {day}" in answers and len(answers[f"use {day}"])
         },
         moves=tuple(moves_of(answers.get("moves"))),
+        outcomes=outcomes_of(answers["displaced"], len(asked.complete)) if asked.complete else None,
         days_used={name: tuple(sorted(found.intersection(days))) for name, found in asked.available.items()},
         days_missing={
             name: tuple(day for day in days if day not in asked.available.get(name, ()))
@@ -129,9 +133,11 @@ class CrisisQuestions:
     event: datetime.date
     days: list[datetime.date]
     weeks: list[datetime.date]
+    complete: list[datetime.date]
     available: Mapping[str, set[datetime.date]]
     country: dict[str, APIQuery]
     daily: dict[str, APIQuery]
+    outcomes: dict[str, APIQuery]
 
 
 def crisis_questions(
@@ -190,7 +196,38 @@ def crisis_questions(
         event=struck,
         days=days,
         weeks=weeks,
+        complete=complete,
         available=available,
         country=asked,
         daily={f"day {day}": daily(connection, day, unit) for day in with_data},
+        outcomes={"displaced": _displaced(connection, struck, baseline, complete, unit)} if complete else {},
+    )
+
+
+def _displaced(
+    connection: Connection,
+    struck: datetime.date,
+    baseline: list[datetime.date],
+    complete: list[datetime.date],
+    unit: str,
+) -> APIQuery:
+    """Ask who is elsewhere, back or silent by week, and how usual that is.
+
+    Usual is the last week before the event, compared with the weeks before it; where one of both has no data, nothing
+    is said of what is usual.
+    """
+    earlier = [day for day in baseline if day < struck - WEEK]
+    last = [day for day in baseline if day >= struck - WEEK]
+    normal = None
+    if earlier and last:
+        normal = flowclient.displacement_status_spec(
+            reference_location=homes(earlier, unit), locations=[homes(last, unit)]
+        )
+    return flowclient.displaced_counts(
+        connection=connection,
+        displacement_status=flowclient.displacement_status_spec(
+            reference_location=homes(baseline, unit),
+            locations=[homes(days_between(week, week + WEEK), unit) for week in complete],
+        ),
+        normal=normal,
     )

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import flowclient
 from flowclient.pages.asking import DAY, days_between, versions
 from flowclient.pages.data import WEEK
-from flowclient.pages.quality import BAND_WEEKS, REJECTED, SERIES, QualityData, TypeQuality
+from flowclient.pages.quality import BAND_WEEKS, REJECTED, SERIES, QualityData, Silence, TypeQuality
 from flowclient.values import DateLike, iso_date
 
 if TYPE_CHECKING:
+    import pandas
+
+    from flowclient.api_query import APIQuery
     from flowclient.connection import Connection
 
 
@@ -22,6 +26,7 @@ def collect_quality(
     until: DateLike | None = None,
     weeks: int = 4,
     late_hours: int = 24,
+    aggregation_unit: str | None = "admin3",
     title: str | Mapping[str, str] = "",
 ) -> QualityData:
     """Ask for loaded days, refused records and the outcomes of checks.
@@ -29,7 +34,8 @@ def collect_quality(
     Parameters
     ----------
     connection : Connection
-        The server. The token needs ``get_available_dates`` and ``get_qa_checks``.
+        The server. The token needs ``get_available_dates`` and ``get_qa_checks``, and for silent cells
+        ``network_silence`` and ``geography`` at the unit.
     until : DateLike, optional
         The first day that is not shown; by default the day after the last day with data.
     weeks : int
@@ -37,6 +43,8 @@ def collect_quality(
     late_hours : int
         Hours after a day's end from which its first load was late, in this process's zone. Days that were over before
         the first load of their type are never late.
+    aggregation_unit : str or None
+        Unit of the areas with silent cells of the last week: ``admin1`` to ``admin3``, or None to ask for none.
     title : str or mapping
         Name of the page, one for all languages or by language.
 
@@ -112,6 +120,13 @@ def collect_quality(
                 },
             )
         )
+    silences, query_ids = None, dict[str, str]()
+    if aggregation_unit is not None:
+        query = silence_question(connection=connection, until=end, aggregation_unit=aggregation_unit)
+        silences = _silences(
+            query.get_result(poll_interval=None, disable_progress=True), connection, aggregation_unit
+        )
+        query_ids = {"silence": str(query.query_id)}
     return QualityData(
         title={"": title} if isinstance(title, str) else dict(title),
         first=shown[0],
@@ -119,6 +134,39 @@ def collect_quality(
         types=tuple(types),
         made=datetime.datetime.now().astimezone().replace(microsecond=0),
         versions=versions(connection),
+        silences=silences,
+        query_ids=query_ids,
+    )
+
+
+def silence_question(
+    *,
+    connection: Connection,
+    until: DateLike,
+    aggregation_unit: str,
+) -> APIQuery:
+    """Return the query for silent cells of a week, without asking it."""
+    end = datetime.date.fromisoformat(iso_date(until, "until"))
+    return flowclient.network_silence(
+        connection=connection, start_date=end - WEEK, end_date=end, aggregation_unit=aggregation_unit
+    )
+
+
+def _silences(answer: pandas.DataFrame, connection: Connection, unit: str) -> tuple[Silence, ...]:
+    geography = flowclient.get_geography(connection=connection, aggregation_unit=unit)
+    areas = (feature["properties"] for feature in geography["features"])
+    names = {area["pcod"]: area.get("name") or area["pcod"] for area in areas}
+    columns = (answer[name] for name in ("date", "pcod", "cells", "silent", "ratio"))
+    return tuple(
+        Silence(
+            day.date(),
+            pcod,
+            names.get(pcod, pcod),
+            int(cells),
+            int(silent),
+            None if math.isnan(ratio) else float(ratio),
+        )
+        for day, pcod, cells, silent, ratio in sorted(zip(*columns, strict=True), key=lambda row: row[:2])
     )
 
 

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowclient.pages.areas import map_values, names_of
-from flowclient.pages.data import EMPTIED, CrisisData, change, fell_by_more_than
+from flowclient.pages.data import (
+    EMPTIED,
+    STATUSES,
+    CrisisData,
+    Outcome,
+    change,
+    fell_by_more_than,
+)
 from flowclient.pages.languages import Words
 from flowclient.pages.lines import line_of_days
 from flowclient.pages.page import Page, draw, table
@@ -105,14 +112,23 @@ def _csv(data: CrisisData, rows: Sequence[Row]) -> str:
     def cells(row: Row) -> list[Any]:
         counts = [(week.values or {}).get(row.pcod) for week in data.weeks]
         percent = None if row.percent is None else round(row.percent, 1)
-        return [row.pcod, row.name, row.parent, row.before, *counts, percent, row.bound, row.status]
+        return [
+            *(row.pcod, row.name, row.parent, row.before, *counts, *_outcome(data, row.pcod)),
+            *(percent, row.bound, row.status),
+        ]
 
     return table(head, map(cells, rows))
 
 
 def _columns(data: CrisisData) -> list[str]:
     """Return what the counts are called in the table."""
-    return ["before", *(f"week_{week.first.isoformat()}" for week in data.weeks)]
+    return ["before", *(f"week_{week.first.isoformat()}" for week in data.weeks), *STATUSES]
+
+
+def _outcome(data: CrisisData, pcod: str) -> list[int | None]:
+    """Return the counts of an area's statuses; None is withheld or not asked for."""
+    outcome = (data.outcomes or {}).get(pcod, Outcome({}))
+    return [outcome.counts.get(status) for status in STATUSES]
 
 
 def _values(data: CrisisData, words: Words, rows: Sequence[Row], note: str) -> dict[str, Any]:
@@ -135,10 +151,15 @@ def _values(data: CrisisData, words: Words, rows: Sequence[Row], note: str) -> d
         line=[(words("before"), data.before), *weeks],
     )
     values["data"]["columns"] = _columns(data)
+    values["data"]["numbers"] = [
+        (*line, *_outcome(data, area.pcod))
+        for line, area in zip(values["data"]["numbers"], data.areas, strict=True)
+    ]
     return values | {
         "words": words,
         "language": words.language,
         "title": title,
+        "after": after is not None,
         "period": words.period(data.event, data.last),
         "compared": words("compared", after=words.period(after.first, after.last), before=before_period)
         if after is not None
@@ -156,12 +177,49 @@ def _values(data: CrisisData, words: Words, rows: Sequence[Row], note: str) -> d
             )
             for move in data.moves[:_LARGEST_MOVES]
         ],
+        "outcomes": _outcomes(data, words, names),
+        "outcomes_told": _outcomes_told(data, words),
         "rows": [(row, *_cells(row, words)) for row in rows],
         "repeats": any(each.repeats for each in (data.before, *data.weeks, *data.days)),
         "note": note.strip(),
         "made": provenance(data, words),
         "filename": f"crisis-{data.event}-{data.last}.csv",
     }
+
+
+def _outcomes(data: CrisisData, words: Words, names: dict[str, str]) -> list[tuple[str, ...]]:
+    """Return the areas with the most displaced, and their numbers."""
+    known = [
+        (outcome, names[pcod])
+        for pcod, outcome in (data.outcomes or {}).items()
+        if pcod in names and {"displaced", "returned"} & outcome.counts.keys()
+    ]
+    known.sort(key=lambda one: (-one[0].counts.get("displaced", 0), one[1]))
+
+    def cell(outcome: Outcome, status: str) -> str:
+        return words.number(outcome.counts[status]) if status in outcome.counts else words("cell_withheld")
+
+    def share(outcome: Outcome) -> str:
+        if outcome.share is None:
+            return "–"
+        percent = words.percent(100 * outcome.share)
+        if outcome.usual is None:
+            return percent
+        return words("share_usual", share=percent, usual=words.percent(100 * outcome.usual))
+
+    return [
+        (name, *(cell(outcome, status) for status in STATUSES), share(outcome))
+        for outcome, name in known[:_LARGEST_MOVES]
+    ]
+
+
+def _outcomes_told(data: CrisisData, words: Words) -> str:
+    """Return of how many areas the displaced are told, and why not of the others."""
+    known = sum("displaced" in each.counts for each in (data.outcomes or {}).values())
+    areas = words(f"unit_{data.unit}", known)
+    return words(
+        "outcomes_told", areas=areas, all=words.number(len(data.areas)), floor=words.number(data.floor)
+    )
 
 
 def _headline(data: CrisisData, words: Words, rows: Sequence[Row]) -> str:

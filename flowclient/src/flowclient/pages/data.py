@@ -76,12 +76,29 @@ class Move:
     value: int
 
 
+#: What became of the residents of an area, as far as a page says.
+STATUSES = ("displaced", "returned", "not_seen")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Say what became of an area's residents by the last complete week.
+
+    ``counts`` has no entry for a withheld status. ``share`` is that of the displaced among those seen, ``usual`` the
+    same share in a week before the event.
+    """
+
+    counts: Mapping[str, int]
+    share: float | None = None
+    usual: float | None = None
+
+
 @dataclass(frozen=True)
 class CrisisData:
     """Hold everything that :func:`render` draws; made by :func:`collect_crisis`.
 
     ``weeks`` are the complete weeks since the event, ``days`` all days from the baseline's first. ``use`` counts
-    the subscribers of the whole country by day.
+    the subscribers of the whole country by day. ``outcomes`` are by area, and None where no week is complete.
     """
 
     title: Mapping[str, str]
@@ -94,6 +111,7 @@ class CrisisData:
     days: tuple[Counts, ...]
     use: Mapping[datetime.date, int]
     moves: tuple[Move, ...]
+    outcomes: Mapping[str, Outcome] | None
     days_used: Mapping[str, tuple[datetime.date, ...]]
     days_missing: Mapping[str, tuple[datetime.date, ...]]
     query_ids: Mapping[str, str]
@@ -127,6 +145,12 @@ class CrisisData:
             "days": [day.facts() for day in self.days],
             "use": {day.isoformat(): value for day, value in sorted(self.use.items())},
             "moves": [[move.origin, move.target, move.value] for move in self.moves],
+            "outcomes": None
+            if self.outcomes is None
+            else {
+                pcod: [dict(sorted(each.counts.items())), each.share, each.usual]
+                for pcod, each in sorted(self.outcomes.items())
+            },
             "query_ids": dict(sorted(self.query_ids.items())),
             "versions": dict(sorted(self.versions.items())),
         }

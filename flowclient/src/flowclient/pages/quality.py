@@ -84,8 +84,29 @@ class TypeQuality:
 
 
 @dataclass(frozen=True)
+class Silence:
+    """Hold an area of whose expected cells some had no event on a day."""
+
+    day: datetime.date
+    pcod: str
+    name: str
+    cells: int
+    silent: int
+    #: Events of the day, divided by the usual number.
+    ratio: float | None
+
+    @property
+    def is_outage(self) -> bool:
+        """Return whether half of the cells or more are silent."""
+        return 0 < self.cells <= 2 * self.silent
+
+
+@dataclass(frozen=True)
 class QualityData:
-    """Hold what a page of data quality draws, from ``first`` to ``last``."""
+    """Hold what a page of data quality draws, from ``first`` to ``last``.
+
+    ``silences`` are of the last week, of areas at one level, and None where they were not asked for.
+    """
 
     title: Mapping[str, str]
     first: datetime.date
@@ -93,8 +114,15 @@ class QualityData:
     types: tuple[TypeQuality, ...]
     made: datetime.datetime
     versions: Mapping[str, str]
+    silences: tuple[Silence, ...] | None = None
     #: Outcomes of checks have no ids.
     query_ids: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def outages(self) -> list[Silence]:
+        """Return the areas with silent cells, the latest day and the most cells first."""
+        found = [each for each in self.silences or () if each.is_outage]
+        return sorted(found, key=lambda each: (-each.day.toordinal(), -each.silent, each.name))
 
     @property
     def days(self) -> Sequence[datetime.date]:
@@ -134,6 +162,13 @@ class QualityData:
                 }
                 for each in self.types
             },
+            "silences": None
+            if self.silences is None
+            else [
+                [each.day.isoformat(), each.pcod, each.cells, each.silent, each.ratio]
+                for each in self.silences
+            ],
+            "query_ids": dict(self.query_ids),
             "versions": dict(sorted(self.versions.items())),
         }
 

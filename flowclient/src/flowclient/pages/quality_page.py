@@ -14,6 +14,8 @@ from flowclient.pages.provenance import provenance, runs
 from flowclient.pages.quality import REJECTED, SERIES, QualityData, TypeQuality
 
 _DAY = datetime.timedelta(days=1)
+#: Areas with silent cells that are listed.
+_MOST_OUTAGES = 20
 #: States of days, in the order of the legend.
 _STATES = ("loaded", "again", "late", "missing", "before")
 
@@ -60,6 +62,8 @@ def render_quality(data: QualityData, language: str = "en", *, note: str = "") -
                 reverse=True,
             )
         ],
+        "outages": _outages(data, words),
+        "asked_for_silence": data.silences is not None,
         "judged": _judged(data),
         "rejects": _rejects(data, words),
         "checks": [words(f"check_{name}") for name in SERIES],
@@ -69,6 +73,19 @@ def render_quality(data: QualityData, language: str = "en", *, note: str = "") -
         "data": {"columns": list(SERIES), "numbers": [_numbers(each, day) for each, day in rows]},
     }
     return draw("quality", values, text, language)
+
+
+def _outages(data: QualityData, words: Words) -> list[tuple[str, str, str, str]]:
+    """Return the latest areas with silent cells, and their numbers."""
+    return [
+        (
+            words.day(each.day),
+            each.name,
+            words("silent_of", silent=words.number(each.silent), cells=words.number(each.cells)),
+            "–" if each.ratio is None else words.percent(100 * each.ratio),
+        )
+        for each in data.outages[:_MOST_OUTAGES]
+    ]
 
 
 def _numbers(of: TypeQuality, day: datetime.date) -> list[int | None]:

@@ -117,6 +117,7 @@ class CrisisParameters(PageParameters):
             f"{unit}:geography:geography",
             *_query(unit, "spatial_aggregate", *_HOMES),
             *_query(unit, "flows", *_HOMES),
+            *_query(unit, "displaced_counts", "displacement_status", *_HOMES),
             *_query("admin0", "unique_subscriber_counts"),
         ]
 
@@ -128,7 +129,7 @@ class CrisisParameters(PageParameters):
             until=end,
             aggregation_unit=self.aggregation_unit,
         )
-        return list((asked.country | asked.daily).values())
+        return list((asked.country | asked.daily | asked.outcomes).values())
 
     def collect(self, connection: Connection, start: datetime.date, end: datetime.date) -> Any:
         return pages.collect_crisis(
@@ -196,6 +197,8 @@ class QualityParameters(PageParameters):
 
     weeks: int = Field(default=4, ge=1, le=12)
     late_hours: int = Field(default=24, ge=0, le=720)
+    #: Of areas with silent cells; None asks for none.
+    aggregation_unit: Unit | None = "admin3"
 
     event_types = None
     scripts = (("page",),)
@@ -205,10 +208,18 @@ class QualityParameters(PageParameters):
         return end - (self.weeks + BAND_WEEKS) * _WEEK
 
     def scopes(self) -> list[str]:
-        return ["get_available_dates", "get_qa_checks"]
+        scopes = ["get_available_dates", "get_qa_checks"]
+        if (unit := self.aggregation_unit) is None:
+            return scopes
+        silence = (f"{unit}:geography:geography", *_query(unit, "network_silence"))
+        return [*scopes, "run", "get_result", *silence]
 
     def questions(self, connection: Connection, start: datetime.date, end: datetime.date) -> list[APIQuery]:
-        return []
+        if self.aggregation_unit is None:
+            return []
+        return [
+            pages.silence_question(connection=connection, until=end, aggregation_unit=self.aggregation_unit)
+        ]
 
     def collect(self, connection: Connection, start: datetime.date, end: datetime.date) -> Any:
         return pages.collect_quality(
@@ -216,6 +227,7 @@ class QualityParameters(PageParameters):
             until=end,
             weeks=self.weeks,
             late_hours=self.late_hours,
+            aggregation_unit=self.aggregation_unit,
             title=dict(self.title),
         )
 

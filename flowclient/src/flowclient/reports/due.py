@@ -16,6 +16,8 @@ from flowclient.reports.definition import Definition
 from flowclient.reports.shelf import Failure, Shelf
 
 _DAY = datetime.timedelta(days=1)
+#: How long after the last day with data a period is made without its days: after that, nothing is loaded any more.
+_LATE = datetime.timedelta(days=7)
 #: Minutes until a run is repeated that met no server: three times as long after each failure.
 _FIRST_PAUSE, _LONGEST_PAUSE = 5, 60
 
@@ -124,7 +126,9 @@ def _wanted(definition: Definition, loads: Loads, now: datetime.datetime) -> lis
         return []
     over = [
         period
-        for period in _periods(definition, min(days), max(max(days), now.date() - _DAY))
+        for period in _periods(
+            definition, min(days), max(max(days), min(now.date() - _DAY, max(days) + _LATE))
+        )
         if definition.end_of(period) <= max(now.date(), max(days) + _DAY)
     ]
     trigger = definition.trigger

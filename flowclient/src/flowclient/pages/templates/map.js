@@ -72,7 +72,7 @@
     areas.append(paths[place]);
     find("card-name").textContent = data.names[place];
     find("card").querySelectorAll("dd").forEach((each, n) => { each.textContent = data.rows[place][n]; });
-    draw(data.numbers[place]);
+    draw(data.numbers[place].slice(0, data.periods.length));
   }
 
   const controls = find("controls");
