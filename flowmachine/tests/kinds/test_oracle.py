@@ -19,7 +19,7 @@ from flowmachine.queries.catalogue import all_kinds, load_any
 from flowmachine.spec import query as spec_query
 from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.query import NotBuildable
-from flowmachine.sql import events
+from flowmachine.sql import events, packed
 
 from .drawing import SPECS, WORLDS, worlds
 from .oracle import DEFINITIONS, NoData, Oracle
@@ -66,6 +66,19 @@ def test_rows_are_as_defined_where_windows_are_read_whole(
     with pytest.MonkeyPatch.context() as patch:
         for module in (events, spec_query):
             patch.setattr(module, "MOST_SPANS", 0)
+        check(stage_in_nepal, kind, data)
+
+
+@pytest.mark.parametrize("kind", ["daily_location", "most_frequent_location", "monthly_location"])
+@given(data=st.data())
+def test_rows_are_as_defined_where_few_events_fit_into_a_number(
+    stage_in_nepal: Stage, kind: str, data: st.DataObject
+) -> None:
+    """Places with more events are compared by rows."""
+    most = data.draw(st.integers(1, 3), "most events that fit")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packed, "_most_events", lambda span, regions: most)
+        patch.setattr(packed, "_FEWEST_EVENTS", 1)
         check(stage_in_nepal, kind, data)
 
 

@@ -135,27 +135,6 @@ def earlier_place(location: ColumnElement[int]) -> ColumnElement[int]:
 _AFTER_ALL_PLACES = (1 << 31) - 1
 
 
-def latest_location(
-    time: ColumnElement[Any],
-    location: ColumnElement[Any],
-    *,
-    since: ColumnElement[Any],
-    span: int,
-    regions: int,
-) -> ColumnElement[int]:
-    """Aggregate: take the latest row's location; ties go to the first in order.
-
-    Time and location are packed into one integer, so that a plain ``max`` decides, which both databases
-    compute in one pass without sorting. No time is before ``since`` or more than ``span`` microseconds after
-    it. ``regions`` is the number of regions.
-    """
-    step = 1 << max(regions - 1, 1).bit_length()
-    integer: Any = sa.BigInteger() if (span + 1) * step < 1 << 62 else sa.Numeric(38, 0)
-    elapsed = sa.cast(microseconds(time) - microseconds(since), integer)
-    packed = sa.func.max(elapsed * step + (step - 1 - location))
-    return sa.cast((step - 1) - packed % step, sa.Integer())
-
-
 class smallest_mode(FunctionElement[Any]):
     """Aggregate: take the most frequent value, nulls ignored.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flowmachine.queries.catalogue import load_any
+from flowmachine.sql import packed
 
 from ..specs import daily, window
 from ..world import Stage, drawn
@@ -82,6 +83,32 @@ def test_of_equally_common_places_the_one_seen_later(stage_in_utc: Stage, execut
     )
     query = load_any(window("most_frequent_location"))
     assert stage_in_utc.evaluate(query, world, executor) == [("ann", "b")]
+
+
+@pytest.mark.parametrize("most", [0, 1, 2, 3, 4])
+def test_any_number_of_events_is_compared(
+    stage_in_utc: Stage, executor: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A place with ``most`` events fits into no number, and rows are compared."""
+    monkeypatch.setattr(packed, "_most_events", lambda span, regions: most)
+    monkeypatch.setattr(packed, "_FEWEST_EVENTS", 1)
+    world = drawn(
+        """
+        subscriber | time    | cell
+        ann        | 1 08:00 | in-b
+        ann        | 1 08:00 | in-b
+        ann        | 1 08:00 | in-b
+        ann        | 1 10:00 | in-é
+        ann        | 1 11:00 | in-é
+        ann        | 1 12:00 | in-B
+        bob        | 1 08:00 | in-é
+        bob        | 1 10:00 | in-b
+        bob        | 1 10:00 | in-é
+        bob        | 1 10:00 | in-b
+        """
+    )
+    query = load_any(daily(1, "most-common"))
+    assert stage_in_utc.evaluate(query, world, executor) == [("ann", "b"), ("bob", "b")]
 
 
 def test_an_event_is_where_its_cell_was_that_day(stage_in_utc: Stage, executor: str) -> None:

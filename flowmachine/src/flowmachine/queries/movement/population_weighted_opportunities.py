@@ -102,12 +102,17 @@ class PopulationWeightedOpportunities(Window, EventFields, NetworkUnit, Query):
     def _populations(self, sources: Sources) -> Select[Any]:
         """Return ``location``, ``lon``, ``lat`` and ``count`` as a double."""
         locate = last_location if self.method == "last" else most_common_location
-        days = []
-        for selection in self.events:
+        stays = []
+        # The selections are in order of their dates.
+        for number, selection in enumerate(self.events):
             located: FromClause = locate(sources, selection, self.unit).subquery()
-            date = sa.literal(selection.start, sa.DateTime).label("date")
-            days.append(sa.select(located.c.subscriber, located.c.location, date))
-        modal = modal_location(sa.union_all(*days).subquery("stays")).subquery("modal")
+            turn = sa.literal(number, sa.Integer).label("turn")
+            stays.append(sa.select(located.c.subscriber, located.c.location, turn))
+        modal = modal_location(
+            sa.union_all(*stays).subquery("stays"),
+            turns=len(stays),
+            regions=sources.region_count(self.unit),
+        ).subquery("modal")
         regions = sources.regions(self.unit)
         placed = sa.and_(regions.c.location == modal.c.location, regions.c.lon.is_not(None))
         count = sa.cast(sa.func.count(), sa.Double).label("count")

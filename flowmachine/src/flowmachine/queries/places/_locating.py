@@ -13,7 +13,7 @@ from flowmachine.spec.places import CELLS, SpatialUnit
 from flowmachine.spec.query import EventSelection, Sources, field_group
 from flowmachine.spec.units import NetworkUnit
 from flowmachine.sql.events import locate_events
-from flowmachine.sql.functions import earlier_place, first_by, latest_location
+from flowmachine.sql.packed import latest_location, place_of_most_events, place_of_most_turns
 
 
 @field_group
@@ -89,34 +89,37 @@ def most_common_location(
         .subquery("visits")
     )
     whose = [visits.c[column.name] for column in whose]
-    return sa.select(
-        *whose,
-        first_by(visits.c.location, visits.c.events, visits.c.latest, earlier_place(visits.c.location)).label(
-            "location"
-        ),
-    ).group_by(*whose)
+    chosen = place_of_most_events(
+        visits.c.location,
+        visits.c.events,
+        visits.c.latest,
+        since=sa.literal(selection.earliest),
+        span=selection.span,
+        regions=sources.region_count(unit),
+    )
+    return sa.select(*whose, chosen.label("location")).group_by(*whose)
 
 
-def modal_location(stays: FromClause, minimum: int = 0) -> Select[Any]:
+def modal_location(stays: FromClause, *, turns: int, regions: int, minimum: int = 0) -> Select[Any]:
     """Select the location of most of a subscriber's stays.
 
-    Stays are (``subscriber``, ``location``, ``date``). Ties go to the latest date, then to the location that
-    sorts first, with a null location last. Subscribers with fewer than ``minimum`` stays are left out.
+    Stays are (``subscriber``, ``location``, ``turn``). A subscriber has at most ``turns`` stays, and each
+    turn is below that. Ties go to the latest turn, then to the location that sorts first, with a null
+    location last. Subscribers with fewer than ``minimum`` stays are left out. ``regions`` is the number of
+    regions.
     """
     visits = (
         sa.select(
             stays.c.subscriber,
             stays.c.location,
             sa.func.count().label("days"),
-            sa.func.max(stays.c.date).label("latest"),
+            sa.func.max(stays.c.turn).label("latest"),
         )
         .group_by(stays.c.subscriber, stays.c.location)
         .subquery("visits")
     )
-    chosen = sa.select(
-        visits.c.subscriber,
-        first_by(visits.c.location, visits.c.days, visits.c.latest, earlier_place(visits.c.location)).label(
-            "location"
-        ),
-    ).group_by(visits.c.subscriber)
+    location = place_of_most_turns(
+        visits.c.location, visits.c.days, visits.c.latest, turns=turns, regions=regions
+    )
+    chosen = sa.select(visits.c.subscriber, location.label("location")).group_by(visits.c.subscriber)
     return chosen.having(sa.func.sum(visits.c.days) >= minimum) if minimum else chosen

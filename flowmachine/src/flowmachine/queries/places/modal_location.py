@@ -40,10 +40,15 @@ class ModalLocation(Sampled, SubscriberLocations):
         return self.locations[0].unit
 
     def select(self, sources: Sources) -> Select[Any]:
-        days = []
+        dates = sorted({daily.date for daily in self.locations})
+        turns = {date: turn for turn, date in enumerate(dates)}
+        stays = []
         for daily in self.locations:
             located = sources.stored(daily)
-            days.append(
-                sa.select(located.c.subscriber, located.c.location, sa.literal(daily.date).label("date"))
-            )
-        return modal_location(sa.union_all(*days).subquery("stays"))
+            turn = sa.literal(turns[daily.date], sa.Integer).label("turn")
+            stays.append(sa.select(located.c.subscriber, located.c.location, turn))
+        return modal_location(
+            sa.union_all(*stays).subquery("stays"),
+            turns=len(self.locations),
+            regions=sources.region_count(self.unit),
+        )

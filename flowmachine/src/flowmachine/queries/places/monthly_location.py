@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 import marshmallow as ma
+import sqlalchemy as sa
 from sqlalchemy.sql import Select
 
 from flowmachine.queries.places._locating import last_location, modal_location, most_common_location
@@ -56,4 +57,9 @@ class MonthlyLocation(Unit, EventFields, Sampled, SubscriberLocations):
     def select(self, sources: Sources) -> Select[Any]:
         locate = last_location if self.method == "last" else most_common_location
         days = locate(sources, self.events[0], self.unit, by_day=True).subquery("days")
-        return modal_location(days, self.minimum_days)
+        # The day of the month orders the days of one month.
+        turn = sa.cast(sa.extract("day", days.c.date), sa.Integer).label("turn")
+        stays = sa.select(days.c.subscriber, days.c.location, turn).subquery("stays")
+        return modal_location(
+            stays, turns=32, regions=sources.region_count(self.unit), minimum=self.minimum_days
+        )
