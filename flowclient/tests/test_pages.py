@@ -19,7 +19,7 @@ from flowclient.pages import CrisisData, Page, PageTooLargeError, render
 from flowclient.pages import page as writing
 from flowclient.pages.areas import change_classes
 from flowclient.pages.asking import outcomes_of
-from flowclient.pages.data import Outcome, change_class, count_breaks, fell_by_more_than
+from flowclient.pages.data import Movers, Outcome, change_class, count_breaks, fell_by_more_than
 from flowclient.pages.languages import LOCALES, messages
 from flowclient.reports.contents import CONTENTS
 
@@ -200,9 +200,26 @@ def test_the_last_day_of_a_period_belongs_to_it(data: CrisisData) -> None:
 
 
 def test_moves_are_a_least_number(data: CrisisData) -> None:
-    page = render(data)
-    assert "<strong>1,234</strong> moved to another area, at least" in page.html
-    assert "<td>Emptied</td><td>New &lt;camp&gt;</td>" in page.html
+    """Take the largest of the sums: by origin, by destination, and of pairs."""
+
+    def tile(movers: Movers) -> list[str]:
+        return re.findall(
+            r"<strong>([^<]+)</strong> moved to another area, at least",
+            render(replace(data, movers=movers)).html,
+        )
+
+    assert tile(data.movers) == ["1,420"]
+    assert tile(Movers({"X.1": 1300}, {"X.7": 1250, "X.8": 90})) == ["1,340"]
+    assert tile(Movers({}, {})) == ["1,234"]
+    part = render(data).html
+    part = part[part.index("Largest moves</h2>") : part.index("Displaced and returned</h2>")]
+    rows = [re.findall(r">([^<]+)</t[hd]>", row) for row in re.findall(r"<tr>(<th scope=.row.*?)</tr>", part)]
+    assert rows == [
+        ["Emptied", "1,300", "withheld"],
+        ["New &lt;camp&gt;", "withheld", "1,250"],
+        ["Emptied too", "120", "withheld"],
+        ["=Grown &amp; sons", "withheld", "90"],
+    ]
 
 
 def test_the_displaced_are_told_by_area_with_what_is_usual(data: CrisisData) -> None:
@@ -351,7 +368,7 @@ def test_every_page_that_a_report_may_have_is_tested() -> None:
 
 def test_numbers_and_dates_are_written_as_the_language_does(data: CrisisData) -> None:
     french = render(data, "fr")
-    assert "1\u202f234" in french.html
+    assert "1\u202f420" in french.html
     assert "89\u202f%" in headline(french).replace("\u00a0", "\u202f")
     assert "23 février" in french.html
     assert "23 de febrero" in render(data, "es").html

@@ -12,6 +12,7 @@ import pytest
 from mobility_world import FEBRUARY, PLACES, mobility
 
 from flowclient.pages import MobilityData, render_mobility
+from flowclient.pages.data import Movers
 from flowclient.pages.mobility import Month
 
 
@@ -97,7 +98,7 @@ def test_users_by_day_are_corrected_by_the_day(data: MobilityData) -> None:
 
 def test_the_first_month_has_nothing_to_compare_with(data: MobilityData) -> None:
     alone = Month(replace(data.before.residents, values=None, withheld=None), {})
-    page = render_mobility(replace(data, before=alone, moves=()))
+    page = render_mobility(replace(data, before=alone, moves=(), movers=Movers({}, {})))
     assert page.html.count("There are no data of January 2016 to compare with.") == 2
     # Nothing is said of moves that nobody could count.
     assert "is large enough" not in page.html

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from shapely import box
 
-from flowclient.pages.data import Area, Counts, CrisisData, Move, Outcome
+from flowclient.pages.data import Area, Counts, CrisisData, Move, Movers, Outcome
 
 EVENT = datetime.date(2016, 2, 10)
 DAY = datetime.timedelta(days=1)
@@ -64,6 +64,7 @@ def crisis() -> CrisisData:
         ),
         use={day: 1000 if day < EVENT else 970 for day in days if day != missing},
         moves=(Move("X.1", "X.7", 1200), Move("X.2", "X.8", 34)),
+        movers=Movers({"X.1": 1300, "X.2": 120}, {"X.7": 1250, "X.8": 90}),
         outcomes={
             "X.8": Outcome({"displaced": 200, "returned": 30, "not_seen": 1200}, 0.21, 0.02),
             "X.1": Outcome({"displaced": 90, "not_seen": 20}, 0.73),

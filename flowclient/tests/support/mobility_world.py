@@ -7,7 +7,7 @@ import datetime
 from shapely import box
 
 from flowclient.pages import MobilityData
-from flowclient.pages.data import Area, Counts, Move
+from flowclient.pages.data import Area, Counts, Move, Movers
 from flowclient.pages.mobility import Month
 
 DAY = datetime.timedelta(days=1)
@@ -83,6 +83,7 @@ def mobility() -> MobilityData:
         ),
         present={day: 1500 + 10 * n for n, day in enumerate(days) if day != missing},
         moves=(Move("X.2", "X.1", 120), Move("X.3", "X.6", 16)),
+        movers=Movers({"X.1": 60}, {}),
         commutes=(Move("P.1", "P.2", 90), Move("P.3", "P.1", 40)),
         names={"P.1": "Capital", "P.2": "Hills", "P.3": "Sea"},
         days_used={"calls": tuple(both), "sms": tuple(day for day in both if day != missing)},

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import flowclient
 from flowclient import operations
-from flowclient.pages.data import STATUSES, Area, Counts, Move, Outcome
+from flowclient.pages.data import STATUSES, Area, Counts, Move, Movers, Outcome
 
 if TYPE_CHECKING:
     import pandas
@@ -109,6 +109,27 @@ def moves_of(answer: pandas.DataFrame | None) -> Iterable[Move]:
         if isinstance(origin, str) and isinstance(target, str) and origin != target
     ]
     return sorted(moves, key=lambda move: (-move.value, move.origin, move.target))
+
+
+def movers(connection: Connection, before: dict[str, Any], after: dict[str, Any]) -> dict[str, APIQuery]:
+    """Ask how many left each area, and how many arrived, between two homes."""
+    kinds = {"left": flowclient.outflows, "arrived": flowclient.inflows}
+    return {
+        name: ask(connection=connection, from_location=before, to_location=after, exclude_stayers=True)
+        for name, ask in kinds.items()
+    }
+
+
+def movers_of(answers: Mapping[str, pandas.DataFrame]) -> Movers:
+    """Return the counts of those who left and arrived; none where nothing was asked."""
+
+    def counts(name: str) -> dict[str, int]:
+        answer = answers.get(name)
+        # Those without a home in one of the periods have no place there.
+        known = [] if answer is None else zip(answer["pcod"], answer["value"], strict=True)
+        return {pcod: int(value) for pcod, value in known if isinstance(pcod, str)}
+
+    return Movers(counts("left"), counts("arrived"))
 
 
 def outcomes_of(answer: pandas.DataFrame, period: int) -> dict[str, Outcome]:

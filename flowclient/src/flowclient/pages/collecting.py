@@ -18,6 +18,8 @@ from flowclient.pages.asking import (
     daily,
     days_between,
     homes,
+    movers,
+    movers_of,
     moves_of,
     outcomes_of,
     residents,
@@ -50,7 +52,7 @@ def collect_crisis(
     ----------
     connection : Connection
         The server. The token needs the rights to ``spatial_aggregate`` of ``modal_location`` and of
-        ``daily_location``, to ``flows`` and ``displaced_counts`` of homes, and ``geography``, at the unit; to ``unique_subscriber_counts`` at
+        ``daily_location``, to ``flows``, ``outflows``, ``inflows`` and ``displaced_counts`` of homes, and ``geography``, at the unit; to ``unique_subscriber_counts`` at
         ``admin0``; and ``get_available_dates``.
     event : DateLike
         Day of the event, the first of the first week.
@@ -114,6 +116,7 @@ def collect_crisis(
             if f"use {day}" in answers and len(answers[f"use {day}"])
         },
         moves=tuple(moves_of(answers.get("moves"))),
+        movers=movers_of(answers),
         outcomes=outcomes_of(answers["displaced"], len(asked.complete)) if asked.complete else None,
         days_used={name: tuple(sorted(found.intersection(days))) for name, found in asked.available.items()},
         days_missing={
@@ -181,12 +184,12 @@ def crisis_questions(
     asked |= {
         f"week {week}": residents(connection, days_between(week, week + WEEK), unit) for week in complete
     }
+    # Totals come before their parts, of which rows of the later may be withheld.
+    parts: dict[str, APIQuery] = {}
     if complete:
-        asked["moves"] = flowclient.flows(
-            connection=connection,
-            from_location=homes(baseline, unit),
-            to_location=homes(days_between(complete[-1], complete[-1] + WEEK), unit),
-        )
+        ends = homes(baseline, unit), homes(days_between(complete[-1], complete[-1] + WEEK), unit)
+        asked |= movers(connection, *ends)
+        parts["moves"] = flowclient.flows(connection=connection, from_location=ends[0], to_location=ends[1])
     with_data = sorted(loaded.intersection(days))
     for day in with_data:
         asked[f"use {day}"] = flowclient.unique_subscriber_counts(
@@ -199,7 +202,7 @@ def crisis_questions(
         complete=complete,
         available=available,
         country=asked,
-        daily={f"day {day}": daily(connection, day, unit) for day in with_data},
+        daily=parts | {f"day {day}": daily(connection, day, unit) for day in with_data},
         outcomes={"displaced": _displaced(connection, struck, baseline, complete, unit)} if complete else {},
     )
 

@@ -19,6 +19,8 @@ from flowclient.pages.asking import (
     daily,
     days_between,
     homes,
+    movers,
+    movers_of,
     moves_of,
     residents,
     versions,
@@ -98,10 +100,11 @@ def mobility_questions(
             # Of a total and its parts, rows of the later may be withheld.
             asked[f"active_above {first}"] = active(of, ABOVE[unit])
             asked[f"active {first}"] = active(of, unit)
+    parts: dict[str, APIQuery] = {}
     if earlier:
-        asked["moves"] = flowclient.flows(
-            connection=connection, from_location=homes(earlier, unit), to_location=homes(days, unit)
-        )
+        ends = homes(earlier, unit), homes(days, unit)
+        asked |= movers(connection, *ends)
+        parts["moves"] = flowclient.flows(connection=connection, from_location=ends[0], to_location=ends[1])
     if ABOVE[unit] != "admin0":
         asked[f"active_country {start}"] = active(days, "admin0")
     asked["commuting"] = flowclient.meaningful_locations_between_label_od_matrix(
@@ -120,7 +123,7 @@ def mobility_questions(
         before=before,
         available=available,
         months=asked,
-        daily={f"day {day}": daily(connection, day, unit) for day in days},
+        daily=parts | {f"day {day}": daily(connection, day, unit) for day in days},
     )
 
 
@@ -207,6 +210,7 @@ def collect_mobility(
             if f"present {day}" in answers and len(answers[f"present {day}"])
         },
         moves=tuple(moves_of(answers.get("moves"))),
+        movers=movers_of(answers),
         commutes=tuple(moves_of(answers["commuting"])),
         names={area.pcod: area.name for area in above},
         days_used={name: tuple(sorted(found.intersection(both))) for name, found in asked.available.items()},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ from flowclient.pages.page import Page, draw, table
 from flowclient.pages.provenance import provenance
 
 _LARGEST_MOVES = 10
+#: Columns of the table about people who are elsewhere or back.
+_MOVED = ("left", "arrived", *STATUSES)
 
 
 @dataclass(frozen=True)
@@ -122,13 +124,14 @@ def _csv(data: CrisisData, rows: Sequence[Row]) -> str:
 
 def _columns(data: CrisisData) -> list[str]:
     """Return what the counts are called in the table."""
-    return ["before", *(f"week_{week.first.isoformat()}" for week in data.weeks), *STATUSES]
+    return ["before", *(f"week_{week.first.isoformat()}" for week in data.weeks), *_MOVED]
 
 
 def _outcome(data: CrisisData, pcod: str) -> list[int | None]:
-    """Return the counts of an area's statuses; None is withheld or not asked for."""
+    """Return what became of an area's people; None is withheld or not asked for."""
     outcome = (data.outcomes or {}).get(pcod, Outcome({}))
-    return [outcome.counts.get(status) for status in STATUSES]
+    movers = data.movers.left.get(pcod), data.movers.arrived.get(pcod)
+    return [*movers, *(outcome.counts.get(status) for status in STATUSES)]
 
 
 def _values(data: CrisisData, words: Words, rows: Sequence[Row], note: str) -> dict[str, Any]:
@@ -177,6 +180,7 @@ def _values(data: CrisisData, words: Words, rows: Sequence[Row], note: str) -> d
             )
             for move in data.moves[:_LARGEST_MOVES]
         ],
+        "movers": _movers(data, words, names),
         "outcomes": _outcomes(data, words, names),
         "outcomes_told": _outcomes_told(data, words),
         "rows": [(row, *_cells(row, words)) for row in rows],
@@ -185,6 +189,20 @@ def _values(data: CrisisData, words: Words, rows: Sequence[Row], note: str) -> d
         "made": provenance(data, words),
         "filename": f"crisis-{data.event}-{data.last}.csv",
     }
+
+
+def _movers(data: CrisisData, words: Words, names: dict[str, str]) -> list[tuple[str, str, str]]:
+    """Return the areas that most people left or arrived at."""
+    left, arrived = data.movers.left, data.movers.arrived
+
+    def most(pcod: str) -> tuple[int, str]:
+        return -max(left.get(pcod, 0), arrived.get(pcod, 0)), names[pcod]
+
+    def cell(counts: Mapping[str, int], pcod: str) -> str:
+        return words.number(counts[pcod]) if pcod in counts else words("cell_withheld")
+
+    listed = sorted((left.keys() | arrived.keys()) & names.keys(), key=most)[:_LARGEST_MOVES]
+    return [(names[pcod], cell(left, pcod), cell(arrived, pcod)) for pcod in listed]
 
 
 def _outcomes(data: CrisisData, words: Words, names: dict[str, str]) -> list[tuple[str, ...]]:
@@ -216,6 +234,8 @@ def _outcomes(data: CrisisData, words: Words, names: dict[str, str]) -> list[tup
 def _outcomes_told(data: CrisisData, words: Words) -> str:
     """Return of how many areas the displaced are told, and why not of the others."""
     known = sum("displaced" in each.counts for each in (data.outcomes or {}).values())
+    if not known:
+        return words("outcomes_untold", floor=words.number(data.floor))
     areas = words(f"unit_{data.unit}", known)
     return words(
         "outcomes_told", areas=areas, all=words.number(len(data.areas)), floor=words.number(data.floor)
@@ -243,8 +263,7 @@ def _headline(data: CrisisData, words: Words, rows: Sequence[Row]) -> str:
 
 def _tiles(data: CrisisData, words: Words, rows: Sequence[Row]) -> list[tuple[str, str]]:
     tiles = []
-    if data.moves:
-        moved = sum(move.value for move in data.moves)
+    if moved := data.movers.at_least(data.moves):
         tiles.append((words.number(moved), words("tile_moved")))
     if data.after is not None:
         hidden = sum(row.after is None for row in rows)

@@ -76,6 +76,26 @@ class Move:
     value: int
 
 
+@dataclass(frozen=True)
+class Movers:
+    """Count by area subscribers whose home is in another area than before.
+
+    ``left`` are those who lived there before, ``arrived`` those who live there now.
+    """
+
+    left: Mapping[str, int]
+    arrived: Mapping[str, int]
+
+    def at_least(self, moves: tuple[Move, ...]) -> int:
+        """Return how many moved: each sum of what is released is at most their number."""
+        sums = (self.left.values(), self.arrived.values(), (move.value for move in moves))
+        return max(map(sum, sums))
+
+    def facts(self) -> dict[str, Any]:
+        """Return the counts as plain values."""
+        return {"left": dict(sorted(self.left.items())), "arrived": dict(sorted(self.arrived.items()))}
+
+
 #: What became of the residents of an area, as far as a page says.
 STATUSES = ("displaced", "returned", "not_seen")
 
@@ -111,6 +131,7 @@ class CrisisData:
     days: tuple[Counts, ...]
     use: Mapping[datetime.date, int]
     moves: tuple[Move, ...]
+    movers: Movers
     outcomes: Mapping[str, Outcome] | None
     days_used: Mapping[str, tuple[datetime.date, ...]]
     days_missing: Mapping[str, tuple[datetime.date, ...]]
@@ -145,6 +166,7 @@ class CrisisData:
             "days": [day.facts() for day in self.days],
             "use": {day.isoformat(): value for day, value in sorted(self.use.items())},
             "moves": [[move.origin, move.target, move.value] for move in self.moves],
+            "movers": self.movers.facts(),
             "outcomes": None
             if self.outcomes is None
             else {

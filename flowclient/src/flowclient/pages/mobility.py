@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
-from flowclient.pages.data import Area, Counts, Move, digest_of
+from flowclient.pages.data import Area, Counts, Move, Movers, digest_of
 
 #: The unit above each, whose share of active residents stands in for one that is withheld.
 ABOVE = {"admin1": "admin0", "admin2": "admin1", "admin3": "admin2"}
@@ -57,6 +57,7 @@ class MobilityData:
     days: tuple[Counts, ...]
     present: Mapping[datetime.date, int]
     moves: tuple[Move, ...]
+    movers: Movers
     commutes: tuple[Move, ...]
     names: Mapping[str, str]
     days_used: Mapping[str, tuple[datetime.date, ...]]
@@ -105,6 +106,7 @@ class MobilityData:
             "days": [day.facts() for day in self.days],
             "present": {day.isoformat(): value for day, value in sorted(self.present.items())},
             "moves": [[move.origin, move.target, move.value] for move in self.moves],
+            "movers": self.movers.facts(),
             "commutes": [[move.origin, move.target, move.value] for move in self.commutes],
             "query_ids": dict(sorted(self.query_ids.items())),
             "versions": dict(sorted(self.versions.items())),

@@ -174,7 +174,7 @@ def _values(data: MobilityData, words: Words, rows: Sequence[Row], note: str) ->
 def _headline(data: MobilityData, words: Words, month: str, earlier: str) -> str:
     if data.before.residents.values is None:
         return words("mobility_alone", before=earlier)
-    moved = sum(move.value for move in data.moves)
+    moved = data.movers.at_least(data.moves)
     if not moved:
         return words("mobility_still", month=month)
     return words("mobility_moved", moved, month=month, before=earlier)

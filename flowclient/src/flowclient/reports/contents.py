@@ -33,6 +33,8 @@ GIVEN = ("period_start", "period_end", "languages", "notes")
 
 #: Kinds that homes are made of.
 _HOMES = ("modal_location", "daily_location")
+#: Kinds that tell of moves between homes.
+_MOVES = ("flows", "outflows", "inflows")
 
 
 def _query(unit: str, kind: str, *within: str) -> list[str]:
@@ -116,7 +118,7 @@ class CrisisParameters(PageParameters):
             *_ALWAYS,
             f"{unit}:geography:geography",
             *_query(unit, "spatial_aggregate", *_HOMES),
-            *_query(unit, "flows", *_HOMES),
+            *(scope for kind in _MOVES for scope in _query(unit, kind, *_HOMES)),
             *_query(unit, "displaced_counts", "displacement_status", *_HOMES),
             *_query("admin0", "unique_subscriber_counts"),
         ]
@@ -169,7 +171,7 @@ class MobilityParameters(PageParameters):
             ),
             *_query(unit, "spatial_aggregate", *_HOMES),
             *_query("admin0", "spatial_aggregate", "daily_location"),
-            *_query(unit, "flows", *_HOMES),
+            *(scope for kind in _MOVES for scope in _query(unit, kind, *_HOMES)),
             *_query(COMMUTING, "meaningful_locations_between_label_od_matrix"),
         ]
 
