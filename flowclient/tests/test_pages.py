@@ -18,7 +18,7 @@ from page_worlds import PAGES
 from flowclient.pages import CrisisData, Page, PageTooLargeError, render
 from flowclient.pages import page as writing
 from flowclient.pages.areas import change_classes
-from flowclient.pages.asking import outcomes_of
+from flowclient.pages.asking import movers_of, outcomes_of
 from flowclient.pages.data import Movers, Outcome, change_class, count_breaks, fell_by_more_than
 from flowclient.pages.languages import LOCALES, messages
 from flowclient.reports.contents import CONTENTS
@@ -242,6 +242,23 @@ def test_the_displaced_are_told_by_area_with_what_is_usual(data: CrisisData) -> 
     assert [table["X.2"][name] for name in ("displaced", "returned", "not_seen")] == ["", "", ""]
     early = render(replace(data, weeks=(), outcomes=None)).html
     assert "Displaced and returned</h2>" not in early
+
+
+def test_movers_tell_of_no_few_who_stayed(data: CrisisData) -> None:
+    """Nobody, or more than the floor, may be left of the residents."""
+    left = {"X.1": 127, "X.2": 135, "X.3": 100, "X.4": 59, "X.6": 80, "X.8": 20}
+    arrived = {"X.7": 299, "X.1": 20}
+    answers = {
+        name: pandas.DataFrame({"pcod": [*values, None], "value": [*values.values(), 7]})
+        for name, values in (("left", left), ("arrived", arrived))
+    }
+    found = movers_of(answers, data.before, data.weeks[-1], 15)
+    # Of 143 residents 16 stayed; of 150 it is 15, and of 60 one, so that numbers are lower; of 100 nobody.
+    assert found.left == {**left, "X.2": 134, "X.4": 44}
+    # The residents of X.1 are withheld in the last week.
+    assert found.arrived == {"X.7": 284, "X.1": 20}
+    assert movers_of({}, data.before, None, 15) == Movers({}, {})
+    assert movers_of({"left": answers["left"]}, replace(data.before, values=None), None, 15).left == left
 
 
 def test_outcomes_are_those_of_the_last_week() -> None:

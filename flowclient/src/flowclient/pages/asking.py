@@ -120,16 +120,32 @@ def movers(connection: Connection, before: dict[str, Any], after: dict[str, Any]
     }
 
 
-def movers_of(answers: Mapping[str, pandas.DataFrame]) -> Movers:
-    """Return the counts of those who left and arrived; none where nothing was asked."""
+def movers_of(
+    answers: Mapping[str, pandas.DataFrame], before: Counts, after: Counts | None, floor: int
+) -> Movers:
+    """Return at least how many left and arrived; none where nothing was asked."""
 
-    def counts(name: str) -> dict[str, int]:
+    def counts(name: str, residents: Counts | None) -> dict[str, int]:
         answer = answers.get(name)
         # Those without a home in one of the periods have no place there.
-        known = [] if answer is None else zip(answer["pcod"], answer["value"], strict=True)
-        return {pcod: int(value) for pcod, value in known if isinstance(pcod, str)}
+        rows = [] if answer is None else zip(answer["pcod"], answer["value"], strict=True)
+        all_ = {} if residents is None else residents.values or {}
+        return {
+            pcod: _least(int(value), all_.get(pcod), floor) for pcod, value in rows if isinstance(pcod, str)
+        }
 
-    return Movers(counts("left"), counts("arrived"))
+    return Movers(counts("left", before), counts("arrived", after))
+
+
+def _least(moved: int, residents: int | None, floor: int) -> int:
+    """Return a number that movers exceed or reach, and that tells of no few others.
+
+    Residents less movers are those who stayed, or were silent. Where they are few, the number is so much lower that
+    there could be more of them than the floor.
+    """
+    if residents is None or not 0 < residents - moved <= floor:
+        return moved
+    return max(residents - floor - 1, 0)
 
 
 def outcomes_of(answer: pandas.DataFrame, period: int) -> dict[str, Outcome]:

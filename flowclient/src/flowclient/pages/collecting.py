@@ -101,14 +101,18 @@ def collect_crisis(
             return Counts(first, after_last - DAY, None)
         return counts_of(answers[name], first, after_last - DAY, queries[name].query_id)
 
+    floor = int(explained.get("floor", LOWEST_FLOOR))
+    before = counts("before", days[0], struck)
+    weeks = tuple(counts(f"week {week}", week, week + WEEK) for week in asked.weeks)
+    last = next((week for week in reversed(weeks) if week.values is not None), None)
     return CrisisData(
         title={"": title} if isinstance(title, str) else dict(title),
         unit=unit,
         event=struck,
-        floor=int(explained.get("floor", LOWEST_FLOOR)),
+        floor=floor,
         areas=tuple(areas_of(geography)),
-        before=counts("before", days[0], struck),
-        weeks=tuple(counts(f"week {week}", week, week + WEEK) for week in asked.weeks),
+        before=before,
+        weeks=weeks,
         days=tuple(counts(f"day {day}", day, day + DAY) for day in days),
         use={
             day: int(answers[f"use {day}"]["value"].iloc[0])
@@ -116,7 +120,7 @@ def collect_crisis(
             if f"use {day}" in answers and len(answers[f"use {day}"])
         },
         moves=tuple(moves_of(answers.get("moves"))),
-        movers=movers_of(answers),
+        movers=movers_of(answers, before, last, floor),
         outcomes=outcomes_of(answers["displaced"], len(asked.complete)) if asked.complete else None,
         days_used={name: tuple(sorted(found.intersection(days))) for name, found in asked.available.items()},
         days_missing={

@@ -196,13 +196,15 @@ def collect_mobility(
     areas = tuple(areas_of(geography(unit)))
     above = areas if unit == COMMUTING else tuple(areas_of(geography(COMMUTING)))
     both = days_between(before, end)
+    floor = int(explained.get("floor", LOWEST_FLOOR))
+    earlier, later = of_month(before, start), of_month(start, end)
     return MobilityData(
         title={"": title} if isinstance(title, str) else dict(title),
         unit=unit,
-        floor=int(explained.get("floor", LOWEST_FLOOR)),
+        floor=floor,
         areas=areas,
-        before=of_month(before, start),
-        month=of_month(start, end),
+        before=earlier,
+        month=later,
         days=tuple(counts(f"day {day}", day, day + DAY) for day in days),
         present={
             day: int(answers[f"present {day}"]["value"].iloc[0])
@@ -210,7 +212,7 @@ def collect_mobility(
             if f"present {day}" in answers and len(answers[f"present {day}"])
         },
         moves=tuple(moves_of(answers.get("moves"))),
-        movers=movers_of(answers),
+        movers=movers_of(answers, earlier.residents, later.residents, floor),
         commutes=tuple(moves_of(answers["commuting"])),
         names={area.pcod: area.name for area in above},
         days_used={name: tuple(sorted(found.intersection(both))) for name, found in asked.available.items()},

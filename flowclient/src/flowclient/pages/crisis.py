@@ -23,7 +23,7 @@ from flowclient.pages.provenance import provenance
 
 _LARGEST_MOVES = 10
 #: Columns of the table about people who are elsewhere or back.
-_MOVED = ("left", "arrived", *STATUSES)
+_MOVED = ("left_at_least", "arrived_at_least", *STATUSES)
 
 
 @dataclass(frozen=True)
