@@ -78,7 +78,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Movers:
-    """Count by area at least how many subscribers have their home elsewhere than before.
+    """Count by area at least how many have their home elsewhere than before.
 
     ``left`` are those who lived there before, ``arrived`` those who live there now.
     """
