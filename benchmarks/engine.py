@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -190,6 +190,7 @@ class Ours:
 
     def __init__(self, country: Country, executor: str, workers: int = 2, **settings: str) -> None:
         self._country = country
+        self._standing: set[str] = set()
         port = free_port()
         self._processes = Processes(country.folder / "logs" / f"flowmachine-{executor}.log")
         key = secrets.token_hex(32)
@@ -219,8 +220,34 @@ class Ours:
         self._processes.end()
 
     def empty(self) -> None:
-        """Forget every result, so that the next question is cold; cell maps stay."""
-        forget_results(self._country)
+        """Forget every result, so that the next question is cold.
+
+        Cell maps stay, and so do standing parts.
+        """
+        forget_results(self._country, self._standing)
+
+    def keep_standing(self, parts: int, limit: float = 3600.0) -> Answer:
+        """Wait until idle workers have stored so many parts, and keep them.
+
+        The answer has their ``bytes`` and the seconds that they took.
+        """
+        connection = self._country.connect()
+        started = time.monotonic()
+        end = started + limit
+        found: list[tuple[str, int]] = []
+        with connection.cursor() as cursor:
+            while len(found) < parts:
+                if time.monotonic() > end:
+                    raise TookTooLong(f"{len(found)} of {parts} standing parts after {limit:g} s")
+                time.sleep(0.2)
+                cursor.execute(
+                    "SELECT query_id, bytes FROM engine.jobs WHERE state = 'completed' AND kind = 'daily_location'"
+                )
+                found = cursor.fetchall()
+        connection.close()
+        self._standing = {query_id for query_id, _ in found}
+        rows = pd.DataFrame({"bytes": [sum(size for _, size in found)]})
+        return Answer(rows, time.monotonic() - started, 0.0)
 
     def cold(self, spec: Spec) -> Answer:
         """Answer with nothing stored, then again from the store."""
@@ -235,15 +262,20 @@ class Ours:
         return postmaster(self._country)
 
 
-def forget_results(country: Country) -> None:
-    """Drop every result, released or not. The maps of the cells stay."""
+def forget_results(country: Country, kept: Set[str] = frozenset()) -> None:
+    """Drop every result, released or not, except those ``kept`` by id.
+
+    The maps of the cells stay.
+    """
     connection = country.connect()
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE engine.jobs, engine.edges, engine.plan_parts")
+        for table in ("jobs", "edges", "plan_parts"):
+            cursor.execute(f"DELETE FROM engine.{table} WHERE NOT query_id = ANY (%s)", (list(kept),))
         drop_results(cursor)
     connection.close()
     for path in (country.cache / "results").glob("*/*.parquet"):
-        path.unlink()
+        if path.stem not in kept:
+            path.unlink()
 
 
 def postmaster(country: Country) -> int:

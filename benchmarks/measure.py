@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
 import os
 import platform
@@ -22,7 +23,7 @@ from benchmarks.country import Country, Size
 from benchmarks.engine import Answer, EngineFailed, Ours
 from benchmarks.hand_written import HandWritten
 from benchmarks.published import Published
-from benchmarks.questions import UNIT, Question, Spec, questions
+from benchmarks.questions import STANDING, UNIT, Question, Spec, questions
 from benchmarks.record import Ask, Outcome, Record, ask_all
 
 Say = Callable[[str], None]
@@ -31,9 +32,10 @@ Say = Callable[[str], None]
 LIMIT = 120.0
 #: The steps of a run in their order. Ours and the statements written by hand are measured before and after the
 #: published engine, which takes minutes: a shared machine may be busier or calmer by then.
-STEPS = ("ours", "hand_written", "published", "ours_again", "hand_written_again", "postgres")
-#: The step that is no question.
+STEPS = ("ours", "hand_written", "published", "ours_again", "hand_written_again", "standing", "postgres")
+#: The steps that are no question: accepting a specification, and making the standing parts.
 ACCEPT = "accept_5000_parts"
+PARTS = "standing_parts"
 
 #: Where an answer may lack rows of the published engine's, and why.
 _RELEASED_BY_OTHER_RULES = {
@@ -50,8 +52,10 @@ class Measured:
         self.ours = _quicker(found["ours"], found["ours_again"])
         self.hand_written = _quicker(found["hand_written"], found["hand_written_again"])
         self.published, self.postgres = found["published"], found["postgres"]
+        self.standing = found["standing"]
         self._by_engine = {
             "hand_written": self.hand_written,
+            "standing": self.standing,
             "published": self.published,
             "postgres": self.postgres,
         }
@@ -81,6 +85,7 @@ class Measured:
         """The question's entry in ``latest.json``."""
         ours, published = _answer(self.ours), _answer(self.published)
         postgres, hand_written = _answer(self.postgres), _answer(self.hand_written)
+        standing = _answer(self.standing)
         gave_up = self.published.gave_up if self.published else None
         published_seconds = published.seconds if published else LIMIT if gave_up else None
         outcomes = {"ours": self.ours, **self._by_engine}
@@ -90,6 +95,10 @@ class Measured:
             "published_seconds": rounded(published_seconds),
             "hand_written_seconds": rounded(hand_written and hand_written.seconds),
             "ratio": rounded(published_seconds / ours.seconds if ours and published_seconds else None),
+            "standing_seconds": rounded(standing and standing.seconds),
+            "standing_ratio": rounded(
+                published_seconds / standing.seconds if standing and published_seconds else None
+            ),
             "to_hand_written": rounded(
                 ours.seconds / hand_written.seconds if ours and hand_written else None
             ),
@@ -143,7 +152,15 @@ def measure(
 
         def report() -> dict[str, Any]:
             measured = [Measured(everything[name], record) for name in asked]
-            return _report(country, measured, workers, repeats, record.outcome("ours", ACCEPT), published)
+            return _report(
+                country,
+                measured,
+                workers,
+                repeats,
+                record.outcome("ours", ACCEPT),
+                published,
+                record.outcome("standing", PARTS),
+            )
 
         hand_written = HandWritten(country)
 
@@ -155,6 +172,20 @@ def measure(
                 def ask(name: str) -> Answer:
                     if name == ACCEPT:
                         return _accepting_5000_parts(engine)
+                    return _best(engine.cold, everything[name], repeats)
+
+                yield ask
+
+        @contextmanager
+        def with_parts() -> Iterator[Ask]:
+            listed = {"FLOWMACHINE_STANDING": json.dumps(STANDING)}
+            with Ours(country, "duckdb", workers, **listed) as engine:
+                made = engine.keep_standing(len(STANDING) * size.days)
+                warm_up(engine, list(everything.values()))
+
+                def ask(name: str) -> Answer:
+                    if name == PARTS:
+                        return made
                     return _best(engine.cold, everything[name], repeats)
 
                 yield ask
@@ -178,6 +209,7 @@ def measure(
             "published": theirs,
             "ours_again": lambda: ours("duckdb", repeats),
             "hand_written_again": by_hand,
+            "standing": with_parts,
             "postgres": lambda: ours("postgres", 1),
         }
         without = () if published else ("published", "ours_again", "hand_written_again")
@@ -191,7 +223,8 @@ def measure(
                 if step not in ("ours", "hand_written"):
                     keep(report())
 
-            ask_all(record, step, starts[step], [*asked, ACCEPT] if step == "ours" else asked, kept)
+            more = {"ours": [ACCEPT], "standing": [PARTS]}.get(step, [])
+            ask_all(record, step, starts[step], [*asked, *more], kept)
         return report()
 
 
@@ -263,16 +296,19 @@ def _report(
     repeats: int,
     accepted: Outcome | None,
     published: bool,
+    parts: Outcome | None = None,
 ) -> dict[str, Any]:
     entries = {one.question.name: one.numbers() for one in measured}
     failures = {one.published.failed for one in measured if one.published}
     # One reason for all questions is a reason of the engine, not of the questions.
     [skipped] = failures if len(failures) == 1 and len(measured) > 1 else [None]
-    accepting = _answer(accepted)
+    accepting, stored_parts = _answer(accepted), _answer(parts)
     return with_means(
         {
             "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
             "data": country.facts,
+            "standing_bytes": stored_parts and int(stored_parts.rows["bytes"][0]),
+            "standing_seconds": rounded(stored_parts and stored_parts.seconds),
             "machine": {**machine(), "workers": workers},
             "repeats": repeats,
             "published_skipped": skipped if published else "left out as asked",
@@ -289,7 +325,9 @@ def with_means(report: dict[str, Any]) -> dict[str, Any]:
     entries = report["questions"].values()
     return report | {
         "geometric_mean_ratio": rounded(_mean([entry["ratio"] for entry in entries])),
-        "smallest_ratio": min((entry["ratio"] for entry in entries if entry["ratio"]), default=None),
+        "smallest_ratio": _least([entry["ratio"] for entry in entries]),
+        "geometric_mean_standing_ratio": rounded(_mean([entry.get("standing_ratio") for entry in entries])),
+        "smallest_standing_ratio": _least([entry.get("standing_ratio") for entry in entries]),
         "geometric_mean_to_hand_written": rounded(_mean([entry["to_hand_written"] for entry in entries])),
     }
 
@@ -297,6 +335,10 @@ def with_means(report: dict[str, Any]) -> dict[str, Any]:
 def _mean(values: list[float | None]) -> float | None:
     known = [value for value in values if value]
     return math.exp(sum(map(math.log, known)) / len(known)) if known else None
+
+
+def _least(values: list[float | None]) -> float | None:
+    return min((value for value in values if value), default=None)
 
 
 def rounded(value: float | None) -> float | None:

@@ -14,6 +14,18 @@ Spec = dict[str, Any]
 Window = tuple[dt.date, dt.date]
 
 
+#: Parts that stand ready for every loaded day, as the setting FLOWMACHINE_STANDING lists them.
+STANDING: list[Spec] = [
+    {
+        "query_kind": "daily_location",
+        "method": method,
+        "aggregation_unit": UNIT,
+        "event_types": list(EVENT_TYPES),
+    }
+    for method in ("last", "most-common")
+]
+
+
 @dataclass(frozen=True)
 class Question:
     """Hold a specification by a short name.
