@@ -12,6 +12,8 @@ def __getattr__(name: str) -> Any:
     """Return the class of a kind by its name, found on first use."""
     from flowmachine.queries.catalogue import all_kinds
 
+    if name == "__all__":
+        return __dir__()
     if name[:1].isupper() and not name.isupper():
         for cls in all_kinds().values():
             if cls.__name__ == name:

@@ -410,6 +410,15 @@ class SubscriberLocations(Query):
 class SubscriberMetric(Query):
     """Define kinds with rows (subscriber, value)."""
 
+    @property
+    def stands_for(self) -> str:
+        """Return the kind in whose place this query can be used.
+
+        A number for each subscriber is as good a metric as any: in direct use it stands where a count of events can.
+        """
+        numbers = isinstance(self.columns.get("value"), sa.Integer | sa.Numeric)
+        return "event_count" if self.direct and numbers else self.kind
+
 
 _Kind = TypeVar("_Kind", bound=type[Query])
 

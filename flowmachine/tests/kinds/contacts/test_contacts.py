@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import math
 
+import marshmallow as ma
 import pytest
 
-from flowmachine.queries import ContactBalance, ContactReciprocal, CounterpartsSubset, EventCount
+from flowmachine.queries import (
+    ContactBalance,
+    ContactReciprocal,
+    ContactReferenceLocationsStats,
+    CounterpartsSubset,
+    EventCount,
+)
 from flowmachine.queries.catalogue import load_any
 
 from ..specs import WINDOW, near, rows
@@ -134,3 +141,43 @@ def test_events_by_place_and_contact(stage_in_utc: Stage, executor: str) -> None
             aggregation_unit=unit,
         )
         assert found == near(("ann", value), ("bob", 1.0))
+
+
+def test_distances_to_the_places_of_contacts(stage_in_utc: Stage, executor: str) -> None:
+    """Count each contact once, and leave out those without a place."""
+    world = drawn(
+        """
+        subscriber | time    | counterpart | outgoing | cell
+        ann        | 1 10:00 | bob         | out      | in-b
+        ann        | 1 11:00 | bob         | out      | in-b
+        ann        | 1 12:00 | cat         | out      | in-b
+        ann        | 1 13:00 | dan         | out      | in-b
+        bob        | 1 10:00 | ann         | in       | in-B
+        cat        | 1 12:00 | ann         | in       | in-b
+        dan        | 1 13:00 | ann         | in       | unknown
+        """
+    )
+    places = {
+        "query_kind": "daily_location",
+        "date": "2016-01-01",
+        "method": "last",
+        "aggregation_unit": "lon-lat",
+    }
+    balance = {"query_kind": "contact_balance", **WINDOW}
+
+    def found(statistic: str) -> dict[str, float]:
+        stats = ContactReferenceLocationsStats(
+            contact_balance=balance, contact_locations=places, statistic=statistic
+        )
+        return dict(stage_in_utc.evaluate(stats, world, executor))
+
+    farthest = found("max")
+    assert farthest["ann"] > 0
+    # From Ann it is as far to Bob as back, and Cat is where Ann is.
+    assert farthest == {"ann": farthest["bob"], "bob": farthest["bob"], "cat": 0.0}
+    assert found("count") == {"ann": 2, "bob": 1, "cat": 1}
+    assert found("avg")["ann"] == pytest.approx(farthest["ann"] / 2)
+    with pytest.raises(ma.ValidationError, match="Must be at aggregation unit lon-lat"):
+        ContactReferenceLocationsStats(
+            contact_balance=balance, contact_locations={**places, "aggregation_unit": "admin3"}
+        )
