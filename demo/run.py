@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import io
 import json
 import os
 import subprocess
@@ -29,6 +30,7 @@ from nbclient.exceptions import CellExecutionError
 
 import flowclient
 from flowclient.pages import collect_crisis, render
+from flowclient.pages.page import csv_of
 from flowclient.reports.notebooks import PrivateKernel, as_html
 
 FIRST_DAY = DEMO_FIRST_DAY
@@ -103,6 +105,9 @@ def main() -> int:
     with stages.stage("page", "A page for people who decide, in three languages"):
         make_pages(layout.url("FLOWAPI_PORT"), token, options.out)
     summary = compare_with_truth(layout.landing, options.out)
+    summary["hatched"] = emptied_on(options.out / "crisis.en.html")
+    # The page's periods are others, but it must not call a district emptied that is not.
+    summary["matches_truth"] &= set(summary["hatched"]) <= set(summary["truth"])
     summary |= {
         "subscribers": options.subscribers,
         "days": options.days,
@@ -228,6 +233,12 @@ def compare_with_truth(landing: Path, out: Path) -> dict[str, Any]:
         "truth": truth,
         "matches_truth": emptied == visible and bool(emptied),
     }
+
+
+def emptied_on(page: Path) -> list[str]:
+    """Return the districts that a crisis page hatches and calls emptied."""
+    rows = csv.DictReader(io.StringIO(csv_of(page.read_text())))
+    return sorted(row["pcod"] for row in rows if int(row["fell_by_more_than_percent"] or 0) >= 50)
 
 
 def report(summary: dict[str, Any], layout: Layout, out: Path) -> None:

@@ -14,7 +14,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
+from crisis_world import crisis
 from layout import CHECKOUT, DEMO
+
+from flowclient.pages import render
 
 if TYPE_CHECKING:
     from conftest import Stack
@@ -140,3 +143,8 @@ def test_the_truth_is_compared_by_what_can_be_seen(demo: ModuleType, tmp_path: P
     assert summary["matches_truth"]
     (tmp_path / "result.csv").write_text(header + "A,200,,\nB,90,88,-2.2\nD,40,50,25.0\n")
     assert not demo.compare_with_truth(tmp_path, tmp_path)["matches_truth"]
+
+
+def test_the_page_s_emptied_districts_are_read(demo: ModuleType, tmp_path: Path) -> None:
+    page = render(crisis()).save(tmp_path / "crisis.en.html")
+    assert demo.emptied_on(page) == ["X.1", "X.2"]

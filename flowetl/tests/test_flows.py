@@ -205,6 +205,25 @@ def test_a_schedule_fires_and_loads_what_is_missing(operator, prefect, tmp_path)
         assert operator.alice.msisdn not in text
 
 
+def test_a_load_asks_for_a_look_at_reports(operator, prefect, tmp_path):
+    """Ask where reports are served; elsewhere, or without an answer, go on."""
+    prefect.start()
+    command = [sys.executable, "-c", "from flowetl.reportsignal import wake; wake()"]
+    # As the loader gives it to its flows.
+    environment = operator.environment | {"PREFECT_API_AUTH_STRING": f"flowetl:{PASSWORD}"}
+
+    def woken() -> int:
+        subprocess.run(command, env=environment, check=True, timeout=DEADLINE_SECONDS)
+        return sum(run["deployment_id"] is not None for run in prefect.post("flow_runs/filter"))
+
+    assert woken() == 0
+    flow = prefect.post("flows/", name="reports-due")
+    prefect.post("deployments/", name="reports", flow_id=flow["id"])
+    assert woken() == 1
+    prefect.kill()
+    subprocess.run(command, env=environment, check=True, timeout=DEADLINE_SECONDS)
+
+
 def test_the_server_of_schedules_answers_nobody_without_its_password(prefect):
     """Check that no page in a browser, and no other user, can have it run anything."""
     prefect.start()

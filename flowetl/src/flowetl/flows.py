@@ -26,6 +26,7 @@ from flowetl.partitions import analyse_parent
 from flowetl.processes import end_with_server
 from flowetl.readers import place_of
 from flowetl.report import calendar
+from flowetl.reportsignal import wake
 from flowetl.retention import retain
 from flowetl.source import Source
 
@@ -214,7 +215,11 @@ def flow_of(source: Source | MoneySource) -> Flow[..., int]:
     load_all = load_missing_money if isinstance(source, MoneySource) else load_missing
 
     def load(date: dt.date | None = None) -> int:
-        return load_all(name, date)
+        try:
+            return load_all(name, date)
+        finally:
+            # Also after failures: the other days are loaded.
+            wake()
 
     load.__name__ = load.__qualname__ = _function_name(source)
 

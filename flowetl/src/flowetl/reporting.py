@@ -24,11 +24,11 @@ from flowetl.errors import LoadError
 from flowetl.logs import configure_logging
 from flowetl.reportcommands import asked, last_line
 from flowetl.reportmetrics import serve_metrics
+from flowetl.reportsignal import DEPLOYMENT, FLOW
 from flowetl.settings import ReportSettings
 
 _log = structlog.get_logger(__name__)
 
-FLOW = "reports-due"
 LOOK = timedelta(minutes=5)
 #: Reports that are made at the same time. Periods of one report are made one after the other.
 AT_ONCE = 2
@@ -58,7 +58,7 @@ def serve_reports(settings: ReportSettings) -> None:
         threading.Thread(target=_look_at_once, name="first look", daemon=True).start()
         deployment = RunnerDeployment.from_flow(
             make_due_reports,
-            name="reports",
+            name=DEPLOYMENT,
             schedule=Interval(LOOK),
             description="Makes the reports whose days have come",
             concurrency_limit=None,
@@ -72,7 +72,7 @@ def _look_at_once() -> None:
     with get_client(sync_client=True) as client:
         while True:
             try:
-                deployment = client.read_deployment_by_name(f"{FLOW}/reports")
+                deployment = client.read_deployment_by_name(f"{FLOW}/{DEPLOYMENT}")
                 break
             except ObjectNotFound:
                 time.sleep(1)
