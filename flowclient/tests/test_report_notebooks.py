@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import html
 import json
+import os
+import shutil
+import socket
 import time
 from datetime import date, timedelta
 from pathlib import Path
@@ -31,15 +34,15 @@ DAYS = [date(2016, 1, 27) + timedelta(days=n) for n in range(28)]
 LOADS = Loads({name: {day: f"{name} {day} a" for day in DAYS} for name in ("calls", "sms")}, 7)
 SUPPORT = Path(__file__).parent / "support"
 #: Draws the small world of the tests; it asks nobody.
-DRAWING = f"""
+DRAWING = """
 import sys
-sys.path.append({str(SUPPORT)!r})
+sys.path.append(helpers)
 from crisis_world import crisis
 from flowclient.pages import render
 
 data = crisis()
 for language in languages:
-    render(data, language, note=notes.get(language, "")).save(f"page.{{language}}.html")
+    render(data, language, note=notes.get(language, "")).save(f"page.{language}.html")
 """
 DECLARED = "threshold = 1"
 
@@ -55,6 +58,8 @@ def defined(
         ]
     )
     nbformat.write(notebook, folder / "mine.ipynb")
+    # What lies beside a notebook can be read.
+    shutil.copy(SUPPORT / "crisis_world.py", folder)
     content = {
         "name": "mine",
         "body": {"notebook": "mine.ipynb", "days": 28},
@@ -100,14 +105,13 @@ def test_a_notebook_draws_the_pages(
     """Give it parameters, period and notes, and no secret of its starter."""
     monkeypatch.setenv("FLOWDB_POSTGRES_PASSWORD", "a secret of another service")
     seen = """
-import json, os, pathlib
-print(json.dumps([threshold, period_start, period_end, sorted(os.environ), os.getcwd()]))
-parent = pathlib.Path(f"/proc/{os.getppid()}/environ").read_text()
-assert "a secret" not in parent + json.dumps(dict(os.environ))
+import json, os
+print(json.dumps([threshold, period_start, period_end, os.getcwd()]))
+assert "a secret" not in json.dumps(dict(os.environ))
 """
     (tmp_path / "notes" / "mine").mkdir(parents=True)
     (tmp_path / "notes" / "mine" / f"{PERIOD}.fr.txt").write_text("Routes <b>coupées</b> au nord.\n")
-    definition = defined(tmp_path, seen, DRAWING)
+    definition = defined(tmp_path, seen, f"helpers = {str(tmp_path)!r}", DRAWING)
     into = made(definition, tmp_path)
     verify(definition, into, token)
     assert {file.name for file in into.iterdir()} == {
@@ -117,7 +121,7 @@ assert "a secret" not in parent + json.dumps(dict(os.environ))
     assert "Routes &lt;b&gt;coupées&lt;/b&gt; au nord." in french
     assert "Routes" not in (into / "page.en.html").read_text()
     manifest = json.loads((into / "manifest.json").read_text())
-    assert manifest["facts"] == {"query_ids": ["1" * 32, "b" * 32, "f" * 32]}
+    assert manifest["facts"] == {"query_ids": ["1" * 32, "b" * 32, "e" * 32, "f" * 32]}
     executed = (into / "notebook.html").read_text()
     assert '[7, "2016-02-23", "2016-02-24"' in html.unescape(executed)
     assert "cdnjs" not in executed
@@ -129,10 +133,10 @@ assert "a secret" not in parent + json.dumps(dict(os.environ))
 @pytest.mark.slow
 def test_an_endless_cell_ends_at_the_limit_of_time(tmp_path: Path, token_file: Path) -> None:
     """Kill the kernel and what a cell started in a session of its own."""
-    endless = f"""
+    endless = """
 import os, pathlib, subprocess
 child = subprocess.Popen(["sleep", "600"], start_new_session=True)
-pathlib.Path({str(tmp_path / "pids")!r}).write_text(f"{{os.getpid()}} {{child.pid}}")
+(pathlib.Path.home() / "pids").write_text(f"{os.getpid()} {child.pid}")
 while True:
     pass
 """
@@ -141,10 +145,44 @@ while True:
     limits = Limits.model_construct(**{**dict(definition.limits), "minutes": 0.25})
     short = definition.model_copy(update={"limits": limits})
     assert refused(short, tmp_path) == ("limits", "It took more than 0.25 minutes.")
-    for pid in map(int, (tmp_path / "pids").read_text().split()):
+    for pid in map(int, (tmp_path / "home" / "pids").read_text().split()):
         deadline = time.monotonic() + 10
         while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
             assert time.monotonic() < deadline, f"process {pid} is still there"
+
+
+@pytest.mark.slow
+def test_a_notebook_finds_no_secret_and_no_other_server(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, token_file: Path
+) -> None:
+    """Refuse files of the same user, the environment of its starter, other ports and signals."""
+    secret = tmp_path_factory.mktemp("elsewhere") / "FLOWDB_POSTGRES_PASSWORD"
+    secret.write_text("a password")
+    with socket.create_server(("127.0.0.1", 0)) as database:
+        port = database.getsockname()[1]
+        tried = f"""
+import os, pathlib, socket
+found = []
+def attempt(name, act):
+    try:
+        act()
+        found.append(name)
+    except OSError:
+        pass
+attempt("file", lambda: pathlib.Path({str(secret)!r}).read_text())
+attempt("folder", lambda: list(pathlib.Path({str(secret.parent)!r}).iterdir()))
+attempt("environment", lambda: pathlib.Path("/proc/{os.getpid()}/environ").read_text())
+attempt("memory", lambda: open("/proc/{os.getpid()}/mem", "rb"))
+attempt("signal", lambda: os.kill({os.getpid()}, 0))
+attempt("database", lambda: socket.create_connection(("127.0.0.1", {port}), 5))
+attempt("written", lambda: pathlib.Path({str(tmp_path / "mine.yml")!r}).write_text("x"))
+attempt("token", lambda: pathlib.Path(os.environ["FLOWAPI_TOKEN_FILE"]).read_text())
+assert found == ["token"], found
+"""
+        assert refused(defined(tmp_path, tried), tmp_path) == (
+            "cell",
+            "The notebook has not saved page.en.html.",
+        )
 
 
 @pytest.mark.slow

@@ -16,11 +16,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import flowclient
 from flowclient.pages import Page
 from flowclient.pages.page import csv_of
 from flowclient.reports.asking import MOST_QUERIES, REASONS, ReportError, connection, reasons, token
+from flowclient.reports.confinement import NotConfinedError, confine
 from flowclient.reports.contents import NotebookParameters, PageParameters
 from flowclient.reports.definition import Definition
 from flowclient.reports.due import Loads, digest, parts_of_run, run_key
@@ -241,6 +243,7 @@ def _make_by_notebook(
 
     assert isinstance(definition.parameters, NotebookParameters)
     assert definition.notebook is not None
+    _confine(definition.notebook, into)
     given = {name: argument.written for name, argument in definition.parameters.arguments.items()}
     given |= {
         "period_start": start.isoformat(),
@@ -265,6 +268,34 @@ def _make_by_notebook(
         raise ReportError("verification", "The pages of the languages have different tables.")
     ids = sorted({each for page in pages.values() for each in ids_in(page.html)})
     write(into, pages, parts, {"query_ids": ids}, notebook=executed)
+
+
+def _confine(notebook: Path, into: Path) -> None:
+    """Keep a notebook from the secrets of its user, and from all servers but the API.
+
+    Raises
+    ------
+    ReportError
+        If that is not possible and there are secrets.
+    """
+    # Of /proc no folder of a process, whose environment may hold a password.
+    facts = [f"/proc/{name}" for name in ("cpuinfo", "meminfo", "stat", "version")]
+    programs = ["/usr", "/bin", "/lib", "/lib64", "/etc", "/sys", sys.prefix, sys.base_prefix]
+    modules = [*filter(None, sys.path), str(Path(flowclient.__file__).parents[1])]
+    given = [
+        os.environ[name] for name in ("FLOWAPI_TOKEN_FILE", "SSL_CERTIFICATE_FILE") if name in os.environ
+    ]
+    api = urlsplit(os.environ["FLOWAPI_URL"])
+    try:
+        confine(
+            read=[Path(path) for path in (*facts, *programs, *modules, *given, str(notebook.parent))],
+            write=[into, Path(os.environ["HOME"]), Path(tempfile.gettempdir()), Path("/dev")],
+            port=api.port or (443 if api.scheme == "https" else 80),
+        )
+    except NotConfinedError as error:
+        # Where all services have one user without such a folder, notebooks are trusted.
+        if any(Path("/run/secrets").glob("*")):
+            raise ReportError("other", f"A notebook would find secrets here. {error}.") from None
 
 
 def write(
