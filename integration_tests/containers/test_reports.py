@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import nbformat
 import pytest
 from bootstrap import chromium
 from operating import DAYS
@@ -99,6 +100,50 @@ def test_a_page_made_by_schedule_is_read_in_the_auth_app(site: Site, country: No
     page.get_by_role("link", name="English").click()
     expect(page.get_by_role("heading", name="What arrived")).to_be_visible()
     assert page.url == f"{site.auth}{address}"
+
+
+NOTEBOOK = """
+import os, pathlib, socket
+found = []
+def attempt(name, act):
+    try:
+        act()
+        found.append(name)
+    except OSError:
+        pass
+for secret in ("FLOWKIT_REPORTS_PASSWORD", "FLOWETL_PREFECT_PASSWORD"):
+    attempt(secret, lambda: pathlib.Path("/run/secrets", secret).read_text())
+for host, port in (("flowdb", 5432), ("flowmachine", 5555), ("prefect", 4200), ("flowauth", 8080)):
+    attempt(host, lambda: socket.create_connection((host, port), 5))
+attempt("processes", lambda: pathlib.Path("/proc/1/environ").read_bytes())
+assert found == [], found
+assert not [name for name in os.environ if "PASSWORD" in name]
+
+from flowclient.pages import collect_quality, render_quality
+from flowclient.reports import connection
+data = collect_quality(connection=connection(), until=period_end, weeks=1, aggregation_unit=None)
+render_quality(data, "en").save("page.en.html")
+"""
+
+
+def test_a_notebook_finds_no_secret_and_no_database(site: Site, country: None) -> None:
+    """Run a notebook that looks for them before it draws its page."""
+    cells = [
+        nbformat.v4.new_code_cell("weeks = 1", metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell(NOTEBOOK),
+    ]
+    folder = site.folder / "reports"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "looking.ipynb")
+    definition = DEFINITION.replace("name: quality", "name: looking").replace(
+        "body: {page: data-quality}",
+        "body: {notebook: looking.ipynb, scopes: [get_available_dates, get_qa_checks]}",
+    )
+    parameters = "parameters: {weeks: {type: integer, value: 1}}"
+    (folder / "looking.yml").write_text(
+        definition.replace('parameters: {weeks: 1, title: {en: "What arrived"}}', parameters)
+    )
+    command = f"exec -T reports python -m flowetl reports run looking --period {DAYS[-1]}"
+    assert f"looking {DAYS[-1]}: published v1" in site.compose(command)
 
 
 def test_the_maker_of_reports_holds_a_client_s_secrets_alone(site: Site) -> None:
