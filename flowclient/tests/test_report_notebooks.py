@@ -155,7 +155,7 @@ while True:
 def test_a_notebook_finds_no_secret_and_no_other_server(
     tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, token_file: Path
 ) -> None:
-    """Refuse files of the same user, the environment of its starter, other ports and signals."""
+    """Refuse other files and ports, and whatever is of other processes."""
     secret = tmp_path_factory.mktemp("elsewhere") / "FLOWDB_POSTGRES_PASSWORD"
     secret.write_text("a password")
     with socket.create_server(("127.0.0.1", 0)) as database:
