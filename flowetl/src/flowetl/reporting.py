@@ -103,15 +103,22 @@ def make_due_reports() -> list[str]:
             periods.setdefault(each["report"], []).append(each["period"])
         futures = [make_report.submit(settings, name, due) for name, due in periods.items()]
         wait(futures)
-    failures = [failure for future in futures for failure in future.result()]
+    results = [future.result(raise_on_failure=False) for future in futures]
+    failures = [str(result) for result in results if isinstance(result, Exception)]
     if failures:
         raise ReportsFailed("; ".join(failures))
     return [f"{name} {period}" for name, due in periods.items() for period in due]
 
 
 @task(name="report", task_run_name="report-{name}", persist_result=False, cache_policy=NO_CACHE)
-def make_report(settings: ReportSettings, name: str, periods: list[str]) -> list[str]:
-    """Make periods of one report; return those that failed, with the reason."""
+def make_report(settings: ReportSettings, name: str, periods: list[str]) -> None:
+    """Make periods of one report.
+
+    Raises
+    ------
+    ReportsFailed
+        With each period that failed and the reason, after all others were made.
+    """
     failures = []
     for period in periods:
         done = asked(settings, "run", name, "--period", period)
@@ -121,7 +128,8 @@ def make_report(settings: ReportSettings, name: str, periods: list[str]) -> list
             _log.error("report not made", report=name, period=period, reason=told)
         else:
             _log.info("report made", report=name, period=period, outcome=told)
-    return failures
+    if failures:
+        raise ReportsFailed("; ".join(failures))
 
 
 @contextmanager

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
+from flowmachine.queries import EventScore
+
 from ..specs import WINDOW, answer, meaningful
 from ..world import Stage, drawn
+from .drawing import WEEKDAYS
 
 #: Nights at sites p and, 500 m off, beside p; days at é; some have two places to spend the night.
 COMMUTERS = drawn(
@@ -78,3 +83,38 @@ def test_a_cluster_moves_with_its_members(stage_in_utc: Stage, executor: str) ->
     for radius, rows in ((0.9, [("evening", "b", 16.0)]), (0.55, [])):
         reach = spec | {"tower_cluster_radius": radius, "tower_cluster_call_threshold": 6}
         assert answer(stage_in_utc, reach, world, executor) == rows
+
+
+def test_sites_are_scored_by_the_hours_and_days_of_events(stage_in_utc: Stage, executor: str) -> None:
+    world = drawn(
+        """
+        subscriber | time    | cell
+        ann        | 1 10:00 | in-b
+        ann        | 1 22:00 | in-b
+        ann        | 2 23:00 | in-b
+        ann        | 1 08:00 | in-B
+        """
+    )
+    # The first of 2016 is a Friday, of which the score is 1.
+    weekdays = dict.fromkeys(WEEKDAYS, 0.0) | {"friday": 1.0, "saturday": -1.0}
+    found = stage_in_utc.evaluate(EventScore(**WINDOW, tower_day_of_week_scores=weekdays), world, executor)
+    # At one site one event in working hours and two by night, one of these on Saturday; at the other one between.
+    assert sorted(row[-3:] for row in found) == [
+        (1, 0.0, 1.0),
+        (2, pytest.approx(-1 / 3), pytest.approx(1 / 3)),
+    ]
+    flat = EventScore(**WINDOW, tower_day_of_week_scores=dict.fromkeys(WEEKDAYS, 0.5))
+    assert {row[-1] for row in stage_in_utc.evaluate(flat, world, executor)} == {0.5}
+
+
+def test_clusters_have_a_centre_scores_and_a_label(stage_in_utc: Stage, executor: str) -> None:
+    spec = meaningful("meaningful_locations", **WINDOW)
+    del spec["aggregation_unit"]
+    found = answer(stage_in_utc, spec, COMMUTERS, executor)
+    of_a, of_b = ([row for row in found if row[0] == name] for name in ("a1", "b1"))
+    # The sites of the nights are one cluster of a, between both; those of b are two.
+    assert sorted(row[3] for row in of_a) == ["day", "evening"]
+    assert sorted(row[3] for row in of_b) == ["day", "evening", "evening"]
+    assert {row[3:] for row in of_a} == {("evening", 1.0, 0.5), ("day", -1.0, 0.5)}
+    often = answer(stage_in_utc, spec | {"tower_cluster_call_threshold": 2}, COMMUTERS, executor)
+    assert {(row[0][0], row[3]) for row in often} == {("a", "evening")}

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import marshmallow as ma
 import sqlalchemy as sa
@@ -146,6 +146,26 @@ class WeekdayScores(ma.fields.Dict):
         }
 
 
+class Scoring(Protocol):
+    """Describe what the sites of subscribers are scored by."""
+
+    @property
+    def tower_hour_of_day_scores(self) -> tuple[float, ...]: ...
+    @property
+    def tower_day_of_week_scores(self) -> dict[str, float]: ...
+
+
+class Clustering(Scoring, Protocol):
+    """Describe what sites are clustered and labelled by."""
+
+    @property
+    def tower_cluster_radius(self) -> float: ...
+    @property
+    def tower_cluster_call_threshold(self) -> int: ...
+    @property
+    def areas(self) -> dict[str, BaseGeometry]: ...
+
+
 @field_group
 class Meaningful(Unit):
     """Hold the fields of kinds about meaningful locations.
@@ -183,13 +203,16 @@ class Meaningful(Unit):
         return EventSelection(start, end, self.event_types, None, self.subscriber_subset)
 
 
-def clusters(sources: Sources, query: Meaningful, selection: EventSelection, name: str = "all") -> FromClause:
+def clusters(
+    sources: Sources, query: Clustering, selection: EventSelection, name: str = "all", *, scores: bool = False
+) -> FromClause:
     """Return clusters of each subscriber's sites with their centres.
 
-    Columns: ``subscriber``, ``lon``, ``lat``, ``label``. Sites are ordered by falling number of days with an
-    event, then by site and version. ``name`` distinguishes two such relations in one statement.
+    Columns: ``subscriber``, ``lon``, ``lat``, ``label``, and the two scores if asked for. Sites are ordered by
+    falling number of days with an event, then by site and version. ``name`` distinguishes two such relations in
+    one statement.
     """
-    sites = _sites(sources, query, selection).cte(f"sites_{name}")
+    sites = sites_of(sources, query, selection).cte(f"sites_{name}")
     crowded = _crowded(sources, query, sites)
     lists = (
         sa.select(
@@ -249,10 +272,13 @@ def clusters(sources: Sources, query: Meaningful, selection: EventSelection, nam
         ),
         else_=UNKNOWN,
     )
-    return sa.select(found.c.subscriber, found.c.lon, found.c.lat, label.label("label")).subquery("clusters")
+    further = [found.c.hour_score, found.c.day_score] if scores else []
+    return sa.select(found.c.subscriber, found.c.lon, found.c.lat, label.label("label"), *further).subquery(
+        "clusters"
+    )
 
 
-def _crowded(sources: Sources, query: Meaningful, sites: sa.CTE) -> Select[Any]:
+def _crowded(sources: Sources, query: Clustering, sites: sa.CTE) -> Select[Any]:
     """Select subscribers with two sites within the radius.
 
     Other subscribers' sites form no clusters, because a centre is a site until two sites join.
@@ -283,7 +309,7 @@ def _crowded(sources: Sources, query: Meaningful, sites: sa.CTE) -> Select[Any]:
     )
 
 
-def _sites(sources: Sources, query: Meaningful, selection: EventSelection) -> Select[Any]:
+def sites_of(sources: Sources, query: Scoring, selection: EventSelection) -> Select[Any]:
     """Select the sites used, with days and scores.
 
     Columns: ``subscriber``, ``location``, ``position``, ``lon``, ``lat``, ``days``, ``hour_score``,
