@@ -138,7 +138,7 @@ def settings(
 
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Flask]:
-    with testing.opened(settings) as app:
+    with testing.opened(settings, is_migrated=True) as app:
         yield app
 
 
