@@ -110,11 +110,15 @@ def migrated_postgres(postgres: Postgres) -> str:
 
 def empty(uri: str) -> None:
     """Reset a used database; recreating it would take a hundred times as long."""
-    tables = sql.SQL(", ").join(sql.Identifier(name) for name in Base.metadata.tables)
     with closing(psycopg2.connect(uri)) as connection, connection, connection.cursor() as cursor:
-        # Disable the trigger that forbids emptying the audit trail.
+        # Disable foreign keys, and the trigger that forbids emptying the audit trail.
         cursor.execute("SET session_replication_role = replica")
-        cursor.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY").format(tables))
+        # Truncating makes new files for each table and index, which takes five times as long.
+        for name in Base.metadata.tables:
+            cursor.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(name)))
+        cursor.execute(
+            "SELECT setval(oid, 1, false) FROM pg_class WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace"
+        )
         cursor.execute("INSERT INTO audit_head VALUES (1, 0, repeat('0', 64))")
         cursor.execute(
             "INSERT INTO audit_anchor SELECT id, 0, 0, repeat('0', 64) FROM generate_series(1, 2) AS id"
