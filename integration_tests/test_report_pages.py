@@ -90,7 +90,10 @@ def test_the_operators_report_is_made_and_kept(
         assert main(list(arguments)) == 0
         return capsys.readouterr().out.strip()
 
-    assert said("check").startswith("quality: ready; the token has more than the report needs: extremes, ")
+    told = said("check")
+    assert told.startswith("quality: ready; ")
+    # The demonstration's user may ask everything.
+    assert "; the token has more than the report needs: extremes, " in told
     assert said("due") == f"quality {LAST}"
     assert said("run", "quality", "--period", f"{LAST}") == f"quality {LAST}: published v1"
     assert said("due") == ""
