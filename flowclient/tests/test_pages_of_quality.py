@@ -5,11 +5,13 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from quality_world import AGAIN, DAY, FIRST, LAST, LATE, MISSING, SILENT, quality
 
 from flowclient.pages import QualityData, render_quality
+from flowclient.pages.collecting_quality import _silence_can_be_told
 from flowclient.pages.quality import TypeQuality
 
 
@@ -99,6 +101,24 @@ def test_areas_whose_cells_are_silent_are_listed(data: QualityData) -> None:
     assert "unusually few locations" not in text(data)
     none = text(replace(data, silences=()))
     assert "In no area that can be shown were half of the cells silent." in none
+
+
+@pytest.mark.parametrize(
+    ("loaded", "told"),
+    [
+        ({"calls": [LAST, LAST - 7 * DAY]}, True),
+        # The first day of the last week, and the first of the weeks before.
+        ({"sms": [LAST - 6 * DAY], "calls": [LAST - 34 * DAY]}, True),
+        ({"sms": [LAST - 6 * DAY], "calls": [LAST - 35 * DAY]}, False),
+        ({"calls": [LAST]}, False),
+        ({"calls": [LAST - 7 * DAY]}, False),
+        ({"calls": [LAST + DAY, LAST - 7 * DAY]}, False),
+        ({"mds": [LAST, LAST - 7 * DAY]}, False),
+    ],
+)
+def test_silence_is_asked_for_where_it_can_be_told(loaded: dict[str, list[date]], told: bool) -> None:
+    loads = {name: dict.fromkeys(days) for name, days in loaded.items()}
+    assert _silence_can_be_told(loads, LAST + DAY) == told
 
 
 def test_usual_is_what_the_same_weekdays_had() -> None:

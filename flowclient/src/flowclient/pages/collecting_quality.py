@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import flowclient
-from flowclient.pages.asking import DAY, days_between, versions
+from flowclient.pages.asking import DAY, EVENT_TYPES, days_between, versions
 from flowclient.pages.data import WEEK
 from flowclient.pages.quality import BAND_WEEKS, REJECTED, SERIES, QualityData, Silence, TypeQuality
 from flowclient.values import DateLike, iso_date
+
+#: Weeks before a day whose same weekdays say how many events a cell usually has.
+SILENCE_WEEKS = 4
 
 if TYPE_CHECKING:
     import pandas
@@ -121,7 +124,7 @@ def collect_quality(
             )
         )
     silences, query_ids = None, dict[str, str]()
-    if aggregation_unit is not None:
+    if aggregation_unit is not None and _silence_can_be_told(loads, end):
         query = silence_question(connection=connection, until=end, aggregation_unit=aggregation_unit)
         silences = _silences(
             query.get_result(poll_interval=None, disable_progress=True), connection, aggregation_unit
@@ -148,8 +151,23 @@ def silence_question(
     """Return the query for silent cells of a week, without asking it."""
     end = datetime.date.fromisoformat(iso_date(until, "until"))
     return flowclient.network_silence(
-        connection=connection, start_date=end - WEEK, end_date=end, aggregation_unit=aggregation_unit
+        connection=connection,
+        start_date=end - WEEK,
+        end_date=end,
+        aggregation_unit=aggregation_unit,
+        lookback_weeks=SILENCE_WEEKS,
     )
+
+
+def _silence_can_be_told(loads: Mapping[str, Mapping[datetime.date, Any]], end: datetime.date) -> bool:
+    """Return whether the last week and the weeks before have days.
+
+    The server refuses a question about a time without any data.
+    """
+    known = {day for name in EVENT_TYPES for day in loads.get(name, {})}
+    start = end - WEEK
+    before = any(start - SILENCE_WEEKS * WEEK <= day < start for day in known)
+    return before and any(start <= day < end for day in known)
 
 
 def _silences(answer: pandas.DataFrame, connection: Connection, unit: str) -> tuple[Silence, ...]:

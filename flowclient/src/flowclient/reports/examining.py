@@ -90,6 +90,8 @@ def _days(definition: Definition, loads: Loads) -> Iterator[str]:
     first, end = definition.reads_from(period), definition.end_of(period)
     if first == datetime.date.min:
         return
+    # Before the first day with data nothing is missing.
+    first = max(first, min(day for name in types for day in loads.ids.get(name, {})))
     wanted = [first + n * _DAY for n in range((min(end, last + _DAY) - first).days)]
     for name in types:
         missing = [day for day in wanted if not loads.has(name, day)]
