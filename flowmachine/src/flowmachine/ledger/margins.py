@@ -44,13 +44,17 @@ class SumsTooNear(TooNear):
 
 
 def record(connection: sa.Connection, query: Aggregate, release: int) -> None:
-    """Write the margins of a release, in place of those that are written already."""
-    connection.execute(_forget(), {"made": release})
+    """Write the margins of a release."""
     positions = [
         position for position, total in summed(query, query.all_totals) if _tells_of_places(total.question)
     ]
     if positions:
         connection.execute(_recording(), {"made": release, "positions": positions})
+
+
+def forget(connection: sa.Connection, release: int) -> None:
+    """Delete the margins of a release."""
+    connection.execute(_forget(), {"made": release})
 
 
 @built_once

@@ -121,6 +121,8 @@ def to_withhold(
     links = distinct_links(release, links, found)
     family = Family(release, links, found, _groups(connection, query, rows))
     family.cut()
+    if not family.withheld:
+        return Cut()
     named = sa.select(ledger_results.c.query_id).where(ledger_results.c.release.in_(family.causes))
     return Cut(family.withheld, set(connection.execute(named).scalars()))
 

@@ -89,8 +89,8 @@ def judge_together(connection: sa.Connection, query: Aggregate, rows: FromClause
         # Before parts are withheld: a part that is withheld beside another question's total tells of its place.
         _judge_margins(connection, query, made)
         cut = parts.to_withhold(connection, query, rows, made).keys
-        withhold(connection, made, cut)
         if cut:
+            withhold(connection, made, cut)
             _judge_margins(connection, query, made, again=True)
     else:
         twins.report(connection, query, made)
@@ -112,6 +112,8 @@ def _judge_margins(connection: sa.Connection, query: Aggregate, made: int, *, ag
     """Record sums of rows; refuse or report near ones, and report only once."""
     if margins_judged() == "off":
         return
+    if again:
+        margins.forget(connection, made)
     margins.record(connection, query, made)
     if differences() == "on" and margins_judged() == "on":
         margins.refuse(connection, query, made)
