@@ -221,6 +221,11 @@ def test_edges_between_published_ends_stay() -> None:
     assert nearest(Cuts("own", (-1, 3, 7)), [ends], lambda edges: []) is None
 
 
+def test_edges_that_are_all_beyond_an_end_are_one_edge() -> None:
+    beyond, ends = Cuts("beyond", (4, 5)), Cuts("ends", (0, 3), tells_ends=True)
+    assert nearest(Cuts("own", (0, 1, 3)), [beyond, ends], counting([20, 20, 20])) is None
+
+
 def test_edges_of_a_histogram_may_be_left_out() -> None:
     """Check that bins are put together without a count, but of the same values only."""
     numbers = [20, 20, 1, 20]

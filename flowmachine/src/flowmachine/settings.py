@@ -227,7 +227,7 @@ class Gate(ServiceSettings):
     )
     #: Whether an answer is refused whose rows add up to an earlier answer but for a few subscribers.
     margins: Annotated[str, PlainValidator(OneOf(DIFFERENCES))] = Field(
-        "report", validation_alias="FLOWMACHINE_MARGINS"
+        "on", validation_alias="FLOWMACHINE_MARGINS"
     )
     #: Share of the smaller of two subsets by which they have to differ to be used both.
     subset_radius: Annotated[float, PlainValidator(_share)] = Field(

@@ -58,7 +58,7 @@ REGION = {"b": "W", "a 1": "W", "B": "E", "é": "E", 84.25: "W", 85.5: "E", 85.7
 
 @pytest.fixture(autouse=True)
 def refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refuse sums that are near; by default they are reported."""
+    """Refuse sums that are near, whatever the environment says."""
     monkeypatch.setenv("FLOWMACHINE_MARGINS", "on")
 
 
