@@ -12,7 +12,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any
@@ -20,11 +20,11 @@ from typing import Any
 import duckdb
 import psycopg2
 import sqlalchemy as sa
-from psycopg2.errorcodes import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, SERIALIZATION_FAILURE
 
 from flowmachine import metrics, stopping
-from flowmachine.data import DataState, Day, read_data_state, report_damage
+from flowmachine.data import DataState, read_data_state, report_damage
 from flowmachine.executors import make_executors
+from flowmachine.failures import DamagedFiles, DataChanged, describe, may_pass
 from flowmachine.jobs import planning, recovery, table, working
 from flowmachine.jobs.specs import query_of
 from flowmachine.jobs.table import Key
@@ -39,26 +39,7 @@ from flowmachine.spec.subsets import SubscriberSet
 from flowmachine.sql import samples
 from flowmachine.standing import StandingParts
 from flowmachine.stores import TABLES
-from flowmachine.stores.base import Executor, Stored, Unreachable
-
-#: Errors about concurrent work, not about the statement.
-_TRY_AGAIN = (DEADLOCK_DETECTED, SERIALIZATION_FAILURE, LOCK_NOT_AVAILABLE)
-
-
-class DataChanged(Exception):
-    """Report that a day was loaded again after the query's or its inputs' start."""
-
-    def __init__(self) -> None:
-        super().__init__("The days or the results that it reads changed while it was computed.")
-
-
-class DamagedFiles(Exception):
-    """Report columnar files that are missing or damaged."""
-
-    def __init__(self, days: Iterable[Day]) -> None:
-        self.days = sorted(days)
-        shown = ", ".join(f"{event_type} of {day}" for event_type, day in self.days[:3])
-        super().__init__(f"Columnar files are gone or damaged and have to be rebuilt first: {shown}.")
+from flowmachine.stores.base import Executor, Stored
 
 
 class Worker:
@@ -87,9 +68,7 @@ class Worker:
         self._bell, self._bell_rope = socket.socketpair()
         self._current: Key | None = None
         self._working: Any = None
-        #: The state that a job was planned with a moment ago. Computing notices if it is out of date.
-        self._seen: DataState | None = None
-        #: Held while a statement is cancelled, so that no later statement is hit instead.
+        #: Held while a statement is cancelled and between jobs, so that no later statement is hit instead.
         self._cancels = threading.Lock()
         self._cancelling = False
         self._overdue = False
@@ -113,7 +92,7 @@ class Worker:
         pause = 0.1
         while not self._stopping.is_set():
             try:
-                busy = self.work_one() or self._offer_standing()
+                busy = self.work_one(go_on=True) or self._offer_standing()
                 pause = 0.1
             except sa.exc.SQLAlchemyError as error:
                 if self._stopping.is_set():
@@ -160,29 +139,30 @@ class Worker:
 
     def run_until_idle(self) -> None:
         """Do all jobs that are ready, then return; for direct use and for tests."""
-        while self.work_one():
+        while self.work_one(go_on=True):
             pass
 
-    def work_one(self) -> bool:
+    def work_one(self, *, go_on: bool = False) -> bool:
         """Plan or compute a job; return whether there was any.
 
-        A planned job's ready part may be computed at once.
+        A planned job's ready part may be computed at once. With ``go_on`` further ready jobs are computed,
+        each claimed in the transaction that completes the one before.
         """
-        self._seen = None
         with self._engine.connect() as connection, self._interruptible(connection):
+            data = None
             with connection.begin():
                 unplanned = planning.next_unplanned(connection)
                 if unplanned is not None:
-                    self._plan(connection, unplanned)
-                    # Plan all jobs before computing, because only planned jobs get a fair share.
-                    if unplanned["unplanned"] > 1:
-                        return True
-                if self._stopping.is_set():
-                    return False
-                job = working.claim(connection, self.name, self._lease)
-            if job is not None:
-                self._compute_claimed(connection, job)
-        return job is not None or unplanned is not None
+                    data = self._plan(connection, unplanned)
+                # Plan all jobs before computing, because only planned jobs get a fair share.
+                others = unplanned is not None and unplanned["unplanned"] > 1
+                claimed = None if others else self._claim(connection)
+                if unplanned is not None:
+                    working.wake_others(connection, claimed)
+            busy = unplanned is not None or claimed is not None
+            while claimed is not None:
+                claimed, data = self._compute_claimed(connection, claimed, data, go_on=go_on)
+        return busy
 
     def _offer_standing(self) -> bool:
         """Queue a part that is to be stored for every day; return whether one was missing."""
@@ -202,54 +182,69 @@ class Worker:
             with self._cancels:
                 self._working = None
 
-    def _plan(self, connection: sa.Connection, job: sa.RowMapping) -> None:
+    def _plan(self, connection: sa.Connection, job: sa.RowMapping) -> DataState | None:
+        """Plan a job; return the data state planned with, or None after a failure."""
         key = Key(job["query_id"], job["store"])
         try:
             with about(job), connection.begin_nested():
-                data = self._seen = read_data_state(connection)
+                data = read_data_state(connection)
                 make_plan(connection, job, data, self.executors, self._computing.choice)
+                return data
         except Exception as error:
             if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
                 raise
-            if _may_pass(error) or self._stopping.is_set():
+            if may_pass(error) or self._stopping.is_set():
                 # The planning is rolled back, and the job still waits to be planned.
                 self._log.info("planning again", query_id=key.query_id, error=describe(error))
-                return
+                return None
             self._log.error("planning failed", query_id=key.query_id, error=describe(error))
             table.trigger(connection, key, "execute", worker=self.name)
             working.fail(connection, key, self.name, type(error).__name__, describe(error))
+            return None
 
-    def _compute_claimed(self, connection: sa.Connection, job: sa.RowMapping) -> None:
-        key = Key(job["query_id"], job["store"])
-        self._cancelling = self._overdue = False
-        self._started = time.monotonic()
-        self._current = key
+    def _compute_claimed(
+        self, connection: sa.Connection, job: sa.RowMapping, data: DataState | None, *, go_on: bool
+    ) -> tuple[sa.RowMapping | None, DataState | None]:
+        """Compute a job; return the next claimed job, if any, and its data state.
+
+        ``data`` is a data state read just before, or None.
+        """
+        key = _key(job)
+        with self._cancels:
+            self._cancelling = self._overdue = False
+            self._started, self._current = time.monotonic(), key
         with about(job):
             try:
-                self._compute(connection, key, query_of(job), self._executor_of(job))
+                return self._compute(connection, key, job, data, go_on)
             except working.LostLease:
                 self._log.error("lease lost", store=key.store)
             except Exception as error:
                 self._record_failure(key, error)
             finally:
-                self._current = None
+                with self._cancels:
+                    self._current = None
+        return None, None
 
-    def _compute(self, connection: sa.Connection, key: Key, query: Query, executor: Executor) -> None:
+    def _compute(
+        self, connection: sa.Connection, key: Key, job: sa.RowMapping, data: DataState | None, go_on: bool
+    ) -> tuple[sa.RowMapping | None, DataState]:
         started = time.monotonic()
+        query, executor = query_of(job), self._executor_of(job)
         with connection.begin():
-            data = self._seen or read_data_state(connection)
+            # A state that was outdated meanwhile is noticed at the end.
+            data = data or read_data_state(connection)
             fingerprints = data.fingerprints(query)
             self._check_inputs(connection, query, executor, data, fingerprints)
-            executor.share(working.sharers(connection, self._host))
+            executor.share(working.sharers(job))
             # Read the floor before computing: if the floor is raised meanwhile, the result counts as judged
             # by the lower floor.
             judged_by = floor() if key.store == table.RELEASED else None
             with self._computed(connection, key, query, executor, data, fingerprints) as stored:
-                self._check_unchanged(connection, query, data, fingerprints)
+                after = self._check_unchanged(connection, query, data, fingerprints)
                 if stored.rows == 0 and key.store != table.RELEASED:
                     self._check_sample(connection, query, executor, data)
                 milliseconds = (time.monotonic() - started) * 1000
-                working.complete(
+                freed = working.complete(
                     connection,
                     key,
                     self.name,
@@ -260,6 +255,12 @@ class Worker:
                     read=data.inputs(query),
                     judged_by=judged_by,
                 )
+            # After the result's file is in place, because the next job may read it.
+            following = None
+            if go_on and (freed or working.others_are_ready(job)):
+                following = self._claim(connection, only_planned=True)
+            if freed:
+                working.wake_others(connection, following)
         metrics.computed(query.kind, executor.name, milliseconds / 1000, stored.bytes)
         self._audit.info(
             "computed",
@@ -270,6 +271,12 @@ class Worker:
             bytes=stored.bytes,
             seconds=round(milliseconds / 1000, 4),
         )
+        return following, after
+
+    def _claim(self, connection: sa.Connection, *, only_planned: bool = False) -> sa.RowMapping | None:
+        if self._stopping.is_set():
+            return None
+        return working.claim(connection, self.name, self._lease, only_planned=only_planned)
 
     @staticmethod
     def _computed(
@@ -307,10 +314,12 @@ class Worker:
     @staticmethod
     def _check_unchanged(
         connection: sa.Connection, query: Query, before: DataState, fingerprints: Mapping[str, str]
-    ) -> None:
+    ) -> DataState:
+        """Return the present data state; raises DataChanged if the query's inputs changed."""
         after = read_data_state(connection)
         if after is not before and after.fingerprints(query) != fingerprints:
             raise DataChanged
+        return after
 
     @staticmethod
     def _check_sample(connection: sa.Connection, query: Query, executor: Executor, data: DataState) -> None:
@@ -379,7 +388,7 @@ class Worker:
         # A file is also missing when its day was loaded again between reading the manifest and the file.
         if isinstance(error, (DataChanged, DamagedFiles, duckdb.IOException)):
             return True
-        if _may_pass(error):
+        if may_pass(error):
             return True
         executor = self._executor_of(job)
         query = query_of(job)
@@ -396,11 +405,14 @@ class Worker:
 
     def interrupt(self) -> None:
         """Stop the running statements, if any; callable from another thread."""
+        with self._cancels:
+            self._interrupt()
+
+    def _interrupt(self) -> None:
         for executor in self.executors.values():
             executor.interrupt()
-        with self._cancels:
-            if self._working is not None and not self._working.closed:
-                self._working.cancel()
+        if self._working is not None and not self._working.closed:
+            self._working.cancel()
 
     def give_up(self) -> None:
         """Return the present job to the queue; its result is refused from then on."""
@@ -441,9 +453,10 @@ class Worker:
                 working.see(connection, self.name, illness)
                 if illness is None:
                     metrics.alive()
-            if self._current is not None and time.monotonic() - self._started > self._time_limit:
-                self._overdue = True
-                self.interrupt()
+            with self._cancels:
+                if self._current is not None and time.monotonic() - self._started > self._time_limit:
+                    self._overdue = True
+                    self._interrupt()
             # Notices also arrive with the reply to a statement; then nothing is left to read.
             if not raw.notifies and raw in select.select([raw, self._bell], [], [], min(1.0, renew_every))[0]:
                 raw.poll()
@@ -457,13 +470,11 @@ class Worker:
     def _renew(self, connection: sa.Connection) -> None:
         """Renew the job being computed; other jobs of this worker's name may expire."""
         key = self._current
-        if (
-            key is not None
-            and working.renew(connection, key, self.name, self._lease)
-            and self._current == key
-        ):
-            self._cancelling = True
-            self.interrupt()
+        if key is not None and working.renew(connection, key, self.name, self._lease):
+            with self._cancels:
+                if self._current == key:
+                    self._cancelling = True
+                    self._interrupt()
 
     def _stop_keeping(self) -> None:
         """End the lease keeper without waiting for another notice."""
@@ -471,22 +482,8 @@ class Worker:
         self._bell_rope.send(b"!")
 
 
-def _may_pass(error: Exception) -> bool:
-    """Return whether an error is transient: concurrent work or a broken connection."""
-    return isinstance(error, Unreachable) or (
-        isinstance(error, sa.exc.DBAPIError)
-        and (error.connection_invalidated or getattr(error.orig, "pgcode", None) in _TRY_AGAIN)
-    )
-
-
-def describe(error: Exception) -> str:
-    """Describe the cause in one line for users, without statement, values or rows."""
-    if isinstance(error, NotBuildable):
-        return str(error)
-    original = getattr(error, "orig", error)
-    diagnostics = getattr(original, "diag", None)
-    text = getattr(diagnostics, "message_primary", None) or str(original).partition("\n")[0]
-    return f"{type(original).__name__}: {text[:300]}"
+def _key(job: sa.RowMapping) -> Key:
+    return Key(job["query_id"], job["store"])
 
 
 def main(settings: Settings) -> None:

@@ -12,13 +12,11 @@ from flowmachine.jobs.table import (
     FIRST_STATE,
     FRESH,
     RELEASED,
-    WORK_CHANNEL,
     Key,
     any_of,
     is_named,
     moved,
     named,
-    notify,
 )
 from flowmachine.spec.query import Query
 from flowmachine.sql.statements import InsertNew
@@ -77,6 +75,7 @@ def enqueue_parts(
 ) -> None:
     """Queue the parts of the plan of ``job`` with their dependencies.
 
+    The caller wakes workers for those that are ready.
     ``store`` is where ``executor`` puts them. ``parts`` are the queries without a fresh stored result, sub-queries first, the root last. ``needed``
     gives for each part the ids of its inputs. ``stored`` rechecks which of some parts are stored and fresh,
     because another worker may have completed a part meanwhile. All planners lock and create rows in one
@@ -154,7 +153,6 @@ def enqueue_parts(
             for part in parts
         ],
     )
-    notify(connection, WORK_CHANNEL)
 
 
 def _locked_states(connection: sa.Connection, store: str, ids: Iterable[str]) -> dict[str, str]:

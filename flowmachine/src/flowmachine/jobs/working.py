@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -34,28 +35,8 @@ class LostLease(Exception):
     """Report that another worker owns the job; the result must not be recorded."""
 
 
-_is_here = sa.and_(
-    jobs.c.state == "executing", sa.func.starts_with(jobs.c.worker, sa.bindparam("prefix", type_=sa.Text))
-)
-
 #: The condition that a job waits for nothing but a worker.
 is_ready = sa.and_(jobs.c.state == "queued", jobs.c.planned, jobs.c.pending == 0)
-
-_SHARING = sa.select(
-    sa.func.count().filter(_is_here).label("here"), sa.func.count().filter(is_ready).label("ready")
-).where(jobs.c.state.in_(PENDING))
-
-
-def sharers(connection: sa.Connection, host: str) -> int:
-    """Return how many running jobs share this host's processors.
-
-    The count includes jobs of workers whose names begin with the host's name and a hyphen, while further jobs
-    are ready to replace each of them. Otherwise each job should take all processors, because a running job
-    cannot use processors that become free later.
-    """
-    found = connection.execute(_SHARING, {"prefix": f"{host}-"}).one()
-    return max(found.here, 1) if found.ready else 1
-
 
 _busy = jobs.alias("busy")
 
@@ -74,23 +55,66 @@ _next = (
     .cte("next")
 )
 
-_CLAIM = moved(
-    "execute",
-    jobs.c.query_id == _next.c.query_id,
-    jobs.c.store == _next.c.store,
-    started_at=sa.func.clock_timestamp(),
-    lease_until=sa.func.clock_timestamp() + sa.bindparam("lease", type_=sa.Interval),
-    attempts=jobs.c.attempts + 1,
-).returning(jobs)
+_at_work = jobs.alias("at_work")
+
+_ready = sa.and_(_at_work.c.state == "queued", _at_work.c.planned, _at_work.c.pending == 0)
+
+_is_here = sa.and_(
+    _at_work.c.state == "executing",
+    sa.func.starts_with(_at_work.c.worker, sa.bindparam("prefix", type_=sa.Text)),
+)
+
+_unplanned = jobs.alias("unplanned")
+
+#: The statement sees the states before its own change.
+_SHARING = [
+    sa.select(sa.func.count()).where(_at_work.c.state.in_(PENDING), condition).scalar_subquery().label(name)
+    for name, condition in (("here", _is_here), ("ready", _ready))
+]
+
+_claiming = {
+    "started_at": sa.func.clock_timestamp(),
+    "lease_until": sa.func.clock_timestamp() + sa.bindparam("lease", type_=sa.Interval),
+    "attempts": jobs.c.attempts + 1,
+}
+
+_is_next = (jobs.c.query_id == _next.c.query_id, jobs.c.store == _next.c.store)
+
+_CLAIM = moved("execute", *_is_next, **_claiming).returning(jobs, *_SHARING)
+
+_all_are_planned = ~sa.exists().where(_unplanned.c.state == "queued", ~_unplanned.c.planned)
+
+_CLAIM_PLANNED = moved("execute", *_is_next, _all_are_planned, **_claiming).returning(jobs, *_SHARING)
 
 
-def claim(connection: sa.Connection, worker: str, lease: timedelta) -> sa.RowMapping | None:
+def claim(
+    connection: sa.Connection, worker: str, lease: timedelta, *, only_planned: bool = False
+) -> sa.RowMapping | None:
     """Claim a ready job; return its row, now ``executing`` and owned, or None.
 
     Users with the fewest running jobs come first, then the oldest job. A user with thousands of parts thus
-    does not block another user's single part.
+    does not block another user's single part. With ``only_planned`` nothing is claimed while a job waits to be
+    planned.
     """
-    return connection.execute(_CLAIM, {"worker": worker, "lease": lease}).mappings().one_or_none()
+    prefix = f"{worker.rpartition('-')[0]}-"
+    statement = _CLAIM_PLANNED if only_planned else _CLAIM
+    values = {"worker": worker, "lease": lease, "prefix": prefix}
+    return connection.execute(statement, values).mappings().one_or_none()
+
+
+def sharers(claimed: Mapping[Any, Any]) -> int:
+    """Return how many running jobs share the processors of a claimed job's host.
+
+    The count includes jobs of workers whose names begin with the host's name and a hyphen, while further jobs
+    are ready to replace each of them. Otherwise each job should take all processors, because a running job
+    cannot use processors that become free later.
+    """
+    return int(claimed["here"]) + 1 if others_are_ready(claimed) else 1
+
+
+def others_are_ready(claimed: Mapping[Any, Any]) -> bool:
+    """Return whether further jobs were ready when a job was claimed."""
+    return bool(claimed["ready"] > 1)
 
 
 def renew(connection: sa.Connection, key: Key, worker: str, lease: timedelta) -> bool:
@@ -114,6 +138,9 @@ _COMPLETE = moved(
     **touched(),
 )
 
+#: Completes a released result and tells servers when the transaction commits.
+_COMPLETE_RELEASED = _COMPLETE.returning(sa.func.pg_notify(DONE_CHANNEL, jobs.c.query_id))
+
 _wait_for_named = sa.and_(
     edges.c.depends_on == sa.bindparam("id", type_=sa.Text),
     edges.c.depends_store == sa.bindparam("kept_in", type_=sa.Text),
@@ -129,10 +156,30 @@ _LOCK_WITH_WAITING = lock(
     .subquery("keys")
 )
 
+_let_go = (
+    sa.update(edges)
+    .where(_wait_for_named)
+    .values(waiting=False)
+    .returning(edges.c.query_id, edges.c.store)
+    .cte("let_go")
+)
+
 #: Releases the dependents that waited for this input.
 _LET_GO = (
-    sa.update(edges).where(_wait_for_named).values(waiting=False).returning(edges.c.query_id, edges.c.store)
+    sa.update(jobs)
+    .where(jobs.c.query_id == _let_go.c.query_id, jobs.c.store == _let_go.c.store)
+    .values(pending=jobs.c.pending - 1)
+    .returning(jobs.c.query_id, jobs.c.store)
 )
+
+
+def wake_others(connection: sa.Connection, claimed: Mapping[Any, Any] | None) -> None:
+    """Wake idle workers when the transaction commits, if jobs may be ready for them.
+
+    ``claimed`` is what this worker has just claimed.
+    """
+    if claimed is None or others_are_ready(claimed):
+        notify(connection, WORK_CHANNEL)
 
 
 def held(key: Key, worker: str) -> tuple[ColumnElement[bool], ...]:
@@ -151,10 +198,10 @@ def complete(
     cells_version: int,
     read: Mapping[Day, UUID],
     judged_by: int | None = None,
-) -> None:
-    """Record a stored result and release its dependents.
+) -> Collection[Key]:
+    """Record a stored result and release its dependents; return them.
 
-    Raises LostLease if the worker is not the owner. ``read`` are the loads of the days that the query itself
+    The caller wakes workers for those that may be ready. Raises LostLease if the worker is not the owner. ``read`` are the loads of the days that the query itself
     read; its inputs' rows have theirs. ``judged_by`` is the floor of a released result.
     """
     inputs: dict[str, dict[str, str]] = {}
@@ -173,19 +220,12 @@ def complete(
         "cells_version": cells_version,
         "floor": judged_by,
     }
-    if connection.execute(_COMPLETE, result | named(key) | {"owner": worker}).rowcount != 1:
+    statement = _COMPLETE_RELEASED if key.store == RELEASED else _COMPLETE
+    if connection.execute(statement, result | named(key) | {"owner": worker}).rowcount != 1:
         raise LostLease(key)
     if key.store == RELEASED:
-        notify(connection, DONE_CHANNEL, key.query_id)
-        return  # No query is made from a released result.
-    parents = [tuple(row) for row in connection.execute(_LET_GO, named(key))]
-    if parents:
-        connection.execute(
-            sa.update(jobs)
-            .where(sa.tuple_(jobs.c.query_id, jobs.c.store).in_(parents))
-            .values(pending=jobs.c.pending - 1)
-        )
-        notify(connection, WORK_CHANNEL)
+        return ()  # No query is made from a released result.
+    return [Key(*row) for row in connection.execute(_LET_GO, named(key))]
 
 
 def fail(connection: sa.Connection, key: Key, worker: str, error_class: str, error: str) -> None:

@@ -87,11 +87,14 @@ def table_ids(connection: sa.Connection, prefix: str) -> set[str]:
 def table_size(connection: sa.Connection, name: str) -> Stored:
     """Return rows and disk bytes of a table of schema ``cache``."""
     table = sa.table(name, schema="cache")
-    rows = connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
-    return Stored(rows, table_bytes(connection, name))
+    rows = sa.select(sa.func.count()).select_from(table).scalar_subquery()
+    return Stored(*connection.execute(sa.select(rows, _bytes(name))).one())
 
 
 def table_bytes(connection: sa.Connection, name: str) -> int:
     """Return disk bytes of a table of schema ``cache``."""
-    size = sa.func.pg_total_relation_size(f'cache."{name}"')
-    return int(connection.execute(sa.select(size)).scalar_one())
+    return int(connection.execute(sa.select(_bytes(name))).scalar_one())
+
+
+def _bytes(name: str) -> sa.ColumnElement[int]:
+    return sa.func.pg_total_relation_size(f'cache."{name}"')
