@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowmachine.queries import _combining
+from flowmachine.queries import _combining, _merging
 from flowmachine.queries.catalogue import all_kinds, load_any
 from flowmachine.spec import query as spec_query
 from flowmachine.spec.aggregate import Aggregate
@@ -115,6 +115,8 @@ def test_every_kind_has_a_definition() -> None:
     without_events |= {"location_cluster", "location_area"}
     # The set that stands for a subset is held to what packing promises in test_packing.
     without_events |= {"subscriber_set"}
-    # These put together the rows of any query; test_direct compares them with what pandas makes of the same rows.
-    combinations = {kind for kind, cls in all_kinds().items() if cls.__module__ == _combining.__name__}
+    # These put together the rows of any query; test_direct compares them with what pandas makes of the same rows,
+    # and test_direct_metrics with rows by hand.
+    modules = {_combining.__name__, _merging.__name__}
+    combinations = {kind for kind, cls in all_kinds().items() if cls.__module__ in modules}
     assert set(DEFINITIONS) == set(SPECS) == set(all_kinds()) - without_events - combinations

@@ -129,3 +129,11 @@ def active_subscribers(oracle: Oracle, spec: Spec) -> list[Row]:
         for who, count in minors.items():
             majors[who] += count >= spec["minor_period_threshold"]
     return [(who,) for who, count in majors.items() if count >= spec["major_period_threshold"]]
+
+
+@definition
+def proportion_event_type(oracle: Oracle, spec: Spec) -> list[Row]:
+    everything = Counter(event.subscriber for event in oracle.events(spec))
+    directed_so = oracle.events(spec | {"direction": spec["numerator_direction"]})
+    part = Counter(event.subscriber for event in directed_so if event.type in spec["numerator"])
+    return [(who, part[who] / events) for who, events in everything.items() if part[who]]

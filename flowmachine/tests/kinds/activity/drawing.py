@@ -115,3 +115,23 @@ WORLDS.update(
         conversations,
     )
 )
+
+#: Types of events, and those of the numerator.
+_parts = st.sampled_from(
+    [(None, ["calls"]), (None, ["sms", "calls"]), (["calls"], ["calls"]), (["calls", "sms"], ["sms"])]
+).map(lambda pair: {"event_types": pair[0], "numerator": pair[1]})
+
+SPECS.update(
+    {
+        "proportion_event_type": lambda: spec(
+            "proportion_event_type",
+            most_windows,
+            subsets,
+            hours,
+            directions,
+            _parts,
+            chosen("numerator_direction", "in", "out", "both"),
+        )
+    }
+)
+WORLDS["proportion_event_type"] = conversations

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..land import SITES, Cell, Site
-from ..oracle import FLOOR, Oracle, Row, Spec, definition, group, metres, ordered, places, time
+from ..oracle import FLOOR, Oracle, Row, Spec, definition, group, metres, ordered, places, time, version
 from ..world import Event
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -22,11 +22,11 @@ class Cluster:
     sites: list[Site]
 
 
-def clusters(visits: dict[Site, list[Event]], radius: float) -> list[Cluster]:
+def clusters(seen: dict[Site, list[Event]], radius: float) -> list[Cluster]:
     """Cluster a subscriber's sites, most days first, by the nearest leader in reach."""
-    days = {site: len({event.time.date() for event in events}) for site, events in visits.items()}
+    days = {site: len({event.time.date() for event in events}) for site, events in seen.items()}
     found: list[Cluster] = []
-    for site in sorted(visits, key=lambda site: (-days[site], site.id.encode(), site.version)):
+    for site in sorted(seen, key=lambda site: (-days[site], site.id.encode(), site.version)):
         assert site.point is not None
         lon, lat = site.point
         for cluster in found:
@@ -54,14 +54,9 @@ def label_of(x: float, y: float, areas: dict[str, Any]) -> str:
     return "unknown"
 
 
-def meaningful(
-    oracle: Oracle, spec: Spec, label: str, window: str = ""
-) -> dict[str, list[tuple[Any, float]]]:
-    """Return each subscriber's regions of clusters with a label and their weights.
-
-    A weight is 1 / the number of these clusters.
-    """
-    visits: dict[str, dict[Site, list[Event]]] = defaultdict(lambda: defaultdict(list))
+def visits(oracle: Oracle, spec: Spec, window: str = "") -> dict[str, dict[Site, list[Event]]]:
+    """Return the events of each subscriber at each site."""
+    found: dict[str, dict[Site, list[Event]]] = defaultdict(lambda: defaultdict(list))
     for event in oracle.events(spec, time(spec[f"start_date{window}"]), time(spec[f"end_date{window}"])):
         day = event.time.date()
         for cell in oracle.stage.cells:
@@ -69,24 +64,61 @@ def meaningful(
                 serves = (site.first is None or site.first <= day) and (site.last is None or day <= site.last)
                 if cell.id == event.cell and site.id == cell.site and site.point and serves:
                     # Once for each version of the cell, whenever that was in service.
-                    visits[event.subscriber][site].append(event)
-    result = {}
-    for who, seen in visits.items():
-        centres = []
+                    found[event.subscriber][site].append(event)
+    return found
+
+
+def scores(spec: Spec, events: list[Event]) -> tuple[float, float]:
+    """Return the mean scores of the hours and of the weekdays of events."""
+    hours, weekdays = spec["tower_hour_of_day_scores"], spec["tower_day_of_week_scores"]
+    return (
+        statistics.fmean(hours[event.time.hour] for event in events),
+        statistics.fmean(weekdays[WEEKDAYS[event.time.weekday()]] for event in events),
+    )
+
+
+def labelled(
+    oracle: Oracle, spec: Spec, window: str = ""
+) -> dict[str, list[tuple[Cluster, str, tuple[float, float]]]]:
+    """Return each subscriber's clusters of enough days with their labels and scores."""
+    result: dict[str, list[tuple[Cluster, str, tuple[float, float]]]] = defaultdict(list)
+    for who, seen in visits(oracle, spec, window).items():
         for cluster in clusters(seen, spec["tower_cluster_radius"]):
-            scores = [
-                (
-                    statistics.fmean(spec["tower_hour_of_day_scores"][e.time.hour] for e in seen[site]),
-                    statistics.fmean(
-                        spec["tower_day_of_week_scores"][WEEKDAYS[e.time.weekday()]] for e in seen[site]
-                    ),
-                )
-                for site in cluster.sites
-            ]
-            x, y = (statistics.fmean(score) for score in zip(*scores, strict=True))
-            enough = cluster.days >= spec["tower_cluster_call_threshold"]
-            if enough and label_of(x, y, spec["labels"]) == label:
-                centres.append((cluster.lon, cluster.lat))
+            of_sites = [scores(spec, seen[site]) for site in cluster.sites]
+            x, y = (statistics.fmean(score) for score in zip(*of_sites, strict=True))
+            if cluster.days >= spec["tower_cluster_call_threshold"]:
+                result[who].append((cluster, label_of(x, y, spec["labels"]), (x, y)))
+    return result
+
+
+@definition
+def event_score(oracle: Oracle, spec: Spec) -> list[Row]:
+    return [
+        (who, version(site), len({event.time.date() for event in events}), *scores(spec, events))
+        for who, seen in visits(oracle, spec).items()
+        for site, events in seen.items()
+    ]
+
+
+@definition
+def meaningful_locations(oracle: Oracle, spec: Spec) -> list[Row]:
+    return [
+        (who, cluster.lon, cluster.lat, label, *found)
+        for who, of_subscriber in labelled(oracle, spec).items()
+        for cluster, label, found in of_subscriber
+    ]
+
+
+def meaningful(
+    oracle: Oracle, spec: Spec, label: str, window: str = ""
+) -> dict[str, list[tuple[Any, float]]]:
+    """Return each subscriber's regions of clusters with a label and their weights.
+
+    A weight is 1 / the number of these clusters.
+    """
+    result = {}
+    for who, found in labelled(oracle, spec, window).items():
+        centres = [(cluster.lon, cluster.lat) for cluster, name, _ in found if name == label]
         regions = [
             (region, 1 / len(centres))
             for centre in centres

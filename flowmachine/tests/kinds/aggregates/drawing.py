@@ -144,6 +144,12 @@ meaningful = st.fixed_dictionaries(
     }
 )
 
+
+def without(*names: str) -> st.SearchStrategy[Spec]:
+    """The fields about meaningful locations but some."""
+    return meaningful.map(lambda drawn: {name: drawn[name] for name in drawn if name not in names})
+
+
 labels = st.sampled_from(("evening", "day", "unknown", "not a label"))
 
 two_windows = st.tuples(windows, windows).map(
@@ -245,6 +251,16 @@ SPECS.update(
             subsets,
             meaningful,
             nested("label", labels),
+        ),
+        "event_score": lambda: spec(
+            "event_score",
+            windows,
+            types,
+            subsets,
+            without("aggregation_unit", "labels", "tower_cluster_radius", "tower_cluster_call_threshold"),
+        ),
+        "meaningful_locations": lambda: spec(
+            "meaningful_locations", windows, types, subsets, without("aggregation_unit")
         ),
         "calendar_activity": lambda: spec("calendar_activity", periods, *selection),
         "localised_calendar_activity": lambda: spec(

@@ -165,3 +165,14 @@ def paired_per_location_subscriber_call_durations(oracle: Oracle, spec: Spec) ->
         spec,
         (((call.subscriber, here, call.counterpart, there), call.duration) for call, here, there in ends),
     )
+
+
+@definition
+def contact_reference_locations_stats(oracle: Oracle, spec: Spec) -> list[Row]:
+    homes = {who: place for who, place in oracle.answer(spec["contact_locations"]) if place is not None}
+    distances = group(
+        (who, metres(homes[who], homes[other]) / 1000)
+        for who, other, *_ in oracle.answer(spec["contact_balance"])
+        if who in homes and other in homes
+    )
+    return [(who, statistic(spec.get("statistic", "avg"), found)) for who, found in distances.items()]

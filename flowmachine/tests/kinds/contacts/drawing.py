@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from ..conversations import calls, conversations, places, selves, statistics, two_parties
 from ..drawing import (
+    LON_LAT,
     SPECS,
     WORLDS,
     Spec,
@@ -18,6 +19,7 @@ from ..drawing import (
     two_party_types,
     windows,
 )
+from ..places.drawing import reference_locations
 
 
 def balances() -> st.SearchStrategy[Spec]:
@@ -63,6 +65,12 @@ SPECS.update(
             directions,
             nested("contact_reciprocal", reciprocals()),
         ),
+        "contact_reference_locations_stats": lambda: spec(
+            "contact_reference_locations_stats",
+            nested("contact_balance", balances()),
+            nested("contact_locations", st.sampled_from(LON_LAT).flatmap(reference_locations)),
+            statistics,
+        ),
         "per_contact_event_stats": lambda: spec(
             "per_contact_event_stats", nested("contact_balance", balances()), statistics
         ),
@@ -88,6 +96,7 @@ WORLDS.update(
             "contact_reciprocal",
             "proportion_contact_reciprocal",
             "proportion_event_reciprocal",
+            "contact_reference_locations_stats",
             "per_contact_event_stats",
             "distance_counterparts",
             "subscriber_call_durations",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import datetime
@@ -182,3 +183,14 @@ def subscriber_location_subset(oracle: Oracle, spec: Spec) -> list[Row]:
     located = oracle.placed(spec | {"event_types": ["calls"]}, spec["aggregation_unit"])
     calls = Counter((event.subscriber, place) for event, place in located)
     return [(who, place) for (who, place), count in calls.items() if count >= spec["min_calls"]]
+
+
+@definition
+def filtered_reference_location(oracle: Oracle, spec: Spec) -> list[Row]:
+    visits = {row[:-1]: row[-1] for row in oracle.answer(spec["visits"])}
+    lower, upper = spec.get("lower_bound", -math.inf), spec.get("upper_bound", math.inf)
+    return [
+        (who, place)
+        for who, place in oracle.answer(spec["reference_location"])
+        if place is not None and lower <= visits.get((who, place), math.nan) <= upper
+    ]

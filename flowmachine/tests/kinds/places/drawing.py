@@ -108,6 +108,21 @@ SPECS.update(
         "subscriber_locations": subscriber_locations,
         "first_location": lambda: spec("first_location", windows, *selection, named_places),
         "last_location": lambda: spec("last_location", windows, *selection, unplaced),
+        "filtered_reference_location": lambda: at_any_unit(
+            lambda unit: spec(
+                "filtered_reference_location",
+                nested("reference_location", reference_locations(unit)),
+                nested("visits", location_visits(unit)),
+                st.sampled_from(
+                    [
+                        {"lower_bound": 1},
+                        {"lower_bound": 2},
+                        {"upper_bound": 1},
+                        {"lower_bound": 1, "upper_bound": 2},
+                    ]
+                ),
+            )
+        ),
         "call_days": lambda: spec("call_days", nested("subscriber_locations", subscriber_locations())),
         "subscriber_location_subset": lambda: spec(
             "subscriber_location_subset",
