@@ -15,6 +15,7 @@ import yaml
 from crisis_world import crisis
 
 from flowclient.pages import CrisisData, render
+from flowclient.pages.data import Movers
 from flowclient.reports import Definition, read_definition
 from flowclient.reports.__main__ import main
 from flowclient.reports.asking import ReportError
@@ -226,7 +227,8 @@ def test_a_page_of_nothing_is_not_published(definition: Definition, make: Make) 
     data = crisis()
     with pytest.raises(ReportError, match="Every number is withheld"):
         empty = [replace(each, values={}) for each in (data.before, *data.weeks)]
-        verify(definition, make(replace(data, before=empty[0], weeks=tuple(empty[1:]), outcomes={})), TOKEN)
+        nothing = replace(data, before=empty[0], weeks=tuple(empty[1:]), movers=Movers({}, {}), outcomes={})
+        verify(definition, make(nothing), TOKEN)
     # The weeks alone are something, as is the first month with data.
     verify(definition, make(replace(data, before=empty[0])), TOKEN)
 
