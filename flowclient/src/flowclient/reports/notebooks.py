@@ -27,6 +27,8 @@ _OUTSIDE_SCRIPTS = (
     "require_js_url",
     "widget_renderer_url",
 )
+#: What papermill calls an error of which the kernel told nothing.
+_UNTOLD = "CellExecutionError"
 #: Reasons of errors by their names, which are all that a kernel tells of them.
 _REASONS = {
     "AuthenticationError": "right",
@@ -132,6 +134,8 @@ def _failure(cell: int, name: str, told: str) -> ReportError:
     reason = _REASONS.get(name, "cell")
     if name == "FlowclientConnectionError":
         reason = "connection" if told.startswith("Unable to connect") else "refused"
+    if name == _UNTOLD:
+        return ReportError("limits", f"cell {cell + 1}: It could not say why, as at the limit of memory.")
     first = told.strip().splitlines()[0] if told.strip() else ""
     return ReportError(reason, f"cell {cell + 1}: {name}: {first}")
 
