@@ -307,7 +307,7 @@ def _report(
         {
             "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
             "data": country.facts,
-            "standing_bytes": stored_parts and int(stored_parts.rows["bytes"][0]),
+            "standing_bytes": stored_parts and round(float(stored_parts.rows["bytes"][0])),
             "standing_seconds": rounded(stored_parts and stored_parts.seconds),
             "machine": {**machine(), "workers": workers},
             "repeats": repeats,
