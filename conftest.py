@@ -22,8 +22,8 @@ import flowsettings  # noqa: F401
 
 # How long an example takes depends on what else the machine does.
 _common = {"deadline": None, "suppress_health_check": list(HealthCheck)}
-# The same examples each time, so that more of them would find what changed, and nothing else. `make soak` draws new
-# ones, a thousand for each property.
+# The examples are the same each time, so more of them only find what has changed. `make soak` draws a thousand new
+# ones for each property.
 settings.register_profile("suite", settings(max_examples=30, derandomize=True, **_common))
 # For `make test-fast` and the mutants: what few examples miss, the whole suite finds.
 settings.register_profile("quick", settings(max_examples=10, derandomize=True, **_common))

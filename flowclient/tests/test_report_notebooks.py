@@ -171,6 +171,8 @@ def attempt(name, act):
         pass
 attempt("file", lambda: pathlib.Path({str(secret)!r}).read_text())
 attempt("folder", lambda: list(pathlib.Path({str(secret.parent)!r}).iterdir()))
+attempt("disks", lambda: list(pathlib.Path("/dev").iterdir()))
+attempt("shared memory", lambda: pathlib.Path("/dev/shm/written").write_text("x"))
 attempt("environment", lambda: pathlib.Path("/proc/{os.getpid()}/environ").read_text())
 attempt("memory", lambda: open("/proc/{os.getpid()}/mem", "rb"))
 attempt("signal", lambda: os.kill({os.getpid()}, 0))

@@ -280,6 +280,8 @@ def _confine(notebook: Path, into: Path) -> None:
     """
     # Of /proc no folder of a process, whose environment may hold a password.
     facts = [f"/proc/{name}" for name in ("cpuinfo", "meminfo", "stat", "version")]
+    # Neither disks, which hold all files, nor memory that processes share.
+    devices = [f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty")]
     programs = ["/usr", "/bin", "/lib", "/lib64", "/etc", "/sys", sys.prefix, sys.base_prefix]
     modules = [*filter(None, sys.path), str(Path(flowclient.__file__).parents[1])]
     given = [
@@ -289,7 +291,7 @@ def _confine(notebook: Path, into: Path) -> None:
     try:
         confine(
             read=[Path(path) for path in (*facts, *programs, *modules, *given, str(notebook.parent))],
-            write=[into, Path(os.environ["HOME"]), Path(tempfile.gettempdir()), Path("/dev")],
+            write=[into, Path(os.environ["HOME"]), Path(tempfile.gettempdir()), *map(Path, devices)],
             port=api.port or (443 if api.scheme == "https" else 80),
         )
     except NotConfinedError as error:
