@@ -7,33 +7,18 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 from sqlalchemy.sql import Select
 
-from flowmachine.queries.families import REFERENCE_LOCATIONS
-from flowmachine.queries.movement._flags import places_of
-from flowmachine.queries.places.unique_locations import UniqueLocations
-from flowmachine.spec.fields import required
-from flowmachine.spec.nested import Nested
-from flowmachine.spec.query import Query, Sources, SubscriberMetric, query_kind
-from flowmachine.spec.windows import same_unit
+from flowmachine.queries.movement._flags import AtReference, places_of
+from flowmachine.spec.query import Sources, SubscriberMetric, query_kind
 
 
 @query_kind("unmoving_at_reference_location", direct=True)
-class UnmovingAtReferenceLocation(SubscriberMetric):
+class UnmovingAtReferenceLocation(AtReference, SubscriberMetric):
     """Tell of each located subscriber whether they never left the reference location.
 
     Subscribers without a reference location, or with a null one, have no row.
     """
 
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "value": sa.Boolean()}
-
-    unique_locations: UniqueLocations = required(Nested("unique_locations"))
-    reference_location: Query = required(Nested(*REFERENCE_LOCATIONS, component="ReferenceLocation"))
-
-    def check(self) -> None:
-        same_unit(
-            "unique_locations and reference_location must have the same aggregation unit",
-            self.unique_locations,
-            self.reference_location,
-        )
 
     def select(self, sources: Sources) -> Select[Any]:
         found = places_of(sources, self.unique_locations)
