@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import math
 from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
@@ -145,17 +144,16 @@ def _distinct(own: Cuts, earlier: Sequence[Cuts]) -> list[Cuts]:
     """
     first = {cuts.edges: cuts for cuts in reversed(earlier) if cuts.edges and cuts.edges != own.edges}
     others = list(reversed(first.values()))
-    having = defaultdict[float, set[tuple[float, ...]]](set)
-    for cuts in others:
-        if cuts.is_same:
-            for edge in cuts.edges:
-                having[edge].add(cuts.edges)
-
-    def is_part(cuts: Cuts) -> bool:
-        with_edges = sorted((having[edge] for edge in cuts.edges), key=len)
-        return with_edges[0].intersection(*with_edges) != {cuts.edges}
-
-    return [cuts for cuts in others if not (cuts.is_same and is_part(cuts))]
+    # Histograms made of known edges may be many. Those with edges of their own are few, and larger ones come first.
+    largest: list[set[float]] = []
+    parts = set()
+    for cuts in sorted((cuts for cuts in others if cuts.is_same), key=lambda cuts: -len(cuts.edges)):
+        edges = set(cuts.edges)
+        if any(edges <= larger for larger in largest):
+            parts.add(cuts.edges)
+        else:
+            largest.append(edges)
+    return [cuts for cuts in others if not (cuts.is_same and cuts.edges in parts)]
 
 
 def _too_many(own: Cuts, others: Sequence[Cuts]) -> TooManyEdges | None:
