@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import math
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 import pandas as pd
@@ -80,10 +79,9 @@ def text_of_key(value: Any) -> str:
     """
     if isinstance(value, dt.datetime):
         return str(value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value)
-    if isinstance(value, Decimal | int | float):
-        return f"{float(value):g}"
     try:
-        return f"{float(value):g}"
+        # So many digits tell all numbers apart, and not two spellings of one.
+        return f"{float(value):.15g}"
     except (TypeError, ValueError):
         return str(value)
 

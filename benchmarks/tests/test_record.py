@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from benchmarks.compare import compare
+from benchmarks.compare import compare, text_of_key
 from benchmarks.country import Country, Size
 from benchmarks.engine import Answer, Client, DidNotStart, EngineFailed, Processes, TookTooLong
 from benchmarks.measure import Measured, _report
@@ -35,6 +35,12 @@ NAMES = ["one", "two", "three"]
 
 def answer(seconds: float = 1.5) -> Answer:
     return Answer(ROWS, seconds, 100.0, 0.01)
+
+
+def test_large_keys_are_told_apart_and_one_number_has_one_text() -> None:
+    assert text_of_key(12_345_678) != text_of_key(12_345_679)
+    assert len({text_of_key(value) for value in (85.3, Decimal("85.30"), "85.3", 85.300000000000001)}) == 1
+    assert text_of_key("NPL.1.2_1") == "NPL.1.2_1"
 
 
 class Peer:
