@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from flowetl import pseudonyms
+from flowetl import hashing, pseudonyms
 from flowetl.digests import Digests
 from flowetl.errors import DataFault
 from flowetl.identifiers import NO_NUMBER, Numbering
@@ -113,6 +113,32 @@ def test_a_new_day_begins_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> 
     hasher.begin_day(1)
     assert 0 < hasher.column("msisdn", column()).known.nbytes <= budget
     assert texts(hasher.column("msisdn", numbers)) == [keyed(f"msisdn:{n}") for n in numbers.to_pylist()]
+
+
+def test_those_of_the_last_day_are_kept_before_those_of_the_day_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hasher = Pseudonymiser(KEY)
+    earlier, later = (
+        [str(begin + number) for number in range(5_000)] for begin in (9_812_000_000, 9_813_000_000)
+    )
+    hasher.column("msisdn", column(*later, *earlier))
+    hasher.begin_day(1)
+    found = hasher.column("msisdn", column(*later))
+    monkeypatch.setattr(pseudonyms, "REMEMBERED_BYTES", found.known.nbytes - 1)
+    monkeypatch.setattr(pseudonyms, "_KEPT_SHARE", 0.4)
+    hasher.begin_day(1)
+    kept = set(hasher.column("msisdn", column()).known.keys.tolist()) - {0}
+    assert len(kept) > 1_000
+    assert kept <= set(found.row_keys().to_pylist())
+
+
+def test_the_threads_of_a_day_hash_its_identifiers(monkeypatch: pytest.MonkeyPatch) -> None:
+    hasher = Pseudonymiser(KEY)
+    hasher.begin_day(4)
+    numbers = [str(9_812_000_000 + number) for number in range(300)]
+    assert texts(hasher.column("msisdn", column(*numbers))) == [keyed(f"msisdn:{text}") for text in numbers]
+    assert hashing._memory().sql("SELECT current_setting('threads')").fetchall() == [(4,)]
 
 
 def test_columns_that_are_read_alike_remember_together() -> None:

@@ -40,9 +40,7 @@ def key_sql(text: str) -> str:
 @cache
 def _memory() -> duckdb.DuckDBPyConnection:
     """Return this process's DuckDB for raw values; it never writes to a disk."""
-    memory = duckdb.connect(config={"temp_directory": ""})
-    memory.execute("SET enable_progress_bar = false")
-    return memory
+    return duckdb.connect(config={"temp_directory": ""})
 
 
 class KeyedHash:
@@ -83,8 +81,7 @@ class KeyedHash:
         """
         if self._threads >= MANY_THREADS and len(texts) > FEW_TEXTS:
             return self._by_statement(label, texts, with_keys)
-        wide = pa.large_binary() if pa.types.is_large_string(texts.type) else pa.binary()
-        content = self.of(label, texts.cast(wide).to_pylist())
+        content = self.of(label, texts.cast(pa.large_binary()).to_pylist())
         digests = Digests.whole(np.frombuffer(content, np.uint8).reshape(-1, DIGEST_BYTES))
         return Hashed(digests, _keys(content) if with_keys else _bits(digests))
 
@@ -116,7 +113,7 @@ def _keys(content: bytes) -> np.ndarray:
     text = content.hex().encode()
     sha256, starts = hashlib.sha256, range(0, len(text), TEXT_CHARACTERS)
     hashed = b"".join([sha256(text[start : start + TEXT_CHARACTERS]).digest() for start in starts])
-    return np.frombuffer(hashed, ">i8").reshape(-1, DIGEST_BYTES // 8)[:, 0].astype(np.int64)
+    return np.frombuffer(hashed, ">i8")[:: DIGEST_BYTES // 8].astype(np.int64)
 
 
 def _blob(content: bytes) -> str:

@@ -15,7 +15,7 @@ _Read = Callable[[str], str | None]
 
 _MOST_DIGITS = 17
 """So many decimal digits fit into 64 bits behind a one."""
-_POWERS = 10 ** np.arange(_MOST_DIGITS + 2, dtype=np.int64)
+_POWERS = 10 ** np.arange(_MOST_DIGITS + 1)
 _MOST_ASKED = 100
 """Numbers of a class after which it is not waited any longer for one that tells."""
 OTHER: Final = -1
@@ -111,7 +111,7 @@ class PlainNumbers:
         digits = numbers - _POWERS[lengths]
         first = digits // _POWERS[np.maximum(lengths - self._leading, 0)]
         # Behind zeros all digits count: they may be nothing but zeros.
-        asked = (numbers == OTHER) | ((lengths >= 2) & (digits < _POWERS[np.maximum(lengths - 2, 0)]))
+        asked = (numbers == OTHER) | (digits < _POWERS[np.maximum(lengths - 2, 0)])
         return np.where(asked, OTHER, lengths * _POWERS[self._leading] + first)
 
     def _rule(self, of: int, texts: pa.Array, members: np.ndarray) -> _Rule:

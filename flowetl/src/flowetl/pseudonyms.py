@@ -223,7 +223,7 @@ class UpstreamPseudonyms(Pseudonymiser):
         pseudonyms = [self._checked(name, value) for value in values.to_pylist()]
         texts = [text for text in pseudonyms if text]
         exists = np.array(list(map(bool, pseudonyms)), bool)
-        keys = subscriber_keys(pa.array(texts, pa.string())).to_numpy(zero_copy_only=False)
+        keys = subscriber_keys(pa.array(texts, pa.string())).to_numpy()
         return New(exists, np.zeros(len(exists), bool), Digests.of_texts(texts), keys)
 
     def _checked(self, name: str, value: str) -> str | None:
