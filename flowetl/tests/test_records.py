@@ -13,6 +13,7 @@ import pytest
 
 from flowetl import staging
 from flowetl.deployment import Deployment
+from flowetl.dictionary import known_subscribers
 from flowetl.errors import DataFault
 from flowetl.hashing import KeyedHash
 from flowetl.loading import load_day
@@ -107,10 +108,25 @@ def test_a_key_that_stands_for_another_pseudonym_refuses_the_day(operator) -> No
     operator.write("calls", operator.two_calls())
     key = pseudonym("msisdn", operator.alice.msisdn)
     operator.rows("INSERT INTO etl.subscriber_keys SELECT subscriber_key(%s), 'another'", key)
-    with pytest.raises(DataFault, match="1 subscriber keys already stand for other pseudonyms"):
+    with pytest.raises(DataFault, match="a subscriber key already stands for another pseudonym"):
         operator.load()
     assert operator.value("SELECT count(*) FROM etl.available_dates") == 0
     assert operator.rows("SELECT pseudonym FROM etl.subscriber_keys") == [("another",)]
+
+
+def test_one_key_of_many_known_ones_refuses_the_day_if_it_stands_for_another(operator) -> None:
+    operator.write("calls", operator.two_calls())
+    operator.load()
+    before = operator.parquet()
+    key = pseudonym("msisdn", operator.alice.msisdn)
+    operator.rows(
+        "UPDATE etl.subscriber_keys SET pseudonym = 'another' WHERE subscriber_key = subscriber_key(%s)", key
+    )
+    # As a new process, which has to ask the database.
+    known_subscribers.cache_clear()
+    with pytest.raises(DataFault, match="a subscriber key already stands for another pseudonym"):
+        operator.load()
+    assert operator.parquet() == before
 
 
 def test_two_pseudonyms_with_one_key_are_refused(operator, monkeypatch) -> None:

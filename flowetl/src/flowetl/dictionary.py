@@ -6,6 +6,7 @@ from pathlib import Path
 from uuid import UUID
 
 import numpy as np
+import psycopg2.errors
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
@@ -107,25 +108,24 @@ def add_subscribers(cursor: Cursor, folder: Path, load_id: UUID, pairs: pa.Table
     new = _without_known(cursor, pairs)
     if not new.num_rows:
         return
-    copy_into(
-        cursor,
-        "COPY etl.subscriber_keys FROM STDIN (FORMAT binary)",
-        ("bigint", "text"),
-        new.to_batches(_BATCH),
-    )
+    try:
+        copy_into(
+            cursor,
+            "COPY etl.subscriber_keys FROM STDIN (FORMAT binary)",
+            ("bigint", "text"),
+            new.to_batches(_BATCH),
+        )
+    except psycopg2.errors.UniqueViolation:
+        raise DataFault(
+            "a subscriber key already stands for another pseudonym; the day was not loaded"
+        ) from None
     columnar.publish_file(
         folder, columnar.dictionary_path(load_id), lambda path: _write_dictionary(new, path)
     )
 
 
 def _without_known(cursor: Cursor, pairs: pa.Table) -> pa.Table:
-    """Return the pairs that the dictionary lacks.
-
-    Raises
-    ------
-    DataFault
-        When it has another pseudonym for a key.
-    """
+    """Return the pairs that the dictionary lacks, also of keys that it has."""
     cursor.execute("SELECT EXISTS (SELECT FROM etl.subscriber_keys)")
     if cursor.fetchone() == (False,):
         return pairs
@@ -136,25 +136,12 @@ def _without_known(cursor: Cursor, pairs: pa.Table) -> pa.Table:
     cursor.execute("ANALYZE seen (subscriber_key)")
     known = copy_numbers(
         cursor,
-        "COPY (SELECT subscriber_key FROM seen JOIN etl.subscriber_keys USING (subscriber_key)) "
-        "TO STDOUT (FORMAT binary)",
+        "COPY (SELECT subscriber_key FROM seen JOIN etl.subscriber_keys AS known USING (subscriber_key) "
+        "WHERE known.pseudonym = seen.pseudonym) TO STDOUT (FORMAT binary)",
     )
-    new = (
-        pairs.filter(pc.invert(pc.is_in(pairs.column("subscriber_key"), pa.array(known))))
-        if len(known)
-        else pairs
-    )
-    if new.num_rows:
-        cursor.execute(
-            "SELECT count(*) FROM seen JOIN etl.subscriber_keys AS known USING (subscriber_key) "
-            "WHERE known.pseudonym <> seen.pseudonym"
-        )
-        (collisions,) = cursor.fetchone() or (0,)
-        if collisions:
-            raise DataFault(
-                f"{collisions} subscriber keys already stand for other pseudonyms; the day was not loaded"
-            )
-    return new
+    if not len(known):
+        return pairs
+    return pairs.filter(pc.invert(pc.is_in(pairs.column("subscriber_key"), pa.array(known))))
 
 
 def _write_dictionary(pairs: pa.Table, path: Path) -> None:
