@@ -206,15 +206,16 @@ class Texts:
             digests.append(known.digests.at(at))
         self._used = {}
         found, named = np.concatenate(keys), Digests.joined(digests)
-        order = np.argsort(found, kind="stable")
+        order = np.argsort(found)
         found = found[order]
         repeats = np.flatnonzero(found[1:] == found[:-1]) + 1
-        one, other = named.at(order[repeats]), named.at(order[repeats - 1])
-        self.ambiguous |= not (
-            np.array_equal(one.content, other.content) and np.array_equal(one.lengths, other.lengths)
-        )
-        order = np.delete(order, repeats)
-        self._keys, self._digests = np.delete(found, repeats), named.at(order)
+        if len(repeats):
+            one, other = named.at(order[repeats]), named.at(order[repeats - 1])
+            self.ambiguous |= not (
+                np.array_equal(one.content, other.content) and np.array_equal(one.lengths, other.lengths)
+            )
+            found, order = np.delete(found, repeats), np.delete(order, repeats)
+        self._keys, self._digests = found, named.at(order)
         self._slots = Slots()
         self._slots.add(self._keys, np.arange(len(self._keys)))
 
