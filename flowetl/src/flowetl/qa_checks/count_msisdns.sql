@@ -1,7 +1,9 @@
-SELECT count(DISTINCT party.msisdn)
+SELECT count(*)
 FROM (
-    SELECT msisdn FROM {{ final_table }}
     {% if has_counterparts %}
+    SELECT msisdn FROM {{ final_table }}
     UNION SELECT msisdn_counterpart FROM {{ final_table }} WHERE msisdn_counterpart IS NOT NULL
+    {% else %}
+    SELECT DISTINCT msisdn FROM {{ final_table }}
     {% endif %}
 ) AS party
