@@ -225,6 +225,26 @@ async def test_an_engine_that_leaves_is_told_at_once_and_found_again(
             await client.close()
 
 
+async def test_an_engine_that_falls_silent_is_away_within_five_seconds(
+    country: Any, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    """Freeze an engine, which looks like a network that breaks."""
+    with ExitStack() as stack:
+        processes = Processes(country, tmp_path, stack, free_port())
+        process = processes.start("server")
+        client = EngineClient("127.0.0.1", processes.port, KEY)
+        await client.open()
+        try:
+            await client.until_connected(60)
+            process.send_signal(signal.SIGSTOP)
+            started = asyncio.get_running_loop().time()
+            with pytest.raises(EngineAway):
+                await client.conversation("id-1").ask("ping")
+            assert asyncio.get_running_loop().time() - started < 5
+        finally:
+            await client.close()
+
+
 def _asked(country: Any, action: str) -> int:
     """Count the distinct messages that the engine has answered with this action."""
     with closing(country.database.connect("flowdb")) as connection, connection.cursor() as cursor:

@@ -96,6 +96,14 @@ def test_a_service_may_write_only_where_it_must(name: str) -> None:
     assert "no-new-privileges:true" in service["security_opt"]
 
 
+@pytest.mark.parametrize("name", LONG_RUNNING)
+def test_a_service_gives_up_a_peer_whose_network_broke_in_four_seconds(name: str) -> None:
+    kernel = {
+        key.removeprefix("net.ipv4.tcp_keepalive_"): value for key, value in SERVICES[name]["sysctls"].items()
+    }
+    assert kernel["time"] + kernel["intvl"] * kernel["probes"] == 4
+
+
 def test_only_the_proxy_and_the_monitoring_are_published() -> None:
     assert {name for name, service in SERVICES.items() if "ports" in service} == {"proxy", "monitoring"}
     outside = {network for network, options in COMPOSE["networks"].items() if not options.get("internal")}

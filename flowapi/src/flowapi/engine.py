@@ -24,8 +24,10 @@ from flowsettings import channel
 ATTEMPTS = 3
 #: Actions that change something, or that the engine may still be busy with when no reply has come.
 UNREPEATED_ACTIONS = frozenset({"run_query", "cancel_query", "explain_query"})
-#: Seconds for which requests wait for an engine that is away.
+#: Seconds for which requests wait for an engine that is away, or has not answered before it left.
 AWAY_SECONDS = 4.0
+#: Seconds for which a request waits for an engine's return in any case.
+_RETURN_SECONDS = 1.0
 _HEARTBEAT_MILLISECONDS = 1_000
 
 
@@ -116,7 +118,7 @@ class EngineClient:
         self._socket.setsockopt(zmq.IMMEDIATE, 1)
         # Without heartbeats, a peer that vanished without closing its connection is never noticed.
         self._socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MILLISECONDS)
-        self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * _HEARTBEAT_MILLISECONDS)
+        self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 2 * _HEARTBEAT_MILLISECONDS)
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1_000)
         channel.connect(self._socket, self._key)
         changes = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
@@ -234,7 +236,7 @@ class Conversation:
         Raises
         ------
         EngineAway
-            No engine within ``AWAY_SECONDS``.
+            No engine within ``AWAY_SECONDS``, heartbeats without an answer included.
         EngineSilent
             No reply in time.
         EngineWithoutDatabase
@@ -246,14 +248,16 @@ class Conversation:
         attempts = 1 if once else ATTEMPTS
         started = time.perf_counter()
         record = current_record_or_none()
+        patience = AWAY_SECONDS
         try:
             for left in reversed(range(attempts)):
-                await self._client.until_connected(min(AWAY_SECONDS, limit))
+                await self._client.until_connected(min(patience, limit))
                 message: dict[str, Any] = {"action": action, "request_id": self._wire_id()}
                 if params is not None:
                     message["params"] = dict(params)
                 if record is not None and record.user is not None:
                     message["user"] = record.user
+                sent = time.perf_counter()
                 try:
                     reply = await self._client.exchange(message, limit / attempts)
                 except TimeoutError:
@@ -261,6 +265,8 @@ class Conversation:
                     continue
                 except EngineAway:
                     self._lost += 1
+                    # The engine may have been away since it was asked: a network that breaks tells nobody.
+                    patience = max(AWAY_SECONDS - (time.perf_counter() - sent), _RETURN_SECONDS)
                     if left:
                         continue
                     raise
