@@ -22,9 +22,9 @@ NETWORKS = {
     "accounts": {"accounts"},
     "prefect": {"loading", "reporting"},
     "flowetl": {"database", "loading"},
-    "reports": {"asking", "reporting"},
+    "reports": {"asking", "reporting", "watching"},
     "proxy": {"front", "outside"},
-    "monitoring": {"metrics", "outside"},
+    "monitoring": {"metrics", "watching", "outside"},
 }
 SERVICES = tuple(NETWORKS)
 # Says which of the other services' ports a container can open.

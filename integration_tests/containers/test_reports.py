@@ -113,7 +113,7 @@ def attempt(name, act):
         pass
 for secret in ("FLOWKIT_REPORTS_PASSWORD", "FLOWETL_PREFECT_PASSWORD"):
     attempt(secret, lambda: pathlib.Path("/run/secrets", secret).read_text())
-for host, port in (("flowdb", 5432), ("flowmachine", 5555), ("prefect", 4200), ("flowauth", 9091)):
+for host, port in (("flowdb", 9000), ("flowmachine", 5555), ("prefect", 4200), ("flowauth", 9091)):
     attempt(host, lambda: socket.create_connection((host, port), 5))
 attempt("processes", lambda: pathlib.Path("/proc/1/environ").read_bytes())
 assert found == [], found
