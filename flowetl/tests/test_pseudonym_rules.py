@@ -11,7 +11,7 @@ from flowetl import hashing, pseudonyms
 from flowetl.digests import Digests
 from flowetl.errors import DataFault
 from flowetl.identifiers import NO_NUMBER, Numbering
-from flowetl.known import Known, New, Pseudonyms, Texts
+from flowetl.known import Known, New, Pseudonyms, Used
 from flowetl.pseudonyms import Pseudonymiser, Reading, Spelling, UpstreamPseudonyms
 from flowsettings.lookup import Unusable
 
@@ -27,9 +27,9 @@ def texts(found: Pseudonyms) -> list[str | None]:
     return found.row_texts().to_pylist()
 
 
-def sorted_texts(kept: Texts) -> list[str]:
+def sorted_texts(kept: Used) -> list[str]:
     kept.sort()
-    return Digests.unpacked(kept.of(pa.array(kept.keys))).texts().to_pylist()
+    return Digests.unpacked(kept.packed()).texts().to_pylist()
 
 
 def keyed(text: str) -> str:
@@ -261,7 +261,7 @@ def test_the_model_of_a_filled_identity() -> None:
 
 
 def test_texts_are_kept_from_block_to_block_and_only_those_that_were_used() -> None:
-    hasher, kept = Pseudonymiser(KEY), Texts()
+    hasher, kept = Pseudonymiser(KEY), Used()
     assert sorted_texts(kept) == []
     numbers = [str(9_812_345_600 + number) for number in range(40)]
     hasher.column("msisdn", column("9812000000"))
@@ -272,7 +272,5 @@ def test_texts_are_kept_from_block_to_block_and_only_those_that_were_used() -> N
     behind = sorted_texts(kept)
     assert sorted(behind) == sorted(keyed(f"msisdn:{number}") for number in numbers)
     assert kept.keys.tolist() == sorted(kept.keys.tolist())
-    one = kept.of(pa.array([None, int(kept.keys[3])], pa.int64()))
-    assert one.to_pylist() == [None, bytes.fromhex(behind[3])]
     assert sorted_texts(kept) == behind
     assert not kept.ambiguous

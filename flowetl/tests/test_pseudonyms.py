@@ -15,7 +15,7 @@ from flowetl.digests import Digests
 from flowetl.errors import DataFault
 from flowetl.hashing import FEW_TEXTS, MANY_THREADS, KeyedHash, key_sql
 from flowetl.identifiers import Numbering
-from flowetl.known import Pseudonyms, Texts
+from flowetl.known import Pseudonyms, Used
 from flowetl.pseudonyms import Pseudonymiser, Reading, Spelling, UpstreamPseudonyms
 from flowsettings.lookup import Unusable
 
@@ -152,7 +152,7 @@ def test_an_identifier_has_the_same_pseudonym_whether_or_not_it_is_remembered() 
 
 def test_the_text_behind_each_key() -> None:
     hasher = Pseudonymiser(KEY, NEPAL)
-    kept = Texts()
+    kept = Used()
     blocks = [
         ["9812345602", "bad#", "9812345601", "9812345604"],
         ["9812345601", None],
@@ -166,8 +166,8 @@ def test_the_text_behind_each_key() -> None:
     kept.sort()
     del behind[None]
     assert len(behind) == 4
-    assert kept.of(pa.array(behind, pa.int64())).to_pylist() == list(map(bytes.fromhex, behind.values()))
     assert kept.keys.tolist() == sorted(behind)
+    assert kept.packed().to_pylist() == [bytes.fromhex(behind[key]) for key in sorted(behind)]
     assert not kept.ambiguous
 
 
@@ -178,13 +178,13 @@ def test_two_texts_with_one_key_are_told(monkeypatch) -> None:
         lambda texts: pa.array([len(text.as_py()) for text in texts], pa.int64()),
     )
     hasher = UpstreamPseudonyms(KEY)
-    kept = Texts()
+    kept = Used()
     for text in ("a" * 32, "a" * 33, "a" * 32):
         kept.add(hasher.column("msisdn", column([text])))
     kept.sort()
     assert not kept.ambiguous
     # Texts of other lengths are shown as they are.
-    assert kept.of(pa.array([33, None, 32])).to_pylist() == ["a" * 33, None, "a" * 32]
+    assert kept.packed().to_pylist() == ["a" * 32, "a" * 33]
     kept.add(hasher.column("msisdn", column(["b" * 33])))
     kept.sort()
     assert kept.ambiguous

@@ -171,19 +171,24 @@ class Pseudonyms(NamedTuple):
         """Return the text of each row's pseudonym; null without an identifier."""
         return self.known.digests.at(self.places).texts(self.places > NOBODY)
 
+    def packed(self) -> pa.Array:
+        """Return each row's pseudonym as ``Digests.packed``; null without an identifier."""
+        return self.known.digests.at(self.places).packed(self.places > NOBODY)
 
-class Texts:
-    """Keep the pseudonym behind each key of one label once for all rows of a day.
 
-    ``ambiguous`` tells, once they are sorted, whether two pseudonyms had one key.
+class Used:
+    """Know which pseudonyms of one label the rows of a day use.
+
+    ``ambiguous`` tells, once they are sorted, whether two pseudonyms had one key. What is behind the keys stays where it
+    is known.
     """
 
     def __init__(self) -> None:
         self.ambiguous = False
         self._used: dict[int, tuple[Known, np.ndarray]] = {}
+        self._sorted = True
         self._keys = np.empty(0, np.int64)
-        self._digests = Digests.of_texts([])
-        self._slots = Slots()
+        self._order = np.empty(0, np.int64)
 
     def add(self, found: Pseudonyms) -> None:
         """Keep one column's pseudonyms, of which some may be kept already."""
@@ -193,31 +198,37 @@ class Texts:
             used = _longer(used, len(known))
             self._used[id(known)] = known, used
         used[found.places] = True
+        used[: NOBODY + 1] = False
+        self._sorted = False
 
     def sort(self) -> None:
-        """Order what was added since it was ordered last."""
-        if not self._used:
+        """Order what was added."""
+        if self._sorted:
             return
-        keys, digests = [self._keys], [self._digests]
-        for known, used in self._used.values():
-            used[: NOBODY + 1] = False
-            at = np.flatnonzero(used)
-            keys.append(known.keys[at])
-            digests.append(known.digests.at(at))
-        self._used = {}
-        found, named = np.concatenate(keys), Digests.joined(digests)
+        self._sorted = True
+        found = np.concatenate([known.keys[np.flatnonzero(used)] for known, used in self._used.values()])
         order = np.argsort(found)
         found = found[order]
         repeats = np.flatnonzero(found[1:] == found[:-1]) + 1
         if len(repeats):
-            one, other = named.at(order[repeats]), named.at(order[repeats - 1])
+            one, other = self._digests(order[repeats]), self._digests(order[repeats - 1])
             self.ambiguous |= not (
                 np.array_equal(one.content, other.content) and np.array_equal(one.lengths, other.lengths)
             )
             found, order = np.delete(found, repeats), np.delete(order, repeats)
-        self._keys, self._digests = found, named.at(order)
-        self._slots = Slots()
-        self._slots.add(self._keys, np.arange(len(self._keys)))
+        self._keys, self._order = found, order
+
+    def _digests(self, wanted: np.ndarray) -> Digests:
+        """Return pseudonyms by their number among all that were added."""
+        content = np.zeros((len(wanted), DIGEST_BYTES), np.uint8)
+        lengths = np.zeros(len(wanted), np.uint8)
+        first = 0
+        for known, used in self._used.values():
+            at = np.flatnonzero(used)
+            here = (wanted >= first) & (wanted < first + len(at))
+            content[here], lengths[here] = known.digests.at(at[wanted[here] - first])
+            first += len(at)
+        return Digests(content, lengths)
 
     @property
     def keys(self) -> np.ndarray:
@@ -228,16 +239,4 @@ class Texts:
     def packed(self) -> pa.Array:
         """Return what is behind all keys, in their order, as ``Digests.packed``."""
         self.sort()
-        return self._digests.packed(np.ones(len(self._keys), bool))
-
-    def of(self, keys: pa.Array) -> pa.Array:
-        """Return what is behind each of these known keys, as ``Digests.packed``.
-
-        Null for a null.
-        """
-        self.sort()
-        if not len(self._keys):
-            return pa.nulls(len(keys), pa.large_string())
-        present = keys.is_valid().to_numpy(zero_copy_only=False)
-        places = self._slots.find(keys.fill_null(0).to_numpy())
-        return self._digests.at(np.where(present, places, 0)).packed(present)
+        return self._digests(self._order).packed(np.ones(len(self._order), bool))

@@ -25,7 +25,7 @@ from flowetl.errors import DataFault
 from flowetl.events import COLUMNS, CdrType, columnar_columns
 from flowetl.hashing import key_sql
 from flowetl.identifiers import shape
-from flowetl.known import Pseudonyms, Texts
+from flowetl.known import ABSENT, Known, Pseudonyms, Used
 from flowetl.lines import RawBatch
 from flowetl.mapped import STAGED_TYPES, literal
 from flowetl.pseudonyms import LABELS, Pseudonymiser
@@ -44,6 +44,15 @@ SHAPES_KEPT = 1000
 
 def _count(mask: pa.ChunkedArray) -> int:
     return pc.sum(mask).as_py() or 0
+
+
+def _mask(values: pa.Array) -> np.ndarray:
+    return values.to_numpy(zero_copy_only=False)
+
+
+def _place_name(identifier: str) -> str:
+    """Return the name of the column with the places of an identifier's pseudonyms."""
+    return f"{identifier}_place"
 
 
 def _repeat(text: str, mask: pa.ChunkedArray) -> pa.Array:
@@ -142,12 +151,16 @@ class StagedDay:
         self.connection.execute(f"SET TimeZone = {literal(zone.key)}")
         self._columns = COLUMNS[source.cdr_type]
         columns = [f"{column.name} {STAGED_TYPES[column.kind]}" for column in self._columns]
+        columns += [
+            f"{_place_name(column.name)} INTEGER" for column in self._columns if column.kind == "identifier"
+        ]
         self.connection.execute(
             f"CREATE TABLE day ({', '.join(columns)}, event_id BIGINT, local_time TIMESTAMP, place UBIGINT)"
         )
-        # Rows hold keys. The long text behind each key is kept once, and inserted on the way out. A row's
-        # place is the beginning of the subscriber's text, because keys do not sort as texts do.
-        self._texts = {label: Texts() for label in LABELS.values()}
+        # Rows hold keys, and the places of the long texts behind them, which are known once and inserted on the way
+        # out. A row's place is the beginning of the subscriber's text, because keys do not sort as texts do.
+        self._used = {label: Used() for label in LABELS.values()}
+        self._known: dict[str, Known] = {}
         self._select = mapped.selection(source)
         self._times = mapped.times(source)
 
@@ -307,8 +320,12 @@ class StagedDay:
         staged = {name: keys.take(rows) for name, keys in own.items()}
         for name, values in found.items():
             # A counterpart who opted out has no key any more, and no text of theirs is kept.
-            kept = rows.filter(staged[name].is_valid())
-            self._texts[LABELS[name]].add(values._replace(places=values.places[kept.to_numpy()]))
+            kept = values._replace(
+                places=np.where(_mask(staged[name].is_valid()), values.places[rows.to_numpy()], ABSENT)
+            )
+            self._known[name] = kept.known
+            self._used[LABELS[name]].add(kept)
+            staged[_place_name(name)] = pa.array(kept.places, pa.int32())
         for column in self._columns:
             if column.kind != "identifier":
                 staged[column.name] = utc if column.kind == "timestamp" else good.column(column.name)
@@ -364,9 +381,9 @@ class StagedDay:
         if self.passed:
             self.notes.append(f"{self.passed} records passed over, as only, skip and layouts say")
         require_served_party(self.connection, self.source, self.rows, file_name)
-        for texts in self._texts.values():
-            texts.sort()
-        if any(texts.ambiguous for texts in self._texts.values()):
+        for used in self._used.values():
+            used.sort()
+        if any(used.ambiguous for used in self._used.values()):
             raise DataFault(f"{file_name}: two pseudonyms have one 64-bit key; the day was not loaded")
 
     def _forms(self) -> str:
@@ -400,8 +417,8 @@ class StagedDay:
 
         Pairs are sorted by key; pseudonyms are as ``Digests.packed``.
         """
-        texts = self._texts["msisdn"]
-        return pa.table({"subscriber_key": texts.keys, "pseudonym": texts.packed()})
+        used = self._used["msisdn"]
+        return pa.table({"subscriber_key": used.keys, "pseudonym": used.packed()})
 
     def describe(self, checks: Iterable[Check], valid_cells: Sequence[str]) -> quality.Outcomes:
         """Run packaged quality checks on the day with the cells in service."""
@@ -429,16 +446,24 @@ class StagedDay:
 
     def rows_for_postgresql(self) -> Iterator[pa.RecordBatch]:
         """Yield the day's rows in ``events.<type>`` column order, by pseudonym and time."""
-        names = ", ".join(column.name for column in self._columns)
+        names = ", ".join(
+            _place_name(column.name) if column.kind == "identifier" else column.name
+            for column in self._columns
+        )
         result = self.connection.execute(f"SELECT {names} FROM day ORDER BY place, datetime")  # noqa: S608 - names of columns
         for batch in result.to_arrow_reader(16384):
             yield pa.RecordBatch.from_arrays(
                 [
-                    self._texts[LABELS[column.name]].of(values) if column.kind == "identifier" else values
+                    self._pseudonyms(column.name, values) if column.kind == "identifier" else values
                     for column, values in zip(self._columns, batch.columns, strict=True)
                 ],
-                batch.schema.names,
+                [column.name for column in self._columns],
             )
+
+    def _pseudonyms(self, name: str, places: pa.Array) -> pa.Array:
+        if name not in self._known:
+            return pa.nulls(len(places), pa.large_string())
+        return Pseudonyms(self._known[name], places.to_numpy()).packed()
 
     def write_columnar(self, path: Path, location_keys: dict[str, int]) -> None:
         """Write the day as Parquet with integer keys, sorted by subscriber and time."""
