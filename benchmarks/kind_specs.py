@@ -30,6 +30,8 @@ NIGHT = (20, 4)
 EVENING = (-1.1, -0.01)
 DAY = (0.01, 1.1)
 HOUR_SCORES = (-1,) * 7 + (0,) * 2 + (1,) * 8 + (0,) * 4 + (-1,) * 3
+#: Slots and days of permanence for homes and workplaces of one week.
+WEEK_OF_PERMANENCE = {"min_score": 10, "min_days": 3, "gap_share": 50, "ue_share": 40, "label_share": 50}
 WEEKDAY_SCORES = {
     **dict.fromkeys(("monday", "tuesday", "wednesday"), 1),
     "thursday": 0,
@@ -114,6 +116,9 @@ class _Specifications:
                 "start_date": dt.datetime.combine(first, dt.time(12)).isoformat(sep=" "),
                 "end_date": dt.datetime.combine(after - _DAY, dt.time(12)).isoformat(sep=" "),
             },
+            # A week holds fewer slots than four months.
+            "permanence_location": WEEK_OF_PERMANENCE | {"label": "home"},
+            "usual_environment_counts": WEEK_OF_PERMANENCE,
             "labelled_flows": {"from_location": periods[0], "to_location": periods[-1]},
             "displacement": {"reference_location": self.daily(first + _DAY, "last", "lon-lat")},
             # Seven days in all their combinations would leave no place at which each has enough subscribers.

@@ -81,7 +81,12 @@ def canonical(query: Query) -> str:
 
 
 def test_every_kind_is_among_them() -> None:
-    assert {query.kind for query in queries()} == {*kinds(), "subscriber_set"}
+    assert {query.kind for query in queries()} == {
+        *kinds(),
+        "permanence",
+        "permanence_of_day",
+        "subscriber_set",
+    }
 
 
 def test_different_queries_have_different_ids_and_equal_ones_equal_ids() -> None:

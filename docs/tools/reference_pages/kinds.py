@@ -73,6 +73,7 @@ _SHAPES = {
     "Text": "text",
     "Flag": "`true` or `false`",
     "Sampling": "a sample",
+    "UsualLabels": "list of `usual`, `home` and `work`",
 }
 
 

@@ -91,6 +91,8 @@ __all__ = [
     "unmoving_at_reference_location_counts_spec",
     "unmoving_counts",
     "unmoving_counts_spec",
+    "usual_environment_counts",
+    "usual_environment_counts_spec",
 ]
 
 
@@ -107,8 +109,8 @@ def active_at_reference_location_counts_spec(
         Specification of ``unique_locations``.
     reference_locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``longest_stay``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``permanence_location``.
 
     Returns
     -------
@@ -138,8 +140,8 @@ def active_at_reference_location_counts(
         Specification of ``unique_locations``.
     reference_locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``longest_stay``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``permanence_location``.
 
     Returns
     -------
@@ -172,8 +174,8 @@ def active_residents_spec(
         The day after the last, ISO text or a date.
     reference_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``longest_stay``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``permanence_location``.
     active : str, optional
         ``anywhere`` or ``at_home``. Where an event makes a resident active.
     event_types : EventTypes, optional
@@ -215,8 +217,8 @@ def active_residents(
         The day after the last, ISO text or a date.
     reference_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``longest_stay``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``permanence_location``.
     active : str, optional
         ``anywhere`` or ``at_home``. Where an event makes a resident active.
     event_types : EventTypes, optional
@@ -654,11 +656,11 @@ def flows_spec(
     from_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``unique_locations``.
+        ``longest_stay``, ``permanence_location`` or ``unique_locations``.
     to_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``unique_locations``.
+        ``longest_stay``, ``permanence_location`` or ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
     exclude_stayers : bool, optional
@@ -695,11 +697,11 @@ def flows(
     from_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``unique_locations``.
+        ``longest_stay``, ``permanence_location`` or ``unique_locations``.
     to_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``unique_locations``.
+        ``longest_stay``, ``permanence_location`` or ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
     exclude_stayers : bool, optional
@@ -807,11 +809,11 @@ def inflows_spec(
     from_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``unique_locations``.
+        ``longest_stay``, ``permanence_location`` or ``unique_locations``.
     to_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``unique_locations``.
+        ``longest_stay``, ``permanence_location`` or ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
     exclude_stayers : bool, optional
@@ -848,11 +850,11 @@ def inflows(
     from_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``unique_locations``.
+        ``longest_stay``, ``permanence_location`` or ``unique_locations``.
     to_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``unique_locations``.
+        ``longest_stay``, ``permanence_location`` or ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
     exclude_stayers : bool, optional
@@ -885,8 +887,8 @@ def joined_spatial_aggregate_spec(
     ----------
     locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``longest_stay``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``permanence_location``.
     metric : Spec
         Specification of ``radius_of_gyration``, ``unique_location_counts``, ``topup_balance``,
         ``subscriber_degree``, ``topup_amount``, ``event_count``, ``pareto_interactions``,
@@ -925,8 +927,8 @@ def joined_spatial_aggregate(
         The server.
     locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``longest_stay``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``permanence_location``.
     metric : Spec
         Specification of ``radius_of_gyration``, ``unique_location_counts``, ``topup_balance``,
         ``subscriber_degree``, ``topup_amount``, ``event_count``, ``pareto_interactions``,
@@ -1101,8 +1103,8 @@ def localised_calendar_activity_spec(
         Number of periods.
     locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``longest_stay``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``permanence_location``.
     period_length : int, optional
         Length of a period, in that unit.
     period_unit : str, optional
@@ -1156,8 +1158,8 @@ def localised_calendar_activity(
         Number of periods.
     locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``longest_stay``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``permanence_location``.
     period_length : int, optional
         Length of a period, in that unit.
     period_unit : str, optional
@@ -2045,11 +2047,11 @@ def outflows_spec(
     from_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``unique_locations``.
+        ``longest_stay``, ``permanence_location`` or ``unique_locations``.
     to_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``unique_locations``.
+        ``longest_stay``, ``permanence_location`` or ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
     exclude_stayers : bool, optional
@@ -2086,11 +2088,11 @@ def outflows(
     from_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``unique_locations``.
+        ``longest_stay``, ``permanence_location`` or ``unique_locations``.
     to_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``unique_locations``.
+        ``longest_stay``, ``permanence_location`` or ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
     exclude_stayers : bool, optional
@@ -2127,11 +2129,11 @@ def population_estimate_spec(
     counts : Spec
         Specification of ``spatial_aggregate``, ``unique_subscriber_counts``,
         ``active_at_reference_location_counts``, ``flows``, ``inflows``, ``outflows``, ``trips_od_matrix``,
-        ``displaced_counts``, ``present_population`` or ``residence_change``.
+        ``displaced_counts``, ``present_population``, ``residence_change`` or ``usual_environment_counts``.
     home_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``longest_stay``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``permanence_location``.
     weights_table : str
         Table with the columns ``pcod`` and ``population`` or ``weight``, allowed as mapping tables are.
     weighting : str, optional
@@ -2176,11 +2178,11 @@ def population_estimate(
     counts : Spec
         Specification of ``spatial_aggregate``, ``unique_subscriber_counts``,
         ``active_at_reference_location_counts``, ``flows``, ``inflows``, ``outflows``, ``trips_od_matrix``,
-        ``displaced_counts``, ``present_population`` or ``residence_change``.
+        ``displaced_counts``, ``present_population``, ``residence_change`` or ``usual_environment_counts``.
     home_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``longest_stay``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``permanence_location``.
     weights_table : str
         Table with the columns ``pcod`` and ``population`` or ``weight``, allowed as mapping tables are.
     weighting : str, optional
@@ -2340,8 +2342,8 @@ def residence_change_spec(
     ----------
     homes : list[Spec]
         Specifications of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``longest_stay``, at least 14. One a month, in order.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``permanence_location``, at least 14. One a month, in order.
     window : int, optional
         Months that a stable home is judged by.
     minimum_months : int, optional
@@ -2375,8 +2377,8 @@ def residence_change(
         The server.
     homes : list[Spec]
         Specifications of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``longest_stay``, at least 14. One a month, in order.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``permanence_location``, at least 14. One a month, in order.
     window : int, optional
         Months that a stable home is judged by.
     minimum_months : int, optional
@@ -2407,8 +2409,8 @@ def spatial_aggregate_spec(
     ----------
     locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``longest_stay``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``permanence_location``.
 
     Returns
     -------
@@ -2434,8 +2436,8 @@ def spatial_aggregate(
         The server.
     locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``longest_stay``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``permanence_location``.
 
     Returns
     -------
@@ -2863,8 +2865,8 @@ def unmoving_at_reference_location_counts_spec(
         Specification of ``unique_locations``.
     reference_locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``longest_stay``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``permanence_location``.
 
     Returns
     -------
@@ -2894,8 +2896,8 @@ def unmoving_at_reference_location_counts(
         Specification of ``unique_locations``.
     reference_locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``longest_stay``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``permanence_location``.
 
     Returns
     -------
@@ -2954,5 +2956,109 @@ def unmoving_counts(
     return connection.make_api_query(
         unmoving_counts_spec(
             unique_locations=unique_locations,
+        )
+    )
+
+
+def usual_environment_counts_spec(
+    *,
+    daily_permanence: Spec,
+    min_score: int = 1500,
+    min_days: int = 50,
+    gap_share: int = 20,
+    gap_score: int = 1,
+    ue_share: int = 70,
+    label_share: int = 80,
+    labels: list[str] | None = None,
+) -> Spec:
+    """Subscribers by location of their usual environment, home and workplace.
+
+    Parameters
+    ----------
+    daily_permanence : Spec
+        Specification of ``daily_permanence``.
+    min_score : int, optional
+        Slots of an hour that a subscriber must be observed in; of finer slots as many times more.
+    min_days : int, optional
+        Days on which a subscriber must be observed.
+    gap_share : int, optional
+        Locations after a fall of the score by this percentage of the highest are left out.
+    gap_score : int, optional
+        The same for homes and workplaces, in slots.
+    ue_share : int, optional
+        Percentage of the observed slots that makes a location usual.
+    label_share : int, optional
+        The same for homes and workplaces.
+    labels : list[str] | None, optional
+        Any of ``usual``, ``home`` and ``work``; None stands for all.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "usual_environment_counts",
+        "daily_permanence": daily_permanence,
+        "min_score": min_score,
+        "min_days": min_days,
+        "gap_share": gap_share,
+        "gap_score": gap_score,
+        "ue_share": ue_share,
+        "label_share": label_share,
+        "labels": labels,
+    }
+
+
+def usual_environment_counts(
+    *,
+    connection: Connection,
+    daily_permanence: Spec,
+    min_score: int = 1500,
+    min_days: int = 50,
+    gap_share: int = 20,
+    gap_score: int = 1,
+    ue_share: int = 70,
+    label_share: int = 80,
+    labels: list[str] | None = None,
+) -> APIQuery:
+    """Subscribers by location of their usual environment, home and workplace.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    daily_permanence : Spec
+        Specification of ``daily_permanence``.
+    min_score : int, optional
+        Slots of an hour that a subscriber must be observed in; of finer slots as many times more.
+    min_days : int, optional
+        Days on which a subscriber must be observed.
+    gap_share : int, optional
+        Locations after a fall of the score by this percentage of the highest are left out.
+    gap_score : int, optional
+        The same for homes and workplaces, in slots.
+    ue_share : int, optional
+        Percentage of the observed slots that makes a location usual.
+    label_share : int, optional
+        The same for homes and workplaces.
+    labels : list[str] | None, optional
+        Any of ``usual``, ``home`` and ``work``; None stands for all.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod (for ``lon-lat`` lon, lat), label, value, subscribers.
+    """
+    return connection.make_api_query(
+        usual_environment_counts_spec(
+            daily_permanence=daily_permanence,
+            min_score=min_score,
+            min_days=min_days,
+            gap_share=gap_share,
+            gap_score=gap_score,
+            ue_share=ue_share,
+            label_share=label_share,
+            labels=labels,
         )
     )

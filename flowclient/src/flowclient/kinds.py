@@ -48,6 +48,7 @@ RESULT_COLUMNS: dict[str, tuple[str, ...]] = {
     "unique_visitor_counts": ("location", "value"),
     "unmoving_at_reference_location_counts": ("location", "value"),
     "unmoving_counts": ("location", "value"),
+    "usual_environment_counts": ("location", "label", "value", "subscribers"),
 }
 
 #: Of kinds whose columns are others with some word in some field: the columns by field and word.
@@ -73,6 +74,7 @@ FRACTIONS: dict[str, tuple[str, ...]] = {
     "meaningful_locations_between_label_od_matrix": ("value",),
     "network_silence": ("baseline", "ratio"),
     "population_estimate": ("weighted_value", "coverage"),
+    "usual_environment_counts": ("value",),
 }
 
 #: Kinds that are computed only inside others, and some of those.
@@ -80,6 +82,7 @@ INSIDE: dict[str, str] = {
     "activity_statistic": "histogram_aggregate or joined_spatial_aggregate",
     "coalesced_location": "spatial_aggregate or flows",
     "daily_location": "spatial_aggregate or flows",
+    "daily_permanence": "usual_environment_counts",
     "displacement": "histogram_aggregate or joined_spatial_aggregate",
     "displacement_status": "displaced_counts",
     "distance_travelled": "histogram_aggregate or joined_spatial_aggregate",
@@ -97,6 +100,7 @@ INSIDE: dict[str, str] = {
     "most_frequent_location": "spatial_aggregate or flows",
     "nocturnal_events": "histogram_aggregate or joined_spatial_aggregate",
     "pareto_interactions": "histogram_aggregate or joined_spatial_aggregate",
+    "permanence_location": "spatial_aggregate or flows",
     "radius_of_gyration": "histogram_aggregate or joined_spatial_aggregate",
     "stay_time": "histogram_aggregate or joined_spatial_aggregate",
     "stays": "stay_time or longest_stay",

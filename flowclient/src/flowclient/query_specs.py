@@ -23,6 +23,7 @@ __all__ = [
     "activity_statistic_spec",
     "coalesced_location_spec",
     "daily_location_spec",
+    "daily_permanence_spec",
     "displacement_spec",
     "displacement_status_spec",
     "distance_travelled_spec",
@@ -42,6 +43,7 @@ __all__ = [
     "most_frequent_location_spec",
     "nocturnal_events_spec",
     "pareto_interactions_spec",
+    "permanence_location_spec",
     "radius_of_gyration_spec",
     "random_sample_spec",
     "stay_time_spec",
@@ -190,6 +192,80 @@ def daily_location_spec(
     }
 
 
+def daily_permanence_spec(
+    *,
+    start_date: DateLike,
+    end_date: DateLike,
+    aggregation_unit: str,
+    clean: bool = False,
+    slots: int = 24,
+    max_gap_other: int = 900,
+    max_gap_day: int = 7200,
+    max_gap_night: int = 28800,
+    max_speed: float = 13.889,
+    event_types: EventTypes = None,
+    subscriber_subset: Subset = None,
+    mapping_table: str | None = None,
+    geom_table: str | None = None,
+    geom_table_join_column: str | None = None,
+) -> Spec:
+    """Locations by subscriber, day and slot of the day.
+
+    Parameters
+    ----------
+    start_date : DateLike
+        First day, ISO text or a date.
+    end_date : DateLike
+        The day after the last, ISO text or a date.
+    aggregation_unit : str
+        ``admin0``, ``admin1``, ``admin2``, ``admin3`` or ``lon-lat``.
+    clean : bool, optional
+        Leave out events that are over 10 km from the events before and after, at over 55 m/s.
+    slots : int, optional
+        Slots of a day: 24, 48 or 96.
+    max_gap_other : int, optional
+        Longest gap in seconds between events at two cells of which all is known.
+    max_gap_day : int, optional
+        The same at one cell, in seconds.
+    max_gap_night : int, optional
+        The same at one cell within a night, 23 to 9 o'clock, in seconds.
+    max_speed : float, optional
+        An event that is passed faster, in metres a second, is a move and no stay.
+    event_types : EventTypes, optional
+        Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
+    subscriber_subset : Subset, optional
+        Only these subscribers: a query's id or specification; None for all.
+    mapping_table : str | None, optional
+        Table that maps cells to areas, in place of their position.
+    geom_table : str | None, optional
+        Table of geometries, for ``lon-lat`` only.
+    geom_table_join_column : str | None, optional
+        Column of that table to join on.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "daily_permanence",
+        "start_date": iso_date(start_date, "start_date"),
+        "end_date": iso_date(end_date, "end_date"),
+        "aggregation_unit": aggregation_unit,
+        "clean": clean,
+        "slots": slots,
+        "max_gap_other": max_gap_other,
+        "max_gap_day": max_gap_day,
+        "max_gap_night": max_gap_night,
+        "max_speed": max_speed,
+        "event_types": list_of_types(event_types, "event_types"),
+        "subscriber_subset": subscriber_subset,
+        "mapping_table": mapping_table,
+        "geom_table": geom_table,
+        "geom_table_join_column": geom_table_join_column,
+    }
+
+
 def displacement_spec(
     *,
     start_date: DateLike,
@@ -212,8 +288,8 @@ def displacement_spec(
         ``count``, ``sum``, ``avg``, ``max``, ``min``, ``median``, ``stddev``, ``variance`` or ``mode``.
     reference_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``longest_stay``. At ``lon-lat``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``permanence_location``. At ``lon-lat``.
     event_types : EventTypes, optional
         Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
     subscriber_subset : Subset, optional
@@ -250,12 +326,13 @@ def displacement_status_spec(
     ----------
     reference_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``longest_stay``.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``permanence_location``.
     locations : list[Spec]
         Specifications of ``daily_location``, ``modal_location``, ``most_frequent_location``,
-        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location`` or
-        ``longest_stay``, at least one, at most 366. One per period, in order of time.
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``permanence_location``, at least one, at most 366. One per period, in order of
+        time.
     minimum_periods : int, optional
         Periods elsewhere that make a subscriber displaced.
 
@@ -990,6 +1067,56 @@ def pareto_interactions_spec(
         "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
         "hours": hours_of_day(hours, "hours"),
+    }
+
+
+def permanence_location_spec(
+    *,
+    daily_permanence: Spec,
+    label: str,
+    min_score: int = 1500,
+    min_days: int = 50,
+    gap_share: int = 20,
+    gap_score: int = 1,
+    ue_share: int = 70,
+    label_share: int = 80,
+) -> Spec:
+    """One location per subscriber: home or workplace by the time spent there.
+
+    Parameters
+    ----------
+    daily_permanence : Spec
+        Specification of ``daily_permanence``.
+    label : str
+        ``home`` or ``work``. What to find.
+    min_score : int, optional
+        Slots of an hour that a subscriber must be observed in; of finer slots as many times more.
+    min_days : int, optional
+        Days on which a subscriber must be observed.
+    gap_share : int, optional
+        Locations after a fall of the score by this percentage of the highest are left out.
+    gap_score : int, optional
+        The same for homes and workplaces, in slots.
+    ue_share : int, optional
+        Percentage of the observed slots that makes a location usual.
+    label_share : int, optional
+        The same for homes and workplaces.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "permanence_location",
+        "daily_permanence": daily_permanence,
+        "label": label,
+        "min_score": min_score,
+        "min_days": min_days,
+        "gap_share": gap_share,
+        "gap_score": gap_score,
+        "ue_share": ue_share,
+        "label_share": label_share,
     }
 
 

@@ -69,6 +69,10 @@ class DataState:
         """
         return moment.replace(tzinfo=self.zone).astimezone(UTC).replace(tzinfo=None)
 
+    def local(self, moment: datetime) -> datetime:
+        """Return the local time of a naive UTC time."""
+        return moment.replace(tzinfo=UTC).astimezone(self.zone).replace(tzinfo=None)
+
     def map_version(self, unit: SpatialUnit) -> str:
         """Return the inputs' version of a unit's map.
 
@@ -97,7 +101,7 @@ class DataState:
             for part in query.graph():
                 part.check_buildable()
                 for selection in part.events:
-                    if not self.days_of(selection):
+                    if not (part.may_lack_data or self.days_of(selection)):
                         raise NotBuildable(f"No data for date: {selection.start} - {selection.end}")
         except OverflowError:
             raise NotBuildable("A date lies beyond the calendar.") from None

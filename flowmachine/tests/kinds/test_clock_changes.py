@@ -144,3 +144,20 @@ def test_periods_that_begin_in_the_hour_shown_twice(london: Stage, executor: str
         at("02:00", AUTUMN),
     )
     assert answers(london, spec, night, executor) == [("ann", 3)]
+
+
+@pytest.mark.parametrize(("day", "slots"), [(SPRING, {0, 2, 3}), (AUTUMN, {0, 1, 2, 3})])
+def test_a_repeated_hour_is_one_slot_and_a_skipped_one_none(
+    london: Stage, executor: str, day: date, slots: set[int]
+) -> None:
+    """Ann is seen at one place from half past midnight to half past three."""
+    events = (at("00:30:00", day, cell="in-b"), at("03:30:00", day, cell="in-b"))
+    spec = {"query_kind": "permanence_of_day", "date": day.isoformat(), "aggregation_unit": "admin3"}
+    spec |= {"max_gap_other": 0, "max_gap_night": 5 * 3600}
+    ((_, _, _, morning, afternoon),) = london.evaluate(load_any(spec), world(*events), executor)
+    assert (morning, afternoon) == (sum(2**slot for slot in slots), 0)
+    # Half of the two hours from one is needed where it is shown twice: here half an hour is not.
+    spec["max_gap_night"], spec["max_gap_other"] = 0, 3600
+    if day == AUTUMN:
+        lone = world(at("01:00:00", day, cell="in-b"))
+        assert [row[3] for row in london.evaluate(load_any(spec), lone, executor)] == [1]

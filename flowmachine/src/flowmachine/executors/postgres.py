@@ -103,6 +103,9 @@ class PostgresSources:
     def utc(self, moment: datetime) -> datetime:
         return self._data.utc(moment)
 
+    def local(self, moment: datetime) -> datetime:
+        return self._data.local(moment)
+
     def cells(self, unit: SpatialUnit) -> FromClause:
         cells = self._map_of(unit).cells
         return sa.select(
@@ -130,6 +133,9 @@ class PostgresSources:
 
     def stored(self, query: Query) -> FromClause:
         return stored_table(query)
+
+    def stored_all(self, queries: Sequence[Query]) -> FromClause:
+        return sa.union_all(*(sa.select(stored_table(query)) for query in queries)).subquery("stored")
 
     def devices(self) -> FromClause:
         return device_models()

@@ -12,6 +12,7 @@ REFERENCE_LOCATIONS = (
     "coalesced_location",
     "monthly_location",
     "longest_stay",
+    "permanence_location",
 )
 
 #: Metrics with a number for each subscriber.
@@ -58,4 +59,5 @@ COUNTS = (
     "displaced_counts",
     "present_population",
     "residence_change",
+    "usual_environment_counts",
 )

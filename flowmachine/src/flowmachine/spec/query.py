@@ -158,6 +158,10 @@ class Sources(Protocol):
         """Convert wall-clock time, such as a window's edge, for comparison with ``time``."""
         ...
 
+    def local(self, moment: datetime) -> datetime:
+        """Convert UTC to wall-clock time."""
+        ...
+
     def cells(self, unit: SpatialUnit) -> FromClause:
         """Return the map: ``cell``, ``valid_from``, ``valid_before``, ``location``.
 
@@ -204,6 +208,10 @@ class Sources(Protocol):
         """Return the stored result of a sub-query, with its columns."""
         ...
 
+    def stored_all(self, queries: Sequence[Query]) -> FromClause:
+        """Return the stored results of sub-queries of one kind, one after the other."""
+        ...
+
     def devices(self) -> FromClause:
         """Return device models.
 
@@ -245,6 +253,8 @@ class Query(Specified):
     reads: ClassVar[tuple[str, ...]] = ()
     #: Spelling of the kind in the published schema, where it is not plain CamelCase.
     component: ClassVar[str | None] = None
+    #: Whether it has an answer where nothing is loaded: a part of a question that says what it needs.
+    may_lack_data: ClassVar[bool] = False
     #: Whether the kind is for direct use only: not published.
     direct: ClassVar[bool] = False
 

@@ -319,6 +319,23 @@ def _subscriber_bits_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
     return f"bit_or(1::UBIGINT << ({key} & 63)::UBIGINT)"
 
 
+class set_bits(FunctionElement[int]):
+    """Return the number of set bits of a bigint."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(set_bits, "postgresql")
+def _set_bits_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return f"bit_count(({compiler.process(element.clauses, **kwargs)})::bit(64))"
+
+
+@compiles(set_bits, "duckdb")
+def _set_bits_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return f"CAST(bit_count({compiler.process(element.clauses, **kwargs)}) AS BIGINT)"
+
+
 class hinted_among(FunctionElement[bool]):
     """Return whether a value is in a column, as a hint; a join must check it too.
 

@@ -231,6 +231,12 @@ def _subscriber_bits(element: Any, compiler: Any, **kwargs: Any) -> str:
     return f"bit_or(shiftleft(1L, CAST({key} & 63 AS INT)))"
 
 
+@compiles(functions.set_bits, "spark")
+def _set_bits(element: Any, compiler: Any, **kwargs: Any) -> str:
+    (number,) = arguments(element, compiler, **kwargs)
+    return f"CAST(bit_count({number}) AS BIGINT)"
+
+
 @compiles(functions.hinted_among, "spark")
 def _hinted_among(element: Any, compiler: Any, **kwargs: Any) -> str:
     return "true"

@@ -21,7 +21,7 @@ from sqlalchemy.sql import FromClause
 from flowdb import spilling
 from flowmachine.data import DataState, Day, check_weights
 from flowmachine.spec.places import SpatialUnit
-from flowmachine.spec.query import EventSelection, Query
+from flowmachine.spec.query import EventSelection, Query, holds_subscribers
 from flowmachine.sql.events import in_hours
 from flowmachine.stores import COLUMNAR
 from flowmachine.stores.maps import UnitMap, outdated_maps, unit_map
@@ -117,6 +117,9 @@ class ColumnarSources:
     def utc(self, moment: datetime) -> datetime:
         return self._data.utc(moment)
 
+    def local(self, moment: datetime) -> datetime:
+        return self._data.local(moment)
+
     def cells(self, unit: SpatialUnit) -> FromClause:
         found = self._map_of(unit)
         columns = {
@@ -159,6 +162,15 @@ class ColumnarSources:
     def stored(self, query: Query) -> FromClause:
         path = parquet_of(stored_path(self._settings, query.query_id))
         return self._read([path], dict(query.columns), "stored")
+
+    def stored_all(self, queries: Sequence[Query]) -> FromClause:
+        paths = [parquet_of(stored_path(self._settings, query.query_id)) for query in queries]
+        # Some engines read several files by the types that are given.
+        columns = {
+            name: sa.BigInteger() if holds_subscribers(name) else type_
+            for name, type_ in queries[0].columns.items()
+        }
+        return self._read(paths, columns, "stored")
 
     def devices(self) -> FromClause:
         columns = {column.name: column.type for column in device_models().c}
