@@ -336,6 +336,11 @@ def test_nothing_that_is_killed_or_hangs_ends_a_schedule(operator, prefect, tmp_
         states = prefect.states()
         assert states.count("CRASHED") >= 3
         assert "CANCELLED" not in states
+        # Whatever was killed, no day was loaded twice.
+        finished = operator.rows(
+            "SELECT cdr_date FROM etl.loads WHERE state IN ('ingested', 'superseded') ORDER BY 1"
+        )
+        assert finished == [(before,), (yesterday,)]
         running[-1].send_signal(signal.SIGTERM)
         assert running.pop().wait(60) == 0
     finally:
