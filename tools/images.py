@@ -15,8 +15,6 @@ from pathlib import Path
 
 from layout import CHECKOUT, StackError
 
-#: Debian's image as ``tools/base-image`` makes it from packages, for machines without a registry.
-DEBIAN = "flowkit-debian:bookworm"
 #: Tag of the images of a checkout. Releases have their version instead.
 TAG = "checkout"
 #: The images of the compose file.
@@ -28,6 +26,11 @@ NAMES = tuple(
 TEST_STACK = "flowkit-test"
 #: The same of the test that upgrades an earlier version.
 UPGRADED_STACK = "flowkit-upgraded"
+#: The same of the test with small disks.
+SMALL_STACK = "flowkit-small"
+#: Label of the bare machines on which the tests follow the README.
+NEWCOMER = "flowkit-newcomer"
+TESTS_OWN = (TEST_STACK, UPGRADED_STACK, SMALL_STACK, NEWCOMER)
 # Settings that the compose file requires before a build, although no image depends on them.
 PLACEHOLDERS = {
     "FLOWDB_TIMEZONE": "UTC",
@@ -85,12 +88,16 @@ def build(engine: Engine, tag: str, tree: Path = CHECKOUT) -> None:
             raise StackError(f"`{' '.join(command)}` failed; its message is above.")
 
 
-def make_debian(engine: Engine) -> str:
-    """Return the name of Debian's image; make it from packages unless it exists."""
-    make = [str(CHECKOUT / "tools" / "base-image"), DEBIAN]
-    if not engine.has(DEBIAN) and subprocess.run(make).returncode != 0:
+def make_debian(engine: Engine, release: str = "bookworm") -> str:
+    """Return the name of Debian's image; make it from packages unless it exists.
+
+    ``tools/base-image`` needs no registry.
+    """
+    name = f"flowkit-debian:{release}"
+    make = [str(CHECKOUT / "tools" / "base-image"), name, release]
+    if not engine.has(name) and subprocess.run(make).returncode != 0:
         raise StackError("tools/base-image failed; its message is above.")
-    return DEBIAN
+    return name
 
 
 def take_down(engine: Engine, project: str) -> None:

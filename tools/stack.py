@@ -329,7 +329,7 @@ def containers_down(_options: argparse.Namespace) -> None:
     import images
 
     if engine := images.find_engine():
-        for project in (images.TEST_STACK, images.UPGRADED_STACK):
+        for project in images.TESTS_OWN:
             images.take_down(engine, project)
 
 

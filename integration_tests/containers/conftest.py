@@ -21,7 +21,10 @@ import flowclient
 
 FOLDER = CHECKOUT / ".flowkit" / "containers"
 #: Files of what the session measured, printed at its end.
-TABLES = ("load.txt", "faults.txt", "summary.txt")
+TABLES = (
+    CHECKOUT / ".flowkit" / "small" / "site" / "faults.txt",
+    *(FOLDER / name for name in ("load.txt", "faults.txt", "summary.txt")),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -98,8 +101,8 @@ def loaded(site: Site, country: None) -> flowclient.Connection:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print a line for each service: state, restarts, memory used and allowed."""
-    for name in TABLES:
-        if (file := FOLDER / name).exists():
+    for file in TABLES:
+        if file.exists():
             terminalreporter.section(f"containers: {file.stem}")
             terminalreporter.write(file.read_text())
             file.unlink()

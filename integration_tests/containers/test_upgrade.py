@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from cluster import free_port
 from guide import blocks, without_terminal
-from images import DEBIAN, TAG, UPGRADED_STACK, Engine, build
+from images import TAG, UPGRADED_STACK, Engine, build, make_debian
 from installation import Site
 from layout import CHECKOUT
 from operating import DAYS, answer
@@ -59,7 +59,7 @@ def tree() -> Path:
 def earlier(engine: Engine, tree: Path) -> Iterator[Site]:
     """Provide a running installation of the earlier version, with two days."""
     if not engine.has(f"flowkit-flowetl:{EARLIER_TAG}"):
-        os.environ.setdefault("FLOWKIT_DEBIAN", DEBIAN)
+        os.environ.setdefault("FLOWKIT_DEBIAN", make_debian(engine))
         build(engine, EARLIER_TAG, tree)
     api, auth = free_port(), free_port()
     site = Site(
