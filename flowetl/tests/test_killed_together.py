@@ -26,8 +26,12 @@ from .test_flows import prefect as prefect_of
 
 prefect = prefect_of
 
-STEPS = FAULTS if os.environ.get("FLOWKIT_SOAK_MINUTES") else FAULTS[8:9]
+SOAK = bool(os.environ.get("FLOWKIT_SOAK_MINUTES"))
+STEPS = FAULTS if SOAK else FAULTS[8:9]
 """Each takes as long as three programs need to start: all of them only where there is time."""
+EVERY = "* * * * *" if SOAK else "* * * * * */15"
+"""When a run begins. Runs that nobody could do while all were dead are late, and are done first: the longer a test takes,
+the fewer it must have."""
 
 #: Python runs a module of this name at each start. A scheduled run stops at a step, and tells its file.
 STOPS = """
@@ -126,8 +130,7 @@ def test_a_schedule_goes_on_whatever_is_killed_at_whatever_step(
 ) -> None:
     # Three programs start again for each step, which takes long on a machine that is busy with other work.
     monkeypatch.setattr(test_flows, "DEADLINE_SECONDS", 600)
-    # Runs that nobody could do while all were dead are late. The fewer there are, the sooner the next begins.
-    seldom = {"timeout: 5, poll": "timeout: 0, poll", '"* * * * * */5"': '"* * * * * */15"'}
+    seldom = {"timeout: 5, poll": "timeout: 0, poll", '"* * * * * */5"': f'"{EVERY}"'}
     before, yesterday = scheduled_every_five_seconds(operator, **seldom)
     (tmp_path / "sitecustomize.py").write_text(textwrap.dedent(STOPS))
     step = tmp_path / "step"
