@@ -7,6 +7,7 @@ A whole batch is encoded at once, column by column.
 import io
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from decimal import Decimal
 from typing import Literal
 
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 from psycopg2.extensions import cursor as Cursor
 from psycopg2.sql import Composable
 
+from flowetl.ahead import ahead
 from flowetl.digests import hexadecimal
 
 PostgresType = Literal["text", "boolean", "bigint", "numeric", "timestamptz"]
@@ -43,14 +45,16 @@ def copy_into(
 
     What goes wrong with the batches is raised as it is.
     """
-    stream = _Stream(_parts(types, batches))
-    try:
-        cursor.copy_expert(statement, stream, COPY_BUFFER_BYTES)
-    except psycopg2.errors.QueryCanceled:
-        if stream.fault is None:
-            raise
-        # The driver cancels the statement, which looks as if the database had done so.
-        raise stream.fault from None
+    # The database works on one batch while the next is encoded.
+    with closing(ahead(_parts(types, batches))) as parts:
+        stream = _Stream(parts)
+        try:
+            cursor.copy_expert(statement, stream, COPY_BUFFER_BYTES)
+        except psycopg2.errors.QueryCanceled:
+            if stream.fault is None:
+                raise
+            # The driver cancels the statement, which looks as if the database had done so.
+            raise stream.fault from None
 
 
 def copy_numbers(cursor: Cursor, statement: str) -> np.ndarray:

@@ -8,7 +8,7 @@ import datetime as dt
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -21,6 +21,7 @@ from psycopg2.extras import execute_values
 from psycopg2.sql import Identifier
 
 from flowetl import arrival, columnar, dictionary, gates, optout, paths, pseudonyms, quality, records
+from flowetl.ahead import ahead
 from flowetl.arrival import Delivery, Item, Place, State
 from flowetl.columnar import ColumnarFile
 from flowetl.deployment import Deployment, available_cores
@@ -29,7 +30,7 @@ from flowetl.events import HAS_COUNTERPARTS
 from flowetl.keyed import ALGORITHM, hasher, require_known_key
 from flowetl.partitions import NewPartition, partition_name
 from flowetl.quality import Check, Outcomes
-from flowetl.readers import ahead, place_of, reader_of
+from flowetl.readers import place_of, reader_of
 from flowetl.records import Load
 from flowetl.rejects import reject_path, write_rejects
 from flowetl.source import Source
@@ -276,8 +277,13 @@ def _read(this: Attempt, day: StagedDay, item: Item, state: State, several: bool
     """Put the records of one file or table into the day."""
     rows, rejects, elsewhere = day.rows, day.refused.total(), day.other_days.copy()
     reader = reader_of(item, this.load.source)
-    with day.reading(item.name if several else ""):
-        for prepared in ahead(map(day.prepare, reader.batches())):
+    # Unpacking and splitting, hashing, and what DuckDB does take about as long as each other.
+    with (
+        day.reading(item.name if several else ""),
+        closing(ahead(reader.batches())) as batches,
+        closing(ahead(map(day.prepare, batches))) as blocks,
+    ):
+        for prepared in blocks:
             day.stage(prepared)
     day.notes += [f"{item.name}: {note}" for note in reader.notes]
     _tell_lost(this, day, item.name, day.other_days - elsewhere)

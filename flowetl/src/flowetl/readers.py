@@ -2,10 +2,8 @@
 
 import datetime as dt
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from flowetl.arrival import Folder, Item, Place
 from flowetl.databases import TableDay, TableReader
@@ -55,19 +53,3 @@ def reader_of(item: Item, source: Source) -> Reader:
     return LineReader(
         item, source.format, source.fields, layouts=source.layouts, only=source.only, skip=source.skip
     )
-
-
-Block = TypeVar("Block")
-
-
-def ahead(blocks: Iterator[Block]) -> Iterator[Block]:
-    """Yield blocks while a thread makes the next one.
-
-    Unpacking, splitting and hashing take half of a load, and DuckDB works meanwhile.
-    """
-    following = partial(next, blocks, None)
-    with ThreadPoolExecutor(1, "reader") as thread:
-        coming = thread.submit(following)
-        while (block := coming.result()) is not None:
-            coming = thread.submit(following)
-            yield block
