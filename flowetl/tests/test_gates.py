@@ -47,6 +47,24 @@ def test_half_of_the_cells_must_be_known(operator, known, loads) -> None:
     assert operator.rows("SELECT * FROM etl.available_dates") == []
 
 
+def test_a_loaded_day_is_told_beside_what_is_known(operator) -> None:
+    list_cells(operator, "c1")
+    operator.rows(
+        "INSERT INTO infrastructure.tacs (id, brand, model, hnd_type) VALUES (35123456, 'D', 'D1', 'Smart')"
+    )
+    for week in (1, 2):
+        day = operator.day - dt.timedelta(weeks=week)
+        write(operator, ["c1"] * 5, day)
+        load_day(operator.deployment, changed(operator, start=day), day)
+    write(operator, ["c1", "c1", "", "", "", ""])
+    told = operator.command("run", "--source", "calls", "--date", str(operator.day)).stdout
+    assert (
+        "33 % of records are at a known cell; 100 % of records are of a known device model; "
+        "120 % of the 5 records that are usual on this weekday\n"
+        "note: only 2 of 6 records name a cell\n"
+    ) in told
+
+
 def test_source_before_deployment_says_how_many(operator) -> None:
     list_cells(operator, "c1")
     write(operator, ["c1", "x", "x", "x"])

@@ -21,6 +21,7 @@ from flowetl.settings import ReportSettings
 from flowetl.source import Source, days, read_source, read_sources
 
 if TYPE_CHECKING:
+    from flowetl.loading import Loaded
     from flowetl.sampling import Sample
 
 OK, FAILED, USAGE = 0, 1, 2
@@ -145,6 +146,7 @@ def run(options: argparse.Namespace) -> int:
     _say(
         f"{loaded.source} {loaded.date}: {loaded.rows:,} rows, {loaded.rejects:,} rejected, {loaded.seconds:.1f} s"
     )
+    _say_how_it_fits(loaded)
     return OK
 
 
@@ -156,7 +158,16 @@ def accept(options: argparse.Namespace) -> int:
     source = _source(deployment, options.source)
     loaded = load_day(deployment, source, options.date, accepted=options.reason)
     _say(f"{loaded.source} {loaded.date}: accepted, {loaded.rows:,} rows, {loaded.rejects:,} rejected")
+    _say_how_it_fits(loaded)
     return OK
+
+
+def _say_how_it_fits(loaded: "Loaded") -> None:
+    """Say how a loaded day fits what is known, and what is doubtful about it."""
+    if loaded.facts:
+        _say("; ".join(loaded.facts))
+    for doubt in loaded.notes:
+        _say(f"note: {doubt}")
 
 
 def status(options: argparse.Namespace) -> int:

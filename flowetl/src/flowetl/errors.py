@@ -2,6 +2,8 @@
 
 import errno
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg2
@@ -109,3 +111,14 @@ def _cure(error: Exception) -> str | None:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryException":
         return "memory ran out: load fewer days at once (--max-parallel), or give the loader more"
     return None
+
+
+@contextmanager
+def told_by_place() -> Iterator[None]:
+    """Turn unforeseen errors into errors whose text is safe to log."""
+    try:
+        yield
+    except LoadError:
+        raise
+    except Exception as error:
+        raise UnexpectedFault(error) from None

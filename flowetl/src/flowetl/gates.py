@@ -23,10 +23,11 @@ SHOWN = 3
 
 @dataclass
 class Verdict:
-    """Hold reasons to hold the day back, and doubts to record with the day."""
+    """Hold reasons to hold the day back, doubts to record, and facts to tell."""
 
     held: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
+    facts: list[str] = field(default_factory=list)
 
     def settle(self, file_name: str, accepted: str | None) -> list[str]:
         """Return the notes of a day that may become visible.
@@ -125,6 +126,7 @@ def _judge_cells(cursor: Cursor, day: StagedDay, minimum: float, verdict: Verdic
     serving = pa.array([cell for cell, serves in listed.items() if serves], pa.string())
     known = pc.is_in(events.column("location_id"), serving)
     count = pc.sum(events.column("events").filter(known)).as_py() or 0
+    verdict.facts.append(f"{_percent(count, day.rows)} of records are at a known cell")
     if count < minimum * named:
         unknown = events.filter(pc.invert(known))
         verdict.held.append(
@@ -179,6 +181,7 @@ def _judge_models(cursor: Cursor, day: StagedDay, verdict: Verdict) -> None:
     whole = pc.sum(models.column("events")).as_py() or 0
     is_known = pc.is_in(models.column("tac"), pa.array(listed, models.column("tac").type))
     known = pc.sum(models.column("events").filter(is_known)).as_py() or 0
+    verdict.facts.append(f"{_percent(known, day.rows)} of records are of a known device model")
     if known * 2 < whole:
         verdict.told.append(
             f"only {known} of {whole} records are of a device model in tacs.csv: load its newest edition with the "
@@ -198,8 +201,15 @@ def _judge_rows(cursor: Cursor, day: StagedDay, verdict: Verdict) -> None:
         return
     usual = statistics.median(before)
     minimum = day.source.minimum_share
+    verdict.facts.append(
+        f"{_percent(day.rows, usual)} of the {usual:,g} records that are usual on this weekday"
+    )
     if day.rows < minimum * usual:
         verdict.held.append(
             f"{day.rows} records are less than minimum_share {minimum:g} of the {usual:g} that are usual on this weekday: "
             "ask the operator for the rest"
         )
+
+
+def _percent(part: int, whole: float) -> str:
+    return f"{100 * part / whole:.0f} %" if whole else "none"

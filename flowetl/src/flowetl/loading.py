@@ -25,7 +25,7 @@ from flowetl.ahead import ahead
 from flowetl.arrival import Delivery, Item, Place, State
 from flowetl.columnar import ColumnarFile
 from flowetl.deployment import Deployment, available_cores
-from flowetl.errors import Held, LoadError, UnexpectedFault
+from flowetl.errors import Held, LoadError, UnexpectedFault, told_by_place
 from flowetl.events import HAS_COUNTERPARTS
 from flowetl.keyed import ALGORITHM, hasher, require_known_key
 from flowetl.partitions import NewPartition, partition_name
@@ -48,6 +48,10 @@ class Loaded:
     rows: int
     rejects: int
     seconds: float
+    facts: list[str]
+    """How the day fits what is known: cells, device models, the rows of its weekday."""
+    notes: list[str]
+    """What is doubtful about it."""
 
 
 @dataclass
@@ -80,9 +84,10 @@ class Attempt:
 
 @dataclass
 class Extracted:
-    """A day in memory."""
+    """A day in memory, and how it fits what is known."""
 
     day: StagedDay
+    facts: list[str]
 
 
 @dataclass(frozen=True)
@@ -215,18 +220,7 @@ def load_day(
         rejects=rejects,
         seconds=round(seconds, 3),
     )
-    return Loaded(source.name, date, rows, rejects, seconds)
-
-
-@contextmanager
-def told_by_place() -> Iterator[None]:
-    """Turn unforeseen errors into errors whose text is safe to log."""
-    try:
-        yield
-    except LoadError:
-        raise
-    except Exception as error:
-        raise UnexpectedFault(error) from None
+    return Loaded(source.name, date, rows, rejects, seconds, extracted.facts, extracted.day.notes)
 
 
 def wait_for_data(this: Attempt, *, wait: bool) -> None:
@@ -270,7 +264,7 @@ def extract(this: Attempt, delivery: Delivery) -> Iterator[Extracted]:
         with this.connection.cursor() as cursor:
             verdict = gates.judge_content(cursor, day, minimum)
         day.notes += verdict.settle(this.place.name, this.accepted)
-        yield Extracted(day)
+        yield Extracted(day, verdict.facts)
 
 
 def _read(this: Attempt, day: StagedDay, item: Item, state: State, several: bool) -> ReadItem:

@@ -12,8 +12,7 @@ from psycopg2.extensions import cursor as Cursor
 
 from flowetl import __version__, arrival, records
 from flowetl.deployment import Deployment
-from flowetl.errors import Held, LoadError
-from flowetl.loading import told_by_place
+from flowetl.errors import Held, LoadError, told_by_place
 from flowetl.mobilemoney import Delivered, drop_money_day, load_mobile_money
 from flowetl.moneysource import MONEY, MoneySource
 from flowetl.readers import place_of
