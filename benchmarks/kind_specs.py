@@ -118,7 +118,8 @@ class _Specifications:
             },
             # A week holds fewer slots than four months.
             "permanence_location": WEEK_OF_PERMANENCE | {"label": "home"},
-            "usual_environment_counts": WEEK_OF_PERMANENCE,
+            "usual_environment_counts": WEEK_OF_PERMANENCE | {"labels": ["usual", "home"]},
+            "internal_migration": WEEK_OF_PERMANENCE | {"migration_threshold": 1.0},
             "labelled_flows": {"from_location": periods[0], "to_location": periods[-1]},
             "displacement": {"reference_location": self.daily(first + _DAY, "last", "lon-lat")},
             # Seven days in all their combinations would leave no place at which each has enough subscribers.

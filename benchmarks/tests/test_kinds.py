@@ -30,7 +30,9 @@ def test_every_kind_has_a_specification_over_the_whole_window(
     for part in query.graph():
         part.check_buildable()
     days = {day for part in query.graph() for selection in part.events for day in selection.days}
-    week = {WEEK[0] + dt.timedelta(n) for n in range(7)}
+    # A day of permanence reads the days beside it, as far as they are loaded.
+    beside = int(any(part.kind == "permanence_of_day" for part in query.graph()))
+    week = {WEEK[0] + dt.timedelta(n) for n in range(-beside, 7 + beside)}
     # A month is read as far as it is loaded.
     assert days <= week or ("month" in query.fields and days > week)
 

@@ -24,7 +24,7 @@ from flowsettings import SettingError
 LIMITS = Limits.model_validate({})
 
 #: Nested kinds whose own windows must have whole days.
-OF_WHOLE_DAYS = {"longest_stay", "stays"}
+OF_WHOLE_DAYS = {"daily_permanence", "longest_stay", "stays"}
 
 #: Kinds that join two inputs: two queries, two windows, or a query and a window.
 JOINING = {
@@ -36,6 +36,7 @@ JOINING = {
     "displacement_status",
     "flows",
     "inflows",
+    "internal_migration",
     "joined_spatial_aggregate",
     "labelled_flows",
     "labelled_spatial_aggregate",
@@ -45,6 +46,7 @@ JOINING = {
     "outflows",
     "population_estimate",
     "residence_change",
+    "stay_durations",
     "unique_visitor_counts",
     "unmoving_at_reference_location_counts",
 }

@@ -49,6 +49,8 @@ __all__ = [
     "histogram_aggregate_spec",
     "inflows",
     "inflows_spec",
+    "internal_migration",
+    "internal_migration_spec",
     "joined_spatial_aggregate",
     "joined_spatial_aggregate_spec",
     "labelled_flows",
@@ -79,6 +81,8 @@ __all__ = [
     "residence_change_spec",
     "spatial_aggregate",
     "spatial_aggregate_spec",
+    "stay_durations",
+    "stay_durations_spec",
     "total_network_objects",
     "total_network_objects_spec",
     "trips_od_matrix",
@@ -871,6 +875,119 @@ def inflows(
             to_location=to_location,
             join_type=join_type,
             exclude_stayers=exclude_stayers,
+        )
+    )
+
+
+def internal_migration_spec(
+    *,
+    previous: Spec,
+    new: Spec,
+    min_score: int = 1500,
+    min_days: int = 50,
+    gap_share: int = 20,
+    gap_score: int = 1,
+    ue_share: int = 70,
+    label_share: int = 80,
+    migration_threshold: float = 0.5,
+) -> Spec:
+    """Subscribers by their homes in two periods, of those whose homes overlap little.
+
+    Parameters
+    ----------
+    previous : Spec
+        Specification of ``daily_permanence``. The earlier period.
+    new : Spec
+        Specification of ``daily_permanence``. The later period.
+    min_score : int, optional
+        Slots of an hour that a subscriber must be observed in; of finer slots as many times more.
+    min_days : int, optional
+        Days on which a subscriber must be observed.
+    gap_share : int, optional
+        Locations after a fall of the score by this percentage of the highest are left out.
+    gap_score : int, optional
+        The same for homes and workplaces, in slots.
+    ue_share : int, optional
+        Percentage of the observed slots that makes a location usual.
+    label_share : int, optional
+        The same for homes and workplaces.
+    migration_threshold : float, optional
+        Overlap from which on a subscriber stays.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "internal_migration",
+        "previous": previous,
+        "new": new,
+        "min_score": min_score,
+        "min_days": min_days,
+        "gap_share": gap_share,
+        "gap_score": gap_score,
+        "ue_share": ue_share,
+        "label_share": label_share,
+        "migration_threshold": migration_threshold,
+    }
+
+
+def internal_migration(
+    *,
+    connection: Connection,
+    previous: Spec,
+    new: Spec,
+    min_score: int = 1500,
+    min_days: int = 50,
+    gap_share: int = 20,
+    gap_score: int = 1,
+    ue_share: int = 70,
+    label_share: int = 80,
+    migration_threshold: float = 0.5,
+) -> APIQuery:
+    """Subscribers by their homes in two periods, of those whose homes overlap little.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    previous : Spec
+        Specification of ``daily_permanence``. The earlier period.
+    new : Spec
+        Specification of ``daily_permanence``. The later period.
+    min_score : int, optional
+        Slots of an hour that a subscriber must be observed in; of finer slots as many times more.
+    min_days : int, optional
+        Days on which a subscriber must be observed.
+    gap_share : int, optional
+        Locations after a fall of the score by this percentage of the highest are left out.
+    gap_score : int, optional
+        The same for homes and workplaces, in slots.
+    ue_share : int, optional
+        Percentage of the observed slots that makes a location usual.
+    label_share : int, optional
+        The same for homes and workplaces.
+    migration_threshold : float, optional
+        Overlap from which on a subscriber stays.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod_from (for ``lon-lat`` lon_from, lat_from), pcod_to (for ``lon-lat``
+        lon_to, lat_to), value, subscribers.
+    """
+    return connection.make_api_query(
+        internal_migration_spec(
+            previous=previous,
+            new=new,
+            min_score=min_score,
+            min_days=min_days,
+            gap_share=gap_share,
+            gap_score=gap_score,
+            ue_share=ue_share,
+            label_share=label_share,
+            migration_threshold=migration_threshold,
         )
     )
 
@@ -2129,7 +2246,8 @@ def population_estimate_spec(
     counts : Spec
         Specification of ``spatial_aggregate``, ``unique_subscriber_counts``,
         ``active_at_reference_location_counts``, ``flows``, ``inflows``, ``outflows``, ``trips_od_matrix``,
-        ``displaced_counts``, ``present_population``, ``residence_change`` or ``usual_environment_counts``.
+        ``displaced_counts``, ``present_population``, ``residence_change``, ``usual_environment_counts``,
+        ``internal_migration`` or ``stay_durations``.
     home_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
@@ -2178,7 +2296,8 @@ def population_estimate(
     counts : Spec
         Specification of ``spatial_aggregate``, ``unique_subscriber_counts``,
         ``active_at_reference_location_counts``, ``flows``, ``inflows``, ``outflows``, ``trips_od_matrix``,
-        ``displaced_counts``, ``present_population``, ``residence_change`` or ``usual_environment_counts``.
+        ``displaced_counts``, ``present_population``, ``residence_change``, ``usual_environment_counts``,
+        ``internal_migration`` or ``stay_durations``.
     home_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
@@ -2447,6 +2566,91 @@ def spatial_aggregate(
     return connection.make_api_query(
         spatial_aggregate_spec(
             locations=locations,
+        )
+    )
+
+
+def stay_durations_spec(
+    *,
+    date: DateLike,
+    stays: Spec,
+    home_location: Spec,
+    day_start_hour: int = 0,
+    minimum_minutes: float = 0.0,
+) -> Spec:
+    """Subscribers and their hours by home and location of the longest stay.
+
+    Parameters
+    ----------
+    date : DateLike
+        The day, ISO text or a date.
+    stays : Spec
+        Specification of ``stays``.
+    home_location : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``permanence_location``.
+    day_start_hour : int, optional
+        Hour at which the day begins.
+    minimum_minutes : float, optional
+        Least time at a location, in all stays of the day.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "stay_durations",
+        "date": iso_date(date, "date"),
+        "stays": stays,
+        "home_location": home_location,
+        "day_start_hour": day_start_hour,
+        "minimum_minutes": minimum_minutes,
+    }
+
+
+def stay_durations(
+    *,
+    connection: Connection,
+    date: DateLike,
+    stays: Spec,
+    home_location: Spec,
+    day_start_hour: int = 0,
+    minimum_minutes: float = 0.0,
+) -> APIQuery:
+    """Subscribers and their hours by home and location of the longest stay.
+
+    Parameters
+    ----------
+    connection : Connection
+        The server.
+    date : DateLike
+        The day, ISO text or a date.
+    stays : Spec
+        Specification of ``stays``.
+    home_location : Spec
+        Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
+        ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
+        ``longest_stay`` or ``permanence_location``.
+    day_start_hour : int, optional
+        Hour at which the day begins.
+    minimum_minutes : float, optional
+        Least time at a location, in all stays of the day.
+
+    Returns
+    -------
+    APIQuery
+        Its result has the columns pcod_from (for ``lon-lat`` lon_from, lat_from), pcod_to (for ``lon-lat``
+        lon_to, lat_to), value, mean_hours, stddev_hours.
+    """
+    return connection.make_api_query(
+        stay_durations_spec(
+            date=date,
+            stays=stays,
+            home_location=home_location,
+            day_start_hour=day_start_hour,
+            minimum_minutes=minimum_minutes,
         )
     )
 

@@ -60,4 +60,6 @@ COUNTS = (
     "present_population",
     "residence_change",
     "usual_environment_counts",
+    "internal_migration",
+    "stay_durations",
 )
