@@ -147,7 +147,8 @@ def _without_known(cursor: Cursor, pairs: pa.Table) -> pa.Table:
 def _write_dictionary(pairs: pa.Table, path: Path) -> None:
     """Write pairs as Parquet, some at a time, because their texts are long."""
     schema = pa.schema([("subscriber_key", pa.int64()), ("pseudonym", pa.string())])
-    with pyarrow.parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+    # No value comes twice: Parquet's own dictionary of values would be made in vain.
+    with pyarrow.parquet.ParquetWriter(path, schema, compression="zstd", use_dictionary=False) as writer:
         for batch in pairs.to_batches(_BATCH):
             texts = Digests.unpacked(batch.column("pseudonym")).texts().cast(pa.string())
             writer.write_batch(pa.record_batch([batch.column("subscriber_key"), texts], schema=schema))
