@@ -29,7 +29,9 @@ from flowmachine.settings import Computing
 from flowmachine.spec.subsets import SubscriberSet
 from flowmachine.tables import (
     audit,
+    ledger_forms,
     ledger_margins,
+    ledger_places,
     ledger_results,
     ledger_rows,
     ledger_subsets,
@@ -39,7 +41,16 @@ from flowmachine.tables import (
 
 #: Each of the nine questions is asked so often, with the ledger and without in turn; the best time counts.
 REPEATS = 5
-_LEDGER = (ledger_results, ledger_rows, ledger_totals, ledger_sums, ledger_margins, ledger_subsets)
+_LEDGER = (
+    ledger_results,
+    ledger_rows,
+    ledger_places,
+    ledger_forms,
+    ledger_totals,
+    ledger_sums,
+    ledger_margins,
+    ledger_subsets,
+)
 
 
 class Cost(NamedTuple):
@@ -162,7 +173,7 @@ def _useful(engine: Engine, asked: Sequence[Spec]) -> dict[str, Any]:
         ).scalar_one()
         size = sum(
             connection.execute(sa.select(sa.func.pg_total_relation_size(table.fullname))).scalar_one()
-            for table in (ledger_rows, ledger_totals, ledger_sums, ledger_margins)
+            for table in (ledger_rows, ledger_places, ledger_totals, ledger_sums, ledger_margins)
         )
         every = connection.execute(sa.select(sa.func.count()).select_from(ledger_rows)).scalar_one()
     return {

@@ -151,6 +151,8 @@ REFUSED_TO_THE_API = [
     "SELECT FROM engine.ledger_totals",
     "SELECT FROM engine.ledger_sums",
     "SELECT FROM engine.ledger_margins",
+    "SELECT FROM engine.ledger_places",
+    "SELECT FROM engine.ledger_forms",
     "SELECT FROM cache.cached",
     "SELECT FROM cache.dependencies",
     "SELECT FROM cache.cache_config",

@@ -173,3 +173,48 @@ def test_a_failed_migration_leaves_nothing_behind(
         assert cursor.fetchone() == (0,)
     monkeypatch.delenv("CACHE_HALF_LIFE")
     assert migrate(absent) == head()
+
+
+def test_a_ledger_of_the_previous_revision_is_kept(absent: Deployment) -> None:
+    """Rows keep what they are compared by, and the totals that they are part of."""
+    release = (
+        "INSERT INTO engine.ledger_results (query_id, kind, form, measure, statistic)"
+        " VALUES (%s, 'spatial_aggregate', %s, 'subscribers', 'count')"
+    )
+    row = (
+        "INSERT INTO engine.ledger_rows (row_key, whole, part0, part1, part2, part3, thin64, thin4096, release,"
+        " subscribers, repeats, served, value, parts_of)"
+        " VALUES (%s, 1, 2, 3, 4, 5, 6, 7, %s, 20, %s, true, 'a', %s)"
+    )
+    keep = "SELECT row_key, whole, part0, thin4096, release, subscribers, repeats, served, value"
+    migrate(absent, "0017")
+    with connect(absent, absent.engine) as connection, connection.cursor() as cursor:
+        cursor.executemany(release, [("a" * 32, "pcod"), ("b" * 32, "pcod"), ("c" * 32, "site")])
+        rows = [
+            (-5, 1, None, [7, None]),
+            (6, 1, None, [7, 8]),
+            (6, 2, 1, [7, 8]),
+            (7, 2, None, [7, 8]),
+            (8, 2, None, [7, 8]),
+            (8, 3, None, None),
+        ]
+        cursor.executemany(row, rows)
+        cursor.execute(
+            f"{keep}, coalesce(parts_of, '{{}}') FROM engine.ledger_rows ORDER BY release, row_key"
+        )
+        before = cursor.fetchall()
+    migrate(absent)
+    assert failures(absent) == []
+    with connect(absent, absent.engine) as connection, connection.cursor() as cursor:
+        # Sizes are numbers of binary digits of 2, 3 and 1 rows.
+        cursor.execute("SELECT DISTINCT release, size FROM engine.ledger_rows ORDER BY release")
+        assert cursor.fetchall() == [(1, 2), (2, 2), (3, 1)]
+        cursor.execute(
+            f"{keep.replace('row_key', 'rows.row_key')}, parts_of FROM engine.ledger_rows AS rows"
+            " JOIN engine.ledger_places USING (place) ORDER BY release, row_key"
+        )
+        assert cursor.fetchall() == before
+        cursor.execute(
+            "SELECT form, places, fewest[:3], cardinality(fewest) FROM engine.ledger_forms ORDER BY form"
+        )
+        assert cursor.fetchall() == [("pcod", 4, [None, 2, None], 31), ("site", 1, [1, None, None], 31)]

@@ -22,7 +22,9 @@ from flowmachine.sql.release import leaving
 from flowmachine.tables import (
     audit,
     jobs,
+    ledger_forms,
     ledger_margins,
+    ledger_places,
     ledger_results,
     ledger_rows,
     ledger_subsets,
@@ -35,7 +37,9 @@ from .kinds.sketching import defined
 _TABLES = (
     audit,
     jobs,
+    ledger_forms,
     ledger_margins,
+    ledger_places,
     ledger_results,
     ledger_rows,
     ledger_subsets,
@@ -44,7 +48,7 @@ _TABLES = (
 )
 
 #: Tables that count their own rows.
-_COUNTED = {"ledger_results": "release", "ledger_subsets": "subset"}
+_COUNTED = {"ledger_results": "release", "ledger_subsets": "subset", "ledger_places": "place"}
 
 LEVELS = ("admin0", "admin1", "admin2", "admin3")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -13,6 +14,8 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowdb.testing import Database
+from flowmachine.ledger.commands import prune
 from flowmachine.ledger.edges import (
     MOST_EDGES,
     MOST_OF_ONE,
@@ -24,9 +27,10 @@ from flowmachine.ledger.edges import (
     judge,
     nearest,
 )
+from flowmachine.ledger.recording import NOT_COMPARED
 from flowmachine.ledger.twins import TooNear
 from flowmachine.queries import EventCount, HistogramAggregate
-from flowmachine.tables import audit, jobs, ledger_results
+from flowmachine.tables import audit, jobs, ledger_results, ledger_rows
 
 from .in_memory import Told, empty_ledger, in_memory, table_of
 
@@ -326,8 +330,9 @@ class Asked:
         def count(edges: Sequence[float]) -> list[int]:
             return [sum(low <= one < high for one in numbers.values()) for low, high in pairwise(edges)]
 
-        job = {"query_id": values.query_id, "store": "released", "requested_by": asked_by}
-        self.connection.execute(sa.insert(jobs).values(job))
+        if asked_by is not None:
+            job = {"query_id": values.query_id, "store": "released", "requested_by": asked_by}
+            self.connection.execute(sa.insert(jobs).values(job))
         with table_of(self.connection, values, [row]) as rows:
             judge(self.connection, values, cuts_of(values, edges), rows, count)
         return values.query_id
@@ -390,3 +395,34 @@ def test_the_edges_of_a_user_count_in_later_histograms(ask: Asked) -> None:
     with pytest.raises(TooManyEdges, match="that you asked for"):
         ask.histogram(*finer, asked_by="me")
     ask.histogram(0, 2, asked_by="me")
+
+
+def compared(connection: sa.Connection) -> int:
+    """Return how many histograms later ones are compared with."""
+    rows = sa.select(sa.func.count()).where(ledger_rows.c.size != NOT_COMPARED)
+    return connection.execute(rows).scalar_one()
+
+
+def test_histograms_of_known_edges_are_not_compared_again(ask: Asked) -> None:
+    """Check that many histograms of few edges take no more time, and that their edges stay known."""
+    first = ask.histogram(0, 1, 2, 3)
+    for _ in range(3):
+        ask.histogram(0, 1, 3)
+        ask.histogram(0, 1, 2, 3, day=2)
+    assert compared(ask.connection) == 1
+    with pytest.raises(EdgesTooNear, match=first):
+        ask.histogram(0, 1, 4)
+
+
+def test_what_a_forgotten_histogram_stood_for_is_compared_again(database: Database) -> None:
+    engine = sa.create_engine(database.url("flowmachine"))
+    with engine.begin() as connection:
+        ask = Asked(connection)
+        first, later = ask.histogram(0, 1, 2, 3), ask.histogram(0, 1, 3)
+        of_first = sa.update(ledger_results).where(ledger_results.c.query_id == first)
+        connection.execute(of_first.values(at=date(2016, 1, 1)))
+        assert prune(connection, date(2016, 1, 2)).releases == 1
+        assert compared(connection) == 1
+        with pytest.raises(EdgesTooNear, match=later):
+            ask.histogram(0, 4)
+    engine.dispose()

@@ -182,12 +182,42 @@ def asked(draw: st.DrawFn, places: Mapping[str, tuple[range, int]], *, valued: b
 COUNTED = {"a": (range(100), 60), "b": (range(100, 180), 31), "c": (range(180, 256), 16)}
 MEASURED = {"a": (range(40), 32), "b": (range(40, 64), 16)}
 
+#: So many places that two questions with few differences have an equal one.
+MANY = {f"{number:02}": range(20 * number, 20 * number + 20) for number in range(60)}
+
+
+@st.composite
+def asked_of_many(draw: st.DrawFn) -> Asked:
+    """Draw questions about nearly all places, of which a few people are not where they were in another."""
+    found = []
+    for number in range(draw(st.integers(2, 4))):
+        absent = draw(st.sets(st.sampled_from(sorted(MANY)), max_size=draw(st.sampled_from((0, 2, 12, 40)))))
+        each, changed = draw(st.sampled_from((1, 2))), draw(st.sampled_from((30, 31, 15, 14, 60, 0)))
+        rows = []
+        for position, (place, own) in enumerate(MANY.items()):
+            gone = each if (position - 20 * number) % 60 < changed else 0
+            size = 15 if position % 9 == 0 else 18
+            if place not in absent:
+                rows.append(Told((place,), frozenset(own[gone : gone + size])))
+        found.append((draw(st.sampled_from((number, 0))), rows))
+    return found
+
+
 few = settings(max_examples=max(10, settings.default.max_examples // 5))
 
 
 @few
 @given(asked=asked(COUNTED), share=st.sampled_from(("0.0025", "0.3")))
 def test_counts_are_judged_as_defined(engine: sa.Engine, asked: Asked, share: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLOWMACHINE_TWIN_SHARE", share)
+        held_to_definition(engine, [(seen(number), rows) for number, rows in asked], Defined(float(share)))
+
+
+@few
+@given(asked=asked_of_many(), share=st.sampled_from(("0.0025", "0.02")))
+def test_answers_about_many_places_are_judged_as_defined(engine: sa.Engine, asked: Asked, share: str) -> None:
+    """Check that releases are found by equal rows only where twins have one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLOWMACHINE_TWIN_SHARE", share)
         held_to_definition(engine, [(seen(number), rows) for number, rows in asked], Defined(float(share)))
@@ -217,3 +247,16 @@ def held_to_definition(
                 return
             found = ask(connection, query, told)
             assert (found.values, found.answer.repeats) == expected
+
+
+@pytest.mark.parametrize(
+    ("places", "changed", "twins"), [(60, 29, True), (60, 30, False), (39, 29, True), (29, 29, True)]
+)
+def test_twins_about_many_places_are_found(engine: sa.Engine, places: int, changed: int, twins: bool) -> None:
+    """Check answers of which each row that differs lacks one person, who is estimated as a little more."""
+    with empty_ledger(engine) as connection:
+        whole = [Told((place,), frozenset(own)) for place, own in list(MANY.items())[:places]]
+        first = ask(connection, seen(0), [row.judged(seen(0)) for row in whole])
+        without = [Told(row.key, row.people - {min(row.people)}) for row in whole[:changed]] + whole[changed:]
+        later = ask(connection, seen(1), [row.judged(seen(1)) for row in without])
+        assert (later.answer.repeats == [seen(0).query_id], later.values == first.values) == (twins, twins)

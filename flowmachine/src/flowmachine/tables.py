@@ -109,10 +109,32 @@ ledger_rows = sa.Table(
     *(sa.Column(name, sa.BigInteger) for name in (*SKETCH, *VALUE_SKETCH)),
     sa.Column("release", sa.Integer, primary_key=True),
     sa.Column("subscribers", sa.Integer),
-    sa.Column("served", sa.Boolean),
+    sa.Column("place", sa.Integer),
     sa.Column("repeats", sa.Integer),
+    sa.Column("size", sa.SmallInteger),
+    sa.Column("served", sa.Boolean),
     sa.Column("value", sa.Text),
+    schema="engine",
+)
+
+#: What rows are about, and the keys of the rows of totals that they are part of.
+ledger_places = sa.Table(
+    "ledger_places",
+    metadata,
+    sa.Column("place", sa.Integer, primary_key=True),
+    sa.Column("form", sa.Text),
+    sa.Column("row_key", sa.BigInteger),
     sa.Column("parts_of", sa.ARRAY(sa.BigInteger)),
+    schema="engine",
+)
+
+#: How many places rows are about, and the fewest rows of a release, by size from 1.
+ledger_forms = sa.Table(
+    "ledger_forms",
+    metadata,
+    sa.Column("form", sa.Text, primary_key=True),
+    sa.Column("places", sa.Integer),
+    sa.Column("fewest", sa.ARRAY(sa.Integer)),
     schema="engine",
 )
 

@@ -15,6 +15,7 @@ from flowmachine.spec.aggregate import Aggregate, Total
 from flowmachine.spec.places import ADMIN_LEVELS
 from flowmachine.spec.published import Region
 from flowmachine.tables import (
+    ledger_places,
     ledger_rows,
     ledger_sums,
     ledger_totals,
@@ -72,7 +73,7 @@ def record_totals(connection: sa.Connection, query: Aggregate, totals: Sequence[
 def _summing() -> sa.Insert:
     """Insert the sums of a release's rows, by the row of the total that they make."""
     key = (
-        sa.func.unnest(ledger_rows.c.parts_of)
+        sa.func.unnest(ledger_places.c.parts_of)
         .table_valued(sa.column("row_key", sa.BigInteger), with_ordinality="position")
         .render_derived("keys")
     )
@@ -84,6 +85,7 @@ def _summing() -> sa.Insert:
             sa.func.bit_xor(ledger_rows.c.whole),
             sa.func.sum(ledger_rows.c.subscribers),
         )
+        .join(ledger_places, ledger_places.c.place == ledger_rows.c.place)
         .join(key, sa.true())
         .where(
             ledger_rows.c.release == bound("made"), key.c.position == any_of("positions", sa.SmallInteger())

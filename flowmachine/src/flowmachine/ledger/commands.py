@@ -10,6 +10,7 @@ from datetime import date
 
 import sqlalchemy as sa
 
+from flowmachine.ledger.recording import NOT_COMPARED
 from flowmachine.settings import Settings
 from flowmachine.tables import (
     audit,
@@ -81,6 +82,9 @@ def prune(connection: sa.Connection, before: date) -> Pruned:
     old = sa.select(ledger_results.c.release).where(ledger_results.c.at < before)
     for table in (ledger_totals, ledger_sums, ledger_margins):
         connection.execute(sa.delete(table).where(table.c.release.in_(old)))
+    # What stood for a later histogram is forgotten, so that one is compared again; it is a release of one row.
+    stood_for = sa.and_(ledger_rows.c.size == NOT_COMPARED, ledger_rows.c.repeats.in_(old))
+    connection.execute(sa.update(ledger_rows).where(stood_for).values(size=1, repeats=None))
     rows = connection.execute(sa.delete(ledger_rows).where(ledger_rows.c.release.in_(old))).rowcount
     releases = connection.execute(sa.delete(ledger_results).where(ledger_results.c.at < before)).rowcount
     is_old, later = ledger_subsets.c.at < before, ledger_subsets.alias("later")

@@ -22,8 +22,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from flowmachine.ledger.once import any_of, bound, built_once
-from flowmachine.ledger.recording import note_differences, record
-from flowmachine.ledger.twins import TooNear, behind_values, candidates
+from flowmachine.ledger.recording import NOT_COMPARED, note_differences, record
+from flowmachine.ledger.twins import TooNear, behind_values, candidates, tell_of_twins
 from flowmachine.spec.aggregate import Aggregate, ValuesBehind
 from flowmachine.spec.published import differences, floor
 from flowmachine.sql.sketches import equal
@@ -70,7 +70,8 @@ class Cuts:
     """Hold a histogram's edges, ascending: bins exclude their upper edge.
 
     ``tells_ends`` says that the outer edges are the smallest and the largest value. ``is_same`` says that all
-    values are those of the new histogram; otherwise those of few subscribers differ. ``asked_by`` is the user.
+    values are those of the new histogram; otherwise those of few subscribers differ. ``asked_by`` is the user, and
+    ``release`` is the number in the ledger.
     """
 
     query_id: str
@@ -78,6 +79,7 @@ class Cuts:
     tells_ends: bool = False
     is_same: bool = True
     asked_by: str | None = None
+    release: int | None = None
 
     @property
     def text(self) -> str:
@@ -85,10 +87,12 @@ class Cuts:
         return json.dumps({"edges": self.edges, "tells_ends": self.tells_ends, "asked_by": self.asked_by})
 
     @classmethod
-    def read(cls, query_id: str, text: str, *, is_same: bool) -> Cuts:
+    def read(cls, query_id: str, text: str, *, is_same: bool, release: int | None = None) -> Cuts:
         """Return the cuts of the ledger; earlier versions kept no edges."""
         known: Any = json.loads(text) if text.startswith("{") else {"edges": (), "tells_ends": True}
-        return cls(query_id, tuple(known["edges"]), known["tells_ends"], is_same, known.get("asked_by"))
+        return cls(
+            query_id, tuple(known["edges"]), known["tells_ends"], is_same, known.get("asked_by"), release
+        )
 
 
 def cuts_of(query: ValuesBehind, edges: Iterable[float]) -> Cuts:
@@ -112,8 +116,10 @@ def judge(
     cuts = replace(cuts, asked_by=connection.execute(_asker(), {"asked": cuts.query_id}).scalar())
     values = values.with_edges(cuts.text)
     made = record(connection, values, rows)
-    found = nearest(cuts, _earlier(connection, values, made), count)
+    earlier = _earlier(connection, values, made)
+    found = nearest(cuts, earlier, count)
     if found is None:
+        _leave_out(connection, cuts, earlier, made)
         return
     if differences() == "on":
         raise found
@@ -135,6 +141,18 @@ def nearest(own: Cuts, earlier: Sequence[Cuts], count: CountBetween) -> TooNear 
     if not others:
         return None
     return _too_many(own, others) or _first_circle(own, others, count)
+
+
+def _leave_out(connection: sa.Connection, own: Cuts, earlier: Sequence[Cuts], made: int) -> None:
+    """Compare later histograms only with the earlier one that has all of a histogram's edges.
+
+    So the histograms that are compared are no more than their edges, however many are asked for.
+    """
+    for cuts in earlier:
+        if cuts.is_same and cuts.tells_ends >= own.tells_ends and set(cuts.edges).issuperset(own.edges):
+            row = sa.update(ledger_rows).where(ledger_rows.c.release == made)
+            connection.execute(row.values(repeats=cuts.release, size=NOT_COMPARED))
+            return
 
 
 def _distinct(own: Cuts, earlier: Sequence[Cuts]) -> list[Cuts]:
@@ -239,7 +257,7 @@ def _earlier(connection: sa.Connection, values: Aggregate, made: int) -> list[Cu
     if not found:
         return []
     rows = connection.execute(_cuts_of(), {"made": made, "candidates": found})
-    return [Cuts.read(row.query_id, row.statistic, is_same=row.is_same) for row in rows]
+    return [Cuts.read(row.query_id, row.statistic, is_same=row.is_same, release=row.release) for row in rows]
 
 
 @built_once
@@ -254,10 +272,14 @@ def _cuts_of() -> sa.Select[Any]:
     mine, theirs, results = ledger_rows.alias("mine"), ledger_rows.alias("theirs"), ledger_results.c
     is_same = equal(behind_values(mine), behind_values(theirs))
     return (
-        sa.select(results.query_id, results.statistic, is_same.label("is_same"))
+        sa.select(results.release, results.query_id, results.statistic, is_same.label("is_same"))
         .select_from(mine)
         .join(theirs, theirs.c.row_key == mine.c.row_key)
         .join(ledger_results, results.release == theirs.c.release)
-        .where(mine.c.release == bound("made"), theirs.c.release == any_of("candidates", sa.Integer()))
+        .where(
+            mine.c.release == bound("made"),
+            theirs.c.release == any_of("candidates", sa.Integer()),
+            tell_of_twins(mine, theirs),
+        )
         .order_by(results.release)
     )

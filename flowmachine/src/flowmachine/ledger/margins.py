@@ -17,18 +17,25 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
 from flowmachine.ledger.adding_up import summed
 from flowmachine.ledger.once import any_of, bound, built_once, listed
-from flowmachine.ledger.recording import note_differences
+from flowmachine.ledger.recording import SIZES, note_differences
 from flowmachine.ledger.twins import TooNear, behind_values, by_hashing, few, few_of_all
 from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.published import Region, floor
 from flowmachine.sql.sketches import SKETCH, bits_between, differing_bits, equal, estimated_difference
-from flowmachine.tables import ledger_margins, ledger_results, ledger_rows, ledger_totals
+from flowmachine.tables import ledger_margins, ledger_places, ledger_results, ledger_rows, ledger_totals
 
 _WHOLE_COUNTRY = "admin0"
+
+#: Columns of rows and of margins alike.
+_OF_BOTH = ("row_key", "release", "subscribers", "served")
+
+#: Columns that find an entry again.
+_MAYBE = ("row_key", "release", "subscribers", "position")
 
 
 class SumsTooNear(TooNear):
@@ -69,7 +76,7 @@ def _recording() -> sa.Insert:
     # A row that repeats an earlier one has the earlier number, so that those behind that one count.
     repeated = sa.and_(first.c.release == own.c.repeats, first.c.row_key == own.c.row_key)
     key = (
-        sa.func.unnest(own.c.parts_of)
+        sa.func.unnest(ledger_places.c.parts_of)
         .table_valued(sa.column("row_key", sa.BigInteger), with_ordinality="position")
         .render_derived("keys")
     )
@@ -94,7 +101,11 @@ def _recording() -> sa.Insert:
     }
     sums = (
         sa.select(*(column.label(name) for name, column in found.items()))
-        .select_from(own.outerjoin(first, repeated).join(key, sa.true()))
+        .select_from(
+            own.join(ledger_places, ledger_places.c.place == own.c.place)
+            .outerjoin(first, repeated)
+            .join(key, sa.true())
+        )
         .where(own.c.release == bound("made"), key.c.position == any_of("positions", sa.SmallInteger()))
         .group_by(own.c.release, key.c.position, key.c.row_key)
     )
@@ -148,38 +159,56 @@ def near(connection: sa.Connection, query: Aggregate, release: int) -> list[str]
         return list(dict.fromkeys(row.query_id for row in earlier))
 
 
-def _entries() -> FromClause:
-    """Return the rows of all releases, at position 0, and their margins."""
-    names = ("row_key", "release", "subscribers", "served")
+def _rows() -> Select[Any]:
+    """Select the rows of all releases as entries at position 0."""
     sketch = behind_values(ledger_rows)
-    rows = sa.select(
-        *(ledger_rows.c[name] for name in names),
+    return sa.select(
+        *(ledger_rows.c[name] for name in _OF_BOTH),
         sa.cast(sa.literal_column("0"), sa.SmallInteger).label("position"),
         ledger_rows.c.value_whole.is_not(None).label("valued"),
         ledger_rows.c.repeats.is_(None).label("own"),
         sketch["whole"].label("everybody"),
         *(sketch[name].label(name) for name in SKETCH),
     )
-    margins = sa.select(
-        *(ledger_margins.c[name] for name in names),
+
+
+def _sums() -> Select[Any]:
+    """Select the margins of all releases as entries."""
+    return sa.select(
+        *(ledger_margins.c[name] for name in _OF_BOTH),
         ledger_margins.c.position,
         ledger_margins.c.valued,
         sa.true().label("own"),
         ledger_margins.c.everybody,
         *(ledger_margins.c[name] for name in SKETCH),
     )
-    return sa.union_all(rows, margins).subquery()
+
+
+def _entries() -> FromClause:
+    """Return the rows of all releases, at position 0, and their margins."""
+    return sa.union_all(_rows(), _sums()).subquery()
 
 
 @built_once
-def _candidates() -> Select[Any]:
+def _candidates() -> sa.CompoundSelect[Any]:
     """Select positions, and releases with a position that has a near entry.
 
-    Of rows with rows nothing is selected, because twins are.
+    Rows are not compared with rows, because twins are. Most releases have only rows in common.
     """
-    mine = sa.select(_entries()).where(sa.column("release") == bound("made")).cte("mine")
+    return sa.union(
+        _near(_sums(), _sums(), "of_sums"),
+        _near(_sums(), _rows(), "of_rows"),
+        _near(_rows(), _sums(), "of_parts"),
+    )
+
+
+def _near(mine_of: Select[Any], theirs_of: Select[Any], name: str) -> Select[Any]:
+    """Select what is near of one kind of entry of a release and one of others."""
+    # The planner would otherwise begin with all releases of the measure.
+    mine = mine_of.where(sa.column("release") == bound("made")).cte(f"mine_{name}")
     mine = mine.prefix_with("MATERIALIZED")
-    theirs, results = _entries().alias("theirs"), ledger_results.c
+    maybe = _maybe(mine, theirs_of, name)
+    theirs, results = theirs_of.subquery(f"theirs_{name}"), ledger_results.c
     of_release = sa.select(results.measure, results.family, results.form).where(
         results.release == bound("made")
     )
@@ -196,15 +225,13 @@ def _candidates() -> Select[Any]:
     return (
         sa.select(mine.c.position.label("own_position"), theirs.c.release, theirs.c.position)
         .select_from(mine)
-        .join(theirs, theirs.c.row_key == mine.c.row_key)
+        .join(maybe, sa.and_(*(maybe.c[f"own_{name}"] == mine.c[name] for name in ("row_key", "position"))))
+        .join(theirs, sa.and_(*(theirs.c[name] == maybe.c[name] for name in _MAYBE)))
         .join(ledger_results, results.release == theirs.c.release)
         .join(own, own.c.measure == results.measure)
         .where(
-            theirs.c.subscribers.between(mine.c.subscribers - floor(), mine.c.subscribers + floor()),
-            bits_between(mine.c.part0, theirs.c.part0) <= most,
             sa.func.greatest(mine.c.subscribers, theirs.c.subscribers) > floor(),
             theirs.c.release < bound("made"),
-            sa.or_(mine.c.position > 0, theirs.c.position > 0),
             sa.and_(mine.c.own, theirs.c.own),
             sa.or_(mine.c.served, theirs.c.served),
             ~equal(mine.c, theirs.c),
@@ -216,8 +243,36 @@ def _candidates() -> Select[Any]:
             ~is_part,
             mine.c.everybody != theirs.c.everybody,
         )
-        .distinct()
     )
+
+
+def _maybe(mine: FromClause, theirs_of: Select[Any], name: str) -> FromClause:
+    """Select which entries have nearly as many subscribers, and nearly the same bits in a part of the sketch.
+
+    The indexes have all columns of this step, which leaves out almost all entries.
+    """
+    (theirs,) = theirs_of.get_final_froms()
+    of_rows = theirs is ledger_rows
+    position = sa.cast(sa.literal_column("0"), sa.SmallInteger) if of_rows else theirs.c.position
+    conditions = [
+        theirs.c.subscribers.between(mine.c.subscribers - floor(), mine.c.subscribers + floor()),
+        bits_between(mine.c.part0, theirs.c.part0)
+        <= few(mine.c.valued if of_rows else mine.c.valued | theirs.c.valued),
+    ]
+    if of_rows:
+        # The index has the sketch of subscribers, and not that of subscribers with values.
+        conditions[1] |= mine.c.valued
+        sizes = sa.cast(postgresql.array(range(1, SIZES + 1)), sa.ARRAY(sa.SmallInteger))
+        conditions.append(theirs.c.size == sa.any_(sizes))
+    found = sa.select(
+        mine.c.row_key.label("own_row_key"),
+        mine.c.position.label("own_position"),
+        theirs.c.row_key,
+        theirs.c.release,
+        theirs.c.subscribers,
+        position.label("position"),
+    ).join_from(mine, theirs, theirs.c.row_key == mine.c.row_key)
+    return found.where(*conditions).cte(f"maybe_{name}").prefix_with("MATERIALIZED")
 
 
 def _everybody(release: ColumnElement[int], position: ColumnElement[int]) -> ColumnElement[int]:

@@ -27,7 +27,7 @@ from flowmachine.ledger.twins import TooNear
 from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.published import KeepGroups, KeepShares, Region, floor
 from flowmachine.sql.sketches import PARTS
-from flowmachine.tables import ledger_results, ledger_rows, ledger_sums, ledger_totals
+from flowmachine.tables import ledger_places, ledger_results, ledger_rows, ledger_sums, ledger_totals
 
 
 class Link(NamedTuple):
@@ -375,9 +375,12 @@ def _next(*, upwards: bool, further: bool) -> sa.CompoundSelect[Any]:
 
 def _has_part_not_out(sums: FromClause) -> sa.Exists:
     """Return whether a row did not leave that is part of a sum."""
-    part = ledger_rows.alias("part")
+    part, place = ledger_rows.alias("part"), ledger_places.alias("place")
     return sa.exists().where(
-        part.c.release == sums.c.release, ~part.c.served, part.c.parts_of[sums.c.position] == sums.c.row_key
+        part.c.release == sums.c.release,
+        ~part.c.served,
+        place.c.place == part.c.place,
+        place.c.parts_of[sums.c.position] == sums.c.row_key,
     )
 
 
@@ -389,7 +392,7 @@ def _rows(connection: sa.Connection, releases: set[int]) -> dict[int, dict[int, 
         people = 0
         for position, word in enumerate(words):
             people |= (word & _WORD) << (64 * position)
-        found[release][key] = Row(key, people, subscribers, served, parts_of or ())
+        found[release][key] = Row(key, people, subscribers, served, parts_of)
     return found
 
 
@@ -401,8 +404,10 @@ def _rows_of() -> sa.Select[Any]:
     behind = [sa.func.coalesce(first.c[name], own.c[name]) for name in ("whole", *PARTS)]
     repeated = sa.and_(first.c.release == own.c.repeats, first.c.row_key == own.c.row_key)
     return (
-        sa.select(own.c.release, own.c.row_key, own.c.subscribers, own.c.served, own.c.parts_of, *behind)
-        .select_from(own.outerjoin(first, repeated))
+        sa.select(
+            own.c.release, own.c.row_key, own.c.subscribers, own.c.served, ledger_places.c.parts_of, *behind
+        )
+        .select_from(own.join(ledger_places, ledger_places.c.place == own.c.place).outerjoin(first, repeated))
         .where(own.c.release == any_of("releases", sa.Integer()))
     )
 

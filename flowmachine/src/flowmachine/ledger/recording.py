@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql import ColumnElement, FromClause
 
 from flowmachine.ledger.adding_up import keys_of_totals, record_totals
@@ -15,7 +16,13 @@ from flowmachine.ledger.once import bound, built_once
 from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.published import AllOrNothing
 from flowmachine.sql.sketches import SKETCH, VALUE_SKETCH
-from flowmachine.tables import audit, ledger_results, ledger_rows
+from flowmachine.tables import audit, ledger_forms, ledger_places, ledger_results, ledger_rows
+
+#: Binary digits of the largest number of rows of a release; a row's size is between.
+SIZES = 31
+
+#: Size of a row that repeats another in all, and is compared with nothing.
+NOT_COMPARED = 0
 
 
 def record(connection: sa.Connection, query: Aggregate, rows: FromClause) -> int:
@@ -37,7 +44,9 @@ def record(connection: sa.Connection, query: Aggregate, rows: FromClause) -> int
         .returning(ledger_results.c.release)
     ).scalar_one()
     assert isinstance(rows, sa.Table)
-    connection.execute(_recording(_Shape.of(query, rows)), {"made": release})
+    shape = _Shape.of(query, rows)
+    connection.execute(_recording(shape), {"made": release})
+    _keep_places(connection, shape, release)
     record_totals(connection, query, query.all_totals, release)
     return int(release)
 
@@ -74,21 +83,103 @@ def _recording(shape: _Shape) -> sa.Insert:
     query, rows, measures = shape.query, shape.rows, shape.published
     sketches = [name for name in (*SKETCH, *VALUE_SKETCH) if name in rows.c]
     plain = shape.counts and VALUE_SKETCH[0] not in sketches and measures == ("value",)
-    value = sa.null() if plain else packed(*(rows.c[name] for name in measures))
-    found: dict[str, ColumnElement[Any]] = {
-        "release": bound("made"),
-        "row_key": row_key(query, rows),
+    about, joined = _about(query, rows)
+    of_rows = {
+        **about,
         **{name: rows.c[name] for name in sketches},
         "subscribers": rows.c.subscribers,
         "served": rows.c.kept,
-        "value": value,
+        "value": sa.null() if plain else packed(*(rows.c[name] for name in measures)),
+        "size": _digits(sa.func.count().over()),
     }
-    joined: FromClause = rows
+    # Written down, because digests would be made again for the join.
+    found = sa.select(*(column.label(name) for name, column in of_rows.items())).select_from(joined)
+    found_rows = found.cte("found").prefix_with("MATERIALIZED")
+    columns = {"release": bound("made"), "place": ledger_places.c.place}
+    columns |= {name: found_rows.c[name] for name in of_rows if name != "parts_of"}
+    selected = sa.select(*(column.label(name) for name, column in columns.items()))
+    placed = selected.select_from(found_rows.join(ledger_places, _same_place(shape.form, found_rows)))
+    return sa.insert(ledger_rows).from_select(list(columns), placed)
+
+
+def _about(query: Aggregate, rows: FromClause) -> tuple[dict[str, ColumnElement[Any]], FromClause]:
+    """Return the key of each row and those of its totals, and their relation."""
+    keys: ColumnElement[Any] = sa.cast(postgresql.array([]), sa.ARRAY(sa.BigInteger))
+    joined = rows
     if query.all_totals:
-        found["parts_of"], joined = keys_of_totals(query, query.all_totals, rows)
-    columns = (column.label(name) for name, column in found.items())
-    selected = sa.select(*columns).select_from(joined)
-    return sa.insert(ledger_rows).from_select(list(found), selected)
+        keys, joined = keys_of_totals(query, query.all_totals, rows)
+    return {"row_key": row_key(query, rows), "parts_of": keys}, joined
+
+
+def _same_place(form: str, found: FromClause) -> ColumnElement[bool]:
+    places = ledger_places.c
+    return sa.and_(
+        places.form == sa.literal(form),
+        places.row_key == found.c.row_key,
+        places.parts_of == found.c.parts_of,
+    )
+
+
+def _digits(number: ColumnElement[int]) -> ColumnElement[int]:
+    """Return the number of binary digits of a number over 0."""
+    return sa.case(*((number < 1 << digits, digits) for digits in range(1, SIZES)), else_=SIZES)
+
+
+def _keep_places(connection: sa.Connection, shape: _Shape, release: int) -> None:
+    """Write the places of rows that none was about before, and those rows.
+
+    Of each size of releases the fewest rows are kept, too.
+    """
+    known = connection.execute(_recorded(shape), {"made": release, "form": shape.form}).one()
+    if not known.wanted:
+        return
+    places, fewest = known.places, list(known.fewest or [None] * SIZES)
+    if known.number < known.wanted:
+        connection.execute(_forget(), {"made": release})
+        connection.execute(_placing(shape))
+        connection.execute(_recording(shape), {"made": release})
+        places = connection.execute(_places(), {"form": shape.form}).scalar_one()
+    at = known.wanted.bit_length() - 1
+    fewest[at] = min(known.wanted, fewest[at] or known.wanted)
+    if (places, fewest) != (known.places, known.fewest):
+        connection.execute(sa.delete(ledger_forms).where(ledger_forms.c.form == shape.form))
+        connection.execute(sa.insert(ledger_forms).values(form=shape.form, places=places, fewest=fewest))
+
+
+@built_once
+def _recorded(shape: _Shape) -> sa.Select[Any]:
+    """Select how many rows there are, how many were written, and what is known of their form."""
+    of_form = ledger_forms.c.form == bound("form", sa.Text())
+    found = {
+        "wanted": sa.select(sa.func.count()).select_from(shape.rows),
+        "number": sa.select(sa.func.count()).where(ledger_rows.c.release == bound("made")),
+        "places": sa.select(ledger_forms.c.places).where(of_form),
+        "fewest": sa.select(ledger_forms.c.fewest).where(of_form),
+    }
+    return sa.select(*(one.scalar_subquery().label(name) for name, one in found.items()))
+
+
+@built_once
+def _placing(shape: _Shape) -> sa.Insert:
+    """Insert the places of rows that none was about before."""
+    about, joined = _about(shape.query, shape.rows)
+    found = sa.select(*(column.label(name) for name, column in about.items())).select_from(joined)
+    rows = found.cte("found").prefix_with("MATERIALIZED")
+    new = sa.select(sa.literal(shape.form), rows.c.row_key, rows.c.parts_of).where(
+        ~sa.exists().where(_same_place(shape.form, rows))
+    )
+    return sa.insert(ledger_places).from_select(["form", "row_key", "parts_of"], new.distinct())
+
+
+@built_once
+def _forget() -> sa.Delete:
+    return sa.delete(ledger_rows).where(ledger_rows.c.release == bound("made"))
+
+
+@built_once
+def _places() -> sa.Select[Any]:
+    places = sa.func.count(ledger_places.c.row_key.distinct())
+    return sa.select(places).where(ledger_places.c.form == bound("form", sa.Text()))
 
 
 def withhold(connection: sa.Connection, release: int, keys: Collection[int]) -> None:

@@ -15,13 +15,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
+from flowmachine.ledger.keys import form
 from flowmachine.ledger.once import any_of, bound, built_once
 from flowmachine.ledger.recording import note_differences
 from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.published import floor, twin_share
 from flowmachine.spec.query import NotBuildable
 from flowmachine.sql.sketches import SKETCH, bits_between, differing_bits, equal, estimated_difference
-from flowmachine.tables import ledger_results, ledger_rows
+from flowmachine.tables import ledger_forms, ledger_results, ledger_rows
 
 #: Key of the advisory lock that lets one release be judged at a time.
 LEDGER_LOCK = 7_146_002
@@ -30,12 +31,16 @@ _LOCK = sa.select(sa.func.pg_advisory_xact_lock(LEDGER_LOCK))
 #: A subscriber whose value changes leaves the set of subscribers with values, and comes to it.
 _PAIRS = 2
 
+#: How many more common rows than differences there are where an equal row is looked for, because rows that differ by few
+#: people have the same bits once in 256 times.
+_SPARE = 8
+
 #: How much wider the limit of twins is for values than for subscribers.
 _WIDER_FOR_VALUES = 4
 
 
 #: Made once, because each alias copies all columns.
-_MINE, _THEIRS, _WHOLE = (ledger_rows.alias(name) for name in ("mine", "theirs", "whole"))
+_MINE, _THEIRS = (ledger_rows.alias(name) for name in ("mine", "theirs"))
 
 
 class TooNear(NotBuildable):
@@ -211,9 +216,42 @@ def found(connection: sa.Connection, query: Aggregate, release: int) -> list[Twi
 
 
 def candidates(connection: sa.Connection, query: Aggregate, release: int) -> list[int]:
-    """Return the other queries' releases with a row near or equal to one of a release."""
+    """Return the other queries' releases that may be twins of a release.
+
+    Twins have a row in common that is near or equal. In twins with more common rows than the number by which they
+    may differ, some row is equal. So of the releases that have nearly all places only those with an equal row are
+    looked up. That takes the same time beside any number of releases.
+    """
+    form_ = form(query)
+    known = connection.execute(_known(), {"made": release, "form": form_}).one()
+    if known.fewest is None:
+        return []
+    most = known.most + _SPARE
+    sizes: dict[bool, list[int]] = {True: [], False: []}
+    for size, fewest in enumerate(known.fewest, start=1):
+        if fewest is not None:
+            # So many of this release's rows over the floor are surely rows of each release of this size.
+            common = known.large + fewest - known.places
+            sizes[common > most].append(size)
     values = {"made": release, "asked": query.query_id, "measured": query.measure[0]}
-    return list(connection.execute(_candidates(), values).scalars())
+    return list(
+        connection.execute(
+            _candidates(), {**values, "with_equal": sizes[True], "with_near": sizes[False]}
+        ).scalars()
+    )
+
+
+@built_once
+def _known() -> Select[Any]:
+    """Select by how much a twin of a release may differ, and what is known of its form."""
+    rows, of_form = ledger_rows.c, ledger_forms.c.form == bound("form", sa.Text())
+    most = few_of_all(sa.func.bool_or(rows.value_whole.is_not(None)), sa.func.sum(rows.subscribers))
+    return sa.select(
+        most.label("most"),
+        sa.func.count().filter(rows.subscribers > floor()).label("large"),
+        sa.select(ledger_forms.c.places).where(of_form).scalar_subquery().label("places"),
+        sa.select(ledger_forms.c.fewest).where(of_form).scalar_subquery().label("fewest"),
+    ).where(rows.release == bound("made"))
 
 
 @built_once
@@ -232,7 +270,7 @@ def _differing_by_few(*, of_shares: bool) -> Select[Any]:
         .join(mine, pair)
         .where(mine.c.release == bound("made"))
         .group_by(theirs.c.release)
-        .having(difference <= most)
+        .having(difference <= most, sa.func.bool_or(tell_of_twins(mine, theirs)))
         .subquery("near")
     )
     results = ledger_results.c
@@ -240,6 +278,19 @@ def _differing_by_few(*, of_shares: bool) -> Select[Any]:
         sa.select(results.release, results.query_id, results.withheld)
         .join(near, near.c.release == results.release)
         .order_by(results.release)
+    )
+
+
+def tell_of_twins(mine: FromClause, theirs: FromClause) -> ColumnElement[bool]:
+    """Return whether two rows of one key are near or equal, so that their results may be twins.
+
+    Two rows that are too small to leave are always near, and repeat nothing.
+    """
+    return sa.and_(
+        sa.func.greatest(mine.c.subscribers, theirs.c.subscribers) > floor(),
+        sa.func.abs(mine.c.subscribers - theirs.c.subscribers) <= floor(),
+        bits_between(mine.c.part0, theirs.c.part0) <= floor(),
+        sa.or_(_near(mine, theirs), equal(behind_values(mine), behind_values(theirs))),
     )
 
 
@@ -313,38 +364,41 @@ def _choice() -> Select[Any]:
 
 @built_once
 def _candidates() -> Select[Any]:
-    """Select the other queries' releases with a row near or equal to one of this."""
-    mine, theirs, whole = _MINE, _THEIRS, _WHOLE
-    # Sets that differ by few have nearly as many subscribers and nearly the same bits in any part of the
-    # sketch. The index has all columns of this step, which leaves out almost all rows. Two rows that are too
-    # small to leave are always near, and repeat nothing.
-    maybe = (
-        sa.select(mine.c.row_key, theirs.c.subscribers, theirs.c.release)
-        .join(theirs, theirs.c.row_key == mine.c.row_key)
-        .where(
-            mine.c.release == bound("made"),
-            theirs.c.subscribers.between(mine.c.subscribers - floor(), mine.c.subscribers + floor()),
-            sa.func.greatest(mine.c.subscribers, theirs.c.subscribers) > floor(),
-            bits_between(mine.c.part0, theirs.c.part0) <= floor(),
+    """Select the other queries' releases of the same measure that may be twins."""
+    mine, theirs = _MINE, _THEIRS
+    few_more = sa.case((mine.c.subscribers > floor(), 0), else_=floor() + 1)
+    # Sets that differ by few have nearly as many subscribers and nearly the same bits in any part of the sketch. The
+    # index has all columns of this step, which leaves out almost all rows.
+    near = [
+        theirs.c.size == any_of("with_near", sa.SmallInteger()),
+        theirs.c.subscribers.between(
+            sa.func.greatest(mine.c.subscribers - floor(), few_more), mine.c.subscribers + floor()
+        ),
+        bits_between(mine.c.part0, theirs.c.part0) <= floor(),
+    ]
+    same = [
+        theirs.c.size == any_of("with_equal", sa.SmallInteger()),
+        mine.c.subscribers > floor(),
+        theirs.c.subscribers == mine.c.subscribers,
+        theirs.c.part0 == mine.c.part0,
+    ]
+    pairs = sa.union(
+        *(
+            sa.select(theirs.c.release)
+            .join(mine, mine.c.row_key == theirs.c.row_key)
+            .where(mine.c.release == bound("made"), *conditions)
+            for conditions in (near, same)
         )
-        .cte("maybe")
-        # The planner would otherwise begin with all releases of the measure.
-        .prefix_with("MATERIALIZED")
     )
+    # The planner would otherwise begin with all releases of the measure.
+    maybe = pairs.cte("maybe").prefix_with("MATERIALIZED")
     return (
         sa.select(maybe.c.release)
-        .join(mine, sa.and_(mine.c.release == bound("made"), mine.c.row_key == maybe.c.row_key))
-        .join(
-            whole,
-            sa.and_(*(whole.c[name] == maybe.c[name] for name in ("row_key", "subscribers", "release"))),
-        )
         .join(ledger_results, ledger_results.c.release == maybe.c.release)
         .where(
-            sa.or_(_near(mine, whole), equal(behind_values(mine), behind_values(whole))),
             ledger_results.c.measure == bound("measured", sa.Text()),
             ledger_results.c.query_id != bound("asked", sa.Text()),
         )
-        .distinct()
     )
 
 
