@@ -30,6 +30,7 @@ from flowmachine.spec.subsets import SubscriberSet
 from flowmachine.tables import (
     audit,
     ledger_forms,
+    ledger_inputs,
     ledger_margins,
     ledger_places,
     ledger_results,
@@ -49,6 +50,7 @@ _LEDGER = (
     ledger_totals,
     ledger_sums,
     ledger_margins,
+    ledger_inputs,
     ledger_subsets,
 )
 
@@ -171,6 +173,7 @@ def _useful(engine: Engine, asked: Sequence[Spec]) -> dict[str, Any]:
         packed = connection.execute(
             sa.select(sa.func.count()).where(ledger_subsets.c.used.is_not(None))
         ).scalar_one()
+        near = connection.execute(sa.select(sa.func.count(ledger_inputs.c.near))).scalar_one()
         size = sum(
             connection.execute(sa.select(sa.func.pg_total_relation_size(table.fullname))).scalar_one()
             for table in (ledger_rows, ledger_places, ledger_totals, ledger_sums, ledger_margins)
@@ -184,6 +187,7 @@ def _useful(engine: Engine, asked: Sequence[Spec]) -> dict[str, Any]:
         "off by percent": None if rows.off is None else round(100 * float(rows.off), 2),
         "withheld for parts": rows.cut,
         "subsets packed": packed,
+        "near inputs": near,
         "bytes a row": round(size / every),
     }
 

@@ -153,6 +153,7 @@ REFUSED_TO_THE_API = [
     "SELECT FROM engine.ledger_margins",
     "SELECT FROM engine.ledger_places",
     "SELECT FROM engine.ledger_forms",
+    "SELECT FROM engine.ledger_inputs",
     "SELECT FROM cache.cached",
     "SELECT FROM cache.dependencies",
     "SELECT FROM cache.cache_config",

@@ -237,6 +237,8 @@ class Gate(ServiceSettings):
     twin_share: Annotated[float, PlainValidator(_share)] = Field(
         0.0025, validation_alias="FLOWMACHINE_TWIN_SHARE"
     )
+    #: Locations of one user and day that may differ by few subscribers from others that the user joins.
+    near_inputs: Annotated[int, _number(0)] = Field(30, validation_alias="FLOWMACHINE_NEAR_INPUTS")
     test_kinds: Switch = Field(False, validation_alias="FLOWMACHINE_TEST_KINDS")
 
 

@@ -175,6 +175,21 @@ ledger_margins = sa.Table(
     schema="engine",
 )
 
+#: Locations that users joined to others in the last day.
+ledger_inputs = sa.Table(
+    "ledger_inputs",
+    metadata,
+    sa.Column("username", sa.Text, primary_key=True),
+    sa.Column("query_id", sa.Text, primary_key=True),
+    sa.Column("fingerprint", sa.Text, primary_key=True),
+    sa.Column("unit", sa.Text),
+    sa.Column("subscribers", sa.BigInteger),
+    *(sa.Column(name, sa.BigInteger) for name in SKETCH),
+    sa.Column("near", sa.Text),
+    sa.Column("at", sa.DateTime(timezone=True)),
+    schema="engine",
+)
+
 #: Subsets that submitted queries may use where only listed ones are allowed.
 approved_subsets = sa.Table(
     "approved_subsets",

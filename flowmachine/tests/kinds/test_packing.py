@@ -14,11 +14,12 @@ import sqlalchemy as sa
 from flowdb.keys import subscriber_key
 from flowmachine.data import DataState
 from flowmachine.ledger import packing
+from flowmachine.ledger.inputs import TooManyNear
 from flowmachine.queries.catalogue import load, load_any
 from flowmachine.server.geojson import result_statement
 from flowmachine.spec.subsets import SubscriberSet, set_of
 from flowmachine.sql.sketches import SKETCH
-from flowmachine.tables import audit, ledger_subsets
+from flowmachine.tables import audit, ledger_inputs, ledger_subsets
 
 from .world import Stage, World, drawn
 
@@ -235,3 +236,25 @@ def test_of_two_near_sets_at_the_same_moment_one_is_used(engine: sa.Engine) -> N
                 for hour, sketch in enumerate((one, other))
             ]
             assert [used.result() is None for used in found].count(True) == 1
+
+
+def moved(**more: Any) -> Spec:
+    """Return flows from where people were on the first day to where they were on the second."""
+    first, second = (counted(None, day)["locations"] for day in (1, 2))
+    return {"query_kind": "flows", "from_location": first | more, "to_location": second}
+
+
+def test_locations_that_differ_by_few_are_joined_only_so_often(
+    asked: Asked, executor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOWMACHINE_NEAR_INPUTS", "1")
+    monkeypatch.setenv("FLOWMACHINE_MARGINS", "report")
+    first = moved(event_types=["calls"])
+    for spec in (first, moved(event_types=["calls", "topups"])):
+        asked.rows(spec, executor)
+        # Asked again, the same locations count once.
+        asked.rows(spec, executor)
+    near = sa.select(sa.func.count(ledger_inputs.c.near))
+    assert asked.connection.execute(near).scalar_one() == 1
+    with pytest.raises(TooManyNear, match=id_of(first["from_location"])):
+        asked.rows(moved(event_types=["calls", "sms"]), executor)

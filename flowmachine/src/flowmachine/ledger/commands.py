@@ -14,6 +14,7 @@ from flowmachine.ledger.recording import NOT_COMPARED
 from flowmachine.settings import Settings
 from flowmachine.tables import (
     audit,
+    ledger_inputs,
     ledger_margins,
     ledger_results,
     ledger_rows,
@@ -82,6 +83,7 @@ def prune(connection: sa.Connection, before: date) -> Pruned:
     old = sa.select(ledger_results.c.release).where(ledger_results.c.at < before)
     for table in (ledger_totals, ledger_sums, ledger_margins):
         connection.execute(sa.delete(table).where(table.c.release.in_(old)))
+    connection.execute(sa.delete(ledger_inputs).where(ledger_inputs.c.at < before))
     # What stood for a later histogram is forgotten, so that one is compared again; it is a release of one row.
     stood_for = sa.and_(ledger_rows.c.size == NOT_COMPARED, ledger_rows.c.repeats.in_(old))
     connection.execute(sa.update(ledger_rows).where(stood_for).values(size=1, repeats=None))

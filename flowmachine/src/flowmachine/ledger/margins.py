@@ -146,6 +146,9 @@ def near(connection: sa.Connection, query: Aggregate, release: int) -> list[str]
         if total.question.kind == query.kind
     ]
     values = {"made": release, "asked": query.query_id, "over_places": over_places}
+    # Nearly always there is none, and to plan the other statement takes longer than to find that out.
+    if not connection.execute(_any_maybe(), {"made": release}).scalar_one():
+        return []
     candidates = connection.execute(_candidates(), values).all()
     if not candidates:
         return []
@@ -184,6 +187,10 @@ def _sums() -> Select[Any]:
     )
 
 
+#: Which entries of a release are compared with which entries of others.
+_COMPARED = ((_sums, _sums), (_sums, _rows), (_rows, _sums))
+
+
 def _entries() -> FromClause:
     """Return the rows of all releases, at position 0, and their margins."""
     return sa.union_all(_rows(), _sums()).subquery()
@@ -196,9 +203,7 @@ def _candidates() -> sa.CompoundSelect[Any]:
     Rows are not compared with rows, because twins are. Most releases have only rows in common.
     """
     return sa.union(
-        _near(_sums(), _sums(), "of_sums"),
-        _near(_sums(), _rows(), "of_rows"),
-        _near(_rows(), _sums(), "of_parts"),
+        *(_near(mine(), theirs(), f"pair{number}") for number, (mine, theirs) in enumerate(_COMPARED))
     )
 
 
@@ -207,7 +212,7 @@ def _near(mine_of: Select[Any], theirs_of: Select[Any], name: str) -> Select[Any
     # The planner would otherwise begin with all releases of the measure.
     mine = mine_of.where(sa.column("release") == bound("made")).cte(f"mine_{name}")
     mine = mine.prefix_with("MATERIALIZED")
-    maybe = _maybe(mine, theirs_of, name)
+    maybe = _maybe(mine, theirs_of).cte(f"maybe_{name}").prefix_with("MATERIALIZED")
     theirs, results = theirs_of.subquery(f"theirs_{name}"), ledger_results.c
     of_release = sa.select(results.measure, results.family, results.form).where(
         results.release == bound("made")
@@ -246,7 +251,17 @@ def _near(mine_of: Select[Any], theirs_of: Select[Any], name: str) -> Select[Any
     )
 
 
-def _maybe(mine: FromClause, theirs_of: Select[Any], name: str) -> FromClause:
+@built_once
+def _any_maybe() -> Select[Any]:
+    """Select whether any entry of a release is worth a comparison."""
+    found = []
+    for mine_of, theirs_of in _COMPARED:
+        mine = mine_of().where(sa.column("release") == bound("made")).subquery("own")
+        found.append(sa.exists(_maybe(mine, theirs_of())))
+    return sa.select(sa.or_(*found))
+
+
+def _maybe(mine: FromClause, theirs_of: Select[Any]) -> Select[Any]:
     """Select which entries have nearly as many subscribers, and nearly the same bits in a part of the sketch.
 
     The indexes have all columns of this step, which leaves out almost all entries.
@@ -272,7 +287,7 @@ def _maybe(mine: FromClause, theirs_of: Select[Any], name: str) -> FromClause:
         theirs.c.subscribers,
         position.label("position"),
     ).join_from(mine, theirs, theirs.c.row_key == mine.c.row_key)
-    return found.where(*conditions).cte(f"maybe_{name}").prefix_with("MATERIALIZED")
+    return found.where(theirs.c.release < bound("made"), *conditions)
 
 
 def _everybody(release: ColumnElement[int], position: ColumnElement[int]) -> ColumnElement[int]:

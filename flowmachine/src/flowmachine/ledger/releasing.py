@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql import FromClause, Select
 
 from flowmachine.data import DataState
-from flowmachine.ledger import margins, packing, parts, twins
+from flowmachine.ledger import inputs, margins, packing, parts, twins
 from flowmachine.ledger.edges import cuts_of
 from flowmachine.ledger.edges import judge as judge_edges
 from flowmachine.ledger.recording import note, record, repeating, settle, withhold
@@ -44,7 +44,9 @@ def release(
     rows = _filled(connection, select, fill, "judged_rows")
     if together:
         apart = _apart(connection, query, sources, fill)
+        joined = inputs.sketched(connection, query, data, sources, _reading(connection, fill))
         answer = judge_together(connection, query, rows)
+        inputs.judge(connection, query, joined)
         for part, rows_apart in apart:
             if isinstance(part, ValuesBehind):
                 _judge_edges(connection, query, part, (rows, answer.rows, rows_apart), sources, fill)
@@ -133,6 +135,18 @@ def _apart(
         (part, _filled(connection, judged(part, sources, sketched=True), fill, f"rows_apart_{number}"))
         for number, part in enumerate(parts)
     ]
+
+
+def _reading(connection: sa.Connection, fill: Fill) -> inputs.Read:
+    """Return how an executor's statement of one row is read."""
+
+    def read(select: Select[Any]) -> Mapping[str, Any]:
+        table = _filled(connection, select, fill, "row_of_numbers")
+        found = connection.execute(sa.select(table)).mappings().one()
+        table.drop(connection)
+        return found
+
+    return read
 
 
 def _filled(connection: sa.Connection, select: Select[Any], fill: Fill, name: str) -> sa.Table:

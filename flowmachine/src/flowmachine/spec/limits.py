@@ -64,7 +64,7 @@ class _Walk:
         return self.problems(query, self._subset)
 
     def _look(self, query: Query, steps: Steps) -> Problems:
-        if steps is self._usual and _joins(query):
+        if steps is self._usual and joins(query):
             steps = self._joined
         found: Problems = {
             name: [problem]
@@ -92,7 +92,7 @@ class _Walk:
         return beyond_limits(value, steps) if beyond_limits is not None else None
 
 
-def _joins(query: Query) -> bool:
+def joins(query: Query) -> bool:
     """Return whether a query joins two inputs; each window of its own is one."""
     fields = query.fields.values()
     nested = sum(isinstance(field, Nested | NestedList) for field in fields)

@@ -17,7 +17,7 @@ from flowsettings.lookup import find
 EXTREMES = "extremes"
 
 #: Settings that processes look up again each time.
-_ASKED_ANEW = ("floor", "differences", "margins", "subset_radius", "twin_share")
+_ASKED_ANEW = ("floor", "differences", "margins", "subset_radius", "twin_share", "near_inputs")
 
 
 def floor() -> int:
@@ -46,6 +46,11 @@ def subset_radius() -> float:
 def twin_share() -> float:
     """Return the share of subscribers by which two results may differ as twins."""
     return _gate(*texts_of_settings()).twin_share
+
+
+def near_inputs() -> int:
+    """Return how many nearly equal locations somebody may join to others in a day."""
+    return _gate(*texts_of_settings()).near_inputs
 
 
 def texts_of_settings() -> tuple[str | None, ...]:

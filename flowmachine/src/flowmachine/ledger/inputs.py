@@ -1,0 +1,175 @@
+"""Limit how many nearly equal locations somebody may join to others in a day.
+
+Flows from two locations that differ by few subscribers differ by these, wherever they go, so that no two rows need be
+near. Three or four such answers tell a place. Locations are no subsets, so none is used in place of another. They are
+counted instead: who asks for many that are near each other is refused, and honest series hardly have any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from flowmachine.data import DataState
+from flowmachine.ledger.once import bound, built_once
+from flowmachine.ledger.twins import TooNear
+from flowmachine.spec.aggregate import Aggregate
+from flowmachine.spec.limits import joins
+from flowmachine.spec.nested import Nested, NestedList
+from flowmachine.spec.published import differences, floor, near_inputs, subset_radius
+from flowmachine.spec.query import Query, Sources
+from flowmachine.sql.functions import subscriber_number
+from flowmachine.sql.sketches import SKETCH, differing_bits, equal, estimated_difference, mixed, sketch
+from flowmachine.tables import audit, jobs, ledger_inputs
+
+#: For how long locations count.
+WINDOW = timedelta(days=1)
+
+#: Somebody who is elsewhere leaves a place and comes to another.
+_PLACES = 2
+
+#: Runs an executor's statement of one row.
+Read = Callable[[sa.Select[Any]], Mapping[str, Any]]
+
+
+class TooManyNear(TooNear):
+    """Report more nearly equal locations than somebody may join in a day."""
+
+    def __init__(self, query_id: str) -> None:
+        super().__init__(
+            query_id,
+            f"The locations of this query differ by few subscribers from those of query {query_id}, and you joined"
+            f" {near_inputs()} such locations in 24 hours. No more are allowed. Use the locations of that query, or"
+            " others that differ by more.",
+        )
+
+
+@dataclass(frozen=True)
+class Input:
+    """Hold the sketch of a query for locations, of one making."""
+
+    query_id: str
+    fingerprint: str
+    unit: str
+    sketch: Mapping[str, int]
+
+
+def sketched(
+    connection: sa.Connection, query: Aggregate, data: DataState, sources: Sources, read: Read
+) -> list[Input]:
+    """Compute the sketches of the locations that a query joins and its user did not join before.
+
+    This is before judging, because others wait meanwhile.
+    """
+    parts = locations(query)
+    if not parts:
+        return []
+    fingerprints = data.fingerprints(query)
+    user = {"username": _user(connection, query)}
+    connection.execute(_forget(), user)
+    known = {tuple(row) for row in connection.execute(_known(), user)}
+    return [
+        Input(part.query_id, fingerprints[part.query_id], part.unit.name, read(_sketch(part, sources)))
+        for part in parts
+        if part.unit is not None and (part.query_id, fingerprints[part.query_id]) not in known
+    ]
+
+
+def locations(query: Query) -> list[Query]:
+    """Return the queries for locations that a query joins."""
+    if not joins(query):
+        return []
+    found: dict[str, Query] = {}
+    for name, field in query.fields.items():
+        value = getattr(query, name)
+        parts = value if isinstance(field, NestedList) else [value] if isinstance(field, Nested) else []
+        found |= {part.query_id: part for part in parts or () if part and "location" in part.columns}
+    return list(found.values())
+
+
+def judge(connection: sa.Connection, query: Aggregate, inputs: Sequence[Input]) -> None:
+    """Record locations; refuse or report more near ones than are allowed. Raises TooManyNear."""
+    user = _user(connection, query)
+    for one in inputs:
+        near = connection.execute(
+            _near(), {"username": user, "asked": one.query_id, "unit": one.unit, **one.sketch}
+        )
+        earlier = near.scalar()
+        kept = {"username": user, "query_id": one.query_id, "fingerprint": one.fingerprint, "unit": one.unit}
+        connection.execute(sa.insert(ledger_inputs).values(**kept, near=earlier, **one.sketch))
+        if earlier is None or connection.execute(_number(), {"username": user}).scalar_one() <= near_inputs():
+            continue
+        if differences() == "on":
+            raise TooManyNear(earlier)
+        told = (
+            f"Locations of {query.query_id} are near those of {earlier}, and those of {near_inputs()} others."
+        )
+        row = {"request_id": "", "username": user, "action": "near_inputs", "query_id": query.query_id}
+        row |= {"params": {"near": earlier}, "status": "success", "message": told, "seconds": 0.0}
+        connection.execute(sa.insert(audit).values(row))
+
+
+def _user(connection: sa.Connection, query: Query) -> str:
+    asked = sa.select(jobs.c.requested_by).where(jobs.c.query_id == query.query_id).limit(1)
+    return connection.execute(asked).scalar() or ""
+
+
+def _sketch(part: Query, sources: Sources) -> sa.Select[Any]:
+    """Select the number of subscribers at places, and their sketch, each mixed with the place."""
+    located = sources.stored(part)
+    number = subscriber_number(located.c.subscriber)
+    pairs = sa.select(mixed(number, located.c.location).label("pair")).subquery("pairs")
+    return sa.select(
+        sa.func.count().label("subscribers"), *(one.label(name) for name, one in sketch(pairs.c.pair).items())
+    )
+
+
+@built_once
+def _forget() -> sa.Delete:
+    """Delete what does not count any more."""
+    return sa.delete(ledger_inputs).where(
+        ledger_inputs.c.username == bound("username", sa.Text()),
+        ledger_inputs.c.at < sa.func.now() - WINDOW,
+    )
+
+
+@built_once
+def _known() -> sa.Select[Any]:
+    inputs = ledger_inputs.c
+    return sa.select(inputs.query_id, inputs.fingerprint).where(
+        inputs.username == bound("username", sa.Text())
+    )
+
+
+@built_once
+def _near() -> sa.Select[Any]:
+    """Select the first other query of a user whose locations are near, and not equal."""
+    inputs = ledger_inputs.c
+    own = {name: bound(name, sa.BigInteger()) for name in ("subscribers", *SKETCH)}
+    smaller = sa.func.least(inputs.subscribers, own["subscribers"])
+    return (
+        sa.select(inputs.query_id)
+        .where(
+            inputs.username == bound("username", sa.Text()),
+            inputs.query_id != bound("asked", sa.Text()),
+            inputs.unit == bound("unit", sa.Text()),
+            ~equal(inputs, own),
+            sa.or_(
+                differing_bits(inputs, own) <= _PLACES * floor(),
+                estimated_difference(inputs, own) <= _PLACES * subset_radius() * smaller,
+            ),
+        )
+        .order_by(inputs.at, inputs.query_id)
+        .limit(1)
+    )
+
+
+@built_once
+def _number() -> sa.Select[Any]:
+    return sa.select(sa.func.count(ledger_inputs.c.near)).where(
+        ledger_inputs.c.username == bound("username", sa.Text())
+    )
