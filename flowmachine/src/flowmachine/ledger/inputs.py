@@ -108,7 +108,12 @@ def judge(connection: sa.Connection, query: Aggregate, inputs: Sequence[Input]) 
         told = (
             f"Locations of {query.query_id} are near those of {earlier}, and those of {near_inputs()} others."
         )
-        row = {"request_id": "", "username": user, "action": "near_inputs", "query_id": query.query_id}
+        row: dict[str, Any] = {
+            "request_id": "",
+            "username": user,
+            "action": "near_inputs",
+            "query_id": query.query_id,
+        }
         row |= {"params": {"near": earlier}, "status": "success", "message": told, "seconds": 0.0}
         connection.execute(sa.insert(audit).values(row))
 

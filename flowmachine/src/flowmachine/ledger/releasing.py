@@ -142,9 +142,9 @@ def _reading(connection: sa.Connection, fill: Fill) -> inputs.Read:
 
     def read(select: Select[Any]) -> Mapping[str, Any]:
         table = _filled(connection, select, fill, "row_of_numbers")
-        found = connection.execute(sa.select(table)).mappings().one()
+        (found,) = connection.execute(sa.select(table)).mappings()
         table.drop(connection)
-        return found
+        return dict(found)
 
     return read
 
