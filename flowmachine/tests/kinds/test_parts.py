@@ -146,6 +146,18 @@ SUMS: dict[str, tuple[World, Aggregate, Aggregate, int]] = {
         moving(Outflows, join_type="left", exclude_stayers=True),
         -1,
     ),
+    "those who stayed or were not seen": (
+        STAYED,
+        SpatialAggregate(locations=homes("admin3")),
+        moving(Outflows, exclude_stayers=True),
+        -1,
+    ),
+    "those who stayed or were not seen, and flows": (
+        STAYED,
+        SpatialAggregate(locations=homes("admin3")),
+        moving(Flows, exclude_stayers=True),
+        0,
+    ),
     "those who stayed": (STAYED, moving(Outflows), moving(Outflows, exclude_stayers=True), -1),
     "flows without those who stayed": (STAYED, moving(Outflows), moving(Flows, exclude_stayers=True), 0),
 }

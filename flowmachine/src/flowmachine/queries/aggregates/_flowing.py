@@ -49,14 +49,18 @@ class Movement:
 
     @property
     def everybody(self) -> dict[str, SpatialAggregate]:
-        """Return the counts of everybody at the ends that the join keeps whole."""
-        whole = {"from": ("left", "left outer", "full outer"), "to": ("right", "right outer", "full outer")}
+        """Return the counts of everybody at the ends of which a rest is told."""
         ends = {"from": self.from_location, "to": self.to_location}
         return {
             end: SpatialAggregate(locations=location)
             for end, location in ends.items()
-            if self.join_type in whole[end] and location.stands_for in REFERENCE_LOCATIONS
+            if self._tells_rest(end) and location.stands_for in REFERENCE_LOCATIONS
         }
+
+    def _tells_rest(self, end: str) -> bool:
+        """Return whether the join keeps an end whole."""
+        whole = {"from": ("left", "left outer", "full outer"), "to": ("right", "right outer", "full outer")}
+        return self.join_type in whole[end]
 
 
 @field_group
@@ -69,6 +73,10 @@ class Flowing(Movement):
         "Whether to leave out subscribers with the same location in both; by default they count.",
         added=True,
     )
+
+    def _tells_rest(self, end: str) -> bool:
+        # Everybody less those who left is who stayed or was not seen. Nearly all do, so that this costs few rows.
+        return self.exclude_stayers or super()._tells_rest(end)
 
 
 def movements(sources: Sources, query: Movement, *, exclude_stayers: bool = False) -> FromClause:
