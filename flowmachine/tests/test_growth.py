@@ -1,4 +1,4 @@
-"""Check that judging an answer reads no more beside many earlier answers than beside few."""
+"""Check that judging reads no more beside many earlier answers than beside few."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def homes(day: int) -> SpatialAggregate:
 
 
 def sketches(numbers: random.Random) -> dict[str, int]:
-    """Return the sketch of a place's people, who are others each day; half of the bits are set by chance."""
+    """Return the sketch of people who are others each day: half of the bits are set."""
     return {name: signed(numbers.getrandbits(64)) for name in SKETCH}
 
 
@@ -52,7 +52,7 @@ def judged(query: SpatialAggregate, numbers: random.Random) -> list[Mapping[str,
 
 
 def reads(connection: sa.Connection, day: int, numbers: random.Random) -> int:
-    """Judge an answer, and return how many rows and entries of indexes of the ledger that read."""
+    """Judge an answer; return how many rows and entries of the ledger were read."""
     counted = sa.text(
         "SELECT sum(pg_stat_get_xact_tuples_returned(oid) + pg_stat_get_xact_tuples_fetched(oid))"
         " FROM pg_class WHERE relname LIKE 'ledger%'"

@@ -188,7 +188,7 @@ MANY = {f"{number:02}": range(20 * number, 20 * number + 20) for number in range
 
 @st.composite
 def asked_of_many(draw: st.DrawFn) -> Asked:
-    """Draw questions about nearly all places, of which a few people are not where they were in another."""
+    """Draw questions about nearly all places, of which a few people are missing."""
     found = []
     for number in range(draw(st.integers(2, 4))):
         absent = draw(st.sets(st.sampled_from(sorted(MANY)), max_size=draw(st.sampled_from((0, 2, 12, 40)))))
@@ -253,7 +253,7 @@ def held_to_definition(
     ("places", "changed", "twins"), [(60, 29, True), (60, 30, False), (39, 29, True), (29, 29, True)]
 )
 def test_twins_about_many_places_are_found(engine: sa.Engine, places: int, changed: int, twins: bool) -> None:
-    """Check answers of which each row that differs lacks one person, who is estimated as a little more."""
+    """Check rows that lack one person, who is estimated as a little more."""
     with empty_ledger(engine) as connection:
         whole = [Told((place,), frozenset(own)) for place, own in list(MANY.items())[:places]]
         first = ask(connection, seen(0), [row.judged(seen(0)) for row in whole])

@@ -239,7 +239,7 @@ def test_of_two_near_sets_at_the_same_moment_one_is_used(engine: sa.Engine) -> N
 
 
 def moved(**more: Any) -> Spec:
-    """Return flows from where people were on the first day to where they were on the second."""
+    """Return flows from the places of the first day to those of the second."""
     first, second = (counted(None, day)["locations"] for day in (1, 2))
     return {"query_kind": "flows", "from_location": first | more, "to_location": second}
 

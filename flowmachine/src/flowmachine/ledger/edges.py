@@ -144,9 +144,9 @@ def nearest(own: Cuts, earlier: Sequence[Cuts], count: CountBetween) -> TooNear 
 
 
 def _leave_out(connection: sa.Connection, own: Cuts, earlier: Sequence[Cuts], made: int) -> None:
-    """Compare later histograms only with the earlier one that has all of a histogram's edges.
+    """Compare later histograms with the earlier one that has all edges of this.
 
-    So the histograms that are compared are no more than their edges, however many are asked for.
+    They are not compared with this. So the histograms that are compared are no more than their edges, however many are asked for.
     """
     for cuts in earlier:
         if cuts.is_same and cuts.tells_ends >= own.tells_ends and set(cuts.edges).issuperset(own.edges):

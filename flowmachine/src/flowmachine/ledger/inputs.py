@@ -61,9 +61,9 @@ class Input:
 def sketched(
     connection: sa.Connection, query: Aggregate, data: DataState, sources: Sources, read: Read
 ) -> list[Input]:
-    """Compute the sketches of the locations that a query joins and its user did not join before.
+    """Compute the sketches of the locations that a query joins.
 
-    This is before judging, because others wait meanwhile.
+    Those that its user joined before are left out. This is before judging, because others wait meanwhile.
     """
     parts = locations(query)
     if not parts:
@@ -83,16 +83,19 @@ def locations(query: Query) -> list[Query]:
     """Return the queries for locations that a query joins."""
     if not joins(query):
         return []
+    stored = {part.query_id for part in query.children}
     found: dict[str, Query] = {}
     for name, field in query.fields.items():
         value = getattr(query, name)
         parts = value if isinstance(field, NestedList) else [value] if isinstance(field, Nested) else []
-        found |= {part.query_id: part for part in parts or () if part and "location" in part.columns}
-    return list(found.values())
+        found |= {part.query_id: part for part in parts if part is not None and part.query_id in stored}
+    return [
+        part for part in found.values() if {"subscriber", "location"} <= set(getattr(part, "columns", ()))
+    ]
 
 
 def judge(connection: sa.Connection, query: Aggregate, inputs: Sequence[Input]) -> None:
-    """Record locations; refuse or report more near ones than are allowed. Raises TooManyNear."""
+    """Record locations; refuse or report too many near ones; raises TooManyNear."""
     user = _user(connection, query)
     for one in inputs:
         near = connection.execute(
@@ -124,7 +127,7 @@ def _user(connection: sa.Connection, query: Query) -> str:
 
 
 def _sketch(part: Query, sources: Sources) -> sa.Select[Any]:
-    """Select the number of subscribers at places, and their sketch, each mixed with the place."""
+    """Select the number of subscribers and their sketch, mixed with their places."""
     located = sources.stored(part)
     number = subscriber_number(located.c.subscriber)
     pairs = sa.select(mixed(number, located.c.location).label("pair")).subquery("pairs")

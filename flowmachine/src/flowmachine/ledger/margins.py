@@ -262,9 +262,9 @@ def _any_maybe() -> Select[Any]:
 
 
 def _maybe(mine: FromClause, theirs_of: Select[Any]) -> Select[Any]:
-    """Select which entries have nearly as many subscribers, and nearly the same bits in a part of the sketch.
+    """Select the entries that may be near.
 
-    The indexes have all columns of this step, which leaves out almost all entries.
+    They have nearly as many subscribers, and nearly the same bits in a part of the sketch. The indexes have all columns of this step, which leaves out almost all entries.
     """
     (theirs,) = theirs_of.get_final_froms()
     of_rows = theirs is ledger_rows

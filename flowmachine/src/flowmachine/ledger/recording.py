@@ -148,7 +148,7 @@ def _keep_places(connection: sa.Connection, shape: _Shape, release: int) -> None
 
 @built_once
 def _recorded(shape: _Shape) -> sa.Select[Any]:
-    """Select how many rows there are, how many were written, and what is known of their form."""
+    """Select how many rows there are and were written, and what is known of the form."""
     of_form = ledger_forms.c.form == bound("form", sa.Text())
     found = {
         "wanted": sa.select(sa.func.count()).select_from(shape.rows),

@@ -243,7 +243,7 @@ def candidates(connection: sa.Connection, query: Aggregate, release: int) -> lis
 
 @built_once
 def _known() -> Select[Any]:
-    """Select by how much a twin of a release may differ, and what is known of its form."""
+    """Select by how much twins of a release may differ, and what is known of its form."""
     rows, of_form = ledger_rows.c, ledger_forms.c.form == bound("form", sa.Text())
     most = few_of_all(sa.func.bool_or(rows.value_whole.is_not(None)), sa.func.sum(rows.subscribers))
     return sa.select(
@@ -282,9 +282,9 @@ def _differing_by_few(*, of_shares: bool) -> Select[Any]:
 
 
 def tell_of_twins(mine: FromClause, theirs: FromClause) -> ColumnElement[bool]:
-    """Return whether two rows of one key are near or equal, so that their results may be twins.
+    """Return whether two rows tell that their results may be twins.
 
-    Two rows that are too small to leave are always near, and repeat nothing.
+    They have one key, and are near or equal. Two rows that are too small to leave are always near, and repeat nothing.
     """
     return sa.and_(
         sa.func.greatest(mine.c.subscribers, theirs.c.subscribers) > floor(),
