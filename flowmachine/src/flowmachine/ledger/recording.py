@@ -78,8 +78,8 @@ class _Shape:
 
 
 @built_once
-def _recording(shape: _Shape) -> sa.Insert:
-    """Insert the rows of ``judged`` into the ledger."""
+def _recording(shape: _Shape, *, missing: bool = False) -> sa.Insert:
+    """Insert the rows of ``judged`` whose places are known, or those still missing."""
     query, rows, measures = shape.query, shape.rows, shape.published
     sketches = [name for name in (*SKETCH, *VALUE_SKETCH) if name in rows.c]
     plain = shape.counts and VALUE_SKETCH[0] not in sketches and measures == ("value",)
@@ -99,6 +99,11 @@ def _recording(shape: _Shape) -> sa.Insert:
     columns |= {name: found_rows.c[name] for name in of_rows if name != "parts_of"}
     selected = sa.select(*(column.label(name) for name, column in columns.items()))
     placed = selected.select_from(found_rows.join(ledger_places, _same_place(shape.form, found_rows)))
+    if missing:
+        written = sa.and_(
+            ledger_rows.c.release == bound("made"), ledger_rows.c.row_key == found_rows.c.row_key
+        )
+        placed = placed.where(~sa.exists().where(written))
     return sa.insert(ledger_rows).from_select(list(columns), placed)
 
 
@@ -135,9 +140,8 @@ def _keep_places(connection: sa.Connection, shape: _Shape, release: int) -> None
         return
     places, fewest = known.places, list(known.fewest or [None] * SIZES)
     if known.number < known.wanted:
-        connection.execute(_forget(), {"made": release})
         connection.execute(_placing(shape))
-        connection.execute(_recording(shape), {"made": release})
+        connection.execute(_recording(shape, missing=True), {"made": release})
         places = connection.execute(_places(), {"form": shape.form}).scalar_one()
     at = known.wanted.bit_length() - 1
     fewest[at] = min(known.wanted, fewest[at] or known.wanted)
@@ -169,11 +173,6 @@ def _placing(shape: _Shape) -> sa.Insert:
         ~sa.exists().where(_same_place(shape.form, rows))
     )
     return sa.insert(ledger_places).from_select(["form", "row_key", "parts_of"], new.distinct())
-
-
-@built_once
-def _forget() -> sa.Delete:
-    return sa.delete(ledger_rows).where(ledger_rows.c.release == bound("made"))
 
 
 @built_once
