@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ..drawing import SPECS, UNITS, WORLDS, Spec, at_any_unit, chosen, nested, spec, windowed
 from ..movement.drawing_stays import days_of, of_a_day, stays
-from ..places.drawing_permanence import dailies, staying, thresholds
+from ..places.drawing_permanence import dailies, one_day, staying, thresholds
 
 
 def durations(unit: Spec) -> st.SearchStrategy[Spec]:
@@ -21,8 +21,8 @@ def durations(unit: Spec) -> st.SearchStrategy[Spec]:
 def migrations(unit: Spec) -> st.SearchStrategy[Spec]:
     return spec(
         "internal_migration",
-        nested("previous", dailies(unit)),
-        nested("new", dailies(unit)),
+        nested("previous", dailies(unit, one_day)),
+        nested("new", dailies(unit, one_day)),
         chosen("migration_threshold", 0.0, 0.5, 0.67, 1.0),
         *thresholds,
     )

@@ -46,10 +46,15 @@ def staying(draw: st.DrawFn) -> World:
     return World(people, draw(loaded_days()))
 
 
+def windows(*days: tuple[int, int]) -> st.SearchStrategy[Spec]:
+    """Windows by their first day of January and the day after the last."""
+    return st.sampled_from(days).map(
+        lambda pair: {"start_date": f"2016-01-0{pair[0]}", "end_date": f"2016-01-0{pair[1]}"}
+    )
+
+
 #: Each day is a part of its own, so that many would take long.
-few_days = st.sampled_from(
-    [("2016-01-01", "2016-01-02"), ("2016-01-01", "2016-01-03"), ("2016-01-02", "2016-01-05")]
-).map(lambda window: {"start_date": window[0], "end_date": window[1]})
+few_days, one_day = windows((1, 2), (1, 3), (2, 5)), windows((1, 2), (2, 3), (3, 4))
 
 gaps = (
     chosen("max_gap_other", 0, 900, 7200, 40000),
@@ -60,8 +65,8 @@ gaps = (
 )
 
 
-def dailies(unit: Spec | None = None) -> st.SearchStrategy[Spec]:
-    return spec("daily_permanence", few_days, types, subsets, at(unit), clean, *gaps)
+def dailies(unit: Spec | None = None, days: st.SearchStrategy[Spec] = few_days) -> st.SearchStrategy[Spec]:
+    return spec("daily_permanence", days, types, subsets, at(unit), clean, *gaps)
 
 
 def hours(name: str) -> st.SearchStrategy[Spec]:
@@ -84,7 +89,7 @@ day_types = ("all", "all", "workdays", "weekends", "holidays", "fridays", "sunda
 def locations(unit: Spec | None = None) -> st.SearchStrategy[Spec]:
     return spec(
         "permanence_location",
-        nested("daily_permanence", dailies(unit)),
+        nested("daily_permanence", dailies(unit, windows((1, 2), (1, 3)))),
         chosen("label", "home", "work"),
         *thresholds,
     )
@@ -114,7 +119,7 @@ SPECS["permanence"] = lambda: spec(
 SPECS["permanence_location"] = locations
 SPECS["usual_environment_counts"] = lambda: spec(
     "usual_environment_counts",
-    nested("daily_permanence", dailies()),
+    nested("daily_permanence", dailies(None, windows((1, 2), (1, 3)))),
     chosen("labels", ["usual", "home", "work"], ["work"], ["home", "usual"]),
     *thresholds,
 )
