@@ -49,7 +49,7 @@ def bootstrap(*, echo: bool = True, cluster: bool = True) -> None:
     install_system_packages(missing_system_packages())
     if ready:
         if echo:
-            print("Everything is installed.")
+            print("Everything is installed.", flush=True)
         return
     discard_half_made_environment()
     uv = find_uv() or install_uv()
@@ -67,7 +67,7 @@ def bootstrap(*, echo: bool = True, cluster: bool = True) -> None:
             "Package downloads need the internet or a mirror (UV_DEFAULT_INDEX) once."
         )
     STAMP.write_text(fingerprint(cluster=cluster))
-    print("Everything is installed.")
+    print("Everything is installed.", flush=True)
 
 
 def missing_system_packages() -> list[str]:

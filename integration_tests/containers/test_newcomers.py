@@ -37,7 +37,8 @@ def machine(request: pytest.FixtureRequest, engine: Engine, tmp_path: Path) -> I
     """Provide a bare machine with a clone of this checkout."""
     release = request.param
     subprocess.run(["git", "clone", "--quiet", str(CHECKOUT), str(tmp_path / "flowkit")], check=True)
-    running = docker.from_env().containers.run(
+    # Removing what a machine installed takes minutes.
+    running = docker.from_env(timeout=600).containers.run(
         make_debian(engine, release),
         "sleep infinity",
         name=f"{NEWCOMER}-{release}",
