@@ -149,9 +149,9 @@ def demo(_options: argparse.Namespace) -> int:
 
 def test(options: argparse.Namespace) -> int:
     bootstrap(echo=False)
-    # Two workers match the smallest supported machine's cores. The tests of a file stay together in fixed
-    # order, so that shared fixtures are made once.
-    spread = [] if "-n" in options.arguments else ["-n", "2", "--dist", "loadfile"]
+    # One worker more than the smallest supported machine's cores: some tests mostly wait for services. The tests of a
+    # file stay together in fixed order, so that shared fixtures are made once.
+    spread = [] if "-n" in options.arguments else ["-n", "3", "--dist", "loadfile"]
     with _tests_cluster():
         return _python("-m", "pytest", *spread, *options.arguments)
 
