@@ -13,7 +13,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tools"))
 
-from benchmarks import kinds, kinds_report, ledger, loading, report, scaling
+from benchmarks import kinds, kinds_report, ledger, loading, packages, packages_report, report, scaling
 from benchmarks.country import Size
 from benchmarks.measure import Say, measure
 from benchmarks.record import OtherSettings
@@ -33,6 +33,8 @@ def main() -> int:
 
     if options.kinds:
         return _every_kind(options, say)
+    if options.packages:
+        return _packages(options, say)
     if options.docs:
         return _written(report.write_docs())
     if options.ledger:
@@ -94,6 +96,17 @@ def _every_kind(options: argparse.Namespace, say: Say) -> int:
     return 1 if failed or kinds_report.differing() else 0
 
 
+def _packages(options: argparse.Namespace, say: Say) -> int:
+    """Compare with published packages.
+
+    Returns 0 if every difference has its reason.
+    """
+    if not options.docs:
+        packages_report.keep(packages.measure(options.repeats, say))
+    _written(packages_report.write())
+    return 1 if packages_report.differing(packages_report.numbers()) else 0
+
+
 def _written(paths: list[Path]) -> int:
     for path in paths:
         print(f"written: {path}")
@@ -121,6 +134,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--skip-published", action="store_true", help="do not ask the published engine")
     parser.add_argument(
         "--kinds", action="store_true", help="measure every query kind instead of the nine questions"
+    )
+    parser.add_argument(
+        "--packages", action="store_true", help="only compare measures with scikit-mobility and bandicoot"
     )
     parser.add_argument("--scaling", action="store_true", help="only measure how cost grows with the data")
     parser.add_argument(

@@ -46,17 +46,25 @@ def install() -> Path:
     """
     if shutil.which("redis-server") is None:
         raise NotAvailable("redis-server is not installed (Debian package redis-server)")
-    folder = default_state() / "bench" / "published" / "venv"
+    # Its requirement of an old pglast is left aside: that version builds from sources which need another compiler.
+    return environment_of("published", REQUIREMENTS)
+
+
+def environment_of(name: str, requirements: Path) -> Path:
+    """Return an environment with exactly the packages of a file, made on first use.
+
+    Raises NotAvailable.
+    """
+    folder = default_state() / "bench" / name / "venv"
     stamp = folder / "requirements.txt"
-    wanted = REQUIREMENTS.read_text()
+    wanted = requirements.read_text()
     if stamp.exists() and stamp.read_text() == wanted:
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     python = folder / "bin" / "python"
-    # Its requirement of an old pglast is left aside: that version builds from sources which need another compiler.
     for command in (
         ["uv", "venv", "--quiet", "--python", "3.11", str(folder)],
-        ["uv", "pip", "install", "--quiet", "--no-deps", "--python", str(python), "-r", str(REQUIREMENTS)],
+        ["uv", "pip", "install", "--quiet", "--no-deps", "--python", str(python), "-r", str(requirements)],
     ):
         try:
             done = subprocess.run(
