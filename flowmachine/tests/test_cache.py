@@ -27,6 +27,7 @@ from flowmachine.tables import (
     edges,
     intermediate_name,
     jobs,
+    ledger_places,
     ledger_results,
     ledger_rows,
     ledger_subsets,
@@ -254,13 +255,16 @@ def test_a_reset_keeps_the_ledger(store: Store) -> None:
             .values(query_id="0" * 32, kind="kind", form="", measure="", statistic="", family="")
             .returning(ledger_results.c.release)
         ).scalar_one()
-        row = {"row_key": 1, "release": release, "served": True, **sketch}
+        place = connection.execute(
+            sa.insert(ledger_places).values(form="", row_key=1, parts_of=[]).returning(ledger_places.c.place)
+        ).scalar_one()
+        row = {"row_key": 1, "place": place, "size": 1, "release": release, "served": True, **sketch}
         connection.execute(sa.insert(ledger_rows).values(row))
         subset = {"query_id": "0" * 32, "fingerprint": "", "members": [1], **sketch}
         connection.execute(sa.insert(ledger_subsets).values(subset))
     cache.reset(store.engine, store.executors)
     with store.engine.begin() as connection:
-        for kept in (ledger_results, ledger_rows, ledger_subsets):
+        for kept in (ledger_results, ledger_places, ledger_rows, ledger_subsets):
             assert connection.execute(sa.select(sa.func.count()).select_from(kept)).scalar_one() == 1
 
 
