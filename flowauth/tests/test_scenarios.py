@@ -48,7 +48,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory, postgres: Any) -> Itera
 
     The scenarios run on PostgreSQL, other browser tests on SQLite.
     """
-    settings = {"TWO_FACTOR_VALID_WINDOW": "1", "DB_URI": postgres.create()}
+    settings = {"DB_URI": postgres.create()}
     with served(tmp_path_factory.mktemp("scenarios"), SCOPES, **settings) as deployment:
         yield deployment
 

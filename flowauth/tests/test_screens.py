@@ -150,7 +150,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Serve the demo data with one token, so that every screen has something to show."""
     folder = tmp_path_factory.mktemp("screens")
     publish(folder, folder / "reports")
-    settings = {"TWO_FACTOR_VALID_WINDOW": "1", "FLOWAUTH_REPORTS": str(folder / "reports")}
+    settings = {"FLOWAUTH_REPORTS": str(folder / "reports")}
     with served(folder, SCOPES, **settings) as deployment:
         base = f"{deployment.address}/api/v1"
         signed = requests.post(
