@@ -98,7 +98,10 @@ def stored(
 
     def fill(connection: sa.Connection, table: sa.Table, select: sa.Select[Any]) -> None:
         table.create(connection)
-        connection.execute(table.insert(), judged_rows(query, people, values))
+        # The locations that are joined have the same people behind.
+        rows = [{"number": number} | row for number, row in enumerate(judged_rows(query, people, values))]
+        columns = [{name: value for name, value in row.items() if name in table.c} for row in rows]
+        connection.execute(table.insert(), columns)
 
     return release(query, DataState({}, {}, 0, "UTC"), SOURCES, fill, connection, "flowapi")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.sql import FromClause, Select
+from sqlalchemy.sql import CompoundSelect, FromClause, Select
 
 from flowmachine.data import DataState
 from flowmachine.ledger import inputs, margins, packing, parts, twins
@@ -138,13 +138,14 @@ def _apart(
 
 
 def _reading(connection: sa.Connection, fill: Fill) -> inputs.Read:
-    """Return how an executor's statement of one row is read."""
+    """Return how an executor's statement of few rows is read."""
 
-    def read(select: Select[Any]) -> Mapping[str, Any]:
-        table = _filled(connection, select, fill, "row_of_numbers")
-        (found,) = connection.execute(sa.select(table)).mappings()
+    def read(select: CompoundSelect[Any]) -> Sequence[Mapping[str, Any]]:
+        rows = sa.select(select.subquery("found"))
+        table = _filled(connection, rows, fill, "rows_of_numbers")
+        found = [dict(row) for row in connection.execute(sa.select(table)).mappings()]
         table.drop(connection)
-        return dict(found)
+        return found
 
     return read
 
