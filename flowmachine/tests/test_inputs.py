@@ -97,6 +97,14 @@ def test_a_location_made_anew_is_not_near_itself(connection: sa.Connection) -> N
     assert near(connection) == [None, None]
 
 
+def test_two_queries_that_join_one_location_at_a_time_record_it_once(connection: sa.Connection) -> None:
+    """Check what two workers do: both find the location new, and one is judged after the other."""
+    join(connection, 1, range(100))
+    join(connection, 2, range(1, 100))
+    join(connection, 2, range(1, 100))
+    assert near(connection) == [None, located(1).query_id]
+
+
 def test_a_report_names_the_query_and_refuses_nothing(
     connection: sa.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

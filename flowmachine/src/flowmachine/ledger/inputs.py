@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from flowmachine.data import DataState
 from flowmachine.ledger.once import bound, built_once
@@ -109,8 +110,12 @@ def judge(connection: sa.Connection, query: Aggregate, inputs: Sequence[Input]) 
         )
         earlier = near.scalar()
         kept = {"username": user, "query_id": one.query_id, "fingerprint": one.fingerprint, "unit": one.unit}
-        connection.execute(sa.insert(ledger_inputs).values(**kept, near=earlier, **one.sketch))
-        if earlier is None or connection.execute(_number(), {"username": user}).scalar_one() <= near_inputs():
+        row_of_input = postgresql.insert(ledger_inputs).values(**kept, near=earlier, **one.sketch)
+        # Another query of the user may have joined the same while this one waited.
+        is_new = connection.execute(row_of_input.on_conflict_do_nothing()).rowcount
+        if not is_new or earlier is None:
+            continue
+        if connection.execute(_number(), {"username": user}).scalar_one() <= near_inputs():
             continue
         if differences() == "on":
             raise TooManyNear(earlier)
