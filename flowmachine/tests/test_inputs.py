@@ -98,7 +98,7 @@ def test_a_location_made_anew_is_not_near_itself(connection: sa.Connection) -> N
 
 
 def test_two_queries_that_join_one_location_at_a_time_record_it_once(connection: sa.Connection) -> None:
-    """Check what two workers do: both find the location new, and one is judged after the other."""
+    """Check what two workers do: both find it new, and one is judged second."""
     join(connection, 1, range(100))
     join(connection, 2, range(1, 100))
     join(connection, 2, range(1, 100))
