@@ -15,6 +15,7 @@ from sqlalchemy.sql import FromClause
 
 from flowmachine.data import DataState
 from flowmachine.ledger.commands import Pruned, listed, prune
+from flowmachine.ledger.inputs import Stores
 from flowmachine.ledger.releasing import release
 from flowmachine.ledger.twins import TooNear
 from flowmachine.queries import DailyLocation, EventCount, JoinedSpatialAggregate, SpatialAggregate
@@ -47,7 +48,7 @@ class Told:
         return sa.table("regions", sa.column("location", sa.Integer), sa.column("pcod", sa.Text))
 
 
-SOURCES: Any = Told()
+STORES: Any = Stores(Told(), lambda part: True)
 
 
 def homes(day: int, **more: Any) -> SpatialAggregate:
@@ -103,7 +104,7 @@ def stored(
         columns = [{name: value for name, value in row.items() if name in table.c} for row in rows]
         connection.execute(table.insert(), columns)
 
-    return release(query, DataState({}, {}, 0, "UTC"), SOURCES, fill, connection, "flowapi")
+    return release(query, DataState({}, {}, 0, "UTC"), STORES, fill, connection, "flowapi")
 
 
 def judged_rows(
@@ -405,6 +406,17 @@ def test_old_releases_are_listed_and_forgotten_with_a_note(connection: sa.Connec
         {"before": tomorrow.isoformat(), "releases": 2, "rows": 3, "subsets": 0},
     )
     assert answer(connection, homes(2), {"a": range(99)}) == {"a": 99}
+
+
+@pytest.mark.parametrize("connection", ["database"], indirect=True)
+def test_a_release_is_remembered_while_a_later_one_repeats_it(connection: sa.Connection) -> None:
+    answer(connection, homes(1), {"a": range(100)})
+    answer(connection, homes(5), {"a": range(3000, 3100)})
+    connection.execute(sa.update(ledger_results).values(at=date(2016, 1, 1)))
+    assert answer(connection, homes(2), {"a": range(99)}) == {"a": 100}
+    assert prune(connection, date(2020, 1, 1)) == Pruned(1, 1, 0)
+    # Made again, the answer would else be its own, and the difference is one person.
+    assert answer(connection, homes(2), {"a": range(99)}) == {"a": 100}
 
 
 @pytest.mark.parametrize("connection", ["database"], indirect=True)

@@ -258,3 +258,37 @@ def test_locations_that_differ_by_few_are_joined_only_so_often(
     assert asked.connection.execute(near).scalar_one() == 1
     with pytest.raises(TooManyNear, match=id_of(first["from_location"])):
         asked.rows(moved(event_types=["calls", "sms"]), executor)
+
+
+def filled_up(**more: Any) -> Spec:
+    """Count the places of the first day, and those of the second day of who has none."""
+    first, second = (
+        {
+            "query_kind": "majority_location",
+            "subscriber_location_weights": visited(day, **(more if day == 1 else {})),
+            "include_unlocatable": False,
+        }
+        for day in (1, 2)
+    )
+    places = {"query_kind": "coalesced_location", "preferred_location": first, "fallback_location": second}
+    weighed = places | {"subscriber_location_weights": visited(2), "weight_threshold": 1}
+    return {"query_kind": "spatial_aggregate", "locations": weighed}
+
+
+def visited(day: int, **more: Any) -> Spec:
+    return {"query_kind": "location_visits", "locations": [counted(None, day)["locations"] | more]}
+
+
+def test_locations_that_are_joined_deeper_are_counted(
+    asked: Asked, executor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Check places that fill up others: flows between both would tell them."""
+    monkeypatch.setenv("FLOWMACHINE_NEAR_INPUTS", "1")
+    monkeypatch.setenv("FLOWMACHINE_MARGINS", "report")
+    for types in (["calls"], ["calls", "topups"]):
+        asked.rows(filled_up(event_types=types), executor)
+    earlier = filled_up(event_types=["calls"])["locations"]["preferred_location"]
+    near = sa.select(ledger_inputs.c.near).where(ledger_inputs.c.near.is_not(None))
+    assert asked.connection.execute(near).scalars().all() == [id_of(earlier)]
+    with pytest.raises(TooManyNear, match=id_of(earlier)):
+        asked.rows(filled_up(event_types=["calls", "sms"]), executor)

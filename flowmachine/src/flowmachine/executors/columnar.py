@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql import FromClause, Select
 
 from flowmachine.data import DataState
+from flowmachine.ledger.inputs import Stores
 from flowmachine.ledger.releasing import release
 from flowmachine.spec.aggregate import Aggregate
 from flowmachine.spec.query import Query
@@ -49,7 +50,8 @@ class ColumnarExecutor(ColumnarStore, ABC):
             yield Stored(table.num_rows, partial.stat().st_size)
 
     def release(self, query: Aggregate, data: DataState, connection: sa.Connection) -> Stored:
-        return release(query, data, self.sources(data, connection), self._fill, connection, self._reader)
+        stores = Stores(self.sources(data, connection), lambda part: self.stored_exists(part, connection))
+        return release(query, data, stores, self._fill, connection, self._reader)
 
     def _fill(self, connection: sa.Connection, table: sa.Table, select: Select[Any]) -> None:
         rows = self.query(select)

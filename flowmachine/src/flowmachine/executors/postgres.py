@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, FromClause
 
 from flowmachine.data import DataState, check_weights
+from flowmachine.ledger.inputs import Stores
 from flowmachine.ledger.releasing import release
 from flowmachine.settings import POSTGRES
 from flowmachine.spec.aggregate import Aggregate
@@ -176,7 +177,8 @@ class PostgresExecutor(TableStore):
         yield self._create(connection, intermediate_name(query.query_id), select)
 
     def release(self, query: Aggregate, data: DataState, connection: sa.Connection) -> Stored:
-        return release(query, data, self.sources(data, connection), self._fill, connection, self._reader)
+        stores = Stores(self.sources(data, connection), lambda part: self.stored_exists(part, connection))
+        return release(query, data, stores, self._fill, connection, self._reader)
 
     def _fill(self, connection: sa.Connection, table: sa.Table, select: sa.Select[Any]) -> None:
         with _hash_joins(connection):

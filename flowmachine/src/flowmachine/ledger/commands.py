@@ -10,6 +10,7 @@ from datetime import date
 
 import sqlalchemy as sa
 
+from flowmachine.ledger import packing, twins
 from flowmachine.ledger.recording import NOT_COMPARED
 from flowmachine.settings import Settings
 from flowmachine.tables import (
@@ -22,6 +23,8 @@ from flowmachine.tables import (
     ledger_sums,
     ledger_totals,
 )
+
+_NUMBERS: sa.ARRAY[int] = sa.ARRAY(sa.Integer)
 
 
 def run(chosen: argparse.Namespace, settings: Settings) -> int:
@@ -77,18 +80,32 @@ class Pruned:
 def prune(connection: sa.Connection, before: date) -> Pruned:
     """Forget the releases and the subsets of the days before.
 
-    New answers and subsets are no longer compared with them. A subset in use stays as long as a later one is
-    replaced by it. The audit trail records the pruning.
+    New answers and subsets are no longer compared with them. A release stays as long as a later one repeats a row of
+    it, and a subset in use as long as a later one is replaced by it: the later answer would be another one when it is
+    made again. The audit trail records the pruning.
     """
-    old = sa.select(ledger_results.c.release).where(ledger_results.c.at < before)
+    # What a worker compares with is not forgotten before the worker's answer is written.
+    packing.lock(connection)
+    twins.lock(connection)
+    is_old, repeating = ledger_results.c.at < before, ledger_results.alias("repeating")
+    repeated = (
+        sa.select(ledger_rows.c.repeats)
+        .join(repeating, repeating.c.release == ledger_rows.c.release)
+        .where(
+            repeating.c.at >= before, ledger_rows.c.repeats.is_not(None), ledger_rows.c.size != NOT_COMPARED
+        )
+    )
+    # Looked up once, because each deletion changes what is found.
+    found = sa.select(ledger_results.c.release).where(is_old, ledger_results.c.release.not_in(repeated))
+    old = sa.any_(sa.cast(sa.literal(list(connection.execute(found).scalars()), _NUMBERS), _NUMBERS))
     for table in (ledger_totals, ledger_sums, ledger_margins):
-        connection.execute(sa.delete(table).where(table.c.release.in_(old)))
+        connection.execute(sa.delete(table).where(table.c.release == old))
     connection.execute(sa.delete(ledger_inputs).where(ledger_inputs.c.at < before))
     # What stood for a later histogram is forgotten, so that one is compared again; it is a release of one row.
-    stood_for = sa.and_(ledger_rows.c.size == NOT_COMPARED, ledger_rows.c.repeats.in_(old))
+    stood_for = sa.and_(ledger_rows.c.size == NOT_COMPARED, ledger_rows.c.repeats == old)
     connection.execute(sa.update(ledger_rows).where(stood_for).values(size=1, repeats=None))
-    rows = connection.execute(sa.delete(ledger_rows).where(ledger_rows.c.release.in_(old))).rowcount
-    releases = connection.execute(sa.delete(ledger_results).where(ledger_results.c.at < before)).rowcount
+    rows = connection.execute(sa.delete(ledger_rows).where(ledger_rows.c.release == old)).rowcount
+    releases = connection.execute(sa.delete(ledger_results).where(ledger_results.c.release == old)).rowcount
     is_old, later = ledger_subsets.c.at < before, ledger_subsets.alias("later")
     replaced = sa.delete(ledger_subsets).where(is_old, ledger_subsets.c.used.is_not(None))
     needed = sa.exists().where(later.c.used == ledger_subsets.c.subset)

@@ -3,6 +3,10 @@
 Flows from two locations that differ by few subscribers differ by these, wherever they go, so that no two rows need be
 near. Three or four such answers tell a place. Locations are no subsets, so none is used in place of another. They are
 counted instead: who asks for many that are near each other is refused, and honest series hardly have any.
+
+Locations count wherever a query joins them: a location that replaces missing places of another is a join, too. With
+the flows between both it tells how many have the one and not the other, and so the one's rows. Locations of which a
+join's input is made count through that input: it differs by no more people than they do.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from flowmachine.spec.limits import joins
 from flowmachine.spec.nested import Nested, NestedList
 from flowmachine.spec.published import differences, floor, near_inputs, subset_radius
 from flowmachine.spec.query import Query, Sources
+from flowmachine.spec.subsets import SubscriberSet
 from flowmachine.sql.functions import subscriber_number
 from flowmachine.sql.sketches import SKETCH, differing_bits, equal, estimated_difference, mixed, sketch
 from flowmachine.tables import audit, jobs, ledger_inputs
@@ -50,6 +55,14 @@ class TooManyNear(TooNear):
 
 
 @dataclass(frozen=True)
+class Stores:
+    """Provide stored results, and say which of them there are."""
+
+    sources: Sources
+    holds: Callable[[Query], bool]
+
+
+@dataclass(frozen=True)
 class Input:
     """Hold the sketch of a query for locations, of one making."""
 
@@ -60,50 +73,76 @@ class Input:
 
 
 def sketched(
-    connection: sa.Connection, query: Aggregate, data: DataState, sources: Sources, read: Read
+    connection: sa.Connection, query: Aggregate, data: DataState, stores: Stores, read: Read
 ) -> list[Input]:
     """Compute the sketches of the locations that a query joins.
 
-    Those that its user joined before are left out. This is before judging, because others wait meanwhile.
+    Those that its user joined before are left out. This is before judging, because others wait meanwhile. What an
+    input was made of may be evicted by now: its user joined it when the input was made.
     """
     parts = locations(query)
     if not parts:
         return []
     fingerprints = data.fingerprints(query)
     user = {"username": _user(connection, query)}
-    connection.execute(_forget(), user)
     known = {tuple(row) for row in connection.execute(_known(), user)}
+    own = {part.query_id for part in query.children}
     new = {
         number: (part.query_id, fingerprints[part.query_id], part.unit.name)
         for number, part in enumerate(parts)
-        if part.unit is not None and (part.query_id, fingerprints[part.query_id]) not in known
+        if part.unit is not None
+        and (part.query_id, fingerprints[part.query_id]) not in known
+        and (part.query_id in own or stores.holds(part))
     }
     if not new:
         return []
     # One statement, because each takes longer to be planned than to run.
-    found = read(sa.union_all(*(_sketch(number, parts[number], sources) for number in new)))
+    found = read(sa.union_all(*(_sketch(number, parts[number], stores.sources) for number in new)))
     sketches = {row["number"]: {name: row[name] for name in ("subscribers", *SKETCH)} for row in found}
     return [Input(*of_part, sketches[number]) for number, of_part in new.items()]
 
 
 def locations(query: Query) -> list[Query]:
-    """Return the queries for locations that a query joins."""
-    if not joins(query):
-        return []
-    stored = {part.query_id for part in query.children}
+    """Return the queries for locations that a query joins, or that a part of it joins.
+
+    Subsets are left out, because near subsets are one subset.
+    """
     found: dict[str, Query] = {}
+    seen: set[str] = set()
+    stack = [query]
+    while stack:
+        part = stack.pop()
+        if part.query_id in seen or isinstance(part, SubscriberSet):
+            continue
+        seen.add(part.query_id)
+        stack.extend(reversed(part.children))
+        if joins(part):
+            found |= {one.query_id: one for one in _inputs(part) if _has_locations(one)}
+    return list(found.values())
+
+
+def _inputs(query: Query) -> list[Query]:
+    """Return the stored queries in the fields of a query, subsets left out."""
+    stored = {part.query_id for part in query.children}
+    found: list[Query] = []
     for name, field in query.fields.items():
         value = getattr(query, name)
         parts = value if isinstance(field, NestedList) else [value] if isinstance(field, Nested) else []
-        found |= {part.query_id: part for part in parts if part is not None and part.query_id in stored}
-    return [
-        part for part in found.values() if {"subscriber", "location"} <= set(getattr(part, "columns", ()))
-    ]
+        found += [part for part in parts if part is not None and part.query_id in stored]
+    return found
+
+
+def _has_locations(query: Query) -> bool:
+    return {"subscriber", "location"} <= set(getattr(query, "columns", ()))
 
 
 def judge(connection: sa.Connection, query: Aggregate, inputs: Sequence[Input]) -> None:
     """Record locations; refuse or report too many near ones; raises TooManyNear."""
+    if not inputs:
+        return
     user = _user(connection, query)
+    # Under the ledger's lock: to delete rows that others write would make two workers wait for each other.
+    connection.execute(_forget(), {"username": user})
     for one in inputs:
         near = connection.execute(
             _near(), {"username": user, "asked": one.query_id, "unit": one.unit, **one.sketch}
@@ -162,7 +201,7 @@ def _forget() -> sa.Delete:
 def _known() -> sa.Select[Any]:
     inputs = ledger_inputs.c
     return sa.select(inputs.query_id, inputs.fingerprint).where(
-        inputs.username == bound("username", sa.Text())
+        inputs.username == bound("username", sa.Text()), inputs.at >= sa.func.now() - WINDOW
     )
 
 

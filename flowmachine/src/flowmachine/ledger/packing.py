@@ -73,7 +73,7 @@ def judged(
     judged one after the other until their transactions end, so of two near sets made at once the second sees
     the first.
     """
-    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ONE_AT_A_TIME)))
+    lock(connection)
     subset_id = query.query.query_id
     used = _decided(query, fingerprint, connection)
     if used is not None:
@@ -86,6 +86,11 @@ def judged(
     kept = {"members": sorted(map(int, members()))} if used is None else {"used": used.subset}
     connection.execute(sa.insert(ledger_subsets).values(making | kept))
     return used
+
+
+def lock(connection: sa.Connection) -> None:
+    """Wait until no other set is being judged; the lock ends with the transaction."""
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ONE_AT_A_TIME)))
 
 
 def used_by(query: Query, data: DataState, connection: sa.Connection) -> list[str]:

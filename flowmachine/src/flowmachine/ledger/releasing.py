@@ -29,7 +29,12 @@ Fill = Callable[[sa.Connection, sa.Table, Select[Any]], None]
 
 
 def release(
-    query: Aggregate, data: DataState, sources: Sources, fill: Fill, connection: sa.Connection, reader: str
+    query: Aggregate,
+    data: DataState,
+    stores: inputs.Stores,
+    fill: Fill,
+    connection: sa.Connection,
+    reader: str,
 ) -> Stored:
     """Compute a query and write what may leave into its table of schema ``cache``.
 
@@ -38,13 +43,14 @@ def release(
     were withheld, and which queries' answers or subsets are used.
     """
     name = result_name(query.query_id)
+    sources = stores.sources
     drop_table(connection, name)
     together = query.uncompared is None and differences() != "off"
     select = judged(query, sources, sketched=together)
     rows = _filled(connection, select, fill, "judged_rows")
     if together:
         apart = _apart(connection, query, sources, fill)
-        joined = inputs.sketched(connection, query, data, sources, _reading(connection, fill))
+        joined = inputs.sketched(connection, query, data, stores, _reading(connection, fill))
         answer = judge_together(connection, query, rows)
         inputs.judge(connection, query, joined)
         for part, rows_apart in apart:
