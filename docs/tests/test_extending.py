@@ -29,6 +29,7 @@ TESTS = [
     f"flowmachine/tests/kinds/aggregates/test_{KIND}.py",
     f"flowmachine/tests/kinds/test_oracle.py::test_rows_are_as_defined[{KIND}]",
     "flowmachine/tests/kinds/test_oracle.py::test_every_kind_has_a_definition",
+    f"flowmachine/tests/kinds/test_summaries.py::test_a_summary_says_what_the_numbers_are[{KIND}]",
     "flowmachine/tests/kinds/test_schema.py",
     "flowmachine/tests/test_identity.py",
     "flowclient/tests/test_query_functions.py",

@@ -1,4 +1,4 @@
-"""Check what completion, printing and summaries show of queries."""
+"""Check what completion and printing show of queries."""
 
 from __future__ import annotations
 
@@ -9,21 +9,6 @@ import flowmachine.queries
 from flowmachine.queries.catalogue import all_kinds, kinds, load_any
 from flowmachine.queries.examples import full_example
 from flowmachine.spec.nested import NestedList
-
-#: Kinds whose numbers are no plain count of subscribers, and the words of the summary that say so.
-SAID = {
-    "inflows": "including those who stayed",
-    "outflows": "including those who stayed",
-    "flows": "any location second",
-    "consecutive_trips_od_matrix": "or the same",
-    "trips_od_matrix": "before they were last at another",
-    "dfs_metric_total_amount": "both parties",
-    "meaningful_locations_aggregate": "1/n",
-    "meaningful_locations_between_label_od_matrix": "1/n",
-    "meaningful_locations_between_dates_od_matrix": "1/n",
-    "aggregate_network_objects": "published numbers",
-    "joined_spatial_aggregate": "distribution",
-}
 
 
 def test_completion_shows_the_class_of_every_kind_and_no_helper() -> None:
@@ -54,8 +39,3 @@ def test_long_lists_are_cut_short() -> None:
     text = repr(ModalLocation(locations=days))
     assert text.endswith(", ... 30 in all])")
     assert text.count("DailyLocation(") == 3
-
-
-@pytest.mark.parametrize(("kind", "words"), SAID.items())
-def test_a_summary_says_how_a_kind_counts(kind: str, words: str) -> None:
-    assert words in kinds()[kind].summary

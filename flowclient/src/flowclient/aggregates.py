@@ -891,7 +891,7 @@ def internal_migration_spec(
     label_share: int = 80,
     migration_threshold: float = 0.5,
 ) -> Spec:
-    """Subscribers by their homes in two periods, of those whose homes overlap little.
+    """Subscribers who moved by homes before and after; of n pairs each counts 1/n.
 
     Parameters
     ----------
@@ -946,7 +946,7 @@ def internal_migration(
     label_share: int = 80,
     migration_threshold: float = 0.5,
 ) -> APIQuery:
-    """Subscribers by their homes in two periods, of those whose homes overlap little.
+    """Subscribers who moved by homes before and after; of n pairs each counts 1/n.
 
     Parameters
     ----------
@@ -1449,7 +1449,7 @@ def location_introversion_spec(
     geom_table_join_column: str | None = None,
     hours: Hours = None,
 ) -> Spec:
-    """The share of each location's interactions whose other party is there too.
+    """The share of each location's events whose other party is there too.
 
     Parameters
     ----------
@@ -1508,7 +1508,7 @@ def location_introversion(
     geom_table_join_column: str | None = None,
     hours: Hours = None,
 ) -> APIQuery:
-    """The share of each location's interactions whose other party is there too.
+    """The share of each location's events whose other party is there too.
 
     Parameters
     ----------
@@ -2239,7 +2239,7 @@ def population_estimate_spec(
     deduplication_factor: float = 1.0,
     minimum_residents: int = 100,
 ) -> Spec:
-    """A count of subscribers as people: each weighs as many as at their home.
+    """A count as people: each subscriber times the people per subscriber at home.
 
     Parameters
     ----------
@@ -2287,7 +2287,7 @@ def population_estimate(
     deduplication_factor: float = 1.0,
     minimum_residents: int = 100,
 ) -> APIQuery:
-    """A count of subscribers as people: each weighs as many as at their home.
+    """A count as people: each subscriber times the people per subscriber at home.
 
     Parameters
     ----------
@@ -3175,7 +3175,7 @@ def usual_environment_counts_spec(
     label_share: int = 80,
     labels: list[str] | None = None,
 ) -> Spec:
-    """Subscribers by location of their usual environment, home and workplace.
+    """Subscribers by usual location, home or workplace; of n such each counts 1/n.
 
     Parameters
     ----------
@@ -3226,7 +3226,7 @@ def usual_environment_counts(
     label_share: int = 80,
     labels: list[str] | None = None,
 ) -> APIQuery:
-    """Subscribers by location of their usual environment, home and workplace.
+    """Subscribers by usual location, home or workplace; of n such each counts 1/n.
 
     Parameters
     ----------

@@ -1347,7 +1347,7 @@ def topup_amount_spec(
     subscriber_subset: Subset = None,
     hours: Hours = None,
 ) -> Spec:
-    """A statistic of each subscriber's top-ups.
+    """A statistic of the amounts of each subscriber's top-ups.
 
     Parameters
     ----------
@@ -1385,7 +1385,7 @@ def topup_balance_spec(
     subscriber_subset: Subset = None,
     hours: Hours = None,
 ) -> Spec:
-    """A statistic of each subscriber's balance.
+    """A statistic of each subscriber's balance, weighted by how long it was held.
 
     Parameters
     ----------

@@ -16,6 +16,7 @@ from .world import EXECUTORS, Stage, stage
 for path in sorted(Path(__file__).parent.glob("*/*.py")):
     if not path.stem.startswith("test_"):
         importlib.import_module(f"{__package__}.{path.parent.name}.{path.stem}")
+importlib.import_module(f"{__package__}.sayings_combined")
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pyproj
@@ -233,6 +234,21 @@ def unit_fields(spec: Any) -> Spec:
 
 def metres(a: tuple[float, float], b: tuple[float, float]) -> float:
     return float(_earth.inv(*a, *b)[2])
+
+
+def equal(found: Any, expected: Any) -> bool:
+    """Equal by value: whole numbers exactly, others to a billionth."""
+    if isinstance(found, Decimal):
+        found = int(found) if found == int(found) else float(found)
+    if isinstance(found, float) or isinstance(expected, float):
+        if found is None or expected is None:
+            return found is expected
+        return math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-9)
+    if isinstance(found, list | tuple) and isinstance(expected, list | tuple):
+        return len(found) == len(expected) and all(map(equal, found, expected))
+    if isinstance(found, datetime) and found.tzinfo is None and expected.tzinfo is not None:
+        return False
+    return bool(found == expected)
 
 
 def statistic(name: str, values: list[Any]) -> Any:

@@ -5,11 +5,6 @@ Both executors must give exactly the defined rows.
 
 from __future__ import annotations
 
-import math
-from datetime import datetime
-from decimal import Decimal
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,23 +17,8 @@ from flowmachine.spec.query import NotBuildable
 from flowmachine.sql import events, packed
 
 from .drawing import SPECS, WORLDS, worlds
-from .oracle import DEFINITIONS, NoData, Oracle
+from .oracle import DEFINITIONS, NoData, Oracle, equal
 from .world import EXECUTORS, Stage
-
-
-def equal(found: Any, expected: Any) -> bool:
-    """Equal by value: whole numbers exactly, others to a billionth."""
-    if isinstance(found, Decimal):
-        found = int(found) if found == int(found) else float(found)
-    if isinstance(found, float) or isinstance(expected, float):
-        if found is None or expected is None:
-            return found is expected
-        return math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-9)
-    if isinstance(found, list | tuple) and isinstance(expected, list | tuple):
-        return len(found) == len(expected) and all(map(equal, found, expected))
-    if isinstance(found, datetime) and found.tzinfo is None and expected.tzinfo is not None:
-        return False
-    return bool(found == expected)
 
 
 @pytest.mark.parametrize("kind", sorted(SPECS))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -124,10 +124,17 @@ class Stage:
     executors: dict[str, Executor] = field(default_factory=dict)
 
     @contextlib.contextmanager
-    def loaded(self, world: World) -> Iterator[tuple[sa.Connection, DataState]]:
-        """A transaction, as the engine's role, in which the world's events are there."""
+    def loaded(
+        self, world: World, more: Callable[[Any], None] | None = None
+    ) -> Iterator[tuple[sa.Connection, DataState]]:
+        """A transaction, as the engine's role, in which the world's events are there.
+
+        ``more`` adds rows that are no events, by a cursor.
+        """
         with self.engine.connect() as connection, connection.begin() as transaction:
             self._load(connection, world)
+            if more is not None:
+                more(connection.connection.cursor())
             connection.execute(sa.text("SET LOCAL ROLE flowmachine"))
             yield connection, read_data_state(connection)
             transaction.rollback()

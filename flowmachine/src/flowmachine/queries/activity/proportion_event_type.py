@@ -17,7 +17,7 @@ from flowmachine.sql.events import select_events
 
 @query_kind("proportion_event_type", direct=True)
 class ProportionEventType(Window, Directed, EventFields, SubscriberMetric):
-    """Divide each subscriber's events of some types by all of the subscriber's events.
+    """Divide a subscriber's events of some types, if any, by all of the subscriber's.
 
     ``numerator`` is among the event types, and ``numerator_direction`` is the direction of its events. Subscribers
     without such an event have no row (the same in the reference).

@@ -22,7 +22,7 @@ from flowmachine.sql.functions import fifteen_digits
 
 @query_kind(
     "internal_migration",
-    summary="Subscribers by their homes in two periods, of those whose homes overlap little.",
+    summary="Subscribers who moved by homes before and after; of n pairs each counts 1/n.",
 )
 class InternalMigration(Thresholds, Aggregate):
     """Count subscribers who changed their usual residence between two periods.

@@ -18,7 +18,7 @@ from flowmachine.sql.events import locate_events
 
 @query_kind(
     "location_introversion",
-    summary="The share of each location's interactions whose other party is there too.",
+    summary="The share of each location's events whose other party is there too.",
 )
 class LocationIntroversion(Window, Unit, Directed, EventFields, Aggregate):
     """Compute the share of a location's interactions with both parties there.

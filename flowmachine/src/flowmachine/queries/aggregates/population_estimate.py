@@ -31,7 +31,7 @@ class Counted(Nested):
 
 @query_kind(
     "population_estimate",
-    summary="A count of subscribers as people: each weighs as many as at their home.",
+    summary="A count as people: each subscriber times the people per subscriber at home.",
 )
 class PopulationEstimate(Aggregate):
     """Weigh a count's subscribers by the people for each subscriber at their home.

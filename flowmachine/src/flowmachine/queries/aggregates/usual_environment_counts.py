@@ -39,7 +39,7 @@ class UsualLabels(Entries):
 
 @query_kind(
     "usual_environment_counts",
-    summary="Subscribers by location of their usual environment, home and workplace.",
+    summary="Subscribers by usual location, home or workplace; of n such each counts 1/n.",
 )
 class UsualEnvironmentCounts(Thresholds, Aggregate):
     """Count subscribers by the locations with each label.

@@ -13,7 +13,11 @@ from flowmachine.spec.query import Sources, SubscriberMetric, query_kind
 from flowmachine.sql.events import select_events
 
 
-@query_kind("topup_amount", component="TopUpAmount", summary="A statistic of each subscriber's top-ups.")
+@query_kind(
+    "topup_amount",
+    component="TopUpAmount",
+    summary="A statistic of the amounts of each subscriber's top-ups.",
+)
 class TopUpAmount(Topups, SubscriberMetric):
     """Take a statistic of each subscriber's top-up amounts in local currency."""
 

@@ -19,7 +19,7 @@ from flowmachine.sql.functions import first_by, microseconds
     "topup_balance",
     sql_version=2,
     component="TopUpBalance",
-    summary="A statistic of each subscriber's balance.",
+    summary="A statistic of each subscriber's balance, weighted by how long it was held.",
 )
 class TopUpBalance(Topups, SubscriberMetric):
     """Take a statistic of each subscriber's balance, weighted by holding time.
