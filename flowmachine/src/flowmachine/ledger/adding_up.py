@@ -12,7 +12,7 @@ from sqlalchemy.sql import ColumnElement, FromClause
 from flowmachine.ledger.keys import digest, form
 from flowmachine.ledger.once import any_of, bound, built_once
 from flowmachine.spec.aggregate import Aggregate, Total
-from flowmachine.spec.places import ADMIN_LEVELS
+from flowmachine.spec.places import ADMIN_LEVELS, UNITS
 from flowmachine.spec.published import Region
 from flowmachine.tables import (
     ledger_places,
@@ -32,6 +32,9 @@ def keys_of_totals(
     upper: dict[str, FromClause] = {}
     joined = rows
     for suffix, region in regions.items():
+        # Places of the network and tiles are asked at no coarser level.
+        if region.unit.name not in UNITS:
+            continue
         levels = _levels(region, rows).subquery(f"levels{suffix}")
         names = region.unit.id_columns
         same = sa.and_(*(levels.c[name] == rows.c[f"{name}{suffix}"] for name in names))

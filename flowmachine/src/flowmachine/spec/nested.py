@@ -10,7 +10,7 @@ import marshmallow as ma
 from marshmallow import validate
 
 from flowmachine.spec.fields import Entries, Form
-from flowmachine.spec.places import UNITS
+from flowmachine.spec.places import DIRECT_UNITS, UNITS
 from flowmachine.spec.query import NotBuildable, Query, queries_in, registered
 from flowmachine.spec.reading import Reading
 from flowmachine.spec.subsets import set_of
@@ -86,7 +86,7 @@ class SubscriberSubset(ma.fields.Field[Any]):
             value = reading.one_of(reading.subscriber_level(), value)
         elif isinstance(value, str) and re.fullmatch(r"[0-9a-f]{32}", value):
             value = reading.named(value)
-            if value is not None and not reading.direct and (direct := direct_kinds_within(value)):
+            if value is not None and not reading.direct and (direct := for_direct_use_within(value)):
                 raise ma.ValidationError(
                     f"Query {value.query_id} cannot be a subset here: {', '.join(direct)} is for direct use only."
                 )
@@ -158,3 +158,9 @@ def direct_kinds_within(query: Query) -> list[str]:
     """List the direct-use kinds in a query, sorted."""
     own, in_subsets = kinds_within(query)
     return sorted(kind for kind in own | in_subsets if registered[kind].direct)
+
+
+def for_direct_use_within(query: Query) -> list[str]:
+    """List the kinds and the units in a query that are for direct use only."""
+    units = {part.unit.name for part in query.graph() if part.unit is not None}
+    return [*direct_kinds_within(query), *sorted(units & set(DIRECT_UNITS))]

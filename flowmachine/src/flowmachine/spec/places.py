@@ -26,6 +26,16 @@ GEOMETRIES = "infrastructure.cells"
 #: Units whose places are parts of the network; for direct use only.
 NETWORK_UNITS = ("cell", "versioned-cell", "versioned-site")
 
+#: Units of square tiles, with the length of a side in metres; for direct use only, since a tile and a region of one
+#: question could be subtracted.
+GRIDS = {"grid-100m": 100, "grid-1km": 1000, "grid-10km": 10_000}
+
+#: All units for direct use only.
+DIRECT_UNITS = (*NETWORK_UNITS, *GRIDS)
+
+#: The map on which tiles are squares: equal-area, in metres, of the whole world (EPSG 6933). Places keep their codes.
+GRID_PROJECTION = "+proj=cea +lat_ts=30 +lon_0=0 +datum=WGS84 +units=m +no_defs"
+
 
 @dataclass(frozen=True)
 class SpatialUnit:
@@ -47,6 +57,7 @@ class SpatialUnit:
             "versioned-cell": ("location_id", "version", "lon", "lat"),
             "versioned-site": ("site_id", "version", "lon", "lat"),
             "lon-lat": ("lon", "lat"),
+            **dict.fromkeys(GRIDS, ("grid_id",)),
         }.get(self.name, ("pcod",))
         types = {"version": sa.Integer(), "lon": sa.Double(), "lat": sa.Double()}
         return {name: types.get(name, sa.Text()) for name in names}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import marshmallow as ma
 
 from flowmachine.spec.fields import Choice, ColumnName, TableName, optional, required
-from flowmachine.spec.places import ADMIN_LEVELS, GEOMETRIES, NETWORK_UNITS, UNITS, SpatialUnit, Tables
+from flowmachine.spec.places import ADMIN_LEVELS, DIRECT_UNITS, GEOMETRIES, GRIDS, UNITS, SpatialUnit, Tables
 from flowmachine.spec.query import field_group
 
 
@@ -21,11 +22,30 @@ def demand_polygons(aggregation_unit: str) -> None:
         raise ma.ValidationError({"aggregation_unit": [f"Must be one of: {', '.join(ADMIN_LEVELS)}."]})
 
 
+class UnitName(Choice):
+    """Accept the name of a published unit, and in direct use that of any unit.
+
+    The words are those published, because scopes are made of them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(*UNITS)
+
+    def deserialize(self, value: Any, *args: Any, **context: Any) -> Any:
+        if not isinstance(value, str) or value not in DIRECT_UNITS:
+            return super().deserialize(value, *args, **context)
+        reading = context.get("reading")
+        if reading is None or reading.direct:
+            return value
+        why = ", because a tile could be subtracted from its region" if value in GRIDS else ""
+        raise ma.ValidationError(f"Must be one of: {', '.join(UNITS)}. {value} is for direct use only{why}.")
+
+
 @field_group
 class Unit:
     """Hold the fields of a kind with its own spatial unit."""
 
-    aggregation_unit: str = required(Choice(*UNITS))
+    aggregation_unit: str = required(UnitName())
     mapping_table: str | None = optional(
         TableName(), doc="Table that maps cells to areas, in place of their position."
     )
@@ -49,11 +69,19 @@ class Unit:
 
     def check(self) -> None:
         """Refuse tables that cannot place cells."""
-        _refuse(self._refused_tables(None))
+        if self.aggregation_unit not in DIRECT_UNITS:
+            _refuse(self._refused_tables(None))
+            return
+        given = ("mapping_table", "geom_table", "geom_table_join_column")
+        text = "Cells, sites and tiles are places themselves: no table places them."
+        refused = {name: [text] for name in given if getattr(self, name) is not None}
+        if refused:
+            raise ma.ValidationError(refused)
 
     def check_tables(self, tables: Tables) -> None:
         """Refuse tables that cannot place cells, are missing or lack a column."""
-        _refuse(self._refused_tables(tables))
+        if self.aggregation_unit not in DIRECT_UNITS:
+            _refuse(self._refused_tables(tables))
 
     def _refused_tables(self, tables: Tables | None) -> Iterator[tuple[str, str]]:
         unit = self._placed
@@ -88,23 +116,9 @@ class Unit:
 
 @field_group
 class NetworkUnit(Unit):
-    """Hold the unit fields of a direct-use kind, network units included."""
+    """Hold the unit fields of a direct-use kind, units for direct use included."""
 
-    aggregation_unit: str = required(Choice(*UNITS, *NETWORK_UNITS))
-
-    def check_tables(self, tables: Tables) -> None:
-        if self.aggregation_unit not in NETWORK_UNITS:
-            super().check_tables(tables)
-
-    def check(self) -> None:
-        if self.aggregation_unit not in NETWORK_UNITS:
-            super().check()
-        else:
-            given = ("mapping_table", "geom_table", "geom_table_join_column")
-            text = "Cells and sites are places themselves: no table places them."
-            refused = {name: [text] for name in given if getattr(self, name) is not None}
-            if refused:
-                raise ma.ValidationError(refused)
+    aggregation_unit: str = required(Choice(*UNITS, *DIRECT_UNITS))
 
 
 def _refuse(problems: Iterator[tuple[str, str]]) -> None:

@@ -17,7 +17,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
-from flowmachine.spec.places import ADMIN_LEVELS, CELLS, GEOMETRIES, SITES, VERSIONED_CELLS, SpatialUnit
+from flowmachine.spec.places import (
+    ADMIN_LEVELS,
+    CELLS,
+    GEOMETRIES,
+    GRID_PROJECTION,
+    GRIDS,
+    SITES,
+    VERSIONED_CELLS,
+    SpatialUnit,
+)
 from flowmachine.sql.statements import CreateTableAs
 from flowmachine.tables import (
     admin_table,
@@ -194,6 +203,19 @@ def _points(unit: SpatialUnit) -> FromClause:
     )
 
 
+def _tile(unit: SpatialUnit, point: ColumnElement[Any]) -> ColumnElement[str]:
+    """Return the code of the tile in which a point lies, such as ``1kmN2599E4695``.
+
+    Northing and easting are those of the lower left corner, in sides of a tile (the form of Eurostat's grids).
+    """
+    on_map = sa.func.ST_Transform(point, GRID_PROJECTION)
+    side = sa.literal(float(GRIDS[unit.name]))
+    north, east = (
+        sa.cast(sa.func.floor(axis(on_map) / side), sa.BigInteger) for axis in (sa.func.ST_Y, sa.func.ST_X)
+    )
+    return sa.func.concat(unit.name.removeprefix("grid-"), "N", north, "E", east)
+
+
 def _regions(unit: SpatialUnit) -> Select[Any]:
     if unit.has_polygons:
         pcod = admin_table(unit)[1]
@@ -210,6 +232,11 @@ def _regions(unit: SpatialUnit) -> Select[Any]:
     elif unit == SITES:
         ids = _versions(site_table(), "site_id")
         order = [sa.collate(ids.c.site_id, "C"), ids.c.version]
+    elif unit.name in GRIDS:
+        point = location_table().c.geom_point
+        tile = _tile(unit, point).label("grid_id")
+        ids = sa.select(tile).where(point.is_not(None)).distinct().subquery("ids")
+        order = [sa.collate(ids.c.grid_id, "C")]
     else:
         ids = _points(unit)
         order = [ids.c.lon, ids.c.lat]
@@ -254,6 +281,8 @@ def _cells(unit: SpatialUnit, regions: sa.TableClause) -> Select[Any]:
         joined = cells.join(
             regions, sa.and_(regions.c.location_id == cells.c.id, regions.c.version == cells.c.version)
         )
+    elif unit.name in GRIDS:
+        joined = cells.join(regions, regions.c.grid_id == _tile(unit, cells.c.geom_point))
     elif unit.mapping_table is not None:
         mapping = named_table(unit.mapping_table, "id", unit.mapped_column).alias("mapping")
         mapped = sa.cast(mapping.c[unit.mapped_column], sa.Text)

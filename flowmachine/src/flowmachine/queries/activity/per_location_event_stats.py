@@ -9,7 +9,7 @@ from sqlalchemy.sql import Select
 
 from flowmachine.queries._statistics import STATISTICS, statistic_type, whole_statistic
 from flowmachine.spec.fields import Choice, optional
-from flowmachine.spec.places import NETWORK_UNITS, UNITS
+from flowmachine.spec.places import DIRECT_UNITS, UNITS
 from flowmachine.spec.query import EventSelection, Sources, SubscriberMetric, query_kind
 from flowmachine.spec.units import NetworkUnit
 from flowmachine.spec.windows import EventFields, Window, window_selection
@@ -21,7 +21,7 @@ class PerLocationEventStats(Window, NetworkUnit, EventFields, SubscriberMetric):
     """Take a statistic of each subscriber's numbers of events at each location."""
 
     statistic: str = optional(Choice(*STATISTICS), "avg")
-    aggregation_unit: str = optional(Choice(*UNITS, *NETWORK_UNITS), "cell")
+    aggregation_unit: str = optional(Choice(*UNITS, *DIRECT_UNITS), "cell")
 
     @property
     def columns(self) -> dict[str, Any]:  # type: ignore[override]

@@ -10,7 +10,7 @@ from sqlalchemy.sql import Select
 from flowmachine.queries.contacts._contacts import both_ends
 from flowmachine.queries.contacts._durations import CallDurations
 from flowmachine.spec.fields import Choice, optional
-from flowmachine.spec.places import NETWORK_UNITS, UNITS, SpatialUnit
+from flowmachine.spec.places import DIRECT_UNITS, UNITS, SpatialUnit
 from flowmachine.spec.query import Query, Sources, query_kind
 from flowmachine.spec.units import NetworkUnit
 
@@ -22,7 +22,7 @@ class PairedPerLocationSubscriberCallDurations(CallDurations, NetworkUnit, Query
     Both parties' records must be in the data and located.
     """
 
-    aggregation_unit: str = optional(Choice(*UNITS, *NETWORK_UNITS), "admin3")
+    aggregation_unit: str = optional(Choice(*UNITS, *DIRECT_UNITS), "admin3")
 
     @property
     def columns(self) -> dict[str, Any]:  # type: ignore[override]

@@ -9,7 +9,7 @@ from sqlalchemy.sql import Select
 
 from flowmachine.queries.contacts._durations import CallDurations
 from flowmachine.spec.fields import Choice, optional
-from flowmachine.spec.places import NETWORK_UNITS, UNITS
+from flowmachine.spec.places import DIRECT_UNITS, UNITS
 from flowmachine.spec.query import Query, Sources, query_kind
 from flowmachine.spec.units import NetworkUnit
 from flowmachine.sql.events import locate_events
@@ -19,7 +19,7 @@ from flowmachine.sql.events import locate_events
 class PerLocationSubscriberCallDurations(CallDurations, NetworkUnit, Query):
     """Take a statistic of the seconds of each subscriber's calls at each location."""
 
-    aggregation_unit: str = optional(Choice(*UNITS, *NETWORK_UNITS), "admin3")
+    aggregation_unit: str = optional(Choice(*UNITS, *DIRECT_UNITS), "admin3")
 
     @property
     def columns(self) -> dict[str, Any]:  # type: ignore[override]

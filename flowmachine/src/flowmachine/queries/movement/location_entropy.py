@@ -8,7 +8,7 @@ from sqlalchemy.sql import Select
 
 from flowmachine.queries._entropy import ENTROPY_COLUMNS, entropy
 from flowmachine.spec.fields import Choice, optional
-from flowmachine.spec.places import NETWORK_UNITS, UNITS
+from flowmachine.spec.places import DIRECT_UNITS, UNITS
 from flowmachine.spec.query import EventSelection, Query, Sources, query_kind
 from flowmachine.spec.units import NetworkUnit
 from flowmachine.spec.windows import EventFields, Window, window_selection
@@ -25,7 +25,7 @@ class LocationEntropy(Window, NetworkUnit, EventFields, Query):
 
     columns: ClassVar[dict[str, Any]] = ENTROPY_COLUMNS
 
-    aggregation_unit: str = optional(Choice(*UNITS, *NETWORK_UNITS), "cell")
+    aggregation_unit: str = optional(Choice(*UNITS, *DIRECT_UNITS), "cell")
 
     @property
     def events(self) -> tuple[EventSelection]:

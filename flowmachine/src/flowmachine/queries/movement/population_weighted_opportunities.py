@@ -14,7 +14,7 @@ from sqlalchemy.sql import FromClause, Select
 
 from flowmachine.queries.places._locating import last_location, modal_location, most_common_location
 from flowmachine.spec.fields import Choice, Number, optional
-from flowmachine.spec.places import NETWORK_UNITS, UNITS, SpatialUnit
+from flowmachine.spec.places import DIRECT_UNITS, UNITS, SpatialUnit
 from flowmachine.spec.query import LONGEST_WINDOW, EventSelection, Query, Sources, query_kind
 from flowmachine.spec.units import NetworkUnit, demand_points
 from flowmachine.spec.windows import EventFields, Window
@@ -44,7 +44,7 @@ class PopulationWeightedOpportunities(Window, EventFields, NetworkUnit, Query):
 
     departure_rate: float = optional(Number(0.0, 1.0), 0.1)
     method: str = optional(Choice("last", "most-common"), "last")
-    aggregation_unit: str = optional(Choice(*UNITS, *NETWORK_UNITS), "versioned-site")
+    aggregation_unit: str = optional(Choice(*UNITS, *DIRECT_UNITS), "versioned-site")
 
     def check(self) -> None:
         super().check()

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql import Select
 
 from flowmachine.spec.fields import Choice, optional
-from flowmachine.spec.places import NETWORK_UNITS, UNITS, SpatialUnit
+from flowmachine.spec.places import DIRECT_UNITS, UNITS, SpatialUnit
 from flowmachine.spec.query import Query, Sources, query_kind
 from flowmachine.spec.units import NetworkUnit, demand_points
 from flowmachine.sql.geometry import geodesic_metres
@@ -28,7 +28,7 @@ class DistanceMatrix(NetworkUnit, Query):
         "value": sa.Double(),
     }
 
-    aggregation_unit: str = optional(Choice(*UNITS, *NETWORK_UNITS), "versioned-cell")
+    aggregation_unit: str = optional(Choice(*UNITS, *DIRECT_UNITS), "versioned-cell")
 
     def check(self) -> None:
         super().check()

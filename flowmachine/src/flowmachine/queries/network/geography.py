@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import marshmallow as ma
 import sqlalchemy as sa
 from sqlalchemy.sql import FromClause, Select
 from sqlalchemy.types import UserDefinedType
@@ -33,6 +34,11 @@ class Geography(Unit, Aggregate):
 
     needs_database: ClassVar[bool] = True
     uncompared: ClassVar[str | None] = "it is about no subscriber"
+
+    def check(self) -> None:
+        super().check()
+        if not (self.unit.has_polygons or self.unit.has_points):
+            raise ma.ValidationError({"aggregation_unit": [f"{self.aggregation_unit} has no geometries."]})
 
     def select(self, sources: Sources) -> Select[Any]:
         regions = sources.regions(self.unit)

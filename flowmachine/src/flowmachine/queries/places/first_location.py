@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql import Select
 
 from flowmachine.spec.fields import Choice, Listed, Text, optional
-from flowmachine.spec.places import NETWORK_UNITS, UNITS
+from flowmachine.spec.places import DIRECT_UNITS, UNITS
 from flowmachine.spec.query import EventSelection, Query, Sources, query_kind
 from flowmachine.spec.units import NetworkUnit
 from flowmachine.spec.windows import EventFields, Window, window_selection
@@ -48,7 +48,7 @@ class FirstLocation(Window, EventFields, NetworkUnit, Query):
     columns: ClassVar[dict[str, Any]] = {"subscriber": sa.Text(), "time": sa.DateTime()}
 
     location: tuple[str, ...] | None = optional(Places())
-    aggregation_unit: str = optional(Choice(*UNITS, *NETWORK_UNITS), "cell")
+    aggregation_unit: str = optional(Choice(*UNITS, *DIRECT_UNITS), "cell")
 
     def check(self) -> None:
         super().check()

@@ -8,7 +8,7 @@ from sqlalchemy.sql import Select
 
 from flowmachine.queries.places._locating import Unplaced, last_location
 from flowmachine.spec.fields import Choice, optional
-from flowmachine.spec.places import NETWORK_UNITS, UNITS
+from flowmachine.spec.places import DIRECT_UNITS, UNITS
 from flowmachine.spec.query import EventSelection, Sources, SubscriberLocations, query_kind
 from flowmachine.spec.windows import EventFields, Window, window_selection
 
@@ -22,7 +22,7 @@ class LastLocation(Window, EventFields, Unplaced, SubscriberLocations):
     sorts last.
     """
 
-    aggregation_unit: str = optional(Choice(*UNITS, *NETWORK_UNITS), "admin3")
+    aggregation_unit: str = optional(Choice(*UNITS, *DIRECT_UNITS), "admin3")
 
     @property
     def stands_for(self) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy.sql import Select
 
 from flowmachine.queries.places._locating import Unplaced
 from flowmachine.spec.fields import Choice, optional
-from flowmachine.spec.places import NETWORK_UNITS, UNITS
+from flowmachine.spec.places import DIRECT_UNITS, UNITS
 from flowmachine.spec.query import EventSelection, Query, Sources, query_kind
 from flowmachine.spec.windows import EventFields, Window, window_selection
 from flowmachine.sql.events import locate_events
@@ -29,7 +29,7 @@ class SubscriberLocations(Window, EventFields, Unplaced, Query):
         "location": sa.Integer(),
     }
 
-    aggregation_unit: str = optional(Choice(*UNITS, *NETWORK_UNITS), "cell")
+    aggregation_unit: str = optional(Choice(*UNITS, *DIRECT_UNITS), "cell")
 
     @property
     def events(self) -> tuple[EventSelection]:
