@@ -1,4 +1,4 @@
-"""Hold what a reader of each kind's summary expects to a world that can be counted by hand.
+"""Hold what readers of summaries expect to a world counted by hand.
 
 A summary is all that most people read of a kind. A saying repeats it, word for word, with the rows that somebody
 expects who knows the sentence and the story. The specification is the shortest on the kind's page, with the fields

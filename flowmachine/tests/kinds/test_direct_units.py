@@ -35,7 +35,7 @@ _ON_MAP = pyproj.Transformer.from_crs(4326, 6933, always_xy=True)
 
 
 def tile(point: Any, kilometres: int) -> str:
-    """Return the code of a point's tile on an equal-area map, from its lower left corner."""
+    """Return the code of a point's tile on an equal-area map."""
     east, north = (int(metres // (1000 * kilometres)) for metres in _ON_MAP.transform(*point))
     return f"{kilometres}kmN{north}E{east}"
 

@@ -279,7 +279,7 @@ says(
 
 
 def hours(*people: tuple[str, str, str], day: int = 1) -> list[str]:
-    """Draw lines of people with an event in the middle of hours at b, and then of hours at B."""
+    """Draw lines of people with an event in each of some hours at b, then at B."""
     return [
         f"{names} | {day} {hour}:30 | {cell}"
         for names, *days in people

@@ -65,7 +65,10 @@ says(
 
 
 def payments(cursor: Any) -> None:
-    """Let 17 people at b pay ten to as many at B on Friday, and 18 at B pay five to themselves on Saturday."""
+    """Let 17 people at b pay ten to as many at B, and 18 at B pay five to themselves.
+
+    The first is on Friday, the second on Saturday.
+    """
     paid = [("payer", n, "payee", n, 10, "in-b", "in-B", 1) for n in range(17)]
     paid += [("saver", n, "saver", n, 5, "in-B", "in-B", 2) for n in range(18)]
     names = {f"{who}{n}" for payer, n, payee, m, *_ in paid for who, n in ((payer, n), (payee, m))}

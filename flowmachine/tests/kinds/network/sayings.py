@@ -126,7 +126,7 @@ says(
 
 
 def clusters(rows: list[Row]) -> bool:
-    """Check that the four sites in a row, some 500 m apart, are one cluster and the only one."""
+    """Check that four sites, some 500 m apart, are one cluster and the only one."""
     members = {(row[0][0] if isinstance(row[0], tuple) else row[0]): row[-1] for row in rows}
     return members == dict.fromkeys(("p", "beside p", "near p", "moved"), 0)
 
