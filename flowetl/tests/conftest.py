@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow.parquet
 import pytest
 
 import flowetl
@@ -106,6 +107,35 @@ class Operator:
     def load(self, source: str = "calls", day: dt.date | None = None, **options: Any) -> Loaded:
         """Load one day."""
         return load_day(self.deployment, self.sources[source], day or self.day, **options)
+
+    def day_files(self) -> set[str]:
+        """The files of days: those that the manifest names, and no others."""
+        found = {
+            str(path.relative_to(self.deployment.columnar))
+            for folder in ("events", "tallies")
+            for path in self.deployment.columnar.glob(f"{folder}/*/*/*")
+        }
+        named = self.rows("SELECT path, tally_path FROM etl.columnar_files")
+        assert found == {path for row in named for path in row}
+        return found
+
+    def tallies_are_right(self) -> bool:
+        """Whether each tally has what a loop over its day's file counts."""
+        for paths in self.rows("SELECT path, tally_path FROM etl.columnar_files"):
+            day, tally = (pyarrow.parquet.read_table(self.deployment.columnar / path) for path in paths)
+            counted: dict[tuple[Any, dt.datetime], list[int]] = {}
+            for row in day.to_pylist():
+                hour = row["local_time"].replace(minute=0, second=0, microsecond=0)
+                numbers = counted.setdefault((row["cell"], hour), [0, 0])
+                numbers[0] += 1
+                numbers[1] |= 1 << row["subscriber"] % 64
+            rows = {
+                (row["cell"], row["local_time"]): [row["events"], row["bits"] % 2**64]
+                for row in tally.to_pylist()
+            }
+            if rows != counted or len(rows) != tally.num_rows:
+                return False
+        return True
 
     def parquet(self, cdr_type: str = "calls") -> list[tuple[Any, ...]]:
         """The columnar rows that the manifest names."""

@@ -79,7 +79,7 @@ def test_a_dropped_day_is_gone_from_both_stores_and_can_be_loaded_again(operator
     operator.command(*drop)
     assert operator.value("SELECT count(*) FROM etl.available_dates") == 0
     assert operator.value("SELECT count(*) FROM events.calls") == 0
-    assert list(operator.deployment.columnar.glob("events/*/*/*")) == []
+    assert operator.day_files() == set()
     assert operator.rows("SELECT state, note FROM etl.etl_records ORDER BY id DESC LIMIT 1") == [
         ("dropped", "wrong switch")
     ]
@@ -107,11 +107,16 @@ def test_quality_checks_can_be_run_again(operator) -> None:
 def test_reconcile_reports_what_only_a_load_can_mend(operator) -> None:
     fill(operator, 1)
     operator.command("run", "--source", "calls", "--date", "2016-01-01")
-    path = operator.value("SELECT path FROM etl.columnar_files")
-    (operator.deployment.columnar / path).unlink()
+    (paths,) = operator.rows("SELECT path, tally_path FROM etl.columnar_files")
+    for path in paths:
+        (operator.deployment.columnar / path).rename(
+            (operator.deployment.columnar / path).with_name("other.parquet")
+        )
     done = operator.command("reconcile", check=False)
     assert done.returncode == 1
-    assert f"columnar file missing, run the command repair: {path}" in done.stdout
+    for path in paths:
+        assert f"columnar file missing, run the command repair: {path}" in done.stdout
+        assert f"removed orphan: {Path(path).with_name('other.parquet')}" in done.stdout
 
 
 def test_wrong_use_is_told(operator) -> None:

@@ -77,11 +77,8 @@ def test_killed_and_repeated(operator, fault, moment) -> None:
 
     assert not reconcile(operator.deployment).needs_attention
     assert reconcile(operator.deployment) == Drift()
-    files = {
-        str(path.relative_to(operator.deployment.columnar))
-        for path in operator.deployment.columnar.glob("events/*/*/*")
-    }
-    assert files == {path for (path,) in operator.rows("SELECT path FROM etl.columnar_files")}
+    assert len(operator.day_files()) == 2
+    assert operator.tallies_are_right()
     assert (
         operator.value("SELECT count(*) FROM etl.loads WHERE state IN ('waiting', 'loading', 'checking')")
         == 0

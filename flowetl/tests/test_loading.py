@@ -146,6 +146,7 @@ def test_both_stores_hold_the_same_rows(cluster, operator, monkeypatch, cdr_type
         expected = operator.rows(f"SELECT {expressions} FROM events.{cdr_type} AS e ORDER BY 1, 2")
         assert found.select(*columns).fetchall() == expected
         assert len(expected) == len(rows)
+        assert operator.tallies_are_right()
         lower = operator.value("SELECT min(datetime) FROM events." + cdr_type)
         assert lower >= dt.datetime(2015, 12, 31, 18, 15, tzinfo=dt.UTC)
 
@@ -162,7 +163,8 @@ def test_reloading_replaces_the_day_in_both_stores(operator) -> None:
     assert operator.value("SELECT state FROM etl.loads WHERE load_id = %s", first) == "superseded"
     states = [state for (state,) in operator.rows("SELECT state FROM etl.etl_records ORDER BY id")]
     assert states[3:] == ["waiting", "loading", "superseded", "ingested"]
-    assert len([path for path in columnar_files(operator) if "events" in path]) == 1
+    assert len(operator.day_files()) == 2
+    assert operator.tallies_are_right()
     assert (operator.deployment.columnar / "subscribers" / f"{first}.parquet").exists()
 
 

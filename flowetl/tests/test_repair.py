@@ -59,8 +59,8 @@ def load(operator, deployment=None) -> None:
         load_day(deployment or operator.deployment, operator.sources[name], operator.day)
 
 
-def file_of(operator, cdr_type: str = "calls") -> Path:
-    (path,) = (operator.deployment.columnar / f"events/type={cdr_type}").glob("*/*.parquet")
+def file_of(operator, cdr_type: str = "calls", folder: str = "events") -> Path:
+    (path,) = (operator.deployment.columnar / f"{folder}/type={cdr_type}").glob("*/*.parquet")
     return path
 
 
@@ -101,7 +101,10 @@ def records(operator) -> list[tuple]:
 def manifest_is_right(operator) -> bool:
     return all(
         (size, digest) == ((file := operator.deployment.columnar / path).stat().st_size, sha256(file))
-        for path, size, digest in operator.rows("SELECT path, bytes, sha256 FROM etl.columnar_files")
+        for path, size, digest in operator.rows(
+            "SELECT path, bytes, sha256 FROM etl.columnar_files "
+            "UNION ALL SELECT tally_path, tally_bytes, tally_sha256 FROM etl.columnar_files"
+        )
     )
 
 
@@ -134,6 +137,52 @@ def test_a_file_is_rebuilt_as_it_was(operator, damage: Callable[[Path], None], f
     assert operator.command("repair", "--dry-run").stdout == "every columnar file is as it was written\n"
 
 
+def forget(operator) -> None:
+    """Make the day one that was loaded before there were tallies."""
+    path = file_of(operator, folder="tallies")
+    path.unlink()
+    operator.rows(
+        "UPDATE etl.columnar_files SET tally_path = NULL, tally_bytes = NULL, tally_sha256 = NULL "
+        "WHERE cdr_type = 'calls'"
+    )
+
+
+@pytest.mark.parametrize("damage", [delete, shorten, flip, None])
+def test_a_tally_is_made_again_from_the_days_file(operator, damage: Callable[[Path], None] | None) -> None:
+    fill(operator)
+    load(operator)
+    path, day = file_of(operator, folder="tallies"), file_of(operator)
+    before, told = path.read_bytes(), records(operator)
+    assert operator.tallies_are_right()
+    if damage is None:
+        forget(operator)
+    else:
+        damage(path)
+    written = day.stat().st_mtime_ns
+    # Nothing of the database is needed.
+    operator.rows("DELETE FROM events.calls")
+
+    done = operator.command("repair")
+    assert done.stdout.splitlines()[0] == f"rebuilt: {path.relative_to(operator.deployment.columnar)}"
+    assert path.read_bytes() == before
+    assert day.stat().st_mtime_ns == written
+    assert records(operator) == told
+    assert manifest_is_right(operator)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_both_files_of_a_day_are_made_again(operator) -> None:
+    fill(operator)
+    load(operator)
+    paths = [file_of(operator, folder=folder) for folder in ("events", "tallies")]
+    for path in paths:
+        flip(path)
+    done = operator.command("repair")
+    shown = [path.relative_to(operator.deployment.columnar) for path in paths]
+    assert done.stdout.splitlines()[:2] == [f"rebuilt: {path}" for path in shown]
+    assert manifest_is_right(operator)
+
+
 def test_every_type_and_clock(cluster, operator, monkeypatch) -> None:
     """On the day the clocks are set back, an hour comes twice."""
     autumn = dt.date(2016, 11, 6)
@@ -147,12 +196,14 @@ def test_every_type_and_clock(cluster, operator, monkeypatch) -> None:
         load(operator)
         paths = [file_of(operator, cdr_type) for cdr_type in ("calls", "topups")]
         before = [content(path) for path in paths]
+        assert operator.tallies_are_right()
         clocks = before[0].select(["time", "local_time"]).to_pylist()
         assert len({clock["time"] - clock["local_time"] for clock in clocks}) == 2
         for path in paths:
             path.unlink()
         assert [fault for _, fault in repair(operator.deployment)] == [None, None]
         assert [content(path) for path in paths] == before
+        assert operator.tallies_are_right()
 
 
 def test_an_empty_day(operator) -> None:
@@ -220,7 +271,7 @@ def test_the_watch_mends_what_was_listed_before_it_began_and_what_is_listed_late
     finally:
         stopping.set()
         watching.join()
-    assert [file.fault for file in examine(operator.deployment)] == [None, None]
+    assert [day.faults for day in examine(operator.deployment)] == [{}, {}]
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

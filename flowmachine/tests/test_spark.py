@@ -24,6 +24,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowetl.tally import write_tally
 from flowmachine.data import DataState, Day
 from flowmachine.executors import make_executors
 from flowmachine.executors.duckdb import DuckDBExecutor
@@ -75,6 +76,9 @@ class Folder:
         self._chance = random.Random(0)
         self._people = [self._chance.getrandbits(64) - 2**63 for _ in range(40)]
         self._files: dict[Day, str] = {}
+        self._tallies: dict[Day, str] = {}
+        #: Whether counts by cell and hour are there.
+        self.tallied = False
         self._map = cache(self._new_map)
         self._devices = path / "devices.parquet"
         devices = {
@@ -91,9 +95,12 @@ class Folder:
     def sources(self, executor: DuckDBExecutor | SparkExecutor) -> Any:
         """Return the executor's relations over the days written so far."""
         loads = dict.fromkeys(self._files, UUID(int=0))
-        data = DataState(loads, dict(self._files), 1, "UTC")
+        data = DataState(loads, dict(self._files), 1, "UTC", tallies=self._tallies)
         others = (lambda: self._devices, lambda table, column: self._weights)
-        return executor.sources_type(self.computing, executor._read, data, self._map, *others)
+        tallied = self.tallied
+        return executor.sources_type(
+            self.computing, executor._read, data, lambda day: tallied, self._map, *others
+        )
 
     def rows(self, executor: DuckDBExecutor | SparkExecutor, query: Query) -> dict[str, list[Any]]:
         """Store a query's parts and return the rows of each.
@@ -145,6 +152,10 @@ class Folder:
         target.parent.mkdir(parents=True)
         pa.parquet.write_table(pa.Table.from_pylist(rows, schema), target)
         self._files[event_type, day] = path
+        tally = f"tallies/type={event_type}/date={day}/0.parquet"
+        (self.computing.columnar_path / tally).parent.mkdir(parents=True)
+        write_tally(target, self.computing.columnar_path / tally)
+        self._tallies[event_type, day] = tally
 
     def _new_map(self, unit: SpatialUnit) -> UnitMap:
         """Write a map in which every cell moves on 2 January 2016."""
@@ -217,6 +228,19 @@ def test_both_executors_have_the_same_rows_and_sketches(folder: Folder, kind: st
     assert expected.keys() == found.keys()
     for name, rows in expected.items():
         assert equal(found[name], rows), name
+
+
+@pytest.mark.parametrize("kind", sorted(kind for kind, of in kinds().items() if of.reads_tallies))
+def test_both_executors_read_counts_by_cell_and_hour(folder: Folder, kind: str) -> None:
+    query = examples.query(kind)
+    folder.load(query)
+    expected = folder.rows(folder.duckdb, query)[kind]
+    folder.tallied = True
+    try:
+        for executor in (folder.duckdb, folder.spark):
+            assert equal(folder.rows(executor, query)[kind], expected), executor.name
+    finally:
+        folder.tallied = False
 
 
 def test_each_reads_what_the_other_stored(folder: Folder) -> None:

@@ -169,7 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "repair",
         commands.repair,
-        "Rebuild columnar files that are missing or damaged from the database. Results stay valid. "
+        "Rebuild columnar files and tallies that are missing or damaged. Results stay valid. "
         "The serve command does this by itself for files that a query was to read.",
     ).add_argument("--dry-run", action="store_true", help="only list them")
     add(

@@ -1,14 +1,15 @@
-"""Name columnar files and write them atomically."""
+"""Name the columnar files of a day and write them atomically."""
 
 import datetime as dt
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
 from flowetl.events import CdrType
+from flowetl.tally import write_tally
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,27 @@ class ColumnarFile:
     sha256: str
 
 
+@dataclass(frozen=True)
+class DayFiles:
+    """Describe the file of a day's events, and that of their tally."""
+
+    events: ColumnarFile
+    tally: ColumnarFile
+
+
 def day_path(cdr_type: CdrType, date: dt.date, load_id: UUID) -> str:
     """Return the relative path of a day file."""
     return f"events/type={cdr_type}/date={date.isoformat()}/{load_id}.parquet"
+
+
+def tally_path(cdr_type: CdrType, date: dt.date, load_id: UUID) -> str:
+    """Return the relative path of a day's tally by cell and hour."""
+    return f"tallies/type={cdr_type}/date={date.isoformat()}/{load_id}.parquet"
+
+
+def day_folders(cdr_type: str, date: str) -> tuple[str, str]:
+    """Return the relative folders of a day's files; ``*`` stands for any type or date."""
+    return f"events/type={cdr_type}/date={date}", f"tallies/type={cdr_type}/date={date}"
 
 
 def dictionary_path(load_id: UUID) -> str:
@@ -30,29 +49,66 @@ def dictionary_path(load_id: UUID) -> str:
     return f"subscribers/{load_id}.parquet"
 
 
+def publish_day(
+    folder: Path, cdr_type: CdrType, date: dt.date, load_id: UUID, write: Callable[[Path], None]
+) -> DayFiles:
+    """Write a day's events and their tally, both as ``publish_file`` does."""
+
+    def write_both(partial: Sequence[Path]) -> None:
+        events, tally = partial
+        write(events)
+        write_tally(events, tally)
+
+    paths = day_path(cdr_type, date, load_id), tally_path(cdr_type, date, load_id)
+    events, tally = _publish(folder, paths, write_both)
+    return DayFiles(events, tally)
+
+
+def publish_tally(folder: Path, cdr_type: CdrType, date: dt.date, load_id: UUID, events: str) -> ColumnarFile:
+    """Count a day's events again, from the file at this relative path."""
+    relative = tally_path(cdr_type, date, load_id)
+    return publish_file(folder, relative, lambda path: write_tally(folder / events, path))
+
+
 def publish_file(folder: Path, relative: str, write: Callable[[Path], None]) -> ColumnarFile:
     """Write a file aside, flush it and rename it, so that readers see whole files.
 
     Only its owner may read the file.
     """
-    final = folder / relative
+    (file,) = _publish(folder, [relative], lambda partial: write(*partial))
+    return file
+
+
+def _publish(
+    folder: Path, relatives: Sequence[str], write: Callable[[list[Path]], None]
+) -> list[ColumnarFile]:
+    finals = [folder / relative for relative in relatives]
     # Loader and engine are one user; other users of the machine must not read subscribers' rows.
-    for parent in reversed(final.relative_to(folder).parents):
-        (folder / parent).mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = final.with_name(f".{final.name}.partial")
+    for final in finals:
+        for parent in reversed(final.relative_to(folder).parents):
+            (folder / parent).mkdir(mode=0o700, parents=True, exist_ok=True)
+    partial = [final.with_name(f".{final.name}.partial") for final in finals]
     try:
         write(partial)
-        partial.chmod(0o600)
-        with partial.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            os.fsync(file.fileno())
-        size = partial.stat().st_size
-        partial.rename(final)
+        files = [_synced(path, relative) for path, relative in zip(partial, relatives, strict=True)]
+        for path, final in zip(partial, finals, strict=True):
+            path.rename(final)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        for path in partial:
+            path.unlink(missing_ok=True)
         raise
-    _sync_folder(final.parent)
-    return ColumnarFile(relative, size, digest)
+    for final in finals:
+        _sync_folder(final.parent)
+    return files
+
+
+def _synced(path: Path, relative: str) -> ColumnarFile:
+    """Flush a written file; return its description under another name."""
+    path.chmod(0o600)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+    return ColumnarFile(relative, path.stat().st_size, digest)
 
 
 def fault_of(path: Path, size: int, sha256: str) -> str | None:

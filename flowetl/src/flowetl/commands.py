@@ -422,16 +422,17 @@ def repair(options: argparse.Namespace) -> int:
 
     deployment = Deployment.from_settings()
     if options.dry_run:
-        faulty = [file for file in examine(deployment) if file.fault is not None]
-        for file in faulty:
-            _say(f"{file.fault}: {file.path}")
+        faulty = [(path, fault) for day in examine(deployment) for path, fault in day.faults.items()]
+        for path, fault in faulty:
+            _say(f"{fault}: {path}")
         if not faulty:
             _say("every columnar file is as it was written")
         return FAILED if faulty else OK
     complete, rebuilt = True, 0
-    for file, fault in rebuild(deployment):
-        complete, rebuilt = complete and fault is None, rebuilt + (fault is None)
-        _say(f"rebuilt: {file.path}" if fault is None else f"not rebuilt: {file.path}: {fault}")
+    for day, cause in rebuild(deployment):
+        complete, rebuilt = complete and cause is None, rebuilt + (len(day.faults) if cause is None else 0)
+        for path in day.faults:
+            _say(f"rebuilt: {path}" if cause is None else f"not rebuilt: {path}: {cause}")
     if complete:
         _say(f"every columnar file is as it was written; {rebuilt} were rebuilt")
     return OK if complete else FAILED

@@ -23,7 +23,7 @@ from psycopg2.sql import Identifier
 from flowetl import arrival, columnar, dictionary, gates, optout, paths, pseudonyms, quality, records
 from flowetl.ahead import ahead
 from flowetl.arrival import Delivery, Item, Place, State
-from flowetl.columnar import ColumnarFile
+from flowetl.columnar import DayFiles
 from flowetl.deployment import Deployment, available_cores
 from flowetl.errors import Held, LoadError, UnexpectedFault, told_by_place
 from flowetl.events import HAS_COUNTERPARTS
@@ -208,8 +208,8 @@ def load_day(
         extracted = step("extract", lambda: stack.enter_context(extract(this, state)))
         rows, rejects = extracted.day.rows, extracted.day.refused.total()
         outcomes = step("quality", lambda: check_quality(this, extracted))
-        file = step("columnar", lambda: write_columnar(this, extracted))
-        step("attach", lambda: publish(this, extracted, file, outcomes))
+        files = step("columnar", lambda: write_columnar(this, extracted))
+        step("attach", lambda: publish(this, extracted, files, outcomes))
         step("own_quality", lambda: check_own_quality(this))
     seconds = time.monotonic() - started
     _log.info(
@@ -302,14 +302,18 @@ def _tell_lost(this: Attempt, day: StagedDay, file_name: str, elsewhere: Counter
         )
 
 
-def write_columnar(this: Attempt, extracted: Extracted) -> ColumnarFile:
-    """Move the complete columnar file to its place before anything names it."""
+def write_columnar(this: Attempt, extracted: Extracted) -> DayFiles:
+    """Move the complete columnar files to their places before anything names them."""
     day = extracted.day
     with this.connection.cursor() as cursor:
         keys = dictionary.location_keys(cursor, day.location_ids)
-    relative = columnar.day_path(this.load.cdr_type, this.load.date, this.load.load_id)
-    return columnar.publish_file(
-        this.deployment.columnar, relative, lambda path: day.write_columnar(path, keys)
+    load = this.load
+    return columnar.publish_day(
+        this.deployment.columnar,
+        load.cdr_type,
+        load.date,
+        load.load_id,
+        lambda path: day.write_columnar(path, keys),
     )
 
 
@@ -331,7 +335,7 @@ def check_quality(this: Attempt, extracted: Extracted) -> Outcomes:
     return outcomes
 
 
-def publish(this: Attempt, extracted: Extracted, file: ColumnarFile, outcomes: Outcomes) -> None:
+def publish(this: Attempt, extracted: Extracted, files: DayFiles, outcomes: Outcomes) -> None:
     """Make the day visible in both stores in one transaction."""
     load, day = this.load, extracted.day
     # Skip built-in checks that an administrator's file replaces.
@@ -364,11 +368,12 @@ def publish(this: Attempt, extracted: Extracted, file: ColumnarFile, outcomes: O
         with this.timed("update_records"):
             dictionary.add_subscribers(cursor, this.deployment.columnar, load.load_id, fresh)
             # Last, because every other load waits for the rows of locations and key until this load is done.
-            _record(cursor, this, day, file)
+            _record(cursor, this, day, files)
         _record_metrics(cursor, this)
     this.visible = True
     known.remember(fresh)
-    _remove_other_versions(this.deployment.columnar / file.path)
+    for file in (files.events, files.tally):
+        _remove_other_versions(this.deployment.columnar / file.path)
 
 
 def check_own_quality(this: Attempt) -> None:
@@ -443,8 +448,8 @@ def _record_files(cursor: Cursor, this: Attempt, day: StagedDay, read: list[Read
         )
 
 
-def _record(cursor: Cursor, this: Attempt, day: StagedDay, file: ColumnarFile) -> None:
-    load = this.load
+def _record(cursor: Cursor, this: Attempt, day: StagedDay, files: DayFiles) -> None:
+    load, file = this.load, files.events
     load_id = str(load.load_id)
     if this.replaces:
         cursor.execute(
@@ -457,13 +462,7 @@ def _record(cursor: Cursor, this: Attempt, day: StagedDay, file: ColumnarFile) -
         (file.bytes, "; ".join(day.notes) or None, load_id),
     )
     records.append(cursor, load, "ingested", rows=day.rows, size=file.bytes)
-    cursor.execute(
-        "INSERT INTO etl.columnar_files (cdr_type, cdr_date, load_id, path, rows, bytes, sha256) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (cdr_type, cdr_date) DO UPDATE SET "
-        "load_id = excluded.load_id, path = excluded.path, rows = excluded.rows, bytes = excluded.bytes, "
-        "sha256 = excluded.sha256",
-        (load.cdr_type, load.date, load_id, file.path, day.rows, file.bytes, file.sha256),
-    )
+    records.name_files(cursor, load.cdr_type, load.date, load.load_id, day.rows, files)
     counterparts = load.cdr_type in HAS_COUNTERPARTS
     cursor.execute(
         "INSERT INTO available_tables (table_name, has_locations, has_subscribers, has_counterparts) "

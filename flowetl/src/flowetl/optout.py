@@ -108,8 +108,9 @@ def remove(deployment: Deployment) -> Iterator[Removed]:
                 with records.day_lock(connection, cdr_type, date):
                     with records.transaction(connection) as inside:
                         removed, old = _remove(inside, deployment, cdr_type, date, sorted(keys))
-                    if old is not None:
-                        (deployment.columnar / old).unlink(missing_ok=True)
+                    for path in old:
+                        (deployment.columnar / path).unlink(missing_ok=True)
+                    if old:
                         yield Removed(cdr_type, date, removed)
 
 
@@ -142,8 +143,8 @@ def _forget_parties(cursor: Cursor, pseudonyms: list[str]) -> list[tuple[dt.date
 
 def _remove(
     cursor: Cursor, deployment: Deployment, cdr_type: CdrType, date: dt.date, keys: list[int]
-) -> tuple[int, str | None]:
-    """Remove records of one day; return their number and the replaced file, if any."""
+) -> tuple[int, list[str]]:
+    """Remove records of one day; return their number and the replaced files."""
     cursor.execute("SELECT pseudonym FROM etl.subscriber_keys WHERE subscriber_key = ANY (%s)", (keys,))
     people = [pseudonym for (pseudonym,) in cursor.fetchall()]
     table = Identifier("events", partition_name(cdr_type, date))
@@ -154,13 +155,16 @@ def _remove(
         cursor.execute(statement.format(table), (people,))
         changed += cursor.rowcount
     if not changed:
-        return 0, None
+        return 0, []
     load_id = uuid.uuid4()
-    file = columnar.publish_file(
+    files = columnar.publish_day(
         deployment.columnar,
-        columnar.day_path(cdr_type, date, load_id),
+        cdr_type,
+        date,
+        load_id,
         lambda path: write_partition(cursor, cdr_type, date, deployment.zone, path),
     )
+    file = files.events
     before = records.current_load(cursor, cdr_type, date)
     note = f"{removed} records of subscribers who opted out were removed"
     cursor.execute(
@@ -182,13 +186,9 @@ def _remove(
             (cdr_type, date, state, str(load_id), source, rows, file.bytes, note),
         )
     cursor.execute(
-        "SELECT path FROM etl.columnar_files WHERE cdr_type = %s AND cdr_date = %s FOR UPDATE",
+        "SELECT path, tally_path FROM etl.columnar_files WHERE cdr_type = %s AND cdr_date = %s FOR UPDATE",
         (cdr_type, date),
     )
-    (old,) = cursor.fetchone() or (None,)
-    cursor.execute(
-        "UPDATE etl.columnar_files SET load_id = %s, path = %s, rows = %s, bytes = %s, sha256 = %s "
-        "WHERE cdr_type = %s AND cdr_date = %s",
-        (str(load_id), file.path, rows, file.bytes, file.sha256, cdr_type, date),
-    )
+    old = [path for path in cursor.fetchone() or () if path]
+    records.name_files(cursor, cdr_type, date, load_id, rows, files)
     return removed, old

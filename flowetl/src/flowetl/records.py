@@ -12,6 +12,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from flowetl import __version__
+from flowetl.columnar import DayFiles
 from flowetl.errors import Busy
 from flowetl.events import CdrType
 from flowetl.source import Source
@@ -173,6 +174,24 @@ def current_load(cursor: Cursor, cdr_type: CdrType, date: dt.date) -> uuid.UUID 
     )
     row = cursor.fetchone()
     return uuid.UUID(row[0]) if row else None
+
+
+def name_files(
+    cursor: Cursor, cdr_type: CdrType, date: dt.date, load_id: uuid.UUID, rows: int, files: DayFiles
+) -> None:
+    """Name a day's files in the manifest, in place of others."""
+    events, tally = files.events, files.tally
+    cursor.execute(
+        "INSERT INTO etl.columnar_files (cdr_type, cdr_date, load_id, path, rows, bytes, sha256, "
+        "tally_path, tally_bytes, tally_sha256) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
+        "ON CONFLICT (cdr_type, cdr_date) DO UPDATE SET load_id = excluded.load_id, path = excluded.path, "
+        "rows = excluded.rows, bytes = excluded.bytes, sha256 = excluded.sha256, "
+        "tally_path = excluded.tally_path, tally_bytes = excluded.tally_bytes, tally_sha256 = excluded.tally_sha256",
+        (
+            *(cdr_type, date, str(load_id), events.path, rows, events.bytes, events.sha256),
+            *(tally.path, tally.bytes, tally.sha256),
+        ),
+    )
 
 
 def dropped_days(cursor: Cursor, cdr_type: str) -> set[dt.date]:

@@ -8,7 +8,7 @@ import datetime as dt
 import select
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -25,7 +25,6 @@ from psycopg2.extensions import cursor as Cursor
 from psycopg2.sql import SQL, Composable, Identifier
 
 from flowetl import columnar, dictionary, records
-from flowetl.columnar import ColumnarFile
 from flowetl.deployment import Deployment, available_cores
 from flowetl.errors import DataFault, LoadError, UnexpectedFault
 from flowetl.events import COLUMNS, CdrType, Column
@@ -56,52 +55,71 @@ _SENT = {
 
 
 @dataclass(frozen=True)
-class DayFile:
-    """Hold a manifest row and its file's fault: ``missing``, ``damaged`` or None."""
+class ExaminedDay:
+    """Hold a manifest row and the faults of its files: ``missing`` or ``damaged``.
+
+    ``faults`` are by path; files without one are left out.
+    """
 
     cdr_type: CdrType
     date: dt.date
     load_id: UUID
     path: str
     rows: int
-    fault: str | None
+    faults: Mapping[str, str]
 
 
-def examine(deployment: Deployment, *, listed: bool = False) -> list[DayFile]:
+def examine(deployment: Deployment, *, listed: bool = False) -> list[ExaminedDay]:
     """Compare files with the manifest by reading them whole.
 
-    All files are compared, or only those ``listed`` by the engine.
+    All files are compared, or only those of days ``listed`` by the engine. A day that was loaded before there were
+    tallies lacks its own.
     """
     statement = (
-        "SELECT cdr_type, cdr_date, load_id::text, path, rows, bytes, sha256 FROM etl.columnar_files AS files "
+        "SELECT cdr_type, cdr_date, load_id::text, path, rows, bytes, sha256, tally_path, tally_bytes, tally_sha256 "
+        "FROM etl.columnar_files AS files "
         "WHERE NOT %s OR EXISTS (SELECT FROM etl.damaged_files AS damaged "
         "WHERE damaged.cdr_type = files.cdr_type AND damaged.cdr_date = files.cdr_date) ORDER BY 1, 2"
     )
     with deployment.connect() as connection, connection.cursor() as cursor:
         cursor.execute(statement, (listed,))
-        return [
-            DayFile(
-                cdr_type,
-                date,
-                UUID(load_id),
-                path,
-                rows,
-                columnar.fault_of(deployment.columnar / path, size, sha256),
-            )
-            for cdr_type, date, load_id, path, rows, size, sha256 in cursor.fetchall()
-        ]
+        rows = cursor.fetchall()
+    return [_examined(deployment.columnar, *row) for row in rows]
 
 
-def repair(deployment: Deployment, *, listed: bool = False) -> Iterator[tuple[DayFile, LoadError | None]]:
-    """Rebuild every faulty file, or those ``listed``; yield each with any error.
+def _examined(
+    folder: Path,
+    cdr_type: CdrType,
+    date: dt.date,
+    load_id: str,
+    path: str,
+    rows: int,
+    size: int,
+    sha256: str,
+    tally: str | None,
+    tally_size: int,
+    tally_sha256: str,
+) -> ExaminedDay:
+    load = UUID(load_id)
+    found = {path: columnar.fault_of(folder / path, size, sha256)}
+    if tally is None:
+        found[columnar.tally_path(cdr_type, date, load)] = "missing"
+    else:
+        found[tally] = columnar.fault_of(folder / tally, tally_size, tally_sha256)
+    faults = {path: fault for path, fault in found.items() if fault is not None}
+    return ExaminedDay(cdr_type, date, load, path, rows, faults)
+
+
+def repair(deployment: Deployment, *, listed: bool = False) -> Iterator[tuple[ExaminedDay, LoadError | None]]:
+    """Rebuild the faulty files, or those ``listed``; yield each day with any error.
 
     A day being loaded is left to its loader. Wrong or outdated entries are removed from the list.
     """
     for found in examine(deployment, listed=listed):
         fault: LoadError | None = None
-        if found.fault is not None:
+        if found.faults:
             try:
-                rebuild(deployment, found.cdr_type, found.date)
+                rebuild(deployment, found.cdr_type, found.date, only_tally=found.path not in found.faults)
             except LoadError as error:
                 fault = error
             except Exception as error:
@@ -121,8 +139,10 @@ def repair(deployment: Deployment, *, listed: bool = False) -> Iterator[tuple[Da
         )
 
 
-def rebuild(deployment: Deployment, cdr_type: CdrType, date: dt.date) -> ColumnarFile:
-    """Rebuild a day's columnar file from its partition under the visible load.
+def rebuild(deployment: Deployment, cdr_type: CdrType, date: dt.date, *, only_tally: bool = False) -> None:
+    """Rebuild a day's columnar files from its partition under the visible load.
+
+    ``only_tally`` counts the events of the day's file, which is whole.
 
     Raises
     ------
@@ -136,21 +156,32 @@ def rebuild(deployment: Deployment, cdr_type: CdrType, date: dt.date) -> Columna
         day_lock(connection, cdr_type, date),
         records.transaction(connection) as cursor,
     ):
-        load_id = _load_to_rebuild(cursor, cdr_type, date)
-        # The file is in place before its row commits: in between, the engine treats the file as damaged and
+        # The files are in place before their row commits: in between, the engine treats them as damaged and
         # does without.
-        file = columnar.publish_file(
-            deployment.columnar,
-            columnar.day_path(cdr_type, date, load_id),
-            lambda path: write_partition(cursor, cdr_type, date, deployment.zone, path),
-        )
-        cursor.execute(
-            "UPDATE etl.columnar_files SET path = %s, bytes = %s, sha256 = %s "
-            "WHERE cdr_type = %s AND cdr_date = %s",
-            (file.path, file.bytes, file.sha256, cdr_type, date),
-        )
-    _log.info("columnar file rebuilt", cdr_type=cdr_type, date=str(date), load_id=str(load_id))
-    return file
+        if only_tally:
+            load_id, path = _visible(cursor, cdr_type, date)[:2]
+            tally = columnar.publish_tally(deployment.columnar, cdr_type, date, load_id, path)
+            cursor.execute(
+                "UPDATE etl.columnar_files SET tally_path = %s, tally_bytes = %s, tally_sha256 = %s "
+                "WHERE cdr_type = %s AND cdr_date = %s",
+                (tally.path, tally.bytes, tally.sha256, cdr_type, date),
+            )
+        else:
+            load_id, rows = _load_to_rebuild(cursor, cdr_type, date)
+            files = columnar.publish_day(
+                deployment.columnar,
+                cdr_type,
+                date,
+                load_id,
+                lambda path: write_partition(cursor, cdr_type, date, deployment.zone, path),
+            )
+            records.name_files(cursor, cdr_type, date, load_id, rows, files)
+    _log.info(
+        "tally rebuilt" if only_tally else "columnar file rebuilt",
+        cdr_type=cdr_type,
+        date=str(date),
+        load_id=str(load_id),
+    )
 
 
 def watch(deployment: Deployment, stopping: threading.Event) -> None:
@@ -189,24 +220,30 @@ def _told(connection: Connection) -> bool:
     return told
 
 
-def _load_to_rebuild(cursor: Cursor, cdr_type: CdrType, date: dt.date) -> UUID:
-    """Return the load of a day's file if visible and complete in the partition."""
+def _visible(cursor: Cursor, cdr_type: CdrType, date: dt.date) -> tuple[UUID, str, int]:
+    """Return the visible load of a day's file, its path and rows; lock its row."""
     cursor.execute(
-        "SELECT load_id::text, rows FROM etl.columnar_files WHERE cdr_type = %s AND cdr_date = %s FOR UPDATE",
+        "SELECT load_id::text, path, rows FROM etl.columnar_files WHERE cdr_type = %s AND cdr_date = %s FOR UPDATE",
         (cdr_type, date),
     )
     row = cursor.fetchone()
     if row is None or records.current_load(cursor, cdr_type, date) != UUID(row[0]):
         raise DataFault(f"{cdr_type} of {date} is not visible as its file was written; load the day again")
+    return UUID(row[0]), row[1], row[2]
+
+
+def _load_to_rebuild(cursor: Cursor, cdr_type: CdrType, date: dt.date) -> tuple[UUID, int]:
+    """Return the load of a day's file and its rows, if complete in the partition."""
+    load_id, _, rows = _visible(cursor, cdr_type, date)
     name = partition_name(cdr_type, date)
     cursor.execute("SELECT to_regclass(format('events.%%I', %s::text))", (name,))
     if cursor.fetchone() == (None,):
         raise DataFault(f"{name} is gone; load the day again")
     cursor.execute(SQL("SELECT count(*) FROM {}").format(Identifier("events", name)))
     (found,) = cursor.fetchone() or (0,)
-    if found != row[1]:
-        raise DataFault(f"{name} has {found} rows where {row[1]} were loaded; load the day again")
-    return UUID(row[0])
+    if found != rows:
+        raise DataFault(f"{name} has {found} rows where {rows} were loaded; load the day again")
+    return load_id, rows
 
 
 def write_partition(cursor: Cursor, cdr_type: CdrType, date: dt.date, zone: ZoneInfo, path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from psycopg2.extensions import cursor as Cursor
 
 from flowetl import records, spill
+from flowetl.columnar import day_folders
 from flowetl.deployment import Deployment
 from flowetl.errors import Busy, DataFault
 from flowetl.events import CDR_TYPES, CdrType
@@ -39,10 +40,10 @@ def drop_day(deployment: Deployment, cdr_type: CdrType, date: dt.date, reason: s
                 raise DataFault(f"{cdr_type} of {date} is not loaded")
             drop_partition(cursor, cdr_type, date)
             cursor.execute(
-                "DELETE FROM etl.columnar_files WHERE cdr_type = %s AND cdr_date = %s RETURNING path",
+                "DELETE FROM etl.columnar_files WHERE cdr_type = %s AND cdr_date = %s RETURNING path, tally_path",
                 (cdr_type, date),
             )
-            paths = [deployment.columnar / path for (path,) in cursor.fetchall()]
+            paths = [deployment.columnar / path for row in cursor.fetchall() for path in row if path]
             known = str(load_id) if load_id else None
             cursor.execute(
                 "UPDATE etl.loads SET state = 'dropped', note = %s WHERE load_id = %s", (reason, known)
@@ -107,7 +108,7 @@ def _days_with_traces(cursor: Cursor, columnar: Path, drift: Drift) -> list[tupl
     """
     cursor.execute("SELECT DISTINCT cdr_type, cdr_date FROM etl.loads")
     found: set[tuple[str, dt.date]] = set(cursor.fetchall())
-    for folder in columnar.glob("events/type=*/date=*"):
+    for folder in (folder for pattern in day_folders("*", "*") for folder in columnar.glob(pattern)):
         cdr_type = folder.parent.name.removeprefix("type=")
         with suppress(ValueError):
             found.add((cdr_type, dt.date.fromisoformat(folder.name.removeprefix("date="))))
@@ -137,11 +138,14 @@ def _reconcile_day(cursor: Cursor, columnar: Path, cdr_type: CdrType, date: dt.d
         (drift.partitions_missing if visible else drift.partitions_unrecorded).append(name)
 
     cursor.execute(
-        "SELECT path FROM etl.columnar_files WHERE cdr_type = %s AND cdr_date = %s", (cdr_type, date)
+        "SELECT path, tally_path FROM etl.columnar_files WHERE cdr_type = %s AND cdr_date = %s",
+        (cdr_type, date),
     )
-    named = {path for (path,) in cursor.fetchall()}
-    folder = columnar / f"events/type={cdr_type}/date={date.isoformat()}"
-    present = {str(path.relative_to(columnar)) for path in folder.glob("*")} if folder.is_dir() else set()
+    named = {path for row in cursor.fetchall() for path in row if path}
+    folders = [columnar / folder for folder in day_folders(cdr_type, date.isoformat())]
+    present = {
+        str(path.relative_to(columnar)) for folder in folders if folder.is_dir() for path in folder.glob("*")
+    }
     for orphan in sorted(present - named):
         (columnar / orphan).unlink(missing_ok=True)
         drift.orphans_removed.append(orphan)

@@ -43,7 +43,8 @@ class DataState:
     ``cell_names`` is the number of cells that events may name; it only grows. ``checksums`` gives the files'
     size in bytes and SHA-256; a file without an entry is not checked. ``versions`` gives the version of each
     subject that kinds name in ``reads``, and of each table that spatial units may name. ``listed_damage`` names
-    the days whose file waits for its repair. ``rows`` gives the number of events of days with a file.
+    the days whose file waits for its repair. ``rows`` gives the number of events of days with a file. ``tallies``
+    gives the files of events counted by cell and hour; a day with a file may lack its own.
     """
 
     loads: dict[Day, UUID]
@@ -55,6 +56,7 @@ class DataState:
     versions: Mapping[str, int] = field(default_factory=dict)
     listed_damage: frozenset[Day] = frozenset()
     rows: Mapping[Day, int] = field(default_factory=dict)
+    tallies: Mapping[Day, str] = field(default_factory=dict)
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -271,6 +273,9 @@ def _read_whole(connection: sa.Connection) -> DataState:
     files = {(row.cdr_type, row.cdr_date): row.path for row in current}
     rows = {(row.cdr_type, row.cdr_date): row.rows for row in current}
     checksums = {row.path: (row.bytes, row.sha256) for row in current}
+    tallied = [row for row in current if row.tally_path is not None]
+    tallies = {(row.cdr_type, row.cdr_date): row.tally_path for row in tallied}
+    checksums |= {row.tally_path: (row.tally_bytes, row.tally_sha256) for row in tallied}
     version, zone, cell_names = connection.execute(
         sa.select(sa.func.cells_version(), sa.func.current_setting("TimeZone"), _cell_names)
     ).one()
@@ -278,4 +283,4 @@ def _read_whole(connection: sa.Connection) -> DataState:
     damage = frozenset(
         (row.cdr_type, row.cdr_date) for row in connection.execute(sa.select(damaged_files)).all()
     )
-    return DataState(loads, files, version, zone, cell_names, checksums, others, damage, rows)
+    return DataState(loads, files, version, zone, cell_names, checksums, others, damage, rows, tallies)

@@ -36,6 +36,8 @@ def make_plan(
         name = job["store"]
     if name == POSTGRES and choice.executor == "auto":
         report_damage(connection, executors[DUCKDB].damaged(data.days(root), data))
+    elif any(part.reads_tallies for part in root.graph()):
+        report_damage(connection, executors[name].damaged_tallies(data.days(root), data))
     executor = executors[name]
     fingerprints = data.fingerprints(root)
     below = {query.query_id: query for query in root.graph() if query.query_id != root.query_id}

@@ -261,6 +261,9 @@ columnar_files = sa.table(
     sa.column("rows", sa.BigInteger),
     sa.column("bytes", sa.BigInteger),
     sa.column("sha256", sa.Text),
+    sa.column("tally_path", sa.Text),
+    sa.column("tally_bytes", sa.BigInteger),
+    sa.column("tally_sha256", sa.Text),
     schema="etl",
 )
 

@@ -7,6 +7,7 @@ runs a query on it with a real executor and takes everything back, so that thous
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
@@ -22,6 +23,7 @@ from psycopg2.extras import execute_values
 
 from flowdb.keys import subscriber_key
 from flowdb.testing import Database
+from flowetl.tally import write_tally
 from flowmachine.data import DataState, read_data_state
 from flowmachine.executors.duckdb import DuckDBExecutor
 from flowmachine.executors.postgres import PostgresExecutor
@@ -102,10 +104,14 @@ _PARQUET: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class World:
-    """Events, and the (type, day) that are loaded; all of them if not said otherwise."""
+    """Events, and the (type, day) that are loaded; all of them if not said otherwise.
+
+    ``tallied`` are the days whose events are also counted by cell and hour.
+    """
 
     events: Sequence[Event]
     loaded: frozenset[tuple[str, date]] = frozenset((t, d) for t in TYPES for d in DAYS)
+    tallied: frozenset[tuple[str, date]] = frozenset()
 
     @property
     def visible(self) -> list[Event]:
@@ -230,11 +236,34 @@ class Stage:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 pa.parquet.write_table(self._table(event_type, events, keys), target)
             loads.append((event_type, day, "ingested", load_id))
-            files.append((event_type, day, load_id, path, len(events), 0, ""))
+            files.append(
+                (
+                    event_type,
+                    day,
+                    load_id,
+                    path,
+                    len(events),
+                    0,
+                    "",
+                    *self._tally(world, event_type, day, target),
+                )
+            )
         insert = "INSERT INTO etl.etl_records (cdr_type, cdr_date, state, load_id) VALUES %s"
         execute_values(cursor, insert, loads)
-        insert = "INSERT INTO etl.columnar_files (cdr_type, cdr_date, load_id, path, rows, bytes, sha256) VALUES %s"
+        insert = "INSERT INTO etl.columnar_files (cdr_type, cdr_date, load_id, path, rows, bytes, sha256, tally_path, tally_bytes, tally_sha256) VALUES %s"
         execute_values(cursor, insert, files)
+
+    def _tally(self, world: World, event_type: str, day: date, events: Path) -> tuple[Any, Any, Any]:
+        """Return path, size and digest of a day's tally, or nulls."""
+        if (event_type, day) not in world.tallied:
+            return None, None, None
+        target = self.folder / "tallies" / events.relative_to(self.folder)
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_tally(events, target)
+        content = target.read_bytes()
+        path = str(target.relative_to(self.folder))
+        return path, len(content), hashlib.sha256(content).hexdigest()
 
     def _table(self, event_type: str, events: Sequence[Event], keys: dict[str, int]) -> pa.Table:
         events = sorted(events, key=lambda event: (subscriber_key(event.subscriber), event.time))

@@ -98,6 +98,9 @@ class PostgresSources:
             statement if selection.hours is None else statement.where(in_hours(selection.hours, local_time))
         )
 
+    def tallied(self, selection: EventSelection) -> tuple[FromClause | None, list[EventSelection]]:
+        return None, [selection]
+
     def loaded_dates(self, selection: EventSelection) -> list[date]:
         return self._data.dates_of(selection)
 

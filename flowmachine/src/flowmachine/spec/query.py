@@ -147,6 +147,13 @@ class Sources(Protocol):
         """
         ...
 
+    def tallied(self, selection: EventSelection) -> tuple[FromClause | None, list[EventSelection]]:
+        """Return whole days' events counted by cell and hour, and what is not counted.
+
+        Columns: ``cell``, ``local_time`` (start of the hour), ``events``, ``bits`` (as of ``subscriber_bits``).
+        """
+        ...
+
     def loaded_dates(self, selection: EventSelection) -> Sequence[date]:
         """List the dates of the selection that are loaded for one of its types, in order.
 
@@ -187,10 +194,7 @@ class Sources(Protocol):
         ...
 
     def boundaries(self, unit: SpatialUnit) -> FromClause:
-        """Return an administrative unit's ``location`` and ``geom``.
-
-        The geometry has the store's own type.
-        """
+        """Return an administrative unit's ``location`` and ``geom``, of the store's type."""
         ...
 
     def parents(self, unit: SpatialUnit) -> FromClause:
@@ -253,6 +257,8 @@ class Query(Specified):
     reads: ClassVar[tuple[str, ...]] = ()
     #: Spelling of the kind in the published schema, where it is not plain CamelCase.
     component: ClassVar[str | None] = None
+    #: Whether it reads events counted by cell and hour.
+    reads_tallies: ClassVar[bool] = False
     #: Whether it has an answer where nothing is loaded: a part of a question that says what it needs.
     may_lack_data: ClassVar[bool] = False
     #: Whether the kind is for direct use only: not published.
@@ -285,16 +291,10 @@ class Query(Specified):
         self.check()
 
     def check_tables(self, tables: Tables) -> None:
-        """Refuse tables that are missing or lack a column; runs before ``check``.
-
-        Raises marshmallow.ValidationError.
-        """
+        """Refuse tables that are missing or lack a column; raises ValidationError."""
 
     def check(self) -> None:
-        """Check rules between fields; raises marshmallow.ValidationError.
-
-        Runs once every field is valid by itself.
-        """
+        """Check rules between valid fields; raises marshmallow.ValidationError."""
 
     def check_buildable(self) -> None:
         """Refuse a valid query that cannot be computed; raises NotBuildable."""

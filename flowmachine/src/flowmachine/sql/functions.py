@@ -316,7 +316,8 @@ def _subscriber_bits_postgresql(element: Any, compiler: Any, **kwargs: Any) -> s
 def _subscriber_bits_duckdb(element: Any, compiler: Any, **kwargs: Any) -> str:
     # Keys come from digests, so any six of their bits are as good as random.
     key = compiler.process(element.clauses, **kwargs)
-    return f"bit_or(1::UBIGINT << ({key} & 63)::UBIGINT)"
+    # Signed integers refuse to shift into their sign; not every engine reads unsigned ones.
+    return f"bit_or(1::UBIGINT << ({key} & 63)::UBIGINT)::BIT::BIGINT"
 
 
 class set_bits(FunctionElement[int]):

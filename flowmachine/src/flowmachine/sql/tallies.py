@@ -16,6 +16,7 @@ from flowmachine.sql.functions import hinted_among, period_of, start_of, subscri
 
 #: Periods longer than a day may vary in length and may see a cell move.
 _LONGER_THAN_A_DAY = ("month", "year")
+_SHORTER_THAN_AN_HOUR = ("second", "minute")
 
 
 def tally_events(
@@ -26,8 +27,17 @@ def tally_events(
     Columns are ``events`` and ``subscribers`` as defined by ``_judged``. ``by`` is a period as ``date_trunc``
     names it; ``period`` is its start on the wall clock. Events are located as by ``locate_events``.
     """
-    located = locate_events(sources, selection, unit, ("local_time",), direction=direction)
-    groups = _groups(located, located.c.location, by).subquery("groups")
+    tallied, rest = _tallied(sources, selection, by, direction)
+    read = []
+    if tallied is not None:
+        cells = sources.cells(unit)
+        serving = _serves(cells, tallied.c.cell, tallied.c.local_time)
+        placed_tallies = sa.select(cells.c.location, *_counted(tallied, by))
+        read.append(placed_tallies.join_from(tallied, cells, serving))
+    for part in rest:
+        located = locate_events(sources, part, unit, ("local_time",), direction=direction)
+        read.append(_groups(located, located.c.location, by))
+    groups = sa.union_all(*read).subquery("groups")
     placed = sa.select(groups, *_period(groups, by)).cte("placed")
     counts = _sum_of_groups(placed).cte("counts")
     return _judged(unit, placed, counts, _placed_subscribers(sources, selection, unit, by, direction))
@@ -35,9 +45,13 @@ def tally_events(
 
 def tally_cells(sources: Sources, selection: EventSelection, unit: SpatialUnit, by: str) -> sa.Subquery:
     """Do as ``tally_events`` and add the number of distinct ``cells``."""
+    tallied, rest = _tallied(sources, selection, by)
     # No group spans midnight, and one day's groups fit into a processor's cache.
-    read = [select_events(sources, day, ("cell", "local_time")) for day in selection.by_day()]
-    groups = sa.union_all(*(_groups(events, events.c.cell, by) for events in read)).subquery("groups")
+    days = (select_events(sources, day, ("cell", "local_time")) for part in rest for day in part.by_day())
+    read = [_groups(events, events.c.cell, by) for events in days]
+    if tallied is not None:
+        read.append(sa.select(tallied.c.cell, *_counted(tallied, by)))
+    groups = sa.union_all(*read).subquery("groups")
     cells = sources.cells(unit)
     # A cell stays in one place for whole days, so that events of a day or less are placed together.
     serving = _serves(cells, groups.c.cell, start_of(_grouped(by), groups.c.moment))
@@ -46,6 +60,21 @@ def tally_cells(sources: Sources, selection: EventSelection, unit: SpatialUnit, 
     distinct = sa.func.count(placed.c.cell.distinct()).label("cells")
     counts = _sum_of_groups(placed).add_columns(distinct).cte("counts")
     return _judged(unit, placed, counts, _placed_subscribers(sources, selection, unit, by))
+
+
+def _tallied(
+    sources: Sources, selection: EventSelection, by: str, direction: str = "both"
+) -> tuple[FromClause | None, list[EventSelection]]:
+    """Return stored counts by cell and hour, and selections of what they lack."""
+    if by in _SHORTER_THAN_AN_HOUR or direction != "both":
+        return None, [selection]
+    return sources.tallied(selection)
+
+
+def _counted(tallied: FromClause, by: str) -> list[sa.ColumnElement[Any]]:
+    """Return the columns of ``_groups`` besides the place."""
+    moment = period_of(_grouped(by), tallied.c.local_time)
+    return [moment.label("moment"), tallied.c.events, tallied.c.bits]
 
 
 def _grouped(by: str) -> str:

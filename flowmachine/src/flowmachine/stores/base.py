@@ -73,6 +73,13 @@ class Executor(Protocol):
         """Return the days whose copy in this store is missing or damaged."""
         ...
 
+    def damaged_tallies(self, days: Iterable[Day], data: DataState) -> set[Day]:
+        """Return the days whose counts by cell and hour are missing or damaged.
+
+        Their events are read instead.
+        """
+        ...
+
     def can_read(self, query: Query, data: DataState) -> bool:
         """Return whether the store has all events of the query, undamaged.
 

@@ -25,6 +25,9 @@ class TableStore:
 
     store = TABLES
 
+    def damaged_tallies(self, days: Iterable[Day], data: DataState) -> set[Day]:
+        return set()
+
     def damaged(self, days: Iterable[Day], data: DataState) -> set[Day]:
         return set()
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
+from time import time as clock
 from typing import Any, ClassVar, Protocol
 from uuid import uuid4
 
@@ -52,6 +52,13 @@ _EVENT_COLUMNS: dict[str, Any] = {
 }
 
 
+_TALLY_COLUMNS: dict[str, Any] = {
+    "cell": sa.Integer(),
+    "local_time": sa.DateTime(),
+    "events": sa.Integer(),
+    "bits": sa.BigInteger(),
+}
+
 #: Files of a result that an engine on several hosts stored as a folder.
 PARTS = "*.parquet"
 
@@ -80,6 +87,7 @@ class ColumnarSources:
         settings: Folders,
         read: Reader,
         data: DataState,
+        has_tally: Callable[[Day], bool],
         map_of: Callable[[SpatialUnit], UnitMap],
         devices_path: Callable[[], Path],
         weights_path: Callable[[str, str], Path],
@@ -87,6 +95,7 @@ class ColumnarSources:
         self._settings = settings
         self._read = read
         self._data = data
+        self._has_tally = has_tally
         self._map_of = map_of
         self._devices_path = devices_path
         self._weights_path = weights_path
@@ -110,6 +119,26 @@ class ColumnarSources:
         if selection.hours is not None:
             statement = statement.where(in_hours(selection.hours, table.c.local_time))
         return statement.subquery("events")
+
+    def tallied(self, selection: EventSelection) -> tuple[FromClause | None, list[EventSelection]]:
+        first = selection.start.date() + timedelta(days=selection.start.time() != time.min)
+        found: dict[date, list[str]] = {}
+        for day in selection.days if selection.subset is None else ():
+            if first <= day < selection.end.date():
+                loaded = [(name, day) for name in selection.types if (name, day) in self._data.loads]
+                if all(map(self._has_tally, loaded)):
+                    found[day] = [self._data.tallies[name] for name in loaded]
+        paths = [str(self._settings.columnar_path / path) for files in found.values() for path in files]
+        if not paths:
+            return None, [selection]
+        table = self._read(paths, _TALLY_COLUMNS, "tallies")
+        statement = sa.select(*table.c)
+        if selection.hours is not None:
+            statement = statement.where(in_hours(selection.hours, table.c.local_time))
+        # Cut where days with a tally begin and end.
+        spans = selection.split(sorted({day for one in found for day in (one, one + timedelta(days=1))}))
+        rest = [span for span in spans if span.start.date() not in found]
+        return statement.subquery("tallied"), rest
 
     def loaded_dates(self, selection: EventSelection) -> list[date]:
         return self._data.dates_of(selection)
@@ -198,6 +227,7 @@ class ColumnarStore:
             self._settings,
             self._read,
             data,
+            lambda day: self._has_tally(day, data),
             lambda unit: self._map(unit, data.map_version(unit), connection),
             lambda: self._devices(connection),
             lambda table, column: self._weights(table, column, data, connection),
@@ -228,6 +258,14 @@ class ColumnarStore:
             if (path := data.files[day]) in data.checksums
             and not self._day_files.whole(path, *data.checksums[path])
         }
+
+    def damaged_tallies(self, days: Iterable[Day], data: DataState) -> set[Day]:
+        return {day for day in data.tallies.keys() & days if not self._has_tally(day, data)}
+
+    def _has_tally(self, day: Day, data: DataState) -> bool:
+        """Return whether a day's tally can be read; without it, its events are."""
+        path = data.tallies.get(day)
+        return path is not None and self._day_files.whole(path, *data.checksums[path])
 
     def can_read(self, query: Query, data: DataState) -> bool:
         return data.columnar(query) and not self.damaged(data.days(query), data)
@@ -340,6 +378,6 @@ def _remove(path: Path) -> None:
 def _untouched(path: Path) -> bool:
     """Return whether a file was unmodified for so long that no process writes it."""
     try:
-        return time.time() - path.stat().st_mtime > ABANDONED
+        return clock() - path.stat().st_mtime > ABANDONED
     except FileNotFoundError:
         return False

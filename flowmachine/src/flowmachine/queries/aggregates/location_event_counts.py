@@ -34,6 +34,7 @@ class LocationEventCounts(Window, Unit, Directed, EventFields, Aggregate):
     """
 
     uncompared: ClassVar[str | None] = "a row is a period of all events, and not a group of subscribers"
+    reads_tallies: ClassVar[bool] = True
 
     interval: str = required(Choice(*INTERVALS), keyword="count_interval", write="interval")
 

@@ -51,6 +51,7 @@ class NetworkSilence(WholeDays, Unit, Aggregate):
         **dict.fromkeys(("subscribers", "present"), sa.BigInteger()),
     }
     uncompared: ClassVar[str | None] = "a row is a period of all events, and not a group of subscribers"
+    reads_tallies: ClassVar[bool] = True
 
     lookback_weeks: int = optional(Integer(2, 26), 4, "Weeks before the day.", example=2)
     minimum_baseline: float = optional(
@@ -67,23 +68,35 @@ class NetworkSilence(WholeDays, Unit, Aggregate):
     def select(self, sources: Sources) -> Select[Any]:
         before, window = self.events
         events = select_events(sources, replace(window, start=before.start), ("cell", "local_time"))
-        dated = sa.select(
-            events.c.cell, sa.cast(events.c.local_time, sa.Date).label("date"), events.c.subscriber
-        ).subquery("dated")
-        tallies = (
-            sa.select(
-                dated.c.cell,
-                dated.c.date,
-                sa.func.count().label("events"),
-                subscriber_bits(dated.c.subscriber).label("bits"),
-            )
-            .where(dated.c.cell.is_not(None))
-            .group_by(dated.c.cell, dated.c.date)
-            .cte("tallies")
-        )
+        dated = _dated(events, events.c.subscriber)
+        tallies = self._tallies(sources, replace(window, start=before.start))
         days = self._days(sources)
         cells = self._baselines(sources, days, tallies)
         return self._judged(self._counts(cells, tallies), cells, days, dated)
+
+    @staticmethod
+    def _tallies(sources: Sources, selection: EventSelection) -> FromClause:
+        """Count events by ``cell`` and ``date``: ``events`` and ``bits``."""
+        tallied, rest = sources.tallied(selection)
+        counted = []
+        if tallied is not None:
+            dated = _dated(tallied, tallied.c.events, tallied.c.bits)
+            numbers = sa.func.sum(dated.c.events).label("events"), sa.func.bit_or(dated.c.bits).label("bits")
+            counted.append((dated, numbers))
+        for part in rest:
+            events = select_events(sources, part, ("cell", "local_time"))
+            dated = _dated(events, events.c.subscriber)
+            numbers = sa.func.count().label("events"), subscriber_bits(dated.c.subscriber).label("bits")
+            counted.append((dated, numbers))
+        # The parts have no day in common.
+        return sa.union_all(
+            *(
+                sa.select(dated.c.cell, dated.c.date, *numbers)
+                .where(dated.c.cell.is_not(None))
+                .group_by(dated.c.cell, dated.c.date)
+                for dated, numbers in counted
+            )
+        ).cte("tallies")
 
     def _days(self, sources: Sources) -> FromClause:
         """Return each loaded ``date`` with each loaded ``day`` of its baseline."""
@@ -231,6 +244,12 @@ class NetworkSilence(WholeDays, Unit, Aggregate):
             ),
             KeepOver("subscribers", beside=("present",)),
         )
+
+
+def _dated(events: FromClause, *columns: ColumnElement[Any]) -> FromClause:
+    """Return ``cell``, the ``date`` and further columns of events or of their counts."""
+    date = sa.cast(events.c.local_time, sa.Date).label("date")
+    return sa.select(events.c.cell, date, *columns).subquery("dated")
 
 
 def _literals(dates: list[date]) -> Any:

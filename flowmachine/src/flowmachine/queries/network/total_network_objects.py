@@ -32,6 +32,7 @@ class TotalNetworkObjects(Window, Unit, EventFields, Aggregate):
         "subscribers": sa.BigInteger(),
     }
     uncompared: ClassVar[str | None] = "a row is a period of all events, and not a group of subscribers"
+    reads_tallies: ClassVar[bool] = True
 
     total_by: str = optional(Choice("second", "minute", "hour", "day", "month", "year"), "day")
 
