@@ -26,6 +26,7 @@ from layout import CHECKOUT, SOURCES, default_state
 
 from flowdb.configuration import available_memory, server_settings
 from flowetl.staging import LAYOUT
+from flowetl.tally import write_tally
 from flowmachine.settings import Database
 
 START = dt.date(2016, 1, 1)
@@ -169,6 +170,9 @@ class Country:
                 f"COPY (SELECT * REPLACE ({shifted}) FROM '{path}', (SELECT unnest(range({times})) AS copy) AS copies"
                 f" ORDER BY subscriber, time) TO '{partial}' (FORMAT parquet, {LAYOUT})"
             )
+            tally = folder / "tallies" / path.relative_to(self.columnar / "events")
+            tally.parent.mkdir(parents=True, exist_ok=True)
+            write_tally(partial, tally)
             partial.rename(target)
         connection.close()
         try:
@@ -184,24 +188,27 @@ class Country:
         """
         connection = self.connect()
         with connection.cursor() as cursor:
-            cursor.execute("SELECT path FROM etl.columnar_files")
-            for (path,) in cursor.fetchall():
-                with (folder / path).open("rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()
-                    cursor.execute(
-                        "UPDATE etl.columnar_files SET bytes = %s, sha256 = %s WHERE path = %s",
-                        (file.tell(), digest, path),
-                    )
+            cursor.execute("SELECT path, tally_path FROM etl.columnar_files")
+            for path, tally in cursor.fetchall():
+                described = (_described(folder / name) for name in (path, tally))
+                cursor.execute(
+                    "UPDATE etl.columnar_files SET bytes = %s, sha256 = %s, tally_bytes = %s, tally_sha256 = %s "
+                    "WHERE path = %s",
+                    (*(number for numbers in described for number in numbers), path),
+                )
         connection.close()
 
     @cached_property
     def facts(self) -> dict[str, Any]:
         """Return what the loading measured: events, seconds, bytes in each store."""
         facts: dict[str, Any] = json.loads(self._stamp.read_text())
-        return facts
+        return facts | {"tally_bytes": _size(self.columnar / "tallies")}
 
     def _load(self) -> None:
         if self._stamp.exists():
+            if not (self.columnar / "tallies").exists():
+                # The country was loaded before there were tallies.
+                self._run("flowetl", "repair")
             return
         landing = self.folder / "landing"
         size = self.size
@@ -245,7 +252,7 @@ class Country:
     def _sizes(self) -> tuple[int, int, int]:
         """Return events, columnar bytes and partition bytes.
 
-        Columnar bytes include the dictionary, partition bytes the indexes.
+        Columnar bytes include the dictionary and no tallies, partition bytes the indexes.
         """
         connection = self.connect()
         with connection.cursor() as cursor:
@@ -258,10 +265,21 @@ class Country:
             )
             (postgres_bytes,) = cursor.fetchone()
         connection.close()
-        columnar_bytes = sum(path.stat().st_size for path in self.columnar.rglob("*.parquet"))
+        columnar_bytes = _size(self.columnar) - _size(self.columnar / "tallies")
         return int(events), columnar_bytes, int(postgres_bytes)
 
     def _run(self, module: str, *arguments: str) -> None:
         subprocess.run(
             [sys.executable, "-m", module, *arguments], env=self.environment(), cwd=CHECKOUT, check=True
         )
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*.parquet"))
+
+
+def _described(path: Path) -> tuple[int, str]:
+    """Return a file's size in bytes and SHA-256."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return file.tell(), digest

@@ -7,6 +7,7 @@ they add to the ledger is taken back.
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -75,6 +76,7 @@ class Engine:
 
     def __init__(self, country: Country, folder: Path, database: sa.Engine) -> None:
         self._engine = database
+        self._folder = folder
         computing = Computing(
             columnar_path=country.columnar,
             cache_path=folder,
@@ -91,6 +93,10 @@ class Engine:
                 connection.execute(sa.text(f"TRUNCATE {table.fullname} CASCADE"))
             yield connection, read_data_state(connection)
             transaction.rollback()
+
+    def forget(self) -> None:
+        """Remove all stored results; the maps of cells stay."""
+        shutil.rmtree(self._folder / "results", ignore_errors=True)
 
     def ask(self, connection: sa.Connection, data: DataState, spec: Spec) -> None:
         """Compute and release a result."""
@@ -130,7 +136,7 @@ def measure(say: Say) -> dict[str, Any]:
         sums = margins(engine)
         for name, (refused, of) in sums.items():
             say(f"sums of rows, {name}: {refused} of {of} would be refused")
-        costs = {word: _costs(country, database, again=word == "again") for word in ("first", "again")}
+        costs = {word: _costs(engine, country, again=word == "again") for word in ("first", "again")}
         ratios = {word: _ratios(word, of_word, say) for word, of_word in costs.items()}
         load_average = os.getloadavg()[0]
         say(f"load of the machine: {load_average:.1f}")
@@ -198,7 +204,7 @@ def _useful(engine: Engine, asked: Sequence[Spec]) -> dict[str, Any]:
     }
 
 
-def _costs(country: Country, database: sa.Engine, *, again: bool) -> dict[str, tuple[Cost, Cost]]:
+def _costs(engine: Engine, country: Country, *, again: bool) -> dict[str, tuple[Cost, Cost]]:
     """Return the least cost of each of the nine questions, with nothing stored.
 
     The first is with the ledger, the second without. As in a worker that runs, statements are compiled. With
@@ -210,24 +216,20 @@ def _costs(country: Country, database: sa.Engine, *, again: bool) -> dict[str, t
         for _ in range(REPEATS):
             for word, of_word in costs.items():
                 os.environ["FLOWMACHINE_DIFFERENCES"] = word
-                with tempfile.TemporaryDirectory() as folder:
-                    engine = Engine(country, Path(folder), database)
-                    with engine.empty_ledger() as (connection, data):
-                        if again and word == "on":
-                            _know_places(country, database, connection, data, question.spec)
-                        of_word.append(engine.cost(connection, data, question.spec))
+                with engine.empty_ledger() as (connection, data):
+                    if again and word == "on":
+                        _know_places(engine, connection, data, question.spec)
+                    engine.forget()
+                    of_word.append(engine.cost(connection, data, question.spec))
         on, off = (Cost(*map(min, zip(*of_word, strict=True))) for of_word in costs.values())
         found[question.name] = on, off
     os.environ["FLOWMACHINE_DIFFERENCES"] = "on"
     return found
 
 
-def _know_places(
-    country: Country, database: sa.Engine, connection: sa.Connection, data: DataState, spec: Spec
-) -> None:
+def _know_places(engine: Engine, connection: sa.Connection, data: DataState, spec: Spec) -> None:
     """Ask a question, and delete all of it but what is kept once for all of its form."""
-    with tempfile.TemporaryDirectory() as folder:
-        Engine(country, Path(folder), database).ask(connection, data, spec)
+    engine.ask(connection, data, spec)
     for table in reversed(_LEDGER):
         if table not in (ledger_places, ledger_forms):
             connection.execute(sa.delete(table))

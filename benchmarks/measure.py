@@ -91,19 +91,19 @@ class Measured:
         outcomes = {"ours": self.ours, **self._by_engine}
         return {
             "title": self.question.title,
-            "ours_seconds": rounded(ours and ours.seconds),
+            "ours_seconds": rounded(_seconds(ours)),
             "published_seconds": rounded(published_seconds),
-            "hand_written_seconds": rounded(hand_written and hand_written.seconds),
+            "hand_written_seconds": rounded(_seconds(hand_written)),
             "ratio": rounded(published_seconds / ours.seconds if ours and published_seconds else None),
-            "standing_seconds": rounded(standing and standing.seconds),
+            "standing_seconds": rounded(_seconds(standing)),
             "standing_ratio": rounded(
                 published_seconds / standing.seconds if standing and published_seconds else None
             ),
             "to_hand_written": rounded(
                 ours.seconds / hand_written.seconds if ours and hand_written else None
             ),
-            "postgres_seconds": rounded(postgres and postgres.seconds),
-            "stored_seconds": rounded(ours and ours.stored_seconds),
+            "postgres_seconds": rounded(_seconds(postgres)),
+            "stored_seconds": rounded(ours.stored_seconds if ours else None),
             "peak_megabytes": ours and round(ours.megabytes),
             "postgres_peak_megabytes": postgres and round(postgres.megabytes),
             "published_peak_megabytes": published and round(published.megabytes),
@@ -116,7 +116,11 @@ class Measured:
 
 
 def _answer(outcome: Outcome | None) -> Answer | None:
-    return outcome and outcome.answer
+    return None if outcome is None else outcome.answer
+
+
+def _seconds(answer: Answer | None) -> float | None:
+    return None if answer is None else answer.seconds
 
 
 def _quicker(first: Outcome | None, second: Outcome | None) -> Outcome | None:
@@ -308,11 +312,11 @@ def _report(
             "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
             "data": country.facts,
             "standing_bytes": stored_parts and round(float(stored_parts.rows["bytes"][0])),
-            "standing_seconds": rounded(stored_parts and stored_parts.seconds),
+            "standing_seconds": rounded(_seconds(stored_parts)),
             "machine": {**machine(), "workers": workers},
             "repeats": repeats,
             "published_skipped": skipped if published else "left out as asked",
-            "accept_5000_parts_seconds": rounded(accepting and accepting.seconds),
+            "accept_5000_parts_seconds": rounded(_seconds(accepting)),
             "accept_5000_parts_load": accepted and accepted.load,
             "disagreements": [text for one in measured if (text := one.disagreement())],
             "questions": entries,

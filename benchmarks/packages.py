@@ -206,9 +206,10 @@ def _ours(country: Country, window: dict[str, str], repeats: int) -> dict[str, d
 
 def _values(rows: pd.DataFrame) -> Values:
     if "lon" in rows:
-        return {row.subscriber: [row.lon, row.lat] for row in rows.itertuples()}
+        points = zip(*(rows[name] for name in ("subscriber", "lon", "lat")), strict=True)
+        return {str(subscriber): [lon, lat] for subscriber, lon, lat in points}
     return {
-        name: float(value)
+        str(name): float(value)
         for name, value in zip(rows["subscriber"], rows.iloc[:, -1], strict=True)
         if pd.notna(value)
     }

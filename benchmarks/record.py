@@ -92,7 +92,7 @@ class Record:
 
     def answer(self, engine: str, question: str) -> Answer | None:
         found = self.outcome(engine, question)
-        return found and found.answer
+        return None if found is None else found.answer
 
     def take(self, engine: str, question: str, step: Callable[[], Answer]) -> Outcome:
         """Take a step and keep what came of it; a failure is an outcome, too."""

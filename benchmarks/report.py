@@ -125,15 +125,22 @@ def _under(load: float | None) -> str:
 
 
 def _about_parts(report: dict[str, Any]) -> list[str]:
-    size = report.get("standing_bytes")
+    size, data = report.get("standing_bytes"), report["data"]
+    tallies = data.get("tally_bytes", 0)
+    lines = []
+    if tallies:
+        lines.append(
+            f"- The tallies by cell and hour take {tallies / 2**20:.0f} MB, {tallies / data['columnar_bytes']:.1%} of the "
+            "columnar copy, which is counted without them."
+        )
     if not size:
-        return []
-    data = report["data"]
-    together = (data["columnar_bytes"] + size) / data["postgres_bytes"]
+        return lines
+    together = (data["columnar_bytes"] + tallies + size) / data["postgres_bytes"]
     return [
+        *lines,
         f"- The standing parts of {data['days']} days take {size / 2**20:.0f} MB, {size / data['columnar_bytes']:.1%} of the "
-        f"columnar copy, and with it {together:.1%} of the size of the partitions. Idle workers made them in "
-        f"{number(report['standing_seconds'])} s."
+        f"columnar copy, and with it and the tallies {together:.1%} of the size of the partitions. Idle workers made them in "
+        f"{number(report['standing_seconds'])} s.",
     ]
 
 

@@ -197,14 +197,19 @@ def of_sums() -> dict[str, list[Spec]]:
 
 
 def modal(first: int, end: int, unit: str = "admin1", method: str = "most-common", **more: Any) -> Spec:
-    window = {"start_date": DAYS[0] + first * _DAY, "end_date": DAYS[0] + end * _DAY}
-    return flowclient.modal_location_from_dates_spec(**window, aggregation_unit=unit, method=method, **more)
+    return flowclient.modal_location_from_dates_spec(
+        start_date=DAYS[0] + first * _DAY,
+        end_date=DAYS[0] + end * _DAY,
+        aggregation_unit=unit,
+        method=method,
+        **more,
+    )
 
 
 def cookbook() -> list[Spec]:
     """Return the questions of the cookbook's page."""
     night, day = modal(0, 7, hours=(20, 7)), modal(0, 7, hours=(9, 17))
-    week = {"start_date": DAYS[0].isoformat(), "end_date": DAYS[7].isoformat()}
+    week: dict[str, Any] = {"start_date": DAYS[0].isoformat(), "end_date": DAYS[7].isoformat()}
     last = modal(0, 7, method="last")
     radius = flowclient.radius_of_gyration_spec(**week)
     phone = flowclient.handset_spec(**week, characteristic="hnd_type", method="most-common")

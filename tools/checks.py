@@ -22,7 +22,7 @@ def commands() -> dict[str, list[str]]:
     checks = {
         "style": ["ruff", "check", "."],
         "format": ["ruff", "format", "--check", "."],
-        "types": ["mypy", *[f"{package}/src" for package in PACKAGES], "tools"],
+        "types": ["mypy", *[f"{package}/src" for package in PACKAGES], "tools", "benchmarks"],
         "imports": ["lint-imports"],
         "lock": [uv(), "lock", "--check", "--offline"],
     }

@@ -47,11 +47,12 @@ def test_one_slow_stored_result_misses_the_goal() -> None:
 
 
 def test_standing_parts_are_told_apart() -> None:
-    data = {"columnar_bytes": 100 * 2**20, "postgres_bytes": 1000 * 2**20, "days": 14}
+    data = {"columnar_bytes": 100 * 2**20, "tally_bytes": 2**21, "postgres_bytes": 1000 * 2**20, "days": 14}
     found = report(60, 120)
     found |= {"data": found["data"] | data, "standing_bytes": 5 * 2**20, "standing_seconds": 3.0}
     text = summary(found)
-    assert "take 5 MB, 5.0% of the columnar copy, and with it 10.5% of the size" in text
+    assert "take 2 MB, 2.0% of the columnar copy, which is counted without them" in text
+    assert "take 5 MB, 5.0% of the columnar copy, and with it and the tallies 10.7% of the size" in text
     assert "60 times faster" in text
     assert "120 times faster, 120.0 times at the least" in text
 

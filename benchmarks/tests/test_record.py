@@ -102,7 +102,7 @@ def test_an_answer_read_back_compares_as_the_answer_did(tmp_path: Path, record: 
     kept = Record(tmp_path / "run.json", SETTINGS, resume=True).answer("ours", "one")
     assert kept is not None
     assert compare(ROWS, kept.rows).same
-    assert not compare(ROWS.assign(value=[17, None]), kept.rows).same
+    assert not compare(ROWS.assign(value=[17.0, float("nan")]), kept.rows).same
     assert (kept.seconds, kept.megabytes, kept.stored_seconds) == (1.5, 100.0, 0.01)
 
 

@@ -117,9 +117,9 @@ class Database(ServiceSettings):
 
     database_host: str = Field("localhost", validation_alias="FLOWDB_HOST")
     database_port: Port = Field(9000, validation_alias="FLOWDB_PORT")
-    database_user: str = Field("flowmachine", validation_alias="FLOWMACHINE_FLOWDB_USER")
+    database_user: str = Field(default="flowmachine", validation_alias="FLOWMACHINE_FLOWDB_USER")
     database_password: str = Field(validation_alias="FLOWMACHINE_FLOWDB_PASSWORD", repr=False)
-    database_name: str = Field("flowdb", validation_alias="FLOWDB_DATABASE")
+    database_name: str = Field(default="flowdb", validation_alias="FLOWDB_DATABASE")
 
     @property
     def url(self) -> sa.URL:
@@ -191,12 +191,14 @@ class Computing(ServiceSettings):
     )
     #: Address of a Spark Connect server, Apache Spark or Sail; it may hold a token.
     spark_url: Annotated[str | None, PlainValidator(_address_of_spark)] = Field(
-        None, validation_alias="FLOWMACHINE_SPARK_URL", repr=False
+        default=None, validation_alias="FLOWMACHINE_SPARK_URL", repr=False
     )
     #: With ``auto``, queries that read more events than this are computed by Spark; none if negative.
-    spark_from: Annotated[int, _number(-1, 2**62)] = Field(-1, validation_alias="FLOWMACHINE_SPARK_FROM")
+    spark_from: Annotated[int, _number(-1, 2**62)] = Field(
+        default=-1, validation_alias="FLOWMACHINE_SPARK_FROM"
+    )
     #: The role that may read released results: the API's.
-    reader: str = Field("flowapi", validation_alias="FLOWAPI_FLOWDB_USER")
+    reader: str = Field(default="flowapi", validation_alias="FLOWAPI_FLOWDB_USER")
 
     def unusable_folder(self) -> str | None:
         """Return what is wrong with one of the folders, or None."""
