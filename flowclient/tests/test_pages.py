@@ -68,6 +68,8 @@ def test_the_page_tells_shown_from_withheld(data: CrisisData) -> None:
     # From at most 15 to 300: a rise, but nobody knows how large.
     assert shown["New &lt;camp&gt;"] == ("withheld", "300", "withheld")
     assert shown["=Grown &amp; sons"] == ("1,000", "1,700", "+70%")
+    # The map opens with the change, of which four are unknown; the tile counts those of the week that it names.
+    assert "<strong>3 districts</strong> withheld in the last complete week<" in render(data).html
     # The smallest bound is true of both.
     assert headline(render(data)) == "2 districts lost more than 89% of their residents each."
 

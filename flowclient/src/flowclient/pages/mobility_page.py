@@ -188,7 +188,7 @@ def _tiles(data: MobilityData, words: Words, rows: Sequence[Row]) -> list[tuple[
         tiles.append((words(f"unit_{data.unit}", fell), words("tile_fell")))
         tiles.append((words(f"unit_{data.unit}", rose), words("tile_rose")))
     hidden = sum(row.after is None for row in rows)
-    tiles.append((words(f"unit_{data.unit}", hidden), words("tile_withheld")))
+    tiles.append((words(f"unit_{data.unit}", hidden), words("tile_withheld_month")))
     country = data.month.shares.get("admin0", {})
     if country:
         share = data.month.share("admin0", next(iter(country)))
