@@ -27,7 +27,12 @@ from benchmarks.kind_statements.meaningful import (
     meaningful_locations_between_dates_od_matrix,
     meaningful_locations_between_label_od_matrix,
 )
-from benchmarks.kind_statements.methods import monthly_location, population_estimate, present_population
+from benchmarks.kind_statements.methods import (
+    monthly_location,
+    population_estimate,
+    present_population,
+    stay_durations,
+)
 from benchmarks.kind_statements.released import (
     active_at_reference_location_counts,
     aggregate_network_objects,
@@ -111,6 +116,7 @@ STATEMENTS: dict[str, Callable[[Files], str]] = {
             monthly_location,
             population_estimate,
             present_population,
+            stay_durations,
         )
     },
     "modal_location": modal_of_all_days,

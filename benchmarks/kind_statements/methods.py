@@ -10,6 +10,8 @@ from benchmarks.kind_statements.subscribers import daily_location, modal_of_all_
 #: The fields of the specifications that the statements answer.
 TOLERANCE, INTERVAL = 60, 720
 MINIMUM_DAYS = 3
+#: Minutes of a stay, at most between events of one run and of a move, and what a run gains at a break.
+MIN_STAY, STAY_GAP, MOVE_GAP, PAD = 15, 720, 120, 5
 
 
 def present_population(files: Files) -> str:
@@ -66,4 +68,57 @@ def monthly_location(files: Files) -> str:
             SELECT subscriber, location, count(*) AS days, max(day) AS latest
             FROM ({stays_by_day(files)}) GROUP BY subscriber, location
         ) GROUP BY subscriber HAVING sum(days) >= {MINIMUM_DAYS}
+    """
+
+
+def stay_durations(files: Files) -> str:
+    """Count people by their home and longest stay of the second day, with its hours.
+
+    Days begin at midnight on a clock of UTC. No two regions overlap, so that an event has one.
+    """
+    first, _ = files.windows[0]
+    day = first + dt.timedelta(1)
+    minute = 60_000_000
+    return f"""
+        WITH steps AS (
+            SELECT subscriber, location, epoch_us(time) AS moment,
+                lag(location) OVER events AS before, moment - lag(moment) OVER events AS since,
+                lead(location) OVER events AS after, lead(moment) OVER events - moment AS until
+            FROM ({files.located(", time")})
+            WINDOW events AS (PARTITION BY subscriber ORDER BY time, location)
+        ), runs AS (
+            SELECT *, before IS DISTINCT FROM location OR since > {STAY_GAP * minute} AS starts,
+                after IS DISTINCT FROM location OR until > {STAY_GAP * minute} AS ends,
+                count(*) FILTER (starts) OVER (
+                    PARTITION BY subscriber ORDER BY moment, location ROWS UNBOUNDED PRECEDING
+                ) AS run
+            FROM steps
+        ), spans AS (
+            SELECT subscriber, any_value(location) AS location, max(moment) AS latest,
+                min(moment) - sum(CASE WHEN since IS NULL
+                    THEN least({PAD * minute}, (moment - epoch_us(TIMESTAMP '{first}')) // 2)
+                    WHEN before = location OR since > {MOVE_GAP * minute} THEN {PAD * minute} ELSE 0 END
+                ) FILTER (starts) AS start,
+                max(moment) + sum(CASE WHEN until IS NOT NULL AND (after = location OR until > {MOVE_GAP * minute})
+                    THEN {PAD * minute} ELSE 0 END) FILTER (ends) AS stop
+            FROM runs GROUP BY subscriber, run
+        ), inside AS (
+            SELECT subscriber, location,
+                sum(least(stop, epoch_us(TIMESTAMP '{day + dt.timedelta(1)}'))
+                    - greatest(start, epoch_us(TIMESTAMP '{day}'))) AS stayed
+            FROM spans
+            WHERE latest - start > {MIN_STAY * minute}
+                AND start < epoch_us(TIMESTAMP '{day + dt.timedelta(1)}') AND stop > epoch_us(TIMESTAMP '{day}')
+            GROUP BY subscriber, location
+        ), longest AS (
+            SELECT subscriber, arg_max(location, (stayed, -location)) AS location, max(stayed) / 3.6e9 AS hours
+            FROM inside GROUP BY subscriber
+        )
+        SELECT a.pcod AS pcod_from, b.pcod AS pcod_to, value, mean_hours, stddev_hours FROM (
+            SELECT homes.location AS location_from, longest.location AS location_to, count(*) AS value,
+                avg(hours) AS mean_hours, stddev_samp(hours) AS stddev_hours
+            FROM ({daily_location(files)}) AS homes JOIN longest USING (subscriber)
+            GROUP BY ALL HAVING count(*) > {FLOOR}
+        ) JOIN {files.regions("admin3")} AS a ON a.location = location_from
+        JOIN {files.regions("admin3")} AS b ON b.location = location_to ORDER BY pcod_from, pcod_to
     """
