@@ -265,9 +265,7 @@ def _options() -> argparse.Namespace:
 
 
 def _run(layout: Layout, *arguments: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments], env=layout.environment(), stdin=subprocess.DEVNULL
-    )
+    done = subprocess.run([sys.executable, "-m", *arguments], stdin=subprocess.DEVNULL, **layout.as_service())
     if done.returncode != 0:
         sys.exit(f"`python -m {' '.join(arguments)}` failed; its message is above.")
 

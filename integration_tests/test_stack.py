@@ -9,6 +9,7 @@ import re
 import stat
 from collections import Counter
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -191,6 +192,21 @@ def test_no_other_user_of_the_machine_can_use_a_file_of_the_stack(stack: Stack) 
     assert {path.name: path.stat().st_mode & PRIVATE for path in written} == dict.fromkeys(
         (path.name for path in written), 0
     )
+
+
+def test_no_service_is_root_where_another_user_can_be_had(stack: Stack) -> None:
+    chosen = stack.layout.runs_as.account
+    if chosen is None:
+        pytest.skip("the stack was not started by root, or no other user can reach the checkout")
+    running = {
+        name: process["pid"] for name, process in stack.native.processes().items() if name != "postgres"
+    }
+    assert {name: Path(f"/proc/{number}").stat().st_uid for name, number in running.items()} == dict.fromkeys(
+        running, chosen.user
+    )
+    folders = set(stack.layout.service_folders) - {stack.landing}  # The operator's files are the operator's.
+    written = [path for folder in folders for path in folder.rglob("*")]
+    assert [path for path in written if path.lstat().st_uid != chosen.user] == []
 
 
 def test_no_token_and_no_raw_number_is_in_any_log(stack: Stack, token: str) -> None:

@@ -6,6 +6,7 @@ Standard library only.
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 
 from bootstrap import find_python, find_uv, missing_system_packages, synchronised
@@ -15,6 +16,7 @@ from native import Native
 
 MEMORY_NEEDED = 4.0
 DISK_NEEDED = 10.0
+USER_CURE = "`make up` makes a user, and needs a checkout that others can enter; FLOWKIT_USER=root keeps root"
 
 
 def diagnose(stack: Native) -> int:
@@ -42,6 +44,12 @@ def diagnose(stack: Native) -> int:
         )
     for path in stack.layout.open_to_others():
         findings.append(f"other users of this machine can use {path}; `chmod go= {path}`")
+    chosen = stack.layout.runs_as
+    print(f"services as  {chosen.account.name if chosen.account else pwd.getpwuid(os.geteuid()).pw_name}")
+    if chosen.reason is not None:
+        findings.append(f"services run as root, because {chosen.reason}; {USER_CURE}")
+    for path in stack.layout.belonging_to_root():
+        findings.append(f"the services cannot use {path}; `make up` gives it to their user")
     if stack.supervisor():
         for name, reason in stack.ill().items():
             findings.append(f"{name} {reason}; `make logs SERVICE={name}` shows its log")

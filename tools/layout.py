@@ -10,8 +10,11 @@ import os
 import runpy
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import account
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 VENV = CHECKOUT / ".venv"
@@ -162,20 +165,48 @@ class Layout:
         return self.secrets / "FLOWETL_PREFECT_PASSWORD"
 
     @property
+    def home(self) -> Path:
+        """Return the home folder of the services where they run as a user of their own."""
+        return self.state / "home"
+
+    @property
+    def modules(self) -> Path:
+        """Return the folder of the services' compiled modules, which no reset deletes."""
+        return self.state / "modules"
+
+    @property
+    def service_folders(self) -> tuple[Path, ...]:
+        """Return the private folders that services write to."""
+        more = (self.state / name for name in ("cache", "prefect", "rejects"))
+        own = (self.home, self.modules)
+        return (self.secrets, self.landing, self.columnar, *more, self.reports, self.pages, *own)
+
+    @property
     def private_folders(self) -> tuple[Path, ...]:
-        """Return the folders that only the stack's own user may enter."""
-        cache, prefect = self.state / "cache", self.state / "prefect"
-        reports = self.reports, self.pages
-        return (
-            self.secrets,
-            self.plan_file.parent,
-            self.logs,
-            self.landing,
-            self.columnar,
-            cache,
-            prefect,
-            *reports,
-        )
+        """Return the folders that only the stack's own users may enter.
+
+        The supervisor obeys its plan and opens the logs, so these are the launcher's.
+        """
+        return (self.plan_file.parent, self.logs, *self.service_folders)
+
+    @property
+    def service_files(self) -> list[Path]:
+        """Return the files of services that are in no folder of theirs."""
+        lists = (self.revoked_tokens, self.token_use, self.query_scopes)
+        return [path for path in (*lists, *self.state.glob("flowauth.sqlite*")) if path.exists()]
+
+    @cached_property
+    def runs_as(self) -> account.Choice:
+        """Return the user of the services, or why it is the launcher's."""
+        return account.choose(self.state, PYTHON)
+
+    def belonging_to_root(self) -> list[Path]:
+        """Return entries of services that another user cannot use, by their folder."""
+        if self.runs_as.account is None:
+            return []
+        found = [path for path in (*self.service_folders, *self.service_files) if path.exists()]
+        found += self.secrets.glob("*")
+        return [path for path in found if path.stat().st_uid != self.runs_as.account.user]
 
     def open_to_others(self) -> list[Path]:
         """Return private folders and files that another user of the machine can use.
@@ -274,6 +305,22 @@ class Layout:
             if name in ("PATH", "HOME", "LANG", "TZ", *DATABASE_SETTINGS) or name.startswith(PASSED_ON)
         }
         return {**inherited, **settings, **self.extra}
+
+    def service_environment(self) -> dict[str, str]:
+        """Return the settings of a program that runs as the services' user.
+
+        Never for root: the user can write to these folders.
+        """
+        if self.runs_as.account is None:
+            return self.environment()
+        # Modules are compiled once for this user, who cannot write beside them.
+        own = {"HOME": str(self.home), "PYTHONPYCACHEPREFIX": str(self.modules)}
+        return self.environment() | own
+
+    def as_service(self) -> dict[str, Any]:
+        """Return what ``subprocess`` needs to run a program as the services do."""
+        chosen = self.runs_as.account
+        return {"env": self.service_environment(), "umask": PRIVATE, **(chosen.options() if chosen else {})}
 
     def database_settings(self) -> dict[str, str]:
         """Return PostgreSQL's settings for half of this machine's memory.

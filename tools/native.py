@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import account
 from cluster import ClusterError, port_is_free
 from layout import DEMO, PRIVATE, PYTHON, Layout, StackError
 from services import (
@@ -37,7 +38,19 @@ LOG_LINES = 20
 OTHER_USERS = 3
 # Entries of a stack in its state folder, which also holds tools and the tests' cluster.
 OWN_ENTRIES = (
-    *("cache", "columnar", "landing", "logs", "pages", "prefect", "rejects", "reports", "run", "secrets"),
+    *(
+        "cache",
+        "columnar",
+        "home",
+        "landing",
+        "logs",
+        "pages",
+        "prefect",
+        "rejects",
+        "reports",
+        "run",
+        "secrets",
+    ),
     *("endpoints.json", "flowauth.sqlite*", "postgres.log", "revoked-tokens"),
 )
 
@@ -68,11 +81,15 @@ class Native:
         self._write_private(self.layout.endpoints_file, json.dumps(self.layout.endpoints(), indent=2) + "\n")
 
     def _start(self) -> None:
+        account.make()
+        vars(self.layout).pop("runs_as", None)
         self._make_folders()
+        self._tell_of_root()
         self._make_secrets()
         if not self.supervisor():
             self._check_ports()
             self._start_database()
+        self._hand_over()
         self._one_shot("migrate", "flowdb", "migrate")
         self._one_shot("flowauth", "flowauth", "init-db")
         self._write_plan([database_definition(self.layout), *self._definitions()])
@@ -215,6 +232,28 @@ class Native:
         layout.revoked_tokens.touch()
         for path in layout.open_to_others():
             path.chmod(path.stat().st_mode & ~PRIVATE)
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Give the services' user the files of the services, also those of earlier starts."""
+        layout, chosen = self.layout, self.layout.runs_as.account
+        if chosen is None:
+            return
+        # The services make files here, and can neither rename nor delete those of the launcher.
+        os.chown(layout.state, -1, chosen.group)
+        layout.state.chmod(0o1771)
+        for folder in layout.service_folders:
+            chosen.own_all(folder)
+        for path in (*layout.service_files, *layout.secrets.iterdir()):
+            chosen.own(path)
+
+    def _tell_of_root(self) -> None:
+        chosen = self.layout.runs_as
+        if chosen.reason is None:
+            return
+        if os.environ.get(account.SETTING):
+            raise StackError(f"{account.SETTING}: {chosen.reason}.")
+        self.say(f"The services run as root, because {chosen.reason}.")
 
     def _make_secrets(self) -> None:
         folder = self.layout.secrets
@@ -273,8 +312,9 @@ class Native:
         text = json.dumps(description, sort_keys=True)
         if path.exists() and path.read_text() == text and self._demo_roles():
             return
-        draft = path.with_suffix(".new.json")
-        draft.write_text(text)
+        # Here the command can read it, and nobody else of the machine.
+        draft = self.layout.home / "openapi.json"
+        self._write_private(draft, text)
         demo_data = ("flowauth", "demo-data", "--api-description", str(draft))
         if self._one_shot("flowauth", *demo_data, allowed=(OTHER_USERS,)) == OTHER_USERS:
             self.say(
@@ -282,7 +322,8 @@ class Native:
                 f"missing, upload {self.layout.url('FLOWAPI_PORT')}/api/0/spec/openapi.json on the server's page."
             )
             return
-        draft.replace(path)
+        self._write_private(path, text)
+        draft.unlink()
 
     def _demo_roles(self) -> list[str]:
         """Return the demo user's roles on its server; empty if roles or server are gone."""
@@ -304,12 +345,12 @@ class Native:
         """
         done = subprocess.run(
             [str(PYTHON), "-m", *arguments],
-            env=self.layout.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            umask=PRIVATE,
+            cwd="/",
+            **self.layout.as_service(),
         )
         with open(self.layout.logs / f"{label}.log", "a", opener=_privately) as log:
             log.write(done.stdout)
@@ -358,11 +399,15 @@ class Native:
     def _write_plan(self, definitions: list[dict[str, Any]]) -> None:
         self._write_private(self.layout.plan_file, json.dumps({"services": definitions}, indent=1))
 
-    @staticmethod
-    def _write_private(path: Path, text: str) -> None:
+    def _write_private(self, path: Path, text: str) -> None:
         draft = path.with_name(f".{path.name}.new")
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        draft.unlink(missing_ok=True)
+        # The services can write to some folders, and must not lead the launcher elsewhere by a link.
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "w") as file:
+            chosen = self.layout.runs_as.account
+            if chosen and path.parent in self.layout.service_folders:
+                os.fchown(file.fileno(), chosen.user, chosen.group)
             file.write(text)
         draft.replace(path)
 

@@ -36,11 +36,13 @@ class Service:
 
     def definition(self, layout: Layout) -> dict[str, Any]:
         """Return the service's entry in the supervisor's plan."""
+        runs_as = layout.runs_as.account
         return {
             "name": self.name,
             "command": [str(PYTHON), "-m", *self.arguments],
-            "environment": layout.environment(),
+            "environment": layout.service_environment(),
             "log": str(layout.logs / f"{self.name}.log"),
+            "user": (runs_as.user, runs_as.group) if runs_as else None,
         }
 
 

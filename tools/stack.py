@@ -262,7 +262,11 @@ def reports(options: argparse.Namespace) -> int:
     """Make reports when they are due; with arguments, run a command for reports."""
     stack = Native(Layout.from_environment())
     if options.arguments:
-        return _python("-m", "flowetl", "reports", *options.arguments, environment=stack.layout.environment())
+        # Pages are the services', who write the next version.
+        command = [str(PYTHON), "-m", "flowetl", "reports", *options.arguments]
+        return subprocess.run(
+            command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, **stack.layout.as_service()
+        ).returncode
     bootstrap(echo=False, cluster=False)
     stack.serve_reports(CHECKOUT / "demo" / "reports")
     print(f"Definitions: {stack.layout.reports}. Pages: {stack.layout.pages}, within minutes.")

@@ -235,6 +235,10 @@ def test_the_server_of_schedules_answers_nobody_without_its_password(prefect):
     asked = page | {"Access-Control-Request-Method": "POST"}
     answer = requests.options(f"{prefect.url}/flows/filter", headers=asked, timeout=10)
     assert "Access-Control-Allow-Origin" not in answer.headers
+    # A stranger's name that leads to this machine makes the stranger's page the server's own.
+    for host, expected in (("evil.example", 400), ("127.0.0.1.evil.example", 400), ("localhost:1", 200)):
+        own = {"auth": ("flowetl", PASSWORD), "headers": {"Host": host}, "timeout": 10}
+        assert requests.post(f"{prefect.url}/flows/filter", json={}, **own).status_code == expected
     assert prefect.post("flows/filter") == []
 
 

@@ -152,7 +152,7 @@ def test_what_others_can_use_is_told_and_closed_by_the_next_start(state: Path) -
         folder.mkdir(mode=0o755)
     (state / "flowauth.sqlite").touch(mode=0o640)
     (state / "tools").mkdir()
-    assert found.open_to_others() == [found.secrets, found.logs, state / "flowauth.sqlite"]
+    assert found.open_to_others() == [found.logs, found.secrets, state / "flowauth.sqlite"]
     Native(found)._make_folders()
     assert found.open_to_others() == []
     assert stat.S_IMODE((state / "flowauth.sqlite").stat().st_mode) == 0o600

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from flowetl.events import CdrType
 from flowetl.tally import write_tally
+from flowsettings.owner import give_to_owner, make_folder
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,7 @@ def _publish(
     finals = [folder / relative for relative in relatives]
     # Loader and engine are one user; other users of the machine must not read subscribers' rows.
     for final in finals:
-        for parent in reversed(final.relative_to(folder).parents):
-            (folder / parent).mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(final.parent)
     partial = [final.with_name(f".{final.name}.partial") for final in finals]
     try:
         write(partial)
@@ -105,6 +105,7 @@ def _publish(
 def _synced(path: Path, relative: str) -> ColumnarFile:
     """Flush a written file; return its description under another name."""
     path.chmod(0o600)
+    give_to_owner(path)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         os.fsync(file.fileno())

@@ -12,6 +12,7 @@ from psycopg2.extensions import cursor as Cursor
 
 from flowetl.deployment import Deployment
 from flowetl.report import calendar
+from flowsettings.owner import give_to_owner, make_folder
 
 DAYS = 60
 SERIES = ("count_added_rows", "count_msisdns", "count_location_ids", "count_duplicates")
@@ -46,9 +47,10 @@ Series = list[tuple[dt.date, float]]
 
 def write_report(deployment: Deployment, path: Path) -> None:
     """Write the page; a reader of the old one never sees half of the new."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent)
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(render(deployment), encoding="utf-8")
+    give_to_owner(partial)
     partial.rename(path)
 
 

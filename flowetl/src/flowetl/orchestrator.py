@@ -29,13 +29,15 @@ def present_password() -> None:
 def become_server(host: str, port: int) -> NoReturn:
     """Replace this process by Prefect's server, which asks for the password.
 
+    It answers requests only that name a known host.
+
     Raises
     ------
     ConfigurationError
         When the password is missing or too short.
     """
     os.environ["PREFECT_SERVER_API_AUTH_STRING"] = _credentials()
-    command = ("-m", "prefect", "server", "start", "--host", host, "--port", str(port))
+    command = ("-m", "flowetl.hosts", "server", "start", "--host", host, "--port", str(port))
     os.execv(sys.executable, [sys.executable, *command])
 
 

@@ -7,6 +7,8 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from flowsettings.owner import give_to_owner, make_folder
+
 Reject = tuple[int, str, str, str]
 """Line number in the operator's file, reason, keyed hash of the line, and of several files the name."""
 
@@ -24,8 +26,7 @@ def write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
     if not rejects:
         path.unlink(missing_ok=True)
         return
-    for folder in (path.parent.parent, path.parent):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     several = any(file for *_, file in rejects)
@@ -33,6 +34,7 @@ def write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
     writer.writerows(reject[: 3 + several] for reject in sorted(rejects))
     partial = path.with_name(f".{path.name}.partial")
     partial.touch(mode=0o600)
+    give_to_owner(partial)
     try:
         partial.write_bytes(gzip.compress(text.getvalue().encode(), compresslevel=6, mtime=0))
         partial.rename(path)

@@ -25,6 +25,7 @@ from flowmachine.queries import (
     JoinedSpatialAggregate,
     Outflows,
     SpatialAggregate,
+    TopUpAmount,
     UniqueVisitorCounts,
 )
 from flowmachine.queries._combining import Subset
@@ -269,6 +270,37 @@ THIN: dict[str, list[HistogramAggregate]] = {
     "a bin of all below the largest value": [by_calls(0, 100), by_calls(0, 5.5)],
     "a bin of all": [by_calls(0, 100), by_calls(0, 50)],
 }
+
+
+#: Of twenty the amounts deviate by 2.8, of twenty by 14, and of v by 5.7.
+SPENDERS = "subscriber | time | cell | type | recharge_amount\n" + "".join(
+    f"{who} | 1 1{hour}:00 | in-b | topups | {amount * hour}\n"
+    for who, amount in (("a1..20", 4), ("c1..20", 20), ("v", 8))
+    for hour in (0, 1)
+)
+
+
+def by_spread(statistic: str, *edges: float) -> HistogramAggregate:
+    """Count subscribers by the deviation of their topups, or by its square."""
+    window = {"start_date": "2016-01-01", "end_date": "2016-01-04"}
+    metric = TopUpAmount(**window, statistic=statistic)
+    return HistogramAggregate(metric=metric, bins={"bin_list": list(edges)})
+
+
+@pytest.mark.parametrize("turn", [1, -1], ids=["deviation first", "variance first"])
+def test_a_variance_does_not_tell_who_is_between_edges_of_the_deviation(
+    stage_in_utc: Stage, executor: str, turn: int
+) -> None:
+    world = drawn(SPENDERS)
+    first, last = [by_spread("stddev", 0, 5, 100), by_spread("variance", 0, 37, 10_000)][::turn]
+    wide = by_spread("variance", 0, 25, 10_000)
+    with stage_in_utc.loaded(world) as (connection, state):
+        assert stage_in_utc.run(first, world, executor, connection, state)[0][0] is not None
+        with pytest.raises(EdgesTooNear):
+            stage_in_utc.run(last, world, executor, connection, state)
+    with stage_in_utc.loaded(world) as (connection, state):
+        for query in (by_spread("stddev", 0, 5, 100), wide):
+            assert stage_in_utc.run(query, world, executor, connection, state)[0][0] is not None
 
 
 @pytest.mark.parametrize("attack", THIN)

@@ -29,6 +29,7 @@ from flowmachine.settings import DUCKDB, Computing
 from flowmachine.spec.query import Query
 from flowmachine.sql.samples import stored_select
 from flowmachine.stores.base import Stored
+from flowsettings.owner import make_folder
 
 _dialect = Dialect(paramstyle="numeric_dollar")
 
@@ -52,7 +53,7 @@ class DuckDBExecutor(ColumnarExecutor):
         # Each process needs its own folder, because names of spilled files are equal in all processes and no
         # lock keeps them apart.
         spill = settings.cache_path / "spill" / uuid4().hex
-        spill.mkdir(parents=True)
+        make_folder(spill, 0o777)
         weakref.finalize(self, _remove, spill, spilling.hold(spill))
         self._connection = duckdb.connect(
             config={

@@ -203,7 +203,7 @@ def _judge_edges(
         counted.drop(connection)
         return [found[edge] for edge in edges[:-1]]
 
-    cuts = cuts_of(values, connection.execute(edges).scalars())
+    cuts = cuts_of(values, map(values.as_compared, connection.execute(edges).scalars()))
     judge_edges(connection, values, cuts, row_of_values, count)
 
 

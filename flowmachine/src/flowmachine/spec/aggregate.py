@@ -159,6 +159,10 @@ class ValuesBehind(Aggregate):
         """Return the same values with a text of the aggregate's edges for the ledger."""
         raise NotImplementedError
 
+    def as_compared(self, edge: float) -> float:
+        """Return an edge in the numbers by which histograms are compared."""
+        return edge
+
     def counted_between(self, edges: Sequence[float], sources: Sources) -> Select[Any]:
         """Select ``lower_edge`` and ``subscribers`` from each edge up to the next.
 

@@ -27,6 +27,7 @@ from flowmachine.stores import COLUMNAR
 from flowmachine.stores.maps import UnitMap, outdated_maps, unit_map
 from flowmachine.stores.verified import VerifiedFiles, ends_like_parquet
 from flowmachine.tables import device_models, weights
+from flowsettings.owner import give_to_owner, make_folder
 
 #: Seconds without a write after which an unfinished file counts as abandoned.
 ABANDONED = 3600
@@ -240,13 +241,14 @@ class ColumnarStore:
         The file becomes the stored result when the context ends without an error.
         """
         path = stored_path(self._settings, query_id)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent, 0o777)
         partial = path.with_name(f".{path.name}.{uuid4().hex}")
         try:
             yield partial
             if path.is_dir() or (partial.is_dir() and path.exists()):
                 # Nothing takes the place of a folder at once. A reader between the two steps plans again.
                 _remove(path)
+            give_to_owner(partial)
             partial.replace(path)
         finally:
             _remove(partial)
@@ -358,9 +360,10 @@ def export(connection: sa.Connection, relation: FromClause, path: Path) -> None:
     }
     schema = pa.schema([(column.name, kinds[type(column.type)]) for column in relation.columns])
     table = pa.Table.from_pylist([dict(row) for row in result], schema=schema)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, 0o777)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     pa.parquet.write_table(table, partial)
+    give_to_owner(partial)
     partial.replace(path)
 
 

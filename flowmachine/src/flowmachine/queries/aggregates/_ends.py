@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -13,6 +14,9 @@ from flowmachine.spec.aggregate import Total, ValuesBehind
 from flowmachine.spec.published import KeepOver, Published, Value
 from flowmachine.spec.query import Query, Sources
 from flowmachine.sql.functions import fifteen_digits
+
+#: Statistics of which one is the square of the other.
+_SPREADS = ("stddev", "variance")
 
 
 class Ends(ValuesBehind):
@@ -58,15 +62,38 @@ class Ends(ValuesBehind):
         return "ends", self.text_of_edges
 
     def contributors(self, sources: Sources) -> FromClause:
+        values = self._values(sources)
+        x: ColumnElement[float] = values.c.x
+        if getattr(self.metric, "statistic", None) in _SPREADS:
+            # A root and the same deviation differ in their last digits, which would make all subscribers differ.
+            x = sa.cast(sa.cast(x, sa.REAL), sa.Double)
+        return sa.select(values.c.subscriber, x.label("x")).subquery("people")
+
+    def as_compared(self, edge: float) -> float:
+        return math.copysign(math.sqrt(abs(edge)), edge) if self._is_squared else edge
+
+    def _values(self, sources: Sources) -> FromClause:
+        """Return the values that are compared: of variances the roots.
+
+        A variance and a deviation of the same numbers have the same order, so that edges of both enclose somebody.
+        """
         values = values_of(self.metric, sources)
-        return sa.select(values.c.subscriber, values.c.x).subquery("people")
+        if not self._is_squared:
+            return values
+        return sa.select(values.c.subscriber, sa.func.sqrt(values.c.x, type_=sa.Double()).label("x")).cte(
+            "roots"
+        )
+
+    @property
+    def _is_squared(self) -> bool:
+        return getattr(self.metric, "statistic", None) == "variance"
 
     def value(self, contributors: FromClause) -> ColumnElement[float]:
         return sa.func.max(contributors.c.x)
 
     def counted_between(self, edges: Sequence[float], sources: Sources) -> Select[Any]:
         # One pass over values and edges in order: a join takes seconds for a thousand ranges.
-        values = values_of(self.metric, sources)
+        values = self._values(sources)
         listed = sa.values(sa.column("edge", sa.Double()), name="edges").data(
             [(float(edge),) for edge in edges]
         )
