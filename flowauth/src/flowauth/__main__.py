@@ -285,6 +285,16 @@ def replace_signing_key(options: argparse.Namespace) -> None:
         sys.stdout.write(signing_keys.public_pems(database, services))
 
 
+#: A stranger can hold connections without ever asking. The usual limit is a hundred for two minutes, and nobody else
+#: would be answered meanwhile. To wait for so many needs another call of the system's than the usual one.
+CONNECTIONS = {
+    "connection_limit": 5_000,
+    "channel_timeout": 20,
+    "cleanup_interval": 5,
+    "asyncore_use_poll": True,
+}
+
+
 def serve(_options: argparse.Namespace) -> None:
     settings = Settings.load()
     logs.configure(settings.log_level)
@@ -302,6 +312,7 @@ def serve(_options: argparse.Namespace) -> None:
         threads=8,
         ident=None,
         max_request_body_size=LARGEST_REQUEST,
+        **CONNECTIONS,
         # The server removes forwarding headers by default, but the app reads those of trusted proxies.
         clear_untrusted_proxy_headers=settings.trusted_proxies == 0,
     )
