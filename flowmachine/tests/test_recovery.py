@@ -87,6 +87,39 @@ def computed(processes: Processes, number: int) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("how", ["deleted", "shortened", "altered"])
+def test_a_damaged_tally_is_not_read_and_is_rebuilt(own_processes: Processes, how: str) -> None:
+    own_processes.start("server")
+    own_processes.start("worker")
+    client = own_processes.client()
+    counts = {
+        "query_kind": "location_event_counts",
+        "start_date": "2016-01-02",
+        "end_date": "2016-01-03",
+        "event_types": ["calls"],
+        "interval": "hour",
+        "aggregation_unit": "admin2",
+    }
+
+    def answer(**more: Any) -> list[Any]:
+        query_id = client.ask("run_query", **counts, **more)["payload"]["query_id"]
+        assert client.until_done(query_id) == "completed"
+        return sorted(rows(own_processes, query_id))
+
+    sound = answer()
+    assert sound
+    (path,) = (own_processes.country.columnar / "tallies" / "type=calls" / "date=2016-01-02").glob(
+        "*.parquet"
+    )
+    damage(path, how)
+    # All hours of the day in other words.
+    assert answer(hours={"start_hour": 0, "end_hour": 24}) == sound
+    assert computed(own_processes, 2) == [("location_event_counts", "duckdb")] * 2
+    assert listed(own_processes) == [("calls", "2016-01-02")]
+    own_processes.country.load("repair")
+    assert listed(own_processes) == []
+
+
+@pytest.mark.parametrize("how", ["deleted", "shortened", "altered"])
 def test_a_damaged_day_file_is_never_read_and_is_rebuilt(own_processes: Processes, how: str) -> None:
     own_processes.start("server")
     own_processes.start("worker")
