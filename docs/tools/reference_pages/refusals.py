@@ -32,7 +32,15 @@ GROUPS = {
         "gates",
     ),
     "Files and tables": ("arrival", "sizes", "streams", "lines", "parquetfile", "databases", "sampling"),
-    "The content of a day": ("staging", "servedparty", "pseudonyms", "dictionary", "repair", "mobilemoney"),
+    "The content of a day": (
+        "staging",
+        "servedparty",
+        "pseudonyms",
+        "dictionary",
+        "repair",
+        "tally",
+        "mobilemoney",
+    ),
     "Cells, sites, devices and boundaries": (
         "geography",
         "tables",
