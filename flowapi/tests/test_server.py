@@ -247,15 +247,16 @@ async def test_a_stop_lets_replies_finish(served: Served, monkeypatch: pytest.Mo
 async def test_the_container_s_health_check_finds_out_whether_the_api_speaks_https(
     served: Served, tls: Path, tmp_path: Path
 ) -> None:
-    program = Path(__file__).parents[2] / "tools" / "containers" / "health.py"
+    program = Path(__file__).parents[2] / "tools" / "containers" / "health"
     async with served() as serving:
         url = serving.client.base_url
         secrets = tls if url.scheme == "https" else tmp_path
-        check = await asyncio.create_subprocess_exec(
-            *(sys.executable, str(program), "api", f"127.0.0.1:{url.port}/api/0/health/live"),
-            env={**os.environ, "FLOWKIT_SECRETS": str(secrets)},
-        )
-        assert await check.wait() == 0
+        for path, code in (("/api/0/health/live", 0), ("/api/0/nonesuch", 1)):
+            check = await asyncio.create_subprocess_exec(
+                *(str(program), str(url.port), path),
+                env={**os.environ, "FLOWKIT_SECRETS": str(secrets)},
+            )
+            assert await check.wait() == code
 
 
 async def test_headers_of_32_kib_are_read(served: Served) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import urllib.error
 import urllib.request
 from contextlib import closing
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import zmq
 
 import flowmachine
+from flowmachine import metrics
 from flowmachine.queries.catalogue import load, load_any
 from flowmachine.testing import KEY, Client, Processes, free_port, wait_for
 from flowsettings import channel
@@ -230,3 +232,41 @@ def test_health_names_the_ill_part(processes: Processes) -> None:
     processes.start("worker")
     found = wait_for(lambda: (p := client.ask("health")["payload"])["workers"] == "ok" and p)
     assert (found["folders"], found["alive"]) == ("ok", 1)
+
+
+def health(port: int) -> int | str:
+    """Return the status of a process's own health, or why there is none."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10) as reply:
+            return int(reply.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError as error:
+        return type(error).__name__
+
+
+def test_processes_tell_whether_they_work(processes: Processes) -> None:
+    server, worker, blind = free_port(), free_port(), free_port()
+    processes.start("server", FLOWMACHINE_METRICS_PORT=str(server))
+    processes.start("worker", FLOWMACHINE_METRICS_PORT=str(worker))
+    processes.start(
+        "worker",
+        FLOWMACHINE_METRICS_PORT=str(blind),
+        FLOWDB_COLUMNAR_PATH=str(processes.folder / "nowhere"),
+    )
+    for port in (server, worker):
+        wait_for(lambda port=port: health(port) == 200)
+    # A worker that cannot read the events is no use.
+    wait_for(lambda: health(blind) == 503)
+    assert (
+        wait_for(lambda: numbers(server)['flowmachine_request_seconds_count{action="ping",status="success"}'])
+        > 0
+    )
+
+
+def test_a_process_that_stopped_working_is_not_well() -> None:
+    patient, impatient = free_port(), free_port()
+    metrics.serve("127.0.0.1", patient)
+    metrics.serve("127.0.0.1", impatient, longest_silence=0)
+    metrics.alive()
+    assert (health(patient), health(impatient)) == (200, 503)

@@ -98,7 +98,10 @@ def _evict(settings: Settings, engine: sa.Engine, executors: Mapping[str, Execut
         # A service that ended would be restarted repeatedly.
         stopping.wait()
     log = debug_log().bind(submodule="evict")
-    metrics.serve(settings.bind, settings.metrics_port, folder=settings.cache_path)
+    # Idle for most of the day, so that only its absence is a sign.
+    metrics.serve(
+        settings.bind, settings.metrics_port, folder=settings.cache_path, longest_silence=float("inf")
+    )
     while not stopping.is_set():
         try:
             deadline = time.monotonic() + timeout

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, start_http_server
@@ -30,9 +32,17 @@ _failures = Counter("flowmachine_failures_total", "Parts of queries that failed"
 
 _heartbeat = Gauge("flowmachine_heartbeat_seconds", "Time at which this process last worked or could have")
 
+#: Seconds without a sign of work after which a process is not well.
+LONGEST_SILENCE = 30.0
+
+# On the clock that nobody sets, unlike the metric's.
+_worked_at: float | None = None
+
 
 def alive() -> None:
-    """Tell that this process works; health checks read the time."""
+    """Tell that this process works; its health check asks for how long it has not."""
+    global _worked_at
+    _worked_at = time.monotonic()
     _heartbeat.set_to_current_time()
 
 
@@ -100,10 +110,17 @@ _NEWEST_DAYS = sa.select(
 ).group_by(current_loads.c.cdr_type)
 
 
-def serve(bind: str, port: int, engine: sa.Engine | None = None, folder: Path | None = None) -> None:
-    """Serve this process's metrics on a port, unless it is 0.
+def serve(
+    bind: str,
+    port: int,
+    engine: sa.Engine | None = None,
+    folder: Path | None = None,
+    longest_silence: float = LONGEST_SILENCE,
+) -> None:
+    """Serve this process's metrics on a port, and its health on ``/health``, unless the port is 0.
 
     The database's metrics are included if there is an engine to ask, those of a disk if a folder is given.
+    A process that has not worked for longer than ``longest_silence`` seconds is not well.
     """
     if port == 0:
         return
@@ -115,6 +132,22 @@ def serve(bind: str, port: int, engine: sa.Engine | None = None, folder: Path | 
     if engine is not None:
         REGISTRY.register(Queue(engine))
     try:
-        start_http_server(port, addr=bind)
+        server, _ = start_http_server(port, addr=bind)
     except OSError as error:
         debug_log().error("no metrics", submodule="metrics", port=port, error=error.strerror)
+    else:
+        server.set_app(_with_health(server.get_app(), longest_silence))
+
+
+def _with_health(metrics: Callable[..., Any], longest_silence: float) -> Callable[..., Any]:
+    """Return an application that answers ``/health`` itself, because the metrics ask the database, too."""
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if environ["PATH_INFO"] != "/health":
+            return metrics(environ, start_response)
+        silence = float("inf") if _worked_at is None else time.monotonic() - _worked_at
+        status = "200 OK" if silence <= longest_silence else "503 Service Unavailable"
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+        return [f"worked {silence:.0f} seconds ago\n".encode()]
+
+    return answer

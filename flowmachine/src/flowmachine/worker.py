@@ -444,6 +444,7 @@ class Worker:
         self._wake.set()
         renew_every = self._lease.total_seconds() / 4
         due = 0.0
+        illness = None
         while not self._stopping.is_set():
             if time.monotonic() >= due:
                 due = time.monotonic() + renew_every
@@ -451,8 +452,9 @@ class Worker:
                 self._recover(connection)
                 illness = self._computing.unusable_folder()
                 working.see(connection, self.name, illness)
-                if illness is None:
-                    metrics.alive()
+            # At each turn, because leases may last for hours.
+            if illness is None:
+                metrics.alive()
             with self._cancels:
                 if self._current is not None and time.monotonic() - self._started > self._time_limit:
                     self._overdue = True

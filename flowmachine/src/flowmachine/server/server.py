@@ -52,6 +52,9 @@ UNAUDITED = frozenset({"ping", "health", "poll_query"})
 LOOK_AGAIN = 2.0
 LOOK_AGAIN_UNHEARD = 0.5
 
+#: Seconds between two questions of the server to itself, and within which the answer comes.
+ASK_ITSELF_EVERY = 5.0
+
 _DATABASE_UNAVAILABLE = ("The database is unavailable; try again.", {"code": "database_unavailable"})
 
 
@@ -90,11 +93,12 @@ class Server:
         debug_log().info("serving", submodule="server", address=self._address)
         receiver = asyncio.create_task(self._receive(socket))
         listener = asyncio.create_task(self._news.listen())
+        caller = asyncio.create_task(self._ask_itself(context))
         await self._stopping.wait()
         # A thread that reads a long spec cannot be stopped.
         leave_soon(lambda: None)
-        receiver.cancel()
-        listener.cancel()
+        for task in (receiver, listener, caller):
+            task.cancel()
         self._news.wake_all()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=STOPPING_SECONDS / 2)
@@ -114,6 +118,23 @@ class Server:
             task = asyncio.create_task(self._answer(socket, frames[0], frames[2]))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    async def _ask_itself(self, context: zmq.asyncio.Context) -> None:
+        """Call in at the front door every few seconds; an answer is the sign that the server works.
+
+        So a health check need not know the protocol and the key.
+        """
+        while True:
+            with context.socket(zmq.REQ) as socket, suppress(TimeoutError):
+                socket.setsockopt(zmq.LINGER, 0)
+                channel.connect(socket, self._settings.key)
+                # The address of all interfaces is this machine, too.
+                socket.connect(self._address)
+                await socket.send_json({"request_id": "health", "action": "ping"})
+                reply: Any = await asyncio.wait_for(socket.recv_json(), ASK_ITSELF_EVERY)
+                if reply["status"] == "success":
+                    metrics.alive()
+            await asyncio.sleep(ASK_ITSELF_EVERY)
 
     async def _answer(self, socket: zmq.asyncio.Socket, identity: bytes, message: bytes) -> None:
         loop = asyncio.get_running_loop()
