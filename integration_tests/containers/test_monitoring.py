@@ -29,7 +29,7 @@ def test_every_process_with_metrics_is_watched(site: Site) -> None:
 
     wanted = {
         service: ["up"] * len(site.containers(service))
-        for service in ("flowapi", "flowmachine", "worker", "evict", "reports")
+        for service in ("flowapi", "flowmachine", "worker", "evict", "flowetl", "flowauth", "reports")
     }
     site.until(lambda: watched() == wanted, 180, lambda: f"watched: {watched()}")
 

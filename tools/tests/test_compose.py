@@ -166,6 +166,7 @@ def test_reports_are_made_with_a_client_s_rights_alone() -> None:
     # Prometheus is reached, and none of the services that it watches elsewhere.
     assert {name for name, other in SERVICES.items() if "watching" in other.get("networks", [])} == {
         "reports",
+        "flowauth",
         "monitoring",
     }
     assert {each.partition(":/")[2] for each in service["volumes"]} == {
@@ -395,7 +396,9 @@ def test_each_alert_is_on_the_page_and_asks_for_a_metric_of_the_page() -> None:
     known = set(re.findall(r"`(flow\w+)`", page.partition("## Metrics")[2]))
     dashboard = (CHECKOUT / "monitoring" / "dashboard.json").read_text()
     for text in (*(rule["expr"] for rule in rules), dashboard):
-        used = {name.removesuffix("_bucket") for name in re.findall(r"\bflow(?:api|machine)_\w+", text)}
+        used = {
+            name.removesuffix("_bucket") for name in re.findall(r"\bflow(?:api|auth|etl|machine)_\w+", text)
+        }
         assert used <= known
 
 
@@ -405,8 +408,8 @@ def test_prometheus_asks_the_ports_that_serve_metrics() -> None:
     served = {
         name: service["environment"][setting]
         for name, service in SERVICES.items()
-        for setting in ("FLOWAPI_METRICS_PORT", "FLOWMACHINE_METRICS_PORT", "FLOWKIT_REPORTS_METRICS_PORT")
-        if setting in service.get("environment", {})
+        for setting in service.get("environment", {})
+        if setting.endswith("_METRICS_PORT") and name != "demo"
     }
     assert asked == served
     assert {

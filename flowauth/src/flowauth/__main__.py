@@ -305,8 +305,11 @@ def serve(_options: argparse.Namespace) -> None:
         _say_if_nobody_administers(services)
         if settings.revocation_file is not None:
             revocation.publish(services, settings.revocation_file)
+    app = create_app(settings)
+    if settings.metrics_port is not None:
+        app.extensions["flowauth metrics"].serve(settings.bind, settings.metrics_port)
     server = waitress.create_server(
-        create_app(settings),
+        app,
         host=settings.bind,
         port=settings.port,
         threads=8,

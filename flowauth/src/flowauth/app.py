@@ -27,6 +27,7 @@ from flowauth.database import LARGEST_ID
 from flowauth.errors import Refusal
 from flowauth.language import mark
 from flowauth.logs import logger, request_id
+from flowauth.metrics import Metrics
 from flowauth.models import WebSession
 from flowauth.names import OWN_AUDIENCE
 from flowauth.presets import sentence
@@ -101,7 +102,8 @@ def create_app(settings: Settings) -> Flask:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     csrf = CSRFProtect(app)
     _guard_tokens(JWTManager(app), settings)
-    _handle_requests(app, services, csrf)
+    app.extensions["flowauth metrics"] = metrics = Metrics()
+    _handle_requests(app, services, metrics, csrf)
     _handle_errors(app)
     _register(app, services)
     language.install(app)
@@ -171,7 +173,7 @@ def breakable(text: str) -> Markup:
     return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=:)", text))
 
 
-def _handle_requests(app: Flask, services: Services, csrf: CSRFProtect) -> None:
+def _handle_requests(app: Flask, services: Services, metrics: Metrics, csrf: CSRFProtect) -> None:
     @app.before_request
     def begin() -> Any:
         g.request_id = request_id(request.headers.getlist("X-Request-ID"))
@@ -198,13 +200,16 @@ def _handle_requests(app: Flask, services: Services, csrf: CSRFProtect) -> None:
         response.headers["X-Request-ID"] = g.request_id
         if request.path.startswith("/health/") and response.status_code == 200:
             return response  # Containers ask every few seconds, and their lines would bury all others.
-        # Log the rule instead of the path, so that names and ids stay out of the log.
+        # Tell the rule instead of the path, so that names and ids stay out of log and metrics.
+        route = str(request.url_rule) if request.url_rule else None
+        seconds = time.monotonic() - g.started
+        metrics.observe(request.method, route, response.status_code, seconds)
         logger().info(
             "request",
             method=request.method,
-            route=str(request.url_rule) if request.url_rule else None,
+            route=route,
             status=response.status_code,
-            milliseconds=round((time.monotonic() - g.started) * 1000, 1),
+            milliseconds=round(seconds * 1000, 1),
             user=g.get("username"),
             address=request.remote_addr,
         )

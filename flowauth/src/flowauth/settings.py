@@ -21,7 +21,7 @@ from flowsettings import SettingError
 from flowsettings.lookup import Unusable
 from flowsettings.service import ServiceSettings
 from flowsettings.strength import Secret, check_random, check_secret
-from flowsettings.values import Files, LogLevel, Switch, WebAddress, WholeNumber, WritableFile
+from flowsettings.values import Files, LogLevel, Port, Switch, WebAddress, WholeNumber, WritableFile
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,7 @@ class Settings(ServiceSettings):
     )
     bind: str = Field("127.0.0.1", validation_alias="FLOWKIT_BIND")
     port: Annotated[int, _between(0, 65535)] = Field(9091, validation_alias="FLOWAUTH_PORT")
+    metrics_port: Port | None = Field(None, validation_alias="FLOWAUTH_METRICS_PORT")
     log_level: LogLevel = Field("info", validation_alias="FLOWAUTH_LOG_LEVEL")
     two_factor_issuer: str = Field("FlowAuth", validation_alias="FLOWAUTH_TWO_FACTOR_ISSUER")
     two_factor_window: Annotated[int, _between(0, 10)] = Field(0, validation_alias="TWO_FACTOR_VALID_WINDOW")

@@ -17,7 +17,7 @@ from flowetl.deployment import Deployment
 from flowetl.errors import ConfigurationError, LoadError, NotReady
 from flowetl.moneysource import MoneySource, describes_money, read_money_sources
 from flowetl.reportcommands import become_command
-from flowetl.settings import ReportSettings
+from flowetl.settings import LoaderSettings, ReportSettings
 from flowetl.source import Source, days, read_source, read_sources
 
 if TYPE_CHECKING:
@@ -443,7 +443,9 @@ def serve(options: argparse.Namespace) -> int:
     orchestrator.present_password()
     from flowetl.serving import serve_sources
 
-    serve_sources(Deployment.from_settings())
+    deployment = Deployment.from_settings()
+    settings = LoaderSettings.load()
+    serve_sources(deployment, settings.bind, settings.metrics_port)
     return OK
 
 

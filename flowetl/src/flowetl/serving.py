@@ -24,6 +24,7 @@ from flowetl import processes
 from flowetl.deployment import Deployment, available_cores
 from flowetl.errors import LoadError
 from flowetl.flows import flow_name, flow_of
+from flowetl.loadmetrics import serve_metrics
 from flowetl.repair import watch
 from flowetl.silence import Silence, look_at_server
 from flowetl.source import has_sources
@@ -35,7 +36,7 @@ _ANSWER_SECONDS = 5.0
 _AT_WORK = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
 
 
-def serve_sources(deployment: Deployment) -> None:
+def serve_sources(deployment: Deployment, bind: str = "127.0.0.1", metrics_port: int | None = None) -> None:
     """Register a deployment for each source and run its schedule until SIGTERM.
 
     Columnar files that the engine finds damaged are rebuilt meanwhile, by a thread: it has nothing to schedule.
@@ -43,6 +44,7 @@ def serve_sources(deployment: Deployment) -> None:
     stopping = threading.Event()
     longest = deployment.longest_run_hours * 3600
     with processes.only_server(deployment.rejects):
+        serve_metrics(deployment, bind, metrics_port)
         for name, target, options in (
             ("repair", watch, (deployment, stopping)),
             ("hung runs", processes.end_hung_runs, (longest, stopping)),

@@ -26,6 +26,8 @@ class LoaderSettings(ServiceSettings):
     report: Path | None = Field(None, validation_alias="FLOWETL_REPORT")
     minimum_known_cells: float = Field(0.5, ge=0, le=1, validation_alias="FLOWETL_MINIMUM_KNOWN_CELLS")
     longest_run_hours: float = Field(20, gt=0, validation_alias="FLOWETL_LONGEST_RUN_HOURS")
+    bind: str = Field("127.0.0.1", validation_alias="FLOWKIT_BIND")
+    metrics_port: Port | None = Field(None, validation_alias="FLOWETL_METRICS_PORT")
     timezone: TimeZone = Field("UTC", validation_alias="FLOWDB_TIMEZONE")
     host: str = Field("localhost", validation_alias="FLOWDB_HOST")
     port: Port = Field(9000, validation_alias="FLOWDB_PORT")
