@@ -5,18 +5,28 @@ Standard library only.
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
+import subprocess
 
 from bootstrap import find_python, find_uv, missing_system_packages, synchronised
 from cluster import port_is_free
-from layout import StackError
+from layout import CHECKOUT, PYTHON, StackError
 from native import Native
 
 MEMORY_NEEDED = 4.0
 DISK_NEEDED = 10.0
 USER_CURE = "`make up` makes a user, and needs a checkout that others can enter; FLOWKIT_USER=root keeps root"
+
+# Of days that are not loaded, by state.
+_CURES = {
+    "failed": 'remove the cause, then `make flowetl ARGS="run --source NAME --date DAY"`',
+    "held": 'once the day is right as it is: `make flowetl ARGS="accept --source NAME --date DAY --reason TEXT"`',
+    "missing": 'deliver the file, or `make flowetl ARGS="absent --cdr-type TYPE --date DAY --reason TEXT"`',
+}
+_DAYS_TOLD = 3
 
 
 def diagnose(stack: Native) -> int:
@@ -53,6 +63,7 @@ def diagnose(stack: Native) -> int:
     if stack.supervisor():
         for name, reason in stack.ill().items():
             findings.append(f"{name} {reason}; `make logs SERVICE={name}` shows its log")
+        findings += _of_the_loading(stack)
     else:
         print("stack        not running")
         for name, port in stack.layout.ports.items():
@@ -63,3 +74,24 @@ def diagnose(stack: Native) -> int:
     if not findings:
         print("No problem found.")
     return 1 if findings else 0
+
+
+def _of_the_loading(stack: Native) -> list[str]:
+    """Return the days that are not loaded, and paused schedules, with their cures."""
+    command = [str(PYTHON), "-m", "flowetl", "status", "--json"]
+    environment = {**os.environ, **stack.layout.environment()}
+    done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True)
+    if done.returncode != 0:
+        return [f"the state of the loading is unknown: {done.stderr.strip()[-300:]}"]
+    found = []
+    for entry in json.loads(done.stdout):
+        days = [day for day in entry["calendar"] if day["state"] in _CURES]
+        found += [
+            f"{day['source']} {day['date']} {day['state']}: {day['reason']}; {_CURES[day['state']]}"
+            for day in days[-_DAYS_TOLD:]
+        ]
+        found += [
+            f"{name}: its schedule is paused, so no night loads it; resume it on Prefect's page of deployments"
+            for name in entry["paused"]
+        ]
+    return found

@@ -241,6 +241,10 @@ async def test_a_silent_engine_is_waited_for_once_by_all_who_want_the_descriptio
 async def test_readiness_names_the_parts_that_fail(client: Client) -> None:
     _, document, _ = await call(client, "GET", "/api/0/health/ready")
     assert document["parts"] == {"engine": "silent", "database": "down", "key": "ok"}
+    assert document["cures"].keys() == {"engine", "database"}
+    assert document["msg"].startswith(
+        "Not ready: engine silent, database down. Look at the log of flowmachine."
+    )
 
 
 async def test_the_heartbeat_is_empty(client: Client) -> None:

@@ -224,6 +224,22 @@ def test_a_load_asks_for_a_look_at_reports(operator, prefect, tmp_path):
     subprocess.run(command, env=environment, check=True, timeout=DEADLINE_SECONDS)
 
 
+def test_a_paused_schedule_is_told(operator, prefect):
+    assert "paused" not in operator.command("status").stdout
+    prefect.start()
+    nightly = {"schedule": {"cron": "0 3 * * *"}, "active": True}
+    for name, changed in (("calls", {"paused": True}), ("sms", {}), ("mds", {"active": False})):
+        flow = prefect.post("flows/", name=f"load-{name}")
+        schedules = [nightly | {key: value for key, value in changed.items() if key == "active"}]
+        paused = changed.get("paused", False)
+        prefect.post("deployments/", name=name, flow_id=flow["id"], paused=paused, schedules=schedules)
+    told = operator.command("status").stdout
+    assert {line.split(":")[0] for line in told.splitlines() if "schedule is paused" in line} == {
+        "calls",
+        "mds",
+    }
+
+
 def test_the_server_of_schedules_answers_nobody_without_its_password(prefect):
     """Check that no page in a browser, and no other user, can have it run anything."""
     prefect.start()

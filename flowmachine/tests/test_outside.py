@@ -222,6 +222,19 @@ def test_health_names_the_ill_part(processes: Processes) -> None:
     assert alone["version"] == flowmachine.__version__
     assert alone["workers"] == "none was seen in the last 30 seconds"
 
+    assert alone["loading"] == "ok"
+    with closing(processes.country.database.connect("flowdb")) as connection, connection:
+        connection.cursor().execute(
+            "INSERT INTO etl.loads (load_id, source, cdr_type, cdr_date, state, started)"
+            " VALUES (gen_random_uuid(), 'calls', 'calls', '2017-01-01', 'failed', now() - interval '1 hour'),"
+            " (gen_random_uuid(), 'calls', 'calls', '2017-01-01', 'held', now()),"
+            " (gen_random_uuid(), 'calls', 'calls', '2017-01-02', 'failed', now() - interval '1 hour'),"
+            " (gen_random_uuid(), 'calls', 'calls', '2017-01-02', 'ingested', now())"
+        )
+    assert client.ask("health")["payload"]["loading"] == "1 days held back or failed"
+    with closing(processes.country.database.connect("flowdb")) as connection, connection:
+        connection.cursor().execute("DELETE FROM etl.loads WHERE cdr_date >= '2017-01-01'")
+
     nowhere = processes.start("worker", FLOWDB_COLUMNAR_PATH=str(processes.folder / "nowhere"))
     found = wait_for(lambda: (p := client.ask("health")["payload"])["workers"] == "ok" and p)
     assert found["folders"] == "The folder that FLOWDB_COLUMNAR_PATH names cannot be read."

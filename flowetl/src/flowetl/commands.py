@@ -172,20 +172,27 @@ def _say_how_it_fits(loaded: "Loaded") -> None:
 
 def status(options: argparse.Namespace) -> int:
     """Show what is loaded and what failed."""
+    from flowetl.paused import paused_sources
     from flowetl.report import calendar, coverage
 
     deployment = Deployment.from_settings()
     found = coverage(deployment)
     by_day = calendar(deployment, options.days)
+    types = {source.name: source.cdr_type for source in deployment.all_sources()}
+    paused = paused_sources(types) or []
     if options.json:
         told = [
-            entry | {"calendar": [day for day in by_day if day["cdr_type"] == entry["cdr_type"]]}
+            entry
+            | {
+                "calendar": [day for day in by_day if day["cdr_type"] == entry["cdr_type"]],
+                "paused": [name for name in paused if types[name] == entry["cdr_type"]],
+            }
             for entry in found
         ]
         _say(json.dumps(told, indent=2, default=str))
         return OK
     shown = {(day["cdr_type"], day["date"]) for day in by_day}
-    expected = {source.cdr_type for source in deployment.all_sources()}
+    expected = set(types.values())
     for entry in found:
         if not entry["days"] and not entry["problems"] and entry["cdr_type"] not in expected:
             continue
@@ -205,6 +212,10 @@ def status(options: argparse.Namespace) -> int:
         _say(
             f"  {day['source']} {day['date']} {day['state']}"
             + (f": {day['reason']}" if day["reason"] else "")
+        )
+    for name in paused:
+        _say(
+            f"{name}: its schedule is paused, so no night loads it; resume it on Prefect's page of deployments"
         )
     return OK
 

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from flowetl.deployment import Deployment
 from flowetl.errors import LoadError
+from flowetl.paused import paused_sources
 from flowetl.report import SHOWN_DAYS, calendar
 
 _log = structlog.get_logger(__name__)
@@ -52,7 +53,7 @@ class Loading(Collector):
         with self._lock:
             if time.monotonic() >= self._until:
                 try:
-                    self._told = [self._days(), *self._newest()]
+                    self._told = [self._days(), self._paused(), *self._newest()]
                 except (psycopg2.Error, OSError, LoadError) as error:
                     # Old states would look as if somebody had looked.
                     self._told = []
@@ -67,6 +68,16 @@ class Loading(Collector):
         counts = Counter((day["source"], day["state"]) for day in calendar(self._deployment))
         for labels, number in sorted(counts.items()):
             found.add_metric(labels, number)
+        return found
+
+    def _paused(self) -> GaugeMetricFamily:
+        found = GaugeMetricFamily(
+            "flowetl_schedule_paused", "1 for a source whose schedule is paused, else 0", labels=["source"]
+        )
+        names = [source.name for source in self._deployment.all_sources()]
+        if (paused := paused_sources(names)) is not None:
+            for name in names:
+                found.add_metric([name], name in paused)
         return found
 
     def _newest(self) -> list[GaugeMetricFamily]:

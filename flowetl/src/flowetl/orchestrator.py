@@ -23,7 +23,7 @@ def present_password() -> None:
     ConfigurationError
         When the password is missing or too short.
     """
-    os.environ["PREFECT_API_AUTH_STRING"] = _credentials()
+    os.environ["PREFECT_API_AUTH_STRING"] = credentials()
 
 
 def become_server(host: str, port: int) -> NoReturn:
@@ -36,12 +36,13 @@ def become_server(host: str, port: int) -> NoReturn:
     ConfigurationError
         When the password is missing or too short.
     """
-    os.environ["PREFECT_SERVER_API_AUTH_STRING"] = _credentials()
+    os.environ["PREFECT_SERVER_API_AUTH_STRING"] = credentials()
     command = ("-m", "flowetl.hosts", "server", "start", "--host", host, "--port", str(port))
     os.execv(sys.executable, [sys.executable, *command])
 
 
-def _credentials() -> str:
+def credentials() -> str:
+    """Return user and password of Prefect's server; raises ConfigurationError without a password."""
     try:
         return f"flowetl:{OrchestratorSettings.load().password}"
     except SettingError as error:

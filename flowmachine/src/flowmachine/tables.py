@@ -248,6 +248,7 @@ loads = sa.table(
     sa.column("cdr_type", sa.Text),
     sa.column("cdr_date", sa.Date),
     sa.column("state", sa.Text),
+    sa.column("started", sa.DateTime(timezone=True)),
     sa.column("finished", sa.DateTime(timezone=True)),
     schema="etl",
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from quart import Blueprint, Response
 
 from flowapi import __version__
@@ -14,6 +16,16 @@ from flowapi.services import engine, services
 blueprint = Blueprint("health", __name__)
 
 PING_SECONDS = 5.0
+
+#: What an operator does about each part.
+CURES = {
+    "engine": "Look at the log of flowmachine.",
+    "database": "Look at the log of flowdb, and compare FLOWAPI_FLOWDB_PASSWORD.",
+    "key": "Give the API the auth app's PUBLIC_JWT_SIGNING_KEY.",
+    "workers": "Start a worker, or look at the workers' log: queries wait.",
+    "folders": "Mount the folder where the workers expect it, with rights for their user.",
+    "loading": "`python -m flowetl status` names the days and the cause.",
+}
 
 
 @blueprint.get("/")
@@ -33,22 +45,34 @@ async def live() -> Response:
 @blueprint.get("/api/0/health/ready")
 @public
 async def ready() -> Response:
-    """Return 200 if every needed part answers, else 503 and name the silent parts.
+    """Return 200 if every needed part answers, else 503; name each part that is not well, and its cure.
 
-    The age of the fetched list of revoked tokens is told; an old list stays in force.
+    Queries wait without workers, and days without a loader, but both are told only. The age of the fetched list of
+    revoked tokens is told; an old list stays in force.
     """
-    parts = {
-        "engine": "ok" if await _engine_answers() else "silent",
-        "database": "ok" if await _database_answers() else "down",
+    answers, database, told_by_engine = await asyncio.gather(
+        _engine_answers(), _database_answers(), _told_by_engine()
+    )
+    needed = {
+        "engine": "ok" if answers else "silent",
+        "database": "ok" if database else "down",
         "key": "ok" if services().settings.public_keys else "missing",
     }
+    parts = needed | told_by_engine
     told: dict[str, object] = {"version": __version__, "parts": parts}
+    if cures := {part: CURES[part] for part, state in parts.items() if state != "ok"}:
+        told["cures"] = cures
     if (fetched := services().fetched) is not None:
         told["revoked_tokens_age_seconds"] = fetched.age_seconds
-    if all(state == "ok" for state in parts.values()):
+    failing = [part for part in needed if needed[part] != "ok"]
+    if not failing:
         return json_response({"status": "ready", **told})
-    failing = ", ".join(f"{part} {state}" for part, state in parts.items() if state != "ok")
-    body = {"status": "error", "msg": f"Not ready: {failing}.", **told}
+    named = ", ".join(f"{part} {needed[part]}" for part in failing)
+    body = {
+        "status": "error",
+        "msg": f"Not ready: {named}. {' '.join(CURES[part] for part in failing)}",
+        **told,
+    }
     return json_response(body, 503, {"Retry-After": "5"})
 
 
@@ -57,6 +81,17 @@ async def _engine_answers() -> bool:
         return (await engine().ask("ping", timeout=min(PING_SECONDS, services().engine.timeout))).ok
     except NoAnswer:
         return False
+
+
+async def _told_by_engine() -> dict[str, str]:
+    """Return the state of what the engine sees: workers, their folders and the loading."""
+    try:
+        reply = await engine().ask("health", timeout=min(PING_SECONDS, services().engine.timeout))
+    except NoAnswer:
+        return {}
+    return {
+        part: str(reply.payload[part]) for part in ("workers", "folders", "loading") if part in reply.payload
+    }
 
 
 async def _database_answers() -> bool:

@@ -28,7 +28,7 @@ from flowmachine.queries.catalogue import load, submittable_kinds
 from flowmachine.queries.schema import query_schemas
 from flowmachine.server.explain import explain
 from flowmachine.server.geojson import as_text, feature_statement, geography_statement, result_statement
-from flowmachine.server.loads import read_loads
+from flowmachine.server.loads import days_not_loaded, read_loads
 from flowmachine.server.requests import ACTIONS, NAMED_QUERY, VALUES, params_problems
 from flowmachine.settings import Choice, Limits
 from flowmachine.spec.aggregate import Aggregate
@@ -114,7 +114,7 @@ class Actions:
         return {}
 
     def health(self, params: Params) -> Payload:
-        """Report the health of ``database``, ``workers`` and ``folders``.
+        """Report the health of ``database``, ``workers``, ``folders`` and ``loading``.
 
         Each is ``ok`` or says what is wrong. The action is never refused: a silent database is itself an
         answer. A worker is one seen lately. The folders are those of columnar files and intermediate results,
@@ -138,6 +138,7 @@ class Actions:
                     .scalars()
                     .all()
                 )
+                not_loaded = days_not_loaded(connection)
         except sa.exc.OperationalError:
             return {
                 "protocol": PROTOCOL,
@@ -145,6 +146,7 @@ class Actions:
                 "database": "does not answer",
                 "workers": "unknown",
                 "folders": "unknown",
+                "loading": "unknown",
             }
         if ills:
             folders = next((ill for ill in ills if ill is not None), "ok")
@@ -156,6 +158,7 @@ class Actions:
             "database": "ok",
             "workers": "ok" if ills else f"none was seen in the last {ALIVE.total_seconds():g} seconds",
             "folders": folders,
+            "loading": "ok" if not not_loaded else f"{not_loaded} days held back or failed",
             "alive": len(ills),
             "queued": counts.queued,
             "running": counts.running,

@@ -50,5 +50,17 @@ def read_loads(connection: sa.Connection) -> dict[str, Any]:
     }
 
 
+def days_not_loaded(connection: sa.Connection) -> int:
+    """Return how many days of types of events wait for a person: their newest load was held back, or failed."""
+    newest = (
+        sa.select(loads.c.state)
+        .distinct(loads.c.cdr_type, loads.c.cdr_date)
+        .order_by(loads.c.cdr_type, loads.c.cdr_date, loads.c.started.desc())
+        .subquery()
+    )
+    waiting = newest.c.state.in_(("held", "failed"))
+    return connection.execute(sa.select(sa.func.count()).where(waiting)).scalar_one()
+
+
 def _utc(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat() if moment else None
