@@ -78,7 +78,11 @@ def what_is_missing() -> str:
 
 def build(engine: Engine, tag: str, tree: Path = CHECKOUT) -> None:
     """Build the base and all images of a tree with the tag; raises StackError."""
-    environment = {**PLACEHOLDERS, "FLOWKIT_BUILD_AUTHORITY": _authorities(), **os.environ}
+    environment = {
+        **PLACEHOLDERS,
+        "FLOWKIT_BUILD_AUTHORITY": base64.b64encode(authorities()).decode(),
+        **os.environ,
+    }
     environment |= {"FLOWKIT_VERSION": tag, "COMPOSE_PROFILES": "proxy,monitoring"}
     # The engine's own builder needs no further program, unlike its successor.
     environment.setdefault("DOCKER_BUILDKIT", "0")
@@ -114,10 +118,10 @@ def take_down(engine: Engine, project: str) -> None:
             subprocess.run([*command, *removing, *names], capture_output=True)
 
 
-def _authorities() -> str:
-    """Return the certificates that this machine's administrator added, as base64."""
+def authorities() -> bytes:
+    """Return the certificates that this machine's administrator added."""
     files = sorted(Path("/usr/local/share/ca-certificates").glob("*.crt"))
-    return base64.b64encode(b"\n".join(file.read_bytes() for file in files)).decode()
+    return b"\n".join(file.read_bytes() for file in files)
 
 
 def _fails(command: list[str]) -> bool:

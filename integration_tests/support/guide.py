@@ -11,7 +11,7 @@ from layout import CHECKOUT
 def blocks(page: str, heading: str, language: str = "bash", tree: Path = CHECKOUT) -> list[str]:
     """Return the code blocks between a heading of a page and the next one."""
     text = (tree / "docs" / "operators" / page).read_text()
-    (section,) = re.findall(rf"^##+ {re.escape(heading)}\n(.*?)(?=^##+ |\Z)", text, re.MULTILINE | re.DOTALL)
+    (section,) = re.findall(rf"^#+ {re.escape(heading)}\n(.*?)(?=^##+ |\Z)", text, re.MULTILINE | re.DOTALL)
     return re.findall(rf"^```{language}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
 
 
