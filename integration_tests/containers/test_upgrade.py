@@ -169,6 +169,8 @@ def add_new_secrets(site: Site) -> None:
     site.shell("sudo chown -R 10001:10001 secrets")
 
 
+# Building the earlier version counts, too.
+@pytest.mark.timeout(5400)
 def test_data_survive_an_upgrade_and_the_way_back(earlier: Site) -> None:
     token, revoked = earlier.token(), revoked_token(earlier)
     before = answer(earlier.connect(token))
