@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, make_wsgi_app, start_http_server
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -136,7 +136,7 @@ def serve(
     except OSError as error:
         debug_log().error("no metrics", submodule="metrics", port=port, error=error.strerror)
     else:
-        server.set_app(_with_health(server.get_app(), longest_silence))
+        server.set_app(_with_health(make_wsgi_app(), longest_silence))
 
 
 def _with_health(metrics: Callable[..., Any], longest_silence: float) -> Callable[..., Any]:
