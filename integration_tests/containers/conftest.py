@@ -19,6 +19,9 @@ from operating import DAYS
 
 import flowclient
 
+# Otherwise a failed assertion there does not tell what it compared.
+pytest.register_assert_rewrite("mixed_load")
+
 FOLDER = CHECKOUT / ".flowkit" / "containers"
 #: Files of what the session measured, printed at its end.
 TABLES = (

@@ -48,7 +48,8 @@ class Load:
                 try:
                     found = answer(self.connection, **QUESTIONS[number])
                 except flowclient.FlowclientConnectionError as error:
-                    self.raised[str(error)[:200]] += 1
+                    # The cause may stand at the end.
+                    self.raised[str(error)[:1000]] += 1
                     if self.stopping.wait(0.5):
                         return
                     continue
