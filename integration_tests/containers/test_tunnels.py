@@ -1,6 +1,6 @@
-"""Open the guide's tunnels from another machine, for which a container with an SSH server stands in.
+"""Open the guide's tunnels to a container that stands in for the server.
 
-The server's program comes from the internet, so only ``make containers ARGS=--long`` runs this.
+The program comes from the internet, so only ``make containers ARGS=--long`` runs this.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def server(site: Site, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Let `ssh server` of the guide reach a machine that has this host's engine and network."""
+    """Provide the guide's `server`, with this host's engine and network."""
     folder, port = tmp_path_factory.mktemp("keys"), free_port()
     key = folder / "mine"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)

@@ -1,4 +1,7 @@
-"""Serve metrics of the loading for Prometheus: days by state, and the newest load of each type of event."""
+"""Serve metrics of the loading for Prometheus.
+
+They are days by state, paused schedules, and the newest load of each type of event.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ _GAUGES = (
 
 
 class Loading(Collector):
-    """Collect the states of recent days and the newest loads, at most once in ``KEPT_SECONDS``."""
+    """Collect the states of days and the newest loads, each kept for a while."""
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment

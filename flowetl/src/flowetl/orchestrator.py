@@ -42,7 +42,10 @@ def become_server(host: str, port: int) -> NoReturn:
 
 
 def credentials() -> str:
-    """Return user and password of Prefect's server; raises ConfigurationError without a password."""
+    """Return user and password of Prefect's server.
+
+    Raises ConfigurationError without a password.
+    """
     try:
         return f"flowetl:{OrchestratorSettings.load().password}"
     except SettingError as error:

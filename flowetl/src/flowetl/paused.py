@@ -1,4 +1,7 @@
-"""Ask Prefect's server whose schedule somebody paused: no night loads such a source."""
+"""Ask Prefect's server which schedules are paused.
+
+No night loads a source whose schedule is paused.
+"""
 
 import base64
 import json
@@ -14,9 +17,9 @@ _DEFAULT_URL = "http://127.0.0.1:4200/api"
 
 
 def paused_sources(names: Iterable[str]) -> list[str] | None:
-    """Return the sources of these whose schedule is paused, or None where nobody can tell.
+    """Return those of these sources whose schedule is paused, or None.
 
-    Nobody can where the server does not answer or the password is not given.
+    None: the server does not answer, or the password is not given.
     """
     # Without Prefect's client, whose import takes seconds that each look at the status would wait.
     try:

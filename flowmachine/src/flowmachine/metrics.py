@@ -117,7 +117,7 @@ def serve(
     folder: Path | None = None,
     longest_silence: float = LONGEST_SILENCE,
 ) -> None:
-    """Serve this process's metrics on a port, and its health on ``/health``, unless the port is 0.
+    """Serve metrics, and the process's health on ``/health``, unless the port is 0.
 
     The database's metrics are included if there is an engine to ask, those of a disk if a folder is given.
     A process that has not worked for longer than ``longest_silence`` seconds is not well.
@@ -140,7 +140,10 @@ def serve(
 
 
 def _with_health(metrics: Callable[..., Any], longest_silence: float) -> Callable[..., Any]:
-    """Return an application that answers ``/health`` itself, because the metrics ask the database, too."""
+    """Return an application that answers ``/health`` beside the metrics.
+
+    The metrics ask the database, too, which must not make a process look ill.
+    """
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         if environ["PATH_INFO"] != "/health":

@@ -45,7 +45,7 @@ async def live() -> Response:
 @blueprint.get("/api/0/health/ready")
 @public
 async def ready() -> Response:
-    """Return 200 if every needed part answers, else 503; name each part that is not well, and its cure.
+    """Return 200 if every needed part answers, else 503; name faults and cures.
 
     Queries wait without workers, and days without a loader, but both are told only. The age of the fetched list of
     revoked tokens is told; an old list stays in force.
@@ -84,7 +84,7 @@ async def _engine_answers() -> bool:
 
 
 async def _told_by_engine() -> dict[str, str]:
-    """Return the state of what the engine sees: workers, their folders and the loading."""
+    """Return what the engine tells of workers, their folders and the loading."""
     try:
         reply = await engine().ask("health", timeout=min(PING_SECONDS, services().engine.timeout))
     except NoAnswer:

@@ -51,7 +51,10 @@ def read_loads(connection: sa.Connection) -> dict[str, Any]:
 
 
 def days_not_loaded(connection: sa.Connection) -> int:
-    """Return how many days of types of events wait for a person: their newest load was held back, or failed."""
+    """Return how many days wait for a person.
+
+    Their newest load was held back, or failed; a day is counted for each type of event.
+    """
     newest = (
         sa.select(loads.c.state)
         .distinct(loads.c.cdr_type, loads.c.cdr_date)

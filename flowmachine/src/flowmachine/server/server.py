@@ -120,7 +120,7 @@ class Server:
             task.add_done_callback(self._tasks.discard)
 
     async def _ask_itself(self, context: zmq.asyncio.Context) -> None:
-        """Call in at the front door every few seconds; an answer is the sign that the server works.
+        """Ask this server by its own port every few seconds, and note each answer.
 
         So a health check need not know the protocol and the key.
         """
