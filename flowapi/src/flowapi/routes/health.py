@@ -27,6 +27,9 @@ CURES = {
     "loading": "`python -m flowetl status` names the days and the cause.",
 }
 
+# What the engine tells of other parts.
+_TOLD = ("workers", "folders", "loading")
+
 
 @blueprint.get("/")
 @public
@@ -50,9 +53,7 @@ async def ready() -> Response:
     Queries wait without workers, and days without a loader, but both are told only. The age of the fetched list of
     revoked tokens is told; an old list stays in force.
     """
-    answers, database, told_by_engine = await asyncio.gather(
-        _engine_answers(), _database_answers(), _told_by_engine()
-    )
+    (answers, told_by_engine), database = await asyncio.gather(_engine_tells(), _database_answers())
     needed = {
         "engine": "ok" if answers else "silent",
         "database": "ok" if database else "down",
@@ -76,22 +77,20 @@ async def ready() -> Response:
     return json_response(body, 503, {"Retry-After": "5"})
 
 
-async def _engine_answers() -> bool:
-    try:
-        return (await engine().ask("ping", timeout=min(PING_SECONDS, services().engine.timeout))).ok
-    except NoAnswer:
-        return False
+async def _engine_tells() -> tuple[bool, dict[str, str]]:
+    """Return whether the engine answers, and what it tells of other parts.
 
-
-async def _told_by_engine() -> dict[str, str]:
-    """Return what the engine tells of workers, their folders and the loading."""
+    One question after the other, because the replies of one request have the same id.
+    """
+    limit = min(PING_SECONDS, services().engine.timeout)
+    answers = False
     try:
-        reply = await engine().ask("health", timeout=min(PING_SECONDS, services().engine.timeout))
+        answers = (await engine().ask("ping", timeout=limit)).ok
+        reply = await engine().ask("health", timeout=limit)
     except NoAnswer:
-        return {}
-    return {
-        part: str(reply.payload[part]) for part in ("workers", "folders", "loading") if part in reply.payload
-    }
+        # Without its database the engine may be too slow to tell more.
+        return answers, {}
+    return answers, {part: str(reply.payload[part]) for part in _TOLD if part in reply.payload}
 
 
 async def _database_answers() -> bool:
