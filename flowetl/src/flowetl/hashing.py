@@ -1,7 +1,7 @@
 """Compute keyed hashes of many texts."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Final, NamedTuple
 
@@ -17,7 +17,7 @@ FEW_TEXTS: Final = 256
 """Texts up to which a statement of DuckDB costs more than a loop."""
 _BLOCK_BYTES = 64
 _CHUNK = 4096
-"""Texts that one thread hashes at a time; DuckDB gives a thread no less than a whole batch of Arrow."""
+"""Texts that are hashed at a time; DuckDB gives a thread no less than a whole batch of Arrow."""
 
 
 class Hashed(NamedTuple):
@@ -81,9 +81,15 @@ class KeyedHash:
         """
         if self._threads >= MANY_THREADS and len(texts) > FEW_TEXTS:
             return self._by_statement(label, texts, with_keys)
-        content = self.of(label, texts.cast(pa.large_binary()).to_pylist())
+        content = b"".join(self._parts(label, texts))
         digests = Digests.whole(np.frombuffer(content, np.uint8).reshape(-1, DIGEST_BYTES))
         return Hashed(digests, _keys(content) if with_keys else _bits(digests))
+
+    def _parts(self, label: str, texts: pa.Array) -> Iterator[bytes]:
+        # Python's objects of one part take the memory of those of the part before, and stay in the cache.
+        for start in range(0, len(texts), _CHUNK):
+            part = texts.slice(start, _CHUNK).cast(pa.large_binary())
+            yield self.of(label, part.to_pylist())
 
     def _by_statement(self, label: str, texts: pa.Array, with_keys: bool) -> Hashed:
         memory = _memory()
@@ -110,10 +116,14 @@ def _bits(digests: Digests) -> np.ndarray:
 
 def _keys(content: bytes) -> np.ndarray:
     """Return the key of each hash's text, as ``flowdb.keys.subscriber_key`` does."""
-    text = content.hex().encode()
-    sha256, starts = hashlib.sha256, range(0, len(text), TEXT_CHARACTERS)
-    hashed = b"".join([sha256(text[start : start + TEXT_CHARACTERS]).digest() for start in starts])
-    return np.frombuffer(hashed, ">i8")[:: DIGEST_BYTES // 8].astype(np.int64)
+    keys = np.empty(len(content) // DIGEST_BYTES, np.int64)
+    sha256 = hashlib.sha256
+    for first in range(0, len(keys), _CHUNK):
+        text = content[first * DIGEST_BYTES : (first + _CHUNK) * DIGEST_BYTES].hex().encode()
+        starts = range(0, len(text), TEXT_CHARACTERS)
+        hashed = b"".join([sha256(text[start : start + TEXT_CHARACTERS]).digest() for start in starts])
+        keys[first : first + _CHUNK] = np.frombuffer(hashed, ">i8")[:: DIGEST_BYTES // 8]
+    return keys
 
 
 def _blob(content: bytes) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 import psycopg2
+import pyarrow as pa
 import structlog
 from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
@@ -24,6 +25,7 @@ from flowetl.partitions import partition_name
 PACKAGED = Path(__file__).parent
 #: Outcome of the number of refused records; with a reason behind it, of those refused for it.
 REJECTED = "count_rejected_rows"
+_OF_EQUAL_ROWS = ("count_duplicated", "count_duplicates")
 _TEMPLATES = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
 _log = structlog.get_logger(__name__)
 
@@ -91,6 +93,49 @@ Variables = dict[str, str | bool]
 
 Outcomes = dict[str, str | None]
 """What checks found, as text, by the name it is stored under."""
+
+
+def describe_day(
+    day: duckdb.DuckDBPyConnection,
+    checks: Iterable[Check],
+    cdr_type: CdrType,
+    date: dt.date,
+    valid_cells: Sequence[str],
+    distinct: Mapping[str, int],
+) -> Outcomes:
+    """Run packaged checks on the table ``day`` of a connection.
+
+    Its identifiers are keys: checks count and compare them but never show one. ``distinct`` says how many there are of
+    each kind of identifier, ``valid_cells`` are the ids of ``quality.valid_cells``.
+    """
+    # The checks are written for PostgreSQL: they read infrastructure.cells, and times with a zone.
+    day.execute("CREATE SCHEMA infrastructure")
+    cells = pa.table({"id": pa.array(valid_cells, pa.string())})
+    day.register("valid_cells", cells)
+    day.execute(
+        "CREATE TABLE infrastructure.cells AS SELECT id, true AS geom_point, "
+        "NULL::DATE AS date_of_first_service, NULL::DATE AS date_of_last_service FROM valid_cells"
+    )
+    day.execute(
+        "CREATE VIEW described AS SELECT * REPLACE (make_timestamptz(epoch_us(datetime)) AS datetime) FROM day"
+    )
+    # Equal rows have equal hashes. Grouping these costs a fifth of grouping rows, and of most days leaves no row.
+    compared = _variables(cdr_type, date, "day")["compared_columns"]
+    day.execute(
+        f"CREATE TABLE repeated AS SELECT * FROM day WHERE hash({compared}) IN "  # noqa: S608 - names of columns
+        f"(SELECT hash({compared}) FROM day GROUP BY ALL HAVING count(*) > 1)"
+    )
+    known: Outcomes = {f"count_{identifier}s": str(count) for identifier, count in distinct.items()}
+    found: Outcomes = {}
+    asked: dict[str, list[Check]] = {"described": [], "repeated": []}
+    for check in checks:
+        if check.name in known:
+            found[check.name] = known[check.name]
+        else:
+            asked["repeated" if check.name in _OF_EQUAL_ROWS else "described"].append(check)
+    for table, several in asked.items():
+        found |= describe(day, table, several, cdr_type, date)
+    return found
 
 
 def describe(

@@ -231,7 +231,11 @@ class StagedDay:
         if self._opted_out is not None:
             good = self._without_opted_out(good, own, self._opted_out)
         utc = instants.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
-        self._stage(typed.filter(good), found, own, utc.filter(good), local.filter(good))
+        if pc.all(good).as_py():
+            # Nearly every block is good, and choosing all of its records would copy them.
+            self._stage(typed, found, own, utc, local)
+        else:
+            self._stage(typed.filter(good), found, own, utc.filter(good), local.filter(good))
 
     def _of_this_day(self, table: pa.Table, batch: RawBatch) -> tuple[pa.Table, RawBatch]:
         """Leave out records of other days, which are loaded with those days.
@@ -317,12 +321,12 @@ class StagedDay:
         local: pa.Array,
     ) -> None:
         rows = good.column("row").combine_chunks()
-        staged = {name: keys.take(rows) for name, keys in own.items()}
+        whole = len(rows) == len(own["place"])
+        staged = {name: keys if whole else keys.take(rows) for name, keys in own.items()}
         for name, values in found.items():
             # A counterpart who opted out has no key any more, and no text of theirs is kept.
-            kept = values._replace(
-                places=np.where(_mask(staged[name].is_valid()), values.places[rows.to_numpy()], ABSENT)
-            )
+            places = values.places if whole else values.places[rows.to_numpy()]
+            kept = values._replace(places=np.where(_mask(staged[name].is_valid()), places, ABSENT))
             self._known[name] = kept.known
             self._used[LABELS[name]].add(kept)
             staged[_place_name(name)] = pa.array(kept.places, pa.int32())
@@ -422,19 +426,8 @@ class StagedDay:
 
     def describe(self, checks: Iterable[Check], valid_cells: Sequence[str]) -> quality.Outcomes:
         """Run packaged quality checks on the day with the cells in service."""
-        # The checks are written for PostgreSQL: they read infrastructure.cells, and times with a zone.
-        self.connection.execute("CREATE SCHEMA infrastructure")
-        cells = pa.table({"id": pa.array(valid_cells, pa.string())})
-        self.connection.register("valid_cells", cells)
-        self.connection.execute(
-            "CREATE TABLE infrastructure.cells AS SELECT id, true AS geom_point, "
-            "NULL::DATE AS date_of_first_service, NULL::DATE AS date_of_last_service FROM valid_cells"
-        )
-        # They count and compare identifiers but never show one, so keys work as well as text.
-        self.connection.execute(
-            "CREATE VIEW described AS SELECT * REPLACE (make_timestamptz(epoch_us(datetime)) AS datetime) FROM day"
-        )
-        return quality.describe(self.connection, "described", checks, self.cdr_type, self.date)
+        distinct = {label: len(used.keys) for label, used in self._used.items()}
+        return quality.describe_day(self.connection, checks, self.cdr_type, self.date, valid_cells, distinct)
 
     def first_rows(self, count: int) -> list[dict[str, object]]:
         """Return the first of ``rows_for_postgresql``, with pseudonyms as text."""
