@@ -31,7 +31,16 @@ GROUPS = {
         "schedules",
         "gates",
     ),
-    "Files and tables": ("arrival", "sizes", "streams", "lines", "parquetfile", "databases", "sampling"),
+    "Files and tables": (
+        "arrival",
+        "sizes",
+        "streams",
+        "contents",
+        "lines",
+        "parquetfile",
+        "databases",
+        "sampling",
+    ),
     "The content of a day": (
         "staging",
         "servedparty",

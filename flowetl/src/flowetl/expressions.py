@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1000}
+EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1000, "epoch_us": 1, "epoch_ns": 0.001}
 """The forms of times that count from 1970, and the microseconds of what they count."""
 
 
@@ -37,7 +37,7 @@ class Expression(Strict):
     text), ``when`` (a field whose text chooses among others), ``sum`` (several fields, added) and
     ``constant``. ``values`` translates the text of ``column``; any other text is refused. ``divide_by``
     scales a number: 1000000 turns bytes into megabytes. ``format`` has strptime patterns of a timestamp,
-    ``epoch_s`` or ``epoch_ms``, tried in order; or a number's separators. ``form: clock`` reads ``00:01:05``
+    ``epoch_s``, ``epoch_ms``, ``epoch_us`` or ``epoch_ns``, tried in order; or a number's separators. ``form: clock`` reads ``00:01:05``
     as seconds. ``served`` says that a field named after the caller holds the served party.
     """
 
@@ -147,6 +147,8 @@ def has_literal_z(pattern: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _require_day(pattern: str) -> None:
+    if "%n" in pattern:
+        raise ValueError(f"{pattern!r}: write %f, which reads fractions of up to nine digits")
     # Imported here, so that reading the sources does not load DuckDB.
     import duckdb
 

@@ -48,7 +48,7 @@ class FileFormat(Strict):
     """
 
     kind: Literal["delimited", "fixed", "parquet"] = "delimited"
-    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    delimiter: str = ","
     quote: str = Field(default='"', min_length=1, max_length=1)
     encoding: str = "utf-8"
     header: bool = True
@@ -56,6 +56,16 @@ class FileFormat(Strict):
     strip: bool = True
     sizes: Sizes = Sizes()
     skip_lines: Annotated[SkippedLines, BeforeValidator(_skipped)] = SkippedLines()
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, delimiter: str) -> str:
+        if len(delimiter) != 1:
+            raise ValueError(
+                f"{delimiter!r} is not one character. Where a character is repeated, as in '||', write it once, and name "
+                "the empty fields between in fields"
+            )
+        return delimiter
 
     @field_validator("encoding")
     @classmethod

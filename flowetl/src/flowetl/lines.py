@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from flowetl.blocks import beyond, line_ends, without_last
 from flowetl.errors import DataFault
 from flowetl.formats import FileFormat, Layouts
 from flowetl.streams import Stream
@@ -81,7 +82,7 @@ class Block:
 
     @cached_property
     def _count(self) -> int:
-        return _line_ends(self.data) + (not self.data.endswith(b"\n") and bool(self.data))
+        return line_ends(self.data) + (not self.data.endswith(b"\n") and bool(self.data))
 
     def line(self, number: int) -> str:
         """Return the text of a line in the file's encoding."""
@@ -152,7 +153,7 @@ class LineReader:
         encoding = self._format.line_encoding
         skipped = self._format.skip_lines
         line = 1
-        for block in _without_last(self._blocks(stream.chunks()), skipped.last):
+        for block in without_last(self._blocks(stream.chunks()), skipped.last):
             if line == 1:
                 block = block.removeprefix(codecs.BOM_UTF8)
                 self._require_line_ends(block)
@@ -175,7 +176,7 @@ class LineReader:
         for data in chunks:
             block = rest + data
             end = block.rfind(b"\n") + 1
-            if (start := _beyond(block, longest)) is not None:
+            if (start := beyond(block, longest)) is not None:
                 if not lines:
                     self._require_line_ends(block)
                 number = lines + 1 + block.count(b"\n", 0, start)
@@ -185,7 +186,7 @@ class LineReader:
                 )
             rest = block[end:]
             if end:
-                lines += _line_ends(memoryview(block)[:end])
+                lines += line_ends(memoryview(block)[:end])
                 yield block[:end]
         if rest:
             yield rest
@@ -202,6 +203,8 @@ class LineReader:
         if self._layouts is not None:
             return block, line
         first, _, rest = block.partition(b"\n")
+        while self._format.header and rest and self._is_no_record(first):
+            (first, _, rest), line = rest.partition(b"\n"), line + 1
         if self._format.header:
             self._read_header(first)
             return rest, line + 1
@@ -210,6 +213,10 @@ class LineReader:
         if record is not None and len(record) == len(self._fields) + 1 and not record[-1].strip():
             self._fields = (*self._fields, _TRAILING)
         return block, line
+
+    def _is_no_record(self, line: bytes) -> bool:
+        text = line.decode(self._format.line_encoding, errors="replace").rstrip("\r")
+        return not text.strip() or (self._no_record is not None and bool(self._no_record.search(text)))
 
     def _read_header(self, line: bytes) -> None:
         try:
@@ -226,7 +233,9 @@ class LineReader:
             self._fields = found
             return
         missing = ", ".join(name for name in self._fields if name not in found) or "none"
-        surplus = [name for name in found if name not in self._fields]
+        surplus = [
+            name for place, name in enumerate(found) if name not in self._fields or name in found[:place]
+        ]
         # A file without header starts with a record, and a record must not be shown.
         unexpected = (
             ", ".join(surplus) if all(map(str.isidentifier, surplus)) else "values that are not names"
@@ -238,7 +247,9 @@ class LineReader:
         )
 
     def _other_delimiter(self, header: str) -> str:
-        """Return the cure of a file that has another delimiter; empty if it has ours."""
+        """Return the cure of a file that has another delimiter, or names it; empty if it has ours."""
+        if header.lower().startswith("sep="):
+            return "That line is a spreadsheet's: set format.skip_lines to 1"
         wanted = len(self._fields) - 1
         likely = max(_DELIMITERS, key=header.count)
         if header.count(likely) < wanted or header.count(self._format.delimiter) >= wanted:
@@ -462,36 +473,6 @@ class LineReader:
                 place += len(text) + 1
                 record[number] = text.strip(self._blanks) if self._blanks else text
         return record
-
-
-def _line_ends(data: bytes | memoryview) -> int:
-    """Count line ends at once, because a search for each takes ten times as long."""
-    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord("\n")))
-
-
-def _beyond(block: bytes, longest: int) -> int | None:
-    """Where the first line of more than ``longest`` bytes begins, or None."""
-    start = 0
-    # Each step goes over as many lines as a longest one has bytes.
-    while len(block) - start > longest:
-        end = block.rfind(b"\n", start, start + longest + 1)
-        if end < 0:
-            return start
-        start = end + 1
-    return None
-
-
-def _without_last(blocks: Iterator[bytes], lines: int) -> Iterator[bytes]:
-    """The blocks without the last lines of the file."""
-    if not lines:
-        yield from blocks
-        return
-    rest = b""
-    for block in blocks:
-        found = (rest + block).splitlines(keepends=True)
-        if found[:-lines]:
-            yield b"".join(found[:-lines])
-        rest = b"".join(found[-lines:])
 
 
 def _mask(values: pa.Array) -> np.ndarray:

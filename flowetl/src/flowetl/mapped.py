@@ -244,8 +244,12 @@ def _scaled(number: str, column: Column, expression: Expression) -> str:
 
 def _times(field: str, patterns: tuple[str, ...]) -> list[str]:
     """Return SQL of a time by the file's clock, and of one with an offset by UTC."""
-    here = [f"try_strptime({field}, {literal(pattern)})" for pattern in patterns if not has_offset(pattern)]
-    told = [_instant(field, pattern) for pattern in patterns if has_offset(pattern)]
+    # A fraction of more than six digits cannot be read: it is cut where nothing else helps.
+    cut = f"regexp_replace({field}, '([.,][0-9]{{6}})[0-9]{{1,3}}', '\\1')"
+    tries = [(field, pattern) for pattern in patterns]
+    tries += [(cut, pattern) for pattern in patterns if "%f" in pattern]
+    here = [f"try_strptime({text}, {literal(pattern)})" for text, pattern in tries if not has_offset(pattern)]
+    told = [_instant(text, pattern) for text, pattern in tries if has_offset(pattern)]
     chosen = [f"coalesce({', '.join(found)})" if found else "NULL" for found in (here, told)]
     names = ("datetime", "instant")
     return [f"CAST({sql} AS TIMESTAMP) AS {name}" for sql, name in zip(chosen, names, strict=True)]

@@ -144,7 +144,7 @@ class StagedDay:
         self._opted_out = opted_out
         self.opted_out = 0
         self._file = ""
-        self._shapes: Counter[str] = Counter()
+        self._shapes: dict[str, Counter[str]] = {"msisdn": Counter(), "datetime": Counter()}
         self._stack = ExitStack()
         self.connection = self._stack.enter_context(_empty_database(threads))
         # Quality checks show times as the database does.
@@ -295,13 +295,14 @@ class StagedDay:
         return pc.coalesce(by_clock, pc.assume_timezone(typed.column("instant"), "UTC").cast(utc))
 
     def _remember_shapes(self, table: pa.Table, refused: pa.Table) -> None:
-        """Remember how the first unreadable subscribers were written, never their values."""
-        if self._shapes.total() >= SHAPES_KEPT:
-            return
-        unread = refused.filter(pc.equal(refused.column("reason"), "malformed_msisdn")).column("row")
-        for text in table.column(self._field("msisdn")).take(unread.slice(0, SHAPES_KEPT)).to_pylist():
-            if text is not None:
-                self._shapes[shape(text)] += 1
+        """Remember how the first unreadable subscribers and times were written, never their values."""
+        for name, shapes in self._shapes.items():
+            if not refused.num_rows or shapes.total() >= SHAPES_KEPT:
+                continue
+            unread = refused.filter(pc.equal(refused.column("reason"), f"malformed_{name}")).column("row")
+            for text in table.column(self._field(name)).take(unread.slice(0, SHAPES_KEPT)).to_pylist():
+                if text is not None:
+                    shapes[shape(text)] += 1
 
     def _pseudonymise(self, raw: pa.Table) -> dict[str, Pseudonyms]:
         """Return each identifier column's pseudonyms."""
@@ -373,14 +374,14 @@ class StagedDay:
                     f"{file_name} holds another day: {count} of {records} records are of {other}, not {self.date}"
                 )
         if refused > max(rejects.tolerated, rejects.maximum_rate * records):
-            shown = ", ".join(f"{reason} {count}" for reason, count in self.refused.most_common(3))
             raise DataFault(
                 f"{file_name}: {refused} of {records} records are malformed, more than "
-                f"rejects.maximum_rate {rejects.maximum_rate:g} allows; most frequent: {shown}{self._forms()}"
+                f"rejects.maximum_rate {rejects.maximum_rate:g} allows; most frequent: {self._reasons()}"
             )
         if self.rows < self.source.minimum_rows:
+            why = f"; {refused} are refused: {self._reasons()}" if refused else ""
             raise DataFault(
-                f"{file_name} holds {self.rows} good records; minimum_rows is {self.source.minimum_rows}"
+                f"{file_name} holds {self.rows} good records; minimum_rows is {self.source.minimum_rows}{why}"
             )
         if self.passed:
             self.notes.append(f"{self.passed} records passed over, as only, skip and layouts say")
@@ -390,12 +391,18 @@ class StagedDay:
         if any(used.ambiguous for used in self._used.values()):
             raise DataFault(f"{file_name}: two pseudonyms have one 64-bit key; the day was not loaded")
 
-    def _forms(self) -> str:
-        """Describe the expected form of subscribers and the forms that were unreadable."""
-        if not self._shapes:
-            return ""
-        ((came, _),) = self._shapes.most_common(1)
-        return f". mapping.msisdn must be {self._hasher.reading.expected('msisdn')}; what came was {came}"
+    def _reasons(self) -> str:
+        """Return the most frequent reasons, and the expected and the actual forms of subscribers and times."""
+        said = [", ".join(f"{reason} {count}" for reason, count in self.refused.most_common(3))]
+        expected = {
+            "msisdn": f"mapping.msisdn must be {self._hasher.reading.expected('msisdn')}",
+            "datetime": f"mapping.datetime must be {' or '.join(self.source.time_patterns)}",
+        }
+        for name, shapes in self._shapes.items():
+            if shapes:
+                ((came, _),) = shapes.most_common(1)
+                said.append(f"{expected[name]}; what came was {came}")
+        return ". ".join(said)
 
     @cached_property
     def events_by_location(self) -> pa.Table:

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
+from flowetl.contents import is_system_file, require_lines, require_no_workbook
 from flowetl.errors import DataFault
 from flowetl.sizes import Sizes
 
@@ -33,8 +34,8 @@ _MAGIC = {
     "xz": b"\xfd7zXZ\0",
     "zip": b"PK\x03\x04",
 }
+_EMPTY_ARCHIVE = b"PK\x05\x06"
 _SUFFIXES = {".gz": "gzip", ".bz2": "bzip2", ".zst": "zstd", ".xz": "xz", ".zip": "zip"}
-_RECODED_FROM = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class _Hashed:
@@ -105,6 +106,8 @@ class Stream:
         start = raw.read(8)
         raw.seek(0)
         kind = next((name for name, magic in _MAGIC.items() if start.startswith(magic)), "plain")
+        if start.startswith(_EMPTY_ARCHIVE):
+            kind = "zip"
         said = _SUFFIXES.get(self._path.suffix, kind)
         if said != kind:
             cut = start.startswith(_MAGIC[said][: len(start)])
@@ -113,7 +116,8 @@ class Stream:
                 + (
                     "truncated"
                     if cut
-                    else f"not a sound {said} file: its name says {said}, its content is {kind}"
+                    else f"not a sound {said} file: its name says {said}, its content is {kind}. Rename it if it "
+                    "is complete, or have it sent again"
                 )
             )
         return kind
@@ -188,7 +192,12 @@ class Stream:
 
     def _unzipped(self, raw: IO[bytes]) -> Iterator[bytes]:
         with zipfile.ZipFile(raw) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
+            require_no_workbook(self._path.name, archive.namelist())
+            members = [
+                member
+                for member in archive.infolist()
+                if not member.is_dir() and not is_system_file(member.filename)
+            ]
             if len(members) != 1:
                 raise DataFault(
                     f"{self._path.name} holds {len(members)} files; one is read: send each by itself, and give path a star"
@@ -209,8 +218,7 @@ class Stream:
             return
         if not self._encoding.lower().startswith("utf-16"):
             first = next(chunks, b"")
-            if first.startswith(_RECODED_FROM):
-                raise DataFault(f"{self._path.name} is UTF-16: set format.encoding to utf-16")
+            require_lines(self._path.name, first)
             yield first
             yield from chunks
             return
