@@ -148,3 +148,12 @@ def test_all_cells_that_do_not_fit_are_told_at_once(operator, folder) -> None:
 
 def cells(operator) -> list[tuple]:
     return operator.rows("SELECT id, type, ST_X(geom_point) FROM infrastructure.cells ORDER BY id")
+
+
+def test_a_country_of_an_older_gadm_has_its_name_elsewhere(operator, folder) -> None:
+    (folder / "boundaries").mkdir()
+    (folder / "boundaries" / "gadm36_NPL_0.json").write_text(
+        collection({"GID_0": "NPL", "NAME_0": "Nepal"}, COUNTRY)
+    )
+    load_geography(operator.deployment, folder)
+    assert operator.rows("SELECT short_name, long_name FROM geography.geoms") == [("NPL", "Nepal")]

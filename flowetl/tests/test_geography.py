@@ -181,6 +181,11 @@ def test_a_wrong_file_is_told_and_nothing_is_loaded(operator, folder, name, text
 def test_a_folder_with_none_of_the_files(operator, tmp_path) -> None:
     with pytest.raises(DataFault, match=r"holds neither cells.csv, sites.csv, tacs.csv nor boundaries"):
         load(operator, tmp_path)
+    archive = tmp_path / "boundaries" / "gadm41_NPL_shp.zip"
+    archive.parent.mkdir()
+    archive.write_bytes(b"")
+    with pytest.raises(DataFault, match=r"There is gadm41_NPL_shp\.zip: unpack archives of several files"):
+        load(operator, tmp_path)
 
 
 def test_a_new_version_beside_a_loaded_one_is_refused(operator, folder) -> None:

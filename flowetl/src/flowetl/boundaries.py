@@ -29,14 +29,18 @@ class Properties(NamedTuple):
 
 
 def _layouts(level: int, present: Iterable[str] = ()) -> list[Properties]:
-    """List our property names and those of GADM 4, HDX and geoBoundaries.
+    """List our property names and those of GADM 3 and 4, HDX and geoBoundaries.
 
     HDX's names are in the languages of a country, of which a file that has no English ``present`` has others.
     """
     languages = sorted(name for name in present if re.fullmatch(rf"ADM{level}_[A-Z]{{2}}", name))
     return [
         Properties("pcod", "name", "parent"),
-        Properties(f"GID_{level}", f"NAME_{level}" if level else "COUNTRY", f"GID_{level - 1}"),
+        *(
+            Properties(f"GID_{level}", name, f"GID_{level - 1}")
+            # GADM 3 named the country's name as those of the levels below.
+            for name in (("COUNTRY", "NAME_0") if level == 0 else (f"NAME_{level}",))
+        ),
         *(
             Properties(f"ADM{level}_PCODE", name, f"ADM{level - 1}_PCODE")
             for name in (f"ADM{level}_EN", *languages)

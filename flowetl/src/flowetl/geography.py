@@ -67,9 +67,14 @@ def load_geography(
     doubts: list[str] = []
     present = [*_tables(folder, doubts.append), *_boundaries(folder, repair)]
     if not present:
+        there = sorted(
+            path.name for path in (*folder.glob("*"), *folder.glob("boundaries/*")) if path.is_file()
+        )
+        found = ", ".join(there[:5]) or "no file"
         raise DataFault(
             f"{folder} holds neither cells.csv, sites.csv, tacs.csv nor boundaries/admin<level>.geojson, nor a mapping of "
-            "theirs (cells.yml, sites.yml, tacs.yml, boundaries/boundaries.yml)"
+            "theirs (cells.yml, sites.yml, tacs.yml, boundaries/boundaries.yml), nor boundaries named as downloaded. "
+            f"There is {found}: unpack archives of several files, and name a list of another name in its mapping"
         )
     with deployment.connect() as connection:
         connection.autocommit = False
