@@ -1,4 +1,4 @@
-"""Refuse files of another kind with what to do, and read what programs put around records."""
+"""Refuse files of another kind with the cure; read around what is no record."""
 
 import datetime as dt
 import io

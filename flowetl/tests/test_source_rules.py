@@ -96,7 +96,7 @@ SOURCE = [
     Rule("end", [{"end": "2020-01-01"}], [({"end": "2019-12-31"}, "end 2019-12-31 is before start 2020-01-01")]),
     Rule("format", [{"format": "parquet"}], [({"format": ["csv"]}, "format: must be keys with their values")]),
     Rule("format.kind", [{"format": {"kind": "delimited"}}], [({"format": "excel"}, "format.kind: Input should be 'delimited', 'fixed' or 'parquet', not 'excel'")]),
-    Rule("format.delimiter", [{"format": {"delimiter": "\t"}}], [({"format": {"delimiter": ";;"}}, "format.delimiter: String should have at most 1 character, not ';;'")]),
+    Rule("format.delimiter", [{"format": {"delimiter": "\t"}}], [({"format": {"delimiter": ";;"}}, "format.delimiter: ';;' is not one character. Where a character is repeated")]),
     Rule("format.quote", [{"format": {"quote": "'"}}], [({"format": {"quote": ","}}, "delimiter and quote are both ','; they must differ")]),
     Rule("format.encoding", [{"format": {"encoding": "utf-16"}}], [({"format": {"encoding": "utf-32"}}, "format.encoding: 'utf-32' is not an encoding that extends ASCII")]),
     Rule("format.header", [{"format": {"header": False}}], [({"format": {"header": "perhaps"}}, "format.header: Input should be a valid boolean, unable to interpret input, not 'perhaps'")]),

@@ -41,7 +41,7 @@ def require_lines(name: str, beginning: bytes) -> None:
 
 
 def _wide_encoding(beginning: bytes) -> str | None:
-    """Return the encoding of text in two bytes for a character; None if it is not that."""
+    """Return the encoding of text of two bytes a character, or None."""
     if beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     part = beginning[:_LOOKED_AT]
@@ -73,6 +73,6 @@ def _refuse_workbook(name: str) -> NoReturn:
 
 
 def is_system_file(name: str) -> bool:
-    """Return whether a file in an archive is a note of a system's own, which nobody put there."""
+    """Return whether a file in an archive is a note of a system's own."""
     own = name.rpartition("/")[2]
     return name.startswith("__MACOSX/") or own.startswith(".") or own == "Thumbs.db"

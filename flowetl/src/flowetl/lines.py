@@ -247,7 +247,7 @@ class LineReader:
         )
 
     def _other_delimiter(self, header: str) -> str:
-        """Return the cure of a file that has another delimiter, or names it; empty if it has ours."""
+        """Return the cure of a file with another delimiter; empty if it has ours."""
         if header.lower().startswith("sep="):
             return "That line is a spreadsheet's: set format.skip_lines to 1"
         wanted = len(self._fields) - 1

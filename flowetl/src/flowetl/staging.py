@@ -295,7 +295,7 @@ class StagedDay:
         return pc.coalesce(by_clock, pc.assume_timezone(typed.column("instant"), "UTC").cast(utc))
 
     def _remember_shapes(self, table: pa.Table, refused: pa.Table) -> None:
-        """Remember how the first unreadable subscribers and times were written, never their values."""
+        """Remember the forms of unreadable subscribers and times, never values."""
         for name, shapes in self._shapes.items():
             if not refused.num_rows or shapes.total() >= SHAPES_KEPT:
                 continue
@@ -392,7 +392,7 @@ class StagedDay:
             raise DataFault(f"{file_name}: two pseudonyms have one 64-bit key; the day was not loaded")
 
     def _reasons(self) -> str:
-        """Return the most frequent reasons, and the expected and the actual forms of subscribers and times."""
+        """Return the most frequent reasons, and the expected and actual forms."""
         said = [", ".join(f"{reason} {count}" for reason, count in self.refused.most_common(3))]
         expected = {
             "msisdn": f"mapping.msisdn must be {self._hasher.reading.expected('msisdn')}",
