@@ -883,12 +883,12 @@ def internal_migration_spec(
     *,
     previous: Spec,
     new: Spec,
-    min_score: int = 1500,
-    min_days: int = 50,
-    gap_share: int = 20,
-    gap_score: int = 1,
-    ue_share: int = 70,
-    label_share: int = 80,
+    min_score: int | None = None,
+    min_days: int | None = None,
+    gap_share: int | None = None,
+    gap_score: int | None = None,
+    ue_share: int | None = None,
+    label_share: int | None = None,
     migration_threshold: float = 0.5,
 ) -> Spec:
     """Subscribers who moved by homes before and after; of n pairs each counts 1/n.
@@ -899,18 +899,20 @@ def internal_migration_spec(
         Specification of ``daily_permanence``. The earlier period.
     new : Spec
         Specification of ``daily_permanence``. The later period.
-    min_score : int, optional
-        Slots of an hour that a subscriber must be observed in; of finer slots as many times more.
-    min_days : int, optional
-        Days on which a subscriber must be observed.
-    gap_share : int, optional
-        Locations after a fall of the score by this percentage of the highest are left out.
-    gap_score : int, optional
-        The same for homes and workplaces, in slots.
-    ue_share : int, optional
-        Percentage of the observed slots that makes a location usual.
-    label_share : int, optional
-        The same for homes and workplaces.
+    min_score : int | None, optional
+        Slots of an hour that a subscriber must be observed in; of finer slots as many times more. The
+        deployment's if absent, usually 1500.
+    min_days : int | None, optional
+        Days on which a subscriber must be observed. The deployment's if absent, usually 50.
+    gap_share : int | None, optional
+        Locations after a fall of the score by this percentage of the highest are left out. The deployment's
+        if absent, usually 20.
+    gap_score : int | None, optional
+        The same for homes and workplaces, in slots. The deployment's if absent, usually 1.
+    ue_share : int | None, optional
+        Percentage of the observed slots that makes a location usual. The deployment's if absent, usually 70.
+    label_share : int | None, optional
+        The same for homes and workplaces. The deployment's if absent, usually 80.
     migration_threshold : float, optional
         Overlap from which on a subscriber stays.
 
@@ -923,12 +925,12 @@ def internal_migration_spec(
         "query_kind": "internal_migration",
         "previous": previous,
         "new": new,
-        "min_score": min_score,
-        "min_days": min_days,
-        "gap_share": gap_share,
-        "gap_score": gap_score,
-        "ue_share": ue_share,
-        "label_share": label_share,
+        **({} if min_score is None else {"min_score": min_score}),
+        **({} if min_days is None else {"min_days": min_days}),
+        **({} if gap_share is None else {"gap_share": gap_share}),
+        **({} if gap_score is None else {"gap_score": gap_score}),
+        **({} if ue_share is None else {"ue_share": ue_share}),
+        **({} if label_share is None else {"label_share": label_share}),
         "migration_threshold": migration_threshold,
     }
 
@@ -938,12 +940,12 @@ def internal_migration(
     connection: Connection,
     previous: Spec,
     new: Spec,
-    min_score: int = 1500,
-    min_days: int = 50,
-    gap_share: int = 20,
-    gap_score: int = 1,
-    ue_share: int = 70,
-    label_share: int = 80,
+    min_score: int | None = None,
+    min_days: int | None = None,
+    gap_share: int | None = None,
+    gap_score: int | None = None,
+    ue_share: int | None = None,
+    label_share: int | None = None,
     migration_threshold: float = 0.5,
 ) -> APIQuery:
     """Subscribers who moved by homes before and after; of n pairs each counts 1/n.
@@ -956,18 +958,20 @@ def internal_migration(
         Specification of ``daily_permanence``. The earlier period.
     new : Spec
         Specification of ``daily_permanence``. The later period.
-    min_score : int, optional
-        Slots of an hour that a subscriber must be observed in; of finer slots as many times more.
-    min_days : int, optional
-        Days on which a subscriber must be observed.
-    gap_share : int, optional
-        Locations after a fall of the score by this percentage of the highest are left out.
-    gap_score : int, optional
-        The same for homes and workplaces, in slots.
-    ue_share : int, optional
-        Percentage of the observed slots that makes a location usual.
-    label_share : int, optional
-        The same for homes and workplaces.
+    min_score : int | None, optional
+        Slots of an hour that a subscriber must be observed in; of finer slots as many times more. The
+        deployment's if absent, usually 1500.
+    min_days : int | None, optional
+        Days on which a subscriber must be observed. The deployment's if absent, usually 50.
+    gap_share : int | None, optional
+        Locations after a fall of the score by this percentage of the highest are left out. The deployment's
+        if absent, usually 20.
+    gap_score : int | None, optional
+        The same for homes and workplaces, in slots. The deployment's if absent, usually 1.
+    ue_share : int | None, optional
+        Percentage of the observed slots that makes a location usual. The deployment's if absent, usually 70.
+    label_share : int | None, optional
+        The same for homes and workplaces. The deployment's if absent, usually 80.
     migration_threshold : float, optional
         Overlap from which on a subscriber stays.
 
@@ -3167,12 +3171,12 @@ def unmoving_counts(
 def usual_environment_counts_spec(
     *,
     daily_permanence: Spec,
-    min_score: int = 1500,
-    min_days: int = 50,
-    gap_share: int = 20,
-    gap_score: int = 1,
-    ue_share: int = 70,
-    label_share: int = 80,
+    min_score: int | None = None,
+    min_days: int | None = None,
+    gap_share: int | None = None,
+    gap_score: int | None = None,
+    ue_share: int | None = None,
+    label_share: int | None = None,
     labels: list[str] | None = None,
 ) -> Spec:
     """Subscribers by usual location, home or workplace; of n such each counts 1/n.
@@ -3181,18 +3185,20 @@ def usual_environment_counts_spec(
     ----------
     daily_permanence : Spec
         Specification of ``daily_permanence``.
-    min_score : int, optional
-        Slots of an hour that a subscriber must be observed in; of finer slots as many times more.
-    min_days : int, optional
-        Days on which a subscriber must be observed.
-    gap_share : int, optional
-        Locations after a fall of the score by this percentage of the highest are left out.
-    gap_score : int, optional
-        The same for homes and workplaces, in slots.
-    ue_share : int, optional
-        Percentage of the observed slots that makes a location usual.
-    label_share : int, optional
-        The same for homes and workplaces.
+    min_score : int | None, optional
+        Slots of an hour that a subscriber must be observed in; of finer slots as many times more. The
+        deployment's if absent, usually 1500.
+    min_days : int | None, optional
+        Days on which a subscriber must be observed. The deployment's if absent, usually 50.
+    gap_share : int | None, optional
+        Locations after a fall of the score by this percentage of the highest are left out. The deployment's
+        if absent, usually 20.
+    gap_score : int | None, optional
+        The same for homes and workplaces, in slots. The deployment's if absent, usually 1.
+    ue_share : int | None, optional
+        Percentage of the observed slots that makes a location usual. The deployment's if absent, usually 70.
+    label_share : int | None, optional
+        The same for homes and workplaces. The deployment's if absent, usually 80.
     labels : list[str] | None, optional
         Any of ``usual``, ``home`` and ``work``; None stands for all.
 
@@ -3204,12 +3210,12 @@ def usual_environment_counts_spec(
     return {
         "query_kind": "usual_environment_counts",
         "daily_permanence": daily_permanence,
-        "min_score": min_score,
-        "min_days": min_days,
-        "gap_share": gap_share,
-        "gap_score": gap_score,
-        "ue_share": ue_share,
-        "label_share": label_share,
+        **({} if min_score is None else {"min_score": min_score}),
+        **({} if min_days is None else {"min_days": min_days}),
+        **({} if gap_share is None else {"gap_share": gap_share}),
+        **({} if gap_score is None else {"gap_score": gap_score}),
+        **({} if ue_share is None else {"ue_share": ue_share}),
+        **({} if label_share is None else {"label_share": label_share}),
         "labels": labels,
     }
 
@@ -3218,12 +3224,12 @@ def usual_environment_counts(
     *,
     connection: Connection,
     daily_permanence: Spec,
-    min_score: int = 1500,
-    min_days: int = 50,
-    gap_share: int = 20,
-    gap_score: int = 1,
-    ue_share: int = 70,
-    label_share: int = 80,
+    min_score: int | None = None,
+    min_days: int | None = None,
+    gap_share: int | None = None,
+    gap_score: int | None = None,
+    ue_share: int | None = None,
+    label_share: int | None = None,
     labels: list[str] | None = None,
 ) -> APIQuery:
     """Subscribers by usual location, home or workplace; of n such each counts 1/n.
@@ -3234,18 +3240,20 @@ def usual_environment_counts(
         The server.
     daily_permanence : Spec
         Specification of ``daily_permanence``.
-    min_score : int, optional
-        Slots of an hour that a subscriber must be observed in; of finer slots as many times more.
-    min_days : int, optional
-        Days on which a subscriber must be observed.
-    gap_share : int, optional
-        Locations after a fall of the score by this percentage of the highest are left out.
-    gap_score : int, optional
-        The same for homes and workplaces, in slots.
-    ue_share : int, optional
-        Percentage of the observed slots that makes a location usual.
-    label_share : int, optional
-        The same for homes and workplaces.
+    min_score : int | None, optional
+        Slots of an hour that a subscriber must be observed in; of finer slots as many times more. The
+        deployment's if absent, usually 1500.
+    min_days : int | None, optional
+        Days on which a subscriber must be observed. The deployment's if absent, usually 50.
+    gap_share : int | None, optional
+        Locations after a fall of the score by this percentage of the highest are left out. The deployment's
+        if absent, usually 20.
+    gap_score : int | None, optional
+        The same for homes and workplaces, in slots. The deployment's if absent, usually 1.
+    ue_share : int | None, optional
+        Percentage of the observed slots that makes a location usual. The deployment's if absent, usually 70.
+    label_share : int | None, optional
+        The same for homes and workplaces. The deployment's if absent, usually 80.
     labels : list[str] | None, optional
         Any of ``usual``, ``home`` and ``work``; None stands for all.
 

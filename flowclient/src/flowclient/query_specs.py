@@ -1074,12 +1074,12 @@ def permanence_location_spec(
     *,
     daily_permanence: Spec,
     label: str,
-    min_score: int = 1500,
-    min_days: int = 50,
-    gap_share: int = 20,
-    gap_score: int = 1,
-    ue_share: int = 70,
-    label_share: int = 80,
+    min_score: int | None = None,
+    min_days: int | None = None,
+    gap_share: int | None = None,
+    gap_score: int | None = None,
+    ue_share: int | None = None,
+    label_share: int | None = None,
 ) -> Spec:
     """One location per subscriber: home or workplace by the time spent there.
 
@@ -1089,18 +1089,20 @@ def permanence_location_spec(
         Specification of ``daily_permanence``.
     label : str
         ``home`` or ``work``. What to find.
-    min_score : int, optional
-        Slots of an hour that a subscriber must be observed in; of finer slots as many times more.
-    min_days : int, optional
-        Days on which a subscriber must be observed.
-    gap_share : int, optional
-        Locations after a fall of the score by this percentage of the highest are left out.
-    gap_score : int, optional
-        The same for homes and workplaces, in slots.
-    ue_share : int, optional
-        Percentage of the observed slots that makes a location usual.
-    label_share : int, optional
-        The same for homes and workplaces.
+    min_score : int | None, optional
+        Slots of an hour that a subscriber must be observed in; of finer slots as many times more. The
+        deployment's if absent, usually 1500.
+    min_days : int | None, optional
+        Days on which a subscriber must be observed. The deployment's if absent, usually 50.
+    gap_share : int | None, optional
+        Locations after a fall of the score by this percentage of the highest are left out. The deployment's
+        if absent, usually 20.
+    gap_score : int | None, optional
+        The same for homes and workplaces, in slots. The deployment's if absent, usually 1.
+    ue_share : int | None, optional
+        Percentage of the observed slots that makes a location usual. The deployment's if absent, usually 70.
+    label_share : int | None, optional
+        The same for homes and workplaces. The deployment's if absent, usually 80.
 
     Returns
     -------
@@ -1111,12 +1113,12 @@ def permanence_location_spec(
         "query_kind": "permanence_location",
         "daily_permanence": daily_permanence,
         "label": label,
-        "min_score": min_score,
-        "min_days": min_days,
-        "gap_share": gap_share,
-        "gap_score": gap_score,
-        "ue_share": ue_share,
-        "label_share": label_share,
+        **({} if min_score is None else {"min_score": min_score}),
+        **({} if min_days is None else {"min_days": min_days}),
+        **({} if gap_share is None else {"gap_share": gap_share}),
+        **({} if gap_score is None else {"gap_score": gap_score}),
+        **({} if ue_share is None else {"ue_share": ue_share}),
+        **({} if label_share is None else {"label_share": label_share}),
     }
 
 

@@ -46,6 +46,29 @@ LOWEST_FLOOR = 15
 #: Allowed values of FLOWMACHINE_DIFFERENCES: judge answers together, only write down what would be judged, or not.
 DIFFERENCES = ("on", "report", "off")
 
+
+@dataclass(frozen=True)
+class Threshold:
+    """Hold a number that specs may leave out, and its limits."""
+
+    usual: int
+    lowest: int
+    highest: int
+
+
+#: A number of slots or days that fits into the products of a statement.
+_MOST = 1_000_000
+
+#: What usual environments are found by, in specs that say nothing else: Eurostat's numbers for signalling data.
+PERMANENCE = {
+    "min_score": Threshold(1500, 0, _MOST),
+    "min_days": Threshold(50, 0, _MOST),
+    "gap_share": Threshold(20, 1, 100),
+    "gap_score": Threshold(1, 1, _MOST),
+    "ue_share": Threshold(70, 0, 100),
+    "label_share": Threshold(80, 0, 100),
+}
+
 _MEMORY = re.compile(r"-1|none|[0-9]+(\.[0-9]+)? *(bytes?|b|[kmgt](i?b)?|(kilo|mega|giga|tera)bytes?)", re.I)
 
 
@@ -89,13 +112,30 @@ def _specs(value: object) -> tuple[dict[str, Any], ...]:
     if isinstance(value, tuple):
         return value
     unusable = Unusable('a JSON list of query specs, such as [{"query_kind": "daily_location", ...}]')
-    try:
-        found = json.loads(str(value))
-    except ValueError:
-        raise unusable from None
+    found = _json(str(value))
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise unusable
     return tuple(found)
+
+
+def _thresholds(value: object) -> dict[str, int]:
+    """Return all thresholds of permanence, with those of a JSON object in place of the usual ones."""
+    given = value if isinstance(value, dict) else _json(str(value) or "{}")
+    for name, number in given.items() if isinstance(given, dict) else [("", None)]:
+        known = PERMANENCE.get(name)
+        whole = isinstance(number, int) and not isinstance(number, bool)
+        if known is None:
+            raise Unusable(f"a JSON object of whole numbers by {', '.join(PERMANENCE)}")
+        if not whole or not known.lowest <= number <= known.highest:
+            raise Unusable(f"a JSON object with a {name} from {known.lowest} to {known.highest}")
+    return {name: threshold.usual for name, threshold in PERMANENCE.items()} | given
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -262,7 +302,15 @@ class Limits(ServiceSettings):
     )
 
 
-class Settings(Database, Computing, Gate, Limits):
+class Defaults(ServiceSettings):
+    """Hold what a deployment gives fields that a spec leaves out."""
+
+    permanence: Annotated[dict[str, int], PlainValidator(_thresholds)] = Field(
+        default_factory=lambda: _thresholds({}), validation_alias="FLOWMACHINE_PERMANENCE"
+    )
+
+
+class Settings(Database, Computing, Gate, Limits, Defaults):
     """Hold all settings of the engine's processes; times are in seconds."""
 
     bind: str = Field("127.0.0.1", validation_alias="FLOWKIT_BIND")

@@ -45,16 +45,22 @@ def required(field: ma.fields.Field, doc: str = "", **more: Any) -> Any:
 
 
 def optional(
-    field: ma.fields.Field, default: Any = None, doc: str = "", *, added: bool = False, **more: Any
+    field: ma.fields.Field,
+    default: Any = None,
+    doc: str = "",
+    *,
+    added: bool = False,
+    null: bool = True,
+    **more: Any,
 ) -> Any:
-    """Declare a dataclass field with a default; null is allowed if it is the default.
+    """Declare a dataclass field with a default; null is allowed if it is the default and ``null`` is true.
 
     A field that was ``added`` to a released kind is no part of a query's id while it has its default, so that
     ids stay what they were.
     """
     field.metadata = {**field.metadata, "added": added}
     field.load_default = default
-    field.allow_none = default is None
+    field.allow_none = default is None and null
     return dataclasses.field(default=default, metadata={"field": field, "doc": doc, **more})
 
 

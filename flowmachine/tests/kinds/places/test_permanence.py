@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 from marshmallow import ValidationError
 
 from flowmachine.queries.catalogue import load_any
+from flowmachine.settings import Defaults
+from flowsettings import SettingError
 
 from ..specs import answer, rows
 from ..world import Stage, World, drawn
@@ -176,6 +179,36 @@ def test_homes_and_workplaces_have_most_of_the_time(stage_in_utc: Stage, executo
         ("s2", "B"),
     ]
     assert located(label="home", min_score=11) == located(label="home", min_days=2) == []
+
+
+def test_a_deployment_sets_the_thresholds_of_specs_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = {"query_kind": "permanence_location", "daily_permanence": DAILY, "label": "home", "ue_share": 40}
+    usual = load_any(spec)
+    monkeypatch.setenv("FLOWMACHINE_PERMANENCE", '{"min_score": 200, "ue_share": 50}')
+    ours = load_any(spec)
+    assert [ours.spec()[name] for name in ("min_score", "min_days", "ue_share")] == [200, 50, 40]
+    # A spec is stored with its numbers: they, and the id, outlive a change of the setting.
+    monkeypatch.delenv("FLOWMACHINE_PERMANENCE")
+    assert load_any(ours.spec()).query_id == ours.query_id
+    assert load_any(spec | {"min_score": 1500}).query_id == load_any(spec).query_id == usual.query_id
+    with pytest.raises(ValidationError, match="may not be null"):
+        load_any(spec | {"min_days": None})
+
+
+@pytest.mark.parametrize(
+    ("given", "allowed"),
+    [
+        ('{"gap_share": 0}', "a JSON object with a gap_share from 1 to 100"),
+        ('{"min_days": 2.5}', "a JSON object with a min_days from 0 to 1000000"),
+        ('{"days": 3}', "a JSON object of whole numbers by min_score, min_days, gap_share,"),
+        ("[300]", "a JSON object of whole numbers by"),
+        ("many", "a JSON object of whole numbers by"),
+    ],
+)
+def test_thresholds_that_no_spec_may_have_are_refused(given: str, allowed: str) -> None:
+    unusable = f"FLOWMACHINE_PERMANENCE is '{given}'; it must be {allowed}"
+    with pytest.raises(SettingError, match=re.escape(unusable)):
+        Defaults.load({"FLOWKIT_SECRETS": "/no/such/folder", "FLOWMACHINE_PERMANENCE": given})
 
 
 def counted(stage: Stage, executor: str, world: World, **more: Any) -> list[Any]:

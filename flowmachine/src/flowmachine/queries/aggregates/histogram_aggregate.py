@@ -142,13 +142,6 @@ class Bounds(ma.fields.Field[Range]):
         return {"oneOf": [bounds, pair]}
 
 
-def _may_be_absent(field: ma.fields.Field, doc: str) -> Any:
-    """Declare a field that may be omitted but not be null."""
-    declared = optional(field, doc=doc)
-    field.allow_none = False
-    return declared
-
-
 @query_kind("histogram_aggregate", sql_version=2, summary="The number of subscribers by ranges of a metric.")
 class HistogramAggregate(Aggregate):
     """Count subscribers in bins of a metric's values.
@@ -166,7 +159,9 @@ class HistogramAggregate(Aggregate):
 
     metric: Query = required(Nested(*HISTOGRAM_METRICS, component="HistogrammableMetrics"))
     bins: HistogramBins = required(Bins(), "Number of bins, or their edges.")
-    range: Range | None = _may_be_absent(Bounds(), "Lowest and highest value counted; by default all are.")
+    range: Range | None = optional(
+        Bounds(), doc="Lowest and highest value counted; by default all are.", null=False
+    )
 
     def check(self) -> None:
         if self.range is None or self.bins.n_bins is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,8 +11,10 @@ from sqlalchemy.sql import ColumnElement, FromClause
 
 from flowmachine.queries.places.daily_permanence import DailyPermanence
 from flowmachine.queries.places.permanence import Permanence
+from flowmachine.settings import PERMANENCE, Defaults
 from flowmachine.spec.fields import Integer, optional
 from flowmachine.spec.query import Sources, field_group
+from flowsettings.lookup import find
 
 USUAL, HOME, WORK = "usual", "home", "work"
 LABELS = (USUAL, HOME, WORK)
@@ -23,34 +26,53 @@ _OF: dict[str, dict[str, Any]] = {
     "working": {"day_type": "workdays", "interval": "working_hours"},
 }
 
-#: A slot count that fits into the products of a statement.
-_MOST = 1_000_000
+
+class OfDeployment(Integer):
+    """Accept a whole number; a spec without one has the deployment's."""
+
+    def __init__(self, threshold: str) -> None:
+        known = PERMANENCE[threshold]
+        super().__init__(known.lowest, known.highest)
+        self.threshold = threshold
+
+    def deserialize(self, value: Any, attr: str | None = None, data: Any = None, **kwargs: Any) -> int:
+        number = super().deserialize(value, attr, data, **kwargs)
+        return in_force()[self.threshold] if number is None else number
+
+
+def in_force() -> Mapping[str, int]:
+    """Return the thresholds of specs that give none: FLOWMACHINE_PERMANENCE over the usual ones."""
+    return _defaults(find("FLOWMACHINE_PERMANENCE")).permanence
+
+
+@lru_cache(maxsize=4)
+def _defaults(_text: str | None) -> Defaults:
+    return Defaults.load()
+
+
+def _threshold(name: str, doc: str, example: int) -> Any:
+    usual = f"The deployment's if absent, usually {PERMANENCE[name].usual}."
+    return optional(OfDeployment(name), doc=f"{doc} {usual}", null=False, example=example)
 
 
 @field_group
 class Thresholds:
     """Hold the fields of kinds that label locations by permanence."""
 
-    min_score: int = optional(
-        Integer(0, _MOST),
-        1500,
+    min_score: int = _threshold(
+        "min_score",
         "Slots of an hour that a subscriber must be observed in; of finer slots as many times more.",
-        example=100,
+        100,
     )
-    min_days: int = optional(
-        Integer(0, _MOST), 50, "Days on which a subscriber must be observed.", example=10
+    min_days: int = _threshold("min_days", "Days on which a subscriber must be observed.", 10)
+    gap_share: int = _threshold(
+        "gap_share", "Locations after a fall of the score by this percentage of the highest are left out.", 30
     )
-    gap_share: int = optional(
-        Integer(1, 100),
-        20,
-        "Locations after a fall of the score by this percentage of the highest are left out.",
-        example=30,
+    gap_score: int = _threshold("gap_score", "The same for homes and workplaces, in slots.", 5)
+    ue_share: int = _threshold(
+        "ue_share", "Percentage of the observed slots that makes a location usual.", 60
     )
-    gap_score: int = optional(Integer(1, _MOST), 1, "The same for homes and workplaces, in slots.", example=5)
-    ue_share: int = optional(
-        Integer(0, 100), 70, "Percentage of the observed slots that makes a location usual.", example=60
-    )
-    label_share: int = optional(Integer(0, 100), 80, "The same for homes and workplaces.", example=70)
+    label_share: int = _threshold("label_share", "The same for homes and workplaces.", 70)
 
     @property
     def thresholds(self) -> dict[str, int]:
