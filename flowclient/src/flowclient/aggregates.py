@@ -114,7 +114,7 @@ def active_at_reference_location_counts_spec(
     reference_locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``permanence_location``.
+        ``longest_stay``, ``overnight_location`` or ``permanence_location``.
 
     Returns
     -------
@@ -145,7 +145,7 @@ def active_at_reference_location_counts(
     reference_locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``permanence_location``.
+        ``longest_stay``, ``overnight_location`` or ``permanence_location``.
 
     Returns
     -------
@@ -179,7 +179,7 @@ def active_residents_spec(
     reference_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``permanence_location``.
+        ``longest_stay``, ``overnight_location`` or ``permanence_location``.
     active : str, optional
         ``anywhere`` or ``at_home``. Where an event makes a resident active.
     event_types : EventTypes, optional
@@ -222,7 +222,7 @@ def active_residents(
     reference_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``permanence_location``.
+        ``longest_stay``, ``overnight_location`` or ``permanence_location``.
     active : str, optional
         ``anywhere`` or ``at_home``. Where an event makes a resident active.
     event_types : EventTypes, optional
@@ -660,11 +660,11 @@ def flows_spec(
     from_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay``, ``permanence_location`` or ``unique_locations``.
+        ``longest_stay``, ``overnight_location``, ``permanence_location`` or ``unique_locations``.
     to_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay``, ``permanence_location`` or ``unique_locations``.
+        ``longest_stay``, ``overnight_location``, ``permanence_location`` or ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
     exclude_stayers : bool, optional
@@ -701,11 +701,11 @@ def flows(
     from_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay``, ``permanence_location`` or ``unique_locations``.
+        ``longest_stay``, ``overnight_location``, ``permanence_location`` or ``unique_locations``.
     to_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay``, ``permanence_location`` or ``unique_locations``.
+        ``longest_stay``, ``overnight_location``, ``permanence_location`` or ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
     exclude_stayers : bool, optional
@@ -813,11 +813,11 @@ def inflows_spec(
     from_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay``, ``permanence_location`` or ``unique_locations``.
+        ``longest_stay``, ``overnight_location``, ``permanence_location`` or ``unique_locations``.
     to_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay``, ``permanence_location`` or ``unique_locations``.
+        ``longest_stay``, ``overnight_location``, ``permanence_location`` or ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
     exclude_stayers : bool, optional
@@ -854,11 +854,11 @@ def inflows(
     from_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay``, ``permanence_location`` or ``unique_locations``.
+        ``longest_stay``, ``overnight_location``, ``permanence_location`` or ``unique_locations``.
     to_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay``, ``permanence_location`` or ``unique_locations``.
+        ``longest_stay``, ``overnight_location``, ``permanence_location`` or ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
     exclude_stayers : bool, optional
@@ -1009,7 +1009,7 @@ def joined_spatial_aggregate_spec(
     locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``permanence_location``.
+        ``longest_stay``, ``overnight_location`` or ``permanence_location``.
     metric : Spec
         Specification of ``radius_of_gyration``, ``unique_location_counts``, ``topup_balance``,
         ``subscriber_degree``, ``topup_amount``, ``event_count``, ``pareto_interactions``,
@@ -1049,7 +1049,7 @@ def joined_spatial_aggregate(
     locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``permanence_location``.
+        ``longest_stay``, ``overnight_location`` or ``permanence_location``.
     metric : Spec
         Specification of ``radius_of_gyration``, ``unique_location_counts``, ``topup_balance``,
         ``subscriber_degree``, ``topup_amount``, ``event_count``, ``pareto_interactions``,
@@ -1225,7 +1225,7 @@ def localised_calendar_activity_spec(
     locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``permanence_location``.
+        ``longest_stay``, ``overnight_location`` or ``permanence_location``.
     period_length : int, optional
         Length of a period, in that unit.
     period_unit : str, optional
@@ -1280,7 +1280,7 @@ def localised_calendar_activity(
     locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``permanence_location``.
+        ``longest_stay``, ``overnight_location`` or ``permanence_location``.
     period_length : int, optional
         Length of a period, in that unit.
     period_unit : str, optional
@@ -2168,11 +2168,11 @@ def outflows_spec(
     from_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay``, ``permanence_location`` or ``unique_locations``.
+        ``longest_stay``, ``overnight_location``, ``permanence_location`` or ``unique_locations``.
     to_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay``, ``permanence_location`` or ``unique_locations``.
+        ``longest_stay``, ``overnight_location``, ``permanence_location`` or ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
     exclude_stayers : bool, optional
@@ -2209,11 +2209,11 @@ def outflows(
     from_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay``, ``permanence_location`` or ``unique_locations``.
+        ``longest_stay``, ``overnight_location``, ``permanence_location`` or ``unique_locations``.
     to_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay``, ``permanence_location`` or ``unique_locations``.
+        ``longest_stay``, ``overnight_location``, ``permanence_location`` or ``unique_locations``.
     join_type : str, optional
         ``inner``, ``full outer``, ``left``, ``right``, ``left outer`` or ``right outer``.
     exclude_stayers : bool, optional
@@ -2255,7 +2255,7 @@ def population_estimate_spec(
     home_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``permanence_location``.
+        ``longest_stay``, ``overnight_location`` or ``permanence_location``.
     weights_table : str
         Table with the columns ``pcod`` and ``population`` or ``weight``, allowed as mapping tables are.
     weighting : str, optional
@@ -2305,7 +2305,7 @@ def population_estimate(
     home_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``permanence_location``.
+        ``longest_stay``, ``overnight_location`` or ``permanence_location``.
     weights_table : str
         Table with the columns ``pcod`` and ``population`` or ``weight``, allowed as mapping tables are.
     weighting : str, optional
@@ -2466,7 +2466,8 @@ def residence_change_spec(
     homes : list[Spec]
         Specifications of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``permanence_location``, at least 14. One a month, in order.
+        ``longest_stay``, ``overnight_location`` or ``permanence_location``, at least 14. One a month, in
+        order.
     window : int, optional
         Months that a stable home is judged by.
     minimum_months : int, optional
@@ -2501,7 +2502,8 @@ def residence_change(
     homes : list[Spec]
         Specifications of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``permanence_location``, at least 14. One a month, in order.
+        ``longest_stay``, ``overnight_location`` or ``permanence_location``, at least 14. One a month, in
+        order.
     window : int, optional
         Months that a stable home is judged by.
     minimum_months : int, optional
@@ -2533,7 +2535,7 @@ def spatial_aggregate_spec(
     locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``permanence_location``.
+        ``longest_stay``, ``overnight_location`` or ``permanence_location``.
 
     Returns
     -------
@@ -2560,7 +2562,7 @@ def spatial_aggregate(
     locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``permanence_location``.
+        ``longest_stay``, ``overnight_location`` or ``permanence_location``.
 
     Returns
     -------
@@ -2593,7 +2595,7 @@ def stay_durations_spec(
     home_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``permanence_location``.
+        ``longest_stay``, ``overnight_location`` or ``permanence_location``.
     day_start_hour : int, optional
         Hour at which the day begins.
     minimum_minutes : float, optional
@@ -2636,7 +2638,7 @@ def stay_durations(
     home_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``permanence_location``.
+        ``longest_stay``, ``overnight_location`` or ``permanence_location``.
     day_start_hour : int, optional
         Hour at which the day begins.
     minimum_minutes : float, optional
@@ -3074,7 +3076,7 @@ def unmoving_at_reference_location_counts_spec(
     reference_locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``permanence_location``.
+        ``longest_stay``, ``overnight_location`` or ``permanence_location``.
 
     Returns
     -------
@@ -3105,7 +3107,7 @@ def unmoving_at_reference_location_counts(
     reference_locations : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``permanence_location``.
+        ``longest_stay``, ``overnight_location`` or ``permanence_location``.
 
     Returns
     -------

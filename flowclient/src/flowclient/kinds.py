@@ -103,6 +103,7 @@ INSIDE: dict[str, str] = {
     "monthly_location": "spatial_aggregate or flows",
     "most_frequent_location": "spatial_aggregate or flows",
     "nocturnal_events": "histogram_aggregate or joined_spatial_aggregate",
+    "overnight_location": "spatial_aggregate or flows",
     "pareto_interactions": "histogram_aggregate or joined_spatial_aggregate",
     "permanence_location": "spatial_aggregate or flows",
     "radius_of_gyration": "histogram_aggregate or joined_spatial_aggregate",

@@ -42,6 +42,7 @@ __all__ = [
     "monthly_location_spec",
     "most_frequent_location_spec",
     "nocturnal_events_spec",
+    "overnight_location_spec",
     "pareto_interactions_spec",
     "permanence_location_spec",
     "radius_of_gyration_spec",
@@ -289,7 +290,7 @@ def displacement_spec(
     reference_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``permanence_location``. At ``lon-lat``.
+        ``longest_stay``, ``overnight_location`` or ``permanence_location``. At ``lon-lat``.
     event_types : EventTypes, optional
         Any of ``calls``, ``sms``, ``mds``, ``topups``; None stands for calls and sms.
     subscriber_subset : Subset, optional
@@ -327,12 +328,12 @@ def displacement_status_spec(
     reference_location : Spec
         Specification of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``permanence_location``.
+        ``longest_stay``, ``overnight_location`` or ``permanence_location``.
     locations : list[Spec]
         Specifications of ``daily_location``, ``modal_location``, ``most_frequent_location``,
         ``visited_most_days``, ``majority_location``, ``coalesced_location``, ``monthly_location``,
-        ``longest_stay`` or ``permanence_location``, at least one, at most 366. One per period, in order of
-        time.
+        ``longest_stay``, ``overnight_location`` or ``permanence_location``, at least one, at most 366. One
+        per period, in order of time.
     minimum_periods : int, optional
         Periods elsewhere that make a subscriber displaced.
 
@@ -1025,6 +1026,40 @@ def nocturnal_events_spec(
         "night_hours": hours_of_day(hours, "hours"),
         "event_types": list_of_types(event_types, "event_types"),
         "subscriber_subset": subscriber_subset,
+    }
+
+
+def overnight_location_spec(
+    *,
+    date: DateLike,
+    stays: Spec,
+    functional_midnight: int = 4,
+    min_night_minutes: float = 300.0,
+) -> Spec:
+    """One location per subscriber: where they stayed through a night.
+
+    Parameters
+    ----------
+    date : DateLike
+        The day before the night, ISO text or a date.
+    stays : Spec
+        Specification of ``stays``.
+    functional_midnight : int, optional
+        Hour of the next day at which somebody has to be there.
+    min_night_minutes : float, optional
+        Least length of the stay.
+
+    Returns
+    -------
+    dict
+        The specification.
+    """
+    return {
+        "query_kind": "overnight_location",
+        "date": iso_date(date, "date"),
+        "stays": stays,
+        "functional_midnight": functional_midnight,
+        "min_night_minutes": min_night_minutes,
     }
 
 

@@ -12,6 +12,7 @@ REFERENCE_LOCATIONS = (
     "coalesced_location",
     "monthly_location",
     "longest_stay",
+    "overnight_location",
     "permanence_location",
 )
 

@@ -98,6 +98,18 @@ def longest_stay(oracle: Oracle, spec: Spec) -> list[Row]:
 
 
 @definition
+def overnight_location(oracle: Oracle, spec: Spec) -> list[Row]:
+    night = time(spec["date"]) + DAY + spec.get("functional_midnight", 4) * HOUR
+    midnight = oracle.stage.utc(night)
+    shortest = spec.get("min_night_minutes", 300) * MINUTE
+    return [
+        (who, place)
+        for who, begin, stop, state, place in oracle.answer(spec["stays"])
+        if state == "stay" and begin <= midnight < stop and stop - begin >= shortest
+    ]
+
+
+@definition
 def stay_time(oracle: Oracle, spec: Spec) -> list[Row]:
     hours = defaultdict(list)
     for who, begin, stop, state, _ in oracle.answer(spec["stays"]):

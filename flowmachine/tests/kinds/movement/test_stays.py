@@ -91,6 +91,37 @@ def test_the_longest_stay_of_a_day(stage_in_utc: Stage, executor: str) -> None:
     assert longest(day_start_hour=9) == []
 
 
+def test_a_night_is_spent_where_the_stay_holds_its_midnight(stage_in_utc: Stage, executor: str) -> None:
+    world = drawn(
+        """
+        subscriber | time    | cell
+        a1         | 1 21:00 | in-b
+        a1         | 2 08:00 | in-b
+        b1         | 1 21:00 | in-b
+        b1         | 2 03:55 | in-b
+        b1         | 2 09:00 | in-B
+        c1         | 2 03:00 | in-b
+        c1         | 2 08:00 | in-b
+        d1         | 1 21:00 | in-B
+        d1         | 2 12:00 | in-B
+        """
+    )
+    two_days = STAYS | {"end_date": "2016-01-03"}
+
+    def nights(**more: Any) -> list[Any]:
+        given = {"stays": two_days, "date": "2016-01-01"} | more
+        return rows(stage_in_utc, executor, world, "overnight_location", **given)
+
+    # The stay of b1 is known to end at four, and the silence of d1 is longer than twelve hours.
+    assert nights() == [("a1", "b"), ("c1", "b")]
+    # At three c1 has been there for five minutes that are not seen.
+    assert nights(functional_midnight=3) == [("a1", "b"), ("b1", "b"), ("c1", "b")]
+    # From five before three to eight.
+    assert nights(min_night_minutes=305) == [("a1", "b"), ("c1", "b")]
+    assert nights(min_night_minutes=305.1) == [("a1", "b")]
+    assert nights(date="2016-01-02", stays=STAYS | {"end_date": "2016-01-04"}) == []
+
+
 def test_the_time_of_stays(stage_in_utc: Stage, executor: str) -> None:
     def hours(word: str) -> list[Any]:
         return rows(
@@ -141,6 +172,11 @@ def test_an_event_at_a_wrong_place_is_left_out(stage_in_utc: Stage, executor: st
         (STAYS | {"start_date": "2016-01-01 12:00:00"}, "start_date", "multiple of 86400 seconds"),
         (
             {"query_kind": "longest_stay", "stays": STAYS, "date": "2016-01-02"},
+            "date",
+            "date must lie in the window of stays.",
+        ),
+        (
+            {"query_kind": "overnight_location", "stays": STAYS, "date": "2016-01-01"},
             "date",
             "date must lie in the window of stays.",
         ),
