@@ -23,7 +23,7 @@ def pages() -> dict[Path, str]:
 
     return {
         DOCS / "analysts" / "client.md": client.page(),
-        DOCS / "analysts" / "direct-use.ipynb": notebook.text(),
+        **notebook.notebooks(),
         DOCS / "analysts" / "query-kinds.md": kinds.page(),
         DOCS / "benchmarks" / "kinds.md": kinds_report.page(kinds_report.numbers()),
         DOCS / "operators" / "refusals.md": refusals.page(),
