@@ -121,12 +121,11 @@ def _specs(value: object) -> tuple[dict[str, Any], ...]:
 def _thresholds(value: object) -> dict[str, int]:
     """Return all thresholds of permanence, with those of a JSON object in place of the usual ones."""
     given = value if isinstance(value, dict) else _json(str(value) or "{}")
-    for name, number in given.items() if isinstance(given, dict) else [("", None)]:
-        known = PERMANENCE.get(name)
-        whole = isinstance(number, int) and not isinstance(number, bool)
-        if known is None:
-            raise Unusable(f"a JSON object of whole numbers by {', '.join(PERMANENCE)}")
-        if not whole or not known.lowest <= number <= known.highest:
+    if not isinstance(given, dict) or not given.keys() <= PERMANENCE.keys():
+        raise Unusable(f"a JSON object of whole numbers by {', '.join(PERMANENCE)}")
+    for name, number in given.items():
+        known = PERMANENCE[name]
+        if type(number) is not int or not known.lowest <= number <= known.highest:
             raise Unusable(f"a JSON object with a {name} from {known.lowest} to {known.highest}")
     return {name: threshold.usual for name, threshold in PERMANENCE.items()} | given
 

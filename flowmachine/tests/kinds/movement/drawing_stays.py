@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from ..drawing import SPECS, STATISTICS, Spec, at, chosen, nested, spec, subsets, types
 from .drawing_sequences import clean
 
+
 def _window(*edges: tuple[str, str]) -> st.SearchStrategy[Spec]:
     return st.sampled_from(edges).map(lambda window: {"start_date": window[0], "end_date": window[1]})
 

@@ -261,6 +261,26 @@ says(
     stays=STAYS,
 )
 says(
+    "overnight_location",
+    "One location per subscriber: where they stayed through a night.",
+    # Bob is out from midnight to six, and Cid's night at b begins at half past four.
+    {"ann": [("b",)]},
+    world=drawn(
+        """
+        subscriber | time    | cell
+        ann        | 1 21:00 | in-b
+        ann        | 2 08:00 | in-b
+        bob        | 1 21:00 | in-b
+        bob        | 1 23:50 | in-b
+        bob        | 2 06:00 | in-B
+        cid        | 1 21:00 | in-B
+        cid        | 2 04:30 | in-b
+        cid        | 2 08:00 | in-b
+        """
+    ),
+    stays=STAYS | {"end_date": "2016-01-03"},
+)
+says(
     "stay_time",
     "A statistic of the hours of each subscriber's stays.",
     {"ann": [(125 / 60 + 1,)]},
