@@ -24,7 +24,7 @@ from flowsettings import SettingError
 LIMITS = Limits.model_validate({})
 
 #: Nested kinds whose own windows must have whole days.
-OF_WHOLE_DAYS = {"daily_permanence", "longest_stay", "stays"}
+OF_WHOLE_DAYS = {"daily_permanence", "longest_stay", "overnight_location", "stays"}
 
 #: Kinds that join two inputs: two queries, two windows, or a query and a window.
 JOINING = {

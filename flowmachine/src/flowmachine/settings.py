@@ -119,7 +119,10 @@ def _specs(value: object) -> tuple[dict[str, Any], ...]:
 
 
 def _thresholds(value: object) -> dict[str, int]:
-    """Return all thresholds of permanence, with those of a JSON object in place of the usual ones."""
+    """Return all thresholds of permanence.
+
+    Those of a JSON object stand in place of the usual ones.
+    """
     given = value if isinstance(value, dict) else _json(str(value) or "{}")
     if not isinstance(given, dict) or not given.keys() <= PERMANENCE.keys():
         raise Unusable(f"a JSON object of whole numbers by {', '.join(PERMANENCE)}")

@@ -53,7 +53,9 @@ def optional(
     null: bool = True,
     **more: Any,
 ) -> Any:
-    """Declare a dataclass field with a default; null is allowed if it is the default and ``null`` is true.
+    """Declare a dataclass field with a default.
+
+    Null is allowed if it is the default and ``null`` is true.
 
     A field that was ``added`` to a released kind is no part of a query's id while it has its default, so that
     ids stay what they were.

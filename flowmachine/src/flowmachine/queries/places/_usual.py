@@ -41,7 +41,10 @@ class OfDeployment(Integer):
 
 
 def in_force() -> Mapping[str, int]:
-    """Return the thresholds of specs that give none: FLOWMACHINE_PERMANENCE over the usual ones."""
+    """Return the thresholds of specs that give none.
+
+    FLOWMACHINE_PERMANENCE replaces some of the usual ones.
+    """
     return _defaults(find("FLOWMACHINE_PERMANENCE")).permanence
 
 
