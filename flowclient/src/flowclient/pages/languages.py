@@ -77,12 +77,12 @@ class Words:
         """Return the short name of a weekday; 0 is Monday."""
         return str(self._locale.days["stand-alone"]["abbreviated"][number])
 
-    def day(self, day: datetime.date, skeleton: str = "yMMMMd") -> str:
+    def day(self, day: datetime.date, skeleton: str = "yMMMd") -> str:
         from babel.dates import format_skeleton
 
         return format_skeleton(skeleton, day, locale=self._locale)
 
-    def period(self, first: datetime.date, last: datetime.date, skeleton: str = "yMMMMd") -> str:
+    def period(self, first: datetime.date, last: datetime.date, skeleton: str = "yMMMd") -> str:
         from babel.dates import format_interval
 
         if first == last:
