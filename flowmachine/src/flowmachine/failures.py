@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import sqlalchemy as sa
@@ -10,6 +11,9 @@ from psycopg2.errorcodes import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, SERIALIZA
 from flowmachine.data import Day
 from flowmachine.spec.query import NotBuildable
 from flowmachine.stores.base import Unreachable
+
+#: A file of the engine, as the databases name it: at least a folder and a name.
+_PATH = re.compile(r"(?:/[^\s/\"':]+)+(?=/[^\s/\"':])")
 
 #: Errors about concurrent work, not about the statement.
 _TRY_AGAIN = (DEADLOCK_DETECTED, SERIALIZATION_FAILURE, LOCK_NOT_AVAILABLE)
@@ -40,10 +44,13 @@ def may_pass(error: Exception) -> bool:
 
 
 def describe(error: Exception) -> str:
-    """Describe the cause in one line for users, without statement, values or rows."""
+    """Describe the cause in one line for users.
+
+    It holds no statement, no values, no rows and of files only their names.
+    """
     if isinstance(error, NotBuildable):
         return str(error)
     original = getattr(error, "orig", error)
     diagnostics = getattr(original, "diag", None)
     text = getattr(diagnostics, "message_primary", None) or str(original).partition("\n")[0]
-    return f"{type(original).__name__}: {text[:300]}"
+    return f"{type(original).__name__}: {_PATH.sub('…', text)[:300]}"
