@@ -129,6 +129,19 @@ def test_geojson_and_table_say_the_same(connection: flowclient.Connection) -> No
     assert values == dict(zip(table["pcod"], table["value"], strict=True))
 
 
+def test_no_service_is_refused_a_file(stack: Stack) -> None:
+    """Another user than theirs may own folders in ``/tmp``."""
+    logs = {log.name: log.read_text(errors="replace") for log in stack.layout.logs.glob("*.log")}
+    assert "flowetl.log" in logs
+    refused = {
+        name: line
+        for name, text in logs.items()
+        for line in text.splitlines()
+        if "PermissionError" in line or "Permission denied" in line
+    }
+    assert refused == {}
+
+
 def test_a_revoked_token_is_refused_from_the_next_request_on(stack: Stack) -> None:
     base = f"{stack.auth}/api/v1"
     session = get_json(f"{base}/session", {"username": DEMO["user"], "password": DEMO["password"]})[

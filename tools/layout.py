@@ -170,6 +170,14 @@ class Layout:
         return self.state / "home"
 
     @property
+    def scratch(self) -> Path:
+        """Return the folder of the services' temporary files.
+
+        In ``/tmp`` another user may own a folder of the same name: Prefect's runner has a fixed one.
+        """
+        return self.state / "scratch"
+
+    @property
     def modules(self) -> Path:
         """Return the folder of the services' compiled modules, which no reset deletes."""
         return self.state / "modules"
@@ -178,7 +186,7 @@ class Layout:
     def service_folders(self) -> tuple[Path, ...]:
         """Return the private folders that services write to."""
         more = (self.state / name for name in ("cache", "prefect", "rejects"))
-        own = (self.home, self.modules)
+        own = (self.home, self.modules, self.scratch)
         return (self.secrets, self.landing, self.columnar, *more, self.reports, self.pages, *own)
 
     @property
@@ -311,11 +319,11 @@ class Layout:
 
         Never for root: the user can write to these folders.
         """
+        settings = self.environment() | {"TMPDIR": str(self.scratch)}
         if self.runs_as.account is None:
-            return self.environment()
+            return settings
         # Modules are compiled once for this user, who cannot write beside them.
-        own = {"HOME": str(self.home), "PYTHONPYCACHEPREFIX": str(self.modules)}
-        return self.environment() | own
+        return settings | {"HOME": str(self.home), "PYTHONPYCACHEPREFIX": str(self.modules)}
 
     def as_service(self) -> dict[str, Any]:
         """Return what ``subprocess`` needs to run a program as the services do."""

@@ -71,7 +71,7 @@ def test_a_container_is_confined(site: Site, service: str) -> None:
         assert not host["CapAdd"]
         assert not host["Privileged"]
         assert "no-new-privileges:true" in host["SecurityOpt"]
-        assert 0 < host["Memory"] <= 4 * 2**30
+        assert 0 < host["MemoryReservation"] < host["Memory"] <= 4 * 2**30
         assert host["PidsLimit"] == 512
 
 
