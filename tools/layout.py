@@ -293,6 +293,8 @@ class Layout:
             "DB_URI": f"sqlite:///{self.state / 'flowauth.sqlite'}",
             "PREFECT_API_URL": f"{self.url('PREFECT_PORT')}/api",
             "PREFECT_HOME": str(self.state / "prefect"),
+            # The server writes its pages; by default beside its modules, which are the launcher's.
+            "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(self.state / "prefect" / "pages"),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(
                 f"http://{host}:{self.ports['PREFECT_PORT']}" for host in ("127.0.0.1", "localhost")

@@ -42,7 +42,7 @@ PACKAGES = ("flowdb", "flowmachine", "flowapi", "flowauth", "flowetl")
 NATIVE_ONLY = {"PATH", "HOME", "LANG", "TZ", "FLOWKIT_SECRETS", "FLOWKIT_BIND", "PYTHONUNBUFFERED"}
 # In containers a service user asks for reports.
 NATIVE_ONLY |= {"FLOWAPI_TOKEN_FILE"}
-# Temporary files, Prefect's pages on a read-only file system and the health of the flows' runner.
+# Temporary files and the health of the flows' runner.
 COMPOSE_ONLY = {
     "FLOWKIT_REPORTS_USER",
     "FLOWKIT_REPORTS_PASSWORD_FILE",
@@ -54,7 +54,6 @@ COMPOSE_ONLY = {
     "PREFECT_RUNNER_SERVER_ENABLE",
     "PREFECT_RUNNER_SERVER_HOST",
     "PREFECT_SERVER_UI_API_URL",
-    "PREFECT_SERVER_UI_STATIC_DIRECTORY",
 }
 # Every container has its own secrets folder and address; the others are for tests only.
 NOT_PASSED = {"FLOWKIT_SECRETS", "FLOWKIT_BIND", "FLOWDB_DATABASE", "FLOWMACHINE_TEST_KINDS"}
