@@ -54,6 +54,8 @@ def test_answers_are_judged_together_unless_a_setting_says_otherwise(monkeypatch
 
 
 def test_sums_of_rows_are_judged_unless_a_setting_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The tests of the whole stack, which may run before in this process, set it.
+    monkeypatch.delenv("FLOWMACHINE_MARGINS", raising=False)
     assert margins_judged() == "on"
     for word in ("report", "off", "on"):
         monkeypatch.setenv("FLOWMACHINE_MARGINS", word)

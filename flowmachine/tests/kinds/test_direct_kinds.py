@@ -26,7 +26,8 @@ REFUSED: list[tuple[dict[str, Any], Any]] = [
         {"query_kind": "location_entropy", **WINDOW, "aggregation_unit": "cells"},
         {
             "aggregation_unit": [
-                "Must be one of: admin0, admin1, admin2, admin3, lon-lat, cell, versioned-cell, versioned-site."
+                "Must be one of: admin0, admin1, admin2, admin3, lon-lat, cell, versioned-cell, versioned-site, "
+                "grid-100m, grid-1km, grid-10km."
             ]
         },
     ),
