@@ -12,6 +12,8 @@ import pwd
 import shutil
 import stat
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -35,17 +37,47 @@ class Account:
 
     def own(self, path: Path) -> None:
         """Give the user a file or a folder, and never what a link leads to."""
-        found = path.lstat()
-        # A second name of a file may be a file elsewhere.
-        if stat.S_ISDIR(found.st_mode) or (stat.S_ISREG(found.st_mode) and found.st_nlink == 1):
-            os.chown(path, self.user, self.group, follow_symlinks=False)
+        # Links and sockets cannot be opened, and a file may be gone: all these need no owner.
+        with suppress(OSError), opened(path) as handle:
+            self._own(handle)
 
-    def own_all(self, folder: Path) -> None:
-        """Give the user a folder with all that is in it and belongs to root."""
-        for path, _, files in os.walk(folder):
-            for name in (path, *(os.path.join(path, file) for file in files)):
-                if os.lstat(name).st_uid == 0:
-                    self.own(Path(name))
+    def own_all(self, folder: Path, *, of_root: bool = True) -> None:
+        """Give the user a folder with all that is in it, by default what belongs to root."""
+        with opened(folder, os.O_DIRECTORY) as top:
+            for _, _, files, handle in os.fwalk(".", dir_fd=top):
+                self._own(handle, of_root=of_root)
+                for name in files:
+                    with suppress(OSError), opened(name, within=handle) as file:
+                        self._own(file, of_root=of_root)
+
+    def _own(self, handle: int, *, of_root: bool = False) -> None:
+        found = os.fstat(handle)
+        # A second name of a file may be a file elsewhere.
+        whole = stat.S_ISDIR(found.st_mode) or (stat.S_ISREG(found.st_mode) and found.st_nlink == 1)
+        if whole and (not of_root or found.st_uid == 0):
+            os.fchown(handle, self.user, self.group)
+
+
+def close_to_others(path: Path) -> None:
+    """Take other users' rights to a file or a folder, but not to a link's target."""
+    with suppress(OSError), opened(path) as handle:
+        os.fchmod(handle, stat.S_IMODE(os.fstat(handle).st_mode) & ~0o077)
+
+
+@contextmanager
+def opened(path: Path | str, flags: int = 0, *, within: int | None = None) -> Iterator[int]:
+    """Open what has this name, so that no link takes its place before the change.
+
+    The services own their folders and can put links in their place. A link of the launcher's own is followed: it
+    may lead to a larger disk. Raises OSError for other links.
+    """
+    own = within is None and os.path.islink(path) and os.lstat(path).st_uid == os.geteuid()
+    flags |= os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if own else os.O_NOFOLLOW)
+    handle = os.open(path, flags, dir_fd=within)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
 
 
 @dataclass(frozen=True)
@@ -100,9 +132,9 @@ def make() -> None:
 
 def _owner(folder: Path) -> pwd.struct_passwd | None:
     """Return the user of a folder where none is asked for; None where it is root."""
-    if os.environ.get(SETTING) or not folder.exists() or folder.stat().st_uid == 0:
-        return None
-    return pwd.getpwuid(folder.stat().st_uid)
+    # Not of what a link leads to: the services can put one here.
+    owner = folder.lstat().st_uid if folder.exists() else 0
+    return None if os.environ.get(SETTING) or owner == 0 else pwd.getpwuid(owner)
 
 
 @lru_cache(maxsize=8)

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -229,9 +230,10 @@ class Native:
         for folder in layout.private_folders:
             folder.mkdir(exist_ok=True)
         # The API starts first and does not start without the list.
-        layout.revoked_tokens.touch()
+        with suppress(FileExistsError):
+            layout.revoked_tokens.touch(exist_ok=False)
         for path in layout.open_to_others():
-            path.chmod(path.stat().st_mode & ~PRIVATE)
+            account.close_to_others(path)
         self._hand_over()
 
     def _hand_over(self) -> None:
@@ -242,9 +244,12 @@ class Native:
         # The services make files here, and can neither rename nor delete those of the launcher.
         os.chown(layout.state, -1, chosen.group)
         layout.state.chmod(0o1771)
-        for folder in layout.service_folders:
-            chosen.own_all(folder)
-        for path in (*layout.service_files, *layout.secrets.iterdir()):
+        try:
+            for folder in layout.service_folders:
+                chosen.own_all(folder, of_root=folder != layout.secrets)
+        except OSError as error:
+            raise StackError(f"{folder} is no folder of the services ({error.strerror}).") from None
+        for path in layout.service_files:
             chosen.own(path)
 
     def _tell_of_root(self) -> None:
@@ -271,7 +276,7 @@ class Native:
                 self._write_private(folder / name, make())
         if not (folder / "PRIVATE_JWT_SIGNING_KEY").exists():
             self._one_shot("flowauth", "flowauth", "generate-signing-keys", str(folder))
-            (folder / "PUBLIC_JWT_SIGNING_KEY").chmod(0o600)
+            account.close_to_others(folder / "PUBLIC_JWT_SIGNING_KEY")
 
     def _check_ports(self) -> None:
         taken = [
@@ -400,16 +405,18 @@ class Native:
         self._write_private(self.layout.plan_file, json.dumps({"services": definitions}, indent=1))
 
     def _write_private(self, path: Path, text: str) -> None:
-        draft = path.with_name(f".{path.name}.new")
-        draft.unlink(missing_ok=True)
+        draft = f".{path.name}.new"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         # The services can write to some folders, and must not lead the launcher elsewhere by a link.
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(handle, "w") as file:
-            chosen = self.layout.runs_as.account
-            if chosen and path.parent in self.layout.service_folders:
-                os.fchown(file.fileno(), chosen.user, chosen.group)
-            file.write(text)
-        draft.replace(path)
+        with account.opened(path.parent, os.O_DIRECTORY) as folder:
+            with suppress(FileNotFoundError):
+                os.unlink(draft, dir_fd=folder)
+            with os.fdopen(os.open(draft, flags, 0o600, dir_fd=folder), "w") as file:
+                chosen = self.layout.runs_as.account
+                if chosen and path.parent in self.layout.service_folders:
+                    os.fchown(file.fileno(), chosen.user, chosen.group)
+                file.write(text)
+            os.replace(draft, path.name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
 def _privately(path: str, flags: int) -> int:

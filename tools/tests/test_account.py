@@ -10,7 +10,7 @@ from pathlib import Path
 import account
 import pytest
 from account import Account, Choice
-from layout import DEFAULT_PORTS, PYTHON, Layout
+from layout import DEFAULT_PORTS, PYTHON, Layout, StackError
 from native import Native
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -49,6 +49,39 @@ def test_nothing_outside_is_given_away_by_a_link(other: Account, tmp_path: Path,
     make(outside, tmp_path / "own" / "link")
     other.own_all(tmp_path / "own")
     assert owner(outside) == 0
+
+
+def test_a_folder_in_whose_place_the_services_put_a_link_is_refused(other: Account, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir(mode=0o755)
+    (outside / "file").touch()
+    found = Layout(state=tmp_path / "state", ports=DEFAULT_PORTS)
+    vars(found)["runs_as"] = Choice(other)
+    native = Native(found)
+    native._make_folders()
+    for folder in found.service_folders:
+        folder.rename(tmp_path / "kept")
+        folder.symlink_to(outside)
+        os.chown(folder, OTHER, OTHER, follow_symlinks=False)
+        with pytest.raises(StackError, match=f"{folder} is no folder of the services"):
+            native._make_folders()
+        with pytest.raises(OSError, match=r"symbolic link|Not a directory"):
+            native._write_private(folder / "told", "told")
+        folder.unlink()
+        (tmp_path / "kept").rename(folder)
+    assert [owner(outside), owner(outside / "file"), [path.name for path in outside.iterdir()]] == [
+        *(0, 0),
+        ["file"],
+    ]
+    assert outside.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_link_of_the_launcher_s_to_a_larger_disk_is_followed(other: Account, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "file").touch()
+    (tmp_path / "columnar").symlink_to(tmp_path / "disk")
+    other.own_all(tmp_path / "columnar")
+    assert owner(tmp_path / "disk" / "file") == OTHER
 
 
 def test_what_the_launcher_writes_follows_no_link(tmp_path: Path) -> None:

@@ -60,10 +60,10 @@ def serve_sources(deployment: Deployment, bind: str = "127.0.0.1", metrics_port:
                 _serve_nothing(deployment)
         except LoadError:
             raise
-        except OSError as error:
-            _begin_again(f"{error.strerror}: {error.filename}" if error.filename else type(error).__name__)
         except Exception as error:
-            _begin_again(type(error).__name__)
+            # Of a refused file its name: without it nobody would find the cure.
+            file = error.filename if isinstance(error, OSError) else None
+            _begin_again(f"{type(error).__name__}: {file}" if file else type(error).__name__)
         stopping.set()
 
 
